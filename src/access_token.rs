@@ -1,0 +1,151 @@
+//! Checks access tokens of this server, for the server itself and for the APIs that the tokens are for.
+
+use serde_json::{Map, Value};
+
+use crate::claims::AccessTokenProfile;
+use crate::id::{ClientId, Issuer, SessionId, Subject, TokenId};
+use crate::jwk::PublicKeySet;
+use crate::jws::{self, JwsError};
+use crate::scope::Scope;
+use crate::signing_key::JwtType;
+use crate::time::Timestamp;
+
+/// Checks access tokens offline: signature, type, issuer and time. It does not know of revocation.
+#[derive(Clone, Debug)]
+pub struct AccessTokenVerifier {
+    issuer: Issuer,
+    keys: PublicKeySet,
+    profile: AccessTokenProfile,
+}
+
+impl AccessTokenVerifier {
+    /// A verifier for the tokens of one issuer, signed by one of these keys.
+    pub fn new(issuer: Issuer, keys: PublicKeySet, profile: AccessTokenProfile) -> Self {
+        Self { issuer, keys, profile }
+    }
+
+    /// The keys that it knows.
+    pub fn keys(&self) -> &PublicKeySet {
+        &self.keys
+    }
+
+    /// Checks a token at an instant, and reads its claims. Every claim has to be there and of its type.
+    ///
+    /// The `aud` claim names the client under [`AccessTokenProfile::Jwt`]; compare [`AccessTokenClaims::client`] with the
+    /// clients that you serve. Under RFC 9068 it has to be the audience of the profile.
+    ///
+    /// # Errors
+    /// [`AccessTokenError`], which tells no more than the kind of fault.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessTokenClaims, AccessTokenError> {
+        let jws = jws::verify(token, &self.keys).map_err(AccessTokenError::Jws)?;
+        let typ = match self.profile {
+            AccessTokenProfile::Jwt => JwtType::Jwt,
+            AccessTokenProfile::Rfc9068 { .. } => JwtType::AccessToken,
+        };
+        // RFC 8725 section 3.11: an ID token, or a token of the other profile, is no access token.
+        if jws.typ() != Some(typ.as_str()) {
+            return Err(AccessTokenError::NotAnAccessToken);
+        }
+        let claims = jws::parse_strict_object(jws.payload()).map_err(AccessTokenError::Jws)?;
+        if text(&claims, "iss")? != self.issuer.as_str() {
+            return Err(AccessTokenError::WrongIssuer);
+        }
+        let read = self.read(&claims)?;
+        if now.has_reached(read.expires_at) || !now.has_reached(instant(&claims, "nbf")?) {
+            return Err(AccessTokenError::Expired);
+        }
+        Ok(read)
+    }
+
+    fn read(&self, claims: &Map<String, Value>) -> Result<AccessTokenClaims, AccessTokenError> {
+        let missing = AccessTokenError::NotAnAccessToken;
+        let (client, scope) = match &self.profile {
+            AccessTokenProfile::Jwt => {
+                let tokens = claims.get("scope").and_then(Value::as_array).ok_or(missing)?;
+                let tokens: Option<Vec<&str>> = tokens.iter().map(Value::as_str).collect();
+                (text(claims, "aud")?, tokens.ok_or(missing)?.join(" "))
+            }
+            AccessTokenProfile::Rfc9068 { audience } => {
+                if text(claims, "aud")? != audience {
+                    return Err(AccessTokenError::WrongAudience);
+                }
+                (text(claims, "client_id")?, text(claims, "scope")?.to_owned())
+            }
+        };
+        Ok(AccessTokenClaims {
+            subject: Subject::new(text(claims, "sub")?).map_err(|_| missing)?,
+            client: ClientId::new(client).map_err(|_| missing)?,
+            scope: Scope::parse(&scope).map_err(|_| missing)?,
+            token_id: TokenId::try_from(text(claims, "jti")?.to_owned()).map_err(|_| missing)?,
+            session: SessionId::try_from(text(claims, "sid")?.to_owned()).map_err(|_| missing)?,
+            issued_at: instant(claims, "iat")?,
+            expires_at: instant(claims, "exp")?,
+        })
+    }
+}
+
+/// What an access token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccessTokenClaims {
+    /// The user (`sub`).
+    pub subject: Subject,
+    /// The client that the token was issued to.
+    pub client: ClientId,
+    /// What it may do.
+    pub scope: Scope,
+    /// Names this token (`jti`).
+    pub token_id: TokenId,
+    /// Names the login that it comes from (`sid`).
+    pub session: SessionId,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+/// Why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessTokenError {
+    /// It is malformed, or its signature is not by one of the keys.
+    Jws(JwsError),
+    /// It is signed, but is not an access token: an ID token, or one with a claim missing or of the wrong type.
+    NotAnAccessToken,
+    /// It comes from another issuer.
+    WrongIssuer,
+    /// It is meant for another API.
+    WrongAudience,
+    /// It has expired, or is not valid yet.
+    Expired,
+}
+
+impl core::fmt::Display for AccessTokenError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Jws(cause) => return cause.fmt(f),
+            Self::NotAnAccessToken => "not an access token",
+            Self::WrongIssuer => "the token comes from another issuer",
+            Self::WrongAudience => "the token is meant for another audience",
+            Self::Expired => "the token has expired or is not valid yet",
+        })
+    }
+}
+
+impl core::error::Error for AccessTokenError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Jws(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<&'c str, AccessTokenError> {
+    claims.get(name).and_then(Value::as_str).ok_or(AccessTokenError::NotAnAccessToken)
+}
+
+fn instant(claims: &Map<String, Value>, name: &str) -> Result<Timestamp, AccessTokenError> {
+    let secs = claims.get(name).and_then(Value::as_u64).ok_or(AccessTokenError::NotAnAccessToken)?;
+    Ok(Timestamp::from_unix_secs(secs))
+}

@@ -1,0 +1,157 @@
+//! The settings of an authorization server, and their defaults.
+
+use core::num::{NonZeroU8, NonZeroU32};
+use core::time::Duration;
+
+use crate::address::AddressPolicy;
+use crate::authenticator::Limits;
+use crate::claims::{AccessTokenProfile, TokenValidity};
+use crate::client::CodePolicy;
+use crate::grant::Grant;
+use crate::meter::Quota;
+use crate::request::RequestRules;
+use crate::session::SessionValidity;
+
+/// The settings of an authorization server. All have defaults; nothing here is needed for a first login.
+///
+/// ```
+/// use otp_grant::{AddressPolicy, Settings};
+///
+/// let settings = Settings::default().addresses(AddressPolicy::default().with_country_code("86")?);
+/// # Ok::<(), otp_grant::InvalidCountryCode>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(crate) rules: RequestRules,
+    pub(crate) limits: Limits,
+    pub(crate) code: CodePolicy,
+    pub(crate) token_validity: TokenValidity,
+    pub(crate) session_validity: SessionValidity,
+    pub(crate) access_token_profile: AccessTokenProfile,
+    pub(crate) discloses_used_addresses: bool,
+}
+
+impl Settings {
+    /// How addresses are read. Defaults to national numbers as they are written, and ASCII local parts.
+    #[must_use]
+    pub fn addresses(mut self, policy: AddressPolicy) -> Self {
+        self.rules.addresses = policy;
+        self
+    }
+
+    /// Accepts another `grant_type` for an OTP grant, beside those of the contract. Some tenants use their own host in it.
+    #[must_use]
+    pub fn grant_type(mut self, uri: &str, grant: Grant) -> Self {
+        self.rules.grant_types.push((uri.to_owned(), grant));
+        self
+    }
+
+    /// The largest body that is read, in bytes. Defaults to 16 KiB.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.rules.body_limit = bytes;
+        self
+    }
+
+    /// The codes of usages other than login. Defaults to 6 digits that are valid for 60 seconds.
+    #[must_use]
+    pub fn code(mut self, policy: CodePolicy) -> Self {
+        self.code = policy;
+        self
+    }
+
+    /// How often one address may be sent to. Defaults to once in 30 seconds and 50 times in 24 hours. Without any quota
+    /// anybody who may send can flood a phone at the host's expense: see [`danger`](crate::danger).
+    #[must_use]
+    pub fn send_quotas(mut self, first: Quota, others: &[Quota]) -> Self {
+        self.limits.sends = core::iter::once(first).chain(others.iter().copied()).collect();
+        self
+    }
+
+    /// How many guesses each challenge has. Defaults to 5.
+    #[must_use]
+    pub fn guesses_per_challenge(mut self, guesses: NonZeroU8) -> Self {
+        self.limits.guesses_per_challenge = guesses;
+        self
+    }
+
+    /// How many wrong guesses each address has, over all its challenges, clients and usages. Defaults to 25 in 24 hours.
+    #[must_use]
+    pub fn guesses_per_address(mut self, quota: Quota) -> Self {
+        self.limits.guesses_per_address = quota;
+        self
+    }
+
+    /// How long tokens live. Defaults to 300 seconds for access tokens and 1800 for ID tokens.
+    #[must_use]
+    pub fn token_validity(mut self, validity: TokenValidity) -> Self {
+        self.token_validity = validity;
+        self
+    }
+
+    /// How long sessions live. Defaults to 14 days without a refresh, and 30 days in all.
+    #[must_use]
+    pub fn session_validity(mut self, validity: SessionValidity) -> Self {
+        self.session_validity = validity;
+        self
+    }
+
+    /// The shape of access tokens. Defaults to [`AccessTokenProfile::Jwt`].
+    #[must_use]
+    pub fn access_token_profile(mut self, profile: AccessTokenProfile) -> Self {
+        self.access_token_profile = profile;
+        self
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let grant_types = [(SMS_GRANT_TYPE, Grant::OtpSms), (EMAIL_GRANT_TYPE, Grant::OtpEmail)];
+        Self {
+            rules: RequestRules {
+                grant_types: grant_types.map(|(uri, grant)| (uri.to_owned(), grant)).to_vec(),
+                addresses: AddressPolicy::default(),
+                body_limit: 16 * 1024,
+            },
+            limits: Limits {
+                sends: vec![Quota::new(NonZeroU32::MIN, Duration::from_secs(30)), Quota::new(FIFTY, DAY)],
+                guesses_per_challenge: FIVE_GUESSES,
+                guesses_per_address: Quota::new(TWENTY_FIVE, DAY),
+            },
+            code: CodePolicy::default(),
+            token_validity: TokenValidity::default(),
+            session_validity: SessionValidity::default(),
+            access_token_profile: AccessTokenProfile::default(),
+            discloses_used_addresses: false,
+        }
+    }
+}
+
+/// Settings that weaken a default. Each says what is lost.
+pub mod danger {
+    use super::Settings;
+
+    /// Lifts all send quotas. Anybody who may send can then flood a phone, and the host pays: for load tests.
+    pub fn without_send_quotas(mut settings: Settings) -> Settings {
+        settings.limits.sends.clear();
+        settings
+    }
+
+    /// Answers `phone_number_is_used` and `email_is_used` to usages `signup` and `update_userinfo`. Anybody who may send
+    /// can then find out who has an account.
+    pub fn disclose_used_addresses(mut settings: Settings) -> Settings {
+        settings.discloses_used_addresses = true;
+        settings
+    }
+}
+
+/// The `grant_type` of the OTP grant over SMS.
+pub const SMS_GRANT_TYPE: &str = "http://tencentciam.com/oauth2/grant-type/otp/sms";
+
+/// The `grant_type` of the OTP grant over e-mail.
+pub const EMAIL_GRANT_TYPE: &str = "http://tencentciam.com/oauth2/grant-type/otp/email";
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const FIVE_GUESSES: NonZeroU8 = NonZeroU8::MIN.saturating_add(4);
+const TWENTY_FIVE: NonZeroU32 = NonZeroU32::MIN.saturating_add(24);
+const FIFTY: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);

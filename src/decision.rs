@@ -1,0 +1,33 @@
+//! What a rule returns: the state to store, and a verdict that stays closed until that state is stored.
+
+/// A decision of a rule that has not been stored yet.
+///
+/// The verdict (a reserved guess, a spent code) is true only once `next` is in the store, so nothing can read it before.
+#[must_use]
+pub(crate) struct Decision<S, V> {
+    next: S,
+    verdict: V,
+}
+
+impl<S, V> Decision<S, V> {
+    pub(crate) fn new(next: S, verdict: V) -> Self {
+        Self { next, verdict }
+    }
+
+    /// The state to store, and the verdict under seal.
+    pub(crate) fn into_parts(self) -> (S, Unstored<V>) {
+        (self.next, Unstored(self.verdict))
+    }
+}
+
+/// A verdict whose state is not known to be stored.
+#[must_use]
+pub(crate) struct Unstored<V>(V);
+
+impl<V> Unstored<V> {
+    /// Opens the verdict. Only `flow/commit.rs` may call this, after the store answered that the state is in place;
+    /// `tests/layers.rs` refuses any other caller.
+    pub(crate) fn open_stored(self) -> V {
+        self.0
+    }
+}

@@ -1,0 +1,50 @@
+//! The port to random bytes.
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// Gives random bytes.
+///
+/// They have to be unpredictable to everybody and never the same twice: challenge identifiers, the nonces of codes,
+/// session identifiers and record tags are made of them. Whoever can predict them can predict codes only together with
+/// the sealing secret, but can make two records collide without it.
+pub trait Entropy: Send + Sync {
+    /// Fills `buffer`.
+    ///
+    /// # Errors
+    /// [`EntropyUnavailable`] when there are no random bytes; the request is then answered with 503.
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable>;
+}
+
+/// The random bytes of the operating system.
+#[derive(Clone, Debug)]
+pub struct SystemEntropy(SystemRandom);
+
+impl Default for SystemEntropy {
+    fn default() -> Self {
+        Self(SystemRandom::new())
+    }
+}
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable> {
+        self.0.fill(buffer).map_err(|_| EntropyUnavailable)
+    }
+}
+
+impl<E: Entropy + ?Sized> Entropy for std::sync::Arc<E> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable> {
+        (**self).fill(buffer)
+    }
+}
+
+/// No random bytes could be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntropyUnavailable;
+
+impl core::fmt::Display for EntropyUnavailable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no random bytes could be had")
+    }
+}
+
+impl core::error::Error for EntropyUnavailable {}

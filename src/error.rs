@@ -1,0 +1,151 @@
+//! What a request can be refused for. Each error says whose fault it is; [`Reply`](crate::Reply) is where it meets the
+//! wire.
+
+use core::time::Duration;
+
+use crate::address::Channel;
+use crate::wire::InvalidRequest;
+
+/// Why the token endpoint refused a request (RFC 6749 section 5.2).
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// The client's fault: the request is malformed.
+    InvalidRequest(InvalidRequest),
+    /// The client's fault: the grant type is unknown.
+    UnsupportedGrantType,
+    /// The client is unknown, or its secret is wrong, missing or not expected.
+    InvalidClient {
+        /// Whether it tried HTTP Basic, which is then challenged for.
+        basic: bool,
+    },
+    /// The client may not use this grant.
+    UnauthorizedClient,
+    /// The auth source is unknown, of the other channel, or not associated with the client.
+    InvalidAuthSource,
+    /// The otp_token was not made here, was altered, has expired or is spent, or no guess is left.
+    UnknownOtpToken,
+    /// Client, auth source, address or usage differ from those the code was sent for.
+    MismatchedOtpToken,
+    /// The code is wrong or has expired.
+    UnknownOtp {
+        /// How many more guesses there are.
+        attempts_remaining: usize,
+    },
+    /// The code was right, but there is no such user. It still is: it works again with `auto_signup`.
+    UserNotFound,
+    /// The code was right, but the user may not log in.
+    UserNotActive,
+    /// A scope is not allowed to the client.
+    InvalidScope,
+    /// The host's fault: store, directory, random bytes or signing key failed. The request can be sent again; at most
+    /// one guess was spent.
+    TemporarilyUnavailable,
+}
+
+impl core::fmt::Display for TokenError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::InvalidRequest(cause) => return cause.fmt(f),
+            Self::UnsupportedGrantType => "unsupported grant type",
+            Self::InvalidClient { .. } => "client authentication failed",
+            Self::UnauthorizedClient => "the client may not use this grant",
+            Self::InvalidAuthSource => "auth source and client are not associated",
+            Self::UnknownOtpToken => "unknown or expired otp_token",
+            Self::MismatchedOtpToken => "otp_token and parameters do not match",
+            Self::UnknownOtp { .. } => "unknown or expired code",
+            Self::UserNotFound => "user not found",
+            Self::UserNotActive => "the user is not active",
+            Self::InvalidScope => "a scope is not allowed to the client",
+            Self::TemporarilyUnavailable => "temporarily unavailable",
+        })
+    }
+}
+
+impl core::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::InvalidRequest(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidRequest> for TokenError {
+    fn from(cause: InvalidRequest) -> Self {
+        Self::InvalidRequest(cause)
+    }
+}
+
+/// Why no challenge was opened.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The client's fault: the request is malformed.
+    InvalidRequest(InvalidRequest),
+    /// The phone number or e-mail address is malformed.
+    MalformedAddress(Channel),
+    /// The client is unknown, or its secret is wrong, missing or not expected.
+    InvalidClient {
+        /// Whether it tried HTTP Basic, which is then challenged for.
+        basic: bool,
+    },
+    /// The client is public and may not send codes.
+    UnauthorizedClient,
+    /// The auth source is unknown, of the other channel, or not associated with the client.
+    InvalidAuthSource,
+    /// The address already belongs to a user. Said only where the host's settings disclose accounts.
+    AddressIsUsed(Channel),
+    /// The address was sent to too often.
+    RateLimited {
+        /// Which kind of address it is.
+        channel: Channel,
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The host's fault: store, directory or random bytes failed. The request can be sent again.
+    TemporarilyUnavailable,
+}
+
+impl core::fmt::Display for SendError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::InvalidRequest(cause) => return cause.fmt(f),
+            Self::MalformedAddress(Channel::Sms) => "malformed phone number",
+            Self::MalformedAddress(Channel::Email) => "malformed e-mail address",
+            Self::InvalidClient { .. } => "client authentication failed",
+            Self::UnauthorizedClient => "the client may not send codes",
+            Self::InvalidAuthSource => "auth source and client are not associated",
+            Self::AddressIsUsed(_) => "the address already belongs to a user",
+            Self::RateLimited { .. } => "the address was sent to too often",
+            Self::TemporarilyUnavailable => "temporarily unavailable",
+        })
+    }
+}
+
+impl core::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::InvalidRequest(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidRequest> for SendError {
+    fn from(cause: InvalidRequest) -> Self {
+        Self::InvalidRequest(cause)
+    }
+}
+
+/// Why a code could not be delivered; the host's word on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryFailure {
+    /// The address was refused by the provider, or is on a block list.
+    AddressRefused,
+    /// No quota is left with the provider.
+    InsufficientQuota,
+    /// Anything else; the client may try again later.
+    Undeliverable,
+}

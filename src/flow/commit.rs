@@ -1,0 +1,165 @@
+//! Stores what a rule decided, and opens its verdict only then. Unknown outcomes are resolved here and nowhere else.
+
+use core::convert::Infallible;
+
+use crate::authenticator::{Authenticator, Limits};
+use crate::decision::Decision;
+use crate::directory::Directory;
+use crate::flow::{Core, Unavailable};
+use crate::id::{RecordKey, Tag};
+use crate::observer::Event;
+use crate::session::{Session, SessionValidity};
+use crate::store::{Record, RecordBody, Store, Swap};
+use crate::time::Timestamp;
+
+/// A state, and the tag that it was stored with.
+pub(crate) struct Held<T> {
+    key: RecordKey,
+    tag: Option<Tag>,
+    state: Option<T>,
+}
+
+/// Why nothing was stored.
+pub(crate) enum Refused<E> {
+    ByRule(E),
+    Unavailable,
+}
+
+impl<S: Store, D: Directory> Core<S, D> {
+    /// Loads the state that is kept under `key`. A record that has expired counts as absent, but keeps its tag.
+    pub(crate) async fn load<T: State>(&self, key: RecordKey, now: Timestamp) -> Result<Held<T>, Unavailable> {
+        let record = self.store.load(&key).await.map_err(|error| self.store_failed(&error))?;
+        let Some(Record { tag, delete_after, body }) = record else {
+            return Ok(Held { key, tag: None, state: None });
+        };
+        let state = T::from_body(body).ok_or_else(|| self.faulted(&WrongKind))?;
+        Ok(Held { key, tag: Some(tag), state: Some(state).filter(|_| !now.has_reached(delete_after)) })
+    }
+
+    /// Stores what `decide` makes of the state, and opens its verdict.
+    ///
+    /// When somebody else was faster, the state is loaded again and decided on again: each such conflict is the progress
+    /// of another request, so the loop ends.
+    ///
+    /// When the store answers with an error, or with a conflict that our own write may have caused (a store below may
+    /// have sent it twice), the state is loaded once more: our tag, or the mark that `is_ours` looks for, tells that it
+    /// was applied, even if somebody has written since. If it is not there, the decision is stored again. That second
+    /// write also fences the first: should that arrive late, its tag is out of date. A second error ends the request.
+    pub(crate) async fn update<T: State, V, E>(
+        &self,
+        mut held: Held<T>,
+        now: Timestamp,
+        decide: impl Fn(Option<&T>) -> Result<Decision<T, V>, E>,
+        is_ours: impl Fn(&T) -> bool,
+    ) -> Result<(V, Held<T>), Refused<E>> {
+        let mut failed_before = false;
+        for _ in 0..MAX_CONFLICTS {
+            let (next, verdict) = decide(held.state.as_ref()).map_err(Refused::ByRule)?.into_parts();
+            let tag = Tag::from_bytes(self.random()?);
+            let delete_after = next.delete_after(&self.limits, &self.settings.session_validity);
+            let record = Record { tag, delete_after, body: next.into_body() };
+            match self.store.swap(&held.key, held.tag, &record).await {
+                Ok(Swap::Stored) => {
+                    let state = T::from_body(record.body);
+                    return Ok((verdict.open_stored(), Held { key: held.key, tag: Some(tag), state }));
+                }
+                Ok(Swap::Conflict) => {}
+                Err(error) => {
+                    let Unavailable = self.store_failed(&error);
+                    if failed_before {
+                        return Err(Refused::Unavailable);
+                    }
+                    failed_before = true;
+                }
+            }
+            held = self.load(held.key, now).await?;
+            if held.tag == Some(tag) || held.state.as_ref().is_some_and(&is_ours) {
+                return Ok((verdict.open_stored(), held));
+            }
+        }
+        Err(Refused::Unavailable)
+    }
+
+    /// Stores the first state of a key that is drawn at random, and so can't be there already unless we put it there.
+    pub(crate) async fn insert<T: State + Clone>(
+        &self,
+        key: RecordKey,
+        first: &T,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let nothing = Held { key, tag: None, state: None };
+        let decide = |_: Option<&T>| Ok::<_, Infallible>(Decision::new(first.clone(), ()));
+        match self.update(nothing, now, decide, |_| true).await {
+            Ok(((), _)) => Ok(()),
+            Err(Refused::ByRule(never)) => match never {},
+            Err(Refused::Unavailable) => Err(Unavailable),
+        }
+    }
+
+    fn store_failed(&self, error: &S::Error) -> Unavailable {
+        self.observer.event(&Event::StoreFailed { error });
+        Unavailable
+    }
+}
+
+/// A state that has a record of its own.
+pub(crate) trait State: Sized {
+    fn from_body(body: RecordBody) -> Option<Self>;
+    fn into_body(self) -> RecordBody;
+    fn delete_after(&self, limits: &Limits, validity: &SessionValidity) -> Timestamp;
+}
+
+impl State for Authenticator {
+    fn from_body(body: RecordBody) -> Option<Self> {
+        match body {
+            RecordBody::Authenticator(state) => Some(state),
+            RecordBody::Session(_) => None,
+        }
+    }
+
+    fn into_body(self) -> RecordBody {
+        RecordBody::Authenticator(self)
+    }
+
+    fn delete_after(&self, limits: &Limits, _validity: &SessionValidity) -> Timestamp {
+        Authenticator::delete_after(self, limits)
+    }
+}
+
+impl State for Session {
+    fn from_body(body: RecordBody) -> Option<Self> {
+        match body {
+            RecordBody::Session(state) => Some(state),
+            RecordBody::Authenticator(_) => None,
+        }
+    }
+
+    fn into_body(self) -> RecordBody {
+        RecordBody::Session(self)
+    }
+
+    fn delete_after(&self, _limits: &Limits, validity: &SessionValidity) -> Timestamp {
+        self.expires_at(validity)
+    }
+}
+
+impl<E> From<Unavailable> for Refused<E> {
+    fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+/// A record of another kind lies under the key: two secrets or issuers were mixed up.
+#[derive(Debug)]
+struct WrongKind;
+
+impl core::fmt::Display for WrongKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a stored record is of the wrong kind")
+    }
+}
+
+impl core::error::Error for WrongKind {}
+
+/// Conflicts on one record are bounded by the guesses and sends that an address is allowed; this is far above them.
+const MAX_CONFLICTS: usize = 1000;

@@ -1,0 +1,101 @@
+//! The OTP grant: a code is redeemed for tokens.
+
+use crate::client::UserStatus;
+use crate::directory::Directory;
+use crate::error::TokenError;
+use crate::flow::{ClientRefused, Core, Guess, GuessRefused, SourceRefused, Unavailable};
+use crate::grant::{Grant, Usage};
+use crate::id::{Mark, SessionId};
+use crate::observer::Event;
+use crate::reply::TokenResponse;
+use crate::request::{AskedScope, OtpGrantRequest};
+use crate::sealed::OtpTokenContent;
+use crate::session::Session;
+use crate::store::Store;
+
+impl<S: Store, D: Directory> Core<S, D> {
+    /// Checks in the order of the contract, and commits last.
+    pub(crate) async fn otp_grant(&self, request: OtpGrantRequest<'_>) -> Result<TokenResponse, TokenError> {
+        let now = self.clock.now();
+        let address = &request.address;
+        let channel = address.channel();
+
+        // What can be told without the record of the address. Nothing here costs a guess.
+        let client = self.authenticate(&request.credentials).await?;
+        if !client.may_use(Grant::otp(channel)) {
+            return Err(TokenError::UnauthorizedClient);
+        }
+        let source = self.auth_source(&client, &request.auth_source, channel).await?;
+        let token =
+            OtpTokenContent::unseal(&request.otp_token, &self.keyring, now).map_err(|_| TokenError::UnknownOtpToken)?;
+        let sent_for = self.keyring.binding(&self.issuer, client.id(), Some(source.id()), address, Usage::Login);
+        if token.binding != sent_for {
+            return Err(TokenError::MismatchedOtpToken);
+        }
+        let asked = match &request.scope {
+            AskedScope::Default => None,
+            AskedScope::Some(scope) => Some(scope),
+            AskedScope::Malformed => return Err(TokenError::InvalidScope),
+        };
+        let scope = client.grant_scope(asked).map_err(|_| TokenError::InvalidScope)?;
+
+        // The guess is charged, and only then is the code compared.
+        let key = self.keyring.authenticator_key(&self.issuer, address);
+        let guess = Guess { key, token: &token, presented: &request.otp, policy: source.code() };
+        let (proven, held) = self.prove(client.id(), guess, now).await?;
+
+        // The address is proved: from here on the answer may tell of its user.
+        let user = match self.asked(self.directory.user_by_address(address).await)? {
+            Some(user) => user,
+            None if request.auto_signup => self.asked(self.directory.sign_up(address).await)?,
+            None => return Err(TokenError::UserNotFound),
+        };
+        if user.status != UserStatus::Active {
+            return Err(TokenError::UserNotActive);
+        }
+
+        // Everything is made ready; the swap that spends the challenge comes last and releases it.
+        let session_id = SessionId::from_bytes(self.random()?);
+        let session = Session::open(client.id().clone(), user.subject, scope, channel, now);
+        self.insert(self.keyring.session_key(&self.issuer, &session_id), &session, now).await?;
+        let prepared = self.prepare(&client, &session, session_id, now)?;
+        let redeemed = self.spend(held, &token, &proven, Mark::of_session(&session_id), now).await?;
+
+        self.observer.event(&Event::LoggedIn { client: client.id(), address: key, session: session_id });
+        Ok(prepared.release(redeemed))
+    }
+}
+
+impl From<Unavailable> for TokenError {
+    fn from(_: Unavailable) -> Self {
+        Self::TemporarilyUnavailable
+    }
+}
+
+impl From<ClientRefused> for TokenError {
+    fn from(refused: ClientRefused) -> Self {
+        match refused {
+            ClientRefused::Invalid { basic } => Self::InvalidClient { basic },
+            ClientRefused::Unavailable => Self::TemporarilyUnavailable,
+        }
+    }
+}
+
+impl From<SourceRefused> for TokenError {
+    fn from(refused: SourceRefused) -> Self {
+        match refused {
+            SourceRefused::NotAssociated => Self::InvalidAuthSource,
+            SourceRefused::Unavailable => Self::TemporarilyUnavailable,
+        }
+    }
+}
+
+impl From<GuessRefused> for TokenError {
+    fn from(refused: GuessRefused) -> Self {
+        match refused {
+            GuessRefused::Gone => Self::UnknownOtpToken,
+            GuessRefused::Wrong { attempts_remaining } => Self::UnknownOtp { attempts_remaining },
+            GuessRefused::Unavailable => Self::TemporarilyUnavailable,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Redeems a code for the proof that an address was verified, for the usages other than login.
+
+use crate::address::Address;
+use crate::directory::Directory;
+use crate::flow::{Core, Guess, GuessRefused, Unavailable};
+use crate::grant::Usage;
+use crate::id::{ClientId, Mark};
+use crate::observer::Event;
+use crate::sealed::OtpTokenContent;
+use crate::secret::PresentedSecret;
+use crate::store::Store;
+use crate::time::Timestamp;
+
+impl<S: Store, D: Directory> Core<S, D> {
+    pub(crate) async fn verify_otp(&self, request: VerifyOtp<'_>) -> Result<VerifiedAddress, VerifyError> {
+        let now = self.clock.now();
+        let VerifyOtp { client_id, usage, address, otp_token, otp } = request;
+        // A login is redeemed for tokens, and by the token endpoint alone.
+        if usage == Usage::Login {
+            return Err(VerifyError::MismatchedOtpToken);
+        }
+        let token =
+            OtpTokenContent::unseal(&otp_token, &self.keyring, now).map_err(|_| VerifyError::UnknownOtpToken)?;
+        if token.binding != self.keyring.binding(&self.issuer, client_id, None, &address, usage) {
+            return Err(VerifyError::MismatchedOtpToken);
+        }
+
+        let key = self.keyring.authenticator_key(&self.issuer, &address);
+        let guess = Guess { key, token: &token, presented: &otp, policy: &self.settings.code };
+        let (proven, held) = self.prove(client_id, guess, now).await?;
+        let _redeemed = self.spend(held, &token, &proven, Mark::from_bytes(self.random()?), now).await?;
+
+        self.observer.event(&Event::Verified { client: client_id, address: key, usage });
+        Ok(VerifiedAddress { address, usage, verified_at: now })
+    }
+}
+
+/// A code that is presented for another usage than login. The host has authenticated the client.
+#[derive(Debug)]
+pub struct VerifyOtp<'a> {
+    /// The client that asked for the code.
+    pub client_id: &'a ClientId,
+    /// What the code was asked for.
+    pub usage: Usage,
+    /// The address that it was sent to.
+    pub address: Address,
+    /// The token that came with it.
+    pub otp_token: PresentedSecret<'a>,
+    /// The code.
+    pub otp: PresentedSecret<'a>,
+}
+
+/// The proof that whoever sent the request reads messages to the address. Its code is spent: it is given once.
+#[derive(Debug)]
+pub struct VerifiedAddress {
+    address: Address,
+    usage: Usage,
+    verified_at: Timestamp,
+}
+
+impl VerifiedAddress {
+    /// The address that was verified.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What it was verified for; proof for one usage is no proof for another.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// When it was verified.
+    pub fn verified_at(&self) -> Timestamp {
+        self.verified_at
+    }
+}
+
+/// Why a code was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The otp_token was not made here, was altered, has expired or is spent, or no guess is left.
+    UnknownOtpToken,
+    /// Client, address or usage differ from those the code was sent for.
+    MismatchedOtpToken,
+    /// The code is wrong or has expired.
+    UnknownOtp {
+        /// How many more guesses there are.
+        attempts_remaining: usize,
+    },
+    /// The host's fault: the store or the random bytes failed. The request can be made again; at most one guess was
+    /// spent.
+    TemporarilyUnavailable,
+}
+
+impl core::fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::UnknownOtpToken => "unknown or expired otp_token",
+            Self::MismatchedOtpToken => "otp_token and parameters do not match",
+            Self::UnknownOtp { .. } => "unknown or expired code",
+            Self::TemporarilyUnavailable => "temporarily unavailable",
+        })
+    }
+}
+
+impl core::error::Error for VerifyError {}
+
+impl From<Unavailable> for VerifyError {
+    fn from(_: Unavailable) -> Self {
+        Self::TemporarilyUnavailable
+    }
+}
+
+impl From<GuessRefused> for VerifyError {
+    fn from(refused: GuessRefused) -> Self {
+        match refused {
+            GuessRefused::Gone => Self::UnknownOtpToken,
+            GuessRefused::Wrong { attempts_remaining } => Self::UnknownOtp { attempts_remaining },
+            GuessRefused::Unavailable => Self::TemporarilyUnavailable,
+        }
+    }
+}

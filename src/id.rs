@@ -1,0 +1,254 @@
+//! Identifiers: what the host names (clients, auth sources, subjects, the issuer) and what the crate draws at random.
+
+use std::sync::Arc;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use serde::{Deserialize, Serialize};
+
+/// Declares an identifier that the host chooses: 1 to 255 printable ASCII characters (`VSCHAR` of RFC 6749 appendix A).
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "Arc<str>", into = "Arc<str>")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Parses an identifier of 1 to 255 printable ASCII characters.
+            ///
+            /// # Errors
+            /// [`InvalidId`] when the text is empty, too long or has another character.
+            pub fn new(text: &str) -> Result<Self, InvalidId> {
+                check_id(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<Arc<str>> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: Arc<str>) -> Result<Self, InvalidId> {
+                check_id(&text)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl From<$name> for Arc<str> {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+    };
+}
+
+text_id! {
+    /// Names a client (RFC 6749 section 2.2).
+    ClientId
+}
+
+text_id! {
+    /// Names an authentication source: a channel with its code length and validities.
+    AuthSourceId
+}
+
+text_id! {
+    /// Names a user towards clients: the `sub` claim, never reassigned (OpenID Connect Core section 2).
+    Subject
+}
+
+impl Subject {
+    /// The subject of the n-th user that the embedded directory signs up.
+    pub(crate) fn numbered(n: u64) -> Self {
+        Self(format!("user-{n}").into())
+    }
+}
+
+/// Names the issuer of tokens: an `https` URL without query or fragment (OpenID Connect Discovery section 3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Issuer(Arc<str>);
+
+impl Issuer {
+    /// Parses an issuer. `http` is accepted for `localhost` and loopback addresses only.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when the text is not such a URL.
+    pub fn new(url: &str) -> Result<Self, InvalidId> {
+        check_id(url)?;
+        let (scheme, rest) = url.split_once("://").ok_or(InvalidId(()))?;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = match authority.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        let loopback = matches!(host, "localhost" | "127.0.0.1" | "::1");
+        let secure = scheme == "https" || (scheme == "http" && loopback);
+        if !secure || host.is_empty() || url.contains(['?', '#', '@', ' ', '"', '\\', '<', '>']) {
+            return Err(InvalidId(()));
+        }
+        Ok(Self(url.into()))
+    }
+
+    /// The issuer, byte for byte as it was configured.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An identifier was empty, too long, or had a character that is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidId(());
+
+impl core::fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("not a valid identifier")
+    }
+}
+
+impl core::error::Error for InvalidId {}
+
+fn check_id(text: &str) -> Result<(), InvalidId> {
+    let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
+    if fits { Ok(()) } else { Err(InvalidId(())) }
+}
+
+/// Declares an identifier of random bytes, written as base64url.
+macro_rules! random_id {
+    ($(#[$doc:meta])* $vis:vis $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        $vis struct $name([u8; $len]);
+
+        impl $name {
+            /// How many bytes there are.
+            pub const LEN: usize = $len;
+
+            /// Takes the bytes as they are.
+            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+
+            /// The bytes as they are.
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(&BASE64URL.encode(self.0))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                BASE64URL.encode(id.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                let mut bytes = [0; $len];
+                match BASE64URL.decode_slice(&text, &mut bytes) {
+                    Ok($len) => Ok(Self(bytes)),
+                    _ => Err(InvalidId(())),
+                }
+            }
+        }
+    };
+}
+
+random_id! {
+    /// Names a challenge. Without its seal it opens nothing.
+    pub ChallengeId, 32
+}
+
+random_id! {
+    /// Names a login session: the `sid` claim.
+    pub SessionId, 32
+}
+
+random_id! {
+    /// Names one signed token: the `jti` claim (RFC 7519 section 4.1.7).
+    pub TokenId, 16
+}
+
+random_id! {
+    /// Identifies one write of one record: fresh and random each time, so a record that was deleted and made again is
+    /// not mistaken for the old one.
+    pub Tag, 16
+}
+
+random_id! {
+    /// Where a record is kept: an HMAC of what it stands for, so that it reveals neither address nor session.
+    pub RecordKey, 32
+}
+
+random_id! {
+    /// Names a secret of the keyring; derived from it, so nothing has to be configured.
+    pub KeyId, 4
+}
+
+random_id! {
+    /// The random input that a code is derived from. Worth nothing without the secret.
+    pub Nonce, 16
+}
+
+random_id! {
+    /// What a challenge is bound to: a MAC over client, auth source, address and usage.
+    pub Binding, 16
+}
+
+random_id! {
+    /// The mark that one request leaves in a record, so that it recognises its own write after an unknown outcome.
+    pub Mark, 8
+}
+
+impl Mark {
+    /// The mark that a session leaves in the challenge that it spent.
+    pub(crate) fn of_session(session: &SessionId) -> Self {
+        let bytes = session.as_bytes();
+        Self(core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_printable_ascii() {
+        assert_eq!(ClientId::new("TENANT_CLIENT_ID").unwrap().as_str(), "TENANT_CLIENT_ID");
+        for bad in ["", "a\0", "é", "line\n", &"x".repeat(256)] {
+            assert!(ClientId::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_an_https_url() {
+        for good in
+            ["https://sample.portal.example.com", "https://a.example/t1", "http://127.0.0.1:8080", "http://[::1]:1"]
+        {
+            assert_eq!(Issuer::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "https://", "http://example.com", "https://a?b", "https://a#b", "https://u@a", "ftp://a", "a"] {
+            assert!(Issuer::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn random_identifiers_survive_serde() {
+        let id = TokenId::from_bytes([7; 16]);
+        let text = serde_json::to_string(&id).unwrap();
+        assert_eq!(serde_json::from_str::<TokenId>(&text).unwrap(), id);
+        assert!(serde_json::from_str::<TokenId>("\"AAAA\"").is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! The HMAC secrets: what they are derived into, and their rotation.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use crate::address::Address;
+use crate::grant::Usage;
+use crate::id::{AuthSourceId, Binding, ClientId, Issuer, KeyId, RecordKey, SessionId};
+
+/// A random secret of at least 32 bytes, from which keys are derived.
+pub struct MasterKey(Zeroizing<Vec<u8>>);
+
+impl MasterKey {
+    /// Takes the bytes of a secret.
+    ///
+    /// # Errors
+    /// [`InvalidMasterKey`] when there are fewer than 32.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidMasterKey> {
+        if bytes.len() < SHORTEST { Err(InvalidMasterKey) } else { Ok(Self(Zeroizing::new(bytes.to_vec()))) }
+    }
+
+    /// Reads a secret from base64, as `openssl rand -base64 32` prints it.
+    ///
+    /// # Errors
+    /// [`InvalidMasterKey`] when it is not base64, or decodes to fewer than 32 bytes.
+    pub fn from_base64(text: &str) -> Result<Self, InvalidMasterKey> {
+        let bytes = Zeroizing::new(BASE64_STANDARD.decode(text.trim()).map_err(|_| InvalidMasterKey)?);
+        Self::from_bytes(&bytes)
+    }
+
+    /// Makes a secret at random. It is lost with the process, and with it every challenge and session.
+    ///
+    /// # Errors
+    /// [`InvalidMasterKey`] when the operating system gives no random bytes.
+    pub fn generate() -> Result<Self, InvalidMasterKey> {
+        let mut bytes = Zeroizing::new([0; SHORTEST]);
+        SystemRandom::new().fill(bytes.as_mut()).map_err(|_| InvalidMasterKey)?;
+        Self::from_bytes(bytes.as_ref())
+    }
+
+    fn derive(&self, purpose: &str) -> hmac::Key {
+        let master = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, purpose.as_bytes()).as_ref())
+    }
+}
+
+impl core::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("MasterKey(..)")
+    }
+}
+
+/// The secrets of one authorization server.
+///
+/// The *index* secret says where records are kept; changing it forgets every session and every spent budget. The
+/// *sealing* secret protects tokens and codes, and can be replaced while the server runs: give the new one to
+/// [`Keyring::new`] and the old one to [`Keyring::accepting`], until the last token that it sealed has expired.
+#[derive(Debug)]
+pub struct Keyring {
+    records: hmac::Key,
+    bindings: hmac::Key,
+    active: SealingKeys,
+    previous: Vec<SealingKeys>,
+}
+
+impl Keyring {
+    /// Derives the keys. Both secrets may be the same, unless the sealing secret is to be replaced some day.
+    pub fn new(index: &MasterKey, sealing: &MasterKey) -> Self {
+        Self {
+            records: index.derive("otp-grant 1 record key"),
+            bindings: index.derive("otp-grant 1 binding"),
+            active: SealingKeys::derive(sealing),
+            previous: Vec::new(),
+        }
+    }
+
+    /// Accepts what was sealed under an earlier secret.
+    #[must_use]
+    pub fn accepting(mut self, previous: &MasterKey) -> Self {
+        self.previous.push(SealingKeys::derive(previous));
+        self
+    }
+
+    /// The keys that seal what is made now.
+    pub(crate) fn active(&self) -> &SealingKeys {
+        &self.active
+    }
+
+    /// The keys with this identifier, if they are still accepted.
+    pub(crate) fn find(&self, id: &KeyId) -> Option<&SealingKeys> {
+        core::iter::once(&self.active).chain(&self.previous).find(|keys| keys.id == *id)
+    }
+
+    /// Where the record of an address is kept.
+    pub(crate) fn authenticator_key(&self, issuer: &Issuer, address: &Address) -> RecordKey {
+        let parts = ["authenticator", issuer.as_str(), channel_name(address), address.as_str()];
+        RecordKey::from_bytes(mac(&self.records, parts.map(str::as_bytes)))
+    }
+
+    /// Where the record of a session is kept.
+    pub(crate) fn session_key(&self, issuer: &Issuer, session: &SessionId) -> RecordKey {
+        let parts = [b"session".as_slice(), issuer.as_str().as_bytes(), session.as_bytes()];
+        RecordKey::from_bytes(mac(&self.records, parts))
+    }
+
+    /// What a challenge is bound to.
+    pub(crate) fn binding(
+        &self,
+        issuer: &Issuer,
+        client: &ClientId,
+        source: Option<&AuthSourceId>,
+        address: &Address,
+        usage: Usage,
+    ) -> Binding {
+        let source = source.map(AuthSourceId::as_str).unwrap_or_default();
+        let (channel, address) = (channel_name(address), address.as_str());
+        let parts = [issuer.as_str(), client.as_str(), source, channel, address, usage.as_str()];
+        Binding::from_bytes(first(&mac(&self.bindings, parts.map(str::as_bytes))))
+    }
+
+    /// What a refresh token tells of its client.
+    pub(crate) fn client_mark(&self, issuer: &Issuer, client: &ClientId) -> [u8; 15] {
+        let parts = ["refresh", issuer.as_str(), client.as_str()];
+        first(&mac(&self.bindings, parts.map(str::as_bytes)))
+    }
+}
+
+/// The keys that are derived from one sealing secret.
+pub(crate) struct SealingKeys {
+    pub(crate) id: KeyId,
+    pub(crate) otp_tokens: hmac::Key,
+    pub(crate) refresh_tokens: hmac::Key,
+    pub(crate) codes: hmac::Key,
+}
+
+impl SealingKeys {
+    fn derive(secret: &MasterKey) -> Self {
+        let id = mac(&secret.derive("otp-grant 1 key id"), []);
+        Self {
+            id: KeyId::from_bytes(first(&id)),
+            otp_tokens: secret.derive("otp-grant 1 otp_token"),
+            refresh_tokens: secret.derive("otp-grant 1 refresh_token"),
+            codes: secret.derive("otp-grant 1 code"),
+        }
+    }
+}
+
+impl core::fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("SealingKeys").field(&self.id).finish()
+    }
+}
+
+/// A secret is too short or not base64, or no random bytes could be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidMasterKey;
+
+impl core::fmt::Display for InvalidMasterKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a master key has to be base64 of at least 32 random bytes")
+    }
+}
+
+impl core::error::Error for InvalidMasterKey {}
+
+/// The HMAC of `parts`, each preceded by its length, so that no two lists of parts have the same input.
+pub(crate) fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.sign().as_ref());
+    out
+}
+
+/// The first `N` bytes: HMAC truncated as RFC 2104 section 5 allows.
+fn first<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
+    core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default())
+}
+
+fn channel_name(address: &Address) -> &'static str {
+    match address {
+        Address::Phone(_) => "phone_number",
+        Address::Email(_) => "email",
+    }
+}
+
+const SHORTEST: usize = 32;

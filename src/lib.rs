@@ -1,0 +1,81 @@
+#![doc = include_str!("../README.md")]
+
+// Words.
+mod address;
+mod grant;
+mod id;
+mod scope;
+mod secret;
+mod time;
+
+// The wire.
+mod error;
+mod reply;
+mod request;
+mod wire;
+
+// Rules: state machines and decisions, without I/O, time or randomness of their own.
+mod authenticator;
+mod claims;
+mod client;
+mod decision;
+mod meter;
+mod session;
+
+// Keys.
+mod access_token;
+mod code;
+mod jwk;
+pub mod jws;
+mod keyring;
+mod sealed;
+mod signing_key;
+
+// Ports.
+mod clock;
+mod directory;
+mod entropy;
+mod observer;
+mod store;
+
+// Flows.
+mod config;
+mod flow;
+mod server;
+
+// Outside.
+mod memory;
+
+pub use access_token::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier};
+pub use address::{
+    Address, AddressPolicy, Channel, EmailAddress, InvalidCountryCode, MalformedEmail, MalformedPhoneNumber,
+    PhoneNumber,
+};
+pub use authenticator::Authenticator;
+pub use claims::{AccessTokenProfile, TokenValidity};
+pub use client::{AuthSource, Client, CodePolicy, InvalidCodePolicy, ScopeNotAllowed, User, UserStatus};
+pub use clock::{Clock, SystemClock};
+pub use config::{EMAIL_GRANT_TYPE, SMS_GRANT_TYPE, Settings, danger};
+pub use directory::Directory;
+pub use entropy::{Entropy, EntropyUnavailable, SystemEntropy};
+pub use error::{DeliveryFailure, SendError, TokenError};
+pub use flow::send_otp::Delivery;
+pub use flow::verify_otp::{VerifiedAddress, VerifyError, VerifyOtp};
+pub use grant::{Grant, Usage};
+pub use id::{AuthSourceId, ClientId, InvalidId, Issuer, RecordKey, SessionId, Subject, Tag, TokenId};
+pub use jwk::{Algorithm, KeyError, PublicKey, PublicKeySet};
+pub use jws::JwsError;
+pub use keyring::{InvalidMasterKey, Keyring, MasterKey};
+pub use memory::{MemoryDirectory, MemoryStore};
+pub use meter::Quota;
+pub use observer::{Event, NoObserver, Observer};
+pub use reply::{Reply, TokenResponse};
+pub use request::{AskedScope, ClientCredentials, OtpGrantRequest, Request, SendRequest, TokenRequest};
+pub use scope::{InvalidScope, Scope};
+pub use secret::{AccessToken, ClientSecret, Code, IdToken, OtpToken, PresentedSecret, RefreshToken};
+pub use server::{AuthorizationServer, ConfigError, ServerBuilder};
+pub use session::{Session, SessionValidity};
+pub use signing_key::SigningKey;
+pub use store::{Record, RecordBody, Store, Swap};
+pub use time::Timestamp;
+pub use wire::InvalidRequest;

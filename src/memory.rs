@@ -1,0 +1,219 @@
+//! The embedded store and directory: enough for one process, for tests and for a first login.
+
+use core::convert::Infallible;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::hash_map::{Entry, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::address::Address;
+use crate::client::{AuthSource, Client, User, UserStatus};
+use crate::clock::{Clock, SystemClock};
+use crate::directory::Directory;
+use crate::id::{AuthSourceId, ClientId, RecordKey, Subject, Tag};
+use crate::store::{Record, Store, Swap};
+use crate::time::Timestamp;
+
+/// A store in the memory of one process. What it keeps is lost with the process.
+///
+/// Each swap also deletes a few records that may be deleted, so that nothing piles up and nothing ever pauses.
+pub struct MemoryStore {
+    shards: Vec<Mutex<Shard>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::with_clock(SystemClock)
+    }
+
+    /// An empty store that finds out by this clock what may be deleted.
+    pub fn with_clock(clock: impl Clock + 'static) -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), clock: Arc::new(clock) }
+    }
+
+    /// How many records are kept.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).records.len()).sum()
+    }
+
+    /// Tells whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of everything that is kept.
+    pub fn records(&self) -> Vec<(RecordKey, Record)> {
+        let copies = |shard: &Mutex<Shard>| {
+            lock(shard).records.iter().map(|(key, record)| (*key, record.clone())).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(copies).collect()
+    }
+
+    fn shard(&self, key: &RecordKey) -> Option<MutexGuard<'_, Shard>> {
+        let [first, ..] = *key.as_bytes();
+        self.shards.get(usize::from(first) % SHARDS).map(lock)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for MemoryStore {
+    type Error = Infallible;
+
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, Infallible> {
+        Ok(self.shard(key).and_then(|shard| shard.records.get(key).cloned()))
+    }
+
+    async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, Infallible> {
+        let now = self.clock.now();
+        let Some(mut shard) = self.shard(key) else { return Ok(Swap::Conflict) };
+        let outcome = shard.swap(key, expected, next);
+        shard.sweep(now);
+        Ok(outcome)
+    }
+}
+
+impl core::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("MemoryStore").field("len", &self.len()).finish()
+    }
+}
+
+#[derive(Default)]
+struct Shard {
+    records: HashMap<RecordKey, Record>,
+    /// One entry a record; the instant may be an earlier `delete_after` of it.
+    expiries: BinaryHeap<Reverse<(Timestamp, RecordKey)>>,
+}
+
+impl Shard {
+    fn swap(&mut self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Swap {
+        match (self.records.entry(*key), expected) {
+            (Entry::Occupied(mut stored), Some(tag)) if stored.get().tag == tag => {
+                stored.insert(next.clone());
+                Swap::Stored
+            }
+            (Entry::Vacant(room), None) => {
+                room.insert(next.clone());
+                self.expiries.push(Reverse((next.delete_after, *key)));
+                Swap::Stored
+            }
+            _ => Swap::Conflict,
+        }
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        for _ in 0..SWEPT_PER_SWAP {
+            let due = |Reverse((at, _)): &Reverse<(Timestamp, RecordKey)>| now.has_reached(*at);
+            if !self.expiries.peek().is_some_and(due) {
+                return;
+            }
+            let Some(Reverse((_, key))) = self.expiries.pop() else { return };
+            let Entry::Occupied(stored) = self.records.entry(key) else { continue };
+            let delete_after = stored.get().delete_after;
+            if now.has_reached(delete_after) {
+                stored.remove();
+            } else {
+                self.expiries.push(Reverse((delete_after, key)));
+            }
+        }
+    }
+}
+
+/// A directory in the memory of one process.
+#[derive(Debug, Default)]
+pub struct MemoryDirectory {
+    clients: HashMap<ClientId, Arc<Client>>,
+    auth_sources: HashMap<AuthSourceId, Arc<AuthSource>>,
+    users: Mutex<Users>,
+}
+
+impl MemoryDirectory {
+    /// An empty directory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a client.
+    #[must_use]
+    pub fn with_client(mut self, client: Client) -> Self {
+        self.clients.insert(client.id().clone(), Arc::new(client));
+        self
+    }
+
+    /// Adds an auth source.
+    #[must_use]
+    pub fn with_auth_source(mut self, source: AuthSource) -> Self {
+        self.auth_sources.insert(source.id().clone(), Arc::new(source));
+        self
+    }
+
+    /// Adds a user with their addresses.
+    #[must_use]
+    pub fn with_user(self, user: User, addresses: impl IntoIterator<Item = Address>) -> Self {
+        lock(&self.users).by_address.extend(addresses.into_iter().map(|address| (address, user.subject.clone())));
+        self.put_user(user);
+        self
+    }
+
+    /// Adds a user, or replaces one of the same subject.
+    pub fn put_user(&self, user: User) {
+        lock(&self.users).by_subject.insert(user.subject.clone(), user);
+    }
+}
+
+impl Directory for MemoryDirectory {
+    type Error = Infallible;
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Infallible> {
+        Ok(self.clients.get(id).cloned())
+    }
+
+    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Infallible> {
+        Ok(self.auth_sources.get(id).cloned())
+    }
+
+    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Infallible> {
+        let users = lock(&self.users);
+        Ok(users.by_address.get(address).and_then(|subject| users.by_subject.get(subject)).cloned())
+    }
+
+    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, Infallible> {
+        Ok(lock(&self.users).by_subject.get(subject).cloned())
+    }
+
+    async fn sign_up(&self, address: &Address) -> Result<User, Infallible> {
+        let mut users = lock(&self.users);
+        if let Some(user) = users.by_address.get(address).and_then(|subject| users.by_subject.get(subject)) {
+            return Ok(user.clone());
+        }
+        users.signed_up += 1;
+        let user = User { subject: Subject::numbered(users.signed_up), status: UserStatus::Active };
+        users.by_address.insert(address.clone(), user.subject.clone());
+        users.by_subject.insert(user.subject.clone(), user.clone());
+        Ok(user)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Users {
+    by_address: HashMap<Address, Subject>,
+    by_subject: HashMap<Subject, User>,
+    signed_up: u64,
+}
+
+/// A panic while the lock is held can't leave a map half changed, so the lock is used on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const SHARDS: usize = 64;
+
+/// More than one, so that deleting keeps ahead of storing.
+const SWEPT_PER_SWAP: usize = 4;

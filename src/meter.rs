@@ -1,0 +1,185 @@
+//! Counts events over a moving window, exactly: at most so many in any stretch of that length.
+
+use core::num::NonZeroU32;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// At most `count` events in any stretch of time as long as `window`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    count: NonZeroU32,
+    window: Duration,
+}
+
+impl Quota {
+    /// Allows `count` events in any `window`.
+    ///
+    /// ```
+    /// use core::{num::NonZeroU32, time::Duration};
+    /// let one_in_thirty_seconds = otp_grant::Quota::new(NonZeroU32::MIN, Duration::from_secs(30));
+    /// ```
+    pub const fn new(count: NonZeroU32, window: Duration) -> Self {
+        Self { count, window }
+    }
+
+    /// The length of the stretch that is looked at.
+    pub const fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// How many events are allowed in it.
+    pub const fn count(&self) -> NonZeroU32 {
+        self.count
+    }
+
+    fn limit(&self) -> usize {
+        usize::try_from(self.count.get()).unwrap_or(usize::MAX)
+    }
+}
+
+/// The instants of past events, oldest first.
+///
+/// A log, not a leaky bucket: a bucket of 25 that refills over 24 hours lets 49 through in its first 24.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<u64>", into = "Vec<u64>")]
+pub(crate) struct Meter {
+    times: Vec<Timestamp>,
+}
+
+impl Meter {
+    /// Counts one event at `now`, and forgets what no quota looks at any more.
+    pub(crate) fn record(&mut self, now: Timestamp, quotas: &[Quota]) {
+        let horizon = now.before(longest_window(quotas));
+        for time in &mut self.times {
+            // An event from the future means that the clock was set back. It counts as of now: nothing is forgotten
+            // early, and nobody waits for longer than a window.
+            *time = (*time).min(now);
+        }
+        self.times.retain(|time| *time > horizon);
+        self.times.push(now);
+    }
+
+    /// Forgets every event.
+    pub(crate) fn clear(&mut self) {
+        self.times.clear();
+    }
+
+    /// How long to wait until every quota has room for one more event; zero when it has now.
+    pub(crate) fn wait(&self, quotas: &[Quota], now: Timestamp) -> Duration {
+        let waits = quotas.iter().map(|quota| self.wait_for(quota, now));
+        waits.max().unwrap_or_default()
+    }
+
+    /// How many more events `quota` allows at `now`.
+    pub(crate) fn remaining(&self, quota: &Quota, now: Timestamp) -> usize {
+        quota.limit().saturating_sub(self.within(quota, now).count())
+    }
+
+    /// The instant from which no event matters to any of `quotas`.
+    pub(crate) fn forgotten_at(&self, quotas: &[Quota]) -> Option<Timestamp> {
+        self.times.last().map(|latest| latest.after(longest_window(quotas)))
+    }
+
+    fn wait_for(&self, quota: &Quota, now: Timestamp) -> Duration {
+        let used = self.within(quota, now).count();
+        let Some(excess) = used.checked_sub(quota.limit()) else { return Duration::ZERO };
+        let leaves = self.within(quota, now).nth(excess).unwrap_or(now).after(quota.window);
+        now.until(leaves)
+    }
+
+    fn within(&self, quota: &Quota, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let window = quota.window;
+        self.times.iter().map(move |time| (*time).min(now)).filter(move |time| !now.has_reached(time.after(window)))
+    }
+}
+
+fn longest_window(quotas: &[Quota]) -> Duration {
+    quotas.iter().map(Quota::window).max().unwrap_or_default()
+}
+
+/// Stored as the first instant and the distances from one to the next, which keeps records short.
+impl From<Meter> for Vec<u64> {
+    fn from(meter: Meter) -> Self {
+        let mut previous = 0;
+        let distance = |time: Timestamp| {
+            let step = time.as_unix_millis().saturating_sub(previous);
+            previous = time.as_unix_millis();
+            step
+        };
+        meter.times.into_iter().map(distance).collect()
+    }
+}
+
+impl From<Vec<u64>> for Meter {
+    fn from(distances: Vec<u64>) -> Self {
+        let mut sum = 0_u64;
+        let time = |step: u64| {
+            sum = sum.saturating_add(step);
+            Timestamp::from_unix_millis(sum)
+        };
+        Self { times: distances.into_iter().map(time).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quota(count: u32, secs: u64) -> Quota {
+        Quota::new(NonZeroU32::new(count).unwrap(), Duration::from_secs(secs))
+    }
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_unix_secs(1_000_000 + secs)
+    }
+
+    #[test]
+    fn a_window_moves_with_its_events() {
+        let quotas = [quota(2, 60)];
+        let mut meter = Meter::default();
+        meter.record(at(0), &quotas);
+        meter.record(at(40), &quotas);
+        assert_eq!(meter.wait(&quotas, at(40)), Duration::from_secs(20));
+        assert_eq!(meter.wait(&quotas, at(60)), Duration::ZERO);
+        meter.record(at(60), &quotas);
+        assert_eq!(meter.wait(&quotas, at(60)), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn every_quota_has_to_agree() {
+        let quotas = [quota(1, 30), quota(3, 1000)];
+        let mut meter = Meter::default();
+        for secs in [0, 30, 60] {
+            assert_eq!(meter.wait(&quotas, at(secs)), Duration::ZERO);
+            meter.record(at(secs), &quotas);
+        }
+        assert_eq!(meter.wait(&quotas, at(61)), Duration::from_secs(939));
+        assert_eq!(meter.remaining(&quotas[1], at(999)), 0);
+        assert_eq!(meter.remaining(&quotas[1], at(1000)), 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_neither_forgets_nor_locks_out() {
+        let quotas = [quota(1, 30)];
+        let mut meter = Meter::default();
+        meter.record(at(10_000), &quotas);
+        assert_eq!(meter.wait(&quotas, at(0)), Duration::from_secs(30));
+        meter.record(at(0), &quotas);
+        assert_eq!(meter.wait(&quotas, at(29)), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_is_stored_is_what_was_recorded() {
+        let quotas = [quota(9, 600)];
+        let mut meter = Meter::default();
+        for secs in [0, 30, 45] {
+            meter.record(at(secs), &quotas);
+        }
+        let text = serde_json::to_string(&meter).unwrap();
+        assert_eq!(text, "[1000000000,30000,15000]");
+        assert_eq!(serde_json::from_str::<Meter>(&text).unwrap(), meter);
+    }
+}

@@ -1,0 +1,103 @@
+//! The port to logs and metrics.
+
+use core::error::Error;
+use core::time::Duration;
+
+use crate::grant::Usage;
+use crate::id::{ClientId, RecordKey, SessionId};
+
+/// Is told what happened.
+///
+/// It is called in the middle of a request and has to return at once.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// What happened. An address appears as the key of its record, which is the same for the same address and tells nothing
+/// else; secrets do not appear at all.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A challenge was opened, and its code was handed to the host for delivery.
+    Sent {
+        /// Who asked for it.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// What for.
+        usage: Usage,
+    },
+    /// A challenge was refused, because the address was sent to too often.
+    Throttled {
+        /// Who asked for it.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// How long the address stays closed.
+        retry_after: Duration,
+    },
+    /// A wrong or expired code was presented.
+    WrongCode {
+        /// Who presented it.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// How many more guesses the challenge has.
+        attempts_remaining: usize,
+    },
+    /// A challenge was used that is spent, or that has no guess left.
+    Exhausted {
+        /// Who used it.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+    },
+    /// A code was redeemed for tokens.
+    LoggedIn {
+        /// By whom.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// The session that began.
+        session: SessionId,
+    },
+    /// A code was redeemed for the proof that an address is its user's.
+    Verified {
+        /// By whom.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// What for.
+        usage: Usage,
+    },
+    /// The store failed.
+    StoreFailed {
+        /// What it said.
+        error: &'a (dyn Error + 'static),
+    },
+    /// The directory failed.
+    DirectoryFailed {
+        /// What it said.
+        error: &'a (dyn Error + 'static),
+    },
+    /// There were no random bytes, a record was of the wrong kind, or a key could not sign.
+    Faulted {
+        /// What was wrong.
+        error: &'a (dyn Error + 'static),
+    },
+}
+
+/// An observer that looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn event(&self, _event: &Event<'_>) {}
+}
+
+impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
+    fn event(&self, event: &Event<'_>) {
+        (**self).event(event);
+    }
+}

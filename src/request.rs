@@ -1,0 +1,236 @@
+//! Typed requests, parsed from what came in over HTTP.
+
+use std::borrow::Cow;
+
+use crate::address::{Address, AddressPolicy, Channel};
+use crate::error::{SendError, TokenError};
+use crate::grant::{Grant, Usage};
+use crate::id::{AuthSourceId, ClientId};
+use crate::scope::Scope;
+use crate::secret::PresentedSecret;
+use crate::wire::{InvalidRequest, Member, Members, Problem, parse_basic};
+
+/// A request as it came in: two headers and the body.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a str>,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl core::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Request").field("content_type", &self.content_type).finish_non_exhaustive()
+    }
+}
+
+/// How requests are read.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestRules {
+    /// The `grant_type` values, and what they stand for.
+    pub(crate) grant_types: Vec<(String, Grant)>,
+    pub(crate) addresses: AddressPolicy,
+    pub(crate) body_limit: usize,
+}
+
+/// A request to the token endpoint.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TokenRequest<'a> {
+    /// A code is redeemed.
+    Otp(OtpGrantRequest<'a>),
+}
+
+impl<'a> TokenRequest<'a> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, TokenError> {
+        let mut members = match encoding(request, rules)? {
+            Encoding::Json => Members::from_json(request.body)?,
+            Encoding::Form => Members::from_form(request.body)?,
+        };
+        // Every member is read before the grant type is looked at: a malformed one is told first, whatever the grant.
+        let credentials = ClientCredentials::parse(request, &mut members)?;
+        let grant_type = members.require_str(Member::GrantType)?;
+        let auth_source = members.take_str(Member::AuthSourceId)?;
+        let phone_number = members.take_str(Member::PhoneNumber)?;
+        let email = members.take_str(Member::Email)?;
+        let otp_token = members.take_secret(Member::OtpToken)?;
+        let otp = members.take_secret(Member::Otp)?;
+        let auto_signup = members.take_bool(Member::AutoSignup)?;
+        let scope = members.take_str(Member::Scope)?;
+
+        let known = rules.grant_types.iter().find(|(name, _)| *name == *grant_type);
+        let address = match known {
+            Some((_, Grant::OtpSms)) => {
+                let text = phone_number.ok_or(missing(Member::PhoneNumber))?;
+                let parsed = rules.addresses.phone_number(&text);
+                Address::Phone(parsed.map_err(|_| invalid(Member::PhoneNumber))?)
+            }
+            Some((_, Grant::OtpEmail)) => {
+                let text = email.ok_or(missing(Member::Email))?;
+                Address::Email(rules.addresses.email(&text).map_err(|_| invalid(Member::Email))?)
+            }
+            Some((_, Grant::RefreshToken)) | None => return Err(TokenError::UnsupportedGrantType),
+        };
+        let auth_source = auth_source.ok_or(missing(Member::AuthSourceId))?;
+        Ok(Self::Otp(OtpGrantRequest {
+            credentials,
+            auth_source: AuthSourceId::new(&auth_source).map_err(|_| invalid(Member::AuthSourceId))?,
+            address,
+            otp_token: otp_token.ok_or(missing(Member::OtpToken))?,
+            otp: otp.ok_or(missing(Member::Otp))?,
+            auto_signup,
+            // RFC 6749 section 5.2: a malformed scope is an invalid scope, and is told after the client was checked.
+            scope: scope.map_or(AskedScope::Default, |text| match Scope::parse(&text) {
+                Ok(scope) => AskedScope::Some(scope),
+                Err(_) => AskedScope::Malformed,
+            }),
+        }))
+    }
+}
+
+/// A code and the token that came with it, to be redeemed for tokens.
+#[derive(Debug)]
+pub struct OtpGrantRequest<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// The auth source that the code was sent by.
+    pub auth_source: AuthSourceId,
+    /// The address that the code was sent to.
+    pub address: Address,
+    /// The token that came with it.
+    pub otp_token: PresentedSecret<'a>,
+    /// The code.
+    pub otp: PresentedSecret<'a>,
+    /// Whether to create the user where there is none.
+    pub auto_signup: bool,
+    /// The scope that is asked for.
+    pub scope: AskedScope,
+}
+
+/// The scope of a request (RFC 6749 section 3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedScope {
+    /// None is named: the client's default.
+    Default,
+    /// What is named.
+    Some(Scope),
+    /// What is named is no scope.
+    Malformed,
+}
+
+/// A request to send a code.
+#[derive(Debug)]
+pub struct SendRequest<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// What the code is for.
+    pub usage: Usage,
+    /// Where it is sent.
+    pub address: Address,
+    /// The auth source, for [`Usage::Login`] and only for it.
+    pub auth_source: Option<AuthSourceId>,
+}
+
+impl<'a> SendRequest<'a> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, SendError> {
+        let mut members = match encoding(request, rules)? {
+            Encoding::Json => Members::from_json(request.body)?,
+            Encoding::Form => return Err(InvalidRequest::body(Problem::ContentType).into()),
+        };
+        let credentials = ClientCredentials::parse(request, &mut members)?;
+        let usage = match members.take_str(Member::Usage)? {
+            None => Usage::Login,
+            Some(text) => Usage::from_wire(&text).ok_or(invalid(Member::Usage))?,
+        };
+        let auth_source = match (usage, members.take_str(Member::AuthSourceId)?) {
+            (Usage::Login, None) => return Err(missing(Member::AuthSourceId).into()),
+            (Usage::Login, Some(id)) => Some(AuthSourceId::new(&id).map_err(|_| invalid(Member::AuthSourceId))?),
+            (_, None) => None,
+            (_, Some(_)) => return Err(InvalidRequest::member(Member::AuthSourceId, Problem::NotAllowed).into()),
+        };
+        let address = match (members.take_str(Member::PhoneNumber)?, members.take_str(Member::Email)?) {
+            (None, None) => return Err(InvalidRequest::body(Problem::NoAddress).into()),
+            (Some(_), Some(_)) => return Err(InvalidRequest::body(Problem::TwoAddresses).into()),
+            (Some(text), None) => {
+                let parsed = rules.addresses.phone_number(&text);
+                Address::Phone(parsed.map_err(|_| SendError::MalformedAddress(Channel::Sms))?)
+            }
+            (None, Some(text)) => {
+                let parsed = rules.addresses.email(&text);
+                Address::Email(parsed.map_err(|_| SendError::MalformedAddress(Channel::Email))?)
+            }
+        };
+        Ok(Self { credentials, usage, address, auth_source })
+    }
+}
+
+/// Who a client says it is, and what it shows for it (RFC 6749 section 2.3.1).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientCredentials<'a> {
+    /// Named in the body or by HTTP Basic.
+    Named {
+        /// Who it says it is.
+        id: ClientId,
+        /// Its secret; a public client has none.
+        secret: Option<PresentedSecret<'a>>,
+        /// Whether HTTP Basic was used.
+        basic: bool,
+    },
+    /// There is an `Authorization` header that names nobody.
+    Unreadable,
+}
+
+impl<'a> ClientCredentials<'a> {
+    fn parse(request: &Request<'_>, members: &mut Members<'a>) -> Result<Self, InvalidRequest> {
+        let body_id = members.take_str(Member::ClientId)?;
+        let body_secret = members.take_secret(Member::ClientSecret)?;
+        let id = |text: Cow<'_, str>| ClientId::new(&text).map_err(|_| invalid(Member::ClientId));
+        let Some(header) = request.authorization else {
+            let id = id(body_id.ok_or(missing(Member::ClientId))?)?;
+            return Ok(Self::Named { id, secret: body_secret, basic: false });
+        };
+        if body_secret.is_some() {
+            return Err(InvalidRequest::body(Problem::TwoCredentials));
+        }
+        let Ok((basic_id, secret)) = parse_basic(header) else { return Ok(Self::Unreadable) };
+        if body_id.is_some_and(|body_id| *body_id != *basic_id) {
+            return Err(InvalidRequest::member(Member::ClientId, Problem::DiffersFromHeader));
+        }
+        match ClientId::new(&basic_id) {
+            Ok(id) => Ok(Self::Named { id, secret: Some(secret), basic: true }),
+            Err(_) => Ok(Self::Unreadable),
+        }
+    }
+}
+
+enum Encoding {
+    Json,
+    Form,
+}
+
+/// The encoding of the body, if there is not too much of it.
+fn encoding(request: &Request<'_>, rules: &RequestRules) -> Result<Encoding, InvalidRequest> {
+    if request.body.len() > rules.body_limit {
+        return Err(InvalidRequest::body(Problem::TooLarge));
+    }
+    let media_type = request.content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        Ok(Encoding::Json)
+    } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Ok(Encoding::Form)
+    } else {
+        Err(InvalidRequest::body(Problem::ContentType))
+    }
+}
+
+fn missing(member: Member) -> InvalidRequest {
+    InvalidRequest::member(member, Problem::Missing)
+}
+
+fn invalid(member: Member) -> InvalidRequest {
+    InvalidRequest::member(member, Problem::InvalidValue)
+}

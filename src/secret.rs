@@ -1,0 +1,158 @@
+//! Values that must not leak: redacted, wiped when dropped, without `Clone`, `Display` or `Serialize`.
+
+use std::borrow::Cow;
+
+use ring::digest;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Declares an owned secret text with one accessor.
+macro_rules! secret_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            pub(crate) fn new(text: String) -> Self {
+                Self(Zeroizing::new(text))
+            }
+
+            /// Reveals the secret. Search for this name to find every place that handles one.
+            pub fn expose_secret(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+
+secret_text! {
+    /// A one-time code, as it is sent to its address.
+    Code
+}
+
+secret_text! {
+    /// The sealed token that names a challenge; the client returns it together with the code.
+    OtpToken
+}
+
+secret_text! {
+    /// A refresh token (RFC 6749 section 1.5).
+    RefreshToken
+}
+
+secret_text! {
+    /// A signed access token (RFC 6749 section 1.4).
+    AccessToken
+}
+
+secret_text! {
+    /// A signed ID token (OpenID Connect Core section 2).
+    IdToken
+}
+
+impl Code {
+    /// Compares with what a caller presented, in time that depends on the lengths alone.
+    pub(crate) fn matches(&self, presented: &PresentedSecret<'_>) -> bool {
+        self.0.as_bytes().ct_eq(presented.0.as_bytes()).into()
+    }
+}
+
+/// A secret that a caller presented: a client secret, a code or a token, borrowed from the request where possible.
+pub struct PresentedSecret<'a>(Cow<'a, str>);
+
+impl<'a> PresentedSecret<'a> {
+    /// Takes over a secret from a request.
+    pub fn new(text: impl Into<Cow<'a, str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// Reveals the secret. Search for this name to find every place that handles one.
+    pub fn expose_secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for PresentedSecret<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.0 {
+            text.zeroize();
+        }
+    }
+}
+
+impl core::fmt::Debug for PresentedSecret<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PresentedSecret(..)")
+    }
+}
+
+/// The SHA-256 digest of a client secret: all that a directory has to keep of it.
+///
+/// A client secret is a random value of at least 128 bits that the host generated, so a plain digest is enough; a
+/// secret that a human chose has no place here.
+pub struct ClientSecret([u8; digest::SHA256_OUTPUT_LEN]);
+
+impl ClientSecret {
+    /// Digests `secret` and forgets it.
+    ///
+    /// ```
+    /// let secret = otp_grant::ClientSecret::digest("TENANT_CLIENT_SECRET");
+    /// ```
+    pub fn digest(secret: &str) -> Self {
+        Self(sha256(secret.as_bytes()))
+    }
+
+    /// Takes a digest that was made earlier.
+    pub const fn from_sha256(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// Compares with what a client presented. Digests are compared, so neither content nor length shows in the timing.
+    pub(crate) fn matches(&self, presented: &PresentedSecret<'_>) -> bool {
+        self.0.ct_eq(&sha256(presented.0.as_bytes())).into()
+    }
+}
+
+impl core::fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("ClientSecret(..)")
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; digest::SHA256_OUTPUT_LEN] {
+    let mut out = [0; digest::SHA256_OUTPUT_LEN];
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_is_redacted() {
+        let texts = [
+            format!("{:?}", Code::new("123456".into())),
+            format!("{:?}", PresentedSecret::new("123456")),
+            format!("{:?}", ClientSecret::digest("123456")),
+        ];
+        assert_eq!(texts, ["Code(..)", "PresentedSecret(..)", "ClientSecret(..)"]);
+    }
+
+    #[test]
+    fn only_the_same_text_matches() {
+        let code = Code::new("012345".into());
+        assert!(code.matches(&PresentedSecret::new("012345")));
+        for wrong in ["", "12345", "012346", "0123450", "０12345"] {
+            assert!(!code.matches(&PresentedSecret::new(wrong)));
+        }
+        assert!(ClientSecret::digest("a").matches(&PresentedSecret::new("a")));
+        assert!(!ClientSecret::digest("a").matches(&PresentedSecret::new("b")));
+    }
+}

@@ -55,7 +55,7 @@ impl Meter {
         let horizon = now.before(longest_window(quotas));
         for time in &mut self.times {
             // An event from the future means that the clock was set back. It counts as of now: nothing is forgotten
-            // early, and nobody waits for longer than a window.
+            // early.
             *time = (*time).min(now);
         }
         self.times.retain(|time| *time > horizon);

@@ -1,5 +1,12 @@
 //! The harness of the scenarios: a host with its own clock, random bytes, store and counters.
-#![allow(dead_code, reason = "each scenario file uses its own part of the harness")]
+#![allow(dead_code, unreachable_pub, reason = "each scenario file uses its own part of the harness")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a harness that fails has to fail loudly"
+)]
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -114,6 +121,11 @@ impl TestStore {
     /// Puts a fault on the n-th call from now, the first being 0.
     pub fn fault(&self, call: usize, fault: Fault) {
         self.faults.lock().unwrap().insert(self.calls.load(SeqCst) + call, fault);
+    }
+
+    /// Takes back the faults that did not come to pass. A swap that is to be applied late still is.
+    pub fn heal(&self) {
+        self.faults.lock().unwrap().clear();
     }
 
     async fn enter(&self) -> Result<Option<Fault>, Broken> {
@@ -285,11 +297,8 @@ impl Host {
     pub fn with_key(settings: Settings, key: SigningKey) -> Self {
         let clock = ManualClock::new();
         let store = Arc::new(TestStore::new(clock.clone()));
-        let directory = Arc::new(TestDirectory {
-            inner: sample_directory(),
-            down: false.into(),
-            calls: Mutex::default(),
-        });
+        let directory =
+            Arc::new(TestDirectory { inner: sample_directory(), down: false.into(), calls: Mutex::default() });
         let counters = Counters::default();
         let index = MasterKey::from_bytes(&[1; 32]).unwrap();
         let sealing = MasterKey::from_bytes(&[2; 32]).unwrap();
@@ -345,10 +354,11 @@ pub fn sample_directory() -> MemoryDirectory {
     let email = AuthSourceId::new("MOCK_EMAIL_OTP_AUTH_SOURCE_ID").unwrap();
     let lone = AuthSourceId::new("LONE_AUTH_SOURCE_ID").unwrap();
     let client = |client: Client| {
-        client.with_auth_source(sms.clone()).with_auth_source(email.clone()).with_scopes(
-            Scope::parse("openid profile offline_access").unwrap(),
-            Scope::openid(),
-        ).unwrap()
+        client
+            .with_auth_source(sms.clone())
+            .with_auth_source(email.clone())
+            .with_scopes(Scope::parse("openid profile offline_access").unwrap(), Scope::openid())
+            .unwrap()
     };
     let id = |id| ClientId::new(id).unwrap();
     let addresses = AddressPolicy::default();

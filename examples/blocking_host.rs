@@ -1,0 +1,134 @@
+//! A complete host over HTTP without an async runtime, on tiny_http: `cargo run --example blocking_host -- --listen 127.0.0.1:8080`
+//!
+//! [--alg RS256|ES256|EdDSA] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off]
+
+mod support;
+
+use std::error::Error;
+use std::io::{self, Cursor, Read as _};
+
+use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply, Settings, danger};
+use support::{Options, Outbox, sample_directory};
+use tiny_http::{Header, Method, Request, Response, Server};
+
+/// The authorization server, and what delivers its codes.
+struct Host {
+    server: AuthorizationServer<MemoryStore, MemoryDirectory>,
+    outbox: Outbox,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::from_command_line();
+
+    // Secrets that live as long as the process. What is to outlive it, or to be shared, reads them from its
+    // configuration: MasterKey::from_base64.
+    let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
+    let settings = match options.send_quota {
+        true => Settings::default(),
+        false => danger::without_send_quotas(Settings::default()),
+    };
+    let signing_key = options.signing_key()?;
+    let algorithm = signing_key.algorithm();
+    // The two ports: implement Store and Directory for your databases, and put them here. A blocking database driver is
+    // simply called: nothing here shares the thread.
+    let server = AuthorizationServer::builder(options.issuer.clone(), keyring, signing_key)
+        .settings(settings)
+        .build(MemoryStore::new(), sample_directory()?)?;
+    let host = Host { server, outbox: options.outbox()? };
+
+    let http = Server::http(options.listen).map_err(|error| error as Box<dyn Error>)?;
+    println!("listening on http://{} ({algorithm})", http.server_addr());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| work(&host, &http));
+        }
+    });
+    Ok(())
+}
+
+/// Answers one request after the other.
+fn work(host: &Host, http: &Server) {
+    for mut request in http.incoming_requests() {
+        let response = answer(host, &mut request).unwrap_or_else(|_| empty(400));
+        // A client that did not wait for its reply has lost it.
+        let _ = request.respond(response);
+    }
+}
+
+/// Finds the endpoint and gives its answer.
+fn answer(host: &Host, request: &mut Request) -> io::Result<Response<Cursor<Vec<u8>>>> {
+    let path = request.url().split('?').next().unwrap_or_default().to_owned();
+    let reply = match (request.method(), &*path) {
+        (Method::Post, "/otp/send") => Incoming::read(request)?.with(|request| send(host, request)),
+        (Method::Post, "/oauth2/token") => {
+            Incoming::read(request)?.with(|request| pollster::block_on(host.server.token(request)))
+        }
+        (Method::Get, "/oauth2/jwks") => host.server.jwks(),
+        (_, "/otp/send" | "/oauth2/token" | "/oauth2/jwks") => return Ok(empty(405)),
+        _ => return Ok(empty(404)),
+    };
+    Ok(write(reply))
+}
+
+/// `POST /otp/send`: the crate opens a challenge, the host delivers its code, the client hears what came of it.
+fn send(host: &Host, request: otp_grant::Request<'_>) -> Reply {
+    match pollster::block_on(host.server.send_otp(request)) {
+        Ok(delivery) => match host.outbox.deliver(&delivery) {
+            Ok(()) => delivery.accepted(),
+            Err(failure) => delivery.failed(failure),
+        },
+        Err(refusal) => refusal,
+    }
+}
+
+/// What the crate wants to know of a request.
+struct Incoming {
+    content_type: Option<String>,
+    authorization: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Incoming {
+    /// Reads a request, but no more of its body than [`MOST_READ`]: the crate refuses what is longer than its own limit.
+    fn read(request: &mut Request) -> io::Result<Self> {
+        let header = |name: &'static str| {
+            let named = request.headers().iter().find(|header| header.field.equiv(name));
+            named.map(|header| header.value.as_str().to_owned())
+        };
+        let (content_type, authorization) = (header("Content-Type"), header("Authorization"));
+        let (announced, mut body) = (request.body_length(), Vec::new());
+        request.as_reader().take(MOST_READ).read_to_end(&mut body)?;
+        // tiny_http does not say when a client goes away; a body that was cut short must not be taken for a whole one.
+        match announced {
+            Some(announced) if body.len() < announced && body.len() < usize::try_from(MOST_READ).unwrap_or_default() => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            _ => Ok(Self { content_type, authorization, body }),
+        }
+    }
+
+    fn with(&self, answer: impl FnOnce(otp_grant::Request<'_>) -> Reply) -> Reply {
+        let (content_type, authorization) = (self.content_type.as_deref(), self.authorization.as_deref());
+        answer(otp_grant::Request { content_type, authorization, body: &self.body })
+    }
+}
+
+/// Writes a reply as it is; its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).
+fn write(reply: Reply) -> Response<Cursor<Vec<u8>>> {
+    let header = |(name, value): (&str, &str)| Header::from_bytes(name, value).ok();
+    let headers: Vec<Header> = reply.headers().filter_map(header).collect();
+    let response = Response::from_data(Vec::new()).with_status_code(reply.status());
+    let response = headers.into_iter().fold(response, Response::with_header);
+    let body = reply.into_body();
+    let length = body.len();
+    response.with_data(Cursor::new(body), Some(length))
+}
+
+fn empty(status: u16) -> Response<Cursor<Vec<u8>>> {
+    Response::from_data(Vec::new()).with_status_code(status)
+}
+
+const WORKERS: usize = 8;
+
+/// More than the 16 KiB that the crate accepts, so that it is the crate that says so.
+const MOST_READ: u64 = 64 * 1024;

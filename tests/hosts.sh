@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Logs in over HTTP on each example host, with each algorithm, as the contract's samples say.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dir=$(mktemp -d)
+host=
+stop() { if [ -n "$host" ]; then kill "$host" 2>/dev/null || true; wait "$host" 2>/dev/null || true; host=; fi; }
+trap 'stop; rm -rf "$dir"' EXIT
+
+login() { # example, algorithm
+    : >"$dir/outbox"
+    "${CARGO_TARGET_DIR:-target}/debug/examples/$1" --listen 127.0.0.1:0 --alg "$2" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
+    host=$!
+    for _ in $(seq 300); do
+        url=$(grep -oE '127\.0\.0\.1:[0-9]+' "$dir/log" | head -n 1) && break
+        sleep 0.1
+    done
+    python3 tests/login_over_http.py "http://$url" "$dir/outbox" "$2"
+    stop
+}
+
+for example in axum_host blocking_host; do
+    for algorithm in RS256 ES256 EdDSA; do
+        login "$example" "$algorithm"
+    done
+done

@@ -1,0 +1,95 @@
+//! Races at one challenge: guesses beside guesses, right codes beside right codes, resends beside guesses.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use futures::future::{join, join_all};
+use serde_json::json;
+use support::*;
+
+fn yielding() -> Host {
+    let host = Host::new();
+    host.store.yields.store(2, SeqCst);
+    host
+}
+
+#[tokio::test]
+async fn two_hundred_wrong_guesses_get_five_comparisons() {
+    let host = yielding();
+    let sent = host.send(&sms_send(PHONE)).await;
+    let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
+    let replies = join_all((0..200).map(|_| host.token(&guess))).await;
+
+    assert_eq!(host.counters.wrong_codes.load(SeqCst), 5);
+    let compared = replies.iter().filter(|(_, body)| body["error_description"] == "Unknown or expired OTP").count();
+    assert_eq!(compared, 5);
+    let refused = error(400, "invalid_grant", "Unknown or expired otp_token");
+    assert_eq!(replies.iter().filter(|reply| **reply == refused).count(), 195);
+    // The right code comes too late as well.
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_wrong_guesses_on_four_threads_get_five_comparisons() {
+    let host = Arc::new(yielding());
+    let sent = host.send(&sms_send(PHONE)).await;
+    let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
+    let guesses: Vec<_> = (0..200)
+        .map(|_| {
+            let (host, guess) = (host.clone(), guess.clone());
+            tokio::spawn(async move { host.token(&guess).await })
+        })
+        .collect();
+    for guess in guesses {
+        assert_eq!(guess.await.unwrap().0, 400);
+    }
+    assert_eq!(host.counters.wrong_codes.load(SeqCst), 5);
+}
+
+#[tokio::test]
+async fn fifty_right_codes_get_one_token_set() {
+    for yields in 0..4 {
+        let host = Host::new();
+        host.store.yields.store(yields, SeqCst);
+        let sent = host.send(&sms_send(PHONE)).await;
+        let grant = sms_grant(PHONE, &sent);
+        let replies = join_all((0..50).map(|_| host.token(&grant))).await;
+        assert_eq!(replies.iter().filter(|(status, _)| *status == 200).count(), 1);
+        assert_eq!(host.counters.logins.load(SeqCst), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_right_code_beside_four_wrong_guesses_always_logs_in() {
+    for run in 0..1000 {
+        let host = Host::new();
+        host.store.yields.store(run % 5, SeqCst);
+        let sent = host.send(&sms_send(PHONE)).await;
+        let right = sms_grant(PHONE, &sent);
+        let guess = but(&right, json!({ "otp": wrong(&sent.code) }));
+        let requests = (0..5).map(|slot| host.token(if slot == run % 5 { &right } else { &guess }));
+        let replies = join_all(requests).await;
+        assert_eq!(replies[run % 5].0, 200, "run {run}: {:?}", replies[run % 5]);
+    }
+}
+
+#[tokio::test]
+async fn a_resend_beside_a_wrong_guess_leaves_the_new_code_alive_and_the_old_token_counted() {
+    for yields in 0..6 {
+        let host = Host::new();
+        let first = host.send(&sms_send(PHONE)).await;
+        host.advance(secs(30));
+        host.store.yields.store(yields, SeqCst);
+        let guess = but(&sms_grant(PHONE, &first), json!({ "otp": wrong(&first.code) }));
+        let send = sms_send(PHONE);
+        let (second, _) = join(host.send(&send), host.token(&guess)).await;
+        assert_eq!(second.code, first.code);
+        for remaining in [3, 2, 1, 0] {
+            assert_eq!(host.token(&guess).await.1["attempts_remaining"], remaining);
+        }
+        assert_eq!(host.token(&sms_grant(PHONE, &first)).await.0, 400);
+        assert_eq!(host.token(&sms_grant(PHONE, &second)).await.0, 200);
+    }
+}

@@ -1,0 +1,156 @@
+//! A store that fails before or after it applied, applies late or twice, or is slow, at each of its calls; and futures
+//! that are dropped at each of their awaits.
+
+mod support;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Poll, Waker};
+
+use serde_json::json;
+use support::*;
+
+const FAULTS: [Fault; 5] = [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Slow];
+
+fn unavailable() -> (u16, serde_json::Value) {
+    error(503, "temporarily_unavailable", "Temporarily unavailable. It is safe to try again.")
+}
+
+#[tokio::test]
+async fn one_fault_in_a_grant_loses_no_challenge_and_releases_no_second_token_set() {
+    for fault in FAULTS {
+        for call in 0..6 {
+            let host = Host::new();
+            let sent = host.send(&sms_send(PHONE)).await;
+            let grant = sms_grant(PHONE, &sent);
+            host.store.fault(call, fault);
+            let first = host.token(&grant).await;
+            host.store.heal();
+            assert!(first.0 == 200 || first == unavailable(), "{fault:?} at {call}: {first:?}");
+            let second = host.token(&grant).await;
+            // Exactly one of the two is a login: nothing was lost, and nothing was given twice.
+            assert_eq!([first.0, second.0].iter().filter(|status| **status == 200).count(), 1, "{fault:?} at {call}");
+            assert_eq!(host.counters.logins.load(SeqCst), 1);
+            let third = host.token(&grant).await;
+            assert_eq!(third, error(400, "invalid_grant", "Unknown or expired otp_token"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_swap_of_unknown_outcome_is_resolved_without_the_client_noticing() {
+    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Slow] {
+        // The calls of a grant: load, swap (reserve), swap (insert session), swap (spend).
+        for call in 1..4 {
+            let host = Host::new();
+            let sent = host.send(&sms_send(PHONE)).await;
+            host.store.fault(call, fault);
+            assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200, "{fault:?} at {call}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_fault_costs_a_wrong_code_no_more_than_one_guess() {
+    for fault in FAULTS {
+        for call in 0..4 {
+            let host = Host::new();
+            let sent = host.send(&sms_send(PHONE)).await;
+            let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
+            host.store.fault(call, fault);
+            let first = host.token(&guess).await;
+            host.store.heal();
+            assert!(first == unavailable() || first.1["attempts_remaining"] == 4, "{fault:?} at {call}: {first:?}");
+            let remaining = host.token(&guess).await.1["attempts_remaining"].as_u64().unwrap();
+            assert!(remaining >= 3, "{fault:?} at {call}: {remaining}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_faults_in_a_row_are_a_503_with_nothing_released() {
+    for (first, second) in [(1, 2), (2, 3), (3, 4)] {
+        for fault in [Fault::FailBefore, Fault::FailAfter] {
+            let host = Host::new();
+            let sent = host.send(&sms_send(PHONE)).await;
+            host.store.fault(first, fault);
+            host.store.fault(second, Fault::FailBefore);
+            assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, unavailable());
+            assert_eq!(host.counters.logins.load(SeqCst), 0);
+            let spent = (first, fault) == (3, Fault::FailAfter);
+            assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, if spent { 400 } else { 200 });
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_send_survives_one_fault_or_says_so() {
+    for fault in FAULTS {
+        for call in 0..3 {
+            let host = Host::new();
+            host.store.fault(call, fault);
+            let answer = host.try_send(&sms_send(PHONE)).await;
+            host.store.heal();
+            match answer {
+                Ok(sent) => assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200, "{fault:?} at {call}"),
+                Err(reply) => {
+                    let expected = "Failed to send OTP. Please try again later.";
+                    assert_eq!(read(&reply), error(503, "temporarily_unavailable", expected));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_fails_spends_one_guess_and_no_more() {
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    host.directory.down.store(true, SeqCst);
+    for _ in 0..4 {
+        assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, unavailable());
+    }
+    host.directory.down.store(false, SeqCst);
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+}
+
+/// Polls a future so many times and drops it; tells what it answered if it came to its end.
+fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..polls {
+        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return Some(done);
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn a_grant_that_is_dropped_at_any_await_leaves_the_code_usable_or_spent() {
+    let (mut usable, mut spent) = (0, 0);
+    for polls in 1.. {
+        let host = Host::new();
+        let sent = host.send(&sms_send(PHONE)).await;
+        let grant = sms_grant(PHONE, &sent);
+        // One yield before and one after each call: the drop falls before the call was applied, and after.
+        host.store.yields.store(1, SeqCst);
+        let answer = drop_after(polls, host.token(&grant));
+        host.store.yields.store(0, SeqCst);
+        let again = host.token(&grant).await;
+        if let Some(answer) = answer {
+            assert_eq!((answer.0, again.0), (200, 400));
+            break;
+        }
+        if again.0 == 200 {
+            usable += 1;
+            assert_eq!(spent, 0, "a code that was spent came back");
+        } else {
+            spent += 1;
+            assert_eq!(again, error(400, "invalid_grant", "Unknown or expired otp_token"));
+        }
+    }
+    // Only the drop between the applied spend and its answer finds the code spent.
+    assert_eq!((usable, spent), (7, 1));
+}

@@ -116,9 +116,7 @@ fn write(reply: Reply) -> Response {
     let builder = Response::builder().status(reply.status());
     let builder = reply.headers().fold(builder, |builder, (name, value)| builder.header(name, value));
     // The crate makes no header that HTTP could not carry.
-    builder
-        .body(Body::from(reply.into_body()))
-        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    builder.body(Body::from(reply.into_body())).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// More than the 16 KiB that the crate accepts, so that it is the crate that says so.

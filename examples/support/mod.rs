@@ -125,10 +125,7 @@ pub fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
         .with_client(confidential("OTHER_CLIENT_ID", ClientSecret::digest("OTHER_CLIENT_SECRET"))?)
         .with_auth_source(AuthSource::new(sms.clone(), Channel::Sms))
         .with_auth_source(AuthSource::new(email.clone(), Channel::Email))
-        .with_user(
-            user("MOCK_USER_ID", UserStatus::Active)?,
-            addresses("13612345678", "MOCK_USERNAME@example.com")?,
-        )
+        .with_user(user("MOCK_USER_ID", UserStatus::Active)?, addresses("13612345678", "MOCK_USERNAME@example.com")?)
         .with_user(user("LOCKED_USER_ID", UserStatus::Locked)?, addresses("13600000000", "locked@example.com")?))
 }
 

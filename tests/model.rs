@@ -29,7 +29,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-const FAULTS: [Fault; 5] = [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Slow];
+const FAULTS: [Fault; 6] =
+    [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Overwritten, Fault::Slow];
 
 /// What the model knows of a challenge that was sent.
 struct Challenge {

@@ -66,7 +66,11 @@ impl Options {
     /// The key of `--key`, or one of `--alg` that is made now and lost with the process.
     pub fn signing_key(&self) -> Result<SigningKey, Box<dyn Error>> {
         match (&self.key, self.algorithm) {
-            (Some(file), _) => Ok(SigningKey::from_pem(&std::fs::read_to_string(file)?)?),
+            (Some(file), _) => {
+                let wrong = |error: &dyn Error| format!("{}: {error}", file.display());
+                let pem = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+                Ok(SigningKey::from_pem(&pem).map_err(|error| wrong(&error))?)
+            }
             (None, Algorithm::RS256) => made_rsa_key(),
             (None, algorithm) => Ok(SigningKey::generate(algorithm)?),
         }

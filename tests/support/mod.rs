@@ -80,6 +80,8 @@ pub enum Fault {
     ApplyLate,
     /// Applies a swap twice, as a driver that retries would: the second answer is a conflict.
     ApplyTwice,
+    /// Fails after it applied, and after somebody else wrote on top of it.
+    Overwritten,
     /// Answers only after many other tasks had their turn.
     Slow,
 }
@@ -167,7 +169,11 @@ impl Store for TestStore {
         let fault = self.enter().await?;
         let Ok(record) = self.inner.load(key).await;
         self.leave().await;
-        if matches!(fault, Some(Fault::FailAfter | Fault::ApplyLate)) { Err(Broken) } else { Ok(record) }
+        if matches!(fault, Some(Fault::FailAfter | Fault::ApplyLate | Fault::Overwritten)) {
+            Err(Broken)
+        } else {
+            Ok(record)
+        }
     }
 
     async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, Broken> {
@@ -181,8 +187,12 @@ impl Store for TestStore {
             let Ok(second) = self.inner.swap(key, expected, next).await;
             swap = second;
         }
+        if fault == Some(Fault::Overwritten) {
+            let overwritten = Record { tag: Tag::from_bytes([9; Tag::LEN]), ..next.clone() };
+            let Ok(_) = self.inner.swap(key, Some(next.tag), &overwritten).await;
+        }
         self.leave().await;
-        if fault == Some(Fault::FailAfter) { Err(Broken) } else { Ok(swap) }
+        if matches!(fault, Some(Fault::FailAfter | Fault::Overwritten)) { Err(Broken) } else { Ok(swap) }
     }
 }
 

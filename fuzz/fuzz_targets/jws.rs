@@ -1,0 +1,60 @@
+//! Compact strings against key sets: no panic, and nothing passes but what was signed.
+//!
+//! The first byte chooses: an arbitrary string, edits of a token of one of three keys, or an arbitrary key set.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use otp_grant::{PublicKeySet, Settings, SigningKey, jws};
+use otp_grant_fuzz::*;
+use pollster::block_on;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((choice, rest)) = input.split_first() else { return };
+    let Fixture { hosts, keys, signed } = &*FIXTURE;
+    let token = &signed[usize::from(choice / 4) % signed.len()];
+    let compact = match choice % 4 {
+        0 => String::from_utf8_lossy(rest).into_owned(),
+        1 => {
+            if let Ok(keys) = PublicKeySet::from_json(rest) {
+                let again = PublicKeySet::from_json(keys.to_json().as_bytes()).unwrap();
+                assert_eq!(again.to_json(), keys.to_json());
+                let _ = jws::verify(token, &keys);
+            }
+            return;
+        }
+        _ => edit(token, rest, &signed.iter().map(String::as_str).collect::<Vec<_>>()),
+    };
+
+    // There is a second ES256 signature for each first (r, -s), but to write it down takes more than edits.
+    let is_signed = signed.contains(&compact);
+    assert_eq!(jws::verify(&compact, keys).is_ok(), is_signed, "{compact:?}");
+    for host in hosts {
+        assert!(is_signed || host.server.verify_access_token(&compact).is_err(), "{compact:?}");
+    }
+});
+
+struct Fixture {
+    hosts: Vec<Host>,
+    keys: PublicKeySet,
+    signed: Vec<String>,
+}
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+    let hosts = KEYS.map(|pem| Host::with_key(Settings::default(), SigningKey::from_pem(pem).unwrap()));
+    let signed = |host: &Host| {
+        let sent = block_on(host.send(&sms_send(PHONE)));
+        let (_, granted) = block_on(host.token(&sms_grant(PHONE, &sent)));
+        ["access_token", "id_token"].map(|name| granted[name].as_str().unwrap().to_owned())
+    };
+    let signed: Vec<_> = hosts.iter().flat_map(signed).collect();
+    let keys = PublicKeySet::new(hosts.iter().flat_map(|host| host.server.key_set().iter().cloned())).unwrap();
+    Fixture { hosts: hosts.into(), keys, signed }
+});
+
+const KEYS: [&str; 3] = [
+    include_str!("../../tests/keys/es256_pkcs8.pem"),
+    include_str!("../../tests/keys/ed25519_pkcs8.pem"),
+    include_str!("../../tests/keys/rsa2048_pkcs8.pem"),
+];

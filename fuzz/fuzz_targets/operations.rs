@@ -1,0 +1,207 @@
+//! Sends, guesses and a clock that goes where it likes, against a small model of what must never happen.
+//!
+//! Two bytes an operation: what, and with what. Time is counted twice: by the clock, which may step back, and by how far
+//! it went forward in all. What is limited per stretch of time is limited by the latter, since a clock that is set back
+//! gives nothing back.
+#![no_main]
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use otp_grant::Clock;
+use otp_grant_fuzz::*;
+use pollster::block_on;
+use serde_json::json;
+
+fuzz_target!(|input: &[u8]| {
+    let mut world = World::new();
+    for [what, with] in input.as_chunks().0.iter().take(LONGEST_RUN) {
+        match what % 16 {
+            0..=2 => world.send(*with),
+            3..=4 => world.guess_newest(*with, true),
+            5..=8 => world.guess_newest(*with, false),
+            9 => world.guess(*with, true),
+            10 => world.guess(*with, false),
+            11 => world.guess_with_code_of_another(*with),
+            12 => world.forward(Duration::from_millis(u64::from(*with) * 500)),
+            13 => world.forward(STEPS[usize::from(*with) % STEPS.len()]),
+            14 => world.forward(Duration::from_secs(u64::from(*with) * 600)),
+            _ => world.back(BACK[usize::from(*with) % BACK.len()]),
+        }
+    }
+});
+
+struct World {
+    host: Host,
+    /// How far the clock went forward in all.
+    forward: Duration,
+    /// Whether it never went back: then what may happen also has to.
+    steady: bool,
+    addresses: [Address; 3],
+    challenges: Vec<Challenge>,
+}
+
+#[derive(Default)]
+struct Address {
+    sends: Vec<Duration>,
+    /// Charged since the last login.
+    guesses: Vec<Duration>,
+}
+
+struct Challenge {
+    address: usize,
+    sent: Sent,
+    sent_at: u64,
+    code_expires_at: u64,
+    comparisons: usize,
+    is_spent: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            host: Host::new(),
+            forward: Duration::ZERO,
+            steady: true,
+            addresses: Default::default(),
+            challenges: Vec::new(),
+        }
+    }
+
+    fn send(&mut self, with: u8) {
+        let address = usize::from(with) % PHONES.len();
+        let body = sms_send(PHONES[address]).to_string();
+        let now = self.now();
+        let sends = &mut self.addresses[address].sends;
+        let is_due = within(sends, self.forward, secs(30)) < 1 && within(sends, self.forward, DAY) < 50;
+        let Ok(delivery) = block_on(self.host.server.send_otp(json_request(&body, None))) else {
+            assert!(!is_due || !self.steady, "a send that is due was refused");
+            return;
+        };
+        assert!(is_due, "sent too often");
+        sends.push(self.forward);
+        let code = delivery.code().expose_secret().to_owned();
+        let code_expires_at = now + u64::try_from(delivery.validity().as_millis()).unwrap();
+        let (_, reply) = read(&delivery.accepted());
+        let otp_token = reply["otp_token"].as_str().unwrap().to_owned();
+        let sent = Sent { otp_token, code, reply };
+        let challenge = Challenge { address, sent, sent_at: now, code_expires_at, comparisons: 0, is_spent: false };
+        self.challenges.push(challenge);
+    }
+
+    fn guess_newest(&mut self, with: u8, right: bool) {
+        let address = usize::from(with) % PHONES.len();
+        if let Some(index) = self.challenges.iter().rposition(|challenge| challenge.address == address) {
+            let code = self.challenges[index].sent.code.clone();
+            self.redeem(index, if right { code } else { wrong(&code) });
+        }
+    }
+
+    fn guess(&mut self, with: u8, right: bool) {
+        if let Some(index) = usize::from(with).checked_rem(self.challenges.len()) {
+            let code = self.challenges[index].sent.code.clone();
+            self.redeem(index, if right { code } else { wrong(&code) });
+        }
+    }
+
+    fn guess_with_code_of_another(&mut self, with: u8) {
+        if let Some(index) = usize::from(with / 16).checked_rem(self.challenges.len()) {
+            let other = usize::from(with % 16) % self.challenges.len();
+            self.redeem(index, self.challenges[other].sent.code.clone());
+        }
+    }
+
+    fn redeem(&mut self, index: usize, code: String) {
+        let challenge = &self.challenges[index];
+        let address = challenge.address;
+        let is_right = code == challenge.sent.code;
+        let body = but(&sms_grant(PHONES[address], &challenge.sent), json!({ "otp": code }));
+        let (status, answer) = block_on(self.host.token(&body));
+        let now = self.now();
+
+        // What has to happen, where the model can tell.
+        let is_live = !challenge.is_spent && now < challenge.code_expires_at;
+        let has_guesses = challenge.comparisons < 5 && within(&self.addresses[address].guesses, self.forward, DAY) < 25;
+        // A shared code has one expiry; without that, two codes in a million would be alike by chance.
+        let was_ended = self.challenges.iter().any(|other| {
+            other.address == address
+                && other.is_spent
+                && other.sent.code == challenge.sent.code
+                && other.code_expires_at == challenge.code_expires_at
+        });
+        let has_to_pass = self.steady && is_right && is_live && has_guesses && !was_ended;
+        let description = answer["error_description"].as_str().unwrap_or_default();
+        if has_to_pass {
+            let expected = ["", "User not found", "Abnormal user status"][address];
+            assert_eq!((status == 200, description), (address == 0, expected));
+        }
+
+        let (was_compared, has_proved) = match (status, description) {
+            (200, _) => (true, true),
+            (400, "User not found" | "Abnormal user status") => (true, true),
+            (400, "Unknown or expired OTP") => (true, false),
+            (400, "Unknown or expired otp_token") => (false, false),
+            unexpected => panic!("{unexpected:?}"),
+        };
+        let challenge = &mut self.challenges[index];
+        if was_compared {
+            challenge.comparisons += 1;
+            assert!(challenge.comparisons <= 5, "more than 5 comparisons of one challenge");
+            assert!(!challenge.is_spent, "a spent challenge was compared");
+            self.addresses[address].guesses.push(self.forward);
+        }
+        if has_proved {
+            assert!(is_right, "a wrong code passed");
+            assert!(now < challenge.code_expires_at, "an expired code passed");
+            assert!(now + 5_000 >= challenge.sent_at, "a clock that was set back revived a code");
+            assert!(!was_ended, "a code logged in through a second challenge");
+        }
+        if status == 200 {
+            assert_eq!(address, 0, "a user who may not log in did");
+            challenge.is_spent = true;
+            self.addresses[address].guesses.clear();
+        }
+        let guesses = within(&self.addresses[address].guesses, self.forward, DAY);
+        assert!(guesses <= 25, "more than 25 guesses at one address in 24 hours");
+    }
+
+    fn forward(&mut self, by: Duration) {
+        self.forward += by;
+        self.host.advance(by);
+    }
+
+    fn back(&mut self, by: Duration) {
+        self.steady = false;
+        self.host.clock.set_back(by);
+    }
+
+    fn now(&self) -> u64 {
+        self.host.clock.now().as_unix_millis()
+    }
+}
+
+fn within(times: &[Duration], now: Duration, window: Duration) -> usize {
+    times.iter().filter(|time| now - **time < window).count()
+}
+
+const PHONES: [&str; 3] = [PHONE, NOBODY, LOCKED_PHONE];
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const STEPS: [Duration; 8] = [
+    Duration::from_millis(1),
+    Duration::from_secs(5),
+    Duration::from_millis(29_999),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+    Duration::from_secs(23 * 60 * 60),
+    DAY,
+];
+const BACK: [Duration; 6] = [
+    Duration::from_millis(1),
+    Duration::from_secs(4),
+    Duration::from_secs(5),
+    Duration::from_millis(5_001),
+    Duration::from_secs(60),
+    DAY,
+];
+const LONGEST_RUN: usize = 200;

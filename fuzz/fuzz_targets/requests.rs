@@ -1,0 +1,68 @@
+//! Arbitrary requests: no panic, a status of the contract, and nothing said that is not the caller's to know.
+//!
+//! The first line is the `Content-Type`, the second the `Authorization`, the rest the body; an empty line is no header.
+//! `<token>` and `<code>` stand for what was sent to `PHONE`, so that a request can also be right.
+#![no_main]
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use libfuzzer_sys::fuzz_target;
+use otp_grant::Request;
+use otp_grant_fuzz::*;
+use pollster::block_on;
+
+fuzz_target!(|input: &[u8]| {
+    let mut lines = input.splitn(3, |byte| *byte == b'\n');
+    let mut header = || lines.next().and_then(|line| std::str::from_utf8(line).ok()).filter(|line| !line.is_empty());
+    let (content_type, authorization) = (header(), header());
+    let body = lines.next().unwrap_or_default();
+
+    let host = Host::new();
+    let sent = block_on(host.send(&sms_send(PHONE)));
+    let body = replace(&replace(body, b"<token>", sent.otp_token.as_bytes()), b"<code>", sent.code.as_bytes());
+    let request = Request { content_type, authorization, body: &body };
+
+    let reply = block_on(host.server.token(request));
+    let (status, answer) = read(&reply);
+    assert!(matches!(status, 200 | 400 | 401), "{status}");
+    assert_eq!(status == 200, host.counters.logins.load(SeqCst) == 1);
+    assert_eq!(status == 200, answer["access_token"].is_string());
+    assert_eq!(status != 200, answer["error"].is_string());
+    assert_eq!(reply.header("Cache-Control"), Some("no-store"));
+    if status != 200 {
+        says_nothing(reply.body(), &[&sent.code, &sent.otp_token, "TENANT_CLIENT_SECRET", PHONE]);
+    }
+
+    host.advance(secs(30));
+    match block_on(host.server.send_otp(request)) {
+        Ok(delivery) => {
+            let code = delivery.code().expose_secret().to_owned();
+            let (status, mut answer) = read(&delivery.accepted());
+            assert_eq!(status, 200);
+            // Among so many random characters the digits of a code can stand by chance.
+            assert!(answer["otp_token"].take().is_string());
+            says_nothing(answer.to_string().as_bytes(), &[&code, "TENANT_CLIENT_SECRET", PHONE]);
+        }
+        Err(reply) => {
+            let (status, answer) = read(&reply);
+            assert!(matches!(status, 400 | 401), "{status}");
+            assert!(answer["error"].is_string());
+            says_nothing(reply.body(), &[&sent.code, &sent.otp_token, "TENANT_CLIENT_SECRET", PHONE]);
+        }
+    }
+    assert_eq!(host.counters.faults.load(SeqCst), 0);
+});
+
+fn says_nothing(body: &[u8], secrets: &[&str]) {
+    let body = String::from_utf8_lossy(body);
+    for secret in secrets {
+        assert!(!body.contains(secret), "{body}");
+    }
+}
+
+fn replace(body: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
+    match body.windows(name.len()).position(|window| window == name) {
+        Some(at) => [&body[..at], value, &body[at + name.len()..]].concat(),
+        None => body.to_vec(),
+    }
+}

@@ -7,7 +7,7 @@ use ring::signature::{
 };
 use serde_json::{Map, Value};
 
-use crate::jws::parse_strict_object;
+use crate::wire::strict;
 
 /// A public key that verifies signatures, with the identifier that tokens name it by.
 ///
@@ -38,7 +38,7 @@ impl PublicKey {
     /// [`KeyError::RsaTooLarge`], [`KeyError::InvalidKeyId`], and [`KeyError::Malformed`] for everything else,
     /// duplicate members and inexact base64url included.
     pub fn from_jwk(json: &[u8]) -> Result<Self, KeyError> {
-        Self::from_members(&parse_strict_object(json).map_err(|_| KeyError::Malformed)?)
+        Self::from_members(&strict::object(json).map_err(|_| KeyError::Malformed)?)
     }
 
     /// What the key verifies with.
@@ -199,7 +199,7 @@ impl PublicKeySet {
     ///
     /// RFC 7517 section 5.
     pub fn from_json(json: &[u8]) -> Result<Self, KeyError> {
-        let set = parse_strict_object(json).map_err(|_| KeyError::Malformed)?;
+        let set = strict::object(json).map_err(|_| KeyError::Malformed)?;
         let keys = set.get("keys").and_then(Value::as_array).ok_or(KeyError::Malformed)?;
         let read = |key: &Value| PublicKey::from_members(key.as_object().ok_or(KeyError::Malformed)?);
         let supported = keys.iter().map(read).filter(|key| *key != Err(KeyError::Unsupported));

@@ -1,10 +1,10 @@
 //! Checking signed tokens: JWS in its compact form (RFC 7515), as strictly as RFC 8725 asks.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::jwk::{PublicKey, PublicKeySet};
+use crate::wire::strict;
 
 /// Checks the signature of a compact JWS and returns what was signed.
 ///
@@ -102,17 +102,6 @@ impl core::fmt::Display for JwsError {
 
 impl core::error::Error for JwsError {}
 
-/// Reads a JSON object whose members, and those of the objects in it, have each a name of their own.
-///
-/// Of two members with one name some parsers take the first and some the last, so that what one program checked is not
-/// what another uses (RFC 8725 section 2.8, RFC 8259 section 4).
-pub(crate) fn parse_strict_object(json: &[u8]) -> Result<Map<String, Value>, JwsError> {
-    match serde_json::from_slice(json) {
-        Ok(StrictValue(Value::Object(members))) => Ok(members),
-        _ => Err(JwsError::Malformed),
-    }
-}
-
 struct Header {
     alg: String,
     key_id: Option<String>,
@@ -121,7 +110,7 @@ struct Header {
 
 impl Header {
     fn parse(encoded: &str) -> Result<Self, JwsError> {
-        let mut members = parse_strict_object(&decode(encoded)?)?;
+        let mut members = strict::object(&decode(encoded)?).map_err(|_| JwsError::Malformed)?;
         // RFC 7515 section 4.1.11: what `crit` lists must be understood or refused, and nothing that it may list is
         // understood. `b64` changes what was signed, `zip` and `enc` what the payload is.
         if UNSUPPORTED.iter().any(|name| members.contains_key(*name)) {
@@ -140,67 +129,6 @@ impl Header {
             None => keys.only(),
         }
         .ok_or(JwsError::UnknownKey)
-    }
-}
-
-/// A JSON value in which no object has two members of one name.
-struct StrictValue(Value);
-
-impl<'de> Deserialize<'de> for StrictValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("a JSON value without duplicate members")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(StrictValue(element)) = elements.next_element()? {
-            array.push(element);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((name, StrictValue(value))) = members.next_entry::<String, _>()? {
-            if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("duplicate member"));
-            }
-        }
-        Ok(Value::Object(object))
     }
 }
 
@@ -394,14 +322,5 @@ mod tests {
             assert_eq!(verify(&format!("{rest}{spare}"), &set(EDDSA_KEY)), Err(JwsError::Malformed));
         }
         assert_eq!(verify(&"a".repeat(LONGEST_TOKEN + 1), &keys), Err(JwsError::TooLarge));
-    }
-
-    #[test]
-    fn values_are_kept_as_they_are() {
-        let json = r#"{"a":[null,true,-1,18446744073709551615,1.5,"\u00e9",{"a":{"a":{}}}],"b":""}"#;
-        let expected: Map<String, Value> = serde_json::from_str(json).unwrap();
-        assert_eq!(parse_strict_object(json.as_bytes()), Ok(expected));
-        assert_eq!(parse_strict_object(br#"{"a":{"b":[{"c":1,"c":2}]}}"#), Err(JwsError::Malformed));
-        assert_eq!(parse_strict_object(b"\"a\""), Err(JwsError::Malformed));
     }
 }

@@ -3,6 +3,7 @@
 mod basic;
 mod form;
 mod json;
+pub(crate) mod strict;
 
 use core::mem;
 use std::borrow::Cow;

@@ -1,0 +1,94 @@
+//! Strict JSON values, for what others wrote: JOSE headers, claims and key sets.
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Reads a JSON object whose members, and those of the objects in it, have each a name of their own.
+///
+/// Of two members with one name some parsers take the first and some the last, so that what one program checked is not
+/// what another uses (RFC 8725 section 2.8, RFC 8259 section 4).
+pub(crate) fn object(json: &[u8]) -> Result<Map<String, Value>, NotStrict> {
+    match serde_json::from_slice(json) {
+        Ok(StrictValue(Value::Object(members))) => Ok(members),
+        _ => Err(NotStrict),
+    }
+}
+
+/// The text is not a JSON object, or has a member twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotStrict;
+
+/// A JSON value in which no object has two members of one name.
+struct StrictValue(Value);
+
+impl<'de> Deserialize<'de> for StrictValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a JSON value without duplicate members")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(StrictValue(element)) = elements.next_element()? {
+            array.push(element);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, StrictValue(value))) = members.next_entry::<String, _>()? {
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("duplicate member"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_kept_as_they_are() {
+        let json = r#"{"a":[null,true,-1,18446744073709551615,1.5,"\u00e9",{"a":{"a":{}}}],"b":""}"#;
+        let expected: Map<String, Value> = serde_json::from_str(json).unwrap();
+        assert_eq!(object(json.as_bytes()), Ok(expected));
+        assert_eq!(object(br#"{"a":{"b":[{"c":1,"c":2}]}}"#), Err(NotStrict));
+        assert_eq!(object(b"\"a\""), Err(NotStrict));
+    }
+}

@@ -1,4 +1,5 @@
 //! The layers of the crate: a file imports only from its own row and the rows above it; I/O stays outside.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a check that fails has to fail loudly")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

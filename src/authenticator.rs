@@ -94,8 +94,11 @@ impl Authenticator {
         spender: Mark,
         now: Timestamp,
     ) -> Result<Decision<Self, Redeemed>, Gone> {
-        let (mut next, now) = self.at(now);
-        let challenge = next.live(&proven.id, now)?;
+        // Whether it is in time was decided when the guess was reserved. Only another redemption can have come between.
+        let mut next = self.clone();
+        let now = self.written_at.map_or(now, |written| now.max(written));
+        let mut unspent = next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none());
+        let challenge = unspent.find(|challenge| challenge.id == proven.id).ok_or(Gone)?;
         challenge.spent_by = Some(spender);
         let (id, nonce) = (challenge.id, challenge.nonce);
         next.challenges.retain(|other| other.id == id || other.nonce != nonce);

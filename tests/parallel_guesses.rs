@@ -93,3 +93,25 @@ async fn a_resend_beside_a_wrong_guess_leaves_the_new_code_alive_and_the_old_tok
         assert_eq!(host.token(&sms_grant(PHONE, &second)).await.0, 200);
     }
 }
+
+#[tokio::test]
+async fn a_slow_store_does_not_make_other_requests_look_like_a_clock_that_was_set_back() {
+    // The calls of a grant: load, swap (reserve), swap (insert session), swap (spend).
+    for call in 0..4 {
+        let host = Host::new();
+        let sent = host.send(&sms_send(PHONE)).await;
+        let right = sms_grant(PHONE, &sent);
+        let guess = but(&right, json!({ "otp": wrong(&sent.code) }));
+        host.store.fault(call, Fault::Slow);
+        let beside = async {
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            host.advance(secs(20));
+            host.token(&guess).await
+        };
+        let (first, second) = join(host.token(&right), beside).await;
+        assert_eq!(first.0, 200, "call {call}: {first:?}");
+        assert_eq!(second.0, 400);
+    }
+}

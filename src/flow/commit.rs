@@ -27,16 +27,19 @@ pub(crate) enum Refused<E> {
 
 impl<S: Store, D: Directory> Core<S, D> {
     /// Loads the state that is kept under `key`. A record that has expired counts as absent, but keeps its tag.
-    pub(crate) async fn load<T: State>(&self, key: RecordKey, now: Timestamp) -> Result<Held<T>, Unavailable> {
+    pub(crate) async fn load<T: State>(&self, key: RecordKey) -> Result<Held<T>, Unavailable> {
         let record = self.store.load(&key).await.map_err(|error| self.store_failed(&error))?;
         let Some(Record { tag, delete_after, body }) = record else {
             return Ok(Held { key, tag: None, state: None });
         };
         let state = T::from_body(body).ok_or_else(|| self.faulted(&WrongKind))?;
-        Ok(Held { key, tag: Some(tag), state: Some(state).filter(|_| !now.has_reached(delete_after)) })
+        Ok(Held { key, tag: Some(tag), state: Some(state).filter(|_| !self.clock.now().has_reached(delete_after)) })
     }
 
     /// Stores what `decide` makes of the state, and opens its verdict.
+    ///
+    /// The clock is read for each decision, after its state was loaded: a store that is slow must not make what others
+    /// wrote meanwhile look as if the clock had been set back.
     ///
     /// When somebody else was faster, the state is loaded again and decided on again: each such conflict is the progress
     /// of another request, so the loop ends.
@@ -48,13 +51,12 @@ impl<S: Store, D: Directory> Core<S, D> {
     pub(crate) async fn update<T: State, V, E>(
         &self,
         mut held: Held<T>,
-        now: Timestamp,
-        decide: impl Fn(Option<&T>) -> Result<Decision<T, V>, E>,
+        decide: impl Fn(Option<&T>, Timestamp) -> Result<Decision<T, V>, E>,
         is_ours: impl Fn(&T) -> bool,
     ) -> Result<(V, Held<T>), Refused<E>> {
         let mut failed_before = false;
         for _ in 0..MAX_CONFLICTS {
-            let (next, verdict) = decide(held.state.as_ref()).map_err(Refused::ByRule)?.into_parts();
+            let (next, verdict) = decide(held.state.as_ref(), self.clock.now()).map_err(Refused::ByRule)?.into_parts();
             let tag = Tag::from_bytes(self.random()?);
             let delete_after = next.delete_after(&self.limits, &self.settings.session_validity);
             let record = Record { tag, delete_after, body: next.into_body() };
@@ -72,7 +74,7 @@ impl<S: Store, D: Directory> Core<S, D> {
                     failed_before = true;
                 }
             }
-            held = self.load(held.key, now).await?;
+            held = self.load(held.key).await?;
             if held.tag == Some(tag) || held.state.as_ref().is_some_and(&is_ours) {
                 return Ok((verdict.open_stored(), held));
             }
@@ -81,15 +83,10 @@ impl<S: Store, D: Directory> Core<S, D> {
     }
 
     /// Stores the first state of a key that is drawn at random, and so can't be there already unless we put it there.
-    pub(crate) async fn insert<T: State + Clone>(
-        &self,
-        key: RecordKey,
-        first: &T,
-        now: Timestamp,
-    ) -> Result<(), Unavailable> {
+    pub(crate) async fn insert<T: State + Clone>(&self, key: RecordKey, first: &T) -> Result<(), Unavailable> {
         let nothing = Held { key, tag: None, state: None };
-        let decide = |_: Option<&T>| Ok::<_, Infallible>(Decision::new(first.clone(), ()));
-        match self.update(nothing, now, decide, |_| true).await {
+        let decide = |_: Option<&T>, _| Ok::<_, Infallible>(Decision::new(first.clone(), ()));
+        match self.update(nothing, decide, |_| true).await {
             Ok(((), _)) => Ok(()),
             Err(Refused::ByRule(never)) => match never {},
             Err(Refused::Unavailable) => Err(Unavailable),

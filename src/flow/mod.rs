@@ -25,7 +25,6 @@ use crate::sealed::OtpTokenContent;
 use crate::secret::PresentedSecret;
 use crate::signing_key::SigningKey;
 use crate::store::Store;
-use crate::time::Timestamp;
 
 /// What every flow works with: the ports, the keys and the settings.
 pub(crate) struct Core<S, D> {
@@ -83,21 +82,15 @@ impl<S: Store, D: Directory> Core<S, D> {
     }
 
     /// Charges one guess, and compares the code only once that is stored.
-    async fn prove(
-        &self,
-        client: &ClientId,
-        guess: Guess<'_>,
-        now: Timestamp,
-    ) -> Result<(Proven, Held<Authenticator>), GuessRefused> {
+    async fn prove(&self, client: &ClientId, guess: Guess<'_>) -> Result<(Proven, Held<Authenticator>), GuessRefused> {
         let mark = Mark::from_bytes(self.random()?);
-        let held = self.load::<Authenticator>(guess.key, now).await?;
-        let reserve =
-            |state: Option<&Authenticator>| state.ok_or(Gone)?.reserve(&guess.token.challenge, mark, &self.limits, now);
+        let held = self.load::<Authenticator>(guess.key).await?;
+        let reserve = |state: Option<&Authenticator>, now| {
+            state.ok_or(Gone)?.reserve(&guess.token.challenge, mark, &self.limits, now)
+        };
         let is_ours = |state: &Authenticator| state.has_reserved(&guess.token.challenge, &mark);
-        let (reserved, held): (Reserved, _) = self
-            .update(held, now, reserve, is_ours)
-            .await
-            .map_err(|refused| self.exhausted(client, guess.key, refused))?;
+        let (reserved, held): (Reserved, _) =
+            self.update(held, reserve, is_ours).await.map_err(|refused| self.exhausted(client, guess.key, refused))?;
 
         let (key, nonce) = reserved.code_source();
         // A code whose key has been retired can't be right any more; its guess is charged like any other.
@@ -117,11 +110,10 @@ impl<S: Store, D: Directory> Core<S, D> {
         token: &OtpTokenContent,
         proven: &Proven,
         spender: Mark,
-        now: Timestamp,
     ) -> Result<Redeemed, GuessRefused> {
-        let redeem = |state: Option<&Authenticator>| state.ok_or(Gone)?.redeem(proven, spender, now);
+        let redeem = |state: Option<&Authenticator>, now| state.ok_or(Gone)?.redeem(proven, spender, now);
         let is_ours = |state: &Authenticator| state.was_spent_by(&token.challenge, &spender);
-        let (redeemed, _) = self.update(held, now, redeem, is_ours).await?;
+        let (redeemed, _) = self.update(held, redeem, is_ours).await?;
         Ok(redeemed)
     }
 

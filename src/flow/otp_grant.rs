@@ -16,7 +16,6 @@ use crate::store::Store;
 impl<S: Store, D: Directory> Core<S, D> {
     /// Checks in the order of the contract, and commits last.
     pub(crate) async fn otp_grant(&self, request: OtpGrantRequest<'_>) -> Result<TokenResponse, TokenError> {
-        let now = self.clock.now();
         let address = &request.address;
         let channel = address.channel();
 
@@ -26,8 +25,8 @@ impl<S: Store, D: Directory> Core<S, D> {
             return Err(TokenError::UnauthorizedClient);
         }
         let source = self.auth_source(&client, &request.auth_source, channel).await?;
-        let token =
-            OtpTokenContent::unseal(&request.otp_token, &self.keyring, now).map_err(|_| TokenError::UnknownOtpToken)?;
+        let token = OtpTokenContent::unseal(&request.otp_token, &self.keyring, self.clock.now())
+            .map_err(|_| TokenError::UnknownOtpToken)?;
         let sent_for = self.keyring.binding(&self.issuer, client.id(), Some(source.id()), address, Usage::Login);
         if token.binding != sent_for {
             return Err(TokenError::MismatchedOtpToken);
@@ -42,7 +41,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         // The guess is charged, and only then is the code compared.
         let key = self.keyring.authenticator_key(&self.issuer, address);
         let guess = Guess { key, token: &token, presented: &request.otp, policy: source.code() };
-        let (proven, held) = self.prove(client.id(), guess, now).await?;
+        let (proven, held) = self.prove(client.id(), guess).await?;
 
         // The address is proved: from here on the answer may tell of its user.
         let user = match self.asked(self.directory.user_by_address(address).await)? {
@@ -55,11 +54,12 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
 
         // Everything is made ready; the swap that spends the challenge comes last and releases it.
+        let now = self.clock.now();
         let session_id = SessionId::from_bytes(self.random()?);
         let session = Session::open(client.id().clone(), user.subject, scope, channel, now);
-        self.insert(self.keyring.session_key(&self.issuer, &session_id), &session, now).await?;
+        self.insert(self.keyring.session_key(&self.issuer, &session_id), &session).await?;
         let prepared = self.prepare(&client, &session, session_id, now)?;
-        let redeemed = self.spend(held, &token, &proven, Mark::of_session(&session_id), now).await?;
+        let redeemed = self.spend(held, &token, &proven, Mark::of_session(&session_id)).await?;
 
         self.observer.event(&Event::LoggedIn { client: client.id(), address: key, session: session_id });
         Ok(prepared.release(redeemed))

@@ -22,7 +22,6 @@ use crate::time::secs_rounded_up;
 impl<S: Store, D: Directory> Core<S, D> {
     /// Opens a challenge. For a login neither the answer nor the calls depend on whether the address has a user.
     pub(crate) async fn send_otp(&self, request: SendRequest<'_>) -> Result<Delivery, SendError> {
-        let now = self.clock.now();
         let SendRequest { credentials, usage, address, auth_source } = request;
         let channel = address.channel();
 
@@ -54,11 +53,11 @@ impl<S: Store, D: Directory> Core<S, D> {
             code_validity: policy.validity(),
             token_validity: policy.token_validity(),
         };
-        let held = self.load::<Authenticator>(key, now).await?;
+        let held = self.load::<Authenticator>(key).await?;
         let nothing = Authenticator::default();
-        let open = |state: Option<&Authenticator>| state.unwrap_or(&nothing).open(&new, &self.limits, now);
+        let open = |state: Option<&Authenticator>, now| state.unwrap_or(&nothing).open(&new, &self.limits, now);
         let is_ours = |state: &Authenticator| state.has_opened(&new.id);
-        let opened = match self.update(held, now, open, is_ours).await {
+        let opened = match self.update(held, open, is_ours).await {
             Ok((opened, _)) => opened,
             Err(Refused::Unavailable) => return Err(SendError::TemporarilyUnavailable),
             Err(Refused::ByRule(Throttled { retry_after })) => {
@@ -69,6 +68,7 @@ impl<S: Store, D: Directory> Core<S, D> {
 
         let code = code::derive(&self.keyring, &opened.code_key, &opened.nonce, policy);
         let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding };
+        let now = self.clock.now();
         let validity = now.until(opened.code_expires_at);
         let response = SendResponse {
             otp_token: content.seal(&self.keyring),

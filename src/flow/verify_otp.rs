@@ -13,25 +13,24 @@ use crate::time::Timestamp;
 
 impl<S: Store, D: Directory> Core<S, D> {
     pub(crate) async fn verify_otp(&self, request: VerifyOtp<'_>) -> Result<VerifiedAddress, VerifyError> {
-        let now = self.clock.now();
         let VerifyOtp { client_id, usage, address, otp_token, otp } = request;
         // A login is redeemed for tokens, and by the token endpoint alone.
         if usage == Usage::Login {
             return Err(VerifyError::MismatchedOtpToken);
         }
-        let token =
-            OtpTokenContent::unseal(&otp_token, &self.keyring, now).map_err(|_| VerifyError::UnknownOtpToken)?;
+        let token = OtpTokenContent::unseal(&otp_token, &self.keyring, self.clock.now())
+            .map_err(|_| VerifyError::UnknownOtpToken)?;
         if token.binding != self.keyring.binding(&self.issuer, client_id, None, &address, usage) {
             return Err(VerifyError::MismatchedOtpToken);
         }
 
         let key = self.keyring.authenticator_key(&self.issuer, &address);
         let guess = Guess { key, token: &token, presented: &otp, policy: &self.settings.code };
-        let (proven, held) = self.prove(client_id, guess, now).await?;
-        let _redeemed = self.spend(held, &token, &proven, Mark::from_bytes(self.random()?), now).await?;
+        let (proven, held) = self.prove(client_id, guess).await?;
+        let _redeemed = self.spend(held, &token, &proven, Mark::from_bytes(self.random()?)).await?;
 
         self.observer.event(&Event::Verified { client: client_id, address: key, usage });
-        Ok(VerifiedAddress { address, usage, verified_at: now })
+        Ok(VerifiedAddress { address, usage, verified_at: self.clock.now() })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::decision::Decision;
 use crate::id::{Binding, ChallengeId, KeyId, Mark, Nonce};
 use crate::meter::{Meter, Quota};
 use crate::secret::{Code, PresentedSecret};
-use crate::time::Timestamp;
+use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
 /// Everything that is known about one address, in one record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,18 +130,35 @@ impl Authenticator {
         challenges.chain(meters.into_iter().flatten()).max().unwrap_or(written)
     }
 
-    /// This record as a decision at `now` has to see it, and the instant to decide at.
+    /// Tells whether the clock was set back since this record was written.
     ///
-    /// Hosts' clocks differ by a little, so within [`CLOCK_TOLERANCE`] the later reading counts. A clock that is behind by
-    /// more was set back: how long the challenges have lived can't be known, and so they end instead of living longer.
+    /// Hosts' clocks differ by a little, so a reading within [`CLOCK_TOLERANCE`] is not from the future.
+    pub(crate) fn is_from_the_future(&self, now: Timestamp) -> bool {
+        self.written_at.is_some_and(|written| now.until(written) > CLOCK_TOLERANCE)
+    }
+
+    /// This record as of now, if it is from the future. How long its challenges have lived can't be known, and so they
+    /// end instead of living longer; sends and guesses count as of now.
+    pub(crate) fn put_right(&self, now: Timestamp) -> Option<Decision<Self, ()>> {
+        if !self.is_from_the_future(now) {
+            return None;
+        }
+        let mut next = self.clone();
+        next.challenges.clear();
+        next.sends.put_right(now);
+        next.failures.put_right(now);
+        Some(Decision::new(next.written(now), ()))
+    }
+
+    /// This record as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the
+    /// later reading.
     fn at(&self, now: Timestamp) -> (Self, Timestamp) {
         let mut state = self.clone();
-        let written = self.written_at.unwrap_or(now);
-        if now.until(written) > CLOCK_TOLERANCE {
+        if self.is_from_the_future(now) {
             state.challenges.clear();
             return (state, now);
         }
-        let now = now.max(written);
+        let now = self.written_at.map_or(now, |written| now.max(written));
         state.challenges.retain(|challenge| !now.has_reached(challenge.expires_at));
         (state, now)
     }
@@ -291,9 +308,6 @@ pub(crate) struct Gone;
 pub(crate) struct Throttled {
     pub(crate) retry_after: Duration,
 }
-
-/// By how much the clocks of hosts that share a store may differ.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// With the default quotas an address can't have more live challenges than this.
 const MAX_CHALLENGES: usize = 10;

@@ -8,8 +8,7 @@ use crate::time::Timestamp;
 ///
 /// Every decision takes one reading, after what it decides on was loaded. Hosts that share a store keep their clocks within 5 seconds of one another. A
 /// clock may jump: forward, it expires what it passes; backwards by more than 5 seconds, it ends the challenges of each
-/// address that it meets again, and it never gives back a guess or a send: an address that was sent to in the time that
-/// was taken back is not sent to again until the clock has caught up with that send.
+/// address that it meets again, and it never gives back a guess or a send.
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;

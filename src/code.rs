@@ -3,14 +3,22 @@
 use zeroize::Zeroizing;
 
 use crate::client::CodePolicy;
-use crate::id::{KeyId, Nonce};
+use crate::id::{Binding, KeyId, Nonce, RecordKey};
 use crate::keyring::{Keyring, mac};
 use crate::secret::Code;
 
-/// The code that belongs to a nonce, or `None` when its key is not accepted any more.
-pub(crate) fn derive(keyring: &Keyring, key: &KeyId, nonce: &Nonce, policy: &CodePolicy) -> Option<Code> {
+/// What a code is derived from. A nonce that is copied into another record, or to another binding, gives another code.
+pub(crate) struct CodeSource<'a> {
+    pub(crate) record: &'a RecordKey,
+    pub(crate) binding: &'a Binding,
+    pub(crate) nonce: &'a Nonce,
+}
+
+/// The code of a source, or `None` when its key is not accepted any more.
+pub(crate) fn derive(keyring: &Keyring, key: &KeyId, source: CodeSource<'_>, policy: &CodePolicy) -> Option<Code> {
     let keys = keyring.find(key)?;
-    let bytes = Zeroizing::new(mac(&keys.codes, [nonce.as_bytes()]));
+    let parts = [source.record.as_bytes().as_slice(), source.binding.as_bytes(), source.nonce.as_bytes()];
+    let bytes = Zeroizing::new(mac(&keys.codes, parts));
     let (head, _) = bytes.split_first_chunk()?;
     Some(Code::new(spell(u128::from_be_bytes(*head), policy)))
 }
@@ -55,9 +63,12 @@ mod tests {
         let master = MasterKey::from_bytes(&[9; 32]).unwrap();
         let keyring = Keyring::new(&master, &master);
         let key = keyring.active().id;
+        let (record, binding) = (RecordKey::from_bytes([1; 32]), Binding::from_bytes([2; 16]));
         let mut counts = [[0_u32; 10]; 6];
         for index in 0..20_000_u128 {
-            let code = derive(&keyring, &key, &Nonce::from_bytes(index.to_be_bytes()), &policy(6)).unwrap();
+            let nonce = Nonce::from_bytes(index.to_be_bytes());
+            let source = CodeSource { record: &record, binding: &binding, nonce: &nonce };
+            let code = derive(&keyring, &key, source, &policy(6)).unwrap();
             for (position, digit) in code.expose_secret().bytes().enumerate() {
                 counts[position][usize::from(digit - b'0')] += 1;
             }

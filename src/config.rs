@@ -3,11 +3,10 @@
 use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 
-use crate::address::AddressPolicy;
+use crate::address::{AddressPolicy, Channel};
 use crate::authenticator::Limits;
 use crate::claims::{AccessTokenProfile, TokenValidity};
 use crate::client::CodePolicy;
-use crate::grant::Grant;
 use crate::meter::Quota;
 use crate::request::RequestRules;
 use crate::session::SessionValidity;
@@ -39,10 +38,11 @@ impl Settings {
         self
     }
 
-    /// Accepts another `grant_type` for an OTP grant, beside those of the contract. Some tenants use their own host in it.
+    /// Accepts another `grant_type` for the OTP grant of a channel, beside that of the contract. Some tenants use their
+    /// own host in it.
     #[must_use]
-    pub fn grant_type(mut self, uri: &str, grant: Grant) -> Self {
-        self.rules.grant_types.push((uri.to_owned(), grant));
+    pub fn grant_type(mut self, uri: &str, channel: Channel) -> Self {
+        self.rules.grant_types.push((uri.to_owned(), channel));
         self
     }
 
@@ -104,12 +104,25 @@ impl Settings {
     }
 }
 
+impl Settings {
+    pub(crate) fn quotas_are_sound(&self) -> bool {
+        let mut quotas = self.limits.sends.iter().chain([&self.limits.guesses_per_address]);
+        quotas.all(|quota| !quota.window().is_zero() && quota.count().get() <= MOST_COUNTED)
+    }
+
+    pub(crate) fn grant_types_are_distinct(&self) -> bool {
+        let names: std::collections::BTreeSet<&str> =
+            self.rules.grant_types.iter().map(|(uri, _)| uri.as_str()).collect();
+        names.len() == self.rules.grant_types.len() && !names.contains("")
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        let grant_types = [(SMS_GRANT_TYPE, Grant::OtpSms), (EMAIL_GRANT_TYPE, Grant::OtpEmail)];
+        let grant_types = [(SMS_GRANT_TYPE, Channel::Sms), (EMAIL_GRANT_TYPE, Channel::Email)];
         Self {
             rules: RequestRules {
-                grant_types: grant_types.map(|(uri, grant)| (uri.to_owned(), grant)).to_vec(),
+                grant_types: grant_types.map(|(uri, channel)| (uri.to_owned(), channel)).to_vec(),
                 addresses: AddressPolicy::default(),
                 body_limit: 16 * 1024,
             },
@@ -155,3 +168,4 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const FIVE_GUESSES: NonZeroU8 = NonZeroU8::MIN.saturating_add(4);
 const TWENTY_FIVE: NonZeroU32 = NonZeroU32::MIN.saturating_add(24);
 const FIFTY: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
+const MOST_COUNTED: u32 = 1000;

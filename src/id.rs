@@ -62,9 +62,9 @@ text_id! {
 }
 
 impl Subject {
-    /// The subject of the n-th user that the embedded directory signs up.
-    pub(crate) fn numbered(n: u64) -> Self {
-        Self(format!("user-{n}").into())
+    /// A subject that the embedded directory draws for a user who signs up.
+    pub(crate) fn random(bytes: [u8; 16]) -> Self {
+        Self(BASE64URL.encode(bytes).into())
     }
 }
 

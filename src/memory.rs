@@ -10,6 +10,7 @@ use crate::address::Address;
 use crate::client::{AuthSource, Client, User, UserStatus};
 use crate::clock::{Clock, SystemClock};
 use crate::directory::Directory;
+use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
 use crate::id::{AuthSourceId, ClientId, RecordKey, Subject, Tag};
 use crate::store::{Record, Store, Swap};
 use crate::time::Timestamp;
@@ -28,7 +29,8 @@ impl MemoryStore {
         Self::with_clock(SystemClock)
     }
 
-    /// An empty store that finds out by this clock what may be deleted.
+    /// An empty store that finds out by this clock what may be deleted. A server with another clock than the system's
+    /// has to share it with its store: one that is ahead deletes what the server still needs.
     pub fn with_clock(clock: impl Clock + 'static) -> Self {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), clock: Arc::new(clock) }
     }
@@ -169,32 +171,34 @@ impl MemoryDirectory {
 }
 
 impl Directory for MemoryDirectory {
-    type Error = Infallible;
+    type Error = EntropyUnavailable;
 
-    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Infallible> {
+    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, EntropyUnavailable> {
         Ok(self.clients.get(id).cloned())
     }
 
-    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Infallible> {
+    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, EntropyUnavailable> {
         Ok(self.auth_sources.get(id).cloned())
     }
 
-    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Infallible> {
+    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
         let users = lock(&self.users);
         Ok(users.by_address.get(address).and_then(|subject| users.by_subject.get(subject)).cloned())
     }
 
-    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, Infallible> {
+    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, EntropyUnavailable> {
         Ok(lock(&self.users).by_subject.get(subject).cloned())
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<User, Infallible> {
+    async fn sign_up(&self, address: &Address) -> Result<User, EntropyUnavailable> {
         let mut users = lock(&self.users);
         if let Some(user) = users.by_address.get(address).and_then(|subject| users.by_subject.get(subject)) {
             return Ok(user.clone());
         }
-        users.signed_up += 1;
-        let user = User { subject: Subject::numbered(users.signed_up), status: UserStatus::Active };
+        // Random, so that no subject is ever given to somebody else, not even by the next process.
+        let mut bytes = [0; 16];
+        SystemEntropy::default().fill(&mut bytes)?;
+        let user = User { subject: Subject::random(bytes), status: UserStatus::Active };
         users.by_address.insert(address.clone(), user.subject.clone());
         users.by_subject.insert(user.subject.clone(), user.clone());
         Ok(user)
@@ -205,7 +209,6 @@ impl Directory for MemoryDirectory {
 struct Users {
     by_address: HashMap<Address, Subject>,
     by_subject: HashMap<Subject, User>,
-    signed_up: u64,
 }
 
 /// A panic while the lock is held can't leave a map half changed, so the lock is used on.

@@ -53,13 +53,17 @@ impl Meter {
     /// Counts one event at `now`, and forgets what no quota looks at any more.
     pub(crate) fn record(&mut self, now: Timestamp, quotas: &[Quota]) {
         let horizon = now.before(longest_window(quotas));
-        for time in &mut self.times {
-            // An event from the future means that the clock was set back. It counts as of now: nothing is forgotten
-            // early.
-            *time = (*time).min(now);
-        }
+        self.put_right(now);
         self.times.retain(|time| *time > horizon);
         self.times.push(now);
+    }
+
+    /// Counts events from the future as of now. They mean that the clock was set back: nothing is forgotten early, and
+    /// nobody waits for longer than a window.
+    pub(crate) fn put_right(&mut self, now: Timestamp) {
+        for time in &mut self.times {
+            *time = (*time).min(now);
+        }
     }
 
     /// Forgets every event.

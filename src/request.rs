@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::address::{Address, AddressPolicy, Channel};
 use crate::error::{SendError, TokenError};
-use crate::grant::{Grant, Usage};
+use crate::grant::Usage;
 use crate::id::{AuthSourceId, ClientId};
 use crate::scope::Scope;
 use crate::secret::PresentedSecret;
@@ -31,7 +31,7 @@ impl core::fmt::Debug for Request<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct RequestRules {
     /// The `grant_type` values, and what they stand for.
-    pub(crate) grant_types: Vec<(String, Grant)>,
+    pub(crate) grant_types: Vec<(String, Channel)>,
     pub(crate) addresses: AddressPolicy,
     pub(crate) body_limit: usize,
 }
@@ -63,16 +63,16 @@ impl<'a> TokenRequest<'a> {
 
         let known = rules.grant_types.iter().find(|(name, _)| *name == *grant_type);
         let address = match known {
-            Some((_, Grant::OtpSms)) => {
+            Some((_, Channel::Sms)) => {
                 let text = phone_number.ok_or(missing(Member::PhoneNumber))?;
                 let parsed = rules.addresses.phone_number(&text);
                 Address::Phone(parsed.map_err(|_| invalid(Member::PhoneNumber))?)
             }
-            Some((_, Grant::OtpEmail)) => {
+            Some((_, Channel::Email)) => {
                 let text = email.ok_or(missing(Member::Email))?;
                 Address::Email(rules.addresses.email(&text).map_err(|_| invalid(Member::Email))?)
             }
-            Some((_, Grant::RefreshToken)) | None => return Err(TokenError::UnsupportedGrantType),
+            None => return Err(TokenError::UnsupportedGrantType),
         };
         let auth_source = auth_source.ok_or(missing(Member::AuthSourceId))?;
         Ok(Self::Otp(OtpGrantRequest {

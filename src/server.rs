@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::access_token::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier};
+use crate::address::AddressPolicy;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::directory::Directory;
@@ -115,9 +116,9 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         self.verifier.keys()
     }
 
-    /// How addresses are read; a directory keeps its own in the same form.
-    pub fn settings(&self) -> &Settings {
-        &self.core.settings
+    /// How addresses are read. A directory keeps its own in the same form, and what a host parses itself is parsed by it.
+    pub fn addresses(&self) -> &AddressPolicy {
+        &self.core.settings.rules.addresses
     }
 }
 
@@ -183,6 +184,12 @@ impl ServerBuilder {
         if sessions.absolute < sessions.idle {
             return Err(ConfigError::SessionValidity);
         }
+        if !settings.quotas_are_sound() {
+            return Err(ConfigError::Quota);
+        }
+        if !settings.grant_types_are_distinct() {
+            return Err(ConfigError::GrantType);
+        }
         let keys = PublicKeySet::new([signing_key.public_key().clone()]).map_err(ConfigError::Keys)?;
         let verifier = AccessTokenVerifier::new(issuer.clone(), keys, settings.access_token_profile.clone());
         let limits = settings.limits.clone();
@@ -205,6 +212,10 @@ pub enum ConfigError {
     ValidityTooShort,
     /// Sessions would end in all before they end without a refresh.
     SessionValidity,
+    /// A quota has no window or allows more than 1,000 events, all of which an address's record would have to keep.
+    Quota,
+    /// A `grant_type` is empty or was given twice.
+    GrantType,
     /// The public keys do not make a set.
     Keys(KeyError),
 }
@@ -214,6 +225,8 @@ impl core::fmt::Display for ConfigError {
         f.write_str(match self {
             Self::ValidityTooShort => "a token or session has to live for at least a second",
             Self::SessionValidity => "the absolute validity of a session has to cover the idle one",
+            Self::Quota => "a quota needs a window, and may allow at most 1000 events in it",
+            Self::GrantType => "a grant_type is empty or was given twice",
             Self::Keys(_) => "the public keys do not make a set",
         })
     }

@@ -64,6 +64,9 @@ pub(crate) fn secs_rounded_up(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
+/// By how much the clocks of hosts that share a store, or that check each other's tokens, may differ.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,9 +72,7 @@ async fn a_clock_that_jumps_backwards_gives_nothing_back() {
     // The challenge can't live for an hour longer, and the send of a moment ago still counts.
     assert_eq!(host.token(&grant).await, error(400, "invalid_grant", "Unknown or expired otp_token"));
     assert_eq!(host.refused_send(&sms_send(PHONE)).await.1["error"], "sms_rate_limit_exceeded");
-    host.advance(secs(1800));
-    assert_eq!(host.refused_send(&sms_send(PHONE)).await.1["error"], "sms_rate_limit_exceeded");
-    host.advance(secs(1830));
+    host.advance(secs(30));
     let sent = host.send(&sms_send(PHONE)).await;
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
 }
@@ -84,6 +82,9 @@ async fn a_live_code_ends_when_the_clock_is_set_back() {
     let host = Host::new();
     let sent = host.send(&sms_send(PHONE)).await;
     host.clock.set_back(secs(60));
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400);
+    // Nor does it live again when the clock has caught up.
+    host.advance(secs(60));
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400);
     // Clocks of hosts that share a store differ by a little; that ends nothing.
     let host = Host::new();

@@ -87,6 +87,16 @@ async fn two_faults_in_a_row_are_a_503_with_nothing_released() {
 }
 
 #[tokio::test]
+async fn a_second_error_is_resolved_as_well() {
+    // The spend fails, is found not to be applied, and fails again although it was applied.
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    host.store.fault(3, Fault::FailBefore);
+    host.store.fault(5, Fault::FailAfter);
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+}
+
+#[tokio::test]
 async fn a_send_survives_one_fault_or_says_so() {
     for fault in FAULTS {
         for call in 0..3 {

@@ -36,6 +36,25 @@ impl<S: Store, D: Directory> Core<S, D> {
         Ok(Held { key, tag: Some(tag), state: Some(state).filter(|_| !self.clock.now().has_reached(delete_after)) })
     }
 
+    /// Loads the record of an address.
+    ///
+    /// A record from the future is put right before anything is decided on it, and this is stored even if the request
+    /// is then refused: else a clock that was set back would find the same challenges alive when it has caught up.
+    pub(crate) async fn load_authenticator(&self, key: RecordKey) -> Result<Held<Authenticator>, Unavailable> {
+        let held = self.load::<Authenticator>(key).await?;
+        let now = self.clock.now();
+        if !held.state.as_ref().is_some_and(|state| state.is_from_the_future(now)) {
+            return Ok(held);
+        }
+        let put_right =
+            |state: Option<&Authenticator>, now| state.and_then(|state| state.put_right(now)).ok_or(AsItShouldBe);
+        match self.update(held, put_right, |_| false).await {
+            Ok(((), held)) => Ok(held),
+            Err(Refused::ByRule(AsItShouldBe)) => self.load(key).await,
+            Err(Refused::Unavailable) => Err(Unavailable),
+        }
+    }
+
     /// Stores what `decide` makes of the state, and opens its verdict.
     ///
     /// The clock is read for each decision, after its state was loaded: a store that is slow must not make what others
@@ -47,14 +66,15 @@ impl<S: Store, D: Directory> Core<S, D> {
     /// When the store answers with an error, or with a conflict that our own write may have caused (a store below may
     /// have sent it twice), the state is loaded once more: our tag, or the mark that `is_ours` looks for, tells that it
     /// was applied, even if somebody has written since. If it is not there, the decision is stored again. That second
-    /// write also fences the first: should that arrive late, its tag is out of date. A second error ends the request.
+    /// write also fences the first: should that arrive late, its tag is out of date. After a second error, resolved in the
+    /// same way, the request ends.
     pub(crate) async fn update<T: State, V, E>(
         &self,
         mut held: Held<T>,
         decide: impl Fn(Option<&T>, Timestamp) -> Result<Decision<T, V>, E>,
         is_ours: impl Fn(&T) -> bool,
     ) -> Result<(V, Held<T>), Refused<E>> {
-        let mut failed_before = false;
+        let mut failures = 0;
         for _ in 0..MAX_CONFLICTS {
             let (next, verdict) = decide(held.state.as_ref(), self.clock.now()).map_err(Refused::ByRule)?.into_parts();
             let tag = Tag::from_bytes(self.random()?);
@@ -68,15 +88,15 @@ impl<S: Store, D: Directory> Core<S, D> {
                 Ok(Swap::Conflict) => {}
                 Err(error) => {
                     let Unavailable = self.store_failed(&error);
-                    if failed_before {
-                        return Err(Refused::Unavailable);
-                    }
-                    failed_before = true;
+                    failures += 1;
                 }
             }
             held = self.load(held.key).await?;
             if held.tag == Some(tag) || held.state.as_ref().is_some_and(&is_ours) {
                 return Ok((verdict.open_stored(), held));
+            }
+            if failures > 1 {
+                return Err(Refused::Unavailable);
             }
         }
         Err(Refused::Unavailable)
@@ -145,6 +165,9 @@ impl<E> From<Unavailable> for Refused<E> {
         Self::Unavailable
     }
 }
+
+/// Another request has put the record right already.
+struct AsItShouldBe;
 
 /// A record of another kind lies under the key: two secrets or issuers were mixed up.
 #[derive(Debug)]

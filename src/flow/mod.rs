@@ -12,7 +12,7 @@ use crate::address::Channel;
 use crate::authenticator::{Authenticator, Gone, Limits, Proven, Redeemed, Reserved, WrongCode};
 use crate::client::{AuthSource, AuthenticatedClient, CodePolicy};
 use crate::clock::Clock;
-use crate::code;
+use crate::code::{self, CodeSource};
 use crate::config::Settings;
 use crate::directory::Directory;
 use crate::entropy::Entropy;
@@ -84,7 +84,7 @@ impl<S: Store, D: Directory> Core<S, D> {
     /// Charges one guess, and compares the code only once that is stored.
     async fn prove(&self, client: &ClientId, guess: Guess<'_>) -> Result<(Proven, Held<Authenticator>), GuessRefused> {
         let mark = Mark::from_bytes(self.random()?);
-        let held = self.load::<Authenticator>(guess.key).await?;
+        let held = self.load_authenticator(guess.key).await?;
         let reserve = |state: Option<&Authenticator>, now| {
             state.ok_or(Gone)?.reserve(&guess.token.challenge, mark, &self.limits, now)
         };
@@ -94,7 +94,13 @@ impl<S: Store, D: Directory> Core<S, D> {
 
         let (key, nonce) = reserved.code_source();
         // A code whose key has been retired can't be right any more; its guess is charged like any other.
-        let code = code::derive(&self.keyring, key, nonce, guess.policy).ok_or(GuessRefused::Gone)?;
+        let code = code::derive(
+            &self.keyring,
+            key,
+            CodeSource { record: &guess.key, binding: &guess.token.binding, nonce },
+            guess.policy,
+        )
+        .ok_or(GuessRefused::Gone)?;
         let WrongCode { attempts_remaining } = match reserved.compare(&code, guess.presented) {
             Ok(proven) => return Ok((proven, held)),
             Err(wrong) => wrong,

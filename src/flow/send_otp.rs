@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::address::Address;
 use crate::authenticator::{Authenticator, NewChallenge, Throttled};
-use crate::code;
+use crate::code::{self, CodeSource};
 use crate::directory::Directory;
 use crate::error::{DeliveryFailure, SendError};
 use crate::flow::commit::Refused;
@@ -53,7 +53,7 @@ impl<S: Store, D: Directory> Core<S, D> {
             code_validity: policy.validity(),
             token_validity: policy.token_validity(),
         };
-        let held = self.load::<Authenticator>(key).await?;
+        let held = self.load_authenticator(key).await?;
         let nothing = Authenticator::default();
         let open = |state: Option<&Authenticator>, now| state.unwrap_or(&nothing).open(&new, &self.limits, now);
         let is_ours = |state: &Authenticator| state.has_opened(&new.id);
@@ -66,7 +66,10 @@ impl<S: Store, D: Directory> Core<S, D> {
             }
         };
 
-        let code = code::derive(&self.keyring, &opened.code_key, &opened.nonce, policy);
+        // The key of a shared code can be missing only if it was dropped from the keyring before the code expired.
+        let source = CodeSource { record: &key, binding: &binding, nonce: &opened.nonce };
+        let code = code::derive(&self.keyring, &opened.code_key, source, policy);
+        let code = code.ok_or(SendError::TemporarilyUnavailable)?;
         let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding };
         let now = self.clock.now();
         let validity = now.until(opened.code_expires_at);
@@ -77,8 +80,6 @@ impl<S: Store, D: Directory> Core<S, D> {
             resend_after: secs_rounded_up(opened.resend_after),
         };
         self.observer.event(&Event::Sent { client: client.id(), address: key, usage });
-        // The key of a shared code can have been retired only if it was dropped from the keyring too early.
-        let code = code.ok_or(SendError::TemporarilyUnavailable)?;
         Ok(Delivery { address, code, usage, validity, response })
     }
 }

@@ -1,6 +1,7 @@
 //! Redeems a code for the proof that an address was verified, for the usages other than login.
 
 use crate::address::Address;
+use crate::authenticator::Redeemed;
 use crate::directory::Directory;
 use crate::flow::{Core, Guess, GuessRefused, Unavailable};
 use crate::grant::Usage;
@@ -27,10 +28,10 @@ impl<S: Store, D: Directory> Core<S, D> {
         let key = self.keyring.authenticator_key(&self.issuer, &address);
         let guess = Guess { key, token: &token, presented: &otp, policy: &self.settings.code };
         let (proven, held) = self.prove(client_id, guess).await?;
-        let _redeemed = self.spend(held, &token, &proven, Mark::from_bytes(self.random()?)).await?;
+        let redeemed = self.spend(held, &token, &proven, Mark::from_bytes(self.random()?)).await?;
 
         self.observer.event(&Event::Verified { client: client_id, address: key, usage });
-        Ok(VerifiedAddress { address, usage, verified_at: self.clock.now() })
+        Ok(VerifiedAddress::new(redeemed, address, usage, self.clock.now()))
     }
 }
 
@@ -58,6 +59,10 @@ pub struct VerifiedAddress {
 }
 
 impl VerifiedAddress {
+    fn new(_: Redeemed, address: Address, usage: Usage, verified_at: Timestamp) -> Self {
+        Self { address, usage, verified_at }
+    }
+
     /// The address that was verified.
     pub fn address(&self) -> &Address {
         &self.address

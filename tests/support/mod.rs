@@ -230,31 +230,31 @@ impl Directory for TestDirectory {
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Broken> {
         self.enter("client")?;
-        let Ok(client) = self.inner.client(id).await;
+        let client = self.inner.client(id).await.unwrap();
         Ok(client)
     }
 
     async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Broken> {
         self.enter("auth_source")?;
-        let Ok(source) = self.inner.auth_source(id).await;
+        let source = self.inner.auth_source(id).await.unwrap();
         Ok(source)
     }
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Broken> {
         self.enter("user_by_address")?;
-        let Ok(user) = self.inner.user_by_address(address).await;
+        let user = self.inner.user_by_address(address).await.unwrap();
         Ok(user)
     }
 
     async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, Broken> {
         self.enter("user_by_subject")?;
-        let Ok(user) = self.inner.user_by_subject(subject).await;
+        let user = self.inner.user_by_subject(subject).await.unwrap();
         Ok(user)
     }
 
     async fn sign_up(&self, address: &Address) -> Result<User, Broken> {
         self.enter("sign_up")?;
-        let Ok(user) = self.inner.sign_up(address).await;
+        let user = self.inner.sign_up(address).await.unwrap();
         Ok(user)
     }
 }

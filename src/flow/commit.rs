@@ -5,6 +5,7 @@ use core::convert::Infallible;
 use crate::authenticator::{Authenticator, Limits};
 use crate::decision::Decision;
 use crate::directory::Directory;
+use crate::flow::draw::Draw;
 use crate::flow::{Core, Unavailable};
 use crate::id::{RecordKey, Tag};
 use crate::observer::Event;
@@ -40,7 +41,11 @@ impl<S: Store, D: Directory> Core<S, D> {
     ///
     /// A record from the future is put right before anything is decided on it, and this is stored even if the request
     /// is then refused: else a clock that was set back would find the same challenges alive when it has caught up.
-    pub(crate) async fn load_authenticator(&self, key: RecordKey) -> Result<Held<Authenticator>, Unavailable> {
+    pub(crate) async fn load_authenticator(
+        &self,
+        key: RecordKey,
+        draw: &mut Draw,
+    ) -> Result<Held<Authenticator>, Unavailable> {
         let held = self.load::<Authenticator>(key).await?;
         let now = self.clock.now();
         if !held.state.as_ref().is_some_and(|state| state.is_from_the_future(now)) {
@@ -48,7 +53,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
         let put_right =
             |state: Option<&Authenticator>, now| state.and_then(|state| state.put_right(now)).ok_or(AsItShouldBe);
-        match self.update(held, put_right, |_| false).await {
+        match self.update(held, put_right, |_| false, draw).await {
             Ok(((), held)) => Ok(held),
             Err(Refused::ByRule(AsItShouldBe)) => self.load(key).await,
             Err(Refused::Unavailable) => Err(Unavailable),
@@ -73,11 +78,12 @@ impl<S: Store, D: Directory> Core<S, D> {
         mut held: Held<T>,
         decide: impl Fn(Option<&T>, Timestamp) -> Result<Decision<T, V>, E>,
         is_ours: impl Fn(&T) -> bool,
+        draw: &mut Draw,
     ) -> Result<(V, Held<T>), Refused<E>> {
         let mut failures = 0;
         for _ in 0..MAX_CONFLICTS {
             let (next, verdict) = decide(held.state.as_ref(), self.clock.now()).map_err(Refused::ByRule)?.into_parts();
-            let tag = Tag::from_bytes(self.random()?);
+            let tag = Tag::from_bytes(self.random(draw)?);
             let delete_after = next.delete_after(&self.limits, &self.settings.session_validity);
             let record = Record { tag, delete_after, body: next.into_body() };
             match self.store.swap(&held.key, held.tag, &record).await {
@@ -103,10 +109,15 @@ impl<S: Store, D: Directory> Core<S, D> {
     }
 
     /// Stores the first state of a key that is drawn at random, and so can't be there already unless we put it there.
-    pub(crate) async fn insert<T: State + Clone>(&self, key: RecordKey, first: &T) -> Result<(), Unavailable> {
+    pub(crate) async fn insert<T: State + Clone>(
+        &self,
+        key: RecordKey,
+        first: &T,
+        draw: &mut Draw,
+    ) -> Result<(), Unavailable> {
         let nothing = Held { key, tag: None, state: None };
         let decide = |_: Option<&T>, _| Ok::<_, Infallible>(Decision::new(first.clone(), ()));
-        match self.update(nothing, decide, |_| true).await {
+        match self.update(nothing, decide, |_| true, draw).await {
             Ok(((), _)) => Ok(()),
             Err(Refused::ByRule(never)) => match never {},
             Err(Refused::Unavailable) => Err(Unavailable),

@@ -1,6 +1,7 @@
 //! The flows: one endpoint per file, each read from its first line to its last.
 
 mod commit;
+mod draw;
 pub(crate) mod otp_grant;
 pub(crate) mod send_otp;
 mod tokens;
@@ -17,6 +18,7 @@ use crate::config::Settings;
 use crate::directory::Directory;
 use crate::entropy::Entropy;
 use crate::flow::commit::{Held, Refused};
+use crate::flow::draw::Draw;
 use crate::id::{AuthSourceId, ClientId, Issuer, Mark, RecordKey};
 use crate::keyring::Keyring;
 use crate::observer::{Event, Observer};
@@ -82,15 +84,22 @@ impl<S: Store, D: Directory> Core<S, D> {
     }
 
     /// Charges one guess, and compares the code only once that is stored.
-    async fn prove(&self, client: &ClientId, guess: Guess<'_>) -> Result<(Proven, Held<Authenticator>), GuessRefused> {
-        let mark = Mark::from_bytes(self.random()?);
-        let held = self.load_authenticator(guess.key).await?;
+    async fn prove(
+        &self,
+        client: &ClientId,
+        guess: Guess<'_>,
+        draw: &mut Draw,
+    ) -> Result<(Proven, Held<Authenticator>), GuessRefused> {
+        let mark = Mark::from_bytes(self.random(draw)?);
+        let held = self.load_authenticator(guess.key, draw).await?;
         let reserve = |state: Option<&Authenticator>, now| {
             state.ok_or(Gone)?.reserve(&guess.token.challenge, mark, &self.limits, now)
         };
         let is_ours = |state: &Authenticator| state.has_reserved(&guess.token.challenge, &mark);
-        let (reserved, held): (Reserved, _) =
-            self.update(held, reserve, is_ours).await.map_err(|refused| self.exhausted(client, guess.key, refused))?;
+        let (reserved, held): (Reserved, _) = self
+            .update(held, reserve, is_ours, draw)
+            .await
+            .map_err(|refused| self.exhausted(client, guess.key, refused))?;
 
         let (key, nonce) = reserved.code_source();
         // A code whose key has been retired can't be right any more; its guess is charged like any other.
@@ -116,18 +125,12 @@ impl<S: Store, D: Directory> Core<S, D> {
         token: &OtpTokenContent,
         proven: &Proven,
         spender: Mark,
+        draw: &mut Draw,
     ) -> Result<Redeemed, GuessRefused> {
         let redeem = |state: Option<&Authenticator>, now| state.ok_or(Gone)?.redeem(proven, spender, now);
         let is_ours = |state: &Authenticator| state.was_spent_by(&token.challenge, &spender);
-        let (redeemed, _) = self.update(held, redeem, is_ours).await?;
+        let (redeemed, _) = self.update(held, redeem, is_ours, draw).await?;
         Ok(redeemed)
-    }
-
-    /// Random bytes for an identifier.
-    pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N], Unavailable> {
-        let mut bytes = [0; N];
-        self.entropy.fill(&mut bytes).map_err(|error| self.faulted(&error))?;
-        Ok(bytes)
     }
 
     /// What the directory answered.

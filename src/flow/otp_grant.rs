@@ -3,6 +3,7 @@
 use crate::client::UserStatus;
 use crate::directory::Directory;
 use crate::error::TokenError;
+use crate::flow::draw::Draw;
 use crate::flow::{ClientRefused, Core, Guess, GuessRefused, SourceRefused, Unavailable};
 use crate::grant::{Grant, Usage};
 use crate::id::{Mark, SessionId};
@@ -16,6 +17,7 @@ use crate::store::Store;
 impl<S: Store, D: Directory> Core<S, D> {
     /// Checks in the order of the contract, and commits last.
     pub(crate) async fn otp_grant(&self, request: OtpGrantRequest<'_>) -> Result<TokenResponse, TokenError> {
+        let mut draw = Draw::new();
         let address = &request.address;
         let channel = address.channel();
 
@@ -41,7 +43,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         // The guess is charged, and only then is the code compared.
         let key = self.keyring.authenticator_key(&self.issuer, address);
         let guess = Guess { key, token: &token, presented: &request.otp, policy: source.code() };
-        let (proven, held) = self.prove(client.id(), guess).await?;
+        let (proven, held) = self.prove(client.id(), guess, &mut draw).await?;
 
         // The address is proved: from here on the answer may tell of its user.
         let user = match self.asked(self.directory.user_by_address(address).await)? {
@@ -55,11 +57,11 @@ impl<S: Store, D: Directory> Core<S, D> {
 
         // Everything is made ready; the swap that spends the challenge comes last and releases it.
         let now = self.clock.now();
-        let session_id = SessionId::from_bytes(self.random()?);
+        let session_id = SessionId::from_bytes(self.random(&mut draw)?);
         let session = Session::open(client.id().clone(), user.subject, scope, channel, now);
-        self.insert(self.keyring.session_key(&self.issuer, &session_id), &session).await?;
-        let prepared = self.prepare(&client, &session, session_id, now)?;
-        let redeemed = self.spend(held, &token, &proven, Mark::of_session(&session_id)).await?;
+        self.insert(self.keyring.session_key(&self.issuer, &session_id), &session, &mut draw).await?;
+        let prepared = self.prepare(&client, &session, session_id, now, &mut draw)?;
+        let redeemed = self.spend(held, &token, &proven, Mark::of_session(&session_id), &mut draw).await?;
 
         self.observer.event(&Event::LoggedIn { client: client.id(), address: key, session: session_id });
         Ok(prepared.release(redeemed))

@@ -8,6 +8,7 @@ use crate::code::{self, CodeSource};
 use crate::directory::Directory;
 use crate::error::{DeliveryFailure, SendError};
 use crate::flow::commit::Refused;
+use crate::flow::draw::Draw;
 use crate::flow::{ClientRefused, Core, SourceRefused, Unavailable};
 use crate::grant::Usage;
 use crate::id::{ChallengeId, Nonce};
@@ -22,6 +23,7 @@ use crate::time::secs_rounded_up;
 impl<S: Store, D: Directory> Core<S, D> {
     /// Opens a challenge. For a login neither the answer nor the calls depend on whether the address has a user.
     pub(crate) async fn send_otp(&self, request: SendRequest<'_>) -> Result<Delivery, SendError> {
+        let mut draw = Draw::new();
         let SendRequest { credentials, usage, address, auth_source } = request;
         let channel = address.channel();
 
@@ -46,18 +48,18 @@ impl<S: Store, D: Directory> Core<S, D> {
         let source_id = source.as_ref().map(|source| source.id());
         let binding = self.keyring.binding(&self.issuer, client.id(), source_id, &address, usage);
         let new = NewChallenge {
-            id: ChallengeId::from_bytes(self.random()?),
-            nonce: Nonce::from_bytes(self.random()?),
+            id: ChallengeId::from_bytes(self.random(&mut draw)?),
+            nonce: Nonce::from_bytes(self.random(&mut draw)?),
             code_key: self.keyring.active().id,
             binding,
             code_validity: policy.validity(),
             token_validity: policy.token_validity(),
         };
-        let held = self.load_authenticator(key).await?;
+        let held = self.load_authenticator(key, &mut draw).await?;
         let nothing = Authenticator::default();
         let open = |state: Option<&Authenticator>, now| state.unwrap_or(&nothing).open(&new, &self.limits, now);
         let is_ours = |state: &Authenticator| state.has_opened(&new.id);
-        let opened = match self.update(held, open, is_ours).await {
+        let opened = match self.update(held, open, is_ours, &mut draw).await {
             Ok((opened, _)) => opened,
             Err(Refused::Unavailable) => return Err(SendError::TemporarilyUnavailable),
             Err(Refused::ByRule(Throttled { retry_after })) => {

@@ -4,6 +4,7 @@ use crate::authenticator::Redeemed;
 use crate::claims::{AccessClaims, AccessTokenProfile, IdClaims, TokenFacts};
 use crate::client::Client;
 use crate::directory::Directory;
+use crate::flow::draw::Draw;
 use crate::flow::{Core, Unavailable};
 use crate::grant::Grant;
 use crate::id::{SessionId, TokenId};
@@ -34,6 +35,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         session: &Session,
         session_id: SessionId,
         now: Timestamp,
+        draw: &mut Draw,
     ) -> Result<Prepared, Unavailable> {
         let validity = &self.settings.token_validity;
         let profile = &self.settings.access_token_profile;
@@ -41,7 +43,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         let facts = |token_id| TokenFacts { issuer: self.issuer.as_str(), session, session_id, token_id, now };
         let mut json = Vec::with_capacity(TYPICAL_CLAIMS);
 
-        let facts_of_access = facts(TokenId::from_bytes(self.random()?));
+        let facts_of_access = facts(TokenId::from_bytes(self.random(draw)?));
         let claims = AccessClaims::new(&facts_of_access, scope, profile, validity);
         let expires_in = now.until(claims.expires_at()).as_secs();
         let typ = match profile {
@@ -53,7 +55,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         let id_token = match scope.contains("openid") {
             false => None,
             true => {
-                let claims = IdClaims::new(&facts(TokenId::from_bytes(self.random()?)), validity);
+                let claims = IdClaims::new(&facts(TokenId::from_bytes(self.random(draw)?)), validity);
                 Some(IdToken::new(self.sign(JwtType::Jwt, &claims, &mut json)?))
             }
         };

@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::authenticator::Redeemed;
 use crate::directory::Directory;
+use crate::flow::draw::Draw;
 use crate::flow::{Core, Guess, GuessRefused, Unavailable};
 use crate::grant::Usage;
 use crate::id::{ClientId, Mark};
@@ -14,6 +15,7 @@ use crate::time::Timestamp;
 
 impl<S: Store, D: Directory> Core<S, D> {
     pub(crate) async fn verify_otp(&self, request: VerifyOtp<'_>) -> Result<VerifiedAddress, VerifyError> {
+        let mut draw = Draw::new();
         let VerifyOtp { client_id, usage, address, otp_token, otp } = request;
         // A login is redeemed for tokens, and by the token endpoint alone.
         if usage == Usage::Login {
@@ -27,8 +29,9 @@ impl<S: Store, D: Directory> Core<S, D> {
 
         let key = self.keyring.authenticator_key(&self.issuer, &address);
         let guess = Guess { key, token: &token, presented: &otp, policy: &self.settings.code };
-        let (proven, held) = self.prove(client_id, guess).await?;
-        let redeemed = self.spend(held, &token, &proven, Mark::from_bytes(self.random()?)).await?;
+        let (proven, held) = self.prove(client_id, guess, &mut draw).await?;
+        let spender = Mark::from_bytes(self.random(&mut draw)?);
+        let redeemed = self.spend(held, &token, &proven, spender, &mut draw).await?;
 
         self.observer.event(&Event::Verified { client: client_id, address: key, usage });
         Ok(VerifiedAddress::new(redeemed, address, usage, self.clock.now()))

@@ -1,7 +1,5 @@
 //! Typed requests, parsed from what came in over HTTP.
 
-use std::borrow::Cow;
-
 use crate::address::{Address, AddressPolicy, Channel};
 use crate::error::{SendError, TokenError};
 use crate::grant::Usage;
@@ -180,29 +178,34 @@ pub enum ClientCredentials<'a> {
         /// Whether HTTP Basic was used.
         basic: bool,
     },
-    /// There is an `Authorization` header that names nobody.
-    Unreadable,
+    /// What was given can't name a client: a malformed `Authorization` header, or an identifier that no client has.
+    Unreadable {
+        /// Whether there was an `Authorization` header.
+        basic: bool,
+    },
 }
 
 impl<'a> ClientCredentials<'a> {
     fn parse(request: &Request<'_>, members: &mut Members<'a>) -> Result<Self, InvalidRequest> {
         let body_id = members.take_str(Member::ClientId)?;
         let body_secret = members.take_secret(Member::ClientSecret)?;
-        let id = |text: Cow<'_, str>| ClientId::new(&text).map_err(|_| invalid(Member::ClientId));
         let Some(header) = request.authorization else {
-            let id = id(body_id.ok_or(missing(Member::ClientId))?)?;
-            return Ok(Self::Named { id, secret: body_secret, basic: false });
+            let id = body_id.ok_or(missing(Member::ClientId))?;
+            return Ok(match ClientId::new(&id) {
+                Ok(id) => Self::Named { id, secret: body_secret, basic: false },
+                Err(_) => Self::Unreadable { basic: false },
+            });
         };
         if body_secret.is_some() {
             return Err(InvalidRequest::body(Problem::TwoCredentials));
         }
-        let Ok((basic_id, secret)) = parse_basic(header) else { return Ok(Self::Unreadable) };
+        let Ok((basic_id, secret)) = parse_basic(header) else { return Ok(Self::Unreadable { basic: true }) };
         if body_id.is_some_and(|body_id| *body_id != *basic_id) {
             return Err(InvalidRequest::member(Member::ClientId, Problem::DiffersFromHeader));
         }
         match ClientId::new(&basic_id) {
             Ok(id) => Ok(Self::Named { id, secret: Some(secret), basic: true }),
-            Err(_) => Ok(Self::Unreadable),
+            Err(_) => Ok(Self::Unreadable { basic: true }),
         }
     }
 }

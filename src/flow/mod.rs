@@ -64,8 +64,9 @@ impl<S: Store, D: Directory> Core<S, D> {
         &self,
         credentials: &ClientCredentials<'_>,
     ) -> Result<AuthenticatedClient, ClientRefused> {
-        let ClientCredentials::Named { id, secret, basic } = credentials else {
-            return Err(ClientRefused::Invalid { basic: true });
+        let (id, secret, basic) = match credentials {
+            ClientCredentials::Named { id, secret, basic } => (id, secret, basic),
+            ClientCredentials::Unreadable { basic } => return Err(ClientRefused::Invalid { basic: *basic }),
         };
         let known = self.asked(self.directory.client(id).await).map_err(|Unavailable| ClientRefused::Unavailable)?;
         AuthenticatedClient::authenticate(known, secret.as_ref()).map_err(|_| ClientRefused::Invalid { basic: *basic })

@@ -115,3 +115,23 @@ async fn a_slow_store_does_not_make_other_requests_look_like_a_clock_that_was_se
         assert_eq!(second.0, 400);
     }
 }
+
+#[tokio::test]
+async fn a_proved_code_is_redeemed_whatever_the_clock_does_before_it_is_spent() {
+    for set_back in [false, true] {
+        let host = Host::new();
+        let sent = host.send(&sms_send(PHONE)).await;
+        let right = sms_grant(PHONE, &sent);
+        // The insert of the session takes its time, between proof and spend.
+        host.store.fault(2, Fault::Slow);
+        let beside = async {
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            if set_back { host.clock.set_back(secs(60)) } else { host.advance(secs(400)) }
+        };
+        let (first, ()) = join(host.token(&right), beside).await;
+        assert_eq!(first.0, 200, "set back: {set_back}, {first:?}");
+        assert_eq!(host.token(&right).await.0, 400);
+    }
+}

@@ -1,4 +1,5 @@
 //! How large a record gets, serialized.
+#![allow(clippy::unwrap_used, reason = "a measurement that fails has to fail loudly")]
 
 mod support;
 

@@ -37,23 +37,6 @@ async fn refused(host: &Host, body: &Value, authorization: Option<&str>) -> Repl
 }
 
 /// Compares everything that a reply has: the status, every header and every byte of the body.
-#[track_caller]
-fn assert_reply(reply: &Reply, status: u16, body: &str, extra_headers: &[(&str, &str)]) {
-    assert_headers(reply, extra_headers);
-    assert_eq!((reply.status(), std::str::from_utf8(reply.body()).unwrap()), (status, body));
-}
-
-#[track_caller]
-fn assert_headers(reply: &Reply, extra: &[(&str, &str)]) {
-    let mut expected =
-        vec![("Cache-Control", "no-store"), ("Pragma", "no-cache"), ("Content-Type", "application/json;charset=UTF-8")];
-    expected.extend(extra);
-    expected.sort_unstable();
-    let mut headers: Vec<_> = reply.headers().collect();
-    headers.sort_unstable();
-    assert_eq!(headers, expected);
-}
-
 fn email_send(email: &str) -> Value {
     json!({
         "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",

@@ -45,23 +45,6 @@ async fn post(host: &Host, body: &Value, authorization: Option<&str>) -> Reply {
     host.server.token(json_request(&body.to_string(), authorization)).await
 }
 
-#[track_caller]
-fn assert_headers(reply: &Reply, extra: &[(&str, &str)]) {
-    let mut expected =
-        vec![("Cache-Control", "no-store"), ("Pragma", "no-cache"), ("Content-Type", "application/json;charset=UTF-8")];
-    expected.extend(extra);
-    expected.sort_unstable();
-    let mut headers: Vec<_> = reply.headers().collect();
-    headers.sort_unstable();
-    assert_eq!(headers, expected);
-}
-
-#[track_caller]
-fn assert_reply(reply: &Reply, status: u16, body: &str, extra_headers: &[(&str, &str)]) {
-    assert_headers(reply, extra_headers);
-    assert_eq!((reply.status(), std::str::from_utf8(reply.body()).unwrap()), (status, body));
-}
-
 async fn refuse(host: &Host, body: &Value, status: u16, said: &str) {
     assert_reply(&post(host, body, None).await, status, said, &[]);
 }

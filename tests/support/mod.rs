@@ -440,3 +440,22 @@ pub fn error(status: u16, error: &str, description: &str) -> (u16, Value) {
         description => (status, json!({ "error": error, "error_description": description })),
     }
 }
+
+/// The headers that every reply carries, and these.
+#[track_caller]
+pub fn assert_headers(reply: &Reply, extra: &[(&str, &str)]) {
+    let mut expected =
+        vec![("Cache-Control", "no-store"), ("Pragma", "no-cache"), ("Content-Type", "application/json;charset=UTF-8")];
+    expected.extend(extra);
+    expected.sort_unstable();
+    let mut headers: Vec<_> = reply.headers().collect();
+    headers.sort_unstable();
+    assert_eq!(headers, expected);
+}
+
+/// A whole reply, byte for byte.
+#[track_caller]
+pub fn assert_reply(reply: &Reply, status: u16, body: &str, extra_headers: &[(&str, &str)]) {
+    assert_headers(reply, extra_headers);
+    assert_eq!((reply.status(), std::str::from_utf8(reply.body()).unwrap()), (status, body));
+}

@@ -205,7 +205,7 @@ fn server(pem: &str, directory: Arc<MemoryDirectory>) -> Server {
 fn directory() -> MemoryDirectory {
     let addresses = AddressPolicy::default();
     (0..USERS).fold(sample_directory(), |directory, number| {
-        let user = User { subject: Subject::new(&format!("USER_{number}")).unwrap(), status: UserStatus::Active };
+        let user = User::new(Subject::new(&format!("USER_{number}")).unwrap(), UserStatus::Active);
         directory.with_user(user, [Address::Phone(addresses.phone_number(&phone(number)).unwrap())])
     })
 }

@@ -136,14 +136,14 @@ impl Demo {
         }
         let verifier = AccessTokenVerifier::new(Issuer::new(support::ISSUER)?, keys, AccessTokenProfile::default());
         let access_token = member(tokens, "access_token")?;
-        let claims = verifier.verify(access_token, SystemClock.now())?;
+        let claims = verifier.verify(access_token, Audience::EveryClient, SystemClock.now())?;
         println!("\naccess_token: accepted for {} with scope {}", claims.subject.as_str(), claims.scope.as_str());
 
         // The first character of the signature: the last one has bits that mean nothing.
         let (signed, signature) = access_token.rsplit_once('.').ok_or("not a token")?;
         let first = if signature.starts_with('A') { 'B' } else { 'A' };
         let altered = format!("{signed}.{first}{}", signature.get(1..).unwrap_or_default());
-        match verifier.verify(&altered, SystemClock.now()) {
+        match verifier.verify(&altered, Audience::EveryClient, SystemClock.now()) {
             Err(AccessTokenError::Jws(JwsError::BadSignature)) => println!("access_token, altered: refused"),
             other => return Err(format!("the altered token was not refused for its signature: {other:?}").into()),
         }

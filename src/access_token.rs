@@ -32,12 +32,14 @@ impl AccessTokenVerifier {
 
     /// Checks a token at an instant, and reads its claims. Every claim has to be there and of its type.
     ///
-    /// The `aud` claim names the client under [`AccessTokenProfile::Jwt`]; compare [`AccessTokenClaims::client`] with the
-    /// clients that you serve. Under RFC 9068 it has to be the audience of the profile.
-    ///
     /// # Errors
     /// [`AccessTokenError`], which tells no more than the kind of fault.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessTokenClaims, AccessTokenError> {
+    pub fn verify(
+        &self,
+        token: &str,
+        audience: Audience<'_>,
+        now: Timestamp,
+    ) -> Result<AccessTokenClaims, AccessTokenError> {
         let jws = jws::verify(token, &self.keys).map_err(AccessTokenError::Jws)?;
         let typ = match self.profile {
             AccessTokenProfile::Jwt => JwtType::Jwt,
@@ -57,7 +59,10 @@ impl AccessTokenVerifier {
         if now.has_reached(read.expires_at) || too_early {
             return Err(AccessTokenError::Expired);
         }
-        Ok(read)
+        match audience {
+            Audience::Client(client) if *client != read.client => Err(AccessTokenError::WrongAudience),
+            _ => Ok(read),
+        }
     }
 
     fn read(&self, claims: &Map<String, Value>) -> Result<AccessTokenClaims, AccessTokenError> {
@@ -85,6 +90,18 @@ impl AccessTokenVerifier {
             expires_at: instant(claims, "exp")?,
         })
     }
+}
+
+/// Whose tokens are accepted (RFC 8725 section 3.9).
+///
+/// The `aud` claim names the client under [`AccessTokenProfile::Jwt`]. Under RFC 9068 it has to be the audience of the
+/// profile in any case, and this is about the `client_id` beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience<'a> {
+    /// Those of one client: for an API that serves it alone.
+    Client(&'a ClientId),
+    /// Those of every client of the issuer: for an API that serves them all.
+    EveryClient,
 }
 
 /// What an access token says.
@@ -117,7 +134,7 @@ pub enum AccessTokenError {
     NotAnAccessToken,
     /// It comes from another issuer.
     WrongIssuer,
-    /// It is meant for another API.
+    /// It is meant for another API or client.
     WrongAudience,
     /// It has expired, or is not valid yet.
     Expired,

@@ -73,7 +73,8 @@ impl<'a> AccessClaims<'a> {
             nbf: iat,
             scope,
             iss: facts.issuer,
-            exp: iat.saturating_add(validity.access_token.as_secs()),
+            // Nothing outlives its session.
+            exp: iat.saturating_add(validity.access_token.as_secs()).min(facts.session.ends_at().as_unix_secs()),
             iat,
             jti: facts.token_id,
             sid: facts.session_id,

@@ -1,4 +1,4 @@
-//! What the host says of its clients, auth sources and users, and the decisions that follow from it.
+//! What the host says of its clients and auth sources, and the decisions that follow from it.
 
 use core::num::NonZeroU8;
 use core::time::Duration;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::address::Channel;
 use crate::grant::Grant;
-use crate::id::{AuthSourceId, ClientId, Subject};
+use crate::id::{AuthSourceId, ClientId};
 use crate::scope::Scope;
 use crate::secret::{ClientSecret, PresentedSecret};
 
@@ -25,7 +25,9 @@ pub struct Client {
     /// `None` for a public client.
     secret: Option<ClientSecret>,
     may_send: bool,
+    may_introspect_every_token: bool,
     grants: Vec<Grant>,
+    refresh_policy: RefreshPolicy,
     auth_sources: Vec<AuthSourceId>,
     allowed_scope: Scope,
     default_scope: Scope,
@@ -68,6 +70,28 @@ impl Client {
         self
     }
 
+    /// Replaces the refresh policy. Defaults to [`RefreshPolicy::Rotate`] with a retry window of 10 seconds.
+    ///
+    /// # Errors
+    /// [`InvalidRefreshPolicy`] when the client is public and the policy is [`RefreshPolicy::Stable`], or when the retry
+    /// window is longer than 60 seconds.
+    pub fn with_refresh_policy(mut self, policy: RefreshPolicy) -> Result<Self, InvalidRefreshPolicy> {
+        let fits = match policy {
+            RefreshPolicy::Rotate { retry_window } => retry_window <= LONGEST_RETRY_WINDOW,
+            RefreshPolicy::Stable => self.is_confidential(),
+        };
+        self.refresh_policy = policy;
+        if fits { Ok(self) } else { Err(InvalidRefreshPolicy) }
+    }
+
+    /// Lets the client introspect the access tokens of all clients: an API that is called by several. Without it a client
+    /// learns of its own tokens only. It has no effect on a public client, which may not introspect at all.
+    #[must_use]
+    pub fn that_may_introspect_every_token(mut self) -> Self {
+        self.may_introspect_every_token = true;
+        self
+    }
+
     /// Replaces the scopes: those the client may ask for, and those it gets when it asks for none.
     ///
     /// # Errors
@@ -99,6 +123,14 @@ impl Client {
         self.grants.contains(&grant)
     }
 
+    pub(crate) fn refresh_policy(&self) -> RefreshPolicy {
+        self.refresh_policy
+    }
+
+    pub(crate) fn may_introspect_every_token(&self) -> bool {
+        self.may_introspect_every_token
+    }
+
     /// The auth source, if it may be used by this client on this channel. One error for every cause.
     pub(crate) fn associated(
         &self,
@@ -117,12 +149,26 @@ impl Client {
         }
     }
 
+    /// The scope that a refresh is granted: what the session has, or less. What has been taken from the client since is
+    /// not granted any more.
+    pub(crate) fn narrow_scope(&self, of_session: &Scope, asked: Option<&Scope>) -> Result<Scope, ScopeNotAllowed> {
+        match asked {
+            None => of_session.intersection(&self.allowed_scope).ok_or(ScopeNotAllowed),
+            Some(asked) if asked.is_subset_of(of_session) && asked.is_subset_of(&self.allowed_scope) => {
+                Ok(asked.clone())
+            }
+            Some(_) => Err(ScopeNotAllowed),
+        }
+    }
+
     fn new(id: ClientId, secret: Option<ClientSecret>, may_send: bool) -> Self {
         Self {
             id,
             secret,
             may_send,
+            may_introspect_every_token: false,
             grants: vec![Grant::OtpSms, Grant::OtpEmail, Grant::RefreshToken],
+            refresh_policy: RefreshPolicy::default(),
             auth_sources: Vec::new(),
             allowed_scope: Scope::openid(),
             default_scope: Scope::openid(),
@@ -156,6 +202,27 @@ impl core::ops::Deref for AuthenticatedClient {
 
     fn deref(&self) -> &Client {
         &self.0
+    }
+}
+
+/// What happens to a refresh token when it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefreshPolicy {
+    /// It is superseded by a successor, and whoever uses it later ends the session (RFC 9700 section 4.14.2).
+    Rotate {
+        /// For how long the superseded token gets the same successor again, counted from its first use, so that a client
+        /// whose answer was lost, or whose tabs refresh at once, can go on. It ends early when the successor is used.
+        retry_window: Duration,
+    },
+    /// It stays the same until the session ends. For confidential clients, whose secret a thief needs as well; the FAPI
+    /// 2.0 Security Profile asks for it in section 5.3.2.1.
+    Stable,
+}
+
+impl Default for RefreshPolicy {
+    fn default() -> Self {
+        Self::Rotate { retry_window: Duration::from_secs(10) }
     }
 }
 
@@ -267,29 +334,6 @@ impl Default for CodePolicy {
     }
 }
 
-/// A user, as the host's directory knows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// Names the user towards clients.
-    pub subject: Subject,
-    /// Whether the user may log in.
-    pub status: UserStatus,
-}
-
-/// Whether a user may log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UserStatus {
-    /// The user may log in.
-    Active,
-    /// Locked, for instance by an administrator.
-    Locked,
-    /// Frozen, for instance for inactivity.
-    Frozen,
-    /// Not active for any other reason.
-    Inactive,
-}
-
 /// The client is unknown, or its secret is wrong, missing or not expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAuthenticated;
@@ -310,6 +354,18 @@ impl core::fmt::Display for ScopeNotAllowed {
 
 impl core::error::Error for ScopeNotAllowed {}
 
+/// A refresh policy is not one for this client, or its retry window is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidRefreshPolicy;
+
+impl core::fmt::Display for InvalidRefreshPolicy {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a public client has to rotate its refresh tokens, and a retry window may have 60 seconds")
+    }
+}
+
+impl core::error::Error for InvalidRefreshPolicy {}
+
 /// A code policy is out of bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidCodePolicy;
@@ -322,6 +378,8 @@ impl core::fmt::Display for InvalidCodePolicy {
 
 impl core::error::Error for InvalidCodePolicy {}
 
+/// The longest time in which a superseded refresh token gets its successor again.
+pub(crate) const LONGEST_RETRY_WINDOW: Duration = Duration::from_secs(60);
 const LENGTHS: core::ops::RangeInclusive<u8> = 4..=10;
 const SIX: NonZeroU8 = NonZeroU8::MIN.saturating_add(5);
 const DIGITS: &str = "0123456789";

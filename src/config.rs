@@ -7,8 +7,10 @@ use crate::address::{AddressPolicy, Channel};
 use crate::authenticator::Limits;
 use crate::claims::{AccessTokenProfile, TokenValidity};
 use crate::client::CodePolicy;
+use crate::endpoints::Endpoints;
 use crate::meter::Quota;
-use crate::request::RequestRules;
+use crate::request::{REFRESH_GRANT_TYPE, RequestRules};
+use crate::scope::Scope;
 use crate::session::SessionValidity;
 
 /// The settings of an authorization server. All have defaults; nothing here is needed for a first login.
@@ -27,6 +29,10 @@ pub struct Settings {
     pub(crate) token_validity: TokenValidity,
     pub(crate) session_validity: SessionValidity,
     pub(crate) access_token_profile: AccessTokenProfile,
+    pub(crate) key_set_max_age: Duration,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) scopes_supported: Scope,
+    pub(crate) claims_supported: Vec<String>,
     pub(crate) discloses_used_addresses: bool,
 }
 
@@ -89,7 +95,8 @@ impl Settings {
         self
     }
 
-    /// How long sessions live. Defaults to 14 days without a refresh, and 30 days in all.
+    /// How long sessions live. Defaults to 14 days without a refresh, and 30 days in all. A session that has begun ends in
+    /// all when it was to end at its beginning.
     #[must_use]
     pub fn session_validity(mut self, validity: SessionValidity) -> Self {
         self.session_validity = validity;
@@ -100,6 +107,35 @@ impl Settings {
     #[must_use]
     pub fn access_token_profile(mut self, profile: AccessTokenProfile) -> Self {
         self.access_token_profile = profile;
+        self
+    }
+
+    /// For how long the key set and the metadata may be cached, in whole seconds; a key has to be published for as long
+    /// before it signs. Defaults to 5 minutes.
+    #[must_use]
+    pub fn key_set_max_age(mut self, max_age: Duration) -> Self {
+        self.key_set_max_age = max_age;
+        self
+    }
+
+    /// Where the host serves the endpoints: what the metadata says. Defaults to the paths of the contract.
+    #[must_use]
+    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = endpoints;
+        self
+    }
+
+    /// The scopes that the metadata names. Defaults to `openid`. What a client may ask for, its own configuration says.
+    #[must_use]
+    pub fn scopes_supported(mut self, scopes: Scope) -> Self {
+        self.scopes_supported = scopes;
+        self
+    }
+
+    /// The claims of the directory that the metadata names, beside those of ID tokens. Defaults to none.
+    #[must_use]
+    pub fn claims_supported(mut self, claims: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.claims_supported = claims.into_iter().map(Into::into).collect();
         self
     }
 }
@@ -113,7 +149,7 @@ impl Settings {
     pub(crate) fn grant_types_are_distinct(&self) -> bool {
         let names: std::collections::BTreeSet<&str> =
             self.rules.grant_types.iter().map(|(uri, _)| uri.as_str()).collect();
-        names.len() == self.rules.grant_types.len() && !names.contains("")
+        names.len() == self.rules.grant_types.len() && !names.contains("") && !names.contains(REFRESH_GRANT_TYPE)
     }
 }
 
@@ -135,6 +171,10 @@ impl Default for Settings {
             token_validity: TokenValidity::default(),
             session_validity: SessionValidity::default(),
             access_token_profile: AccessTokenProfile::default(),
+            key_set_max_age: Duration::from_secs(300),
+            endpoints: Endpoints::default(),
+            scopes_supported: Scope::openid(),
+            claims_supported: Vec::new(),
             discloses_used_addresses: false,
         }
     }

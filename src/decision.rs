@@ -5,17 +5,23 @@
 /// The verdict (a reserved guess, a spent code) is true only once `next` is in the store, so nothing can read it before.
 #[must_use]
 pub(crate) struct Decision<S, V> {
-    next: S,
+    /// `None` where what is stored already says it.
+    next: Option<S>,
     verdict: V,
 }
 
 impl<S, V> Decision<S, V> {
     pub(crate) fn new(next: S, verdict: V) -> Self {
-        Self { next, verdict }
+        Self { next: Some(next), verdict }
     }
 
-    /// The state to store, and the verdict under seal.
-    pub(crate) fn into_parts(self) -> (S, Unstored<V>) {
+    /// A verdict that is true of the state as it was loaded, so that nothing has to be stored.
+    pub(crate) fn as_it_is(verdict: V) -> Self {
+        Self { next: None, verdict }
+    }
+
+    /// The state to store, if there is one, and the verdict under seal.
+    pub(crate) fn into_parts(self) -> (Option<S>, Unstored<V>) {
         (self.next, Unstored(self.verdict))
     }
 }

@@ -4,8 +4,10 @@ use core::future::Future;
 use std::sync::Arc;
 
 use crate::address::Address;
-use crate::client::{AuthSource, Client, User};
+use crate::client::{AuthSource, Client};
 use crate::id::{AuthSourceId, ClientId, Subject};
+use crate::scope::Scope;
+use crate::user::{User, UserClaims};
 
 /// Looks up what the host knows.
 ///
@@ -24,17 +26,31 @@ pub trait Directory: Send + Sync {
         id: &AuthSourceId,
     ) -> impl Future<Output = Result<Option<Arc<AuthSource>>, Self::Error>> + Send;
 
-    /// The user that an address belongs to. `SELECT subject, status FROM users WHERE phone_number = $1`
+    /// The user that an address belongs to. `SELECT subject, status, tokens_valid_after FROM users WHERE phone_number = $1`
     ///
     /// For logins it is asked only after the caller has proved the address, so its timing tells nothing.
     fn user_by_address(&self, address: &Address) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send;
 
-    /// The user of this subject. `SELECT subject, status FROM users WHERE subject = $1`
+    /// The user of this subject. `SELECT subject, status, tokens_valid_after FROM users WHERE subject = $1`
+    ///
+    /// It is asked at each refresh, introspection and userinfo request: what it says of the status and of
+    /// [`tokens_valid_after`](User::tokens_valid_after) takes effect at once.
     fn user_by_subject(&self, subject: &Subject) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send;
+
+    /// What a client may see of a user. `SELECT name, email, … FROM users WHERE subject = $1`
+    ///
+    /// Standard claims are filtered by `scope` afterwards (OpenID Connect Core section 5.4), so a directory may return
+    /// all that it has. Of other claims it returns those that `client` may see under `scope`.
+    fn user_claims(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+        scope: &Scope,
+    ) -> impl Future<Output = Result<UserClaims, Self::Error>> + Send;
 
     /// Creates the user of an address, or gets them where they exist: two calls for one address, at the same time or
     /// after a failure, give one user.
-    /// `INSERT … ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number RETURNING subject, status`
+    /// `INSERT … ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number RETURNING subject, status, tokens_valid_after`
     fn sign_up(&self, address: &Address) -> impl Future<Output = Result<User, Self::Error>> + Send;
 }
 
@@ -58,6 +74,15 @@ impl<D: Directory> Directory for Arc<D> {
 
     fn user_by_subject(&self, subject: &Subject) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send {
         (**self).user_by_subject(subject)
+    }
+
+    fn user_claims(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+        scope: &Scope,
+    ) -> impl Future<Output = Result<UserClaims, Self::Error>> + Send {
+        (**self).user_claims(subject, client, scope)
     }
 
     fn sign_up(&self, address: &Address) -> impl Future<Output = Result<User, Self::Error>> + Send {

@@ -36,10 +36,13 @@ pub enum TokenError {
     UserNotFound,
     /// The code was right, but the user may not log in.
     UserNotActive,
-    /// A scope is not allowed to the client.
+    /// A scope is not allowed to the client, or was not granted at login.
     InvalidScope,
+    /// The refresh token was not made here, was altered, belongs to another client, has expired, has been superseded or
+    /// revoked, or its session is over.
+    UnknownRefreshToken,
     /// The host's fault: store, directory, random bytes or signing key failed. The request can be sent again; at most
-    /// one guess was spent.
+    /// one guess was spent, and a refresh token is as good as before.
     TemporarilyUnavailable,
 }
 
@@ -57,6 +60,7 @@ impl core::fmt::Display for TokenError {
             Self::UserNotFound => "user not found",
             Self::UserNotActive => "the user is not active",
             Self::InvalidScope => "a scope is not allowed to the client",
+            Self::UnknownRefreshToken => "unknown or expired refresh token",
             Self::TemporarilyUnavailable => "temporarily unavailable",
         })
     }
@@ -135,6 +139,119 @@ impl core::error::Error for SendError {
 impl From<InvalidRequest> for SendError {
     fn from(cause: InvalidRequest) -> Self {
         Self::InvalidRequest(cause)
+    }
+}
+
+/// Why the revocation or introspection endpoint refused a request (RFC 7009 section 2.2.1, RFC 7662 section 2.3).
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenQueryError {
+    /// The client's fault: the request is malformed.
+    InvalidRequest(InvalidRequest),
+    /// The client is unknown, its secret is wrong, missing or not expected, it is public where it may not be, or the token
+    /// that it wants to revoke is another client's.
+    InvalidClient {
+        /// Whether it tried HTTP Basic, which is then challenged for.
+        basic: bool,
+    },
+    /// The host's fault: store, directory or random bytes failed. The request can be sent again.
+    TemporarilyUnavailable,
+}
+
+impl core::fmt::Display for TokenQueryError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::InvalidRequest(cause) => return cause.fmt(f),
+            Self::InvalidClient { .. } => "client authentication failed",
+            Self::TemporarilyUnavailable => "temporarily unavailable",
+        })
+    }
+}
+
+impl core::error::Error for TokenQueryError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::InvalidRequest(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidRequest> for TokenQueryError {
+    fn from(cause: InvalidRequest) -> Self {
+        Self::InvalidRequest(cause)
+    }
+}
+
+/// Why the userinfo endpoint refused a request (RFC 6750 section 3.1).
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UserinfoError {
+    /// The client's fault: no access token was presented, or two, or the form is malformed.
+    InvalidRequest(InvalidRequest),
+    /// The access token was not made here, was altered, or has expired; it or its session was revoked; or its user may
+    /// not log in any more.
+    InvalidToken,
+    /// The access token does not have the scope `openid`.
+    InsufficientScope,
+    /// The host's fault: store or directory failed. The request can be sent again.
+    TemporarilyUnavailable,
+}
+
+impl core::fmt::Display for UserinfoError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::InvalidRequest(cause) => return cause.fmt(f),
+            Self::InvalidToken => "the access token is unknown, expired or revoked",
+            Self::InsufficientScope => "the access token does not have the scope openid",
+            Self::TemporarilyUnavailable => "temporarily unavailable",
+        })
+    }
+}
+
+impl core::error::Error for UserinfoError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::InvalidRequest(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidRequest> for UserinfoError {
+    fn from(cause: InvalidRequest) -> Self {
+        Self::InvalidRequest(cause)
+    }
+}
+
+/// Store, directory, random bytes or signing key failed: nobody's fault but the host's, and nothing was done. What
+/// failed has been told to the [`Observer`](crate::Observer). It is safe to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+impl core::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("temporarily unavailable")
+    }
+}
+
+impl core::error::Error for Unavailable {}
+
+impl From<Unavailable> for TokenError {
+    fn from(_: Unavailable) -> Self {
+        Self::TemporarilyUnavailable
+    }
+}
+
+impl From<Unavailable> for SendError {
+    fn from(_: Unavailable) -> Self {
+        Self::TemporarilyUnavailable
+    }
+}
+
+impl From<Unavailable> for TokenQueryError {
+    fn from(_: Unavailable) -> Self {
+        Self::TemporarilyUnavailable
     }
 }
 

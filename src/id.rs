@@ -97,6 +97,41 @@ impl Issuer {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The path that its RFC 8414 metadata has to be served at: with a path of its own after it, as section 3.1 says.
+    ///
+    /// ```
+    /// let issuer = otp_grant::Issuer::new("https://login.example.com/tenant")?;
+    /// assert_eq!(issuer.metadata_path(), "/.well-known/oauth-authorization-server/tenant");
+    /// # Ok::<(), otp_grant::InvalidId>(())
+    /// ```
+    pub fn metadata_path(&self) -> String {
+        format!("/.well-known/oauth-authorization-server{}", self.path())
+    }
+
+    /// The path that its OpenID configuration has to be served at: below its own path, if it has one (OpenID Connect
+    /// Discovery section 4).
+    ///
+    /// ```
+    /// let issuer = otp_grant::Issuer::new("https://login.example.com/tenant")?;
+    /// assert_eq!(issuer.openid_configuration_path(), "/tenant/.well-known/openid-configuration");
+    /// # Ok::<(), otp_grant::InvalidId>(())
+    /// ```
+    pub fn openid_configuration_path(&self) -> String {
+        format!("{}/.well-known/openid-configuration", self.path())
+    }
+
+    /// The URL of a path below the issuer.
+    pub(crate) fn endpoint(&self, path: &str) -> String {
+        format!("{}{path}", self.0.trim_end_matches('/'))
+    }
+
+    /// The path, without a slash at its end.
+    fn path(&self) -> &str {
+        let after_scheme = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let path = after_scheme.find('/').and_then(|slash| after_scheme.get(slash..));
+        path.unwrap_or_default().trim_end_matches('/')
+    }
 }
 
 /// An identifier was empty, too long, or had a character that is not allowed.
@@ -181,6 +216,11 @@ random_id! {
 }
 
 random_id! {
+    /// What the record of a session keeps of an access token that was revoked: its number, and half of its random bytes.
+    pub TokenMark, 12
+}
+
+random_id! {
     /// Identifies one write of one record: fresh and random each time, so a record that was deleted and made again is
     /// not mistaken for the old one.
     pub Tag, 16
@@ -211,12 +251,40 @@ random_id! {
     pub Mark, 8
 }
 
+impl TokenId {
+    /// The identifier of an access token: the number of its issue within its session, then random bytes.
+    pub(crate) fn of(issue: u32, random: [u8; 12]) -> Self {
+        let mut bytes = [0; Self::LEN];
+        let (number, rest) = bytes.split_at_mut(4);
+        number.copy_from_slice(&issue.to_be_bytes());
+        rest.copy_from_slice(&random);
+        Self(bytes)
+    }
+
+    pub(crate) fn issue(&self) -> u32 {
+        self.mark().issue()
+    }
+
+    pub(crate) fn mark(&self) -> TokenMark {
+        TokenMark(leading(&self.0))
+    }
+}
+
+impl TokenMark {
+    pub(crate) fn issue(&self) -> u32 {
+        u32::from_be_bytes(leading(&self.0))
+    }
+}
+
 impl Mark {
     /// The mark that a session leaves in the challenge that it spent.
     pub(crate) fn of_session(session: &SessionId) -> Self {
-        let bytes = session.as_bytes();
-        Self(core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default()))
+        Self(leading(session.as_bytes()))
     }
+}
+
+fn leading<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -180,14 +180,22 @@ impl PublicKeySet {
     /// [`KeyError::DuplicateKeyId`] when two have the same identifier.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Result<Self, KeyError> {
         let mut set = Self::default();
-        for key in keys {
-            // With two keys of one name, which of them verifies a token would depend on their order.
-            if set.find(key.key_id()).is_some() {
-                return Err(KeyError::DuplicateKeyId);
-            }
-            set.keys.push(key);
-        }
+        keys.into_iter().try_for_each(|key| set.add(key))?;
         Ok(set)
+    }
+
+    /// A set of one key.
+    pub(crate) fn of(key: PublicKey) -> Self {
+        Self { keys: vec![key] }
+    }
+
+    pub(crate) fn add(&mut self, key: PublicKey) -> Result<(), KeyError> {
+        // With two keys of one name, which of them verifies a token would depend on their order.
+        if self.find(key.key_id()).is_some() {
+            return Err(KeyError::DuplicateKeyId);
+        }
+        self.keys.push(key);
+        Ok(())
     }
 
     /// Reads a key set. Keys of a kind, curve, `alg`, `use` or `key_ops` that this crate does not verify with are

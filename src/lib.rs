@@ -7,6 +7,7 @@ mod id;
 mod scope;
 mod secret;
 mod time;
+mod user;
 
 // The wire.
 mod error;
@@ -20,6 +21,7 @@ mod claims;
 mod client;
 mod decision;
 mod meter;
+mod revoked_tokens;
 mod session;
 
 // Keys.
@@ -30,6 +32,7 @@ pub mod jws;
 mod keyring;
 mod sealed;
 mod signing_key;
+mod signing_keys;
 
 // Ports.
 mod clock;
@@ -39,26 +42,34 @@ mod observer;
 mod store;
 
 // Flows.
+mod builder;
 mod config;
+mod endpoints;
 mod flow;
+mod metadata;
 mod server;
 
 // Outside.
 mod memory;
 
-pub use access_token::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier};
+pub use access_token::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier, Audience};
 pub use address::{
     Address, AddressPolicy, Channel, EmailAddress, InvalidCountryCode, MalformedEmail, MalformedPhoneNumber,
     PhoneNumber,
 };
 pub use authenticator::Authenticator;
+pub use builder::{ConfigError, ServerBuilder};
 pub use claims::{AccessTokenProfile, TokenValidity};
-pub use client::{AuthSource, Client, CodePolicy, InvalidCodePolicy, ScopeNotAllowed, User, UserStatus};
+pub use client::{
+    AuthSource, Client, CodePolicy, InvalidCodePolicy, InvalidRefreshPolicy, RefreshPolicy, ScopeNotAllowed,
+};
 pub use clock::{Clock, SystemClock};
 pub use config::{EMAIL_GRANT_TYPE, SMS_GRANT_TYPE, Settings, danger};
 pub use directory::Directory;
+pub use endpoints::Endpoints;
 pub use entropy::{Entropy, EntropyUnavailable, SystemEntropy};
-pub use error::{DeliveryFailure, SendError, TokenError};
+pub use error::{DeliveryFailure, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
+pub use flow::access_token::CheckError;
 pub use flow::send_otp::Delivery;
 pub use flow::verify_otp::{VerifiedAddress, VerifyError, VerifyOtp};
 pub use grant::{Grant, Usage};
@@ -69,13 +80,18 @@ pub use keyring::{InvalidMasterKey, Keyring, MasterKey};
 pub use memory::{MemoryDirectory, MemoryStore};
 pub use meter::Quota;
 pub use observer::{Event, NoObserver, Observer};
-pub use reply::{Reply, TokenResponse};
-pub use request::{AskedScope, ClientCredentials, OtpGrantRequest, Request, SendRequest, TokenRequest};
+pub use reply::{ActiveToken, Introspection, Reply, TokenKind, TokenResponse, UserinfoResponse};
+pub use request::{
+    AskedScope, ClientCredentials, OtpGrantRequest, RefreshGrantRequest, Request, SendRequest, TokenQuery,
+    TokenRequest, UserinfoRequest,
+};
 pub use scope::{InvalidScope, Scope};
 pub use secret::{AccessToken, ClientSecret, Code, IdToken, OtpToken, PresentedSecret, RefreshToken};
-pub use server::{AuthorizationServer, ConfigError, ServerBuilder};
-pub use session::{Session, SessionValidity};
+pub use server::AuthorizationServer;
+pub use session::{RevocationReason, Session, SessionValidity};
 pub use signing_key::SigningKey;
+pub use signing_keys::SigningKeys;
 pub use store::{Record, RecordBody, Store, Swap};
 pub use time::Timestamp;
+pub use user::{User, UserClaims, UserStatus};
 pub use wire::InvalidRequest;

@@ -7,13 +7,15 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::address::Address;
-use crate::client::{AuthSource, Client, User, UserStatus};
+use crate::client::{AuthSource, Client};
 use crate::clock::{Clock, SystemClock};
 use crate::directory::Directory;
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
 use crate::id::{AuthSourceId, ClientId, RecordKey, Subject, Tag};
+use crate::scope::Scope;
 use crate::store::{Record, Store, Swap};
 use crate::time::Timestamp;
+use crate::user::{User, UserClaims, UserStatus};
 
 /// A store in the memory of one process. What it keeps is lost with the process.
 ///
@@ -168,6 +170,19 @@ impl MemoryDirectory {
     pub fn put_user(&self, user: User) {
         lock(&self.users).by_subject.insert(user.subject.clone(), user);
     }
+
+    /// Deletes a user, with their claims. Their subject is given to nobody else.
+    pub fn remove_user(&self, subject: &Subject) {
+        let mut users = lock(&self.users);
+        users.by_subject.remove(subject);
+        users.claims.remove(subject);
+        users.by_address.retain(|_, owner| owner != subject);
+    }
+
+    /// Says what clients may see of a user, all clients the same.
+    pub fn put_claims(&self, subject: Subject, claims: UserClaims) {
+        lock(&self.users).claims.insert(subject, claims);
+    }
 }
 
 impl Directory for MemoryDirectory {
@@ -190,6 +205,15 @@ impl Directory for MemoryDirectory {
         Ok(lock(&self.users).by_subject.get(subject).cloned())
     }
 
+    async fn user_claims(
+        &self,
+        subject: &Subject,
+        _client: &ClientId,
+        _scope: &Scope,
+    ) -> Result<UserClaims, EntropyUnavailable> {
+        Ok(lock(&self.users).claims.get(subject).cloned().unwrap_or_default())
+    }
+
     async fn sign_up(&self, address: &Address) -> Result<User, EntropyUnavailable> {
         let mut users = lock(&self.users);
         if let Some(user) = users.by_address.get(address).and_then(|subject| users.by_subject.get(subject)) {
@@ -198,7 +222,7 @@ impl Directory for MemoryDirectory {
         // Random, so that no subject is ever given to somebody else, not even by the next process.
         let mut bytes = [0; 16];
         SystemEntropy::default().fill(&mut bytes)?;
-        let user = User { subject: Subject::random(bytes), status: UserStatus::Active };
+        let user = User::new(Subject::random(bytes), UserStatus::Active);
         users.by_address.insert(address.clone(), user.subject.clone());
         users.by_subject.insert(user.subject.clone(), user.clone());
         Ok(user)
@@ -209,6 +233,7 @@ impl Directory for MemoryDirectory {
 struct Users {
     by_address: HashMap<Address, Subject>,
     by_subject: HashMap<Subject, User>,
+    claims: HashMap<Subject, UserClaims>,
 }
 
 /// A panic while the lock is held can't leave a map half changed, so the lock is used on.

@@ -71,6 +71,35 @@ pub enum Event<'a> {
         /// What for.
         usage: Usage,
     },
+    /// A refresh token was redeemed for fresh tokens.
+    Refreshed {
+        /// By whom.
+        client: &'a ClientId,
+        /// The session that goes on.
+        session: SessionId,
+    },
+    /// A refresh token was used again after it had been superseded: it was stolen, by this caller or from this caller. The
+    /// session has been revoked, with all its tokens.
+    ReuseDetected {
+        /// By whom.
+        client: &'a ClientId,
+        /// The session that is over.
+        session: SessionId,
+    },
+    /// A session was revoked, with all its tokens.
+    SessionRevoked {
+        /// The client that signed out; `None` when it was the host.
+        client: Option<&'a ClientId>,
+        /// The session that is over.
+        session: SessionId,
+    },
+    /// One access token was revoked.
+    AccessTokenRevoked {
+        /// By whom.
+        client: &'a ClientId,
+        /// The session that it comes from, which goes on.
+        session: SessionId,
+    },
     /// The store failed.
     StoreFailed {
         /// What it said.

@@ -1,10 +1,12 @@
 //! Typed requests, parsed from what came in over HTTP.
 
+use std::borrow::Cow;
+
 use crate::address::{Address, AddressPolicy, Channel};
 use crate::error::{SendError, TokenError};
 use crate::grant::Usage;
 use crate::id::{AuthSourceId, ClientId};
-use crate::scope::Scope;
+use crate::scope::{InvalidScope, Scope};
 use crate::secret::PresentedSecret;
 use crate::wire::{InvalidRequest, Member, Members, Problem, parse_basic};
 
@@ -40,6 +42,8 @@ pub(crate) struct RequestRules {
 pub enum TokenRequest<'a> {
     /// A code is redeemed.
     Otp(OtpGrantRequest<'a>),
+    /// A refresh token is redeemed.
+    Refresh(RefreshGrantRequest<'a>),
 }
 
 impl<'a> TokenRequest<'a> {
@@ -57,8 +61,14 @@ impl<'a> TokenRequest<'a> {
         let otp_token = members.take_secret(Member::OtpToken)?;
         let otp = members.take_secret(Member::Otp)?;
         let auto_signup = members.take_bool(Member::AutoSignup)?;
-        let scope = members.take_str(Member::Scope)?;
+        // RFC 6749 section 5.2: a malformed scope is an invalid scope, and is told after the client was checked.
+        let scope = AskedScope::parse(members.take_str(Member::Scope)?);
+        let refresh_token = members.take_secret(Member::RefreshToken)?;
 
+        if grant_type == REFRESH_GRANT_TYPE {
+            let refresh_token = refresh_token.ok_or(missing(Member::RefreshToken))?;
+            return Ok(Self::Refresh(RefreshGrantRequest { credentials, refresh_token, scope }));
+        }
         let known = rules.grant_types.iter().find(|(name, _)| *name == *grant_type);
         let address = match known {
             Some((_, Channel::Sms)) => {
@@ -80,11 +90,7 @@ impl<'a> TokenRequest<'a> {
             otp_token: otp_token.ok_or(missing(Member::OtpToken))?,
             otp: otp.ok_or(missing(Member::Otp))?,
             auto_signup,
-            // RFC 6749 section 5.2: a malformed scope is an invalid scope, and is told after the client was checked.
-            scope: scope.map_or(AskedScope::Default, |text| match Scope::parse(&text) {
-                Ok(scope) => AskedScope::Some(scope),
-                Err(_) => AskedScope::Malformed,
-            }),
+            scope,
         }))
     }
 }
@@ -108,6 +114,17 @@ pub struct OtpGrantRequest<'a> {
     pub scope: AskedScope,
 }
 
+/// A refresh token, to be redeemed for fresh tokens (RFC 6749 section 6).
+#[derive(Debug)]
+pub struct RefreshGrantRequest<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// The refresh token.
+    pub refresh_token: PresentedSecret<'a>,
+    /// The scope that is asked for: what was granted at login, or less.
+    pub scope: AskedScope,
+}
+
 /// The scope of a request (RFC 6749 section 3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AskedScope {
@@ -117,6 +134,21 @@ pub enum AskedScope {
     Some(Scope),
     /// What is named is no scope.
     Malformed,
+}
+
+impl AskedScope {
+    /// What was asked for, if anything was.
+    pub(crate) fn get(&self) -> Result<Option<&Scope>, InvalidScope> {
+        match self {
+            Self::Default => Ok(None),
+            Self::Some(scope) => Ok(Some(scope)),
+            Self::Malformed => Err(InvalidScope::new()),
+        }
+    }
+
+    fn parse(text: Option<Cow<'_, str>>) -> Self {
+        text.map_or(Self::Default, |text| Scope::parse(&text).map_or(Self::Malformed, Self::Some))
+    }
 }
 
 /// A request to send a code.
@@ -165,6 +197,53 @@ impl<'a> SendRequest<'a> {
     }
 }
 
+/// A token that a client wants to revoke (RFC 7009 section 2.1) or to learn about (RFC 7662 section 2.1).
+///
+/// A `token_type_hint` is read over: what a token is, is told by the token.
+#[derive(Debug)]
+pub struct TokenQuery<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// The access token or refresh token.
+    pub token: PresentedSecret<'a>,
+}
+
+impl<'a> TokenQuery<'a> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, InvalidRequest> {
+        let mut members = match encoding(request, rules)? {
+            Encoding::Form => Members::from_form(request.body)?,
+            Encoding::Json => return Err(InvalidRequest::body(Problem::ContentType)),
+        };
+        let credentials = ClientCredentials::parse(request, &mut members)?;
+        let token = members.take_secret(Member::Token)?.ok_or(missing(Member::Token))?;
+        Ok(Self { credentials, token })
+    }
+}
+
+/// A request for the claims of a user (OpenID Connect Core section 5.3.1).
+#[derive(Debug)]
+pub struct UserinfoRequest<'a> {
+    /// The access token.
+    pub access_token: PresentedSecret<'a>,
+}
+
+impl<'a> UserinfoRequest<'a> {
+    /// Finds the access token in the `Authorization` header, or in a form (RFC 6750 sections 2.1 and 2.2).
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, InvalidRequest> {
+        let in_header = request.authorization.and_then(bearer_token).map(PresentedSecret::new);
+        let in_body = match encoding(request, rules) {
+            Ok(Encoding::Form) => Members::from_form(request.body)?.take_secret(Member::AccessToken)?,
+            // A body of any other kind is not looked at; most requests have none.
+            Ok(Encoding::Json) | Err(_) => None,
+        };
+        match (in_header, in_body) {
+            (Some(access_token), None) | (None, Some(access_token)) => Ok(Self { access_token }),
+            (None, None) => Err(missing(Member::AccessToken)),
+            (Some(_), Some(_)) => Err(InvalidRequest::body(Problem::TwoTokens)),
+        }
+    }
+}
+
 /// Who a client says it is, and what it shows for it (RFC 6749 section 2.3.1).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -186,6 +265,13 @@ pub enum ClientCredentials<'a> {
 }
 
 impl<'a> ClientCredentials<'a> {
+    /// Tells whether HTTP Basic was used, which is then challenged for.
+    pub(crate) fn are_basic(&self) -> bool {
+        match self {
+            Self::Named { basic, .. } | Self::Unreadable { basic } => *basic,
+        }
+    }
+
     fn parse(request: &Request<'_>, members: &mut Members<'a>) -> Result<Self, InvalidRequest> {
         let body_id = members.take_str(Member::ClientId)?;
         let body_secret = members.take_secret(Member::ClientSecret)?;
@@ -230,6 +316,13 @@ fn encoding(request: &Request<'_>, rules: &RequestRules) -> Result<Encoding, Inv
     }
 }
 
+/// The token of an `Authorization: Bearer` header.
+fn bearer_token(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
+    Some(token).filter(|token| scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty())
+}
+
 fn missing(member: Member) -> InvalidRequest {
     InvalidRequest::member(member, Problem::Missing)
 }
@@ -237,3 +330,6 @@ fn missing(member: Member) -> InvalidRequest {
 fn invalid(member: Member) -> InvalidRequest {
     InvalidRequest::member(member, Problem::InvalidValue)
 }
+
+/// The `grant_type` of a refresh (RFC 6749 section 6).
+pub(crate) const REFRESH_GRANT_TYPE: &str = "refresh_token";

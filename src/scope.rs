@@ -68,6 +68,12 @@ impl Scope {
         self.iter().all(|token| other.contains(token))
     }
 
+    /// The tokens that `other` has as well, if there are any.
+    pub(crate) fn intersection(&self, other: &Scope) -> Option<Self> {
+        let common: Vec<&str> = self.iter().filter(|token| other.contains(token)).collect();
+        if common.is_empty() { None } else { Some(Self(common.join(" ").into())) }
+    }
+
     /// The tokens with one space between them.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -91,6 +97,12 @@ impl From<Scope> for Arc<str> {
 /// A text is not a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidScope(());
+
+impl InvalidScope {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
 
 impl core::fmt::Display for InvalidScope {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -62,6 +62,19 @@ impl RefreshTokenContent {
         token.put(&self.client_mark);
         RefreshToken::new(token.seal(&keys.refresh_tokens))
     }
+
+    /// Reads a token that this server sealed and that has not expired.
+    pub(crate) fn unseal(token: &PresentedSecret<'_>, keyring: &Keyring, now: Timestamp) -> Result<Self, NotSealed> {
+        let mut bytes = [0; REFRESH_TOKEN_LEN];
+        let mut reader = Reader::open(token, &mut bytes, keyring, |keys| &keys.refresh_tokens)?;
+        let content = Self {
+            session: SessionId::from_bytes(reader.take()?),
+            generation: u32::from_be_bytes(reader.take()?),
+            expires_at: Timestamp::from_unix_millis(u64::from_be_bytes(reader.take()?)),
+            client_mark: reader.take()?,
+        };
+        if now.has_reached(content.expires_at) { Err(NotSealed) } else { Ok(content) }
+    }
 }
 
 /// The token was not made by this server, was altered, or has expired.
@@ -134,7 +147,8 @@ impl<'b> Reader<'b> {
 const VERSION: u8 = 1;
 const MAC_LEN: usize = 32;
 const OTP_TOKEN_LEN: usize = 1 + KeyId::LEN + ChallengeId::LEN + 8 + Binding::LEN + MAC_LEN;
-const LONGEST: usize = 96;
+const REFRESH_TOKEN_LEN: usize = 1 + KeyId::LEN + SessionId::LEN + 4 + 8 + 15 + MAC_LEN;
+const LONGEST: usize = REFRESH_TOKEN_LEN;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -206,5 +220,12 @@ mod tests {
         assert_eq!(token.expose_secret().len(), 128);
         assert_eq!(token.expose_secret(), content.seal(&keyring(1)).expose_secret());
         assert!(unseal(token.expose_secret(), &keyring(1), 0).is_none());
+
+        let read = |secret, secs| {
+            let presented = PresentedSecret::new(token.expose_secret());
+            RefreshTokenContent::unseal(&presented, &keyring(secret), Timestamp::from_unix_secs(secs)).ok()
+        };
+        assert!(read(1, 299) == Some(content));
+        assert!(read(1, 300).is_none() && read(2, 0).is_none());
     }
 }

@@ -1,24 +1,21 @@
 //! The face of the crate: one method an endpoint.
 
-use std::sync::Arc;
-
-use crate::access_token::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier};
+use crate::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::address::AddressPolicy;
-use crate::clock::{Clock, SystemClock};
-use crate::config::Settings;
+use crate::builder::ServerBuilder;
 use crate::directory::Directory;
-use crate::entropy::{Entropy, SystemEntropy};
-use crate::error::{SendError, TokenError};
+use crate::error::{SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
 use crate::flow::Core;
+use crate::flow::access_token::CheckError;
 use crate::flow::send_otp::Delivery;
 use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyOtp};
-use crate::id::Issuer;
-use crate::jwk::{KeyError, PublicKeySet};
+use crate::id::{Issuer, SessionId};
+use crate::jwk::PublicKeySet;
 use crate::keyring::Keyring;
-use crate::observer::{NoObserver, Observer};
-use crate::reply::{Reply, TokenResponse};
-use crate::request::{Request, SendRequest, TokenRequest};
-use crate::signing_key::SigningKey;
+use crate::metadata::Metadata;
+use crate::reply::{Introspection, Reply, TokenResponse, UserinfoResponse};
+use crate::request::{Request, SendRequest, TokenQuery, TokenRequest, UserinfoRequest};
+use crate::signing_keys::SigningKeys;
 use crate::store::Store;
 
 /// An authorization server without its I/O.
@@ -29,25 +26,20 @@ use crate::store::Store;
 /// A future that is dropped leaves nothing half done: what was not stored was not said.
 pub struct AuthorizationServer<S, D> {
     core: Core<S, D>,
-    verifier: AccessTokenVerifier,
 }
 
 impl AuthorizationServer<(), ()> {
-    /// Begins to set up a server for an issuer, with its secrets and its signing key.
-    pub fn builder(issuer: Issuer, keyring: Keyring, signing_key: SigningKey) -> ServerBuilder {
-        ServerBuilder {
-            issuer,
-            keyring,
-            signing_key,
-            settings: Settings::default(),
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy::default()),
-            observer: Arc::new(NoObserver),
-        }
+    /// Begins to set up a server for an issuer, with its secrets and its signing keys (one key is enough to begin with).
+    pub fn builder(issuer: Issuer, keyring: Keyring, signing_keys: impl Into<SigningKeys>) -> ServerBuilder {
+        ServerBuilder::new(issuer, keyring, signing_keys.into())
     }
 }
 
 impl<S: Store, D: Directory> AuthorizationServer<S, D> {
+    pub(crate) fn new(core: Core<S, D>) -> Self {
+        Self { core }
+    }
+
     /// `POST /otp/send`: creates a challenge. The host delivers the code, and replies with what came of it.
     ///
     /// # Errors
@@ -65,10 +57,11 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         self.core.send_otp(request).await
     }
 
-    /// `POST /oauth2/token`: redeems a code for tokens (RFC 6749 section 3.2).
+    /// `POST /oauth2/token`: redeems a code or a refresh token for tokens (RFC 6749 section 3.2).
     ///
-    /// A 503 may be retried: it spent at most one guess. A 400 `invalid_grant` never turns into a success, except that
-    /// the code of `User not found` works again with `auto_signup`.
+    /// A 503 may be retried: it spent at most one guess, and no refresh token. A 400 `invalid_grant` never turns into a
+    /// success, except that the code of `User not found` works again with `auto_signup`, and code and refresh token of
+    /// `Abnormal user status` when the user may log in again.
     pub async fn token(&self, request: Request<'_>) -> Reply {
         let parsed = match TokenRequest::parse(&request, &self.core.settings.rules) {
             Ok(parsed) => parsed,
@@ -87,7 +80,87 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     pub async fn grant(&self, request: TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
         match request {
             TokenRequest::Otp(request) => self.core.otp_grant(request).await,
+            TokenRequest::Refresh(request) => self.core.refresh_grant(request).await,
         }
+    }
+
+    /// `POST /oauth2/revoke`: a client signs out (RFC 7009).
+    ///
+    /// An access token dies alone; a refresh token with its session and every token of it. When more than 8 access tokens
+    /// of one session are revoked before they expire, those that were issued before them may die with them. A 503 revoked
+    /// nothing that is known of, and may be retried; a 200 may be, too.
+    pub async fn revoke(&self, request: Request<'_>) -> Reply {
+        let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {
+            Ok(parsed) => parsed,
+            Err(error) => return TokenQueryError::from(error).into(),
+        };
+        match self.revoke_token(parsed).await {
+            Ok(()) => Reply::done(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The same as [`revoke`](Self::revoke) for a request that the host parsed itself. A token that is unknown or dead
+    /// already is a success.
+    ///
+    /// # Errors
+    /// [`TokenQueryError`]; [`TokenQueryError::TemporarilyUnavailable`] may be retried.
+    pub async fn revoke_token(&self, query: TokenQuery<'_>) -> Result<(), TokenQueryError> {
+        self.core.revoke(query).await
+    }
+
+    /// Ends a session in the host's name, with every token of it. A session that is unknown or over is a success.
+    ///
+    /// All sessions of a user end through the directory: [`User::tokens_valid_after`](crate::User::tokens_valid_after).
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store failed; it may be retried.
+    pub async fn revoke_session(&self, session: &SessionId) -> Result<(), Unavailable> {
+        self.core.revoke_session(*session).await
+    }
+
+    /// `POST /oauth2/introspect`: tells a confidential client whether a token is good (RFC 7662).
+    ///
+    /// A client learns of its own tokens only, unless
+    /// [it may learn of every access token](crate::Client::that_may_introspect_every_token).
+    pub async fn introspect(&self, request: Request<'_>) -> Reply {
+        let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {
+            Ok(parsed) => parsed,
+            Err(error) => return TokenQueryError::from(error).into(),
+        };
+        match self.introspect_token(parsed).await {
+            Ok(introspection) => introspection.into(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The same as [`introspect`](Self::introspect) for a request that the host parsed itself.
+    ///
+    /// # Errors
+    /// [`TokenQueryError`]; [`TokenQueryError::TemporarilyUnavailable`] may be retried.
+    pub async fn introspect_token(&self, query: TokenQuery<'_>) -> Result<Introspection, TokenQueryError> {
+        self.core.introspect(query).await
+    }
+
+    /// `GET /userinfo` and `POST /userinfo`: the claims of the user whose access token is presented (OpenID Connect Core
+    /// section 5.3), filtered by its scope.
+    pub async fn userinfo(&self, request: Request<'_>) -> Reply {
+        let parsed = match UserinfoRequest::parse(&request, &self.core.settings.rules) {
+            Ok(parsed) => parsed,
+            Err(error) => return UserinfoError::from(error).into(),
+        };
+        match self.user_claims(parsed).await {
+            Ok(response) => response.into(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The same as [`userinfo`](Self::userinfo) for a request that the host parsed itself.
+    ///
+    /// # Errors
+    /// [`UserinfoError`]; [`UserinfoError::TemporarilyUnavailable`] may be retried.
+    pub async fn user_claims(&self, request: UserinfoRequest<'_>) -> Result<UserinfoResponse, UserinfoError> {
+        self.core.userinfo(request).await
     }
 
     /// Redeems a code of another usage than login for the proof that its address was verified.
@@ -98,22 +171,61 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         self.core.verify_otp(request).await
     }
 
-    /// Checks an access token of this server: signature, type, issuer, audience and time (RFC 8725).
+    /// Checks an access token of this server offline: signature, type, issuer, audience and time (RFC 8725). It asks neither
+    /// store nor directory, and so does not know of revocation: a token that was revoked passes until it expires.
     ///
     /// # Errors
-    /// [`AccessTokenError`], for a token that was not issued here or has expired.
-    pub fn verify_access_token(&self, token: &str) -> Result<AccessTokenClaims, AccessTokenError> {
-        self.verifier.verify(token, self.core.clock.now())
+    /// [`AccessTokenError`], for a token that was not issued here, is not meant for this audience, or has expired.
+    pub fn verify_access_token(
+        &self,
+        token: &str,
+        audience: Audience<'_>,
+    ) -> Result<AccessTokenClaims, AccessTokenError> {
+        self.core.verifier.verify(token, audience, self.core.clock.now())
+    }
+
+    /// Checks an access token of this server online: what [`verify_access_token`](Self::verify_access_token) checks, and
+    /// that neither it nor its session was revoked, and that its user may log in. One call of the store, one of the
+    /// directory.
+    ///
+    /// # Errors
+    /// [`CheckError`]; [`CheckError::TemporarilyUnavailable`] may be retried.
+    pub async fn check_access_token(
+        &self,
+        token: &str,
+        audience: Audience<'_>,
+    ) -> Result<AccessTokenClaims, CheckError> {
+        self.core.check_access_token(token, audience).await
     }
 
     /// `GET /oauth2/jwks`: the public keys that tokens can be verified with (RFC 7517).
     pub fn jwks(&self) -> Reply {
-        Reply::cacheable(self.key_set().to_json().into_bytes())
+        Reply::cacheable(self.key_set().to_json().into_bytes(), self.core.settings.key_set_max_age)
     }
 
     /// The public keys that tokens can be verified with.
     pub fn key_set(&self) -> &PublicKeySet {
-        self.verifier.keys()
+        self.core.verifier.keys()
+    }
+
+    /// What clients can find out about the server (RFC 8414), to be served at [`Issuer::metadata_path`].
+    pub fn metadata(&self) -> Reply {
+        let Core { issuer, settings, .. } = &self.core;
+        Reply::document(&Metadata::new(issuer, settings), settings.key_set_max_age)
+    }
+
+    /// The same with what OpenID Connect Discovery adds, to be served at [`Issuer::openid_configuration_path`].
+    ///
+    /// OpenID Connect asks every provider for RS256; the algorithms that are named are those of the keys that are
+    /// published.
+    pub fn openid_configuration(&self) -> Reply {
+        let Core { issuer, settings, .. } = &self.core;
+        Reply::document(&Metadata::openid(issuer, settings, self.key_set()), settings.key_set_max_age)
+    }
+
+    /// The issuer.
+    pub fn issuer(&self) -> &Issuer {
+        &self.core.issuer
     }
 
     /// How addresses are read. A directory keeps its own in the same form, and what a host parses itself is parsed by it.
@@ -125,118 +237,5 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
 impl<S, D> core::fmt::Debug for AuthorizationServer<S, D> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("AuthorizationServer").field("issuer", &self.core.issuer).finish_non_exhaustive()
-    }
-}
-
-/// Sets up an [`AuthorizationServer`].
-#[must_use]
-pub struct ServerBuilder {
-    issuer: Issuer,
-    keyring: Keyring,
-    signing_key: SigningKey,
-    settings: Settings,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    observer: Arc<dyn Observer>,
-}
-
-impl ServerBuilder {
-    /// Replaces the settings.
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Replaces the clock. Defaults to [`SystemClock`].
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// Replaces the source of random bytes. Defaults to [`SystemEntropy`].
-    pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
-        self.entropy = Arc::new(entropy);
-        self
-    }
-
-    /// Replaces the observer. Defaults to none.
-    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
-        self.observer = Arc::new(observer);
-        self
-    }
-
-    /// Puts the server together.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when settings contradict one another.
-    pub fn build<S: Store, D: Directory>(
-        self,
-        store: S,
-        directory: D,
-    ) -> Result<AuthorizationServer<S, D>, ConfigError> {
-        let Self { issuer, keyring, signing_key, settings, clock, entropy, observer } = self;
-        let second = core::time::Duration::from_secs(1);
-        let validity = &settings.token_validity;
-        let sessions = &settings.session_validity;
-        if [validity.access_token, validity.id_token, sessions.idle].iter().any(|validity| *validity < second) {
-            return Err(ConfigError::ValidityTooShort);
-        }
-        if sessions.absolute < sessions.idle {
-            return Err(ConfigError::SessionValidity);
-        }
-        if !settings.quotas_are_sound() {
-            return Err(ConfigError::Quota);
-        }
-        if !settings.grant_types_are_distinct() {
-            return Err(ConfigError::GrantType);
-        }
-        let keys = PublicKeySet::new([signing_key.public_key().clone()]).map_err(ConfigError::Keys)?;
-        let verifier = AccessTokenVerifier::new(issuer.clone(), keys, settings.access_token_profile.clone());
-        let limits = settings.limits.clone();
-        let core = Core { issuer, settings, limits, keyring, signing_key, store, directory, clock, entropy, observer };
-        Ok(AuthorizationServer { core, verifier })
-    }
-}
-
-impl core::fmt::Debug for ServerBuilder {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ServerBuilder").field("issuer", &self.issuer).finish_non_exhaustive()
-    }
-}
-
-/// The configuration is wrong: the caller's fault, found before any request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A token or a session would live for less than a second.
-    ValidityTooShort,
-    /// Sessions would end in all before they end without a refresh.
-    SessionValidity,
-    /// A quota has no window or allows more than 1,000 events, all of which an address's record would have to keep.
-    Quota,
-    /// A `grant_type` is empty or was given twice.
-    GrantType,
-    /// The public keys do not make a set.
-    Keys(KeyError),
-}
-
-impl core::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::ValidityTooShort => "a token or session has to live for at least a second",
-            Self::SessionValidity => "the absolute validity of a session has to cover the idle one",
-            Self::Quota => "a quota needs a window, and may allow at most 1000 events in it",
-            Self::GrantType => "a grant_type is empty or was given twice",
-            Self::Keys(_) => "the public keys do not make a set",
-        })
-    }
-}
-
-impl core::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Keys(cause) => Some(cause),
-            _ => None,
-        }
     }
 }

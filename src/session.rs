@@ -1,15 +1,19 @@
-//! The state of one login session: who logged in where, and how far its refresh tokens have advanced.
+//! The state machine of one login session: who logged in where, how far its refresh tokens have advanced, and which of
+//! its tokens were revoked.
 
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::address::Channel;
-use crate::id::{ClientId, Subject};
+use crate::client::RefreshPolicy;
+use crate::decision::Decision;
+use crate::id::{ClientId, Mark, Subject, TokenId};
+use crate::revoked_tokens::RevokedTokens;
 use crate::scope::Scope;
-use crate::time::Timestamp;
+use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
-/// Everything that is known about one login session, in one record.
+/// Everything that is known about one login session, in one record that stays the same for all of its refreshes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     #[serde(rename = "c")]
@@ -26,15 +30,134 @@ pub struct Session {
     /// Of the refresh token that is current.
     #[serde(rename = "g")]
     generation: u32,
-    /// When that refresh token was made.
+    /// The number that the access tokens of the latest login or refresh carry.
+    #[serde(rename = "n")]
+    issue: u32,
+    /// When the session was last refreshed, or begun.
     #[serde(rename = "r")]
-    rotated_at: Timestamp,
+    used_at: Timestamp,
+    /// Until when the direct predecessor of the current refresh token gets it again. Fixed when it was superseded.
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none", default)]
+    retry_until: Option<Timestamp>,
+    /// When the session ends unless it is refreshed.
+    #[serde(rename = "x")]
+    expires_at: Timestamp,
+    /// When it ends in any case.
+    #[serde(rename = "e")]
+    ends_at: Timestamp,
+    #[serde(rename = "d", skip_serializing_if = "Option::is_none", default)]
+    revoked: Option<RevocationReason>,
+    #[serde(rename = "t", skip_serializing_if = "RevokedTokens::is_empty", default)]
+    revoked_tokens: RevokedTokens,
+    /// Of the latest writes, the latest first.
+    #[serde(rename = "k", skip_serializing_if = "Vec::is_empty", default)]
+    marks: Vec<Mark>,
 }
 
 impl Session {
     /// The session of a login that happens `now`.
-    pub(crate) fn open(client: ClientId, subject: Subject, scope: Scope, channel: Channel, now: Timestamp) -> Self {
-        Self { client, subject, scope, channel, auth_time: now, generation: 0, rotated_at: now }
+    pub(crate) fn open(login: Login, validity: &SessionValidity, now: Timestamp) -> Self {
+        let Login { client, subject, scope, channel, tokens_valid_after } = login;
+        // The directory's clock may be a little ahead: whoever has just signed out everywhere can log in again.
+        let ahead = tokens_valid_after.filter(|after| now.until(*after) <= CLOCK_TOLERANCE);
+        let auth_time = ahead.map_or(now, |after| now.max(after));
+        let ends_at = now.after(validity.absolute);
+        Self {
+            client,
+            subject,
+            scope,
+            channel,
+            auth_time,
+            generation: 0,
+            issue: 0,
+            used_at: now,
+            retry_until: None,
+            expires_at: now.after(validity.idle).min(ends_at),
+            ends_at,
+            revoked: None,
+            revoked_tokens: RevokedTokens::default(),
+            marks: Vec::new(),
+        }
+    }
+
+    /// Continues the session, or ends it when its refresh token has been superseded (RFC 9700 section 4.14.2).
+    ///
+    /// Nobody but its client gets this far: a refresh token says whom it was issued to.
+    pub(crate) fn refresh(&self, refresh: &Refresh, now: Timestamp) -> Result<Decision<Self, Refreshed>, Dead> {
+        let (mut next, now) = self.at(now);
+        match next.standing(refresh.generation, now) {
+            Standing::Dead => return Err(Dead),
+            // Stolen, and used by both its owner and the thief; which of them this is, nobody can tell.
+            Standing::Superseded => {
+                next.revoked = Some(RevocationReason::Reuse);
+                return Ok(Decision::new(next.marked(refresh.mark), Refreshed::Replayed));
+            }
+            Standing::Retried => {
+                let continued = Refreshed::Continued(Continued::of(&next));
+                return Ok(Decision::as_it_is(continued));
+            }
+            Standing::Current => {}
+        }
+        if let RefreshPolicy::Rotate { retry_window } = refresh.policy {
+            next.generation = next.generation.checked_add(1).ok_or(Dead)?;
+            next.retry_until = Some(now.after(retry_window));
+        }
+        next.issue = next.issue.saturating_add(1);
+        next.used_at = now;
+        next.expires_at = now.after(refresh.idle).min(next.ends_at);
+        next.revoked_tokens.fold_expired(now);
+        let continued = Refreshed::Continued(Continued::of(&next));
+        Ok(Decision::new(next.marked(refresh.mark), continued))
+    }
+
+    /// Ends the session, with every token of it.
+    pub(crate) fn revoke(&self, reason: RevocationReason) -> Result<Decision<Self, ()>, Dead> {
+        if self.revoked.is_some() {
+            return Err(Dead);
+        }
+        Ok(Decision::new(Self { revoked: Some(reason), ..self.clone() }, ()))
+    }
+
+    /// Ends one access token.
+    pub(crate) fn revoke_access_token(
+        &self,
+        token: &TokenId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Decision<Self, ()>, Dead> {
+        if self.has_revoked(token) {
+            return Err(Dead);
+        }
+        let mut next = self.clone();
+        next.revoked_tokens.fold_expired(now);
+        next.revoked_tokens.insert(token, expires_at);
+        Ok(Decision::new(next, ()))
+    }
+
+    /// Where a refresh token stands that was issued to this session's client.
+    pub(crate) fn standing_of(&self, generation: u32, now: Timestamp) -> Standing {
+        let (state, now) = self.at(now);
+        state.standing(generation, now)
+    }
+
+    /// Tells whether an access token of this session has been revoked, by itself or with the session.
+    pub(crate) fn has_revoked(&self, token: &TokenId) -> bool {
+        self.revoked.is_some() || self.revoked_tokens.contains(token)
+    }
+
+    /// Tells whether the session has been revoked.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revoked.is_some()
+    }
+
+    /// Tells whether the session began before the instant from which on its user's tokens are valid.
+    pub(crate) fn began_before(&self, tokens_valid_after: Option<Timestamp>) -> bool {
+        tokens_valid_after.is_some_and(|after| !self.auth_time.has_reached(after))
+    }
+
+    /// Tells whether the request with this mark wrote this state, or the one before it.
+    pub(crate) fn was_written_by(&self, mark: &Mark) -> bool {
+        self.marks.contains(mark)
     }
 
     pub(crate) fn client(&self) -> &ClientId {
@@ -53,8 +176,9 @@ impl Session {
         self.auth_time
     }
 
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation
+    /// The number for the access token that answers a refresh token of this standing.
+    pub(crate) fn issue_for(&self, standing: Standing) -> u32 {
+        if standing == Standing::Current { self.issue.saturating_add(1) } else { self.issue }
     }
 
     /// Authentication method references (RFC 8176): a one-time password, over SMS where it was sent by one.
@@ -65,11 +189,144 @@ impl Session {
         }
     }
 
-    /// The instant at which the current refresh token, and with it the session, expires.
-    pub(crate) fn expires_at(&self, validity: &SessionValidity) -> Timestamp {
-        self.rotated_at.after(validity.idle).min(self.auth_time.after(validity.absolute))
+    /// When the session ends unless it is refreshed.
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// When the session ends in any case.
+    pub(crate) fn ends_at(&self) -> Timestamp {
+        self.ends_at
+    }
+
+    /// What the first refresh token of the session says.
+    pub(crate) fn first_refresh_token(&self) -> RefreshTokenFacts {
+        RefreshTokenFacts::of(self)
+    }
+
+    fn standing(&self, generation: u32, now: Timestamp) -> Standing {
+        if self.revoked.is_some() || now.has_reached(self.expires_at) {
+            return Standing::Dead;
+        }
+        if generation == self.generation {
+            return Standing::Current;
+        }
+        let is_predecessor = generation.checked_add(1) == Some(self.generation);
+        let in_time = self.retry_until.is_some_and(|until| !now.has_reached(until));
+        // A generation that is still to come can only mean that the store went back to an older copy.
+        if is_predecessor && in_time { Standing::Retried } else { Standing::Superseded }
+    }
+
+    /// This session as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the
+    /// later reading.
+    ///
+    /// Where the clock was set back, the session does not live longer for it, and how old its last rotation is can't be
+    /// known, so that nobody gets its result again.
+    fn at(&self, now: Timestamp) -> (Self, Timestamp) {
+        let mut state = self.clone();
+        let set_back = now.until(self.used_at);
+        if set_back <= CLOCK_TOLERANCE {
+            return (state, now.max(self.used_at));
+        }
+        state.retry_until = None;
+        state.expires_at = state.expires_at.before(set_back);
+        state.ends_at = state.ends_at.before(set_back);
+        (state, now)
+    }
+
+    fn marked(mut self, mark: Mark) -> Self {
+        self.marks.truncate(MARKS - 1);
+        self.marks.insert(0, mark);
+        self
     }
 }
+
+/// A login that a session is to be made of.
+pub(crate) struct Login {
+    pub(crate) client: ClientId,
+    pub(crate) subject: Subject,
+    pub(crate) scope: Scope,
+    pub(crate) channel: Channel,
+    pub(crate) tokens_valid_after: Option<Timestamp>,
+}
+
+/// A refresh token that is presented by the client that it was issued to.
+pub(crate) struct Refresh {
+    pub(crate) generation: u32,
+    pub(crate) policy: RefreshPolicy,
+    pub(crate) idle: Duration,
+    /// Identifies this request, so that after an unknown outcome the flow finds out whether it was the one that wrote.
+    pub(crate) mark: Mark,
+}
+
+/// What became of a refresh.
+pub(crate) enum Refreshed {
+    /// The session goes on.
+    Continued(Continued),
+    /// The token had been superseded, and the session is over.
+    Replayed,
+}
+
+/// A session that is stored as refreshed: what the release of refreshed tokens takes by value.
+pub(crate) struct Continued(RefreshTokenFacts);
+
+impl Continued {
+    /// What the refresh token of the answer says.
+    pub(crate) fn refresh_token(&self) -> RefreshTokenFacts {
+        self.0
+    }
+
+    fn of(session: &Session) -> Self {
+        Self(RefreshTokenFacts::of(session))
+    }
+}
+
+/// What a refresh token says of its session's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RefreshTokenFacts {
+    pub(crate) generation: u32,
+    /// When the session ends unless it is refreshed.
+    pub(crate) idle_expiry: Timestamp,
+    /// When it ends in any case.
+    pub(crate) absolute_expiry: Timestamp,
+}
+
+impl RefreshTokenFacts {
+    fn of(session: &Session) -> Self {
+        let Session { generation, expires_at, ends_at, .. } = *session;
+        Self { generation, idle_expiry: expires_at, absolute_expiry: ends_at }
+    }
+}
+
+/// Where a refresh token stands in its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is the one to be used.
+    Current,
+    /// Its successor has been made, but not used, and the time to ask again is not over.
+    Retried,
+    /// It should not be used any more by anybody.
+    Superseded,
+    /// The session is over.
+    Dead,
+}
+
+/// Why a session was ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RevocationReason {
+    /// A refresh token was used again after it had been superseded.
+    Reuse,
+    /// Its client signed out.
+    SignedOut,
+    /// The host ended it.
+    Host,
+}
+
+/// The session, or the token, is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dead;
 
 /// How long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,3 +343,6 @@ impl Default for SessionValidity {
         Self { idle: DAY * 14, absolute: DAY * 30 }
     }
 }
+
+/// Two: whoever is told the result of a rotation may rotate again before the one that made it has found out.
+const MARKS: usize = 2;

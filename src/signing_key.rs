@@ -1,6 +1,9 @@
 //! The private key that signs tokens.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use ring::error::KeyRejected;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::rsa;
@@ -55,6 +58,19 @@ impl SigningKey {
             Some(Ok(_)) => Err(KeyError::SeveralPrivateKeys),
             Some(Err(_)) => Err(KeyError::Malformed),
         }
+    }
+
+    /// Reads the base64 that stands between the lines `-----BEGIN` and `-----END` of such a file, with or without its line
+    /// breaks: a form that fits into an environment variable.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] when it is not base64, and what [`SigningKey::from_der`] says.
+    pub fn from_base64(text: &str) -> Result<Self, KeyError> {
+        // With room for all of it, it is never moved, so no part of it stays behind.
+        let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+        compact.extend(text.chars().filter(|character| !character.is_ascii_whitespace()));
+        let der = Zeroizing::new(BASE64_STANDARD.decode(compact.as_bytes()).map_err(|_| KeyError::Malformed)?);
+        Self::from_der(&der)
     }
 
     /// Reads the DER that is inside of such a file. The bytes stay the caller's to wipe.

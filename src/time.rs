@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// An instant: whole milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Rules receive a `Timestamp`; they never read a clock. Arithmetic saturates, so no input can overflow it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 

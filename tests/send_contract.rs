@@ -11,7 +11,6 @@
 mod support;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -61,20 +60,7 @@ fn without_credentials(body: &Value) -> Value {
 
 /// A host with its own directory.
 fn host_with(settings: Settings, inner: MemoryDirectory) -> Host {
-    let clock = support::ManualClock::new();
-    let store = Arc::new(TestStore::new(clock.clone()));
-    let directory = Arc::new(TestDirectory { inner, down: false.into(), calls: Default::default() });
-    let master = MasterKey::from_bytes(&[7; 32]).unwrap();
-    let key = SigningKey::from_pem(include_str!("keys/es256_pkcs8.pem")).unwrap();
-    let counters = Counters::default();
-    let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), Keyring::new(&master, &master), key)
-        .settings(settings)
-        .clock(clock.clone())
-        .entropy(SeededEntropy::default())
-        .observer(counters.clone())
-        .build(store.clone(), directory.clone())
-        .unwrap();
-    Host { clock, counters, server, store, directory }
+    Host::with_directory(settings, SigningKey::from_pem(include_str!("keys/es256_pkcs8.pem")).unwrap(), inner)
 }
 
 #[tokio::test]

@@ -431,7 +431,7 @@ async fn auto_signup_is_a_boolean_or_its_name() {
 
 #[tokio::test]
 async fn row_10_costs_one_guess_and_leaves_the_code_usable() {
-    let user = |status| User { subject: Subject::new("LOCKED_USER_ID").unwrap(), status };
+    let user = |status| User::new(Subject::new("LOCKED_USER_ID").unwrap(), status);
     for status in [UserStatus::Locked, UserStatus::Frozen, UserStatus::Inactive] {
         let (host, body) = ready(LOCKED_PHONE).await;
         host.directory.inner.put_user(user(status));

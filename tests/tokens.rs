@@ -32,13 +32,6 @@ fn host_of(settings: Settings, pem: &str) -> Host {
     Host::with_key(settings, SigningKey::from_pem(pem).unwrap())
 }
 
-async fn log_in(host: &Host, changes: Value) -> Value {
-    let sent = host.send(&sms_send(PHONE)).await;
-    let (status, said) = host.token(&but(&sms_grant(PHONE, &sent), changes)).await;
-    assert_eq!(status, 200, "{said}");
-    said
-}
-
 fn header(token: &str) -> String {
     String::from_utf8(BASE64URL.decode(token.split('.').next().unwrap()).unwrap()).unwrap()
 }
@@ -49,15 +42,11 @@ fn claims(host: &Host, token: &str) -> Value {
     serde_json::from_slice(jws::verify(token, &keys).unwrap().payload()).unwrap()
 }
 
-fn text<'a>(said: &'a Value, name: &str) -> &'a str {
-    said[name].as_str().unwrap()
-}
-
 #[tokio::test]
 async fn both_tokens_have_the_claims_and_header_of_the_contract() {
     for (alg, pem, _) in KEYS {
         let host = host_of(Settings::default(), pem);
-        let said = log_in(&host, json!({})).await;
+        let said = host.log_in(json!({})).await;
         let kid = host.server.key_set().iter().next().unwrap().key_id().to_owned();
         let expected = format!(r#"{{"kid":"{kid}","typ":"JWT","alg":"{alg}"}}"#);
         assert_eq!(header(text(&said, "access_token")), expected);
@@ -86,7 +75,7 @@ async fn both_tokens_have_the_claims_and_header_of_the_contract() {
 async fn an_rfc_9068_access_token_has_its_own_type_and_claims() {
     for (alg, pem, _) in KEYS {
         let host = host_of(rfc_9068(), pem);
-        let said = log_in(&host, json!({ "scope": "openid profile" })).await;
+        let said = host.log_in(json!({ "scope": "openid profile" })).await;
         let kid = host.server.key_set().iter().next().unwrap().key_id().to_owned();
         let token = text(&said, "access_token");
         assert_eq!(header(token), format!(r#"{{"kid":"{kid}","typ":"at+jwt","alg":"{alg}"}}"#));
@@ -98,14 +87,17 @@ async fn an_rfc_9068_access_token_has_its_own_type_and_claims() {
             "client_id": "TENANT_CLIENT_ID",
         });
         assert_eq!(access, whole);
-        assert_eq!(host.server.verify_access_token(token).unwrap().client.as_str(), "TENANT_CLIENT_ID");
+        assert_eq!(
+            host.server.verify_access_token(token, Audience::EveryClient).unwrap().client.as_str(),
+            "TENANT_CLIENT_ID"
+        );
     }
 }
 
 #[tokio::test]
 async fn no_id_token_without_openid() {
     let host = Host::new();
-    let said = log_in(&host, json!({ "scope": "profile" })).await;
+    let said = host.log_in(json!({ "scope": "profile" })).await;
     assert!(said.get("id_token").is_none());
     assert_eq!(said["scope"], "profile");
     assert_eq!(claims(&host, text(&said, "access_token"))["scope"], json!(["profile"]));
@@ -116,15 +108,15 @@ async fn expires_in_counts_down_to_exp() {
     for (millis, expires_in) in [(0, 300), (1, 299), (500, 299), (999, 299), (1000, 300)] {
         let host = Host::new();
         host.advance(Duration::from_millis(millis));
-        let said = log_in(&host, json!({})).await;
+        let said = host.log_in(json!({})).await;
         assert_eq!(said["expires_in"], expires_in, "{millis}");
         let exp = claims(&host, text(&said, "access_token"))["exp"].as_u64().unwrap();
         assert_eq!(exp, START + millis / 1000 + 300);
         let token = text(&said, "access_token").to_owned();
         host.advance(Duration::from_millis(299_999 - millis % 1000));
-        assert!(host.server.verify_access_token(&token).is_ok());
+        assert!(host.server.verify_access_token(&token, Audience::EveryClient).is_ok());
         host.advance(Duration::from_millis(1));
-        assert_eq!(host.server.verify_access_token(&token), Err(AccessTokenError::Expired));
+        assert_eq!(host.server.verify_access_token(&token, Audience::EveryClient), Err(AccessTokenError::Expired));
     }
 }
 
@@ -150,11 +142,11 @@ async fn an_id_token_is_no_access_token_under_either_profile() {
     for (_, pem, _) in KEYS {
         for settings in [Settings::default(), rfc_9068()] {
             let host = host_of(settings, pem);
-            let said = log_in(&host, json!({})).await;
-            assert!(host.server.verify_access_token(text(&said, "access_token")).is_ok());
-            let refused = host.server.verify_access_token(text(&said, "id_token"));
+            let said = host.log_in(json!({})).await;
+            assert!(host.server.verify_access_token(text(&said, "access_token"), Audience::EveryClient).is_ok());
+            let refused = host.server.verify_access_token(text(&said, "id_token"), Audience::EveryClient);
             assert_eq!(refused, Err(AccessTokenError::NotAnAccessToken));
-            assert!(host.server.verify_access_token(text(&said, "refresh_token")).is_err());
+            assert!(host.server.verify_access_token(text(&said, "refresh_token"), Audience::EveryClient).is_err());
         }
     }
 }
@@ -163,16 +155,19 @@ async fn an_id_token_is_no_access_token_under_either_profile() {
 async fn an_altered_token_is_refused_wherever_it_is_altered() {
     for (_, pem, _) in KEYS {
         let host = host_of(Settings::default(), pem);
-        let said = log_in(&host, json!({})).await;
+        let said = host.log_in(json!({})).await;
         let token = text(&said, "access_token");
         for at in 0..token.len() {
             for new in ["A", "B", ".", ""] {
                 let altered = format!("{}{new}{}", &token[..at], &token[at + 1..]);
-                assert!(altered == token || host.server.verify_access_token(&altered).is_err(), "{at} {new}");
+                assert!(
+                    altered == token || host.server.verify_access_token(&altered, Audience::EveryClient).is_err(),
+                    "{at} {new}"
+                );
             }
         }
         for altered in [format!("{token}A"), format!("{token}="), format!("{token}."), format!(" {token}")] {
-            assert!(host.server.verify_access_token(&altered).is_err());
+            assert!(host.server.verify_access_token(&altered, Audience::EveryClient).is_err());
         }
     }
 }
@@ -181,7 +176,7 @@ async fn an_altered_token_is_refused_wherever_it_is_altered() {
 async fn a_token_does_not_choose_how_it_is_checked() {
     for (_, pem, _) in KEYS {
         let host = host_of(Settings::default(), pem);
-        let said = log_in(&host, json!({})).await;
+        let said = host.log_in(json!({})).await;
         let token = text(&said, "access_token");
         let mut parts = token.split('.');
         let (head, payload, signature) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
@@ -190,7 +185,10 @@ async fn a_token_does_not_choose_how_it_is_checked() {
             let head = BASE64URL.encode(but(&head, json!({ "alg": alg })).to_string());
             for signature in ["", signature] {
                 let forged = format!("{head}.{payload}.{signature}");
-                assert!(forged == token || host.server.verify_access_token(&forged).is_err(), "{alg}");
+                assert!(
+                    forged == token || host.server.verify_access_token(&forged, Audience::EveryClient).is_err(),
+                    "{alg}"
+                );
             }
         }
     }
@@ -198,6 +196,6 @@ async fn a_token_does_not_choose_how_it_is_checked() {
 
 #[tokio::test]
 async fn a_token_of_another_key_is_refused() {
-    let said = log_in(&host_of(Settings::default(), KEYS[2].1), json!({})).await;
-    assert!(Host::new().server.verify_access_token(text(&said, "access_token")).is_err());
+    let said = host_of(Settings::default(), KEYS[2].1).log_in(json!({})).await;
+    assert!(Host::new().server.verify_access_token(text(&said, "access_token"), Audience::EveryClient).is_err());
 }

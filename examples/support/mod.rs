@@ -121,7 +121,7 @@ pub fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
         let phone = Address::Phone(policy.phone_number(phone)?);
         Ok::<_, Box<dyn Error>>([phone, Address::Email(policy.email(email)?)])
     };
-    let user = |subject, status| Ok::<_, InvalidId>(User { subject: Subject::new(subject)?, status });
+    let user = |subject, status| Ok::<_, InvalidId>(User::new(Subject::new(subject)?, status));
 
     Ok(MemoryDirectory::new()
         .with_client(tenant(confidential("TENANT_CLIENT_ID", ClientSecret::digest("TENANT_CLIENT_SECRET"))?)?)

@@ -5,11 +5,12 @@ use core::convert::Infallible;
 use crate::authenticator::{Authenticator, Limits};
 use crate::decision::Decision;
 use crate::directory::Directory;
+use crate::error::Unavailable;
+use crate::flow::Core;
 use crate::flow::draw::Draw;
-use crate::flow::{Core, Unavailable};
 use crate::id::{RecordKey, Tag};
 use crate::observer::Event;
-use crate::session::{Session, SessionValidity};
+use crate::session::Session;
 use crate::store::{Record, RecordBody, Store, Swap};
 use crate::time::Timestamp;
 
@@ -18,6 +19,13 @@ pub(crate) struct Held<T> {
     key: RecordKey,
     tag: Option<Tag>,
     state: Option<T>,
+}
+
+impl<T> Held<T> {
+    /// The state, unless there is none or it has expired.
+    pub(crate) fn state(&self) -> Option<&T> {
+        self.state.as_ref()
+    }
 }
 
 /// Why nothing was stored.
@@ -60,7 +68,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
     }
 
-    /// Stores what `decide` makes of the state, and opens its verdict.
+    /// Stores what `decide` makes of the state, and opens its verdict. What changes nothing is not stored.
     ///
     /// The clock is read for each decision, after its state was loaded: a store that is slow must not make what others
     /// wrote meanwhile look as if the clock had been set back.
@@ -83,8 +91,9 @@ impl<S: Store, D: Directory> Core<S, D> {
         let mut failures = 0;
         for _ in 0..MAX_CONFLICTS {
             let (next, verdict) = decide(held.state.as_ref(), self.clock.now()).map_err(Refused::ByRule)?.into_parts();
+            let Some(next) = next else { return Ok((verdict.open_stored(), held)) };
             let tag = Tag::from_bytes(self.random(draw)?);
-            let delete_after = next.delete_after(&self.limits, &self.settings.session_validity);
+            let delete_after = next.delete_after(&self.limits);
             let record = Record { tag, delete_after, body: next.into_body() };
             match self.store.swap(&held.key, held.tag, &record).await {
                 Ok(Swap::Stored) => {
@@ -134,7 +143,7 @@ impl<S: Store, D: Directory> Core<S, D> {
 pub(crate) trait State: Sized {
     fn from_body(body: RecordBody) -> Option<Self>;
     fn into_body(self) -> RecordBody;
-    fn delete_after(&self, limits: &Limits, validity: &SessionValidity) -> Timestamp;
+    fn delete_after(&self, limits: &Limits) -> Timestamp;
 }
 
 impl State for Authenticator {
@@ -149,7 +158,7 @@ impl State for Authenticator {
         RecordBody::Authenticator(self)
     }
 
-    fn delete_after(&self, limits: &Limits, _validity: &SessionValidity) -> Timestamp {
+    fn delete_after(&self, limits: &Limits) -> Timestamp {
         Authenticator::delete_after(self, limits)
     }
 }
@@ -166,8 +175,9 @@ impl State for Session {
         RecordBody::Session(self)
     }
 
-    fn delete_after(&self, _limits: &Limits, validity: &SessionValidity) -> Timestamp {
-        self.expires_at(validity)
+    fn delete_after(&self, _limits: &Limits) -> Timestamp {
+        // A revoked session is kept for as long: a write of it that arrives late must not bring it back.
+        self.expires_at()
     }
 }
 

@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use crate::directory::Directory;
-use crate::flow::{Core, Unavailable};
+use crate::error::Unavailable;
+use crate::flow::Core;
 use crate::store::Store;
 
 /// Random bytes for the identifiers of one request, fetched together: asking the operating system seven times for 16

@@ -1,14 +1,20 @@
 //! The flows: one endpoint per file, each read from its first line to its last.
 
+pub(crate) mod access_token;
 mod commit;
 mod draw;
-pub(crate) mod otp_grant;
+mod introspect;
+mod otp_grant;
+mod refresh_grant;
+mod revoke;
 pub(crate) mod send_otp;
 mod tokens;
+mod userinfo;
 pub(crate) mod verify_otp;
 
 use std::sync::Arc;
 
+use crate::access_token::AccessTokenVerifier;
 use crate::address::Channel;
 use crate::authenticator::{Authenticator, Gone, Limits, Proven, Redeemed, Reserved, WrongCode};
 use crate::client::{AuthSource, AuthenticatedClient, CodePolicy};
@@ -17,6 +23,7 @@ use crate::code::{self, CodeSource};
 use crate::config::Settings;
 use crate::directory::Directory;
 use crate::entropy::Entropy;
+use crate::error::Unavailable;
 use crate::flow::commit::{Held, Refused};
 use crate::flow::draw::Draw;
 use crate::id::{AuthSourceId, ClientId, Issuer, Mark, RecordKey};
@@ -25,7 +32,7 @@ use crate::observer::{Event, Observer};
 use crate::request::ClientCredentials;
 use crate::sealed::OtpTokenContent;
 use crate::secret::PresentedSecret;
-use crate::signing_key::SigningKey;
+use crate::signing_keys::SigningKeys;
 use crate::store::Store;
 
 /// What every flow works with: the ports, the keys and the settings.
@@ -34,17 +41,14 @@ pub(crate) struct Core<S, D> {
     pub(crate) settings: Settings,
     pub(crate) limits: Limits,
     pub(crate) keyring: Keyring,
-    pub(crate) signing_key: SigningKey,
+    pub(crate) signing_keys: SigningKeys,
+    pub(crate) verifier: AccessTokenVerifier,
     pub(crate) store: S,
     pub(crate) directory: D,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
 }
-
-/// A flow could not be finished through no fault of the client. What it was has been told to the observer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unavailable;
 
 /// Why a client was turned away.
 pub(crate) enum ClientRefused {

@@ -1,18 +1,19 @@
 //! The OTP grant: a code is redeemed for tokens.
 
-use crate::client::UserStatus;
 use crate::directory::Directory;
 use crate::error::TokenError;
 use crate::flow::draw::Draw;
-use crate::flow::{ClientRefused, Core, Guess, GuessRefused, SourceRefused, Unavailable};
+use crate::flow::tokens::Issue;
+use crate::flow::{ClientRefused, Core, Guess, GuessRefused, SourceRefused};
 use crate::grant::{Grant, Usage};
 use crate::id::{Mark, SessionId};
 use crate::observer::Event;
 use crate::reply::TokenResponse;
-use crate::request::{AskedScope, OtpGrantRequest};
+use crate::request::OtpGrantRequest;
 use crate::sealed::OtpTokenContent;
-use crate::session::Session;
+use crate::session::{Login, Session};
 use crate::store::Store;
+use crate::user::{User, UserStatus};
 
 impl<S: Store, D: Directory> Core<S, D> {
     /// Checks in the order of the contract, and commits last.
@@ -33,11 +34,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         if token.binding != sent_for {
             return Err(TokenError::MismatchedOtpToken);
         }
-        let asked = match &request.scope {
-            AskedScope::Default => None,
-            AskedScope::Some(scope) => Some(scope),
-            AskedScope::Malformed => return Err(TokenError::InvalidScope),
-        };
+        let asked = request.scope.get().map_err(|_| TokenError::InvalidScope)?;
         let scope = client.grant_scope(asked).map_err(|_| TokenError::InvalidScope)?;
 
         // The guess is charged, and only then is the code compared.
@@ -58,19 +55,16 @@ impl<S: Store, D: Directory> Core<S, D> {
         // Everything is made ready; the swap that spends the challenge comes last and releases it.
         let now = self.clock.now();
         let session_id = SessionId::from_bytes(self.random(&mut draw)?);
-        let session = Session::open(client.id().clone(), user.subject, scope, channel, now);
+        let User { subject, tokens_valid_after, .. } = user;
+        let login = Login { client: client.id().clone(), subject, scope: scope.clone(), channel, tokens_valid_after };
+        let session = Session::open(login, &self.settings.session_validity, now);
         self.insert(self.keyring.session_key(&self.issuer, &session_id), &session, &mut draw).await?;
-        let prepared = self.prepare(&client, &session, session_id, now, &mut draw)?;
+        let prepared = self.prepare(Issue { session: &session, session_id, scope, number: 0, now }, &mut draw)?;
+        let refresh_token = self.refresh_token(&client, session_id, session.first_refresh_token());
         let redeemed = self.spend(held, &token, &proven, Mark::of_session(&session_id), &mut draw).await?;
 
         self.observer.event(&Event::LoggedIn { client: client.id(), address: key, session: session_id });
-        Ok(prepared.release(redeemed))
-    }
-}
-
-impl From<Unavailable> for TokenError {
-    fn from(_: Unavailable) -> Self {
-        Self::TemporarilyUnavailable
+        Ok(prepared.release(redeemed, refresh_token))
     }
 }
 

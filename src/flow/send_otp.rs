@@ -9,7 +9,7 @@ use crate::directory::Directory;
 use crate::error::{DeliveryFailure, SendError};
 use crate::flow::commit::Refused;
 use crate::flow::draw::Draw;
-use crate::flow::{ClientRefused, Core, SourceRefused, Unavailable};
+use crate::flow::{ClientRefused, Core, SourceRefused};
 use crate::grant::Usage;
 use crate::id::{ChallengeId, Nonce};
 use crate::observer::Event;
@@ -135,12 +135,6 @@ impl Delivery {
 impl core::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Delivery").field("usage", &self.usage).field("validity", &self.validity).finish_non_exhaustive()
-    }
-}
-
-impl From<Unavailable> for SendError {
-    fn from(_: Unavailable) -> Self {
-        Self::TemporarilyUnavailable
     }
 }
 

@@ -2,49 +2,68 @@
 
 use crate::authenticator::Redeemed;
 use crate::claims::{AccessClaims, AccessTokenProfile, IdClaims, TokenFacts};
-use crate::client::Client;
+use crate::client::{Client, RefreshPolicy};
 use crate::directory::Directory;
+use crate::error::Unavailable;
+use crate::flow::Core;
 use crate::flow::draw::Draw;
-use crate::flow::{Core, Unavailable};
 use crate::grant::Grant;
 use crate::id::{SessionId, TokenId};
 use crate::reply::TokenResponse;
+use crate::scope::Scope;
 use crate::sealed::RefreshTokenContent;
-use crate::secret::{AccessToken, IdToken};
-use crate::session::Session;
+use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::session::{Continued, RefreshTokenFacts, Session};
 use crate::signing_key::JwtType;
 use crate::store::Store;
 use crate::time::Timestamp;
 
 /// Tokens that are signed but not released.
 #[must_use]
-pub(crate) struct Prepared(TokenResponse);
+pub(crate) struct Prepared {
+    access_token: AccessToken,
+    id_token: Option<IdToken>,
+    scope: Scope,
+    expires_in: u64,
+}
 
 impl Prepared {
-    /// Releases the tokens for a code that is spent.
-    pub(crate) fn release(self, _: Redeemed) -> TokenResponse {
-        self.0
+    /// Releases the tokens for what is stored: a code that is spent, or a session that goes on.
+    pub(crate) fn release(self, _: impl Committed, refresh_token: Option<RefreshToken>) -> TokenResponse {
+        let Self { access_token, id_token, scope, expires_in } = self;
+        TokenResponse { access_token, refresh_token, id_token, scope, expires_in }
     }
 }
 
+/// The proof that what tokens stand for is stored.
+pub(crate) trait Committed {}
+
+impl Committed for Redeemed {}
+
+impl Committed for Continued {}
+
+/// What the tokens of one answer are for.
+pub(crate) struct Issue<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) session_id: SessionId,
+    /// The session's, or a part of it.
+    pub(crate) scope: Scope,
+    /// The number of the answer within its session.
+    pub(crate) number: u32,
+    pub(crate) now: Timestamp,
+}
+
 impl<S: Store, D: Directory> Core<S, D> {
-    /// Signs and seals the tokens of a session.
-    pub(crate) fn prepare(
-        &self,
-        client: &Client,
-        session: &Session,
-        session_id: SessionId,
-        now: Timestamp,
-        draw: &mut Draw,
-    ) -> Result<Prepared, Unavailable> {
+    /// Signs an access token and, where the scope has `openid`, an ID token.
+    pub(crate) fn prepare(&self, issue: Issue<'_>, draw: &mut Draw) -> Result<Prepared, Unavailable> {
+        let Issue { session, session_id, scope, number, now } = issue;
         let validity = &self.settings.token_validity;
         let profile = &self.settings.access_token_profile;
-        let scope = session.scope();
         let facts = |token_id| TokenFacts { issuer: self.issuer.as_str(), session, session_id, token_id, now };
         let mut json = Vec::with_capacity(TYPICAL_CLAIMS);
 
-        let facts_of_access = facts(TokenId::from_bytes(self.random(draw)?));
-        let claims = AccessClaims::new(&facts_of_access, scope, profile, validity);
+        let facts_of_access = facts(TokenId::of(number, self.random(draw)?));
+        let claims = AccessClaims::new(&facts_of_access, &scope, profile, validity);
         let expires_in = now.until(claims.expires_at()).as_secs();
         let typ = match profile {
             AccessTokenProfile::Jwt => JwtType::Jwt,
@@ -55,26 +74,35 @@ impl<S: Store, D: Directory> Core<S, D> {
         let id_token = match scope.contains("openid") {
             false => None,
             true => {
-                let claims = IdClaims::new(&facts(TokenId::from_bytes(self.random(draw)?)), validity);
+                let claims = IdClaims::new(&facts(TokenId::of(number, self.random(draw)?)), validity);
                 Some(IdToken::new(self.sign(JwtType::Jwt, &claims, &mut json)?))
             }
         };
-        let refresh_token = client.may_use(Grant::RefreshToken).then(|| {
-            let content = RefreshTokenContent {
-                session: session_id,
-                generation: session.generation(),
-                expires_at: session.expires_at(&self.settings.session_validity),
-                client_mark: self.keyring.client_mark(&self.issuer, session.client()),
-            };
-            content.seal(&self.keyring)
-        });
-        Ok(Prepared(TokenResponse { access_token, refresh_token, id_token, scope: scope.clone(), expires_in }))
+        Ok(Prepared { access_token, id_token, scope, expires_in })
+    }
+
+    /// Seals a refresh token, for a client that may refresh. The same facts give the same token.
+    pub(crate) fn refresh_token(
+        &self,
+        client: &Client,
+        session: SessionId,
+        facts: RefreshTokenFacts,
+    ) -> Option<RefreshToken> {
+        let expires_at = match client.refresh_policy() {
+            RefreshPolicy::Rotate { .. } => facts.idle_expiry,
+            // It is never replaced, so each use has to be able to put the idle expiry off, which the session keeps.
+            RefreshPolicy::Stable => facts.absolute_expiry,
+        };
+        client.may_use(Grant::RefreshToken).then(|| {
+            let client_mark = self.keyring.client_mark(&self.issuer, client.id());
+            RefreshTokenContent { session, generation: facts.generation, expires_at, client_mark }.seal(&self.keyring)
+        })
     }
 
     fn sign(&self, typ: JwtType, claims: &impl serde::Serialize, json: &mut Vec<u8>) -> Result<String, Unavailable> {
         json.clear();
         serde_json::to_writer(&mut *json, claims).map_err(|error| self.faulted(&error))?;
-        self.signing_key.sign_jwt(typ, json).map_err(|error| self.faulted(&error))
+        self.signing_keys.active().sign_jwt(typ, json).map_err(|error| self.faulted(&error))
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::address::Address;
 use crate::authenticator::Redeemed;
 use crate::directory::Directory;
+use crate::error::Unavailable;
 use crate::flow::draw::Draw;
-use crate::flow::{Core, Guess, GuessRefused, Unavailable};
+use crate::flow::{Core, Guess, GuessRefused};
 use crate::grant::Usage;
 use crate::id::{ClientId, Mark};
 use crate::observer::Event;

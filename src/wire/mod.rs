@@ -172,6 +172,7 @@ members! {
     RefreshToken refresh_token,
     Token token,
     TokenTypeHint token_type_hint,
+    AccessToken access_token,
 }
 
 /// The value of a member.
@@ -249,6 +250,7 @@ pub(crate) enum Problem {
     NoAddress,
     TwoAddresses,
     TwoCredentials,
+    TwoTokens,
 }
 
 impl Problem {
@@ -271,6 +273,7 @@ impl Problem {
             Self::NoAddress => "has neither phone_number nor email",
             Self::TwoAddresses => "has both phone_number and email",
             Self::TwoCredentials => "has a client_secret besides the Authorization header",
+            Self::TwoTokens => "has an access_token besides the Authorization header",
         }
     }
 }

@@ -252,6 +252,12 @@ impl Directory for TestDirectory {
         Ok(user)
     }
 
+    async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, Broken> {
+        self.enter("user_claims")?;
+        let claims = self.inner.user_claims(subject, client, scope).await.unwrap();
+        Ok(claims)
+    }
+
     async fn sign_up(&self, address: &Address) -> Result<User, Broken> {
         self.enter("sign_up")?;
         let user = self.inner.sign_up(address).await.unwrap();
@@ -259,11 +265,14 @@ impl Directory for TestDirectory {
     }
 }
 
-/// Counts the codes that were compared and the logins.
+/// Counts what the observer is told.
 #[derive(Clone, Default)]
 pub struct Counters {
     pub wrong_codes: Arc<AtomicUsize>,
     pub logins: Arc<AtomicUsize>,
+    pub refreshes: Arc<AtomicUsize>,
+    pub reuses: Arc<AtomicUsize>,
+    pub revocations: Arc<AtomicUsize>,
     pub faults: Arc<AtomicUsize>,
 }
 
@@ -272,6 +281,9 @@ impl Observer for Counters {
         match event {
             Event::WrongCode { .. } => self.wrong_codes.fetch_add(1, SeqCst),
             Event::LoggedIn { .. } | Event::Verified { .. } => self.logins.fetch_add(1, SeqCst),
+            Event::Refreshed { .. } => self.refreshes.fetch_add(1, SeqCst),
+            Event::ReuseDetected { .. } => self.reuses.fetch_add(1, SeqCst),
+            Event::SessionRevoked { .. } | Event::AccessTokenRevoked { .. } => self.revocations.fetch_add(1, SeqCst),
             Event::Faulted { .. } => self.faults.fetch_add(1, SeqCst),
             _ => 0,
         };
@@ -293,6 +305,7 @@ pub struct Host {
     pub server: AuthorizationServer<Arc<TestStore>, Arc<TestDirectory>>,
     pub store: Arc<TestStore>,
     pub directory: Arc<TestDirectory>,
+    entropy: SeededEntropy,
 }
 
 impl Host {
@@ -304,23 +317,44 @@ impl Host {
         Self::with_key(settings, SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap())
     }
 
-    pub fn with_key(settings: Settings, key: SigningKey) -> Self {
+    pub fn with_key(settings: Settings, keys: impl Into<SigningKeys>) -> Self {
+        Self::with_directory(settings, keys, sample_directory())
+    }
+
+    pub fn with_directory(settings: Settings, keys: impl Into<SigningKeys>, inner: MemoryDirectory) -> Self {
         let clock = ManualClock::new();
         let store = Arc::new(TestStore::new(clock.clone()));
-        let directory =
-            Arc::new(TestDirectory { inner: sample_directory(), down: false.into(), calls: Mutex::default() });
-        let counters = Counters::default();
-        let index = MasterKey::from_bytes(&[1; 32]).unwrap();
-        let sealing = MasterKey::from_bytes(&[2; 32]).unwrap();
-        let keyring = Keyring::new(&index, &sealing);
-        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring, key)
+        let directory = Arc::new(TestDirectory { inner, down: false.into(), calls: Mutex::default() });
+        let (counters, entropy) = (Counters::default(), SeededEntropy::default());
+        Self::assemble(settings, keys.into(), keyring(), clock, counters, store, directory, entropy)
+    }
+
+    /// Another process on the same store, directory and clock.
+    pub fn beside(&self, settings: Settings, keys: impl Into<SigningKeys>, keyring: Keyring) -> Self {
+        let Self { clock, counters, store, directory, entropy, .. } = self;
+        let (clock, counters, entropy) = (clock.clone(), counters.clone(), entropy.clone());
+        Self::assemble(settings, keys.into(), keyring, clock, counters, store.clone(), directory.clone(), entropy)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of a host, named at both places that put one together")]
+    fn assemble(
+        settings: Settings,
+        keys: SigningKeys,
+        keyring: Keyring,
+        clock: ManualClock,
+        counters: Counters,
+        store: Arc<TestStore>,
+        directory: Arc<TestDirectory>,
+        entropy: SeededEntropy,
+    ) -> Self {
+        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring, keys)
             .settings(settings)
             .clock(clock.clone())
-            .entropy(SeededEntropy::default())
+            .entropy(entropy.clone())
             .observer(counters.clone())
             .build(store.clone(), directory.clone())
             .unwrap();
-        Self { clock, counters, server, store, directory }
+        Self { clock, counters, server, store, directory, entropy }
     }
 
     pub fn advance(&self, by: Duration) {
@@ -351,6 +385,57 @@ impl Host {
         read(&self.server.token(json_request(&bytes, None)).await)
     }
 
+    /// Logs `PHONE` in as `TENANT_CLIENT_ID`, with some members of the grant replaced; waits until a code can be sent.
+    pub async fn log_in(&self, changes: Value) -> Value {
+        self.log_in_by(&sms_send(PHONE), changes).await
+    }
+
+    /// Logs in by the address and client of a send.
+    pub async fn log_in_by(&self, send: &Value, changes: Value) -> Value {
+        let sent = match self.try_send(send).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                self.advance(secs(30));
+                self.send(send).await
+            }
+        };
+        let grant = but(send, json!({ "grant_type": SMS_GRANT_TYPE, "otp_token": sent.otp_token, "otp": sent.code }));
+        let (status, tokens) = self.token(&but(&grant, changes)).await;
+        assert_eq!(status, 200, "{tokens}");
+        tokens
+    }
+
+    /// Refreshes as `TENANT_CLIENT_ID`.
+    pub async fn refresh(&self, refresh_token: &str) -> (u16, Value) {
+        self.refresh_with(refresh_token, &[]).await
+    }
+
+    /// Refreshes as `TENANT_CLIENT_ID`, with some parameters replaced or added; an empty one is left out.
+    pub async fn refresh_with(&self, refresh_token: &str, changes: &[(&str, &str)]) -> (u16, Value) {
+        let body = form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], changes);
+        read(&self.server.token(form_request(&body, None)).await)
+    }
+
+    /// Revokes as `TENANT_CLIENT_ID`, with some parameters replaced.
+    pub async fn revoke(&self, token: &str, changes: &[(&str, &str)]) -> Reply {
+        self.server.revoke(form_request(&form(&[("token", token)], changes), None)).await
+    }
+
+    /// Introspects as `TENANT_CLIENT_ID`, with some parameters replaced.
+    pub async fn introspect(&self, token: &str, changes: &[(&str, &str)]) -> Reply {
+        self.server.introspect(form_request(&form(&[("token", token)], changes), None)).await
+    }
+
+    /// Whether the introspection endpoint says that a token of `TENANT_CLIENT_ID` is good.
+    pub async fn is_active(&self, token: &str) -> bool {
+        read(&self.introspect(token, &[]).await).1["active"].as_bool().unwrap()
+    }
+
+    pub async fn userinfo(&self, access_token: &str) -> Reply {
+        let authorization = format!("Bearer {access_token}");
+        self.server.userinfo(Request { content_type: None, authorization: Some(&authorization), body: b"" }).await
+    }
+
     /// How many calls of the store happen meanwhile.
     pub async fn store_calls<T>(&self, work: impl Future<Output = T>) -> (usize, T) {
         let before = self.store.calls.load(SeqCst);
@@ -367,15 +452,27 @@ pub fn sample_directory() -> MemoryDirectory {
         client
             .with_auth_source(sms.clone())
             .with_auth_source(email.clone())
-            .with_scopes(Scope::parse("openid profile offline_access").unwrap(), Scope::openid())
+            .with_scopes(Scope::parse("openid profile email offline_access").unwrap(), Scope::openid())
             .unwrap()
     };
-    let id = |id| ClientId::new(id).unwrap();
+    let id = |id: &str| ClientId::new(id).unwrap();
     let addresses = AddressPolicy::default();
     let phone = |text| Address::Phone(addresses.phone_number(text).unwrap());
     let mail = |text| Address::Email(addresses.email(text).unwrap());
-    let user = |subject, status| User { subject: Subject::new(subject).unwrap(), status };
-    MemoryDirectory::new()
+    let claims = UserClaims::new()
+        .with("name", "Mock User")
+        .with("email", EMAIL)
+        .with("email_verified", true)
+        .with("phone_number", "+8613612345678")
+        .with("tier", "gold");
+    let window = |seconds| RefreshPolicy::Rotate { retry_window: secs(seconds) };
+    let confidential =
+        |name: &str| client(Client::confidential(id(name), ClientSecret::digest(&format!("{name}_SECRET"))));
+    let user = |subject, status| User::new(Subject::new(subject).unwrap(), status);
+    let directory = MemoryDirectory::new()
+        .with_client(confidential("STABLE_CLIENT_ID").with_refresh_policy(RefreshPolicy::Stable).unwrap())
+        .with_client(confidential("SIXTY_SECONDS_CLIENT_ID").with_refresh_policy(window(60)).unwrap())
+        .with_client(confidential("API_CLIENT_ID").that_may_introspect_every_token())
         .with_client(client(Client::confidential(id("TENANT_CLIENT_ID"), ClientSecret::digest("TENANT_CLIENT_SECRET"))))
         .with_client(client(Client::public(id("TENANT_SPA_CLIENT_ID")).that_may_send()))
         .with_client(client(Client::public(id("SILENT_SPA_CLIENT_ID"))))
@@ -387,7 +484,43 @@ pub fn sample_directory() -> MemoryDirectory {
         .with_auth_source(AuthSource::new(email.clone(), Channel::Email))
         .with_auth_source(AuthSource::new(lone, Channel::Sms))
         .with_user(user("MOCK_USER_ID", UserStatus::Active), [phone(PHONE), mail(EMAIL)])
-        .with_user(user("LOCKED_USER_ID", UserStatus::Locked), [phone(LOCKED_PHONE), mail("locked@example.com")])
+        .with_user(user("LOCKED_USER_ID", UserStatus::Locked), [phone(LOCKED_PHONE), mail("locked@example.com")]);
+    directory.put_claims(Subject::new("MOCK_USER_ID").unwrap(), claims);
+    directory
+}
+
+/// The secrets of the sample host.
+pub fn keyring() -> Keyring {
+    Keyring::new(&MasterKey::from_bytes(&[1; 32]).unwrap(), &MasterKey::from_bytes(&[2; 32]).unwrap())
+}
+
+/// A member of an answer.
+#[track_caller]
+pub fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
+    answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}"))
+}
+
+/// What a JWT says, unverified.
+pub fn payload(jwt: &str) -> Value {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+/// A form of `TENANT_CLIENT_ID` with these parameters, of which some are replaced; an empty value leaves one out.
+pub fn form(parameters: &[(&str, &str)], changes: &[(&str, &str)]) -> String {
+    let mut all = vec![("client_id", "TENANT_CLIENT_ID"), ("client_secret", "TENANT_CLIENT_SECRET")];
+    all.extend(parameters);
+    for (name, value) in changes {
+        all.retain(|(known, _)| known != name);
+        all.push((*name, *value));
+    }
+    all.retain(|(_, value)| !value.is_empty());
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish()
+}
+
+pub fn form_request<'a>(body: &'a str, authorization: Option<&'a str>) -> Request<'a> {
+    let content_type = Some("application/x-www-form-urlencoded");
+    Request { content_type, authorization, body: body.as_bytes() }
 }
 
 pub fn json_request<'a>(body: &'a str, authorization: Option<&'a str>) -> Request<'a> {

@@ -1,0 +1,53 @@
+//! Where the host serves the endpoints.
+
+/// The paths of the endpoints, below the issuer. `None` is an endpoint that the host does not serve; the metadata does
+/// not name it.
+///
+/// ```
+/// use otp_grant::{Endpoints, Settings};
+///
+/// let endpoints = Endpoints { introspection: None, userinfo: Some("/me".to_owned()), ..Endpoints::default() };
+/// let settings = Settings::default().endpoints(endpoints);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Where codes are asked for. Defaults to `/otp/send`.
+    pub otp_send: Option<String>,
+    /// The token endpoint. Defaults to `/oauth2/token`.
+    pub token: String,
+    /// The revocation endpoint. Defaults to `/oauth2/revoke`.
+    pub revocation: Option<String>,
+    /// The introspection endpoint. Defaults to `/oauth2/introspect`.
+    pub introspection: Option<String>,
+    /// The userinfo endpoint. Defaults to `/userinfo`.
+    pub userinfo: Option<String>,
+    /// The key set. Defaults to `/oauth2/jwks`.
+    pub jwks: String,
+}
+
+impl Endpoints {
+    pub(crate) fn are_paths(&self) -> bool {
+        let optional = [&self.otp_send, &self.revocation, &self.introspection, &self.userinfo];
+        let paths = optional.into_iter().flatten().chain([&self.token, &self.jwks]);
+        let is_path = |path: &String| {
+            let allowed =
+                |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'"' | b'\\' | b'<' | b'>');
+            path.starts_with('/') && path.bytes().all(allowed)
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        paths.into_iter().all(|path| is_path(path) && seen.insert(path))
+    }
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self {
+            otp_send: Some("/otp/send".to_owned()),
+            token: "/oauth2/token".to_owned(),
+            revocation: Some("/oauth2/revoke".to_owned()),
+            introspection: Some("/oauth2/introspect".to_owned()),
+            userinfo: Some("/userinfo".to_owned()),
+            jwks: "/oauth2/jwks".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Finds out whether an access token is still good: offline what the token says, then what became of it since.
+
+use crate::access_token::{AccessTokenClaims, AccessTokenError, Audience};
+use crate::directory::Directory;
+use crate::error::Unavailable;
+use crate::flow::Core;
+use crate::session::Session;
+use crate::store::Store;
+use crate::user::UserStatus;
+
+impl<S: Store, D: Directory> Core<S, D> {
+    /// Checks an access token as it is now: neither expired nor revoked, nor its session over, nor its user locked.
+    pub(crate) async fn check_access_token(
+        &self,
+        token: &str,
+        audience: Audience<'_>,
+    ) -> Result<AccessTokenClaims, CheckError> {
+        let claims = self.verifier.verify(token, audience, self.clock.now()).map_err(CheckError::Refused)?;
+        let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &claims.session)).await?;
+        let session = held.state().ok_or(CheckError::Revoked)?;
+        if session.has_revoked(&claims.token_id) || !self.user_may_go_on(session).await? {
+            return Err(CheckError::Revoked);
+        }
+        Ok(claims)
+    }
+
+    /// Tells whether the user of a session exists, may log in, and has not ended all sessions since it began.
+    pub(crate) async fn user_may_go_on(&self, session: &Session) -> Result<bool, Unavailable> {
+        let user = self.asked(self.directory.user_by_subject(session.subject()).await)?;
+        Ok(user.is_some_and(|user| user.status == UserStatus::Active && !session.began_before(user.tokens_valid_after)))
+    }
+}
+
+/// Why an access token is not accepted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The token itself is not good.
+    Refused(AccessTokenError),
+    /// The token or its session was revoked, the session is over, or its user may not log in any more.
+    Revoked,
+    /// The host's fault: the store or the directory failed. The token can be checked again.
+    TemporarilyUnavailable,
+}
+
+impl core::fmt::Display for CheckError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Refused(cause) => return cause.fmt(f),
+            Self::Revoked => "the token was revoked",
+            Self::TemporarilyUnavailable => "temporarily unavailable",
+        })
+    }
+}
+
+impl core::error::Error for CheckError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Refused(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<Unavailable> for CheckError {
+    fn from(_: Unavailable) -> Self {
+        Self::TemporarilyUnavailable
+    }
+}

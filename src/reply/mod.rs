@@ -1,0 +1,129 @@
+//! Replies: the one place where answers and errors meet the wire.
+
+mod introspection;
+mod send;
+mod token;
+mod userinfo;
+
+use core::time::Duration;
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+pub use self::introspection::{ActiveToken, Introspection, TokenKind};
+pub(crate) use self::send::SendResponse;
+pub use self::token::TokenResponse;
+pub use self::userinfo::UserinfoResponse;
+
+/// What the host writes out: a status, headers and a body.
+#[must_use]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The headers, names in the case that HTTP/1.1 documents use.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (*name, value.as_ref()))
+    }
+
+    /// The value of a header, its name in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body, taken out.
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
+    /// A public document that may be cached for some time: the key set, the metadata.
+    pub(crate) fn cacheable(body: Vec<u8>, max_age: Duration) -> Self {
+        let cache_control = format!("public, max-age={}", max_age.as_secs());
+        Self {
+            status: 200,
+            headers: vec![("Content-Type", JSON.into()), ("Cache-Control", cache_control.into())],
+            body,
+        }
+    }
+
+    /// A document that may be cached for some time.
+    pub(crate) fn document(document: &impl Serialize, max_age: Duration) -> Self {
+        Self::cacheable(Self::json(200, document).body, max_age)
+    }
+
+    /// An empty 200.
+    pub(crate) fn done() -> Self {
+        Self { status: 200, headers: NO_STORE.map(|(name, value)| (name, value.into())).to_vec(), body: Vec::new() }
+    }
+
+    fn json(status: u16, body: &impl Serialize) -> Self {
+        let mut json = Vec::with_capacity(TYPICAL_BODY);
+        // Writing these structures into memory can't fail; were it to, an empty body would say nothing wrong.
+        if serde_json::to_writer(&mut json, body).is_err() {
+            json.clear();
+        }
+        let mut headers = Vec::with_capacity(4);
+        headers.push(("Content-Type", JSON.into()));
+        headers.extend(NO_STORE.map(|(name, value)| (name, value.into())));
+        Self { status, headers, body: json }
+    }
+
+    fn error(status: u16, error: &str) -> Self {
+        Self::json(status, &ErrorBody { error, ..ErrorBody::default() })
+    }
+
+    fn described(status: u16, error: &str, error_description: &str) -> Self {
+        Self::json(status, &ErrorBody { error, error_description, attempts_remaining: None })
+    }
+
+    fn invalid_client(basic: bool) -> Self {
+        let mut reply = Self::error(401, "invalid_client");
+        if basic {
+            reply.headers.push(("WWW-Authenticate", "Basic".into()));
+        }
+        reply
+    }
+
+    fn invalid_auth_source() -> Self {
+        Self::described(400, "invalid_auth_source", "Auth source and application not associated")
+    }
+
+    fn temporarily_unavailable() -> Self {
+        Self::described(503, "temporarily_unavailable", "Temporarily unavailable. It is safe to try again.")
+    }
+}
+
+impl core::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default, Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    error_description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts_remaining: Option<usize>,
+}
+
+const NO_STORE: [(&str, &str); 2] = [("Cache-Control", "no-store"), ("Pragma", "no-cache")];
+
+const JSON: &str = "application/json;charset=UTF-8";
+
+/// A token response with RS256 signatures fits without growing.
+const TYPICAL_BODY: usize = 2048;

@@ -1,0 +1,119 @@
+//! The access tokens of one session that were revoked one by one, in bounded space.
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::LONGEST_RETRY_WINDOW;
+use crate::id::{TokenId, TokenMark};
+use crate::time::Timestamp;
+
+/// Access tokens that were revoked before they expired.
+///
+/// The latest few are listed. When there are more, the oldest leaves the list, and all tokens of the session that were
+/// issued before it or together with it count as revoked from then on: a token that was revoked stays so, at the price
+/// that older ones, which their client has had successors of, may die with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RevokedTokens {
+    /// Tokens whose number lies below are all revoked.
+    #[serde(rename = "b")]
+    below: u32,
+    /// When every token of the list, and every one whose number is not above theirs, has expired.
+    #[serde(rename = "u")]
+    until: Timestamp,
+    #[serde(rename = "l")]
+    listed: Vec<TokenMark>,
+}
+
+impl RevokedTokens {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.below == 0 && self.listed.is_empty()
+    }
+
+    pub(crate) fn contains(&self, token: &TokenId) -> bool {
+        token.issue() < self.below || self.listed.contains(&token.mark())
+    }
+
+    /// Adds a token.
+    pub(crate) fn insert(&mut self, token: &TokenId, expires_at: Timestamp) {
+        self.until = self.until.max(expires_at.after(LONGEST_RETRY_WINDOW));
+        self.listed.push(token.mark());
+        while self.listed.len() > MOST_LISTED {
+            self.fold_oldest();
+        }
+    }
+
+    /// Shortens the list when all of it has expired.
+    ///
+    /// It is not forgotten that these tokens were revoked: a clock that is set back does not bring them back. Nor does
+    /// any other token die of it: tokens of one number are issued within one retry window, so all have expired.
+    pub(crate) fn fold_expired(&mut self, now: Timestamp) {
+        while !self.listed.is_empty() && now.has_reached(self.until) {
+            self.fold_oldest();
+        }
+    }
+
+    fn fold_oldest(&mut self) {
+        let Some(oldest) = self.listed.iter().map(TokenMark::issue).min() else { return };
+        self.below = self.below.max(oldest.saturating_add(1));
+        self.listed.retain(|listed| listed.issue() >= self.below);
+    }
+}
+
+/// As many as leave the record of a session under 512 bytes.
+const MOST_LISTED: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(issue: u32, random: u8) -> TokenId {
+        TokenId::of(issue, [random; 12])
+    }
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_unix_secs(secs)
+    }
+
+    #[test]
+    fn a_token_alone_is_revoked_while_there_is_room() {
+        let mut revoked = RevokedTokens::default();
+        for issue in [3, 1, 7, 7, 2, 9, 4, 5] {
+            revoked.insert(&token(issue, 1), at(300));
+        }
+        for issue in 0..12 {
+            assert_eq!(revoked.contains(&token(issue, 1)), [1, 2, 3, 4, 5, 7, 9].contains(&issue), "{issue}");
+            assert!(!revoked.contains(&token(issue, 2)), "{issue}");
+        }
+    }
+
+    #[test]
+    fn what_was_revoked_stays_so_when_there_is_no_room_and_newer_tokens_live() {
+        let mut revoked = RevokedTokens::default();
+        for issue in (0..2000).step_by(2) {
+            revoked.insert(&token(issue, 1), at(300));
+            assert!(!revoked.contains(&token(issue + 1, 1)));
+        }
+        assert!((0..2000).step_by(2).all(|issue| revoked.contains(&token(issue, 1))));
+        assert!(serde_json::to_string(&revoked).is_ok_and(|json| json.len() < 200));
+    }
+
+    #[test]
+    fn many_tokens_of_one_number_fold_into_it() {
+        let mut revoked = RevokedTokens::default();
+        for random in 0..9 {
+            revoked.insert(&token(5, random), at(300));
+        }
+        assert!((0..9).all(|random| revoked.contains(&token(5, random))));
+        assert!(!revoked.contains(&token(6, 0)));
+    }
+
+    #[test]
+    fn tokens_that_have_expired_leave_the_list_and_stay_revoked() {
+        let mut revoked = RevokedTokens::default();
+        revoked.insert(&token(5, 1), at(300));
+        revoked.fold_expired(at(359));
+        assert_eq!(revoked.listed.len(), 1);
+        revoked.fold_expired(at(360));
+        assert!(revoked.listed.is_empty());
+        assert!(revoked.contains(&token(5, 1)) && !revoked.contains(&token(6, 1)));
+    }
+}

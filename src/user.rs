@@ -1,0 +1,110 @@
+//! What the host says of its users, and what of it a client may see.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::id::Subject;
+use crate::scope::Scope;
+use crate::time::Timestamp;
+
+/// A user, as the host's directory knows them.
+///
+/// ```
+/// use otp_grant::{Subject, User, UserStatus};
+///
+/// let user = User::new(Subject::new("user-4711")?, UserStatus::Active);
+/// # Ok::<(), otp_grant::InvalidId>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct User {
+    /// Names the user towards clients.
+    pub subject: Subject,
+    /// Whether the user may log in.
+    pub status: UserStatus,
+    /// Sessions that began earlier are over, with all their tokens: what "sign out everywhere" sets to the time now.
+    pub tokens_valid_after: Option<Timestamp>,
+}
+
+impl User {
+    /// A user all of whose tokens are valid.
+    pub fn new(subject: Subject, status: UserStatus) -> Self {
+        Self { subject, status, tokens_valid_after: None }
+    }
+
+    /// Ends all sessions that began before an instant.
+    #[must_use]
+    pub fn with_tokens_valid_after(mut self, instant: Timestamp) -> Self {
+        self.tokens_valid_after = Some(instant);
+        self
+    }
+}
+
+/// Whether a user may log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UserStatus {
+    /// The user may log in.
+    Active,
+    /// Locked, for instance by an administrator.
+    Locked,
+    /// Frozen, for instance for inactivity.
+    Frozen,
+    /// Not active for any other reason.
+    Inactive,
+}
+
+/// What a directory tells one client of one user.
+///
+/// ```
+/// use otp_grant::UserClaims;
+///
+/// let claims = UserClaims::new().with("name", "Ada").with("email", "ada@example.com").with("email_verified", true);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct UserClaims(Map<String, Value>);
+
+impl UserClaims {
+    /// No claims.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a claim, or replaces the one of this name.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The claims that a scope asks for (OpenID Connect Core section 5.4). Claims that are not among the standard ones
+    /// follow the directory alone. `sub` is not the directory's to say.
+    pub(crate) fn within(mut self, scope: &Scope) -> Self {
+        self.0.retain(|name, _| match scope_of(name) {
+            Some(needed) => scope.contains(needed),
+            None => name != "sub",
+        });
+        self
+    }
+}
+
+/// Personal data: names are shown, values are not.
+impl core::fmt::Debug for UserClaims {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The scope that a standard claim belongs to (OpenID Connect Core section 5.4).
+fn scope_of(claim: &str) -> Option<&'static str> {
+    // A language may follow the name (section 5.2).
+    match claim.split('#').next().unwrap_or_default() {
+        "name" | "family_name" | "given_name" | "middle_name" | "nickname" | "preferred_username" | "profile"
+        | "picture" | "website" | "gender" | "birthdate" | "zoneinfo" | "locale" | "updated_at" => Some("profile"),
+        "email" | "email_verified" => Some("email"),
+        "address" => Some("address"),
+        "phone_number" | "phone_number_verified" => Some("phone"),
+        _ => None,
+    }
+}

@@ -14,17 +14,20 @@ use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
 use axum::serve::ListenerExt;
-use futures::StreamExt;
-use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply, Settings, danger};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply};
 use support::{Options, Outbox, sample_directory};
 
 /// The authorization server, and what delivers its codes.
 struct Host {
-    server: AuthorizationServer<MemoryStore, MemoryDirectory>,
+    server: Server,
     outbox: Outbox,
 }
+
+type Server = AuthorizationServer<MemoryStore, MemoryDirectory>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -33,22 +36,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Secrets that live as long as the process. What is to outlive it, or to be shared, reads them from its
     // configuration: MasterKey::from_base64.
     let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
-    let settings = match options.send_quota {
-        true => Settings::default(),
-        false => danger::without_send_quotas(Settings::default()),
-    };
     let signing_key = options.signing_key()?;
     let algorithm = signing_key.algorithm();
     // The two ports: implement Store and Directory for your databases, and put them here.
     let server = AuthorizationServer::builder(options.issuer.clone(), keyring, signing_key)
-        .settings(settings)
+        .settings(options.settings()?)
         .build(MemoryStore::new(), sample_directory()?)?;
     let host = Arc::new(Host { server, outbox: options.outbox()? });
 
+    let issuer = &options.issuer;
+    let (get_only, post_only) = (MethodFilter::GET, MethodFilter::POST);
     let app = Router::new()
-        .route("/otp/send", post(send))
-        .route("/oauth2/token", post(token))
-        .route("/oauth2/jwks", get(jwks))
+        .route("/otp/send", endpoint(post_only, |host, request| send(host, request).boxed()))
+        .route("/oauth2/token", endpoint(post_only, |host, request| host.server.token(request).boxed()))
+        .route("/oauth2/revoke", endpoint(post_only, |host, request| host.server.revoke(request).boxed()))
+        .route("/oauth2/introspect", endpoint(post_only, |host, request| host.server.introspect(request).boxed()))
+        .route("/userinfo", endpoint(get_only.or(post_only), |host, request| host.server.userinfo(request).boxed()))
+        .route("/oauth2/jwks", document(Server::jwks))
+        .route(&issuer.metadata_path(), document(Server::metadata))
+        .route(&issuer.openid_configuration_path(), document(Server::openid_configuration))
         .with_state(host);
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     println!("listening on http://{} ({algorithm})", listener.local_addr()?);
@@ -62,29 +68,31 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// `POST /otp/send`: the crate opens a challenge, the host delivers its code, the client hears what came of it.
-async fn send(State(host): State<Arc<Host>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let Some(body) = read(body).await else { return StatusCode::BAD_REQUEST.into_response() };
-    let reply = match host.server.send_otp(otp_request(&head.headers, &body)).await {
+async fn send(host: &Host, request: otp_grant::Request<'_>) -> Reply {
+    match host.server.send_otp(request).await {
         Ok(delivery) => match host.outbox.deliver(&delivery) {
             Ok(()) => delivery.accepted(),
             Err(failure) => delivery.failed(failure),
         },
         Err(refusal) => refusal,
-    };
-    write(reply)
+    }
 }
 
-/// `POST /oauth2/token`: a code becomes tokens.
-async fn token(State(host): State<Arc<Host>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let Some(body) = read(body).await else { return StatusCode::BAD_REQUEST.into_response() };
-    write(host.server.token(otp_request(&head.headers, &body)).await)
+/// What an endpoint makes of a request. Its future is boxed, so that all endpoints have one type.
+type Answer = for<'a> fn(&'a Host, otp_grant::Request<'a>) -> BoxFuture<'a, Reply>;
+
+/// An endpoint that takes a request and gives a reply. Other methods than its own get 405.
+fn endpoint(methods: MethodFilter, answer: Answer) -> MethodRouter<Arc<Host>> {
+    on(methods, async move |State(host): State<Arc<Host>>, request: Request| {
+        let (head, body) = request.into_parts();
+        let Some(body) = read(body).await else { return StatusCode::BAD_REQUEST.into_response() };
+        write(answer(&host, otp_request(&head.headers, &body)).await)
+    })
 }
 
-/// `GET /oauth2/jwks`: the public keys.
-async fn jwks(State(host): State<Arc<Host>>) -> Response {
-    write(host.server.jwks())
+/// A public document: the key set, and what clients can find out about the server.
+fn document(reply: fn(&Server) -> Reply) -> MethodRouter<Arc<Host>> {
+    get(async move |State(host): State<Arc<Host>>| write(reply(&host.server)))
 }
 
 /// Reads a body, but no more than a little beyond [`MOST_READ`]: the crate refuses what is longer than its own limit.

@@ -9,7 +9,8 @@ use std::error::Error;
 use std::io::{self, Cursor, Read as _};
 use std::net::TcpListener;
 
-use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply, Settings, danger};
+use otp_grant::{AuthorizationServer, Issuer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply};
+use pollster::block_on;
 use support::{Options, Outbox, sample_directory};
 use tiny_http::{Header, Method, Request, Response, Server};
 
@@ -25,57 +26,72 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Secrets that live as long as the process. What is to outlive it, or to be shared, reads them from its
     // configuration: MasterKey::from_base64.
     let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
-    let settings = match options.send_quota {
-        true => Settings::default(),
-        false => danger::without_send_quotas(Settings::default()),
-    };
     let signing_key = options.signing_key()?;
     let algorithm = signing_key.algorithm();
     // The two ports: implement Store and Directory for your databases, and put them here. A blocking database driver is
     // simply called: nothing here shares the thread.
     let server = AuthorizationServer::builder(options.issuer.clone(), keyring, signing_key)
-        .settings(settings)
+        .settings(options.settings()?)
         .build(MemoryStore::new(), sample_directory()?)?;
     let host = Host { server, outbox: options.outbox()? };
+    let routes = routes(&options.issuer);
 
     let listener = without_delay(TcpListener::bind(options.listen)?)?;
     let http = Server::from_listener(listener, None).map_err(|error| -> Box<dyn Error> { error })?;
     println!("listening on http://{} ({algorithm})", http.server_addr());
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
-            scope.spawn(|| work(&host, &http));
+            scope.spawn(|| work(&host, &routes, &http));
         }
     });
     Ok(())
 }
 
+/// An endpoint: where it is, which methods it has, and what it makes of a request.
+struct Route {
+    path: String,
+    methods: &'static [Method],
+    answer: fn(&Host, otp_grant::Request<'_>) -> Reply,
+}
+
+fn routes(issuer: &Issuer) -> [Route; 8] {
+    let route = |path: &str, methods, answer| Route { path: path.to_owned(), methods, answer };
+    [
+        route("/otp/send", POST, send),
+        route("/oauth2/token", POST, |host, request| block_on(host.server.token(request))),
+        route("/oauth2/revoke", POST, |host, request| block_on(host.server.revoke(request))),
+        route("/oauth2/introspect", POST, |host, request| block_on(host.server.introspect(request))),
+        route("/userinfo", GET_OR_POST, |host, request| block_on(host.server.userinfo(request))),
+        route("/oauth2/jwks", GET, |host, _| host.server.jwks()),
+        route(&issuer.metadata_path(), GET, |host, _| host.server.metadata()),
+        route(&issuer.openid_configuration_path(), GET, |host, _| host.server.openid_configuration()),
+    ]
+}
+
 /// Answers one request after the other.
-fn work(host: &Host, http: &Server) {
+fn work(host: &Host, routes: &[Route], http: &Server) {
     for mut request in http.incoming_requests() {
-        let response = answer(host, &mut request).unwrap_or_else(|_| empty(400));
+        let response = answer(host, routes, &mut request).unwrap_or_else(|_| empty(400));
         // A client that did not wait for its reply has lost it.
         let _ = request.respond(response);
     }
 }
 
 /// Finds the endpoint and gives its answer.
-fn answer(host: &Host, request: &mut Request) -> io::Result<Response<Cursor<Vec<u8>>>> {
-    let path = request.url().split('?').next().unwrap_or_default().to_owned();
-    let reply = match (request.method(), &*path) {
-        (Method::Post, "/otp/send") => Incoming::read(request)?.with(|request| send(host, request)),
-        (Method::Post, "/oauth2/token") => {
-            Incoming::read(request)?.with(|request| pollster::block_on(host.server.token(request)))
-        }
-        (Method::Get, "/oauth2/jwks") => host.server.jwks(),
-        (_, "/otp/send" | "/oauth2/token" | "/oauth2/jwks") => return Ok(empty(405)),
-        _ => return Ok(empty(404)),
-    };
-    Ok(write(reply))
+fn answer(host: &Host, routes: &[Route], request: &mut Request) -> io::Result<Response<Cursor<Vec<u8>>>> {
+    let path = request.url().split('?').next().unwrap_or_default();
+    let Some(route) = routes.iter().find(|route| route.path == path) else { return Ok(empty(404)) };
+    if !route.methods.contains(request.method()) {
+        let allowed = route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        return Ok(Header::from_bytes("Allow", allowed).into_iter().fold(empty(405), Response::with_header));
+    }
+    let incoming = Incoming::read(request)?;
+    Ok(write((route.answer)(host, incoming.as_request())))
 }
 
 /// `POST /otp/send`: the crate opens a challenge, the host delivers its code, the client hears what came of it.
 fn send(host: &Host, request: otp_grant::Request<'_>) -> Reply {
-    match pollster::block_on(host.server.send_otp(request)) {
+    match block_on(host.server.send_otp(request)) {
         Ok(delivery) => match host.outbox.deliver(&delivery) {
             Ok(()) => delivery.accepted(),
             Err(failure) => delivery.failed(failure),
@@ -108,21 +124,18 @@ impl Incoming {
         Ok(Self { content_type, authorization, body })
     }
 
-    fn with(&self, answer: impl FnOnce(otp_grant::Request<'_>) -> Reply) -> Reply {
+    fn as_request(&self) -> otp_grant::Request<'_> {
         let (content_type, authorization) = (self.content_type.as_deref(), self.authorization.as_deref());
-        answer(otp_grant::Request { content_type, authorization, body: &self.body })
+        otp_grant::Request { content_type, authorization, body: &self.body }
     }
 }
 
 /// Writes a reply as it is; its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).
 fn write(reply: Reply) -> Response<Cursor<Vec<u8>>> {
     let header = |(name, value): (&str, &str)| Header::from_bytes(name, value).ok();
-    let headers: Vec<Header> = reply.headers().filter_map(header).collect();
-    let response = Response::from_data(Vec::new()).with_status_code(reply.status());
-    let response = headers.into_iter().fold(response, Response::with_header);
-    let body = reply.into_body();
-    let length = body.len();
-    response.with_data(Cursor::new(body), Some(length))
+    let (status, headers): (_, Vec<Header>) = (reply.status(), reply.headers().filter_map(header).collect());
+    let response = Response::from_data(reply.into_body()).with_status_code(status);
+    headers.into_iter().fold(response, Response::with_header)
 }
 
 /// Sets TCP_NODELAY, which on Unix connections inherit; tiny_http does not let us at theirs. It writes a reply in two
@@ -140,6 +153,10 @@ fn without_delay(listener: TcpListener) -> io::Result<TcpListener> {
 fn empty(status: u16) -> Response<Cursor<Vec<u8>>> {
     Response::from_data(Vec::new()).with_status_code(status)
 }
+
+const GET: &[Method] = &[Method::Get, Method::Head];
+const POST: &[Method] = &[Method::Post];
+const GET_OR_POST: &[Method] = &[Method::Get, Method::Head, Method::Post];
 
 const WORKERS: usize = 8;
 

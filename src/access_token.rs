@@ -40,6 +40,20 @@ impl AccessTokenVerifier {
         audience: Audience<'_>,
         now: Timestamp,
     ) -> Result<AccessTokenClaims, AccessTokenError> {
+        let (read, not_before) = self.authenticate(token)?;
+        // The issuer's clock may be a little ahead; its tokens are still valid at once. None is valid for longer.
+        let too_early = !now.after(CLOCK_TOLERANCE).has_reached(not_before);
+        if now.has_reached(read.expires_at) || too_early {
+            return Err(AccessTokenError::Expired);
+        }
+        match audience {
+            Audience::Client(client) if *client != read.client => Err(AccessTokenError::WrongAudience),
+            _ => Ok(read),
+        }
+    }
+
+    /// Checks all of a token but its time and its client. Returns from when it is valid, too.
+    pub(crate) fn authenticate(&self, token: &str) -> Result<(AccessTokenClaims, Timestamp), AccessTokenError> {
         let jws = jws::verify(token, &self.keys).map_err(AccessTokenError::Jws)?;
         let typ = match self.profile {
             AccessTokenProfile::Jwt => JwtType::Jwt,
@@ -53,16 +67,7 @@ impl AccessTokenVerifier {
         if text(&claims, "iss")? != self.issuer.as_str() {
             return Err(AccessTokenError::WrongIssuer);
         }
-        let read = self.read(&claims)?;
-        // The issuer's clock may be a little ahead; its tokens are still valid at once. None is valid for longer.
-        let too_early = !now.after(CLOCK_TOLERANCE).has_reached(instant(&claims, "nbf")?);
-        if now.has_reached(read.expires_at) || too_early {
-            return Err(AccessTokenError::Expired);
-        }
-        match audience {
-            Audience::Client(client) if *client != read.client => Err(AccessTokenError::WrongAudience),
-            _ => Ok(read),
-        }
+        Ok((self.read(&claims)?, instant(&claims, "nbf")?))
     }
 
     fn read(&self, claims: &Map<String, Value>) -> Result<AccessTokenClaims, AccessTokenError> {

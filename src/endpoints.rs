@@ -1,5 +1,7 @@
 //! Where the host serves the endpoints.
 
+use crate::id::is_path;
+
 /// The paths of the endpoints, below the issuer. `None` is an endpoint that the host does not serve; the metadata does
 /// not name it.
 ///
@@ -29,11 +31,6 @@ impl Endpoints {
     pub(crate) fn are_paths(&self) -> bool {
         let optional = [&self.otp_send, &self.revocation, &self.introspection, &self.userinfo];
         let paths = optional.into_iter().flatten().chain([&self.token, &self.jwks]);
-        let is_path = |path: &String| {
-            let allowed =
-                |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'"' | b'\\' | b'<' | b'>');
-            path.starts_with('/') && path.bytes().all(allowed)
-        };
         let mut seen = std::collections::BTreeSet::new();
         paths.into_iter().all(|path| is_path(path) && seen.insert(path))
     }

@@ -80,14 +80,17 @@ impl Issuer {
     pub fn new(url: &str) -> Result<Self, InvalidId> {
         check_id(url)?;
         let (scheme, rest) = url.split_once("://").ok_or(InvalidId(()))?;
-        let authority = rest.split('/').next().unwrap_or_default();
-        let host = match authority.strip_prefix('[') {
-            Some(v6) => v6.split(']').next().unwrap_or_default(),
-            None => authority.split(':').next().unwrap_or_default(),
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(v6) => v6.split_once(']').ok_or(InvalidId(()))?,
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
         };
-        let loopback = matches!(host, "localhost" | "127.0.0.1" | "::1");
-        let secure = scheme == "https" || (scheme == "http" && loopback);
-        if !secure || host.is_empty() || url.contains(['?', '#', '@', ' ', '"', '\\', '<', '>']) {
+        let is_host = !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'));
+        let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+        let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "::1");
+        let is_secure = scheme == "https" || (scheme == "http" && is_loopback);
+        if !is_secure || !is_host || !is_port || !(path.is_empty() || is_path(path)) {
             return Err(InvalidId(()));
         }
         Ok(Self(url.into()))
@@ -126,8 +129,8 @@ impl Issuer {
         format!("{}{path}", self.0.trim_end_matches('/'))
     }
 
-    /// The path, without a slash at its end.
-    fn path(&self) -> &str {
+    /// The path, without a slash at its end: empty for most issuers. The endpoints of the metadata lie below it.
+    pub fn path(&self) -> &str {
         let after_scheme = self.0.split_once("://").map_or("", |(_, rest)| rest);
         let path = after_scheme.find('/').and_then(|slash| after_scheme.get(slash..));
         path.unwrap_or_default().trim_end_matches('/')
@@ -149,6 +152,20 @@ impl core::error::Error for InvalidId {}
 fn check_id(text: &str) -> Result<(), InvalidId> {
     let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
     if fits { Ok(()) } else { Err(InvalidId(())) }
+}
+
+/// Tells whether a text is an absolute path of a URL (RFC 3986 section 3.3) without empty or dot segments, which clients
+/// would take away. One slash may end it.
+pub(crate) fn is_path(text: &str) -> bool {
+    let Some(segments) = text.strip_prefix('/') else { return false };
+    let segments = segments.strip_suffix('/').unwrap_or(segments);
+    let has_whole_escapes = text
+        .split('%')
+        .skip(1)
+        .all(|rest| matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()));
+    let is_char = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&byte);
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(is_char);
+    text == "/" || (has_whole_escapes && segments.split('/').all(is_segment))
 }
 
 /// Declares an identifier of random bytes, written as base64url.
@@ -216,8 +233,8 @@ random_id! {
 }
 
 random_id! {
-    /// What the record of a session keeps of an access token that was revoked: its number, and half of its random bytes.
-    pub TokenMark, 12
+    /// What the record of a session keeps of an access token that was revoked: its number, and 40 of its random bits.
+    pub TokenMark, 9
 }
 
 random_id! {
@@ -307,7 +324,23 @@ mod tests {
         {
             assert_eq!(Issuer::new(good).unwrap().as_str(), good);
         }
-        for bad in ["", "https://", "http://example.com", "https://a?b", "https://a#b", "https://u@a", "ftp://a", "a"] {
+        for bad in [
+            "",
+            "https://",
+            "http://example.com",
+            "https://a?b",
+            "https://a#b",
+            "https://u@a",
+            "ftp://a",
+            "a",
+            "https://a//",
+            "https://[::1",
+            "https://a:99999",
+            "https://a:x",
+            "https://a/{x}",
+            "https://a/%zz",
+            "https://a/..",
+        ] {
             assert!(Issuer::new(bad).is_err(), "{bad:?}");
         }
     }

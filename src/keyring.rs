@@ -1,6 +1,5 @@
 //! The HMAC secrets: what they are derived into, and their rotation.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -8,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::address::Address;
 use crate::grant::Usage;
 use crate::id::{AuthSourceId, Binding, ClientId, Issuer, KeyId, RecordKey, SessionId};
+use crate::secret::secret_from_base64;
 
 /// A random secret of at least 32 bytes, from which keys are derived.
 pub struct MasterKey(Zeroizing<Vec<u8>>);
@@ -21,13 +21,12 @@ impl MasterKey {
         if bytes.len() < SHORTEST { Err(InvalidMasterKey) } else { Ok(Self(Zeroizing::new(bytes.to_vec()))) }
     }
 
-    /// Reads a secret from base64, as `openssl rand -base64 32` prints it.
+    /// Reads a secret from base64, as `openssl rand -base64 32` prints it; line breaks do not matter.
     ///
     /// # Errors
     /// [`InvalidMasterKey`] when it is not base64, or decodes to fewer than 32 bytes.
     pub fn from_base64(text: &str) -> Result<Self, InvalidMasterKey> {
-        let bytes = Zeroizing::new(BASE64_STANDARD.decode(text.trim()).map_err(|_| InvalidMasterKey)?);
-        Self::from_bytes(&bytes)
+        Self::from_bytes(&secret_from_base64(text).map_err(|_| InvalidMasterKey)?)
     }
 
     /// Makes a secret at random. It is lost with the process, and with it every challenge and session.
@@ -55,14 +54,25 @@ impl core::fmt::Debug for MasterKey {
 /// The secrets of one authorization server.
 ///
 /// The *index* secret says where records are kept; changing it forgets every session and every spent budget. The
-/// *sealing* secret protects tokens and codes, and can be replaced while the server runs: give the new one to
-/// [`Keyring::new`] and the old one to [`Keyring::accepting`], until the last token that it sealed has expired.
+/// *sealing* secret protects tokens and codes, and can be replaced while the server runs.
+///
+/// # Rotation of the sealing secret
+///
+/// Three steps, each on all hosts before the next begins:
+///
+/// 1. **Accept** the next secret beside the present one: `Keyring::new(&index, &present).accepting(&next)`.
+/// 2. **Switch**: `Keyring::new(&index, &next).accepting(&present)`. Wait until everything has expired that was sealed under
+///    the present one: refresh tokens, which live as long as sessions do (by default 30 days).
+/// 3. **Drop** it: `Keyring::new(&index, &next)`. Whoever has not refreshed meanwhile logs in again.
+///
+/// With one host, the first step can be left out. A secret that has leaked is dropped at once: codes and refresh tokens
+/// that it sealed are then refused without asking the store.
 #[derive(Debug)]
 pub struct Keyring {
     records: hmac::Key,
     bindings: hmac::Key,
     active: SealingKeys,
-    previous: Vec<SealingKeys>,
+    accepted: Vec<SealingKeys>,
 }
 
 impl Keyring {
@@ -72,14 +82,14 @@ impl Keyring {
             records: index.derive("otp-grant 1 record key"),
             bindings: index.derive("otp-grant 1 binding"),
             active: SealingKeys::derive(sealing),
-            previous: Vec::new(),
+            accepted: Vec::new(),
         }
     }
 
-    /// Accepts what was sealed under an earlier secret.
+    /// Accepts what was sealed under another secret as well: the previous one, or the next.
     #[must_use]
-    pub fn accepting(mut self, previous: &MasterKey) -> Self {
-        self.previous.push(SealingKeys::derive(previous));
+    pub fn accepting(mut self, other: &MasterKey) -> Self {
+        self.accepted.push(SealingKeys::derive(other));
         self
     }
 
@@ -90,7 +100,7 @@ impl Keyring {
 
     /// The keys with this identifier, if they are still accepted.
     pub(crate) fn find(&self, id: &KeyId) -> Option<&SealingKeys> {
-        core::iter::once(&self.active).chain(&self.previous).find(|keys| keys.id == *id)
+        core::iter::once(&self.active).chain(&self.accepted).find(|keys| keys.id == *id)
     }
 
     /// Where the record of an address is kept.

@@ -78,12 +78,17 @@ impl<'a> Metadata<'a> {
         let mut algorithms: Vec<_> = keys.iter().map(|key| key.algorithm()).map(Algorithm::as_str).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
-        let of_directory = settings.claims_supported.iter().map(String::as_str);
+        let mut claims: Vec<_> = ID_TOKEN_CLAIMS.to_vec();
+        for claim in settings.claims_supported.iter().map(String::as_str) {
+            if !claims.contains(&claim) {
+                claims.push(claim);
+            }
+        }
         let openid = OpenId {
             userinfo_endpoint: settings.endpoints.userinfo.as_ref().map(|path| issuer.endpoint(path)),
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: algorithms,
-            claims_supported: ID_TOKEN_CLAIMS.into_iter().chain(of_directory).collect(),
+            claims_supported: claims,
             claim_types_supported: ["normal"],
             claims_parameter_supported: false,
             request_parameter_supported: false,

@@ -233,6 +233,7 @@ impl<'a> UserinfoRequest<'a> {
         let in_header = request.authorization.and_then(bearer_token).map(PresentedSecret::new);
         let in_body = match encoding(request, rules) {
             Ok(Encoding::Form) => Members::from_form(request.body)?.take_secret(Member::AccessToken)?,
+            Err(error) if error == InvalidRequest::body(Problem::TooLarge) => return Err(error),
             // A body of any other kind is not looked at; most requests have none.
             Ok(Encoding::Json) | Err(_) => None,
         };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::client::LONGEST_RETRY_WINDOW;
-use crate::id::{TokenId, TokenMark};
+use crate::id::{InvalidId, TokenId, TokenMark};
 use crate::time::Timestamp;
 
 /// Access tokens that were revoked before they expired.
@@ -20,23 +20,23 @@ pub(crate) struct RevokedTokens {
     #[serde(rename = "u")]
     until: Timestamp,
     #[serde(rename = "l")]
-    listed: Vec<TokenMark>,
+    listed: Listed,
 }
 
 impl RevokedTokens {
     pub(crate) fn is_empty(&self) -> bool {
-        self.below == 0 && self.listed.is_empty()
+        self.below == 0 && self.listed.0.is_empty()
     }
 
     pub(crate) fn contains(&self, token: &TokenId) -> bool {
-        token.issue() < self.below || self.listed.contains(&token.mark())
+        token.issue() < self.below || self.listed.0.contains(&token.mark())
     }
 
     /// Adds a token.
     pub(crate) fn insert(&mut self, token: &TokenId, expires_at: Timestamp) {
         self.until = self.until.max(expires_at.after(LONGEST_RETRY_WINDOW));
-        self.listed.push(token.mark());
-        while self.listed.len() > MOST_LISTED {
+        self.listed.0.push(token.mark());
+        while self.listed.0.len() > MOST_LISTED {
             self.fold_oldest();
         }
     }
@@ -46,15 +46,38 @@ impl RevokedTokens {
     /// It is not forgotten that these tokens were revoked: a clock that is set back does not bring them back. Nor does
     /// any other token die of it: tokens of one number are issued within one retry window, so all have expired.
     pub(crate) fn fold_expired(&mut self, now: Timestamp) {
-        while !self.listed.is_empty() && now.has_reached(self.until) {
+        while !self.listed.0.is_empty() && now.has_reached(self.until) {
             self.fold_oldest();
         }
     }
 
     fn fold_oldest(&mut self) {
-        let Some(oldest) = self.listed.iter().map(TokenMark::issue).min() else { return };
+        let Some(oldest) = self.listed.0.iter().map(TokenMark::issue).min() else { return };
         self.below = self.below.max(oldest.saturating_add(1));
-        self.listed.retain(|listed| listed.issue() >= self.below);
+        self.listed.0.retain(|listed| listed.issue() >= self.below);
+    }
+}
+
+/// Written as one text, which takes less room than many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Listed(Vec<TokenMark>);
+
+impl From<Listed> for String {
+    fn from(listed: Listed) -> Self {
+        listed.0.into_iter().map(String::from).collect()
+    }
+}
+
+impl TryFrom<String> for Listed {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        let marks = text.as_bytes().chunks(TokenMark::LEN / 3 * 4);
+        marks
+            .map(|mark| TokenMark::try_from(String::from_utf8_lossy(mark).into_owned()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -62,6 +85,7 @@ impl RevokedTokens {
 const MOST_LISTED: usize = 8;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -93,7 +117,9 @@ mod tests {
             assert!(!revoked.contains(&token(issue + 1, 1)));
         }
         assert!((0..2000).step_by(2).all(|issue| revoked.contains(&token(issue, 1))));
-        assert!(serde_json::to_string(&revoked).is_ok_and(|json| json.len() < 200));
+        let json = serde_json::to_string(&revoked).unwrap();
+        assert!(json.len() < 150, "{json}");
+        assert_eq!(serde_json::from_str::<RevokedTokens>(&json).unwrap(), revoked);
     }
 
     #[test]
@@ -111,9 +137,9 @@ mod tests {
         let mut revoked = RevokedTokens::default();
         revoked.insert(&token(5, 1), at(300));
         revoked.fold_expired(at(359));
-        assert_eq!(revoked.listed.len(), 1);
+        assert_eq!(revoked.listed.0.len(), 1);
         revoked.fold_expired(at(360));
-        assert!(revoked.listed.is_empty());
+        assert!(revoked.listed.0.is_empty());
         assert!(revoked.contains(&token(5, 1)) && !revoked.contains(&token(6, 1)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::digest;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -123,6 +124,14 @@ impl core::fmt::Debug for ClientSecret {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("ClientSecret(..)")
     }
+}
+
+/// Decodes base64 with or without line breaks, without leaving a copy behind.
+pub(crate) fn secret_from_base64(text: &str) -> Result<Zeroizing<Vec<u8>>, base64::DecodeError> {
+    // With room for all of it, it is never moved.
+    let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+    compact.extend(text.chars().filter(|character| !character.is_ascii_whitespace()));
+    BASE64_STANDARD.decode(compact.as_bytes()).map(Zeroizing::new)
 }
 
 fn sha256(bytes: &[u8]) -> [u8; digest::SHA256_OUTPUT_LEN] {

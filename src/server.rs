@@ -4,6 +4,7 @@ use crate::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::address::AddressPolicy;
 use crate::builder::ServerBuilder;
 use crate::directory::Directory;
+use crate::endpoints::Endpoints;
 use crate::error::{SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
 use crate::flow::Core;
 use crate::flow::access_token::CheckError;
@@ -144,6 +145,9 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
 
     /// `GET /userinfo` and `POST /userinfo`: the claims of the user whose access token is presented (OpenID Connect Core
     /// section 5.3), filtered by its scope.
+    ///
+    /// The token stands in the header or, for a `POST`, in a form; for a `GET` the host passes on an empty body (RFC 6750
+    /// section 2.2).
     pub async fn userinfo(&self, request: Request<'_>) -> Reply {
         let parsed = match UserinfoRequest::parse(&request, &self.core.settings.rules) {
             Ok(parsed) => parsed,
@@ -221,6 +225,11 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     pub fn openid_configuration(&self) -> Reply {
         let Core { issuer, settings, .. } = &self.core;
         Reply::document(&Metadata::openid(issuer, settings, self.key_set()), settings.key_set_max_age)
+    }
+
+    /// Where the metadata says that the endpoints are, below [`Issuer::path`]: what a host routes.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.core.settings.endpoints
     }
 
     /// The issuer.

@@ -89,8 +89,8 @@ impl Session {
             Standing::Dead => return Err(Dead),
             // Stolen, and used by both its owner and the thief; which of them this is, nobody can tell.
             Standing::Superseded => {
-                next.revoked = Some(RevocationReason::Reuse);
-                return Ok(Decision::new(next.marked(refresh.mark), Refreshed::Replayed));
+                let next = next.ended(RevocationReason::Reuse).marked(refresh.mark);
+                return Ok(Decision::new(next, Refreshed::Replayed));
             }
             Standing::Retried => {
                 let continued = Refreshed::Continued(Continued::of(&next));
@@ -98,6 +98,7 @@ impl Session {
             }
             Standing::Current => {}
         }
+        next.retry_until = None;
         if let RefreshPolicy::Rotate { retry_window } = refresh.policy {
             next.generation = next.generation.checked_add(1).ok_or(Dead)?;
             next.retry_until = Some(now.after(retry_window));
@@ -115,7 +116,7 @@ impl Session {
         if self.revoked.is_some() {
             return Err(Dead);
         }
-        Ok(Decision::new(Self { revoked: Some(reason), ..self.clone() }, ()))
+        Ok(Decision::new(self.clone().ended(reason), ()))
     }
 
     /// Ends one access token.
@@ -132,12 +133,6 @@ impl Session {
         next.revoked_tokens.fold_expired(now);
         next.revoked_tokens.insert(token, expires_at);
         Ok(Decision::new(next, ()))
-    }
-
-    /// Where a refresh token stands that was issued to this session's client.
-    pub(crate) fn standing_of(&self, generation: u32, now: Timestamp) -> Standing {
-        let (state, now) = self.at(now);
-        state.standing(generation, now)
     }
 
     /// Tells whether an access token of this session has been revoked, by itself or with the session.
@@ -204,7 +199,8 @@ impl Session {
         RefreshTokenFacts::of(self)
     }
 
-    fn standing(&self, generation: u32, now: Timestamp) -> Standing {
+    /// Where a refresh token stands that was issued to this session's client, in a session as it is seen at `now`.
+    pub(crate) fn standing(&self, generation: u32, now: Timestamp) -> Standing {
         if self.revoked.is_some() || now.has_reached(self.expires_at) {
             return Standing::Dead;
         }
@@ -222,7 +218,7 @@ impl Session {
     ///
     /// Where the clock was set back, the session does not live longer for it, and how old its last rotation is can't be
     /// known, so that nobody gets its result again.
-    fn at(&self, now: Timestamp) -> (Self, Timestamp) {
+    pub(crate) fn at(&self, now: Timestamp) -> (Self, Timestamp) {
         let mut state = self.clone();
         let set_back = now.until(self.used_at);
         if set_back <= CLOCK_TOLERANCE {
@@ -232,6 +228,13 @@ impl Session {
         state.expires_at = state.expires_at.before(set_back);
         state.ends_at = state.ends_at.before(set_back);
         (state, now)
+    }
+
+    fn ended(mut self, reason: RevocationReason) -> Self {
+        self.revoked = Some(reason);
+        // All are dead now.
+        self.revoked_tokens = RevokedTokens::default();
+        self
     }
 
     fn marked(mut self, mark: Mark) -> Self {
@@ -272,8 +275,12 @@ pub(crate) struct Continued(RefreshTokenFacts);
 
 impl Continued {
     /// What the refresh token of the answer says.
-    pub(crate) fn refresh_token(&self) -> RefreshTokenFacts {
-        self.0
+    ///
+    /// `stored` has the last word: it may be that not the last attempt of this request was applied but an earlier one,
+    /// late, and everybody has to get the same token.
+    pub(crate) fn refresh_token(&self, stored: Option<&Session>) -> RefreshTokenFacts {
+        let stored = stored.map(RefreshTokenFacts::of);
+        stored.filter(|stored| stored.generation == self.0.generation).unwrap_or(self.0)
     }
 
     fn of(session: &Session) -> Self {

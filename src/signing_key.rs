@@ -1,9 +1,6 @@
 //! The private key that signs tokens.
 
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::error::KeyRejected;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::rsa;
@@ -15,6 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use crate::jwk::{Algorithm, KeyError, PublicKey};
+use crate::secret::secret_from_base64;
 
 /// A private key that signs tokens, read once and used for as long as the server runs.
 ///
@@ -66,11 +64,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Malformed`] when it is not base64, and what [`SigningKey::from_der`] says.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        // With room for all of it, it is never moved, so no part of it stays behind.
-        let mut compact = Zeroizing::new(String::with_capacity(text.len()));
-        compact.extend(text.chars().filter(|character| !character.is_ascii_whitespace()));
-        let der = Zeroizing::new(BASE64_STANDARD.decode(compact.as_bytes()).map_err(|_| KeyError::Malformed)?);
-        Self::from_der(&der)
+        Self::from_der(&secret_from_base64(text).map_err(|_| KeyError::Malformed)?)
     }
 
     /// Reads the DER that is inside of such a file. The bytes stay the caller's to wipe.

@@ -79,11 +79,13 @@ impl UserClaims {
     }
 
     /// The claims that a scope asks for (OpenID Connect Core section 5.4). Claims that are not among the standard ones
-    /// follow the directory alone. `sub` is not the directory's to say.
+    /// follow the directory alone. `sub` is not the directory's to say, and what has no value is left out (section 5.3.2).
     pub(crate) fn within(mut self, scope: &Scope) -> Self {
-        self.0.retain(|name, _| match scope_of(name) {
-            Some(needed) => scope.contains(needed),
-            None => name != "sub",
+        self.0.retain(|name, value| {
+            // A language may follow the name (section 5.2).
+            let claim = name.split('#').next().unwrap_or_default();
+            let is_asked_for = scope_of(claim).is_none_or(|needed| scope.contains(needed));
+            is_asked_for && claim != "sub" && !value.is_null() && value != ""
         });
         self
     }
@@ -98,8 +100,7 @@ impl core::fmt::Debug for UserClaims {
 
 /// The scope that a standard claim belongs to (OpenID Connect Core section 5.4).
 fn scope_of(claim: &str) -> Option<&'static str> {
-    // A language may follow the name (section 5.2).
-    match claim.split('#').next().unwrap_or_default() {
+    match claim {
         "name" | "family_name" | "given_name" | "middle_name" | "nickname" | "preferred_username" | "profile"
         | "picture" | "website" | "gender" | "birthdate" | "zoneinfo" | "locale" | "updated_at" => Some("profile"),
         "email" | "email_verified" => Some("email"),

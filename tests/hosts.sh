@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Logs in over HTTP on each example host, with each algorithm, as the contract's samples say.
+# Logs in and lives with the tokens over HTTP on each example host, with each algorithm, as the contract's samples say.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+cargo build --locked --quiet --example axum_host --example blocking_host
 dir=$(mktemp -d)
 host=
 stop() { if [ -n "$host" ]; then kill "$host" 2>/dev/null || true; wait "$host" 2>/dev/null || true; host=; fi; }
 trap 'stop; rm -rf "$dir"' EXIT
 
 login() { # example, algorithm
-    : >"$dir/outbox"
+    : >"$dir/outbox"; : >"$dir/log"
     "${CARGO_TARGET_DIR:-target}/debug/examples/$1" --listen 127.0.0.1:0 --alg "$2" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
     host=$!
     for _ in $(seq 300); do

@@ -1,23 +1,40 @@
-"""Logs in over HTTP: login_over_http.py URL OUTBOX ALGORITHM. Uses the standard library alone."""
+"""Logs in over HTTP and lives with the tokens: login_over_http.py URL OUTBOX ALGORITHM.
+
+Uses the standard library alone.
+"""
 
 import base64
 import json
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 
 URL, OUTBOX, ALGORITHM = sys.argv[1:]
+ISSUER = "https://sample.portal.example.com"
 CLIENT = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET"}
+API = {"client_id": "API_CLIENT_ID", "client_secret": "API_CLIENT_SECRET"}
+USER = {"sub": "MOCK_USER_ID", "email": "MOCK_USERNAME@example.com", "email_verified": True}
+INVALID_TOKEN = (401, "invalid_token")
+NO_REFRESH = (400, {"error": "invalid_grant", "error_description": "Unknown or expired refresh_token"})
 
 
-def call(path, body=None):
-    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(URL + path, data, {"Content-Type": "application/json"})
+def call(path, body=None, *, form=None, method=None, bearer=None):
+    """Gives status, headers and JSON; the last is None where the body is empty."""
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    if form is not None:  # urllib names its Content-Type itself.
+        data = urllib.parse.urlencode(form).encode()
+    if bearer is not None:
+        headers["Authorization"] = f"Bearer {bearer}"
+    request = urllib.request.Request(URL + path, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return reply.status, reply.headers, json.load(reply)
-    except urllib.error.HTTPError as reply:
-        return reply.code, reply.headers, json.load(reply)
+        reply = urllib.request.urlopen(request, timeout=10)
+    except urllib.error.HTTPError as error:
+        reply = error
+    with reply:
+        text = reply.read()
+        return reply.status, reply.headers, json.loads(text) if text else None
 
 
 def last_code():
@@ -34,29 +51,134 @@ def decode(part):
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-for kind, channel, address in [("sms", "phone_number", "13612345678"), ("email", "email", "MOCK_USERNAME@example.com")]:
+def log_in(kind, channel, address):
+    """Redeems a code, after a wrong guess at it."""
     source = {"auth_source_id": f"MOCK_{kind.upper()}_OTP_AUTH_SOURCE_ID", channel: address}
     status, headers, sent = call("/otp/send", {**CLIENT, **source})
     check("send", status, 200)
     check("cache", headers["Cache-Control"], "no-store")
     grant = {"grant_type": f"http://tencentciam.com/oauth2/grant-type/otp/{kind}", **CLIENT, **source,
-             "otp_token": sent["otp_token"]}
+             "otp_token": sent["otp_token"], "scope": "openid email offline_access"}
     right = last_code()
     wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
     status, _, refused = call("/oauth2/token", {**grant, "otp": wrong})
-    check("wrong code", (status, refused), (400, {"error": "invalid_grant", "error_description": "Unknown or expired OTP",
-                                                  "attempts_remaining": 4}))
+    check("wrong code", (status, refused), (400, {"error": "invalid_grant", "attempts_remaining": 4,
+                                                  "error_description": "Unknown or expired OTP"}))
     status, headers, tokens = call("/oauth2/token", {**grant, "otp": right})
     check("login", status, 200)
     check("type", headers["Content-Type"], "application/json;charset=UTF-8")
-    _, _, keys = call("/oauth2/jwks")
+    check_tokens(tokens)
+    status, _, again = call("/oauth2/token", {**grant, "otp": right})
+    check("the code again", (status, again["error_description"]), (400, "Unknown or expired otp_token"))
+    return tokens
+
+
+def check_tokens(tokens):
+    _, headers, keys = call("/oauth2/jwks")
+    check("caching of the keys", headers["Cache-Control"], "public, max-age=300")
     for name in ["access_token", "id_token"]:
         header, claims = [decode(part) for part in tokens[name].split(".")[:2]]
         check("alg", header["alg"], ALGORITHM)
         check("kid", header["kid"], keys["keys"][0]["kid"])
+        check("iss", claims["iss"], ISSUER)
         check("sub", claims["sub"], "MOCK_USER_ID")
-    status, _, again = call("/oauth2/token", {**grant, "otp": right})
-    check("the code again", (status, again["error_description"]), (400, "Unknown or expired otp_token"))
+
+
+def refresh(tokens):
+    form = {"grant_type": "refresh_token", **CLIENT, "refresh_token": tokens["refresh_token"]}
+    status, _, answer = call("/oauth2/token", form=form)
+    return status, answer
+
+
+def refreshed(tokens):
+    status, answer = refresh(tokens)
+    check("refresh", status, 200)
+    check_tokens(answer)
+    return answer
+
+
+def introspect(token):
+    status, headers, answer = call("/oauth2/introspect", form={**API, "token": token})
+    check("introspection", (status, headers["Cache-Control"]), (200, "no-store"))
+    return answer
+
+
+def revoke(token):
+    status, _, answer = call("/oauth2/revoke", form={**CLIENT, "token": token})
+    check("revocation", (status, answer), (200, None))
+
+
+def check_good(access_token):
+    answer = introspect(access_token)
+    check("introspection", {name: answer.get(name) for name in ["active", "sub", "client_id", "scope"]},
+          {"active": True, "sub": "MOCK_USER_ID", "client_id": "TENANT_CLIENT_ID",
+           "scope": "openid email offline_access"})
+    for presented in [{"bearer": access_token}, {"bearer": access_token, "method": "POST"},
+                      {"form": {"access_token": access_token}}]:
+        status, headers, answer = call("/userinfo", **presented)
+        check("userinfo", (status, headers["Cache-Control"], answer), (200, "no-store", USER))
+
+
+def check_dead(access_token):
+    check("introspection", introspect(access_token), {"active": False})
+    for presented in [{"bearer": access_token}, {"form": {"access_token": access_token}}]:
+        status, headers, answer = call("/userinfo", **presented)
+        check("userinfo", (status, answer["error"]), INVALID_TOKEN)
+        check("challenge", headers["WWW-Authenticate"].split(",")[0], 'Bearer error="invalid_token"')
+
+
+on_phone = log_in("sms", "phone_number", "13612345678")
+on_laptop = log_in("email", "email", "MOCK_USERNAME@example.com")
+check_good(on_phone["access_token"])
+check_dead(on_phone["id_token"])
+check("userinfo without a token", call("/userinfo")[0], 400)
+
+# The answer to a refresh is lost, and asked for again.
+second = refreshed(on_phone)
+check("the same refresh token", refreshed(on_phone)["refresh_token"], second["refresh_token"])
+# Its successor is used, and then it comes back: it was stolen, and its session is over for everybody.
+third = refreshed(second)
+check_good(third["access_token"])
+check("replay", refresh(on_phone), NO_REFRESH)
+check("refresh after a replay", refresh(third), NO_REFRESH)
+for tokens in [on_phone, second, third]:
+    check_dead(tokens["access_token"])
+
+# The other session goes on: it loses an access token, and then it is signed out.
+check_good(on_laptop["access_token"])
+revoke(on_laptop["access_token"])
+check_dead(on_laptop["access_token"])
+newer = refreshed(on_laptop)
+check_good(newer["access_token"])
+revoke(newer["refresh_token"])
+check_dead(newer["access_token"])
+check("refresh after sign-out", refresh(newer), NO_REFRESH)
+revoke(newer["refresh_token"])
+revoke("no token at all")
+
+documents = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"]
+endpoints = {"otp_send_endpoint": "/otp/send", "token_endpoint": "/oauth2/token", "jwks_uri": "/oauth2/jwks",
+             "revocation_endpoint": "/oauth2/revoke", "introspection_endpoint": "/oauth2/introspect",
+             "userinfo_endpoint": "/userinfo"}
+for path in documents:
+    status, headers, document = call(path)
+    check("document", (status, headers["Cache-Control"]), (200, "public, max-age=300"))
+    check("issuer", document["issuer"], ISSUER)
+    check("scopes", "offline_access" in document["scopes_supported"], True)
+    found = {name: document[name] for name in endpoints if name in document}
+    check("endpoints", found, {name: ISSUER + endpoints[name] for name in found})
+check("all endpoints are named", found.keys(), endpoints.keys())
+check("algorithms", document["id_token_signing_alg_values_supported"], [ALGORITHM])
+check("claims", "email_verified" in document["claims_supported"], True)
+
+for path in ["/otp/send", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"]:
+    status, headers, _ = call(path)
+    check(f"GET {path}", (status, headers["Allow"]), (405, "POST"))
+for path in ["/oauth2/jwks", *documents]:
+    check(f"POST {path}", call(path, {})[0], 405)
+    check(f"HEAD {path}", call(path, method="HEAD")[0], 200)
+check("DELETE /userinfo", call("/userinfo", method="DELETE")[0], 405)
+check("no such endpoint", call("/oauth2/nothing")[0], 404)
 status, _, refused = call("/oauth2/token", b" " * 20_000)
 check("too much", (status, refused["error"]), (400, "invalid_request"))
-print(f"{URL}: logged in over SMS and e-mail with {ALGORITHM}")
+print(f"{URL}: logged in over SMS and e-mail, refreshed, caught a replay and signed out with {ALGORITHM}")

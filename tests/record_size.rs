@@ -45,3 +45,39 @@ async fn the_record_of_an_address_under_siege_is_bounded() {
     println!("authenticator {authenticator} bytes");
     assert!(authenticator < 4096, "{authenticator}");
 }
+
+#[tokio::test]
+async fn the_record_of_a_session_stays_small_for_ever() {
+    // With a moving clock tokens expire and leave the list; with one that stands still none ever does.
+    for pause in [secs(100), secs(0)] {
+        let host = Host::new();
+        let said = host.log_in(json!({ "scope": "openid profile email offline_access" })).await;
+        let (mut token, mut access) = (text(&said, "refresh_token").to_owned(), String::new());
+        let (mut largest, mut revoked) = (0, Vec::new());
+        for refresh in 0..10_000 {
+            host.advance(pause);
+            // A scope without openid saves a signature; the session keeps its own.
+            let (status, said) = host.refresh_with(&token, &[("scope", "profile")]).await;
+            assert_eq!(status, 200, "refresh {refresh}: {said}");
+            text(&said, "refresh_token").clone_into(&mut token);
+            text(&said, "access_token").clone_into(&mut access);
+            if refresh % 10 == 0 {
+                assert_eq!(host.revoke(&access, &[]).await.status(), 200);
+                largest = largest.max(sizes(&host).1);
+                revoked.push(access.clone());
+            }
+        }
+        println!("session at most {largest} bytes");
+        assert!(largest > 0 && largest < 512, "{largest}");
+        assert_eq!(revoked.len(), 1000);
+        assert!(host.is_active(&access).await && host.is_active(&token).await);
+        for token in &revoked {
+            assert!(!host.is_active(token).await);
+        }
+        // Nor does it grow when it ends.
+        assert_eq!(host.revoke(&token, &[]).await.status(), 200);
+        let (_, signed_out) = sizes(&host);
+        println!("signed out {signed_out} bytes");
+        assert!(signed_out < 512, "{signed_out}");
+    }
+}

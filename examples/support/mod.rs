@@ -13,11 +13,14 @@ use serde_json::json;
 
 pub const ISSUER: &str = "https://sample.portal.example.com";
 
+/// What the tenant's clients may ask for.
+pub const SCOPES: &str = "openid profile email phone offline_access";
+
 /// What the command line says.
 pub struct Options {
     pub listen: SocketAddr,
     pub issuer: Issuer,
-    pub send_quota: bool,
+    send_quota: bool,
     algorithm: Algorithm,
     key: Option<PathBuf>,
     outbox: Option<PathBuf>,
@@ -63,6 +66,12 @@ impl Options {
         Ok(options)
     }
 
+    /// The sample settings, without send quotas where `--send-quota off` says so.
+    pub fn settings(&self) -> Result<Settings, InvalidScope> {
+        let settings = sample_settings()?;
+        Ok(if self.send_quota { settings } else { danger::without_send_quotas(settings) })
+    }
+
     /// The key of `--key`, or one of `--alg` that is made now and lost with the process.
     pub fn signing_key(&self) -> Result<SigningKey, Box<dyn Error>> {
         match (&self.key, self.algorithm) {
@@ -105,16 +114,24 @@ impl Outbox {
     }
 }
 
-/// The clients, auth sources and users of the contract's samples.
+/// The defaults, and what only this host can say of itself in its discovery documents.
+pub fn sample_settings() -> Result<Settings, InvalidScope> {
+    let claims = ["name", "preferred_username", "email", "email_verified", "phone_number", "phone_number_verified"];
+    Ok(Settings::default().scopes_supported(Scope::parse(SCOPES)?).claims_supported(claims))
+}
+
+/// The clients, auth sources and users of the contract's samples, and an API that asks which tokens are good.
 pub fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
     let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID")?;
     let email = AuthSourceId::new("MOCK_EMAIL_OTP_AUTH_SOURCE_ID")?;
     let tenant = |client: Client| {
-        let allowed = Scope::parse("openid profile offline_access")?;
+        let allowed = Scope::parse(SCOPES)?;
         let client = client.with_auth_source(sms.clone()).with_auth_source(email.clone());
         Ok::<_, Box<dyn Error>>(client.with_scopes(allowed, Scope::openid())?)
     };
     let confidential = |id, secret| Ok::<_, InvalidId>(Client::confidential(ClientId::new(id)?, secret));
+    // It logs nobody in: it is called with tokens of the tenant's clients.
+    let api = confidential("API_CLIENT_ID", ClientSecret::digest("API_CLIENT_SECRET"))?.with_grants([]);
 
     let policy = AddressPolicy::default();
     let addresses = |phone, email| {
@@ -123,14 +140,24 @@ pub fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
     };
     let user = |subject, status| Ok::<_, InvalidId>(User::new(Subject::new(subject)?, status));
 
-    Ok(MemoryDirectory::new()
+    let directory = MemoryDirectory::new()
         .with_client(tenant(confidential("TENANT_CLIENT_ID", ClientSecret::digest("TENANT_CLIENT_SECRET"))?)?)
         .with_client(tenant(Client::public(ClientId::new("TENANT_SPA_CLIENT_ID")?).that_may_send())?)
         .with_client(confidential("OTHER_CLIENT_ID", ClientSecret::digest("OTHER_CLIENT_SECRET"))?)
+        .with_client(api.that_may_introspect_every_token())
         .with_auth_source(AuthSource::new(sms.clone(), Channel::Sms))
         .with_auth_source(AuthSource::new(email.clone(), Channel::Email))
         .with_user(user("MOCK_USER_ID", UserStatus::Active)?, addresses("13612345678", "MOCK_USERNAME@example.com")?)
-        .with_user(user("LOCKED_USER_ID", UserStatus::Locked)?, addresses("13600000000", "locked@example.com")?))
+        .with_user(user("LOCKED_USER_ID", UserStatus::Locked)?, addresses("13600000000", "locked@example.com")?);
+    let claims = UserClaims::new()
+        .with("name", "Mock User")
+        .with("preferred_username", "MOCK_USERNAME")
+        .with("email", "MOCK_USERNAME@example.com")
+        .with("email_verified", true)
+        .with("phone_number", "+8613612345678")
+        .with("phone_number_verified", true);
+    directory.put_claims(Subject::new("MOCK_USER_ID")?, claims);
+    Ok(directory)
 }
 
 /// The crate makes no RSA keys; `openssl genpkey` or, as here, the `rsa` crate does.

@@ -1,7 +1,8 @@
 //! Arbitrary requests: no panic, a status of the contract, and nothing said that is not the caller's to know.
 //!
 //! The first line is the `Content-Type`, the second the `Authorization`, the rest the body; an empty line is no header.
-//! `<token>` and `<code>` stand for what was sent to `PHONE`, so that a request can also be right.
+//! `<token>` and `<code>` stand for what was sent to `PHONE`, `<refresh>` and `<access>` for the tokens of a login, so that a
+//! request can also be right. Each request is made at every endpoint.
 #![no_main]
 
 use std::sync::atomic::Ordering::SeqCst;
@@ -18,19 +19,48 @@ fuzz_target!(|input: &[u8]| {
     let body = lines.next().unwrap_or_default();
 
     let host = Host::new();
+    let tokens = block_on(host.log_in(serde_json::json!({})));
+    let (refresh_token, access_token) = (text(&tokens, "refresh_token"), text(&tokens, "access_token"));
+    host.advance(secs(30));
     let sent = block_on(host.send(&sms_send(PHONE)));
-    let body = replace(&replace(body, b"<token>", sent.otp_token.as_bytes()), b"<code>", sent.code.as_bytes());
+    let named = [
+        ("<token>", sent.otp_token.as_str()),
+        ("<code>", &sent.code),
+        ("<refresh>", refresh_token),
+        ("<access>", access_token),
+    ];
+    let fill = |body: Vec<u8>, (name, value): &(&str, &str)| replace(&body, name.as_bytes(), value.as_bytes());
+    let body = named.iter().fold(body.to_vec(), fill);
+    let authorization = authorization.map(|header| header.replace("<access>", access_token));
+    let authorization = authorization.as_deref();
     let request = Request { content_type, authorization, body: &body };
 
     let reply = block_on(host.server.token(request));
     let (status, answer) = read(&reply);
     assert!(matches!(status, 200 | 400 | 401), "{status}");
-    assert_eq!(status == 200, host.counters.logins.load(SeqCst) == 1);
+    let granted = host.counters.logins.load(SeqCst) - 1 + host.counters.refreshes.load(SeqCst);
+    assert_eq!(usize::from(status == 200), granted);
     assert_eq!(status == 200, answer["access_token"].is_string());
     assert_eq!(status != 200, answer["error"].is_string());
     assert_eq!(reply.header("Cache-Control"), Some("no-store"));
+    let secrets = [&sent.code, &sent.otp_token, refresh_token, access_token, "TENANT_CLIENT_SECRET", PHONE];
     if status != 200 {
-        says_nothing(reply.body(), &[&sent.code, &sent.otp_token, "TENANT_CLIENT_SECRET", PHONE]);
+        says_nothing(reply.body(), &secrets);
+    }
+
+    for (endpoint, reply) in [
+        ("userinfo", block_on(host.server.userinfo(request))),
+        ("introspect", block_on(host.server.introspect(request))),
+        ("revoke", block_on(host.server.revoke(request))),
+    ] {
+        let (status, answer) = read(&reply);
+        assert!(matches!(status, 200 | 400 | 401 | 403), "{endpoint}: {status}");
+        assert_eq!(status != 200, answer["error"].is_string(), "{endpoint}");
+        assert_eq!(reply.header("Cache-Control"), Some("no-store"), "{endpoint}");
+        // What a client may see of its user it may see.
+        says_nothing(reply.body(), if endpoint == "userinfo" { &secrets[..5] } else { &secrets });
+        let challenge = reply.header("WWW-Authenticate").unwrap_or_default();
+        says_nothing(challenge.as_bytes(), &secrets);
     }
 
     host.advance(secs(30));
@@ -47,7 +77,7 @@ fuzz_target!(|input: &[u8]| {
             let (status, answer) = read(&reply);
             assert!(matches!(status, 400 | 401), "{status}");
             assert!(answer["error"].is_string());
-            says_nothing(reply.body(), &[&sent.code, &sent.otp_token, "TENANT_CLIENT_SECRET", PHONE]);
+            says_nothing(reply.body(), &secrets);
         }
     }
     assert_eq!(host.counters.faults.load(SeqCst), 0);

@@ -39,9 +39,9 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
         let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &token.session)).await?;
         let Some(session) = held.state() else { return Ok(None) };
-        let standing = session.standing_of(token.generation, self.clock.now());
-        let is_usable = matches!(standing, Standing::Current | Standing::Retried);
-        if !is_usable || !self.user_may_go_on(session).await? {
+        let (session, now) = session.at(self.clock.now());
+        let is_usable = matches!(session.standing(token.generation, now), Standing::Current | Standing::Retried);
+        if !is_usable || !self.user_may_go_on(&session).await? {
             return Ok(None);
         }
         Ok(Some(ActiveToken {

@@ -60,7 +60,8 @@ impl<S: Store, D: Directory> Core<S, D> {
         let session = Session::open(login, &self.settings.session_validity, now);
         self.insert(self.keyring.session_key(&self.issuer, &session_id), &session, &mut draw).await?;
         let prepared = self.prepare(Issue { session: &session, session_id, scope, number: 0, now }, &mut draw)?;
-        let refresh_token = self.refresh_token(&client, session_id, session.first_refresh_token());
+        let client_mark = self.keyring.client_mark(&self.issuer, client.id());
+        let refresh_token = self.refresh_token(&client, client_mark, session_id, session.first_refresh_token());
         let redeemed = self.spend(held, &token, &proven, Mark::of_session(&session_id), &mut draw).await?;
 
         self.observer.event(&Event::LoggedIn { client: client.id(), address: key, session: session_id });

@@ -34,14 +34,14 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
 
         let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &token.session)).await?;
-        let session = held.state().ok_or(TokenError::UnknownRefreshToken)?;
-        let prepared = match session.standing_of(token.generation, self.clock.now()) {
+        let (session, now) = held.state().ok_or(TokenError::UnknownRefreshToken)?.at(self.clock.now());
+        let prepared = match session.standing(token.generation, now) {
             Standing::Dead => return Err(TokenError::UnknownRefreshToken),
             // A replay ends the session, whatever else there is to say of the request.
             Standing::Superseded => None,
             standing => {
                 let of_answer = (token.session, standing);
-                Some(self.prepare_refresh(&client, session, of_answer, &request.scope, &mut draw).await?)
+                Some(self.prepare_refresh(&client, &session, of_answer, &request.scope, &mut draw).await?)
             }
         };
 
@@ -54,14 +54,15 @@ impl<S: Store, D: Directory> Core<S, D> {
         };
         let rule = |state: Option<&Session>, now| state.ok_or(Dead)?.refresh(&refresh, now);
         let is_ours = |state: &Session| state.was_written_by(&refresh.mark);
-        let (refreshed, _) = self.update(held, rule, is_ours, &mut draw).await?;
+        let (refreshed, held) = self.update(held, rule, is_ours, &mut draw).await?;
         let Refreshed::Continued(continued) = refreshed else {
             self.observer.event(&Event::ReuseDetected { client: client.id(), session: token.session });
             return Err(TokenError::UnknownRefreshToken);
         };
         // What had been superseded does not become current again, so that this is never missing.
         let prepared = prepared.ok_or(TokenError::UnknownRefreshToken)?;
-        let refresh_token = self.refresh_token(&client, token.session, continued.refresh_token());
+        let refresh_token =
+            self.refresh_token(&client, token.client_mark, token.session, continued.refresh_token(held.state()));
         self.observer.event(&Event::Refreshed { client: client.id(), session: token.session });
         Ok(prepared.release(continued, refresh_token))
     }

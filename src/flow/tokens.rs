@@ -85,6 +85,7 @@ impl<S: Store, D: Directory> Core<S, D> {
     pub(crate) fn refresh_token(
         &self,
         client: &Client,
+        client_mark: [u8; 15],
         session: SessionId,
         facts: RefreshTokenFacts,
     ) -> Option<RefreshToken> {
@@ -94,7 +95,6 @@ impl<S: Store, D: Directory> Core<S, D> {
             RefreshPolicy::Stable => facts.absolute_expiry,
         };
         client.may_use(Grant::RefreshToken).then(|| {
-            let client_mark = self.keyring.client_mark(&self.issuer, client.id());
             RefreshTokenContent { session, generation: facts.generation, expires_at, client_mark }.seal(&self.keyring)
         })
     }

@@ -8,6 +8,8 @@
     reason = "a harness that fails has to fail loudly"
 )]
 
+pub mod steps;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -41,6 +43,10 @@ impl ManualClock {
 
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(by.as_millis() as u64, SeqCst);
+    }
+
+    pub fn set(&self, unix_millis: u64) {
+        self.0.store(unix_millis, SeqCst);
     }
 
     pub fn set_back(&self, by: Duration) {

@@ -1,0 +1,216 @@
+//! The server of the demo: asks it, prints what goes over the wire, and compares the answer with the expected one.
+
+use std::error::Error;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use otp_grant::*;
+use pollster::block_on;
+use serde_json::{Value, json};
+
+use crate::support;
+
+pub(crate) struct Demo {
+    server: AuthorizationServer<MemoryStore, MemoryDirectory>,
+}
+
+/// What a user has in hand after a send.
+pub(crate) struct Sent {
+    pub(crate) otp_token: String,
+    pub(crate) code: String,
+}
+
+impl Demo {
+    pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
+        let issuer = Issuer::new(support::ISSUER)?;
+        let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
+        let silent = Client::public(ClientId::new("SILENT_SPA_CLIENT_ID")?);
+        let server = AuthorizationServer::builder(issuer, keyring, SigningKey::generate(Algorithm::ES256)?)
+            .settings(support::sample_settings()?)
+            .build(MemoryStore::new(), support::sample_directory()?.with_client(silent))?;
+        Ok(Self { server })
+    }
+
+    /// Sends a code, which the "phone" receives.
+    pub(crate) fn send(&self, body: &Value) -> Result<Sent, Box<dyn Error>> {
+        let bytes = print_json("/otp/send", body);
+        let delivery = match block_on(self.server.send_otp(json_request(&bytes))) {
+            Ok(delivery) => delivery,
+            Err(refusal) => return Err(unexpected(refusal.status(), &read(&refusal)?)),
+        };
+        let code = delivery.code().expose_secret().to_owned();
+        println!("   {} received: {code}", delivery.address().as_str());
+        let reply = expect(&delivery.accepted(), 200, &json!({"code_length": 6}))?;
+        Ok(Sent { otp_token: member(&reply, "otp_token")?.to_owned(), code })
+    }
+
+    pub(crate) fn refused_send(&self, body: &Value, expected: &Value) -> Result<(), Box<dyn Error>> {
+        let bytes = print_json("/otp/send", body);
+        let status = if expected.get("error") == Some(&json!("invalid_client")) { 401 } else { 400 };
+        match block_on(self.server.send_otp(json_request(&bytes))) {
+            Ok(_) => Err("a code was sent, where the request should have been refused".into()),
+            Err(refusal) => expect(&refusal, status, expected).map(drop),
+        }
+    }
+
+    pub(crate) fn token(&self, body: &Value, status: u16, expected: &Value) -> Result<Value, Box<dyn Error>> {
+        let bytes = print_json("/oauth2/token", body);
+        expect(&block_on(self.server.token(json_request(&bytes))), status, expected)
+    }
+
+    /// Redeems a refresh token, for the whole scope of its session or for less.
+    pub(crate) fn refresh(
+        &self,
+        refresh_token: &str,
+        scope: Option<&str>,
+        status: u16,
+        expected: &Value,
+    ) -> Result<Value, Box<dyn Error>> {
+        let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        let scope = scope.map(|scope| ("scope", scope));
+        let body = print_form("/oauth2/token", TENANT.into_iter().chain(grant).chain(scope));
+        expect(&block_on(self.server.token(form_request(&body))), status, expected)
+    }
+
+    /// Ends a token. That there is no such token is a success, too: the answer is the same for all.
+    pub(crate) fn revoke(&self, token: &str) -> Result<(), Box<dyn Error>> {
+        let body = print_form("/oauth2/revoke", TENANT.into_iter().chain([("token", token)]));
+        expect(&block_on(self.server.revoke(form_request(&body))), 200, &json!({})).map(drop)
+    }
+
+    /// Asks, as an API does that was called with a token.
+    pub(crate) fn introspect_active(&self, token: &str, expected: &Value) -> Result<(), Box<dyn Error>> {
+        let answer = self.introspect(token)?;
+        expect_members(&answer, &json!({"active": true}))?;
+        expect_members(&answer, expected)
+    }
+
+    /// The same for a token that is not good: nothing else is said of it.
+    pub(crate) fn introspect_inactive(&self, token: &str) -> Result<(), Box<dyn Error>> {
+        let answer = self.introspect(token)?;
+        if answer == json!({"active": false}) { Ok(()) } else { Err(unexpected(200, &answer)) }
+    }
+
+    pub(crate) fn userinfo(&self, token: &str, status: u16, expected: &Value) -> Result<(), Box<dyn Error>> {
+        let bearer = format!("Bearer {token}");
+        println!("\nGET /userinfo\nAuthorization: {bearer}");
+        let request = Request { content_type: None, authorization: Some(&bearer), body: b"" };
+        expect(&block_on(self.server.userinfo(request)), status, expected).map(drop)
+    }
+
+    /// Fetches both documents by which clients find out about the server.
+    pub(crate) fn discover(&self) -> Result<(), Box<dyn Error>> {
+        let issuer = self.server.issuer();
+        let expected =
+            json!({"issuer": issuer.as_str(), "token_endpoint": format!("{}/oauth2/token", issuer.as_str())});
+        println!("\nGET {}", issuer.metadata_path());
+        expect(&self.server.metadata(), 200, &expected)?;
+        println!("\nGET {}", issuer.openid_configuration_path());
+        let document = expect(&self.server.openid_configuration(), 200, &expected)?;
+        expect_members(&document, &json!({"id_token_signing_alg_values_supported": ["ES256"]}))
+    }
+
+    /// Does what an API would: verifies the tokens with the key set that is published.
+    pub(crate) fn verify(&self, tokens: &Value) -> Result<(), Box<dyn Error>> {
+        println!("\nGET /oauth2/jwks");
+        let published = self.server.jwks();
+        expect(&published, 200, &json!({}))?;
+        let keys = PublicKeySet::from_json(published.body())?;
+        for name in ["access_token", "id_token"] {
+            let token = member(tokens, name)?;
+            let header = token.split('.').next().unwrap_or_default();
+            let header: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header)?)?;
+            let verified = jws::verify(token, &keys)?;
+            let claims: Value = serde_json::from_slice(verified.payload())?;
+            println!("\n{name}: its signature is that of a published key\n   {header}\n{claims:#}");
+            expect_members(
+                &claims,
+                &json!({"iss": support::ISSUER, "aud": "TENANT_CLIENT_ID", "sub": "MOCK_USER_ID"}),
+            )?;
+        }
+        let verifier = AccessTokenVerifier::new(Issuer::new(support::ISSUER)?, keys, AccessTokenProfile::default());
+        let access_token = member(tokens, "access_token")?;
+        let claims = verifier.verify(access_token, Audience::EveryClient, SystemClock.now())?;
+        println!("\naccess_token: accepted for {} with scope {}", claims.subject.as_str(), claims.scope.as_str());
+
+        // The first character of the signature: the last one has bits that mean nothing.
+        let (signed, signature) = access_token.rsplit_once('.').ok_or("not a token")?;
+        let first = if signature.starts_with('A') { 'B' } else { 'A' };
+        let altered = format!("{signed}.{first}{}", signature.get(1..).unwrap_or_default());
+        match verifier.verify(&altered, Audience::EveryClient, SystemClock.now()) {
+            Err(AccessTokenError::Jws(JwsError::BadSignature)) => println!("access_token, altered: refused"),
+            other => return Err(format!("the altered token was not refused for its signature: {other:?}").into()),
+        }
+        Ok(())
+    }
+
+    fn introspect(&self, token: &str) -> Result<Value, Box<dyn Error>> {
+        let api = [("client_id", "API_CLIENT_ID"), ("client_secret", "API_CLIENT_SECRET")];
+        let body = print_form("/oauth2/introspect", api.into_iter().chain([("token", token)]));
+        expect(&block_on(self.server.introspect(form_request(&body))), 200, &json!({}))
+    }
+}
+
+pub(crate) fn title(text: &str) {
+    println!("\n\n=== {text} ===");
+}
+
+pub(crate) fn grant_error(description: &str) -> Value {
+    json!({"error": "invalid_grant", "error_description": description})
+}
+
+pub(crate) fn member<'a>(body: &'a Value, name: &str) -> Result<&'a str, Box<dyn Error>> {
+    Ok(body.get(name).and_then(Value::as_str).ok_or_else(|| format!("no {name} in {body}"))?)
+}
+
+fn print_json(path: &str, body: &Value) -> String {
+    println!("\nPOST {path}\n{body:#}");
+    body.to_string()
+}
+
+fn print_form<'a>(path: &str, members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish();
+    println!("\nPOST {path}\n{body}");
+    body
+}
+
+fn json_request(body: &str) -> Request<'_> {
+    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+}
+
+fn form_request(body: &str) -> Request<'_> {
+    Request { content_type: Some("application/x-www-form-urlencoded"), ..json_request(body) }
+}
+
+/// Prints a reply, and returns its body when it is the expected one.
+fn expect(reply: &Reply, status: u16, expected: &Value) -> Result<Value, Box<dyn Error>> {
+    let body = read(reply)?;
+    match &body {
+        Value::Null => println!("{}", reply.status()),
+        body => println!("{} {body:#}", reply.status()),
+    }
+    if reply.status() != status {
+        return Err(unexpected(reply.status(), &body));
+    }
+    expect_members(&body, expected)?;
+    Ok(body)
+}
+
+fn expect_members(body: &Value, expected: &Value) -> Result<(), Box<dyn Error>> {
+    for (name, value) in expected.as_object().into_iter().flatten() {
+        if body.get(name) != Some(value) {
+            return Err(format!("{name} should be {value} in {body}").into());
+        }
+    }
+    Ok(())
+}
+
+fn unexpected(status: u16, body: &Value) -> Box<dyn Error> {
+    format!("unexpected: {status} {body}").into()
+}
+
+/// The answer to a revocation has no body.
+fn read(reply: &Reply) -> Result<Value, serde_json::Error> {
+    if reply.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(reply.body()) }
+}
+
+const TENANT: [(&str, &str); 2] = [("client_id", "TENANT_CLIENT_ID"), ("client_secret", "TENANT_CLIENT_SECRET")];

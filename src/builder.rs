@@ -15,6 +15,21 @@ use crate::server::AuthorizationServer;
 use crate::signing_keys::SigningKeys;
 use crate::store::Store;
 
+impl AuthorizationServer<(), ()> {
+    /// Begins to set up a server for an issuer, with its secrets and its signing keys (one key is enough to begin with).
+    pub fn builder(issuer: Issuer, keyring: Keyring, signing_keys: impl Into<SigningKeys>) -> ServerBuilder {
+        ServerBuilder {
+            issuer,
+            keyring,
+            signing_keys: signing_keys.into(),
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::default()),
+            observer: Arc::new(NoObserver),
+        }
+    }
+}
+
 /// Sets up an [`AuthorizationServer`].
 #[must_use]
 pub struct ServerBuilder {
@@ -28,18 +43,6 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    pub(crate) fn new(issuer: Issuer, keyring: Keyring, signing_keys: SigningKeys) -> Self {
-        Self {
-            issuer,
-            keyring,
-            signing_keys,
-            settings: Settings::default(),
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy::default()),
-            observer: Arc::new(NoObserver),
-        }
-    }
-
     /// Replaces the settings.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;

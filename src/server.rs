@@ -2,7 +2,6 @@
 
 use crate::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::address::AddressPolicy;
-use crate::builder::ServerBuilder;
 use crate::directory::Directory;
 use crate::endpoints::Endpoints;
 use crate::error::{SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
@@ -12,11 +11,9 @@ use crate::flow::send_otp::Delivery;
 use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyOtp};
 use crate::id::{Issuer, SessionId};
 use crate::jwk::PublicKeySet;
-use crate::keyring::Keyring;
 use crate::metadata::Metadata;
 use crate::reply::{Introspection, Reply, TokenResponse, UserinfoResponse};
 use crate::request::{Request, SendRequest, TokenQuery, TokenRequest, UserinfoRequest};
-use crate::signing_keys::SigningKeys;
 use crate::store::Store;
 
 /// An authorization server without its I/O.
@@ -27,13 +24,6 @@ use crate::store::Store;
 /// A future that is dropped leaves nothing half done: what was not stored was not said.
 pub struct AuthorizationServer<S, D> {
     core: Core<S, D>,
-}
-
-impl AuthorizationServer<(), ()> {
-    /// Begins to set up a server for an issuer, with its secrets and its signing keys (one key is enough to begin with).
-    pub fn builder(issuer: Issuer, keyring: Keyring, signing_keys: impl Into<SigningKeys>) -> ServerBuilder {
-        ServerBuilder::new(issuer, keyring, signing_keys.into())
-    }
 }
 
 impl<S: Store, D: Directory> AuthorizationServer<S, D> {

@@ -14,17 +14,23 @@ use crate::session::Session;
 use crate::store::{Record, RecordBody, Store, Swap};
 use crate::time::Timestamp;
 
-/// A state, and the tag that it was stored with.
+/// A state, the tag that it was stored with, and the reading of the clock to decide on it.
 pub(crate) struct Held<T> {
     key: RecordKey,
     tag: Option<Tag>,
     state: Option<T>,
+    now: Timestamp,
 }
 
 impl<T> Held<T> {
     /// The state, unless there is none or it has expired.
     pub(crate) fn state(&self) -> Option<&T> {
         self.state.as_ref()
+    }
+
+    /// When it was loaded.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
     }
 }
 
@@ -38,11 +44,12 @@ impl<S: Store, D: Directory> Core<S, D> {
     /// Loads the state that is kept under `key`. A record that has expired counts as absent, but keeps its tag.
     pub(crate) async fn load<T: State>(&self, key: RecordKey) -> Result<Held<T>, Unavailable> {
         let record = self.store.load(&key).await.map_err(|error| self.store_failed(&error))?;
+        let now = self.clock.now();
         let Some(Record { tag, delete_after, body }) = record else {
-            return Ok(Held { key, tag: None, state: None });
+            return Ok(Held { key, tag: None, state: None, now });
         };
         let state = T::from_body(body).ok_or_else(|| self.faulted(&WrongKind))?;
-        Ok(Held { key, tag: Some(tag), state: Some(state).filter(|_| !self.clock.now().has_reached(delete_after)) })
+        Ok(Held { key, tag: Some(tag), state: Some(state).filter(|_| !now.has_reached(delete_after)), now })
     }
 
     /// Loads the record of an address.
@@ -55,8 +62,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         draw: &mut Draw,
     ) -> Result<Held<Authenticator>, Unavailable> {
         let held = self.load::<Authenticator>(key).await?;
-        let now = self.clock.now();
-        if !held.state.as_ref().is_some_and(|state| state.is_from_the_future(now)) {
+        if !held.state.as_ref().is_some_and(|state| state.is_from_the_future(held.now)) {
             return Ok(held);
         }
         let put_right =
@@ -70,8 +76,9 @@ impl<S: Store, D: Directory> Core<S, D> {
 
     /// Stores what `decide` makes of the state, and opens its verdict. What changes nothing is not stored.
     ///
-    /// The clock is read for each decision, after its state was loaded: a store that is slow must not make what others
-    /// wrote meanwhile look as if the clock had been set back.
+    /// The clock is read once for each decision, when its state has been loaded: a store that is slow must not make what
+    /// others wrote meanwhile look as if the clock had been set back, and a directory that is slow must not make a client
+    /// late.
     ///
     /// When somebody else was faster, the state is loaded again and decided on again: each such conflict is the progress
     /// of another request, so the loop ends.
@@ -90,7 +97,7 @@ impl<S: Store, D: Directory> Core<S, D> {
     ) -> Result<(V, Held<T>), Refused<E>> {
         let mut failures = 0;
         for _ in 0..MAX_CONFLICTS {
-            let (next, verdict) = decide(held.state.as_ref(), self.clock.now()).map_err(Refused::ByRule)?.into_parts();
+            let (next, verdict) = decide(held.state.as_ref(), held.now).map_err(Refused::ByRule)?.into_parts();
             let Some(next) = next else { return Ok((verdict.open_stored(), held)) };
             let tag = Tag::from_bytes(self.random(draw)?);
             let delete_after = next.delete_after(&self.limits);
@@ -98,7 +105,7 @@ impl<S: Store, D: Directory> Core<S, D> {
             match self.store.swap(&held.key, held.tag, &record).await {
                 Ok(Swap::Stored) => {
                     let state = T::from_body(record.body);
-                    return Ok((verdict.open_stored(), Held { key: held.key, tag: Some(tag), state }));
+                    return Ok((verdict.open_stored(), Held { key: held.key, tag: Some(tag), state, now: held.now }));
                 }
                 Ok(Swap::Conflict) => {}
                 Err(error) => {
@@ -124,7 +131,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         first: &T,
         draw: &mut Draw,
     ) -> Result<(), Unavailable> {
-        let nothing = Held { key, tag: None, state: None };
+        let nothing = Held { key, tag: None, state: None, now: self.clock.now() };
         let decide = |_: Option<&T>, _| Ok::<_, Infallible>(Decision::new(first.clone(), ()));
         match self.update(nothing, decide, |_| true, draw).await {
             Ok(((), _)) => Ok(()),

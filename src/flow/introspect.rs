@@ -39,7 +39,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
         let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &token.session)).await?;
         let Some(session) = held.state() else { return Ok(None) };
-        let (session, now) = session.at(self.clock.now());
+        let (session, now) = session.at(held.now());
         let is_usable = matches!(session.standing(token.generation, now), Standing::Current | Standing::Retried);
         if !is_usable || !self.user_may_go_on(&session).await? {
             return Ok(None);

@@ -34,7 +34,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
 
         let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &token.session)).await?;
-        let (session, now) = held.state().ok_or(TokenError::UnknownRefreshToken)?.at(self.clock.now());
+        let (session, now) = held.state().ok_or(TokenError::UnknownRefreshToken)?.at(held.now());
         let prepared = match session.standing(token.generation, now) {
             Standing::Dead => return Err(TokenError::UnknownRefreshToken),
             // A replay ends the session, whatever else there is to say of the request.

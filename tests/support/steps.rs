@@ -47,6 +47,8 @@ struct State {
     waits_to_load: Vec<bool>,
     planned: Option<Planned>,
     came_to_pass: bool,
+    /// What was stored although the answer was a failure.
+    stored_all_the_same: Option<Record>,
     dropped: Option<usize>,
     late: Option<(RecordKey, Option<Tag>, Record)>,
 }
@@ -54,6 +56,11 @@ struct State {
 impl SteppedStore {
     pub fn records(&self) -> HashMap<RecordKey, Record> {
         self.0.lock().unwrap().records.clone()
+    }
+
+    /// What was stored although the answer was a failure.
+    pub fn stored_all_the_same(&self) -> Option<Record> {
+        self.0.lock().unwrap().stored_all_the_same.clone()
     }
 
     /// Begins a run with these records.
@@ -157,6 +164,9 @@ impl Store for SteppedStore {
                 swap = state.swap(key, expected, next);
             }
             _ => swap = self.0.lock().unwrap().swap(key, expected, next),
+        }
+        if mishap == Some(Mishap::FailAfter) && swap == Swap::Stored {
+            self.0.lock().unwrap().stored_all_the_same = Some(next.clone());
         }
         self.leave(mishap).await?;
         Ok(swap)

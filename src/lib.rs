@@ -47,6 +47,7 @@ mod config;
 mod endpoints;
 mod flow;
 mod metadata;
+mod route;
 mod server;
 
 // Outside.

@@ -11,7 +11,7 @@ const ROWS: [(&str, &[&str]); 7] = [
     ("rules", &["decision", "authenticator", "session", "meter", "client", "claims", "revoked_tokens"]),
     ("keys", &["keyring", "sealed", "code", "jws", "jwk", "signing_key", "signing_keys", "access_token"]),
     ("ports", &["clock", "entropy", "store", "directory", "observer"]),
-    ("flows", &["flow", "config", "endpoints", "metadata", "builder", "server"]),
+    ("flows", &["flow", "config", "endpoints", "metadata", "builder", "server", "route"]),
     ("outside", &["memory"]),
 ];
 

@@ -69,6 +69,11 @@ impl Reply {
         Self { status: 200, headers: NO_STORE.map(|(name, value)| (name, value.into())).to_vec(), body: Vec::new() }
     }
 
+    /// The endpoint has other methods than that of the request (RFC 9110 section 15.5.6).
+    pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
+        Self { status: 405, headers: vec![("Allow", allowed.into())], body: Vec::new() }
+    }
+
     fn json(status: u16, body: &impl Serialize) -> Self {
         let mut json = Vec::with_capacity(TYPICAL_BODY);
         // Writing these structures into memory can't fail; were it to, an empty body would say nothing wrong.

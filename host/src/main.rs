@@ -1,0 +1,3 @@
+//! The reference host of otp-grant.
+
+fn main() {}

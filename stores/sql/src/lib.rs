@@ -1,0 +1,1 @@
+//! Keeps the records of otp-grant in PostgreSQL or SQLite.

@@ -97,11 +97,9 @@ impl ServerBuilder {
         }
         let keys = signing_keys.key_set().clone();
         let verifier = AccessTokenVerifier::new(issuer.clone(), keys, settings.access_token_profile.clone());
-        let limits = settings.limits.clone();
         Ok(AuthorizationServer::new(Core {
             issuer,
             settings,
-            limits,
             keyring,
             signing_keys,
             verifier,

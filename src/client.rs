@@ -80,8 +80,11 @@ impl Client {
             RefreshPolicy::Rotate { retry_window } => retry_window <= LONGEST_RETRY_WINDOW,
             RefreshPolicy::Stable => self.is_confidential(),
         };
+        if !fits {
+            return Err(InvalidRefreshPolicy);
+        }
         self.refresh_policy = policy;
-        if fits { Ok(self) } else { Err(InvalidRefreshPolicy) }
+        Ok(self)
     }
 
     /// Lets the client introspect the access tokens of all clients: an API that is called by several. Without it a client

@@ -32,7 +32,7 @@ impl Endpoints {
         let optional = [&self.otp_send, &self.revocation, &self.introspection, &self.userinfo];
         let paths = optional.into_iter().flatten().chain([&self.token, &self.jwks]);
         let mut seen = std::collections::BTreeSet::new();
-        paths.into_iter().all(|path| is_path(path) && seen.insert(path))
+        paths.into_iter().all(|path| is_path(path) && !path.starts_with("/.well-known/") && seen.insert(path))
     }
 }
 

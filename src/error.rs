@@ -42,7 +42,7 @@ pub enum TokenError {
     /// revoked, or its session is over.
     UnknownRefreshToken,
     /// The host's fault: store, directory, random bytes or signing key failed. The request can be sent again; at most
-    /// one guess was spent, and a refresh token is as good as before.
+    /// one guess was spent, and a refresh token is as good as before for as long as its retry window.
     TemporarilyUnavailable,
 }
 

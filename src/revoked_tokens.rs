@@ -2,23 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::LONGEST_RETRY_WINDOW;
 use crate::id::{InvalidId, TokenId, TokenMark};
-use crate::time::Timestamp;
 
 /// Access tokens that were revoked before they expired.
 ///
 /// The latest few are listed. When there are more, the oldest leaves the list, and all tokens of the session that were
 /// issued before it or together with it count as revoked from then on: a token that was revoked stays so, at the price
-/// that older ones, which their client has had successors of, may die with it.
+/// that others die with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RevokedTokens {
     /// Tokens whose number lies below are all revoked.
     #[serde(rename = "b")]
     below: u32,
-    /// When every token of the list, and every one whose number is not above theirs, has expired.
-    #[serde(rename = "u")]
-    until: Timestamp,
     #[serde(rename = "l")]
     listed: Listed,
 }
@@ -29,24 +24,28 @@ impl RevokedTokens {
     }
 
     pub(crate) fn contains(&self, token: &TokenId) -> bool {
-        token.issue() < self.below || self.listed.0.contains(&token.mark())
+        self.are_revoked_up_to(token.issue()) || self.listed.0.contains(&token.mark())
     }
 
-    /// Adds a token.
-    pub(crate) fn insert(&mut self, token: &TokenId, expires_at: Timestamp) {
-        self.until = self.until.max(expires_at.after(LONGEST_RETRY_WINDOW));
+    /// Tells whether all tokens of this number are revoked, and all before them.
+    pub(crate) fn are_revoked_up_to(&self, issue: u32) -> bool {
+        issue < self.below
+    }
+
+    /// Adds a token. Returns the lowest number of which not all are revoked.
+    pub(crate) fn insert(&mut self, token: &TokenId) -> u32 {
         self.listed.0.push(token.mark());
         while self.listed.0.len() > MOST_LISTED {
             self.fold_oldest();
         }
+        self.below
     }
 
-    /// Shortens the list when all of it has expired.
+    /// Shortens the list when every token of the session has expired.
     ///
-    /// It is not forgotten that these tokens were revoked: a clock that is set back does not bring them back. Nor does
-    /// any other token die of it: tokens of one number are issued within one retry window, so all have expired.
-    pub(crate) fn fold_expired(&mut self, now: Timestamp) {
-        while !self.listed.0.is_empty() && now.has_reached(self.until) {
+    /// It is not forgotten that these tokens were revoked: a clock that is set back does not bring them back.
+    pub(crate) fn fold(&mut self) {
+        while !self.listed.0.is_empty() {
             self.fold_oldest();
         }
     }
@@ -81,7 +80,7 @@ impl TryFrom<String> for Listed {
     }
 }
 
-/// As many as leave the record of a session under 512 bytes.
+/// As many as leave the record of a session under 512 bytes, unless its client, subject and scope have long names.
 const MOST_LISTED: usize = 8;
 
 #[cfg(test)]
@@ -93,15 +92,11 @@ mod tests {
         TokenId::of(issue, [random; 12])
     }
 
-    fn at(secs: u64) -> Timestamp {
-        Timestamp::from_unix_secs(secs)
-    }
-
     #[test]
     fn a_token_alone_is_revoked_while_there_is_room() {
         let mut revoked = RevokedTokens::default();
         for issue in [3, 1, 7, 7, 2, 9, 4, 5] {
-            revoked.insert(&token(issue, 1), at(300));
+            revoked.insert(&token(issue, 1));
         }
         for issue in 0..12 {
             assert_eq!(revoked.contains(&token(issue, 1)), [1, 2, 3, 4, 5, 7, 9].contains(&issue), "{issue}");
@@ -113,7 +108,7 @@ mod tests {
     fn what_was_revoked_stays_so_when_there_is_no_room_and_newer_tokens_live() {
         let mut revoked = RevokedTokens::default();
         for issue in (0..2000).step_by(2) {
-            revoked.insert(&token(issue, 1), at(300));
+            revoked.insert(&token(issue, 1));
             assert!(!revoked.contains(&token(issue + 1, 1)));
         }
         assert!((0..2000).step_by(2).all(|issue| revoked.contains(&token(issue, 1))));
@@ -125,20 +120,17 @@ mod tests {
     #[test]
     fn many_tokens_of_one_number_fold_into_it() {
         let mut revoked = RevokedTokens::default();
-        for random in 0..9 {
-            revoked.insert(&token(5, random), at(300));
-        }
+        let lowest: Vec<u32> = (0..9).map(|random| revoked.insert(&token(5, random))).collect();
+        assert_eq!(lowest, [0, 0, 0, 0, 0, 0, 0, 0, 6]);
         assert!((0..9).all(|random| revoked.contains(&token(5, random))));
         assert!(!revoked.contains(&token(6, 0)));
     }
 
     #[test]
-    fn tokens_that_have_expired_leave_the_list_and_stay_revoked() {
+    fn tokens_that_leave_the_list_stay_revoked() {
         let mut revoked = RevokedTokens::default();
-        revoked.insert(&token(5, 1), at(300));
-        revoked.fold_expired(at(359));
-        assert_eq!(revoked.listed.0.len(), 1);
-        revoked.fold_expired(at(360));
+        revoked.insert(&token(5, 1));
+        revoked.fold();
         assert!(revoked.listed.0.is_empty());
         assert!(revoked.contains(&token(5, 1)) && !revoked.contains(&token(6, 1)));
     }

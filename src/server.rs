@@ -50,7 +50,8 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
 
     /// `POST /oauth2/token`: redeems a code or a refresh token for tokens (RFC 6749 section 3.2).
     ///
-    /// A 503 may be retried: it spent at most one guess, and no refresh token. A 400 `invalid_grant` never turns into a
+    /// A 503 may be retried: it spent at most one guess; a refresh token can be presented again within its retry window, and
+    /// later unless the store had stored the refresh although it said otherwise. A 400 `invalid_grant` never turns into a
     /// success, except that the code of `User not found` works again with `auto_signup`, and code and refresh token of
     /// `Abnormal user status` when the user may log in again.
     pub async fn token(&self, request: Request<'_>) -> Reply {
@@ -78,7 +79,8 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// `POST /oauth2/revoke`: a client signs out (RFC 7009).
     ///
     /// An access token dies alone; a refresh token with its session and every token of it. When more than 8 access tokens
-    /// of one session are revoked before they expire, those that were issued before them may die with them. A 503 revoked
+    /// of one session are revoked before they expire, those that were issued before or together with the oldest of them die,
+    /// too. A 503 revoked
     /// nothing that is known of, and may be retried; a 200 may be, too.
     pub async fn revoke(&self, request: Request<'_>) -> Reply {
         let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {

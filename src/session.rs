@@ -6,7 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Channel;
-use crate::client::RefreshPolicy;
+use crate::client::{LONGEST_RETRY_WINDOW, RefreshPolicy};
 use crate::decision::Decision;
 use crate::id::{ClientId, Mark, Subject, TokenId};
 use crate::revoked_tokens::RevokedTokens;
@@ -42,9 +42,12 @@ pub struct Session {
     /// When the session ends unless it is refreshed.
     #[serde(rename = "x")]
     expires_at: Timestamp,
-    /// When it ends in any case.
+    /// When it ends in any case; a whole second, as access tokens end with it.
     #[serde(rename = "e")]
     ends_at: Timestamp,
+    /// When the last access token of the latest refresh, or of one before it, expires.
+    #[serde(rename = "l")]
+    latest_expiry: Timestamp,
     #[serde(rename = "d", skip_serializing_if = "Option::is_none", default)]
     revoked: Option<RevocationReason>,
     #[serde(rename = "t", skip_serializing_if = "RevokedTokens::is_empty", default)]
@@ -56,12 +59,12 @@ pub struct Session {
 
 impl Session {
     /// The session of a login that happens `now`.
-    pub(crate) fn open(login: Login, validity: &SessionValidity, now: Timestamp) -> Self {
+    pub(crate) fn open(login: Login, validity: &SessionValidity, access_token: Duration, now: Timestamp) -> Self {
         let Login { client, subject, scope, channel, tokens_valid_after } = login;
         // The directory's clock may be a little ahead: whoever has just signed out everywhere can log in again.
         let ahead = tokens_valid_after.filter(|after| now.until(*after) <= CLOCK_TOLERANCE);
         let auth_time = ahead.map_or(now, |after| now.max(after));
-        let ends_at = now.after(validity.absolute);
+        let ends_at = now.after(validity.absolute).whole_second();
         Self {
             client,
             subject,
@@ -74,6 +77,7 @@ impl Session {
             retry_until: None,
             expires_at: now.after(validity.idle).min(ends_at),
             ends_at,
+            latest_expiry: now.after(access_token),
             revoked: None,
             revoked_tokens: RevokedTokens::default(),
             marks: Vec::new(),
@@ -83,15 +87,20 @@ impl Session {
     /// Continues the session, or ends it when its refresh token has been superseded (RFC 9700 section 4.14.2).
     ///
     /// Nobody but its client gets this far: a refresh token says whom it was issued to.
-    pub(crate) fn refresh(&self, refresh: &Refresh, now: Timestamp) -> Result<Decision<Self, Refreshed>, Dead> {
+    pub(crate) fn refresh(&self, refresh: &Refresh, now: Timestamp) -> Result<Decision<Self, Refreshed>, NotRefreshed> {
         let (mut next, now) = self.at(now);
-        match next.standing(refresh.generation, now) {
-            Standing::Dead => return Err(Dead),
+        let standing = next.standing(refresh.generation, refresh.asked_at, now);
+        match standing {
+            Standing::Dead => return Err(NotRefreshed::Dead),
+            // It may be this very request that superseded it, and others who went on since.
+            Standing::Superseded if refresh.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
             // Stolen, and used by both its owner and the thief; which of them this is, nobody can tell.
             Standing::Superseded => {
                 let next = next.ended(RevocationReason::Reuse).marked(refresh.mark);
                 return Ok(Decision::new(next, Refreshed::Replayed));
             }
+            // So many tokens were revoked meanwhile that the one that was made ready is dead.
+            _ if next.revoked_tokens.are_revoked_up_to(refresh.issue) => return Err(NotRefreshed::Unresolved),
             Standing::Retried => {
                 let continued = Refreshed::Continued(Continued::of(&next));
                 return Ok(Decision::as_it_is(continued));
@@ -100,49 +109,43 @@ impl Session {
         }
         next.retry_until = None;
         if let RefreshPolicy::Rotate { retry_window } = refresh.policy {
-            next.generation = next.generation.checked_add(1).ok_or(Dead)?;
+            next.generation = next.generation.checked_add(1).ok_or(NotRefreshed::Dead)?;
             next.retry_until = Some(now.after(retry_window));
         }
         next.issue = next.issue.saturating_add(1);
         next.used_at = now;
         next.expires_at = now.after(refresh.idle).min(next.ends_at);
-        next.revoked_tokens.fold_expired(now);
+        // Retries were answered until a window after the latest refresh.
+        if now.has_reached(next.latest_expiry.after(LONGEST_RETRY_WINDOW)) {
+            next.revoked_tokens.fold();
+        }
+        next.latest_expiry = next.latest_expiry.max(now.after(refresh.access_token));
         let continued = Refreshed::Continued(Continued::of(&next));
         Ok(Decision::new(next.marked(refresh.mark), continued))
     }
 
     /// Ends the session, with every token of it.
-    pub(crate) fn revoke(&self, reason: RevocationReason) -> Result<Decision<Self, ()>, Dead> {
+    pub(crate) fn revoke(&self, reason: RevocationReason, mark: Mark) -> Result<Decision<Self, ()>, Dead> {
         if self.revoked.is_some() {
             return Err(Dead);
         }
-        Ok(Decision::new(self.clone().ended(reason), ()))
+        Ok(Decision::new(self.clone().ended(reason).marked(mark), ()))
     }
 
     /// Ends one access token.
-    pub(crate) fn revoke_access_token(
-        &self,
-        token: &TokenId,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<Decision<Self, ()>, Dead> {
+    pub(crate) fn revoke_access_token(&self, token: &TokenId, mark: Mark) -> Result<Decision<Self, ()>, Dead> {
         if self.has_revoked(token) {
             return Err(Dead);
         }
         let mut next = self.clone();
-        next.revoked_tokens.fold_expired(now);
-        next.revoked_tokens.insert(token, expires_at);
-        Ok(Decision::new(next, ()))
+        // The answers to come, a retry's as well, carry a number that is not among those that are all revoked.
+        next.issue = next.issue.max(next.revoked_tokens.insert(token));
+        Ok(Decision::new(next.marked(mark), ()))
     }
 
     /// Tells whether an access token of this session has been revoked, by itself or with the session.
     pub(crate) fn has_revoked(&self, token: &TokenId) -> bool {
         self.revoked.is_some() || self.revoked_tokens.contains(token)
-    }
-
-    /// Tells whether the session has been revoked.
-    pub(crate) fn is_revoked(&self) -> bool {
-        self.revoked.is_some()
     }
 
     /// Tells whether the session began before the instant from which on its user's tokens are valid.
@@ -199,8 +202,9 @@ impl Session {
         RefreshTokenFacts::of(self)
     }
 
-    /// Where a refresh token stands that was issued to this session's client, in a session as it is seen at `now`.
-    pub(crate) fn standing(&self, generation: u32, now: Timestamp) -> Standing {
+    /// Where a refresh token stands that was issued to this session's client, in a session as it is seen at `now`. Whether
+    /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief.
+    pub(crate) fn standing(&self, generation: u32, asked_at: Timestamp, now: Timestamp) -> Standing {
         if self.revoked.is_some() || now.has_reached(self.expires_at) {
             return Standing::Dead;
         }
@@ -208,7 +212,7 @@ impl Session {
             return Standing::Current;
         }
         let is_predecessor = generation.checked_add(1) == Some(self.generation);
-        let in_time = self.retry_until.is_some_and(|until| !now.has_reached(until));
+        let in_time = self.retry_until.is_some_and(|until| !asked_at.has_reached(until));
         // A generation that is still to come can only mean that the store went back to an older copy.
         if is_predecessor && in_time { Standing::Retried } else { Standing::Superseded }
     }
@@ -226,7 +230,7 @@ impl Session {
         }
         state.retry_until = None;
         state.expires_at = state.expires_at.before(set_back);
-        state.ends_at = state.ends_at.before(set_back);
+        state.ends_at = state.ends_at.before(set_back).whole_second();
         (state, now)
     }
 
@@ -256,10 +260,27 @@ pub(crate) struct Login {
 /// A refresh token that is presented by the client that it was issued to.
 pub(crate) struct Refresh {
     pub(crate) generation: u32,
+    /// When the session was first loaded for it.
+    pub(crate) asked_at: Timestamp,
+    /// The number of the access token that was made ready.
+    pub(crate) issue: u32,
     pub(crate) policy: RefreshPolicy,
     pub(crate) idle: Duration,
+    /// How long access tokens live.
+    pub(crate) access_token: Duration,
     /// Identifies this request, so that after an unknown outcome the flow finds out whether it was the one that wrote.
     pub(crate) mark: Mark,
+    /// Whether this request may have written already without a trace of it being left.
+    pub(crate) follows_unknown_outcome: bool,
+}
+
+/// Why a session was not refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotRefreshed {
+    /// It is over.
+    Dead,
+    /// What this request has done so far can't be known, or has been overtaken. It can be made again.
+    Unresolved,
 }
 
 /// What became of a refresh.

@@ -49,6 +49,11 @@ impl Timestamp {
         Self(self.0.saturating_sub(whole_millis(duration)))
     }
 
+    /// The last whole second at or before this instant.
+    pub const fn whole_second(self) -> Self {
+        Self::from_unix_secs(self.as_unix_secs())
+    }
+
     /// The time from this instant until `later`, or zero when `later` has been reached.
     pub const fn until(self, later: Timestamp) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0))

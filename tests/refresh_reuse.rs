@@ -318,7 +318,8 @@ fn tenant() -> Client {
 /// The host configures a client anew. Sessions stay.
 fn change_client(host: &mut Host, client: Client) {
     let inner = sample_directory().with_client(client);
-    host.directory = Arc::new(TestDirectory { inner, down: false.into(), calls: Default::default() });
+    host.directory =
+        Arc::new(TestDirectory { inner, down: false.into(), stalled: false.into(), calls: Default::default() });
     let key = SigningKey::from_pem(include_str!("keys/es256_pkcs8.pem")).unwrap();
     host.server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
         .clock(host.clock.clone())

@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::store::{Record, RecordBody, Store, Swap};
 use crate::time::Timestamp;
 
-/// A state, the tag that it was stored with, and the reading of the clock to decide on it.
+/// A state, the tag that it was stored with, and when it was loaded.
 pub(crate) struct Held<T> {
     key: RecordKey,
     tag: Option<Tag>,
@@ -32,6 +32,15 @@ impl<T> Held<T> {
     pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
+}
+
+/// One attempt of a request to decide and to store.
+#[derive(Clone, Copy)]
+pub(crate) struct Attempt {
+    /// The clock, read for this decision.
+    pub(crate) now: Timestamp,
+    /// Whether an earlier attempt failed, without a trace of it in the state that is decided on now.
+    pub(crate) follows_unknown_outcome: bool,
 }
 
 /// Why nothing was stored.
@@ -65,8 +74,9 @@ impl<S: Store, D: Directory> Core<S, D> {
         if !held.state.as_ref().is_some_and(|state| state.is_from_the_future(held.now)) {
             return Ok(held);
         }
-        let put_right =
-            |state: Option<&Authenticator>, now| state.and_then(|state| state.put_right(now)).ok_or(AsItShouldBe);
+        let put_right = |state: Option<&Authenticator>, attempt: Attempt| {
+            state.and_then(|state| state.put_right(attempt.now)).ok_or(AsItShouldBe)
+        };
         match self.update(held, put_right, |_| false, draw).await {
             Ok(((), held)) => Ok(held),
             Err(Refused::ByRule(AsItShouldBe)) => self.load(key).await,
@@ -76,9 +86,8 @@ impl<S: Store, D: Directory> Core<S, D> {
 
     /// Stores what `decide` makes of the state, and opens its verdict. What changes nothing is not stored.
     ///
-    /// The clock is read once for each decision, when its state has been loaded: a store that is slow must not make what
-    /// others wrote meanwhile look as if the clock had been set back, and a directory that is slow must not make a client
-    /// late.
+    /// The clock is read for each decision, after its state was loaded: a store that is slow must not make what others
+    /// wrote meanwhile look as if the clock had been set back.
     ///
     /// When somebody else was faster, the state is loaded again and decided on again: each such conflict is the progress
     /// of another request, so the loop ends.
@@ -91,16 +100,17 @@ impl<S: Store, D: Directory> Core<S, D> {
     pub(crate) async fn update<T: State, V, E>(
         &self,
         mut held: Held<T>,
-        decide: impl Fn(Option<&T>, Timestamp) -> Result<Decision<T, V>, E>,
+        decide: impl Fn(Option<&T>, Attempt) -> Result<Decision<T, V>, E>,
         is_ours: impl Fn(&T) -> bool,
         draw: &mut Draw,
     ) -> Result<(V, Held<T>), Refused<E>> {
         let mut failures = 0;
         for _ in 0..MAX_CONFLICTS {
-            let (next, verdict) = decide(held.state.as_ref(), held.now).map_err(Refused::ByRule)?.into_parts();
+            let attempt = Attempt { now: self.clock.now(), follows_unknown_outcome: failures > 0 };
+            let (next, verdict) = decide(held.state.as_ref(), attempt).map_err(Refused::ByRule)?.into_parts();
             let Some(next) = next else { return Ok((verdict.open_stored(), held)) };
             let tag = Tag::from_bytes(self.random(draw)?);
-            let delete_after = next.delete_after(&self.limits);
+            let delete_after = next.delete_after(&self.settings.limits);
             let record = Record { tag, delete_after, body: next.into_body() };
             match self.store.swap(&held.key, held.tag, &record).await {
                 Ok(Swap::Stored) => {
@@ -209,5 +219,6 @@ impl core::fmt::Display for WrongKind {
 
 impl core::error::Error for WrongKind {}
 
-/// Conflicts on one record are bounded by the guesses and sends that an address is allowed; this is far above them.
+/// Each conflict is the progress of another request. Guesses and sends are bounded by what an address is allowed, and no
+/// client refreshes one session so often at once.
 const MAX_CONFLICTS: usize = 1000;

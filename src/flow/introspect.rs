@@ -7,6 +7,7 @@ use crate::directory::Directory;
 use crate::error::{TokenQueryError, Unavailable};
 use crate::flow::access_token::CheckError;
 use crate::flow::{ClientRefused, Core};
+use crate::grant::Grant;
 use crate::reply::{ActiveToken, Introspection, TokenKind};
 use crate::request::TokenQuery;
 use crate::sealed::RefreshTokenContent;
@@ -40,7 +41,11 @@ impl<S: Store, D: Directory> Core<S, D> {
         let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &token.session)).await?;
         let Some(session) = held.state() else { return Ok(None) };
         let (session, now) = session.at(held.now());
-        let is_usable = matches!(session.standing(token.generation, now), Standing::Current | Standing::Retried);
+        // What a refresh would give, without one.
+        let standing = session.standing(token.generation, held.now(), now);
+        let is_usable =
+            client.may_use(Grant::RefreshToken) && matches!(standing, Standing::Current | Standing::Retried);
+        let Ok(scope) = client.narrow_scope(session.scope(), None) else { return Ok(None) };
         if !is_usable || !self.user_may_go_on(&session).await? {
             return Ok(None);
         }
@@ -49,7 +54,7 @@ impl<S: Store, D: Directory> Core<S, D> {
             issuer: self.issuer.clone(),
             subject: session.subject().clone(),
             client: session.client().clone(),
-            scope: session.scope().clone(),
+            scope,
             session: token.session,
             expires_at: token.expires_at.min(session.expires_at()),
         }))

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::access_token::AccessTokenVerifier;
 use crate::address::Channel;
-use crate::authenticator::{Authenticator, Gone, Limits, Proven, Redeemed, Reserved, WrongCode};
+use crate::authenticator::{Authenticator, Gone, Proven, Redeemed, Reserved, WrongCode};
 use crate::client::{AuthSource, AuthenticatedClient, CodePolicy};
 use crate::clock::Clock;
 use crate::code::{self, CodeSource};
@@ -24,7 +24,7 @@ use crate::config::Settings;
 use crate::directory::Directory;
 use crate::entropy::Entropy;
 use crate::error::Unavailable;
-use crate::flow::commit::{Held, Refused};
+use crate::flow::commit::{Attempt, Held, Refused};
 use crate::flow::draw::Draw;
 use crate::id::{AuthSourceId, ClientId, Issuer, Mark, RecordKey};
 use crate::keyring::Keyring;
@@ -39,7 +39,6 @@ use crate::store::Store;
 pub(crate) struct Core<S, D> {
     pub(crate) issuer: Issuer,
     pub(crate) settings: Settings,
-    pub(crate) limits: Limits,
     pub(crate) keyring: Keyring,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) verifier: AccessTokenVerifier,
@@ -97,8 +96,8 @@ impl<S: Store, D: Directory> Core<S, D> {
     ) -> Result<(Proven, Held<Authenticator>), GuessRefused> {
         let mark = Mark::from_bytes(self.random(draw)?);
         let held = self.load_authenticator(guess.key, draw).await?;
-        let reserve = |state: Option<&Authenticator>, now| {
-            state.ok_or(Gone)?.reserve(&guess.token.challenge, mark, &self.limits, now)
+        let reserve = |state: Option<&Authenticator>, attempt: Attempt| {
+            state.ok_or(Gone)?.reserve(&guess.token.challenge, mark, &self.settings.limits, attempt.now)
         };
         let is_ours = |state: &Authenticator| state.has_reserved(&guess.token.challenge, &mark);
         let (reserved, held): (Reserved, _) = self
@@ -132,7 +131,8 @@ impl<S: Store, D: Directory> Core<S, D> {
         spender: Mark,
         draw: &mut Draw,
     ) -> Result<Redeemed, GuessRefused> {
-        let redeem = |state: Option<&Authenticator>, now| state.ok_or(Gone)?.redeem(proven, spender, now);
+        let redeem =
+            |state: Option<&Authenticator>, attempt: Attempt| state.ok_or(Gone)?.redeem(proven, spender, attempt.now);
         let is_ours = |state: &Authenticator| state.was_spent_by(&token.challenge, &spender);
         let (redeemed, _) = self.update(held, redeem, is_ours, draw).await?;
         Ok(redeemed)

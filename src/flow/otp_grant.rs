@@ -1,5 +1,6 @@
 //! The OTP grant: a code is redeemed for tokens.
 
+use crate::config::Settings;
 use crate::directory::Directory;
 use crate::error::TokenError;
 use crate::flow::draw::Draw;
@@ -57,7 +58,11 @@ impl<S: Store, D: Directory> Core<S, D> {
         let session_id = SessionId::from_bytes(self.random(&mut draw)?);
         let User { subject, tokens_valid_after, .. } = user;
         let login = Login { client: client.id().clone(), subject, scope: scope.clone(), channel, tokens_valid_after };
-        let session = Session::open(login, &self.settings.session_validity, now);
+        let Settings { session_validity, token_validity, .. } = &self.settings;
+        let session = Session::open(login, session_validity, token_validity.access_token, now);
+        if session.began_before(tokens_valid_after) {
+            return Err(TokenError::UserNotActive);
+        }
         self.insert(self.keyring.session_key(&self.issuer, &session_id), &session, &mut draw).await?;
         let prepared = self.prepare(Issue { session: &session, session_id, scope, number: 0, now }, &mut draw)?;
         let client_mark = self.keyring.client_mark(&self.issuer, client.id());

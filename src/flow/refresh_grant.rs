@@ -4,16 +4,17 @@ use crate::client::Client;
 use crate::directory::Directory;
 use crate::error::TokenError;
 use crate::flow::Core;
-use crate::flow::commit::Refused;
+use crate::flow::commit::{Attempt, Refused};
 use crate::flow::draw::Draw;
-use crate::flow::tokens::{Issue, Prepared};
+use crate::flow::tokens::Issue;
 use crate::grant::Grant;
-use crate::id::{Mark, SessionId};
+use crate::id::Mark;
 use crate::observer::Event;
 use crate::reply::TokenResponse;
 use crate::request::{AskedScope, RefreshGrantRequest};
+use crate::scope::Scope;
 use crate::sealed::RefreshTokenContent;
-use crate::session::{Dead, Refresh, Refreshed, Session, Standing};
+use crate::session::{NotRefreshed, Refresh, Refreshed, Session, Standing};
 use crate::store::Store;
 use crate::user::UserStatus;
 
@@ -34,26 +35,38 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
 
         let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &token.session)).await?;
-        let (session, now) = held.state().ok_or(TokenError::UnknownRefreshToken)?.at(held.now());
-        let prepared = match session.standing(token.generation, now) {
+        let asked_at = held.now();
+        let (session, now) = held.state().ok_or(TokenError::UnknownRefreshToken)?.at(asked_at);
+        let standing = session.standing(token.generation, asked_at, now);
+        let issue = session.issue_for(standing);
+        let prepared = match standing {
             Standing::Dead => return Err(TokenError::UnknownRefreshToken),
             // A replay ends the session, whatever else there is to say of the request.
             Standing::Superseded => None,
-            standing => {
-                let of_answer = (token.session, standing);
-                Some(self.prepare_refresh(&client, &session, of_answer, &request.scope, &mut draw).await?)
+            Standing::Current | Standing::Retried => {
+                let scope = self.scope_of_refresh(&client, &session, &request.scope).await?;
+                let now = self.clock.now();
+                let issue = Issue { session: &session, session_id: token.session, scope, number: issue, now };
+                Some(self.prepare(issue, &mut draw)?)
             }
         };
 
         // Everything is made ready; the swap that advances the session comes last and releases it.
-        let refresh = Refresh {
-            generation: token.generation,
-            policy: client.refresh_policy(),
-            idle: self.settings.session_validity.idle,
-            mark: Mark::from_bytes(self.random(&mut draw)?),
+        let mark = Mark::from_bytes(self.random(&mut draw)?);
+        let rule = |state: Option<&Session>, attempt: Attempt| {
+            let refresh = Refresh {
+                generation: token.generation,
+                asked_at,
+                issue,
+                policy: client.refresh_policy(),
+                idle: self.settings.session_validity.idle,
+                access_token: self.settings.token_validity.access_token,
+                mark,
+                follows_unknown_outcome: attempt.follows_unknown_outcome,
+            };
+            state.ok_or(NotRefreshed::Dead)?.refresh(&refresh, attempt.now)
         };
-        let rule = |state: Option<&Session>, now| state.ok_or(Dead)?.refresh(&refresh, now);
-        let is_ours = |state: &Session| state.was_written_by(&refresh.mark);
+        let is_ours = |state: &Session| state.was_written_by(&mark);
         let (refreshed, held) = self.update(held, rule, is_ours, &mut draw).await?;
         let Refreshed::Continued(continued) = refreshed else {
             self.observer.event(&Event::ReuseDetected { client: client.id(), session: token.session });
@@ -67,15 +80,13 @@ impl<S: Store, D: Directory> Core<S, D> {
         Ok(prepared.release(continued, refresh_token))
     }
 
-    /// Asks whether the user may still log in, and signs the tokens of the answer.
-    async fn prepare_refresh(
+    /// Asks whether the user may still log in, and what may still be granted.
+    async fn scope_of_refresh(
         &self,
         client: &Client,
         session: &Session,
-        (session_id, standing): (SessionId, Standing),
         asked: &AskedScope,
-        draw: &mut Draw,
-    ) -> Result<Prepared, TokenError> {
+    ) -> Result<Scope, TokenError> {
         let user = self.asked(self.directory.user_by_subject(session.subject()).await)?;
         let user = user.ok_or(TokenError::UserNotFound)?;
         if user.status != UserStatus::Active {
@@ -85,18 +96,15 @@ impl<S: Store, D: Directory> Core<S, D> {
             return Err(TokenError::UnknownRefreshToken);
         }
         let asked = asked.get().map_err(|_| TokenError::InvalidScope)?;
-        let scope = client.narrow_scope(session.scope(), asked).map_err(|_| TokenError::InvalidScope)?;
-        let number = session.issue_for(standing);
-        let issue = Issue { session, session_id, scope, number, now: self.clock.now() };
-        Ok(self.prepare(issue, draw)?)
+        client.narrow_scope(session.scope(), asked).map_err(|_| TokenError::InvalidScope)
     }
 }
 
-impl From<Refused<Dead>> for TokenError {
-    fn from(refused: Refused<Dead>) -> Self {
+impl From<Refused<NotRefreshed>> for TokenError {
+    fn from(refused: Refused<NotRefreshed>) -> Self {
         match refused {
-            Refused::ByRule(Dead) => Self::UnknownRefreshToken,
-            Refused::Unavailable => Self::TemporarilyUnavailable,
+            Refused::ByRule(NotRefreshed::Dead) => Self::UnknownRefreshToken,
+            Refused::ByRule(NotRefreshed::Unresolved) | Refused::Unavailable => Self::TemporarilyUnavailable,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{TokenQueryError, Unavailable};
 use crate::flow::Core;
 use crate::flow::commit::Refused;
 use crate::flow::draw::Draw;
-use crate::id::SessionId;
+use crate::id::{Mark, SessionId};
 use crate::observer::Event;
 use crate::request::TokenQuery;
 use crate::sealed::RefreshTokenContent;
@@ -56,9 +56,11 @@ impl<S: Store, D: Directory> Core<S, D> {
 
     /// Tells whether there was a session to end.
     async fn end_session(&self, session: SessionId, reason: RevocationReason) -> Result<bool, Unavailable> {
+        let mut draw = Draw::new();
+        let mark = Mark::from_bytes(self.random(&mut draw)?);
         let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &session)).await?;
-        let revoke = |state: Option<&Session>, _| state.ok_or(Dead)?.revoke(reason);
-        was_alive(self.update(held, revoke, Session::is_revoked, &mut Draw::new()).await)
+        let revoke = |state: Option<&Session>, _| state.ok_or(Dead)?.revoke(reason, mark);
+        was_alive(self.update(held, revoke, |state| state.was_written_by(&mark), &mut draw).await)
     }
 
     async fn revoke_access_token(
@@ -66,11 +68,12 @@ impl<S: Store, D: Directory> Core<S, D> {
         client: &AuthenticatedClient,
         token: &AccessTokenClaims,
     ) -> Result<(), TokenQueryError> {
-        let AccessTokenClaims { token_id, session, expires_at, .. } = *token;
+        let AccessTokenClaims { token_id, session, .. } = *token;
+        let mut draw = Draw::new();
+        let mark = Mark::from_bytes(self.random(&mut draw)?);
         let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &session)).await?;
-        let revoke = |state: Option<&Session>, now| state.ok_or(Dead)?.revoke_access_token(&token_id, expires_at, now);
-        let is_ours = |state: &Session| state.has_revoked(&token_id);
-        if was_alive(self.update(held, revoke, is_ours, &mut Draw::new()).await)? {
+        let revoke = |state: Option<&Session>, _| state.ok_or(Dead)?.revoke_access_token(&token_id, mark);
+        if was_alive(self.update(held, revoke, |state| state.was_written_by(&mark), &mut draw).await)? {
             self.observer.event(&Event::AccessTokenRevoked { client: client.id(), session });
         }
         Ok(())

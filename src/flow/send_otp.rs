@@ -7,7 +7,7 @@ use crate::authenticator::{Authenticator, NewChallenge, Throttled};
 use crate::code::{self, CodeSource};
 use crate::directory::Directory;
 use crate::error::{DeliveryFailure, SendError};
-use crate::flow::commit::Refused;
+use crate::flow::commit::{Attempt, Refused};
 use crate::flow::draw::Draw;
 use crate::flow::{ClientRefused, Core, SourceRefused};
 use crate::grant::Usage;
@@ -57,7 +57,9 @@ impl<S: Store, D: Directory> Core<S, D> {
         };
         let held = self.load_authenticator(key, &mut draw).await?;
         let nothing = Authenticator::default();
-        let open = |state: Option<&Authenticator>, now| state.unwrap_or(&nothing).open(&new, &self.limits, now);
+        let limits = &self.settings.limits;
+        let open =
+            |state: Option<&Authenticator>, attempt: Attempt| state.unwrap_or(&nothing).open(&new, limits, attempt.now);
         let is_ours = |state: &Authenticator| state.has_opened(&new.id);
         let opened = match self.update(held, open, is_ours, &mut draw).await {
             Ok((opened, _)) => opened,

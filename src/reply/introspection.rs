@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 /// What the introspection endpoint says of a token (RFC 7662 section 2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Introspection {
     /// The token is good.
     Active(Box<ActiveToken>),

@@ -9,6 +9,7 @@ use crate::secret::{AccessToken, IdToken, RefreshToken};
 
 /// What the token endpoint grants (RFC 6749 section 5.1).
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TokenResponse {
     /// The signed access token.
     pub access_token: AccessToken,

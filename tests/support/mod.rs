@@ -221,12 +221,17 @@ impl Future for Yield {
 pub struct TestDirectory {
     pub inner: MemoryDirectory,
     pub down: std::sync::atomic::AtomicBool,
+    /// Whether it keeps everybody waiting who asks for a user.
+    pub stalled: std::sync::atomic::AtomicBool,
     pub calls: Mutex<Vec<&'static str>>,
 }
 
 impl TestDirectory {
-    fn enter(&self, name: &'static str) -> Result<(), Broken> {
+    async fn enter(&self, name: &'static str) -> Result<(), Broken> {
         self.calls.lock().unwrap().push(name);
+        while self.stalled.load(SeqCst) && name.starts_with("user_") {
+            Yield::default().await;
+        }
         if self.down.load(SeqCst) && !matches!(name, "client" | "auth_source") { Err(Broken) } else { Ok(()) }
     }
 }
@@ -235,37 +240,37 @@ impl Directory for TestDirectory {
     type Error = Broken;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Broken> {
-        self.enter("client")?;
+        self.enter("client").await?;
         let client = self.inner.client(id).await.unwrap();
         Ok(client)
     }
 
     async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Broken> {
-        self.enter("auth_source")?;
+        self.enter("auth_source").await?;
         let source = self.inner.auth_source(id).await.unwrap();
         Ok(source)
     }
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Broken> {
-        self.enter("user_by_address")?;
+        self.enter("user_by_address").await?;
         let user = self.inner.user_by_address(address).await.unwrap();
         Ok(user)
     }
 
     async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, Broken> {
-        self.enter("user_by_subject")?;
+        self.enter("user_by_subject").await?;
         let user = self.inner.user_by_subject(subject).await.unwrap();
         Ok(user)
     }
 
     async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, Broken> {
-        self.enter("user_claims")?;
+        self.enter("user_claims").await?;
         let claims = self.inner.user_claims(subject, client, scope).await.unwrap();
         Ok(claims)
     }
 
     async fn sign_up(&self, address: &Address) -> Result<User, Broken> {
-        self.enter("sign_up")?;
+        self.enter("sign_up").await?;
         let user = self.inner.sign_up(address).await.unwrap();
         Ok(user)
     }
@@ -330,7 +335,8 @@ impl Host {
     pub fn with_directory(settings: Settings, keys: impl Into<SigningKeys>, inner: MemoryDirectory) -> Self {
         let clock = ManualClock::new();
         let store = Arc::new(TestStore::new(clock.clone()));
-        let directory = Arc::new(TestDirectory { inner, down: false.into(), calls: Mutex::default() });
+        let directory =
+            Arc::new(TestDirectory { inner, down: false.into(), stalled: false.into(), calls: Mutex::default() });
         let (counters, entropy) = (Counters::default(), SeededEntropy::default());
         Self::assemble(settings, keys.into(), keyring(), clock, counters, store, directory, entropy)
     }

@@ -2,17 +2,20 @@
 //! `cargo run --example blocking_host -- --listen 127.0.0.1:8080`
 //!
 //! [--alg RS256|ES256|EdDSA] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off]
+//!
+//! tiny_http has no timeouts: a client that falls silent in the middle of a body keeps one of the workers. In production a
+//! proxy in front sees to it that whole requests arrive.
 
 mod support;
 
 use std::error::Error;
-use std::io::{self, Cursor, Read as _};
+use std::io::{self, Cursor};
 use std::net::TcpListener;
 
-use otp_grant::{AuthorizationServer, Issuer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply};
+use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply};
 use pollster::block_on;
-use support::{Options, Outbox, sample_directory};
-use tiny_http::{Header, Method, Request, Response, Server};
+use support::{Options, Outbox, incoming, sample_directory};
+use tiny_http::{Header, Request, Response, Server};
 
 /// The authorization server, and what delivers its codes.
 struct Host {
@@ -34,100 +37,41 @@ fn main() -> Result<(), Box<dyn Error>> {
         .settings(options.settings()?)
         .build(MemoryStore::new(), sample_directory()?)?;
     let host = Host { server, outbox: options.outbox()? };
-    let routes = routes(&options.issuer);
 
     let listener = without_delay(TcpListener::bind(options.listen)?)?;
     let http = Server::from_listener(listener, None).map_err(|error| -> Box<dyn Error> { error })?;
     println!("listening on http://{} ({algorithm})", http.server_addr());
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
-            scope.spawn(|| work(&host, &routes, &http));
+            scope.spawn(|| work(&host, &http));
         }
     });
     Ok(())
 }
 
-/// An endpoint: where it is, which methods it has, and what it makes of a request.
-struct Route {
-    path: String,
-    methods: &'static [Method],
-    answer: fn(&Host, otp_grant::Request<'_>) -> Reply,
-}
-
-fn routes(issuer: &Issuer) -> [Route; 8] {
-    let route = |path: &str, methods, answer| Route { path: path.to_owned(), methods, answer };
-    [
-        route("/otp/send", POST, send),
-        route("/oauth2/token", POST, |host, request| block_on(host.server.token(request))),
-        route("/oauth2/revoke", POST, |host, request| block_on(host.server.revoke(request))),
-        route("/oauth2/introspect", POST, |host, request| block_on(host.server.introspect(request))),
-        route("/userinfo", GET_OR_POST, |host, request| block_on(host.server.userinfo(request))),
-        route("/oauth2/jwks", GET, |host, _| host.server.jwks()),
-        route(&issuer.metadata_path(), GET, |host, _| host.server.metadata()),
-        route(&issuer.openid_configuration_path(), GET, |host, _| host.server.openid_configuration()),
-    ]
-}
-
 /// Answers one request after the other.
-fn work(host: &Host, routes: &[Route], http: &Server) {
+fn work(host: &Host, http: &Server) {
     for mut request in http.incoming_requests() {
-        let response = answer(host, routes, &mut request).unwrap_or_else(|_| empty(400));
+        let response = answer(host, &mut request).unwrap_or_else(|_| empty(400));
         // A client that did not wait for its reply has lost it.
         let _ = request.respond(response);
     }
 }
 
-/// Finds the endpoint and gives its answer.
-fn answer(host: &Host, routes: &[Route], request: &mut Request) -> io::Result<Response<Cursor<Vec<u8>>>> {
+/// Answers a request to any endpoint: the crate finds out which one it is for, and whether it has the method.
+fn answer(host: &Host, request: &mut Request) -> io::Result<Response<Cursor<Vec<u8>>>> {
+    let announced = request.body_length();
+    let body = incoming::read_blocking_body(request.as_reader())?;
+    if !incoming::is_whole(&body, announced) {
+        return Ok(empty(400));
+    }
+    let headers = request.headers().iter();
+    let headers = headers.map(|header| (header.field.as_str().as_str(), header.value.as_str().as_bytes()));
+    let asked = incoming::request(headers, &body);
     let path = request.url().split('?').next().unwrap_or_default();
-    let Some(route) = routes.iter().find(|route| route.path == path) else { return Ok(empty(404)) };
-    if !route.methods.contains(request.method()) {
-        let allowed = route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        return Ok(Header::from_bytes("Allow", allowed).into_iter().fold(empty(405), Response::with_header));
-    }
-    let incoming = Incoming::read(request)?;
-    Ok(write((route.answer)(host, incoming.as_request())))
-}
-
-/// `POST /otp/send`: the crate opens a challenge, the host delivers its code, the client hears what came of it.
-fn send(host: &Host, request: otp_grant::Request<'_>) -> Reply {
-    match block_on(host.server.send_otp(request)) {
-        Ok(delivery) => match host.outbox.deliver(&delivery) {
-            Ok(()) => delivery.accepted(),
-            Err(failure) => delivery.failed(failure),
-        },
-        Err(refusal) => refusal,
-    }
-}
-
-/// What the crate wants to know of a request.
-struct Incoming {
-    content_type: Option<String>,
-    authorization: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Incoming {
-    /// Reads a request, but no more of its body than [`MOST_READ`]: the crate refuses what is longer than its own limit.
-    fn read(request: &mut Request) -> io::Result<Self> {
-        let header = |name: &'static str| {
-            let named = request.headers().iter().find(|header| header.field.equiv(name));
-            named.map(|header| header.value.as_str().to_owned())
-        };
-        let (content_type, authorization) = (header("Content-Type"), header("Authorization"));
-        let (announced, mut body) = (request.body_length(), Vec::new());
-        request.as_reader().take(MOST_READ.into()).read_to_end(&mut body)?;
-        // tiny_http does not say when a client goes away; a body that was cut short must not be taken for a whole one.
-        if body.len() < announced.unwrap_or_default().min(MOST_READ.into()) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(Self { content_type, authorization, body })
-    }
-
-    fn as_request(&self) -> otp_grant::Request<'_> {
-        let (content_type, authorization) = (self.content_type.as_deref(), self.authorization.as_deref());
-        otp_grant::Request { content_type, authorization, body: &self.body }
-    }
+    let send = |delivery| host.outbox.send(delivery);
+    let reply = block_on(host.server.handle(request.method().as_str(), path, asked, send));
+    Ok(reply.map_or_else(|| empty(404), write))
 }
 
 /// Writes a reply as it is; its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).
@@ -154,11 +98,4 @@ fn empty(status: u16) -> Response<Cursor<Vec<u8>>> {
     Response::from_data(Vec::new()).with_status_code(status)
 }
 
-const GET: &[Method] = &[Method::Get, Method::Head];
-const POST: &[Method] = &[Method::Post];
-const GET_OR_POST: &[Method] = &[Method::Get, Method::Head, Method::Post];
-
 const WORKERS: usize = 8;
-
-/// More than the 16 KiB that the crate accepts, so that it is the crate that says so.
-const MOST_READ: u16 = u16::MAX;

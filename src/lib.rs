@@ -51,7 +51,13 @@ mod route;
 mod server;
 
 // Outside.
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "http")]
+mod http;
 mod memory;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use access_token::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier, Audience};
 pub use address::{
@@ -94,5 +100,7 @@ pub use signing_key::SigningKey;
 pub use signing_keys::SigningKeys;
 pub use store::{Record, RecordBody, Store, Swap};
 pub use time::Timestamp;
+#[cfg(feature = "tracing")]
+pub use trace::TracingObserver;
 pub use user::{User, UserClaims, UserStatus};
 pub use wire::InvalidRequest;

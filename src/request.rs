@@ -238,9 +238,10 @@ impl<'a> UserinfoRequest<'a> {
             Ok(Encoding::Json) | Err(_) => None,
         };
         match (in_header, in_body) {
-            (Some(access_token), None) | (None, Some(access_token)) => Ok(Self { access_token }),
+            // One way only, even if the header names nobody.
+            (_, Some(_)) if request.authorization.is_some() => Err(InvalidRequest::body(Problem::TwoTokens)),
+            (Some(access_token), _) | (None, Some(access_token)) => Ok(Self { access_token }),
             (None, None) => Err(missing(Member::AccessToken)),
-            (Some(_), Some(_)) => Err(InvalidRequest::body(Problem::TwoTokens)),
         }
     }
 }

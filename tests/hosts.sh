@@ -2,7 +2,8 @@
 # Logs in and lives with the tokens over HTTP on each example host, with each algorithm, as the contract's samples say.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --locked --quiet --example axum_host --example blocking_host
+hosts=(axum_host actix_host blocking_host)
+cargo build --locked --quiet "${hosts[@]/#/--example=}"
 dir=$(mktemp -d)
 host=
 stop() { if [ -n "$host" ]; then kill "$host" 2>/dev/null || true; wait "$host" 2>/dev/null || true; host=; fi; }
@@ -16,11 +17,11 @@ login() { # example, algorithm
         url=$(grep -oE '127\.0\.0\.1:[0-9]+' "$dir/log" | head -n 1) && break
         sleep 0.1
     done
-    python3 tests/login_over_http.py "http://$url" "$dir/outbox" "$2"
+    python3 tests/login_over_http.py "http://$url" "$dir/outbox" "$2" || { echo "$1 with $2 failed" >&2; exit 1; }
     stop
 }
 
-for example in axum_host blocking_host; do
+for example in "${hosts[@]}"; do
     for algorithm in RS256 ES256 EdDSA; do
         login "$example" "$algorithm"
     done

@@ -12,7 +12,7 @@ const ROWS: [(&str, &[&str]); 7] = [
     ("keys", &["keyring", "sealed", "code", "jws", "jwk", "signing_key", "signing_keys", "access_token"]),
     ("ports", &["clock", "entropy", "store", "directory", "observer"]),
     ("flows", &["flow", "config", "endpoints", "metadata", "builder", "server", "route"]),
-    ("outside", &["memory"]),
+    ("outside", &["conformance", "http", "memory", "trace"]),
 ];
 
 /// Where a clock, a lock or the system's random bytes may be touched.

@@ -1,5 +1,8 @@
-//! What the example hosts share beside the crate: their arguments, the sample directory, the key and the outbox.
+//! What the example hosts share beside the crate: their arguments, the sample directory, the key, the outbox, and how
+//! bodies are read.
 #![allow(dead_code, unreachable_pub, reason = "each example uses its own part of it")]
+
+pub mod incoming;
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -98,8 +101,16 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// "Sends" a code. A real host would queue the message, so that nobody can time how long delivery takes.
-    pub fn deliver(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
+    /// "Sends" a code, and tells the client what came of it. A real host would queue the message, so that nobody can time
+    /// how long delivery takes.
+    pub async fn send(&self, delivery: Delivery) -> Reply {
+        match self.deliver(&delivery) {
+            Ok(()) => delivery.accepted(),
+            Err(failure) => delivery.failed(failure),
+        }
+    }
+
+    fn deliver(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
         let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
         let usage = delivery.usage().as_str();
         println!("to {to}: {code} is your code for {usage}, valid for {} seconds", delivery.validity().as_secs());

@@ -1,3 +1,109 @@
-//! The reference host of otp-grant.
+//! The reference host of otp-grant: a server that somebody could really run.
 
-fn main() {}
+mod args;
+mod config;
+mod delivery;
+mod demo;
+mod directory;
+mod logs;
+mod server;
+mod start;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tokio::net::TcpListener;
+
+use crate::args::Args;
+use crate::config::{At as _, Config, ConfigError, Source};
+use crate::start::Keys;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    logs::begin(args.log, args.log_level);
+    // The webhook and the databases speak TLS with it. It can fail only if there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not through the log: it is for whoever typed the command, in whatever format logs are.
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(args: &Args) -> Result<(), ConfigError> {
+    let (config, keys) = configuration(args)?;
+    if args.check {
+        start::check(&config, keys)?;
+        println!("the configuration is good");
+        return Ok(());
+    }
+    let listen = config.listen;
+    let started = start::start(config, keys).await?;
+    if started.host.store.is_shared() {
+        demo::warn_of_unshared_keys(args);
+    }
+    let listener = TcpListener::bind(listen).await.at("listen")?;
+    let address = listener.local_addr().at("listen")?;
+    // Before anybody can find out that the server is there, it can be stopped.
+    let signal = stop_signal()?;
+    tracing::info!(%address, store = started.host.store.kind(), algorithm = %started.algorithm, "listening");
+    println!("listening on http://{address} ({})", started.algorithm);
+    if args.demo {
+        if !address.ip().is_loopback() {
+            tracing::warn!("the secrets of the demo are public, and others can reach this address");
+        }
+        println!("open http://{address} and sign in as 13612345678 or MOCK_USERNAME@example.com; codes appear here");
+    }
+    let limits = started.host.limits.clone();
+    server::serve(listener, server::routes(started.host), &limits, signal).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The configuration: that of the file or of the demo, and what the command line replaces in it.
+fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
+    let (mut config, keys) = match &args.config {
+        Some(_) if args.secret.is_some() => {
+            return Err(ConfigError::new("--secret", "it belongs to --demo; the file has its [keys]"));
+        }
+        Some(file) => {
+            let config = Config::read(file)?;
+            let keys = Keys::of(&config)?;
+            (config, keys)
+        }
+        None => demo::demo(args)?,
+    };
+    if let Some(listen) = args.listen {
+        config.listen = listen;
+    }
+    if let Some(issuer) = &args.issuer {
+        config.issuer.clone_from(issuer);
+    }
+    if let Some(store) = &args.store {
+        config.store = Source::here(store);
+    }
+    if let Some(outbox) = &args.outbox {
+        // Where the command was typed, not where the file lies.
+        config.delivery.outbox = Some(std::path::absolute(outbox).at("--outbox")?);
+    }
+    Ok((config, keys))
+}
+
+/// Waits for SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()>, ConfigError> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate()).at("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).at("SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

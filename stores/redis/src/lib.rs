@@ -1,1 +1,10 @@
-//! Keeps the records of otp-grant in Redis.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod options;
+mod store;
+
+pub use error::RedisStoreError;
+pub use options::RedisOptions;
+pub use redis;
+pub use store::RedisStore;

@@ -1,0 +1,62 @@
+//! Requests as they come in: bodies that are read to a limit, and headers of frameworks that have types of their own.
+
+use std::io::{self, Read};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use otp_grant::Request;
+
+/// Reads a body, but not on beyond [`MOST_READ`]: the crate refuses what is longer than its own limit.
+///
+/// `None` when the client fell silent or went away. A body that was cut short must not be taken for a whole one.
+pub async fn read_body<B: AsRef<[u8]>, E>(chunks: impl Stream<Item = Result<B, E>>) -> Option<Vec<u8>> {
+    let reading = async {
+        let (mut chunks, mut body) = (pin!(chunks), Vec::new());
+        while body.len() < usize::from(MOST_READ) {
+            let Some(chunk) = chunks.next().await else { break };
+            body.extend_from_slice(chunk.ok()?.as_ref());
+        }
+        Some(body)
+    };
+    tokio::time::timeout(PATIENCE, reading).await.ok()?
+}
+
+/// The same for a body that blocks. It cannot be given up when the client falls silent.
+///
+/// # Errors
+/// When the client went away.
+pub fn read_blocking_body(body: impl Read) -> io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    body.take(MOST_READ.into()).read_to_end(&mut read)?;
+    Ok(read)
+}
+
+/// Tells whether a body is as long as its `Content-Length` said, for frameworks that do not say when a client goes away.
+pub fn is_whole(body: &[u8], announced: Option<usize>) -> bool {
+    body.len() >= announced.unwrap_or_default().min(MOST_READ.into())
+}
+
+/// What the crate wants to know of a request, from a framework whose headers are not those of the `http` crate.
+///
+/// As with `otp_grant::Request::from_http`, a header that is there twice or is not ASCII counts as present and empty: it
+/// must neither be taken nor be passed over.
+pub fn request<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>, body: &'a [u8]) -> Request<'a> {
+    let mut request = Request { content_type: None, authorization: None, body };
+    for (name, value) in headers {
+        let found = match name {
+            name if name.eq_ignore_ascii_case("Content-Type") => &mut request.content_type,
+            name if name.eq_ignore_ascii_case("Authorization") => &mut request.authorization,
+            _ => continue,
+        };
+        let text = std::str::from_utf8(value).ok().filter(|text| text.is_ascii() && found.is_none());
+        *found = Some(text.unwrap_or_default());
+    }
+    request
+}
+
+/// More than the 16 KiB that the crate accepts, so that it is the crate that says so.
+const MOST_READ: u16 = u16::MAX;
+
+/// How long a client may take to send a body.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,414 @@
+// The login page: an address, a code, tokens. Nothing but this file and words.js runs here.
+//
+// Tokens are variables of this module and nothing else. Whatever else ran on this origin could read local storage,
+// session storage and (without HttpOnly) cookies, now or at any later time; a variable can't be read from outside, and
+// is gone with the tab. The price is that reloading the page means signing in again.
+
+import { attempts, claimMeaning, claimText, duration, explain } from "./words.js";
+
+const settings = JSON.parse(document.body.dataset.settings);
+const $ = (id) => document.getElementById(id);
+
+/** What was asked for last: channel, address, otp_token, when it ends, and when another code can be asked for. */
+let challenge = null;
+/** The last answer of the token endpoint. */
+let tokens = null;
+/** One request at a time: a second press of a button does nothing. */
+let busy = false;
+
+// Asking the server.
+
+async function post(url, body, type) {
+  const headers = { "Content-Type": type };
+  return ask(url, { method: "POST", headers, body });
+}
+
+const postJson = (url, members) => post(url, JSON.stringify(members), "application/json");
+const postForm = (url, members) =>
+  post(url, new URLSearchParams(members).toString(), "application/x-www-form-urlencoded");
+
+/** Gives the answer; status 0 where there was none. */
+async function ask(url, options) {
+  try {
+    const signal = AbortSignal.timeout(30000);
+    const reply = await fetch(url, { credentials: "omit", cache: "no-store", redirect: "error", signal, ...options });
+    const text = await reply.text();
+    const body = parsed(text);
+    return {
+      ok: reply.ok,
+      status: reply.status,
+      body,
+      error: body?.error ?? challengeOf(reply.headers.get("WWW-Authenticate")),
+      description: body?.error_description,
+      attemptsRemaining: body?.attempts_remaining,
+      retryAfter: Number.parseInt(reply.headers.get("Retry-After") ?? "", 10),
+    };
+  } catch {
+    return { ok: false, status: 0 };
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** The error that a resource names in its header (RFC 6750 section 3). */
+function challengeOf(header) {
+  return header?.match(/error="([^"]*)"/)?.[1];
+}
+
+/** Does something while `form` says that it is busy. */
+async function once(form, button, label, work) {
+  if (busy) return;
+  busy = true;
+  const before = button.textContent;
+  button.textContent = label;
+  form.setAttribute("aria-busy", "true");
+  say("");
+  complain("");
+  try {
+    await work();
+  } finally {
+    busy = false;
+    // Unless something else has been written on it meanwhile.
+    if (button.textContent === label) button.textContent = before;
+    form.removeAttribute("aria-busy");
+    tick();
+  }
+}
+
+// Saying something.
+
+function say(text) {
+  $("notice").textContent = text;
+}
+
+/** Shows an error at its field, and moves there. */
+function complain(text, field) {
+  $("error").textContent = text;
+  for (const input of document.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  if (text && field) {
+    field.setAttribute("aria-invalid", "true");
+    field.focus();
+    field.select();
+  }
+}
+
+function show(step) {
+  for (const id of ["address-step", "code-step", "signed-in-step"]) $(id).hidden = id !== step;
+  document.body.dataset.step = step;
+  $("hint").hidden = !settings.hint || step === "signed-in-step";
+}
+
+// The first step: an address.
+
+const channel = () => document.querySelector("input[name=channel]:checked").value;
+const addressField = () => (channel() === "sms" ? $("phone") : $("email"));
+const addressMember = (at, address) => ({ [at === "sms" ? "phone_number" : "email"]: address });
+
+function showAddress() {
+  show("address-step");
+  for (const at of ["sms", "email"]) {
+    const radio = document.querySelector(`input[value=${at}]`);
+    radio.parentElement.hidden = !settings.sources[at];
+    if (!settings.sources[at] && radio.checked) {
+      document.querySelector(`input[value=${at === "sms" ? "email" : "sms"}]`).checked = true;
+    }
+  }
+  $("channels").hidden = !settings.sources.sms || !settings.sources.email;
+  showField();
+  addressField().focus();
+}
+
+function showField() {
+  $("phone-field").hidden = channel() !== "sms";
+  $("email-field").hidden = channel() !== "email";
+}
+
+async function sendCode() {
+  const at = channel();
+  const field = addressField();
+  const address = field.value.trim();
+  if (!address) {
+    complain(at === "sms" ? "Please enter your phone number." : "Please enter your e-mail address.", field);
+    return;
+  }
+  const pending = challenge?.channel === at && challenge.address === address && secondsUntil(challenge.resendAt) > 0;
+  if (pending && secondsUntil(challenge.endsAt) > 0) {
+    showCode();
+    say("A code was sent there a moment ago. Please enter it.");
+    return;
+  }
+  const answer = await requestCode(at, address);
+  if (!answer.ok) {
+    complain(explain(answer, at), field);
+    return;
+  }
+  showCode();
+  say("The code is on its way.");
+}
+
+async function requestCode(at, address) {
+  const answer = await postJson(settings.endpoints.send, {
+    client_id: settings.client,
+    auth_source_id: settings.sources[at],
+    usage: "login",
+    ...addressMember(at, address),
+  });
+  if (answer.ok) {
+    const { otp_token, expires_in, code_length, resend_after } = answer.body;
+    const endsAt = after(expires_in);
+    challenge = { channel: at, address, otpToken: otp_token, length: code_length, endsAt, resendAt: after(resend_after) };
+  } else if (challenge?.channel === at && challenge.address === address && answer.retryAfter) {
+    challenge.resendAt = after(answer.retryAfter);
+  }
+  return answer;
+}
+
+// The second step: a code.
+
+function showCode() {
+  show("code-step");
+  const kind = settings.numeric[challenge.channel] ? "digits" : "characters";
+  $("code-length").textContent = `${challenge.length} ${kind}`;
+  $("sent-to").textContent = challenge.address;
+  $("code").value = "";
+  $("code").inputMode = settings.numeric[challenge.channel] ? "numeric" : "text";
+  $("attempts").textContent = "";
+  offerSignUp(false);
+  tick();
+  $("code").focus();
+}
+
+function offerSignUp(offered) {
+  $("sign-up").hidden = !offered;
+  document.querySelector("#code-step > button[type=submit]").hidden = offered;
+}
+
+async function redeem(signUp) {
+  // People copy codes together with the blanks around and inside of them.
+  const code = $("code").value.replace(/[\s-]/g, "");
+  if (code.length !== challenge.length) {
+    offerSignUp(false);
+    complain(`The code has ${challenge.length} characters.`, $("code"));
+    return;
+  }
+  const answer = await postJson(settings.endpoints.token, {
+    grant_type: settings.grants[challenge.channel],
+    client_id: settings.client,
+    auth_source_id: settings.sources[challenge.channel],
+    otp_token: challenge.otpToken,
+    otp: code,
+    ...addressMember(challenge.channel, challenge.address),
+    ...(signUp ? { auto_signup: true } : {}),
+    ...(settings.scope ? { scope: settings.scope } : {}),
+  });
+  if (answer.ok) {
+    challenge = null;
+    $("code").value = "";
+    keep(answer.body);
+    show("signed-in-step");
+    $("profile").hidden = true;
+    $("signed-in").focus();
+    return;
+  }
+  if (answer.description === "User not found" && settings.signUp) {
+    offerSignUp(true);
+    $("create").focus();
+    return;
+  }
+  offerSignUp(false);
+  if (answer.attemptsRemaining !== undefined) $("attempts").textContent = attempts(answer.attemptsRemaining);
+  const isOver = answer.description === "Unknown or expired otp_token" || answer.attemptsRemaining === 0;
+  complain(explain(answer), $("code"));
+  if (isOver && !$("resend").disabled) $("resend").focus();
+}
+
+async function resend() {
+  const answer = await requestCode(challenge.channel, challenge.address);
+  if (!answer.ok) {
+    complain(explain(answer, challenge.channel));
+    return;
+  }
+  showCode();
+  say("A code is on its way once more. It may be the same as before.");
+}
+
+// The third step: tokens.
+
+function keep(answer) {
+  tokens = { ...answer, endsAt: after(answer.expires_in) };
+  const cards = [["ID token", "Tells this page who signed in.", tokens.id_token],
+    ["Access token", "What this page shows to APIs.", tokens.access_token]]
+    .filter(([, , token]) => token)
+    .map(([name, purpose, token]) => tokenCard(name, purpose, token));
+  if (tokens.refresh_token) cards.push(secretCard());
+  $("tokens").replaceChildren(...cards);
+  tick();
+}
+
+function tokenCard(name, purpose, token) {
+  const [header, claims] = token.split(".").slice(0, 2).map(decoded);
+  const card = element("div", { className: "token" });
+  card.append(element("h3", {}, name), element("p", { className: "help" }, purpose));
+  card.append(element("h4", {}, "Header"), list(header), element("h4", {}, "Claims"), list(claims));
+  const raw = element("details");
+  raw.append(element("summary", {}, "The token itself"), element("code", { className: "raw" }, token));
+  card.append(raw);
+  return card;
+}
+
+function secretCard() {
+  const card = element("div", { className: "token" });
+  const length = tokens.refresh_token.length;
+  card.append(element("h3", {}, "Refresh token"));
+  card.append(element("p", { className: "help" }, `${length} characters that mean something to the server alone.`));
+  return card;
+}
+
+function list(members) {
+  const terms = element("dl");
+  fill(terms, members);
+  return terms;
+}
+
+function fill(terms, members) {
+  const rows = Object.entries(members).map(([name, value]) => {
+    const term = element("dt");
+    term.append(element("code", {}, name));
+    const meaning = claimMeaning(name);
+    if (meaning && meaning !== name) term.append(element("span", {}, meaning));
+    const row = element("div");
+    row.append(term, element("dd", {}, claimText(name, value)));
+    return row;
+  });
+  terms.replaceChildren(...rows);
+}
+
+function element(name, properties = {}, text = undefined) {
+  const made = Object.assign(document.createElement(name), properties);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+/** Reads a part of a JWT. It is shown, not verified: the page has it from the server itself. */
+function decoded(part) {
+  const binary = atob(part.replaceAll("-", "+").replaceAll("_", "/"));
+  return JSON.parse(new TextDecoder().decode(Uint8Array.from(binary, (character) => character.charCodeAt(0))));
+}
+
+async function refresh() {
+  const form = { grant_type: "refresh_token", client_id: settings.client, refresh_token: tokens.refresh_token };
+  const answer = await postForm(settings.endpoints.token, form);
+  if (answer.ok) {
+    keep(answer.body);
+    say("The tokens are fresh.");
+  } else if (answer.error === "invalid_grant") {
+    leave();
+    complain(explain(answer));
+  } else {
+    complain(explain(answer));
+  }
+}
+
+async function userinfo() {
+  const headers = { Authorization: `Bearer ${tokens.access_token}` };
+  const answer = await ask(settings.endpoints.userinfo, { headers });
+  if (!answer.ok) {
+    complain(explain(answer));
+    return;
+  }
+  fill($("profile-claims"), answer.body);
+  $("profile").hidden = false;
+  $("profile-title").focus();
+}
+
+async function signOut() {
+  const token = tokens.refresh_token ?? tokens.access_token;
+  const answer = await postForm(settings.endpoints.revoke, { client_id: settings.client, token });
+  // Whoever is told that they are signed out has to be: after an error they still are not.
+  if (!answer.ok) {
+    complain(`You are still signed in. ${explain(answer)}`);
+    return;
+  }
+  leave();
+  say("You are signed out.");
+}
+
+function leave() {
+  tokens = null;
+  challenge = null;
+  $("tokens").replaceChildren();
+  $("profile-claims").replaceChildren();
+  showAddress();
+}
+
+// Time.
+
+const after = (seconds) => performance.now() + seconds * 1000;
+const secondsUntil = (instant) => Math.max(0, Math.ceil((instant - performance.now()) / 1000));
+
+function tick() {
+  if (challenge && !$("code-step").hidden && !busy) {
+    const wait = secondsUntil(challenge.resendAt);
+    const button = $("resend");
+    if (button.disabled && wait === 0 && !$("notice").textContent) say("You can ask for a new code now.");
+    button.disabled = wait > 0;
+    button.textContent = wait > 0 ? `New code in ${wait} s` : "Send a new code";
+  }
+  if (tokens) {
+    const left = secondsUntil(tokens.endsAt);
+    $("remaining").textContent = left > 0
+      ? `The access token is good for ${duration(left)}.`
+      : "The access token has expired. Refresh the tokens to go on.";
+  }
+}
+
+// What the user does.
+
+function begin() {
+  $("hint").textContent = settings.hint ?? "";
+  for (const radio of document.querySelectorAll("input[name=channel]")) {
+    radio.addEventListener("change", () => {
+      complain("");
+      showField();
+    });
+  }
+  onSubmit("address-step", "Sending…", sendCode);
+  onSubmit("code-step", "Checking…", () => redeem(false));
+  onClick("create", "code-step", "Creating…", () => redeem(true));
+  onClick("resend", "code-step", "Sending…", resend);
+  onClick("refresh", "signed-in-step", "Refreshing…", refresh);
+  onClick("userinfo", "signed-in-step", "Asking…", userinfo);
+  onClick("sign-out", "signed-in-step", "Signing out…", signOut);
+  $("change").addEventListener("click", () => {
+    if (busy) return;
+    say("");
+    complain("");
+    showAddress();
+    addressField().select();
+  });
+  // Whoever corrects the code has not proved the new one.
+  $("code").addEventListener("input", () => offerSignUp(false));
+  $("userinfo").hidden = !settings.endpoints.userinfo;
+  $("sign-out").hidden = !settings.endpoints.revoke;
+  setInterval(tick, 500);
+  showAddress();
+}
+
+function onSubmit(form, label, work) {
+  $(form).addEventListener("submit", (event) => {
+    event.preventDefault();
+    once($(form), $(form).querySelector(":scope > button[type=submit]"), label, work);
+  });
+}
+
+function onClick(button, form, label, work) {
+  $(button).addEventListener("click", () => once($(form), $(button), label, work));
+}
+
+begin();

@@ -1,0 +1,128 @@
+// What the page says: errors, times and claims in plain words.
+
+/** Explains an answer of the server that is not a success. */
+export function explain(answer, channel) {
+  const { status, error, description, retryAfter, attemptsRemaining } = answer;
+  if (status === 0) return "The server can't be reached. Check your connection, and try again.";
+  switch (error) {
+    case "malformed_phone_number":
+      return "That is not a phone number we can read. Write it with + and the country code, such as +86 136 1234 5678.";
+    case "malformed_email":
+      return "That is not an e-mail address we can read. It should look like name@example.com.";
+    case "phone_number_is_used":
+      return "This phone number already belongs to an account.";
+    case "email_is_used":
+      return "This e-mail address already belongs to an account.";
+    case "invalid_email":
+      return "No message can be sent to this address. Please use another one.";
+    case "insufficient_sms_quota":
+      return "No more text messages can be sent at the moment. Please try again later, or use e-mail.";
+    case "insufficient_email_quota":
+      return "No more e-mail can be sent at the moment. Please try again later.";
+    case "sms_rate_limit_exceeded":
+    case "email_rate_limit_exceeded": {
+      const what = error.startsWith("sms") ? "this phone number" : "this e-mail address";
+      return `We sent a code to ${what} only just now, or too many today. Please try again ${inWords(retryAfter)}.`;
+    }
+    case "temporarily_unavailable":
+      return channel === undefined
+        ? "Something does not work on our side. Nothing is lost: please try again in a moment."
+        : "The code could not be sent. Please try again in a moment.";
+    case "invalid_grant":
+      return explainGrant(description, attemptsRemaining);
+    case "invalid_request":
+      return description === "Mismatched OTP token and OTP sending parameters"
+        ? "This code was sent for something else. Please ask for a new one."
+        : `The server did not understand the page (${description ?? error}). Please reload it.`;
+    case "invalid_auth_source":
+    case "invalid_client":
+    case "invalid_scope":
+    case "unauthorized_client":
+    case "unsupported_grant_type":
+      return `This page is not set up correctly (${error}). Please tell whoever runs it.`;
+    case "invalid_token":
+      return "This access token has expired or was revoked. Refresh the tokens, or sign in again.";
+    case "insufficient_scope":
+      return "This access token does not allow asking who you are.";
+  }
+  if (status === 408) return "The connection is too slow: the server did not wait for it. Please try again.";
+  if (status === 429) return "Too many requests come from here. Please wait a little.";
+  if (status >= 500) return "Something does not work on our side. Please try again in a moment.";
+  return `The server gave an answer that this page does not know (${status}). Please reload it.`;
+}
+
+function explainGrant(description, attemptsRemaining) {
+  switch (description) {
+    case "Unknown or expired OTP":
+      return attemptsRemaining === 0
+        ? "That code is wrong or too old, and this was the last attempt. Please ask for a new code."
+        : "That code is wrong or too old.";
+    case "Unknown or expired otp_token":
+      return "This code can't be used any more: it is too old, was used, or was guessed at too often. Please ask for a new one.";
+    case "User not found":
+      return "The code is right, but nobody has an account with this address.";
+    case "Abnormal user status":
+      return "This account is locked or not active. Please ask for help where you got it.";
+    case "Unknown or expired refresh_token":
+      return "Your session is over. Please sign in again.";
+  }
+  return "You can't sign in with this. Please start again.";
+}
+
+/** Says how many attempts are left. */
+export function attempts(count) {
+  if (count === undefined) return "";
+  return count === 1 ? "1 attempt left." : `${count} attempts left.`;
+}
+
+/** A number of seconds in words: "in 2 minutes". */
+export function inWords(seconds) {
+  if (!Number.isFinite(seconds)) return "later";
+  const ahead = seconds >= 0;
+  const text = duration(Math.abs(seconds));
+  if (text === "0 seconds") return "now";
+  return ahead ? `in ${text}` : `${text} ago`;
+}
+
+/** A number of seconds in words, in the two units that matter. */
+export function duration(seconds) {
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const first = units.findIndex(([, size]) => seconds >= size);
+  if (first < 0) return "0 seconds";
+  const parts = [];
+  let rest = Math.floor(seconds);
+  for (const [name, size] of units.slice(first, first + 2)) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) parts.push(`${count} ${name}${count === 1 ? "" : "s"}`);
+  }
+  return parts.join(" ");
+}
+
+/** A claim's value as text; times with the date, and how far away they are. */
+export function claimText(name, value) {
+  if (TIMES.has(name) && typeof value === "number") {
+    const date = new Date(value * 1000);
+    const clock = date.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+    return `${clock} (${inWords(Math.round(value - Date.now() / 1000))})`;
+  }
+  if (typeof value === "string") return value;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value.join(", ");
+  return JSON.stringify(value);
+}
+
+/** What a claim means, where it is one of the usual ones. */
+export function claimMeaning(name) {
+  return MEANINGS[name];
+}
+
+const TIMES = new Set(["exp", "iat", "nbf", "auth_time", "updated_at"]);
+
+const MEANINGS = {
+  alg: "signed with", kid: "key", typ: "type", sub: "who", aud: "for which application", azp: "asked for by",
+  iss: "issued by", exp: "expires", iat: "issued", nbf: "valid from", jti: "number of the token", sid: "session",
+  scope: "what it allows", auth_time: "signed in", amr: "how", client_id: "application", name: "name", email: "e-mail",
+  email_verified: "e-mail proved", phone_number: "phone number", phone_number_verified: "phone number proved",
+  preferred_username: "user name",
+};

@@ -1,0 +1,83 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Parser, ValueEnum};
+
+use crate::logs::{LogFormat, LogLevel};
+
+/// Logs users in with one-time codes, and issues OAuth 2.0 and OpenID Connect tokens for them.
+#[derive(Debug, Parser)]
+#[command(name = "otp-grant-host", version, group = ArgGroup::new("mode").required(true).args(["config", "demo"]))]
+pub(crate) struct Args {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Serve sample clients and users without a file, and print codes here. Never where others can reach it.
+    #[arg(long)]
+    pub(crate) demo: bool,
+
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// The issuer of tokens.
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+
+    /// Where records are kept: memory, redis://…, postgres://… or sqlite:…
+    #[arg(long, value_name = "URL", env = "OTP_GRANT_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+
+    /// Append each code to this file, as a line of JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) outbox: Option<PathBuf>,
+
+    /// How logs are written, on standard error.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log: LogFormat,
+
+    /// How much is logged.
+    #[arg(long, value_enum, default_value = "info")]
+    pub(crate) log_level: LogLevel,
+
+    /// Check the configuration, keys and all, and stop. Databases are not asked.
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// The algorithm of the demo's key, which is made now.
+    #[arg(long, value_enum, conflicts_with_all = ["config", "key"])]
+    pub(crate) alg: Option<Alg>,
+
+    /// The demo's signing key.
+    #[arg(long, value_name = "FILE.pem", conflicts_with = "config")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// The demo's master key, for several processes on one store: `openssl rand -base64 32`.
+    #[arg(long, value_name = "BASE64", env = "OTP_GRANT_DEMO_SECRET", hide_env_values = true)]
+    pub(crate) secret: Option<String>,
+
+    /// Whether the demo limits how often an address is sent to.
+    #[arg(long, value_enum, conflicts_with = "config")]
+    pub(crate) send_quota: Option<Switch>,
+}
+
+/// A signature algorithm.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Alg {
+    #[value(name = "RS256")]
+    Rs256,
+    #[value(name = "ES256")]
+    Es256,
+    #[value(name = "EdDSA")]
+    EdDsa,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}

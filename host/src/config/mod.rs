@@ -1,0 +1,366 @@
+//! The configuration file: what it may say, and the defaults. What follows from it is put together beside it.
+
+mod error;
+mod keys;
+mod quota;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use otp_grant::UserStatus;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+pub(crate) use error::{At, ConfigError};
+pub(crate) use keys::{keyring, made_rsa_key, read_signing_key, signing_keys};
+pub(crate) use quota::{Quotas, Window};
+pub(crate) use settings::{addresses, issuer, settings};
+pub(crate) use values::{Secret, Source, Span};
+
+/// The configuration of a host, as its file says it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) issuer: String,
+    #[serde(default = "default_listen")]
+    pub(crate) listen: SocketAddr,
+    /// Where records are kept: `memory`, or the URL of a database.
+    #[serde(default = "Source::memory")]
+    pub(crate) store: Source,
+    /// Whether missing tables are created at start-up.
+    #[serde(default = "yes")]
+    pub(crate) migrate: bool,
+    /// Missing in the demo alone, which is given its own.
+    pub(crate) keys: Option<Keys>,
+    pub(crate) signing: Option<Signing>,
+    #[serde(default)]
+    pub(crate) auth_sources: BTreeMap<String, AuthSourceEntry>,
+    #[serde(default)]
+    pub(crate) clients: BTreeMap<String, ClientEntry>,
+    #[serde(default)]
+    pub(crate) users: Users,
+    #[serde(default)]
+    pub(crate) delivery: Delivery,
+    #[serde(default)]
+    pub(crate) quotas: Quotas,
+    #[serde(default)]
+    pub(crate) validity: Validity,
+    /// The codes of usages other than login.
+    #[serde(default)]
+    pub(crate) codes: Code,
+    #[serde(default)]
+    pub(crate) addresses: Addresses,
+    #[serde(default)]
+    pub(crate) access_tokens: AccessTokens,
+    /// Further names of the OTP grants.
+    #[serde(default)]
+    pub(crate) grant_types: BTreeMap<String, ChannelName>,
+    #[serde(default)]
+    pub(crate) discovery: Discovery,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) page: Page,
+    #[serde(default)]
+    pub(crate) danger: Danger,
+    /// The folder that relative paths of the file begin at.
+    #[serde(skip)]
+    pub(crate) folder: PathBuf,
+}
+
+impl Config {
+    /// Reads a file.
+    pub(crate) fn read(file: &Path) -> Result<Self, ConfigError> {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| ConfigError::new(&name, error))?;
+        let mut config = Self::parse(&name, &text)?;
+        config.folder = file.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(config)
+    }
+
+    /// Reads the text of a file.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::of_toml(name, text, &error))
+    }
+}
+
+/// The master keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keys {
+    pub(crate) index: Source,
+    pub(crate) sealing: Source,
+    #[serde(default)]
+    pub(crate) accepted: Vec<Source>,
+}
+
+/// The signing keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Signing {
+    pub(crate) active: Source,
+    pub(crate) key_id: Option<String>,
+    #[serde(default)]
+    pub(crate) published: Vec<Source>,
+}
+
+/// An auth source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuthSourceEntry {
+    pub(crate) channel: ChannelName,
+    #[serde(default)]
+    pub(crate) code: Code,
+}
+
+/// The shape and validity of codes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Code {
+    pub(crate) length: Option<u8>,
+    pub(crate) validity: Option<Span>,
+    pub(crate) token_validity: Option<Span>,
+    pub(crate) alphabet: Option<String>,
+}
+
+/// A client: public unless it has a secret.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientEntry {
+    pub(crate) secret: Option<Source>,
+    pub(crate) secret_sha256: Option<Source>,
+    #[serde(default)]
+    pub(crate) public: bool,
+    /// Confidential clients may send in any case.
+    #[serde(default)]
+    pub(crate) may_send: bool,
+    #[serde(default)]
+    pub(crate) auth_sources: Vec<String>,
+    pub(crate) scopes: Option<String>,
+    pub(crate) default_scopes: Option<String>,
+    pub(crate) grants: Option<Vec<GrantName>>,
+    pub(crate) refresh: Option<RefreshName>,
+    pub(crate) retry_window: Option<Span>,
+    #[serde(default)]
+    pub(crate) introspects_every_token: bool,
+}
+
+/// Where the users are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Users {
+    /// The URL of the database that has their table. Without it they are kept in memory, beginning with those listed.
+    pub(crate) table: Option<Source>,
+    #[serde(default)]
+    pub(crate) list: Vec<UserEntry>,
+}
+
+/// A user that is listed in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserEntry {
+    pub(crate) subject: String,
+    #[serde(default)]
+    pub(crate) status: StatusName,
+    pub(crate) phone_number: Option<String>,
+    pub(crate) email: Option<String>,
+    /// Milliseconds since 1970.
+    pub(crate) tokens_valid_after: Option<u64>,
+    #[serde(default)]
+    pub(crate) claims: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Personal data are not shown.
+impl std::fmt::Debug for UserEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserEntry").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+/// How codes are delivered: by everything that is named.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Delivery {
+    #[serde(default)]
+    pub(crate) console: bool,
+    pub(crate) outbox: Option<PathBuf>,
+    pub(crate) webhook: Option<Webhook>,
+}
+
+/// The service that sends messages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Webhook {
+    pub(crate) url: Source,
+    /// Sent as a bearer token.
+    pub(crate) token: Option<Source>,
+    #[serde(default = "Span::of_secs::<5>")]
+    pub(crate) timeout: Span,
+}
+
+/// How long things live.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Validity {
+    pub(crate) access_token: Option<Span>,
+    pub(crate) id_token: Option<Span>,
+    pub(crate) session_idle: Option<Span>,
+    pub(crate) session: Option<Span>,
+    pub(crate) key_set: Option<Span>,
+}
+
+/// How addresses are read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Addresses {
+    pub(crate) country_code: Option<String>,
+    #[serde(default)]
+    pub(crate) international_local_parts: bool,
+}
+
+/// The shape of access tokens.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessTokens {
+    /// Makes them RFC 9068 tokens for this audience.
+    pub(crate) rfc9068_audience: Option<String>,
+}
+
+/// What the discovery documents say beyond what follows from the rest.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Discovery {
+    #[serde(default)]
+    pub(crate) claims: Vec<String>,
+}
+
+/// How much a caller may ask of the host.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    pub(crate) body: usize,
+    pub(crate) header_time: Span,
+    pub(crate) body_time: Span,
+    pub(crate) request_time: Span,
+    pub(crate) connections: usize,
+    pub(crate) shutdown_time: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 16 * 1024,
+            header_time: Span::of_secs::<10>(),
+            body_time: Span::of_secs::<10>(),
+            request_time: Span::of_secs::<20>(),
+            connections: 4096,
+            shutdown_time: Span::of_secs::<25>(),
+        }
+    }
+}
+
+/// The login page.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    /// The public client that the page is; without one there is no page.
+    pub(crate) client: Option<String>,
+    pub(crate) sms: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) title: Option<String>,
+    pub(crate) scopes: Option<String>,
+    /// Whether somebody who has no account may create one.
+    #[serde(default)]
+    pub(crate) sign_up: bool,
+    /// What the page says of where codes and users are found. For demonstrations.
+    pub(crate) hint: Option<String>,
+}
+
+/// What weakens a default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Danger {
+    #[serde(default)]
+    pub(crate) without_send_quotas: bool,
+    #[serde(default)]
+    pub(crate) disclose_used_addresses: bool,
+}
+
+/// A channel, as the file names it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ChannelName {
+    Sms,
+    Email,
+}
+
+impl From<ChannelName> for otp_grant::Channel {
+    fn from(name: ChannelName) -> Self {
+        match name {
+            ChannelName::Sms => Self::Sms,
+            ChannelName::Email => Self::Email,
+        }
+    }
+}
+
+/// A grant, as the file names it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GrantName {
+    Sms,
+    Email,
+    RefreshToken,
+}
+
+impl From<GrantName> for otp_grant::Grant {
+    fn from(name: GrantName) -> Self {
+        match name {
+            GrantName::Sms => Self::OtpSms,
+            GrantName::Email => Self::OtpEmail,
+            GrantName::RefreshToken => Self::RefreshToken,
+        }
+    }
+}
+
+/// A refresh policy, as the file names it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RefreshName {
+    Rotate,
+    Stable,
+}
+
+/// The status of a user, as the file and the table name it.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StatusName {
+    #[default]
+    Active,
+    Locked,
+    Frozen,
+    Inactive,
+}
+
+impl From<StatusName> for UserStatus {
+    fn from(name: StatusName) -> Self {
+        match name {
+            StatusName::Active => Self::Active,
+            StatusName::Locked => Self::Locked,
+            StatusName::Frozen => Self::Frozen,
+            StatusName::Inactive => Self::Inactive,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}

@@ -1,0 +1,130 @@
+//! The settings of the authorization server that follow from the file.
+
+use std::collections::BTreeSet;
+
+use otp_grant::{
+    AccessTokenProfile, AddressPolicy, CodePolicy, Issuer, Scope, SessionValidity, Settings, TokenValidity, danger,
+};
+
+use super::{At, Code, Config, ConfigError, Window};
+
+/// The issuer.
+pub(crate) fn issuer(config: &Config) -> Result<Issuer, ConfigError> {
+    let what = "an issuer is an https URL without query or fragment; http is for 127.0.0.1 and localhost alone";
+    Issuer::new(&config.issuer).map_err(|_| ConfigError::new("issuer", what))
+}
+
+/// The settings.
+pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
+    let default = Settings::default();
+    let settings = default
+        .addresses(addresses(config)?)
+        .body_limit(config.limits.body)
+        .code(config.codes.policy("codes")?)
+        .token_validity(token_validity(config))
+        .session_validity(session_validity(config))
+        .scopes_supported(all_scopes(config)?)
+        .claims_supported(config.discovery.claims.iter().map(String::as_str));
+    let settings = config
+        .grant_types
+        .iter()
+        .fold(settings, |settings, (uri, channel)| settings.grant_type(uri, (*channel).into()));
+    let settings = match &config.access_tokens.rfc9068_audience {
+        Some(audience) => settings.access_token_profile(AccessTokenProfile::Rfc9068 { audience: audience.clone() }),
+        None => settings,
+    };
+    let settings = match config.validity.key_set {
+        Some(max_age) => settings.key_set_max_age(max_age.0),
+        None => settings,
+    };
+    weakened(config, with_quotas(config, settings)?)
+}
+
+fn with_quotas(config: &Config, settings: Settings) -> Result<Settings, ConfigError> {
+    let quotas = &config.quotas;
+    let settings = match quotas.sends.as_deref() {
+        None => settings,
+        Some([first, others @ ..]) => {
+            let others: Vec<_> = others.iter().copied().map(Window::into).collect();
+            settings.send_quotas((*first).into(), &others)
+        }
+        Some([]) => {
+            return Err(ConfigError::new("quotas.sends", "no quota at all is danger.without_send_quotas = true"));
+        }
+    };
+    let settings = match quotas.guesses_per_code {
+        Some(guesses) => settings.guesses_per_challenge(guesses),
+        None => settings,
+    };
+    Ok(match quotas.guesses_per_address {
+        Some(quota) => settings.guesses_per_address(quota.into()),
+        None => settings,
+    })
+}
+
+fn weakened(config: &Config, settings: Settings) -> Result<Settings, ConfigError> {
+    let settings = match (config.danger.without_send_quotas, &config.quotas.sends) {
+        (false, _) => settings,
+        (true, None) => danger::without_send_quotas(settings),
+        (true, Some(_)) => return Err(ConfigError::new("danger.without_send_quotas", "quotas.sends gives some")),
+    };
+    Ok(match config.danger.disclose_used_addresses {
+        true => danger::disclose_used_addresses(settings),
+        false => settings,
+    })
+}
+
+/// How addresses are read.
+pub(crate) fn addresses(config: &Config) -> Result<AddressPolicy, ConfigError> {
+    let mut policy = AddressPolicy::default();
+    if let Some(code) = &config.addresses.country_code {
+        policy = policy.with_country_code(code).at("addresses.country_code")?;
+    }
+    if config.addresses.international_local_parts {
+        policy = policy.with_international_local_parts();
+    }
+    Ok(policy)
+}
+
+fn token_validity(config: &Config) -> TokenValidity {
+    let default = TokenValidity::default();
+    TokenValidity {
+        access_token: config.validity.access_token.map_or(default.access_token, |span| span.0),
+        id_token: config.validity.id_token.map_or(default.id_token, |span| span.0),
+    }
+}
+
+fn session_validity(config: &Config) -> SessionValidity {
+    let default = SessionValidity::default();
+    SessionValidity {
+        idle: config.validity.session_idle.map_or(default.idle, |span| span.0),
+        absolute: config.validity.session.map_or(default.absolute, |span| span.0),
+    }
+}
+
+/// Every scope that some client may ask for.
+fn all_scopes(config: &Config) -> Result<Scope, ConfigError> {
+    let of_clients = config.clients.values().filter_map(|client| client.scopes.as_deref());
+    let mut names: BTreeSet<&str> = of_clients.flat_map(str::split_ascii_whitespace).collect();
+    // First, as everybody expects it.
+    names.remove("openid");
+    let all: Vec<&str> = std::iter::once("openid").chain(names).collect();
+    Scope::parse(&all.join(" ")).at("clients.*.scopes")
+}
+
+impl Code {
+    /// The policy; what is not given has the crate's default.
+    pub(crate) fn policy(&self, place: &str) -> Result<CodePolicy, ConfigError> {
+        let default = CodePolicy::default();
+        let length = self.length.unwrap_or(default.length());
+        let validity = self.validity.map_or(default.validity(), |span| span.0);
+        let mut policy = CodePolicy::new(length, validity).at(place)?;
+        if let Some(alphabet) = &self.alphabet {
+            policy = policy.with_alphabet(alphabet).at(format!("{place}.alphabet"))?;
+        }
+        if let Some(validity) = self.token_validity {
+            policy = policy.with_token_validity(validity.0).at(format!("{place}.token_validity"))?;
+        }
+        Ok(policy)
+    }
+}

@@ -1,0 +1,126 @@
+//! What files are refused for, and how.
+
+use super::*;
+
+/// As little as a file can have.
+const LEAST: &str = "issuer = \"https://login.example.com\"\n";
+
+fn error_of(text: &str) -> String {
+    Config::parse("host.toml", text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_sample_is_a_configuration() {
+    let sample = include_str!("../../otp-grant.toml");
+    let mut config = Config::parse("otp-grant.toml", sample).unwrap();
+    settings(&config).unwrap();
+    // Its secrets are in the environment, which a test does not change.
+    config.clients.get_mut("web").unwrap().secret_sha256 = Some(Source::here("0".repeat(64)));
+    crate::directory::HostDirectory::new(&config, None, &addresses(&config).unwrap()).unwrap();
+    assert!(keyring(&config).unwrap_err().to_string().starts_with("keys.index: the environment variable"));
+}
+
+#[test]
+fn what_the_sample_shows_as_default_can_be_given() {
+    let sample = include_str!("../../otp-grant.toml");
+    let is_setting = |line: &str| line.split_once(" = ").is_some_and(|(name, _)| name.bytes().all(is_name));
+    let is_name = |line: &&str| line.strip_prefix("# ").is_some_and(is_setting);
+    let given: Vec<String> = sample
+        .lines()
+        .map(|line| if is_name(&line) { line.trim_start_matches("# ").to_owned() } else { line.to_owned() })
+        // What stands behind a value in the sample is a remark.
+        .map(|line| line.split("      ").next().unwrap_or_default().to_owned())
+        // These belong to a table that is commented out, or contradict another line.
+        .filter(|line| !["url", "token ", "timeout"].iter().any(|name| line.starts_with(name)))
+        .collect();
+    let config = Config::parse("otp-grant.toml", &given.join("\n")).unwrap();
+    assert_eq!(config.validity.session, Some(Span(std::time::Duration::from_secs(30 * 24 * 60 * 60))));
+    assert_eq!(config.quotas.sends.unwrap().len(), 2);
+    assert!(config.users.table.is_some());
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
+}
+
+#[test]
+fn an_unknown_name_is_an_error_with_its_place() {
+    let error = error_of("issuer = \"https://a.example\"\n\n[limits]\nbodies = 1\n");
+    assert!(error.starts_with("host.toml:4:1: unknown field `bodies`, expected one of `body`"), "{error}");
+    let error = error_of("[keys]\n");
+    assert!(error.contains("missing field"), "{error}");
+}
+
+#[test]
+fn no_error_repeats_a_value() {
+    let secret = "hunter2-hunter2";
+    for text in [
+        format!("{LEAST}keys = \"{secret}\""),
+        format!("{LEAST}[keys]\nindex = [\"{secret}\"]\nsealing = 1"),
+        format!("{LEAST}[keys]\nindex = {{ environment = \"{secret}\" }}\nsealing = 1"),
+        format!("{LEAST}[keys]\nindex = {{ env = \"A\", file = \"{secret}\" }}\nsealing = \"\""),
+        format!("{LEAST}[keys]\nindex = \"{secret}\nsealing = 1"),
+        format!("{LEAST}[clients.a]\nsecret = \"{secret}\"\npublic = \"{secret}\""),
+        format!("{LEAST}[clients.a]\nsecret = {secret}"),
+        format!("{LEAST}[clients.a]\nrefresh = \"{secret}\""),
+        format!("{LEAST}[auth_sources.a]\nchannel = \"{secret}\""),
+        format!("{LEAST}[validity]\nsession = \"{secret}\""),
+        format!("listen = \"{secret}\""),
+    ] {
+        let error = error_of(&text);
+        assert!(!error.contains(secret) && error.starts_with("host.toml:"), "{error}");
+    }
+    let config = Config::parse("", &format!("{LEAST}[keys]\nindex = \"{secret}\"\nsealing = \"{secret}\"")).unwrap();
+    let error = keyring(&config).unwrap_err().to_string();
+    assert!(!error.contains(secret) && error.starts_with("keys.index: "), "{error}");
+    assert!(!format!("{config:?}").contains(secret));
+}
+
+#[test]
+fn a_contradiction_is_an_error_with_its_place() {
+    let directory = |text: &str| {
+        let config = Config::parse("host.toml", &format!("{LEAST}{text}")).unwrap();
+        crate::directory::HostDirectory::new(&config, None, &addresses(&config).unwrap()).unwrap_err().to_string()
+    };
+    let public = "[clients.a]\npublic = true\n";
+    for (text, place) in [
+        ("[clients.a]\n", "clients.a: "),
+        ("[clients.a]\nsecret = \"x\"\npublic = true\n", "clients.a: "),
+        ("[clients.a]\nsecret = \"\"\n", "clients.a.secret: "),
+        ("[clients.a]\nsecret_sha256 = \"00\"\n", "clients.a.secret_sha256: "),
+        ("[clients.a]\npublic = true\nauth_sources = [\"sms\"]\n", "clients.a.auth_sources: "),
+        ("[clients.a]\npublic = true\nrefresh = \"stable\"\n", "clients.a.refresh: "),
+        ("[clients.a]\npublic = true\ndefault_scopes = \"email\"\n", "clients.a.default_scopes: "),
+        ("[auth_sources.a]\nchannel = \"sms\"\ncode = { length = 3 }\n", "auth_sources.a.code: "),
+        ("[[users.list]]\nsubject = \"\"\n", "users.list[0].subject: "),
+        ("[[users.list]]\nsubject = \"a\"\nphone_number = \"1\"\n", "users.list[0].phone_number: "),
+        ("[page]\nclient = \"b\"\n", "page.client: "),
+        (&format!("{public}[page]\nclient = \"a\"\nsms = \"b\"\n"), "page.client: "),
+        (&format!("{public}may_send = true\n[page]\nclient = \"a\"\n"), "[page]: "),
+        (&format!("{public}may_send = true\n[page]\nclient = \"a\"\nsms = \"b\"\n"), "page.sms: "),
+    ] {
+        let error = directory(text);
+        assert!(error.starts_with(place), "{text} {error}");
+    }
+    let settings =
+        |text: &str| settings(&Config::parse("host.toml", &format!("{LEAST}{text}")).unwrap()).unwrap_err().to_string();
+    assert!(settings("[quotas]\nsends = []").starts_with("quotas.sends: "));
+    let both = "[quotas]\nsends = [{ count = 1, per = \"1s\" }]\n[danger]\nwithout_send_quotas = true";
+    assert!(settings(both).starts_with("danger.without_send_quotas: "));
+    let config = Config::parse("host.toml", LEAST).unwrap();
+    assert!(crate::delivery::Courier::new(&config).unwrap_err().to_string().starts_with("[delivery]: "));
+}
+
+#[test]
+fn a_secret_is_read_from_the_file_the_environment_or_another_file() {
+    let folder = std::env::temp_dir();
+    let name = format!("otp-grant-host-secret-{}", std::process::id());
+    std::fs::write(folder.join(&name), "from a file\n").unwrap();
+    let read = |source: Source| source.read("here", &folder).map(|secret| secret.expose().to_owned());
+    assert_eq!(read(Source::File(name.clone().into())).unwrap(), "from a file");
+    std::fs::remove_file(folder.join(&name)).unwrap();
+    assert_eq!(read(Source::here(" in the file ")).unwrap(), "in the file");
+    assert_eq!(read(Source::Env("PATH".to_owned())).unwrap(), std::env::var("PATH").unwrap());
+    assert!(read(Source::File(name.into())).unwrap_err().to_string().starts_with("here: "));
+    assert!(read(Source::Env("OTP_GRANT_NO_SUCH".to_owned())).is_err());
+}

@@ -1,0 +1,88 @@
+//! How codes reach their users: over the console, a file or a webhook.
+
+mod webhook;
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use otp_grant::{Delivery, DeliveryFailure, Reply};
+use serde_json::json;
+
+use crate::config::{Config, ConfigError};
+use webhook::Webhook;
+
+/// Delivers codes in every way that is configured.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    console: bool,
+    outbox: Option<Mutex<File>>,
+    webhook: Option<Webhook>,
+}
+
+impl Courier {
+    /// Opens the outbox, and prepares the webhook.
+    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
+        let delivery = &config.delivery;
+        if !delivery.console && delivery.outbox.is_none() && delivery.webhook.is_none() {
+            return Err(ConfigError::new("[delivery]", "codes need a way: console, outbox or webhook"));
+        }
+        let open = |path: &Path| {
+            let path = config.folder.join(path);
+            let file = OpenOptions::new().create(true).append(true).open(&path);
+            file.map(Mutex::new)
+                .map_err(|error| ConfigError::new("delivery.outbox", format_args!("{}: {error}", path.display())))
+        };
+        Ok(Self {
+            console: delivery.console,
+            outbox: delivery.outbox.as_deref().map(open).transpose()?,
+            webhook: delivery.webhook.as_ref().map(|webhook| Webhook::new(webhook, config)).transpose()?,
+        })
+    }
+
+    /// Delivers a code, and gives the reply that says what came of it.
+    ///
+    /// It takes as long for an address that has a user as for one that has none: whether there is a user is not asked.
+    pub(crate) async fn deliver(&self, delivery: Delivery) -> Reply {
+        match self.send(&delivery).await {
+            Ok(()) => delivery.accepted(),
+            Err(failure) => {
+                tracing::warn!(?failure, usage = delivery.usage().as_str(), "not delivered");
+                delivery.failed(failure)
+            }
+        }
+    }
+
+    async fn send(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
+        if let Some(webhook) = &self.webhook {
+            webhook.send(delivery).await?;
+        }
+        if let Some(outbox) = &self.outbox {
+            write(outbox, delivery)?;
+        }
+        if self.console {
+            print(delivery);
+        }
+        Ok(())
+    }
+}
+
+/// The one place where a code is printed, and only where the configuration asks for it.
+fn print(delivery: &Delivery) {
+    let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
+    let (usage, seconds) = (delivery.usage().as_str(), delivery.validity().as_secs());
+    println!("to {to}: {code} is your code for {usage}, valid for {seconds} seconds");
+}
+
+/// In one write, and without a buffer: whoever reads the file sees whole lines, and sees them before the reply.
+fn write(outbox: &Mutex<File>, delivery: &Delivery) -> Result<(), DeliveryFailure> {
+    let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
+    let usage = delivery.usage().as_str();
+    let line = format!("{{\"to\":{},\"code\":{},\"usage\":{}}}\n", json!(to), json!(code), json!(usage));
+    let mut file = outbox.lock().unwrap_or_else(PoisonError::into_inner);
+    file.write_all(line.as_bytes()).map_err(|error| {
+        tracing::error!(%error, "the outbox can't be written");
+        DeliveryFailure::Undeliverable
+    })
+}

@@ -1,0 +1,38 @@
+//! The demo: a configuration that is built in, with keys that live as long as the process unless they are given.
+
+use otp_grant::{Algorithm, Keyring, MasterKey, SigningKey, SigningKeys};
+
+use crate::args::{Alg, Args, Switch};
+use crate::config::{At, Config, ConfigError, Source, made_rsa_key, read_signing_key};
+use crate::start::Keys;
+
+/// The configuration and the keys of the demo, as the command line says.
+pub(crate) fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
+    let mut config = Config::parse("demo.toml", include_str!("demo.toml"))?;
+    config.danger.without_send_quotas = args.send_quota == Some(Switch::Off);
+    let master = match &args.secret {
+        Some(secret) => MasterKey::from_base64(secret),
+        None => MasterKey::generate(),
+    };
+    let master = master.at("--secret")?;
+    let keys = Keys { keyring: Keyring::new(&master, &master), signing: SigningKeys::new(signing_key(args, &config)?) };
+    Ok((config, keys))
+}
+
+/// What the demo says of several processes that do not share their keys.
+pub(crate) fn warn_of_unshared_keys(args: &Args) {
+    if args.demo && (args.secret.is_none() || args.key.is_none()) {
+        tracing::warn!("other processes on this store need the same --secret and --key, and so does the next start");
+    }
+}
+
+/// The key of `--key`, or one of `--alg`.
+fn signing_key(args: &Args, config: &Config) -> Result<SigningKey, ConfigError> {
+    let algorithm = match (&args.key, args.alg) {
+        (Some(file), _) => return read_signing_key(config, &Source::File(file.clone()), "--key"),
+        (None, None | Some(Alg::Rs256)) => return made_rsa_key(),
+        (None, Some(Alg::Es256)) => Algorithm::ES256,
+        (None, Some(Alg::EdDsa)) => Algorithm::EdDSA,
+    };
+    SigningKey::generate(algorithm).at("--alg")
+}

@@ -1,0 +1,146 @@
+//! The directory: clients and auth sources of the file, and users of the file or of a table.
+
+mod clients;
+mod users_table;
+
+use std::sync::Arc;
+
+use otp_grant::{
+    Address, AddressPolicy, AuthSource, AuthSourceId, Client, ClientId, Directory, MemoryDirectory, Scope, Subject,
+    Timestamp, User, UserClaims,
+};
+
+use crate::config::{At, Config, ConfigError, UserEntry};
+pub(crate) use users_table::{TableError, UsersTable};
+
+/// What the host knows of clients, auth sources and users.
+#[derive(Debug)]
+pub(crate) struct HostDirectory {
+    /// All clients and auth sources, and the users where there is no table of them.
+    configured: MemoryDirectory,
+    users: Option<UsersTable>,
+}
+
+impl HostDirectory {
+    /// Puts the directory together; `users` is the table that the file names.
+    pub(crate) fn new(
+        config: &Config,
+        users: Option<UsersTable>,
+        addresses: &AddressPolicy,
+    ) -> Result<Self, ConfigError> {
+        if users.is_some() && !config.users.list.is_empty() {
+            return Err(ConfigError::new("users.list", "users are either listed or in a table"));
+        }
+        let configured = clients::read(config)?;
+        let mut listed = config.users.list.iter().enumerate();
+        let configured = listed.try_fold(configured, |directory, (index, entry)| {
+            with_user(directory, entry, &format!("users.list[{index}]"), addresses)
+        })?;
+        Ok(Self { configured, users })
+    }
+
+    /// Tells whether users can be asked for.
+    pub(crate) async fn check(&self) -> Result<(), DirectoryError> {
+        match &self.users {
+            Some(table) => Ok(table.check().await?),
+            None => Ok(()),
+        }
+    }
+}
+
+fn with_user(
+    directory: MemoryDirectory,
+    entry: &UserEntry,
+    place: &str,
+    policy: &AddressPolicy,
+) -> Result<MemoryDirectory, ConfigError> {
+    let subject = Subject::new(&entry.subject).at(format!("{place}.subject"))?;
+    let mut user = User::new(subject.clone(), entry.status.into());
+    user.tokens_valid_after = entry.tokens_valid_after.map(Timestamp::from_unix_millis);
+    let phone = entry.phone_number.as_deref().map(|text| policy.phone_number(text).map(Address::Phone));
+    let email = entry.email.as_deref().map(|text| policy.email(text).map(Address::Email));
+    let phone = phone.transpose().at(format!("{place}.phone_number"))?;
+    let email = email.transpose().at(format!("{place}.email"))?;
+    let directory = directory.with_user(user, phone.into_iter().chain(email));
+    directory.put_claims(subject, claims(entry.claims.clone()));
+    Ok(directory)
+}
+
+fn claims(members: serde_json::Map<String, serde_json::Value>) -> UserClaims {
+    members.into_iter().fold(UserClaims::new(), |claims, (name, value)| claims.with(&name, value))
+}
+
+impl Directory for HostDirectory {
+    type Error = DirectoryError;
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, DirectoryError> {
+        Ok(self.configured.client(id).await?)
+    }
+
+    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, DirectoryError> {
+        Ok(self.configured.auth_source(id).await?)
+    }
+
+    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, DirectoryError> {
+        Ok(match &self.users {
+            Some(table) => table.user_by_address(address).await?,
+            None => self.configured.user_by_address(address).await?,
+        })
+    }
+
+    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, DirectoryError> {
+        Ok(match &self.users {
+            Some(table) => table.user_by_subject(subject).await?,
+            None => self.configured.user_by_subject(subject).await?,
+        })
+    }
+
+    async fn user_claims(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+        scope: &Scope,
+    ) -> Result<UserClaims, DirectoryError> {
+        Ok(match &self.users {
+            Some(table) => claims(table.claims(subject).await?),
+            None => self.configured.user_claims(subject, client, scope).await?,
+        })
+    }
+
+    async fn sign_up(&self, address: &Address) -> Result<User, DirectoryError> {
+        Ok(match &self.users {
+            Some(table) => table.sign_up(address).await?,
+            None => self.configured.sign_up(address).await?,
+        })
+    }
+}
+
+/// The directory failed.
+#[derive(Debug)]
+pub(crate) enum DirectoryError {
+    Memory(otp_grant::EntropyUnavailable),
+    Table(TableError),
+}
+
+impl From<otp_grant::EntropyUnavailable> for DirectoryError {
+    fn from(error: otp_grant::EntropyUnavailable) -> Self {
+        Self::Memory(error)
+    }
+}
+
+impl From<TableError> for DirectoryError {
+    fn from(error: TableError) -> Self {
+        Self::Table(error)
+    }
+}
+
+impl std::fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory(error) => error.fmt(f),
+            Self::Table(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DirectoryError {}

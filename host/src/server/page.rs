@@ -1,0 +1,136 @@
+//! The login page: static files, and what the configuration says of it.
+
+use axum::body::Body;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::response::{IntoResponse, Response};
+use otp_grant::{Endpoints, Issuer};
+use serde_json::json;
+
+use crate::config::{Config, Page};
+
+/// The page of a host.
+#[derive(Debug)]
+pub(crate) struct LoginPage {
+    base: String,
+    document: String,
+}
+
+impl LoginPage {
+    /// The page, unless the configuration has none.
+    pub(crate) fn new(config: &Config, issuer: &Issuer, endpoints: &Endpoints) -> Option<Self> {
+        let Page { client, sms, email, title, scopes, sign_up, hint } = &config.page;
+        let client = client.as_ref()?;
+        let base = issuer.path();
+        let at = |path: &String| format!("{base}{path}");
+        let settings = json!({
+            "client": client,
+            "scope": scopes,
+            "signUp": sign_up,
+            "hint": hint,
+            "sources": {"sms": sms, "email": email},
+            "numeric": {"sms": is_numeric(config, sms.as_deref()), "email": is_numeric(config, email.as_deref())},
+            "grants": {"sms": otp_grant::SMS_GRANT_TYPE, "email": otp_grant::EMAIL_GRANT_TYPE},
+            "endpoints": {
+                "send": endpoints.otp_send.as_ref().map(at),
+                "token": at(&endpoints.token),
+                "revoke": endpoints.revocation.as_ref().map(at),
+                "userinfo": endpoints.userinfo.as_ref().map(at),
+            },
+        });
+        let title = title.as_deref().unwrap_or("Sign in");
+        let document = include_str!("../../page/index.html")
+            .replace("{{base}}", &escaped(base))
+            .replace("{{title}}", &escaped(title))
+            .replace("{{settings}}", &escaped(&settings.to_string()));
+        Some(Self { base: base.to_owned(), document })
+    }
+
+    /// Every file with its path.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (String, PageFile)> {
+        let assets = ASSETS.map(|(name, kind, text)| (format!("{}/page/{name}", self.base), PageFile::new(kind, text)));
+        let document = PageFile { kind: "text/html;charset=UTF-8", text: self.document.clone() };
+        assets.into_iter().chain([(format!("{}/", self.base), document)])
+    }
+}
+
+/// A file of the page.
+#[derive(Clone, Debug)]
+pub(crate) struct PageFile {
+    kind: &'static str,
+    text: String,
+}
+
+impl PageFile {
+    fn new(kind: &'static str, text: &str) -> Self {
+        Self { kind, text: text.to_owned() }
+    }
+}
+
+impl IntoResponse for PageFile {
+    fn into_response(self) -> Response {
+        let mut headers = HEADERS.to_vec();
+        headers.push((CONTENT_TYPE, self.kind));
+        let builder =
+            headers.into_iter().fold(Response::builder(), |builder, (name, value)| builder.header(name, value));
+        builder.body(Body::from(self.text)).unwrap_or_default()
+    }
+}
+
+/// Whether the codes of a source are digits: then a phone shows a keypad for them.
+fn is_numeric(config: &Config, source: Option<&str>) -> bool {
+    let source = source.and_then(|source| config.auth_sources.get(source));
+    let alphabet = source.and_then(|source| source.code.alphabet.as_deref());
+    alphabet.is_none_or(|alphabet| alphabet.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A text inside of an element or of a quoted attribute.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+const ASSETS: [(&str, &str, &str); 4] = [
+    ("app.js", "text/javascript;charset=UTF-8", include_str!("../../page/app.js")),
+    ("words.js", "text/javascript;charset=UTF-8", include_str!("../../page/words.js")),
+    ("style.css", "text/css;charset=UTF-8", include_str!("../../page/style.css")),
+    ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
+];
+
+/// Nothing but the page's own files runs or is asked, and nobody frames it. Forms are sent by the script alone: if it
+/// fails, a browser must not put what was typed into an address.
+const HEADERS: [(HeaderName, &str); 7] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (X_FRAME_OPTIONS, "DENY"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (CACHE_CONTROL, "no-cache"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn a_configured_text_stays_text() {
+        assert_eq!(escaped(r#"<a href='x'>"&"#), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;");
+    }
+}

@@ -1,0 +1,154 @@
+//! What is served where: the endpoints of the authorization server, the login page and the health check.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{self, HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http_body_util::BodyExt as _;
+use otp_grant::AuthorizationServer;
+use tracing::Instrument as _;
+
+use super::LoginPage;
+use crate::config::Limits;
+use crate::delivery::Courier;
+use crate::directory::HostDirectory;
+use crate::store::AnyStore;
+
+/// Everything that requests need.
+pub(crate) struct Host {
+    pub(crate) server: AuthorizationServer<Arc<AnyStore>, Arc<HostDirectory>>,
+    pub(crate) store: Arc<AnyStore>,
+    pub(crate) directory: Arc<HostDirectory>,
+    pub(crate) courier: Courier,
+    pub(crate) page: Option<LoginPage>,
+    pub(crate) limits: Limits,
+}
+
+/// The application.
+pub(crate) fn routes(host: Host) -> Router {
+    let mut app = Router::new().without_v07_checks().route(HEALTH, get(health));
+    let mut paths = endpoint_paths(&host);
+    paths.insert(HEALTH.to_owned());
+    if let Some(page) = &host.page {
+        for (path, file) in page.files() {
+            paths.insert(path.clone());
+            app = app.route(&path, get(async move || file.clone().into_response()));
+        }
+    }
+    let host = Arc::new(host);
+    let log = Log { paths, requests: AtomicU64::new(0) };
+    app.fallback(endpoint).with_state(host).layer(from_fn_with_state(Arc::new(log), logged))
+}
+
+/// Any endpoint of the authorization server.
+async fn endpoint(State(host): State<Arc<Host>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let limits = &host.limits;
+    let reading = read(body, limits.body.saturating_add(READ_BEYOND));
+    let body = match tokio::time::timeout(limits.body_time.0, reading).await {
+        Ok(Some(body)) => body,
+        Ok(None) => return StatusCode::BAD_REQUEST.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    let request = otp_grant::Request::from_http(&head.headers, &body);
+    let answering =
+        host.server.handle(head.method.as_str(), head.uri.path(), request, |delivery| host.courier.deliver(delivery));
+    match tokio::time::timeout(limits.request_time.0, answering).await {
+        Ok(Some(reply)) => http::Response::from(reply).map(Body::from),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => {
+            tracing::error!("a request took too long");
+            let mut response =
+                (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"temporarily_unavailable"}"#).into_response();
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+    }
+}
+
+/// 200 while the store and the table of users answer.
+async fn health(State(host): State<Arc<Host>>) -> impl IntoResponse {
+    let no_store = [(CACHE_CONTROL, "no-store")];
+    if let Err(error) = host.store.check().await {
+        tracing::error!(%error, "the store does not answer");
+        return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the store does not answer\n");
+    }
+    if let Err(error) = host.directory.check().await {
+        tracing::error!(%error, "the table of users does not answer");
+        return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the table of users does not answer\n");
+    }
+    (StatusCode::OK, no_store, "ok\n")
+}
+
+/// Reads a body, but not much more than `most`: what is longer than the authorization server's own limit, it refuses.
+///
+/// `None` when the client went away. A body that was cut short must not be taken for a whole one.
+async fn read(mut body: Body, most: usize) -> Option<Vec<u8>> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            read.extend_from_slice(&data);
+        }
+        if read.len() > most {
+            break;
+        }
+    }
+    Some(read)
+}
+
+/// Numbers requests, and knows which paths may be logged: what somebody typed could be anything.
+struct Log {
+    paths: HashSet<String>,
+    requests: AtomicU64,
+}
+
+/// Logs a request: its number stands with everything that is logged while it is answered.
+async fn logged(State(log): State<Arc<Log>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let number = log.requests.fetch_add(1, Ordering::Relaxed);
+    let path = log.paths.get(request.uri().path()).map_or("-", String::as_str);
+    let method = if METHODS.contains(&request.method().as_str()) { request.method().as_str() } else { "-" };
+    let span = tracing::info_span!("request", number, method, path);
+    async {
+        let mut response = next.run(request).await;
+        set_default(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, "nosniff");
+        let took: Duration = began.elapsed();
+        tracing::info!(status = response.status().as_u16(), micros = micros(took), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+fn endpoint_paths(host: &Host) -> HashSet<String> {
+    let (issuer, endpoints) = (host.server.issuer(), host.server.endpoints());
+    let optional = [&endpoints.otp_send, &endpoints.revocation, &endpoints.introspection, &endpoints.userinfo];
+    let below = optional.into_iter().flatten().chain([&endpoints.token, &endpoints.jwks]);
+    let below = below.map(|path| format!("{}{path}", issuer.path()));
+    below.chain([issuer.metadata_path(), issuer.openid_configuration_path()]).collect()
+}
+
+fn set_default(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.entry(name).or_insert(HeaderValue::from_static(value));
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+const HEALTH: &str = "/healthz";
+
+/// How much beyond the limit of the authorization server is read, so that it is the server that says so.
+const READ_BEYOND: usize = 48 * 1024;
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

@@ -1,0 +1,181 @@
+//! The store of records: whichever `--store` names.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use otp_grant::{Clock as _, MemoryStore, Record, RecordKey, Store, Swap, SystemClock, Tag};
+use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError};
+use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError, SqliteStore};
+
+use crate::config::Secret;
+
+/// One of the stores.
+pub(crate) enum AnyStore {
+    Memory(MemoryStore),
+    Redis(RedisStore),
+    Postgres(PostgresStore),
+    Sqlite(SqliteStore),
+}
+
+impl AnyStore {
+    /// Opens the store that a URL names, and creates its table where `migrate` says so.
+    pub(crate) async fn open(url: &Secret, migrate: bool) -> Result<Self, StoreError> {
+        let url = url.expose();
+        match Self::kind_of(url)? {
+            "redis" => Ok(Self::Redis(RedisStore::connect(url, RedisOptions::default()).await?)),
+            "postgres" => {
+                let store = PostgresStore::connect(url, SqlOptions::default()).await?;
+                if migrate {
+                    store.migrate().await?;
+                }
+                Ok(Self::Postgres(store))
+            }
+            "sqlite" => {
+                let store = SqliteStore::connect(url, SqlOptions::default()).await?;
+                if migrate {
+                    store.migrate().await?;
+                }
+                Ok(Self::Sqlite(store))
+            }
+            _ => Ok(Self::Memory(MemoryStore::new())),
+        }
+    }
+
+    /// What a URL names.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownDatabase`] when it is nothing that is known here.
+    pub(crate) fn kind_of(url: &str) -> Result<&'static str, StoreError> {
+        match url.split_once(':') {
+            None if url == "memory" => Ok("memory"),
+            Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => Ok("redis"),
+            Some(("postgres" | "postgresql", _)) => Ok("postgres"),
+            Some(("sqlite", _)) => Ok("sqlite"),
+            _ => Err(StoreError::UnknownDatabase),
+        }
+    }
+
+    /// What it is, for the log.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "memory",
+            Self::Redis(_) => "redis",
+            Self::Postgres(_) => "postgres",
+            Self::Sqlite(_) => "sqlite",
+        }
+    }
+
+    /// Tells whether it answers.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        // A key that no record has.
+        let nothing = RecordKey::from_bytes([0; RecordKey::LEN]);
+        tokio::time::timeout(PATIENCE, self.load(&nothing)).await.map_err(|_| StoreError::TooSlow)?.map(drop)
+    }
+
+    /// Tells whether several processes may use it.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self, Self::Memory(_))
+    }
+
+    /// Deletes expired records every now and then, as long as the process runs. Redis and the memory do so by themselves.
+    pub(crate) fn keep_purging(store: Arc<Self>, every: Duration) {
+        if !matches!(&*store, Self::Postgres(_) | Self::Sqlite(_)) {
+            return;
+        }
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                match store.purge().await {
+                    Ok(0) => {}
+                    Ok(deleted) => tracing::info!(deleted, "purged"),
+                    Err(error) => tracing::error!(%error, "purge failed"),
+                }
+            }
+        });
+    }
+
+    /// Deletes what has expired, a batch at a time, so that nobody waits long for a lock.
+    async fn purge(&self) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let now = SystemClock.now();
+            let deleted = match self {
+                Self::Postgres(store) => store.purge(now, BATCH).await?,
+                Self::Sqlite(store) => store.purge(now, BATCH).await?,
+                Self::Memory(_) | Self::Redis(_) => 0,
+            };
+            all += deleted;
+            if deleted < u64::from(BATCH) {
+                return Ok(all);
+            }
+            tokio::time::sleep(BETWEEN_BATCHES).await;
+        }
+    }
+}
+
+impl Store for AnyStore {
+    type Error = StoreError;
+
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        Ok(match self {
+            Self::Memory(store) => {
+                let Ok(record) = store.load(key).await;
+                record
+            }
+            Self::Redis(store) => store.load(key).await?,
+            Self::Postgres(store) => store.load(key).await?,
+            Self::Sqlite(store) => store.load(key).await?,
+        })
+    }
+
+    async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, StoreError> {
+        Ok(match self {
+            Self::Memory(store) => {
+                let Ok(swap) = store.swap(key, expected, next).await;
+                swap
+            }
+            Self::Redis(store) => store.swap(key, expected, next).await?,
+            Self::Postgres(store) => store.swap(key, expected, next).await?,
+            Self::Sqlite(store) => store.swap(key, expected, next).await?,
+        })
+    }
+}
+
+/// The store failed. The texts of the databases beneath say nothing of what is stored, and nothing of the URL.
+#[derive(Debug)]
+pub(crate) enum StoreError {
+    UnknownDatabase,
+    TooSlow,
+    Redis(RedisStoreError),
+    Sql(SqlStoreError),
+}
+
+impl From<RedisStoreError> for StoreError {
+    fn from(error: RedisStoreError) -> Self {
+        Self::Redis(error)
+    }
+}
+
+impl From<SqlStoreError> for StoreError {
+    fn from(error: SqlStoreError) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownDatabase => f.write_str("a store is memory, redis://…, postgres://… or sqlite:…"),
+            Self::TooSlow => f.write_str("the store takes too long"),
+            Self::Redis(error) => error.fmt(f),
+            Self::Sql(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+const PATIENCE: Duration = Duration::from_secs(2);
+const BATCH: u32 = 1000;
+const BETWEEN_BATCHES: Duration = Duration::from_millis(50);

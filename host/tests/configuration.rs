@@ -1,0 +1,153 @@
+//! What the command line and the file say, from outside: errors, a check, an issuer with a path, a table of users.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::process::Command;
+
+use support::{Folder, Host, JSON, command, root};
+
+fn fails(arguments: &[&str]) -> String {
+    let output = command(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn what_is_wrong_with_a_start_is_said_in_one_line() {
+    let folder = Folder::new("errors");
+    let no_file = folder.file("none.toml");
+    assert!(fails(&["--config", no_file.to_str().unwrap()]).starts_with(no_file.to_str().unwrap()));
+    let file = folder.write("host.toml", "issuer = \"https://a.example\"\nsecrt = \"hunter2\"\n");
+    let error = fails(&["--config", file.to_str().unwrap()]);
+    assert!(error.contains("host.toml:2:1: unknown field `secrt`") && !error.contains("hunter2"), "{error}");
+    let sample = root().join("host/otp-grant.toml");
+    let error = fails(&["--config", sample.to_str().unwrap()]);
+    assert_eq!(error, "keys.index: the environment variable OTP_GRANT_INDEX_KEY is not set\n");
+    assert!(fails(&["--demo", "--alg", "ES256", "--secret", "c2hvcnQ="]).starts_with("--secret: "));
+    assert!(fails(&["--demo", "--alg", "ES256", "--issuer", "http://a.example"]).starts_with("issuer: "));
+    let error = fails(&["--demo", "--alg", "ES256", "--store", "mysql://user:hunter2@host"]);
+    assert!(error.starts_with("store: ") && !error.contains("hunter2"), "{error}");
+    let error = fails(&["--demo", "--alg", "ES256", "--store", "redis://:hunter2@127.0.0.1:1"]);
+    assert!(error.starts_with("store: ") && !error.contains("hunter2"), "{error}");
+    for wrong in
+        [&[][..], &["--demo", "--config", "a"], &["--config", "a", "--alg", "ES256"], &["--demo", "--alg", "none"]]
+    {
+        assert!(fails(wrong).contains("--help"), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_sample_file_starts_once_its_keys_are_there() {
+    let folder = Folder::new("sample");
+    let text = std::fs::read_to_string(root().join("host/otp-grant.toml")).unwrap();
+    let file = folder.write("otp-grant.toml", &text);
+    let made = Command::new("openssl")
+        .args(["genpkey", "-algorithm", "ED25519", "-out", folder.file("signing.pem").to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    let key = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=";
+    let output = command(&["--config", file.to_str().unwrap(), "--check"])
+        .env("OTP_GRANT_INDEX_KEY", key)
+        .env("OTP_GRANT_SEALING_KEY", key)
+        .env("OTP_GRANT_WEB_SECRET_SHA256", "0".repeat(64))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "the configuration is good\n");
+}
+
+/// A host below a path, with its users in a table.
+fn config(users: &str) -> String {
+    let (key, signing) = (
+        "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=",
+        "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    );
+    format!(
+        r#"
+issuer = "http://127.0.0.1:8080/tenant"
+keys = {{ index = "{key}", sealing = "{key}" }}
+signing = {{ active = "{signing}", key_id = "2026-11" }}
+auth_sources.mail = {{ channel = "email", code = {{ length = 8, validity = "10m", token_validity = "10m" }} }}
+delivery = {{ outbox = "outbox" }}
+quotas.sends = [{{ count = 100, per = "1s" }}]
+users.table = "{users}"
+page = {{ client = "app", email = "mail", title = "A & B" }}
+[clients.app]
+public = true
+may_send = true
+auth_sources = ["mail"]
+scopes = "openid email profile"
+"#
+    )
+}
+
+fn log_in(host: &Host, email: &str, more: &str) -> support::Reply {
+    let common = format!(r#""client_id":"app","auth_source_id":"mail","email":"{email}""#);
+    let sent = host.post("/tenant/otp/send", JSON, &format!("{{{common}}}")).json();
+    let (token, code) = (sent["otp_token"].as_str().unwrap(), host.last_code());
+    assert_eq!((code.len(), &sent["code_length"]), (8, &8.into()));
+    let uri = "http://tencentciam.com/oauth2/grant-type/otp/email";
+    let body = format!(
+        r#"{{{common},"grant_type":"{uri}","otp_token":"{token}","otp":"{code}","scope":"openid email profile"{more}}}"#
+    );
+    host.post("/tenant/oauth2/token", JSON, &body)
+}
+
+fn userinfo(host: &Host, tokens: &serde_json::Value) -> support::Reply {
+    let token = tokens["access_token"].as_str().unwrap();
+    host.ask(&format!(
+        "GET /tenant/userinfo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    ))
+}
+
+fn lives_with_a_table(name: &str, url: &str, mut sql: impl FnMut(&str)) {
+    let host = Host::configured(name, &config(url));
+    assert_eq!(host.get("/healthz").status, 200);
+    let page = host.get("/tenant/");
+    assert!(page.body.contains("A &amp; B") && page.body.contains("/tenant/page/app.js"), "{page:?}");
+    assert_eq!(host.get("/").status, 404);
+    assert_eq!(host.get("/.well-known/oauth-authorization-server/tenant").status, 200);
+    assert_eq!(host.get("/tenant/oauth2/jwks").json()["keys"][0]["kid"], "2026-11");
+
+    let refused = log_in(&host, "ada@example.com", "").json();
+    assert_eq!(refused["error_description"], "User not found");
+    let signed_up = |reply: support::Reply| userinfo(&host, &reply.json()).json()["sub"].as_str().unwrap().to_owned();
+    let first = signed_up(log_in(&host, "ada@example.com", r#","auto_signup":true"#));
+    let again = signed_up(log_in(&host, "ada@example.com", r#","auto_signup":true"#));
+    assert_eq!(first, again, "signing up twice gives one user");
+
+    sql("UPDATE otp_grant_users SET claims = '{\"name\":\"Ada\",\"email\":\"ada@example.com\"}'");
+    let tokens = log_in(&host, "ada@example.com", "").json();
+    let claims = userinfo(&host, &tokens).json();
+    assert_eq!((&claims["name"], &claims["email"]), (&"Ada".into(), &"ada@example.com".into()));
+    // Far in the future: every session began before.
+    sql("UPDATE otp_grant_users SET tokens_valid_after = 32503680000000");
+    assert_eq!(userinfo(&host, &tokens).status, 401);
+    sql("UPDATE otp_grant_users SET tokens_valid_after = NULL, status = 'frozen'");
+    let refused = log_in(&host, "ada@example.com", "").json();
+    assert_eq!(refused["error_description"], "Abnormal user status");
+}
+
+#[test]
+fn users_in_a_sqlite_table() {
+    let folder = Folder::new("users-db");
+    let file = folder.file("users.db");
+    let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute(sys.argv[2]); db.commit()";
+    lives_with_a_table("users", &format!("sqlite:{}", file.display()), |statement| {
+        let done = Command::new("python3").args(["-c", script, file.to_str().unwrap(), statement]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    });
+}
+
+/// With a database that is there already: `OTP_GRANT_TEST_POSTGRES=postgres://… cargo test -- --ignored`.
+#[test]
+#[ignore = "needs a PostgreSQL database and psql"]
+fn users_in_a_postgres_table() {
+    let url = std::env::var("OTP_GRANT_TEST_POSTGRES").unwrap();
+    lives_with_a_table("users-postgres", &url, |statement| {
+        let done = Command::new("psql").args([&url, "-c", statement]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    });
+}

@@ -1,0 +1,122 @@
+//! The demo, from outside: the contract's samples, health, the page's headers, logs without secrets.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use support::{FORM, Host, JSON, log_in_over_http};
+
+#[test]
+fn the_samples_of_the_contract_work_over_http() {
+    log_in_over_http(&Host::demo("samples", &[]), "ES256");
+}
+
+#[test]
+fn they_work_with_rsa_and_json_logs() {
+    let folder = support::Folder::new("rsa");
+    let outbox = folder.write("outbox", "");
+    let host = Host::start(folder, &["--demo", "--outbox", outbox.to_str().unwrap(), "--log", "json"]);
+    log_in_over_http(&host, "RS256");
+    for line in host.log().lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(event["level"].is_string() && event["timestamp"].is_string(), "{line}");
+    }
+    let answered = host.log().lines().filter(|line| line.contains(r#""message":"answered""#)).count();
+    assert!(answered > 50, "{answered}");
+}
+
+#[test]
+fn a_store_in_a_file_survives_a_restart() {
+    let folder = support::Folder::new("sqlite");
+    let store = format!("sqlite:{}", folder.file("records.db").display());
+    let secret = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=";
+    let arguments = ["--store", store.as_str(), "--secret", secret];
+    let mut first = Host::demo("sqlite-1", &arguments);
+    log_in_over_http(&first, "ES256");
+    first.terminate();
+    assert_eq!(first.wait(), Some(0));
+    // The address was sent to less than 30 seconds ago, by the process before.
+    let second = Host::demo("sqlite-2", &arguments);
+    let body = r#"{"client_id":"TENANT_SPA_CLIENT_ID","auth_source_id":"MOCK_SMS_OTP_AUTH_SOURCE_ID","phone_number":"13612345678"}"#;
+    let reply = second.post("/otp/send", JSON, body);
+    assert!(reply.body.contains("sms_rate_limit_exceeded") && reply.head.contains("retry-after: "), "{reply:?}");
+    assert_eq!(second.get("/healthz").status, 200);
+}
+
+#[test]
+fn its_health_can_be_asked() {
+    let host = Host::demo("health", &[]);
+    let reply = host.get("/healthz");
+    assert_eq!((reply.status, reply.body.as_str()), (200, "ok\n"));
+    assert_eq!(host.post("/healthz", JSON, "{}").status, 405);
+}
+
+#[test]
+fn the_page_lets_nothing_else_in() {
+    let host = Host::demo("page", &[]);
+    for path in ["/", "/page/app.js", "/page/words.js", "/page/style.css", "/page/icon.svg"] {
+        let reply = host.get(path);
+        assert_eq!(reply.status, 200, "{path}");
+        for header in [
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';",
+            "frame-ancestors 'none'",
+            "x-frame-options: deny",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cache-control: no-cache",
+        ] {
+            assert!(reply.head.contains(header), "{path}: {header}");
+        }
+        assert!(!reply.head.contains("unsafe"));
+    }
+    let page = host.get("/").body;
+    assert!(page.contains("TENANT_SPA_CLIENT_ID") && page.contains("printed in the terminal"));
+    // All of it is the host's own, and none of it stands in the document.
+    assert!(!page.contains("<style") && !page.contains("style=") && !page.contains("onclick"));
+    assert!(!page.replace("https://sample", "").contains("https://") && !page.contains("{{"));
+}
+
+#[test]
+fn no_secret_is_logged() {
+    let host = Host::demo("logs", &["--log", "json"]);
+    let (phone, email) = ("+8613612345678", "somebody@example.com");
+    let mut secrets = vec![phone.to_owned(), "13612345678".to_owned(), email.to_owned(), "somebody".to_owned()];
+    for (kind, member, address) in [("SMS", "phone_number", phone), ("EMAIL", "email", email)] {
+        let common = format!(
+            r#""client_id":"TENANT_CLIENT_ID","client_secret":"TENANT_CLIENT_SECRET","auth_source_id":"MOCK_{kind}_OTP_AUTH_SOURCE_ID","{member}":"{address}""#
+        );
+        let sent = host.post("/otp/send", JSON, &format!("{{{common}}}")).json();
+        let (token, code) = (sent["otp_token"].as_str().unwrap(), host.last_code());
+        let grant = |code: &str| {
+            let kind = kind.to_ascii_lowercase();
+            let uri = format!("http://tencentciam.com/oauth2/grant-type/otp/{kind}");
+            let body =
+                format!(r#"{{{common},"grant_type":"{uri}","otp_token":"{token}","otp":"{code}","auto_signup":true}}"#);
+            host.post("/oauth2/token", JSON, &body)
+        };
+        assert_eq!(grant("000").status, 400);
+        let tokens = grant(&code).json();
+        let texts = [&tokens["access_token"], &tokens["id_token"], &tokens["refresh_token"]];
+        secrets.extend(texts.map(|token| token.as_str().unwrap().to_owned()));
+        secrets.extend([token.to_owned(), code.clone()]);
+        let refresh = tokens["refresh_token"].as_str().unwrap();
+        let form = format!("client_id=TENANT_CLIENT_ID&client_secret=TENANT_CLIENT_SECRET&token={refresh}");
+        assert_eq!(host.post("/oauth2/revoke", FORM, &form).status, 200);
+        // Where they do not belong.
+        host.get(&format!("/userinfo?access_token={refresh}"));
+        host.get(&format!("/{address}/{refresh}"));
+        host.ask(&format!("{code} / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nCookie: {refresh}\r\n\r\n"));
+    }
+    secrets.push("TENANT_CLIENT_SECRET".to_owned());
+    let log = host.log();
+    for event in ["code sent", "wrong code", "logged in", "session revoked", "answered"] {
+        assert!(log.contains(&format!(r#""message":"{event}""#)), "{event}");
+    }
+    // A code is six digits, which a duration or a time could have as well: it would stand alone or in quotes.
+    for secret in &secrets {
+        let is_code = secret.len() == 6;
+        let found = if is_code { log.contains(&format!("\"{secret}\"")) } else { log.contains(secret.as_str()) };
+        assert!(!found, "{secret} is in the log");
+    }
+    // The demo prints them where they are asked for, and there alone.
+    assert!(host.out().contains(&host.last_code()));
+}

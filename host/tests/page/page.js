@@ -1,0 +1,280 @@
+// Signs in on the login page in headless Chromium: page.js URL OUTBOX FOLDER
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const [url, outbox, folder] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+mkdirSync(folder, { recursive: true });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+/** Opens the page as somebody new; what goes wrong in it fails the test. */
+async function visit(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1000, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(5000);
+  page.problems = [];
+  page.on("pageerror", (error) => page.problems.push(String(error)));
+  page.on("console", (message) => {
+    // A refusal of the server is no fault of the page.
+    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) page.problems.push(message.text());
+  });
+  await page.goto(url);
+  await focusIs(page, "phone");
+  return page;
+}
+
+/** What every scenario ends with: no fault in the page, and nothing kept where it could be read. */
+async function leave(page) {
+  assert.deepEqual(page.problems, []);
+  const kept = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href]);
+  assert.deepEqual(kept, [0, 0, "", `${url}/`]);
+  await page.context().close();
+}
+
+/** Takes a picture, and checks what a program can check of accessibility, and that nothing is cut off. */
+async function look(page, name) {
+  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+  const { scrollWidth, clientWidth } = await page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    return { scrollWidth, clientWidth };
+  });
+  assert.ok(scrollWidth <= clientWidth, `${name}: ${scrollWidth} px in ${clientWidth} px`);
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => axe.run());
+  const found = violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.html).join(" ")}`);
+  assert.deepEqual(found, [], name);
+}
+
+async function focusIs(page, id) {
+  await page.waitForFunction((id) => document.activeElement?.id === id, id);
+}
+
+async function textIs(page, id, pattern) {
+  await page.waitForFunction(
+    ([id, source]) => new RegExp(source).test(document.getElementById(id).textContent),
+    [id, pattern.source],
+  ).catch(async () => assert.match(await page.textContent(`#${id}`), pattern));
+}
+
+const codeFor = (address) => {
+  const lines = readFileSync(outbox, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line));
+  return lines.findLast((line) => line.to === address).code;
+};
+const wrong = (code, by = 1) => code.slice(0, -1) + ((Number(code.at(-1)) + by) % 10);
+
+/** Goes to the control of an id as somebody without a mouse does. */
+async function tabTo(page, id, key = "Tab") {
+  for (let presses = 0; presses < 20; presses += 1) {
+    if (await page.evaluate((id) => document.activeElement?.id === id, id)) return;
+    await page.keyboard.press(key);
+  }
+  assert.fail(`${id} can't be reached with ${key}`);
+}
+
+async function askForCode(page, address) {
+  await page.keyboard.type(address);
+  await page.keyboard.press("Enter");
+  await focusIs(page, "code");
+}
+
+async function enter(page, code) {
+  await page.keyboard.type(code);
+  await page.keyboard.press("Enter");
+}
+
+async function byKeyboardAlone() {
+  const page = await visit();
+  await look(page, "1-address");
+  await enter(page, "12");
+  await textIs(page, "error", /not a phone number/);
+  await focusIs(page, "phone");
+  assert.equal(await page.getAttribute("#phone", "aria-invalid"), "true");
+  await look(page, "2-malformed");
+  // What was wrong is selected: typing replaces it.
+  await askForCode(page, "13612345678");
+  assert.deepEqual(
+    await page.$eval("#code", (field) => [field.autocomplete, field.inputMode, field.autofocus]),
+    ["one-time-code", "numeric", true],
+  );
+  await textIs(page, "sent", /code of 6 digits to 13612345678/);
+  const wait = async () => Number((await page.textContent("#resend")).match(/in (\d+) s/)[1]);
+  const before = await wait();
+  assert.ok(before > 20 && before <= 30 && await page.isDisabled("#resend"));
+  await look(page, "3-code");
+
+  await enter(page, "12");
+  await textIs(page, "error", /has 6 characters/);
+  const code = codeFor("13612345678");
+  await enter(page, wrong(code));
+  await textIs(page, "attempts", /^4 attempts left\.$/);
+  await textIs(page, "error", /wrong or too old/);
+  await focusIs(page, "code");
+  await look(page, "4-wrong-code");
+  assert.ok(await wait() < before, "the countdown goes down");
+
+  let access = page.waitForResponse((reply) => reply.url().endsWith("/oauth2/token"));
+  // As it is copied from a message.
+  await enter(page, `${code.slice(0, 3)} ${code.slice(3)}`);
+  access = (await (await access).json()).access_token;
+  await focusIs(page, "signed-in");
+  assert.deepEqual(await page.$$eval("#tokens h3", (titles) => titles.map((title) => title.textContent)),
+    ["ID token", "Access token", "Refresh token"]);
+  await textIs(page, "tokens", /MOCK_USER_ID/);
+  await textIs(page, "tokens", /in (4 minutes \d+ seconds|5 minutes)/);
+  await textIs(page, "remaining", /good for (4 minutes|5 minutes)/);
+  await look(page, "5-signed-in");
+
+  const tokenNumber = () => page.$$eval("#tokens dl > div", (rows) =>
+    rows.filter((row) => row.querySelector("code").textContent === "jti").map((row) => row.lastChild.textContent).join());
+  const first = await tokenNumber();
+  await tabTo(page, "refresh");
+  await page.keyboard.press("Enter");
+  await textIs(page, "notice", /fresh/);
+  assert.notEqual(await tokenNumber(), first);
+  await tabTo(page, "userinfo");
+  await page.keyboard.press("Space");
+  await focusIs(page, "profile-title");
+  await textIs(page, "profile", /Mock User/);
+  await look(page, "6-userinfo");
+  await tabTo(page, "sign-out", "Shift+Tab");
+  await page.keyboard.press("Enter");
+  await textIs(page, "notice", /^You are signed out\.$/);
+  await focusIs(page, "phone");
+  assert.equal(await page.textContent("#tokens"), "");
+  assert.equal((await fetch(`${url}/userinfo`, { headers: { Authorization: `Bearer ${access}` } })).status, 401);
+  await look(page, "7-signed-out");
+  await leave(page);
+}
+
+/** On a small phone: somebody without an account. */
+async function unknownAddress() {
+  const page = await visit({ viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
+  await look(page, "8-phone-address");
+  await tabTo(page, "");
+  await page.locator("input[value=sms]").focus();
+  await page.keyboard.press("ArrowRight");
+  assert.ok(await page.isVisible("#email") && await page.isHidden("#phone"));
+  await page.locator("#email").focus();
+  await enter(page, "nobody@");
+  await textIs(page, "error", /not an e-mail address/);
+  const address = "somebody.with.a.rather.long.name@mail.example.com";
+  await askForCode(page, address);
+  const code = codeFor(address);
+  await enter(page, code);
+  await focusIs(page, "create");
+  await look(page, "9-phone-sign-up");
+  await page.keyboard.press("Enter");
+  await focusIs(page, "signed-in");
+  await look(page, "10-phone-signed-in");
+  await page.click("#sign-out");
+  await textIs(page, "notice", /signed out/);
+  await leave(page);
+}
+
+async function lockedUserInTheDark() {
+  const page = await visit({ colorScheme: "dark" });
+  await look(page, "11-dark-address");
+  await askForCode(page, "13600000000");
+  await look(page, "12-dark-code");
+  await enter(page, codeFor("13600000000"));
+  await textIs(page, "error", /locked or not active/);
+  await look(page, "13-dark-locked");
+  await leave(page);
+  const active = await visit({ colorScheme: "dark" });
+  await askForCode(active, "+8613700000001");
+  await enter(active, codeFor("+8613700000001"));
+  await active.click("#create");
+  await focusIs(active, "signed-in");
+  await look(active, "14-dark-signed-in");
+  await leave(active);
+}
+
+/** Somebody asks too often, guesses too often, and asks again when they may. */
+async function again() {
+  const address = "+8613700000002";
+  const page = await visit();
+  await askForCode(page, address);
+  const other = await visit();
+  await enter(other, address);
+  await textIs(other, "error", /only just now, or too many today\. Please try again in \d+ seconds?\./);
+  await look(other, "15-throttled");
+  await leave(other);
+
+  // Back and forth needs no second message.
+  await page.click("#change");
+  await focusIs(page, "phone");
+  await page.keyboard.press("Enter");
+  await focusIs(page, "code");
+  await textIs(page, "notice", /a moment ago/);
+
+  const code = codeFor(address);
+  for (const [guess, left] of [[1, /^4 a/], [2, /^3 a/], [3, /^2 a/], [4, /^1 attempt left/]]) {
+    await enter(page, wrong(code, guess));
+    await textIs(page, "attempts", left);
+  }
+  await enter(page, wrong(code, 5));
+  await textIs(page, "error", /the last attempt/);
+  await enter(page, code);
+  await textIs(page, "error", /can't be used any more/);
+  await look(page, "16-no-attempts");
+  await page.waitForSelector("#resend:enabled", { timeout: 40_000 });
+  await page.click("#resend");
+  await focusIs(page, "code");
+  await textIs(page, "notice", /once more/);
+  assert.equal(await page.textContent("#attempts"), "");
+  await enter(page, codeFor(address));
+  await focusIs(page, "create");
+  await leave(page);
+}
+
+async function whenTheServerFails() {
+  const page = await visit();
+  await page.route("**/otp/send", (route) => route.abort());
+  await enter(page, "+8613700000003");
+  await textIs(page, "error", /can't be reached/);
+  await page.unroute("**/otp/send");
+  await page.route("**/otp/send", (route) => route.fulfill({
+    status: 503, contentType: "application/json", body: JSON.stringify({ error: "temporarily_unavailable" }),
+  }));
+  await page.keyboard.press("Enter");
+  await textIs(page, "error", /could not be sent/);
+  await page.unroute("**/otp/send");
+  await page.keyboard.press("Enter");
+  await focusIs(page, "code");
+  await enter(page, codeFor("+8613700000003"));
+  await page.click("#create");
+  await focusIs(page, "signed-in");
+
+  // Nobody is told that they are signed out when they are not.
+  await page.route("**/oauth2/revoke", (route) => route.fulfill({ status: 503, body: "" }));
+  await page.click("#sign-out");
+  await textIs(page, "error", /^You are still signed in\./);
+  await page.unroute("**/oauth2/revoke");
+  // A refresh that finds the session over ends it here, too.
+  await page.route("**/oauth2/token", (route) => route.fulfill({
+    status: 400, contentType: "application/json",
+    body: JSON.stringify({ error: "invalid_grant", error_description: "Unknown or expired refresh_token" }),
+  }));
+  await page.click("#refresh");
+  await textIs(page, "error", /Your session is over/);
+  await focusIs(page, "phone");
+  await leave(page);
+}
+
+try {
+  const waiting = again();
+  // Its failure is reported when it is waited for.
+  waiting.catch(() => {});
+  for (const scenario of [byKeyboardAlone, unknownAddress, lockedUserInTheDark, whenTheServerFails]) await scenario();
+  await waiting;
+  console.log(`${url}: signed in on the page with a keyboard, on a phone and in the dark, and out again`);
+} finally {
+  await browser.close();
+}

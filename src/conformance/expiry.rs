@@ -1,0 +1,156 @@
+//! What a store must do about `delete_after`.
+
+use core::time::Duration;
+
+use futures_util::future::try_join;
+
+use super::records;
+use super::trial::{Ledger, Trial, give_way, now};
+use super::violation::{Promise, Violation, describe};
+use crate::id::Tag;
+use crate::store::{Store, Swap};
+use crate::time::Timestamp;
+
+pub(super) async fn until_delete_after<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledger>, Violation> {
+    let deadline = late_in_a_second(now().after(Duration::from_millis(1200)));
+    let mut ledgers = Vec::new();
+    for number in 0..8 {
+        let mut due = Ledger::new(on.random_key()?);
+        on.write(&mut due, number, on.session_until(number, deadline)?).await?;
+        ledgers.push(due);
+
+        // Kept for longer than at first, and by another instance.
+        let mut prolonged = Ledger::new(on.random_key()?);
+        let body = records::empty_authenticator();
+        on.write(&mut prolonged, number, on.record_until(body, deadline)?).await?;
+        on.write(&mut prolonged, number + 1, on.session(number)?).await?;
+        ledgers.push(prolonged);
+
+        // Not kept for less long because of a swap that was refused.
+        let mut kept = Ledger::new(on.random_key()?);
+        on.write(&mut kept, number, on.session(number)?).await?;
+        for early in [Timestamp::from_unix_secs(1), now().after(Duration::from_millis(100))] {
+            on.refused(&mut kept, number + 1, None, on.session_until(99, early)?).await?;
+            let wrong = Some(Tag::from_bytes(on.random()?));
+            on.refused(&mut kept, number + 2, wrong, on.session_until(99, early)?).await?;
+        }
+        ledgers.push(kept);
+    }
+    let traffic = on.watch(&mut ledgers, deadline.after(Duration::from_millis(300))).await?;
+    ledgers.push(traffic);
+    Ok(ledgers)
+}
+
+pub(super) async fn deleted_altogether<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledger>, Violation> {
+    let start = now();
+    let mut ledgers = Vec::new();
+    // Some long due, some just now, and some from the start.
+    for number in 0..32 {
+        let delete_after = match number % 4 {
+            0 => Timestamp::from_unix_secs(1),
+            1 => start.after(Duration::from_millis(200)),
+            2 => start.after(Duration::from_millis(900)),
+            _ => start.after(Duration::from_millis(1400)),
+        };
+        let mut ledger = Ledger::new(on.random_key()?);
+        on.write(&mut ledger, number, on.session_until(number, delete_after)?).await?;
+        ledgers.push((ledger, false));
+    }
+    let mut round = 0;
+    while !now().has_reached(start.after(Duration::from_millis(1450))) {
+        for (ledger, is_gone) in &mut ledgers {
+            *is_gone = look_again(on, ledger, round, *is_gone).await?;
+            round += 1;
+        }
+        give_way().await;
+    }
+    let mut written = Vec::new();
+    for (number, (mut ledger, mut is_gone)) in ledgers.into_iter().enumerate() {
+        is_gone = look_again(on, &mut ledger, number, is_gone).await?;
+        write_over(on, &mut ledger, number, is_gone).await?;
+        on.look_everywhere(&mut ledger).await?;
+        written.push(ledger);
+    }
+    Ok(written)
+}
+
+/// Loads a record that may be deleted. Once it is gone, it has to be so for everybody.
+async fn look_again<S: Store>(
+    on: &Trial<'_, S>,
+    ledger: &mut Ledger,
+    instance: usize,
+    is_gone: bool,
+) -> Result<bool, Violation> {
+    let found = on.look(ledger, instance).await?;
+    if is_gone && found.is_some() {
+        let found = format!("again {}", describe(found.as_ref()));
+        return Err(on.broken(Promise::DeletedAltogether, "nothing, as was found before", found));
+    }
+    Ok(found.is_none())
+}
+
+/// Writes over a record that may be deleted, by two swaps: one is right if it is there, the other if it is not.
+async fn write_over<S: Store>(
+    on: &Trial<'_, S>,
+    ledger: &mut Ledger,
+    number: usize,
+    is_gone: bool,
+) -> Result<(), Violation> {
+    let (key, tag) = (ledger.key, ledger.expected());
+    let (replacing, inserting) = (on.session(1)?, on.session(2)?);
+    let replaces = on.swap(number, &key, tag, &replacing);
+    let inserts = on.swap(number + 1, &key, None, &inserting);
+    // One after the other, or both at once.
+    let (replaced, inserted) = match number % 8 {
+        0..4 => try_join(replaces, inserts).await?,
+        _ => {
+            let inserted = inserts.await?;
+            (replaces.await?, inserted)
+        }
+    };
+    let broken = |expected: &str, found: &str| Err(on.broken(Promise::DeletedAltogether, expected, found));
+    match (replaced, inserted) {
+        (Swap::Stored, Swap::Stored) => {
+            broken("one `Stored`", "`Stored` for the swap that expects the record and for the one that expects nothing")
+        }
+        (Swap::Stored, Swap::Conflict) if is_gone => {
+            broken("`Conflict`, as nothing is there for `load`", "`Stored` by a swap that expected the deleted record")
+        }
+        (Swap::Conflict, Swap::Conflict) if is_gone => {
+            broken("`Stored`, as nothing is there for `load`", "`Conflict` for a swap that expects nothing")
+        }
+        (Swap::Stored, Swap::Conflict) => {
+            ledger.never(&inserting, Promise::ConflictChangesNothing);
+            ledger.stored(replacing);
+            Ok(())
+        }
+        (Swap::Conflict, Swap::Stored) => {
+            ledger.never(&replacing, Promise::ConflictChangesNothing);
+            ledger.stored(inserting);
+            Ok(())
+        }
+        (Swap::Conflict, Swap::Conflict) => {
+            // It was deleted between the two.
+            ledger.never(&replacing, Promise::ConflictChangesNothing);
+            ledger.never(&inserting, Promise::ConflictChangesNothing);
+            if on.look(ledger, number + 2).await?.is_some() {
+                return broken("`Stored` by a swap that expects the record", "`Conflict`, and the record is there");
+            }
+            let next = on.session(3)?;
+            if on.swap(number + 3, &key, None, &next).await? == Swap::Conflict {
+                return broken(
+                    "`Stored`, as nothing is there for `load`",
+                    "`Conflict` for a swap that expects nothing",
+                );
+            }
+            ledger.stored(next);
+            Ok(())
+        }
+    }
+}
+
+/// The next instant from this one on that is late in its second, so that whoever keeps whole seconds is found out.
+fn late_in_a_second(from: Timestamp) -> Timestamp {
+    let late = from.whole_second().after(Duration::from_millis(950));
+    if late.has_reached(from) { late } else { late.after(Duration::from_secs(1)) }
+}

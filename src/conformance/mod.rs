@@ -1,0 +1,115 @@
+//! The suite that any [`Store`] must pass, for the tests of its adapter. Feature `conformance`.
+//!
+//! Each function checks promises of [`Store`]; [`all`] runs them all. They take a way to make stores: every call has to
+//! give another instance, with a connection or a pool of its own, on the same records.
+//!
+//! ```
+//! # async fn test() -> Result<(), otp_grant::conformance::Violation> {
+//! use std::sync::Arc;
+//!
+//! use otp_grant::{MemoryStore, conformance};
+//!
+//! let records = Arc::new(MemoryStore::new());
+//! conformance::all(|| async { Ok(records.clone()) }).await
+//! # }
+//! ```
+//!
+//! The suite has to run against the server that keeps the records in production, as its own process and reached as it
+//! will be, not against a mock; what it finds there is what two hosts would do to each other. It drives many calls of
+//! four instances at once from one task, spawns nothing, and needs no runtime but the one that the store needs. A call
+//! that hangs makes it hang; give it a timeout of the runtime's.
+//!
+//! It writes about 10,300 records under random keys, all of which may be deleted an hour later, so that it can run on a
+//! database that is shared. It takes 5 seconds and the time of about 65,000 calls, 64 at a time; while it waits for time
+//! to pass, it loads. Its clock is the system's, and the server's must not be ahead by more than 0.2 seconds.
+
+mod expiry;
+mod races;
+mod records;
+mod trial;
+mod values;
+mod violation;
+
+use core::future::Future;
+
+use trial::{Instances, Ledger};
+pub use violation::{Promise, Violation};
+
+use crate::store::Store;
+
+/// Declares each check as a function of its own, and `all` of them in this order: what others build on comes first.
+macro_rules! checks {
+    ($($(#[$doc:meta])* $name:ident: $check:path;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// The first [`Violation`] that was found.
+            pub async fn $name<S, M, F>(make: M) -> Result<(), Violation>
+            where
+                S: Store,
+                M: Fn() -> F,
+                F: Future<Output = Result<S, S::Error>>,
+            {
+                let instances = Instances::make(stringify!($name), &make).await?;
+                $check(&instances.trial(stringify!($name))).await.map(drop)
+            }
+        )*
+
+        /// Runs every check of this module, and looks at the end whether everything that they stored is still there, for
+        /// new instances, too.
+        ///
+        /// # Errors
+        /// The first [`Violation`] that was found.
+        pub async fn all<S, M, F>(make: M) -> Result<(), Violation>
+        where
+            S: Store,
+            M: Fn() -> F,
+            F: Future<Output = Result<S, S::Error>>,
+        {
+            let instances = Instances::make("all", &make).await?;
+            let mut ledgers: Vec<Ledger> = Vec::new();
+            $(ledgers.extend($check(&instances.trial(stringify!($name))).await?);)*
+            instances.trial("all").look_once_at_all(&mut ledgers).await?;
+            let new_instances = Instances::make("all", &make).await?;
+            new_instances.trial("all").look_once_at_all(&mut ledgers).await
+        }
+    };
+}
+
+checks! {
+    /// Checks that a swap that expects a tag stores only where that tag is stored, and that a conflict changes nothing.
+    swaps_only_what_was_expected: values::expected_tags;
+
+    /// Checks that a swap that expects nothing stores only where nothing is stored.
+    inserts_only_where_nothing_is: values::absent_only;
+
+    /// Checks that records of every kind and size, the largest, too, are loaded as they were stored, with whatever
+    /// `delete_after`: from the past to the end of time.
+    loads_records_whole: values::whole_records;
+
+    /// Checks that what was stored once is not stored once more later, over what others stored.
+    applies_swaps_once: values::applied_once;
+
+    /// Checks that a load sees what was answered before it began, to whichever instance.
+    sees_what_was_answered: races::answered_is_seen;
+
+    /// Checks that of many swaps that expect the same, by many at once, one is stored.
+    lets_one_swap_win: races::one_winner;
+
+    /// Checks that no update is lost when many load and swap, again and again, what is under one key.
+    loses_no_update: races::no_lost_update;
+
+    /// Checks that a call whose future is dropped is done or not done, and leaves the store usable.
+    survives_dropped_calls: races::dropped_calls;
+
+    /// Checks that 10,000 keys, and keys that look alike, do not mix.
+    keeps_keys_apart: values::keys_apart;
+
+    /// Checks that records are there until shortly before their `delete_after`. Takes 3 seconds.
+    keeps_records_until_delete_after: expiry::until_delete_after;
+
+    /// Checks that a record that may be deleted is there for everybody, to load and to swap, or for nobody. Takes 2
+    /// seconds.
+    deletes_for_all_or_nobody: expiry::deleted_altogether;
+}

@@ -1,0 +1,101 @@
+//! What goes wrong between a store and Redis.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// Why Redis gave no answer that can be used. Says nothing of what is stored, nor under which key.
+///
+/// After an error a swap may have been applied, or not, or may yet be; otp-grant finds out by loading the record.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RedisStoreError {
+    /// There is no connection, or it was lost. It comes back by itself.
+    Connection(RedisError),
+    /// There was no answer in time.
+    Timeout,
+    /// Redis refused the command.
+    Refused {
+        /// The first word of its answer, for instance `OOM`, `READONLY` or `NOPERM`.
+        code: Box<str>,
+    },
+    /// What is stored is not a record, or one of a later version. Somebody else writes under the prefix.
+    NotARecord,
+    /// Redis, or what stands in for it, answered with something that the command can't answer.
+    UnexpectedAnswer,
+    /// The caller's fault: the URL is malformed, or asks for what this build or this server doesn't have.
+    Configuration(RedisError),
+}
+
+impl RedisStoreError {
+    /// Tells whether the same request can succeed later without anybody changing a record or the configuration.
+    ///
+    /// ```
+    /// assert!(otp_grant_redis::RedisStoreError::Timeout.is_retryable());
+    /// assert!(!otp_grant_redis::RedisStoreError::NotARecord.is_retryable());
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connection(_) | Self::Timeout => true,
+            Self::Refused { code } => PASSING.contains(&&**code),
+            Self::NotARecord | Self::UnexpectedAnswer | Self::Configuration(_) => false,
+        }
+    }
+}
+
+impl From<RedisError> for RedisStoreError {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Io if error.is_timeout() => Self::Timeout,
+            ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => Self::Connection(error),
+            ErrorKind::InvalidClientConfig | ErrorKind::Client | ErrorKind::RESP3NotSupported => {
+                Self::Configuration(error)
+            }
+            // Their texts quote what was sent or stored: an unknown command is answered with its arguments.
+            ErrorKind::Server(ServerErrorKind::ResponseError) => Self::Refused { code: "ERR".into() },
+            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
+                Self::Refused { code: error.code().filter(|code| is_code(code)).unwrap_or("ERR").into() }
+            }
+            _ => Self::UnexpectedAnswer,
+        }
+    }
+}
+
+impl core::fmt::Display for RedisStoreError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Connection(_) => "no connection to Redis",
+            Self::Timeout => "Redis did not answer in time",
+            Self::Refused { code } => return write!(f, "Redis refused the command: {code}"),
+            Self::NotARecord => "what is stored in Redis is not a record",
+            Self::UnexpectedAnswer => "Redis gave an unexpected answer",
+            Self::Configuration(_) => "the connection to Redis is configured wrongly",
+        })
+    }
+}
+
+impl core::error::Error for RedisStoreError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Connection(cause) | Self::Configuration(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+fn is_code(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+/// Refusals that pass: while Redis starts, fails over, moves a slot, has no memory, no disk or no replica.
+const PASSING: [&str; 11] = [
+    "ASK",
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "MOVED",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+];

@@ -1,0 +1,56 @@
+//! How a store talks to Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names the keys of a [`RedisStore`](crate::RedisStore) and limits how long it waits.
+///
+/// ```
+/// use otp_grant_redis::RedisOptions;
+/// use std::time::Duration;
+///
+/// let options = RedisOptions::default().prefix("login:").command_timeout(Duration::from_millis(500));
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RedisOptions {
+    pub(crate) prefix: Arc<str>,
+    pub(crate) command_timeout: Duration,
+    pub(crate) connection_timeout: Duration,
+}
+
+impl RedisOptions {
+    /// Replaces what each key begins with. Defaults to `otp-grant:`.
+    ///
+    /// All hosts that serve the same users have to use the same prefix: another one is another, empty store, with all
+    /// guesses forgotten. A prefix with a `{hash tag}` puts all records into one slot of a cluster.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Replaces how long one `load` or `swap` may take in all, waiting for a connection included. Defaults to 2 seconds.
+    ///
+    /// A swap that took longer may still be applied; otp-grant finds out.
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.command_timeout = timeout;
+        self
+    }
+
+    /// Replaces how long it may take to connect, and to connect again after a loss. Defaults to 2 seconds.
+    ///
+    /// It has no effect on a connection that was made elsewhere.
+    pub fn connection_timeout(mut self, timeout: Duration) -> Self {
+        self.connection_timeout = timeout;
+        self
+    }
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self { prefix: "otp-grant:".into(), command_timeout: TIMEOUT, connection_timeout: TIMEOUT }
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(2);

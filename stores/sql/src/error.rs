@@ -1,0 +1,105 @@
+//! What goes wrong between a store and its database.
+
+/// Why the database gave no answer that can be used. Says nothing of what is stored, nor under which key.
+///
+/// After an error a swap may have been applied, or not, or may yet be; otp-grant finds out by loading the record.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SqlStoreError {
+    /// There is no connection, or it was lost. The next operation makes another one.
+    Connection(sqlx::Error),
+    /// There was no answer, no connection or no lock in time.
+    Timeout,
+    /// The database refused the statement.
+    Refused {
+        /// The SQLSTATE of PostgreSQL, for instance `53100`, or the result code of SQLite, for instance `13`.
+        code: Box<str>,
+    },
+    /// What is stored is not a record, or one of a later version. Somebody else writes to the table.
+    NotARecord,
+    /// The database answered with something that the statement can't answer.
+    UnexpectedAnswer,
+    /// The operation was not completed, because the runtime shuts down.
+    Interrupted,
+    /// The caller's fault: the URL is malformed, or asks for what this build doesn't have.
+    Configuration(sqlx::Error),
+    /// The caller's fault: SQLite can't keep a write-ahead log for this database, as it is in memory or on a network.
+    NoWriteAheadLog,
+}
+
+impl SqlStoreError {
+    /// Tells whether the same operation can succeed later without anybody changing a record or the configuration.
+    ///
+    /// ```
+    /// assert!(otp_grant_sql::SqlStoreError::Timeout.is_retryable());
+    /// assert!(!otp_grant_sql::SqlStoreError::NotARecord.is_retryable());
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connection(_) | Self::Timeout | Self::Interrupted => true,
+            Self::Refused { code } => match code.parse::<u32>() {
+                Ok(result_code) if code.len() < 5 => PASSING_RESULT_CODES.contains(&(result_code & 0xff)),
+                _ => PASSING_SQLSTATES.iter().any(|class| code.starts_with(class)),
+            },
+            Self::NotARecord | Self::UnexpectedAnswer | Self::Configuration(_) | Self::NoWriteAheadLog => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for SqlStoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Connection(error)
+            }
+            sqlx::Error::PoolTimedOut => Self::Timeout,
+            sqlx::Error::Configuration(_) | sqlx::Error::InvalidArgument(_) => Self::Configuration(error),
+            // Its text can quote what was sent or stored.
+            sqlx::Error::Database(refusal) => {
+                let code = refusal.code().unwrap_or_default();
+                match code.parse::<u32>() {
+                    _ if code == QUERY_CANCELED => Self::Timeout,
+                    Ok(result_code) if code.len() < 5 && result_code & 0xff == SQLITE_BUSY => Self::Timeout,
+                    _ => Self::Refused { code: (*code).into() },
+                }
+            }
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::NotARecord,
+            _ => Self::UnexpectedAnswer,
+        }
+    }
+}
+
+impl core::fmt::Display for SqlStoreError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Connection(_) => "no connection to the database",
+            Self::Timeout => "the database did not answer in time",
+            Self::Refused { code } => return write!(f, "the database refused the statement: {code}"),
+            Self::NotARecord => "what is stored in the database is not a record",
+            Self::UnexpectedAnswer => "the database gave an unexpected answer",
+            Self::Interrupted => "the operation was interrupted",
+            Self::Configuration(_) => "the connection to the database is configured wrongly",
+            Self::NoWriteAheadLog => "SQLite can't keep a write-ahead log for this database",
+        })
+    }
+}
+
+impl core::error::Error for SqlStoreError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Connection(cause) | Self::Configuration(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+/// What `statement_timeout` ends with.
+const QUERY_CANCELED: &str = "57014";
+
+const SQLITE_BUSY: u32 = 5;
+
+/// `BUSY`, `LOCKED`, `NOMEM`, `INTERRUPT`, `IOERR`, `FULL`, `CANTOPEN` and `PROTOCOL`.
+const PASSING_RESULT_CODES: [u32; 8] = [SQLITE_BUSY, 6, 7, 9, 10, 13, 14, 15];
+
+/// Connection exceptions, a server that is read-only (25006), rollbacks, resources, locks, interventions, system errors.
+const PASSING_SQLSTATES: [&str; 7] = ["08", "25006", "40", "53", "55", "57", "58"];

@@ -1,0 +1,37 @@
+//! What the scenarios share.
+#![allow(dead_code, unreachable_pub, reason = "each scenario file uses its own part of the harness")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness that fails has to fail loudly"
+)]
+
+#[path = "../../../support/login.rs"]
+pub mod login;
+#[cfg(feature = "postgres")]
+pub mod server;
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+/// A directory for a SQLite file, and its URL.
+pub fn sqlite_file() -> (TempDir, String) {
+    let directory = tempfile::Builder::new().prefix("otp-grant-sql-").tempdir().unwrap();
+    let file: PathBuf = directory.path().join("records.db");
+    let url = format!("sqlite:{}", file.display());
+    (directory, url)
+}
+
+/// All that a log would have of an error.
+pub fn said(error: &otp_grant_sql::SqlStoreError) -> String {
+    let mut said = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        said += &format!(": {cause}");
+        source = cause.source();
+    }
+    said
+}

@@ -1,10 +1,11 @@
-// The login page: an address, a code, tokens. Nothing but this file and words.js runs here.
+// The login page: an address, a code, tokens. Nothing but this file, tokens.js and words.js runs here.
 //
 // Tokens are variables of this module and nothing else. Whatever else ran on this origin could read local storage,
 // session storage and (without HttpOnly) cookies, now or at any later time; a variable can't be read from outside, and
 // is gone with the tab. The price is that reloading the page means signing in again.
 
-import { attempts, claimMeaning, claimText, duration, explain } from "./words.js";
+import { fill, opaqueCard, tokenCard } from "./tokens.js";
+import { attempts, duration, explain } from "./words.js";
 
 const settings = JSON.parse(document.body.dataset.settings);
 const $ = (id) => document.getElementById(id);
@@ -246,59 +247,9 @@ function keep(answer) {
     ["Access token", "What this page shows to APIs.", tokens.access_token]]
     .filter(([, , token]) => token)
     .map(([name, purpose, token]) => tokenCard(name, purpose, token));
-  if (tokens.refresh_token) cards.push(secretCard());
+  if (tokens.refresh_token) cards.push(opaqueCard("Refresh token", tokens.refresh_token));
   $("tokens").replaceChildren(...cards);
   tick();
-}
-
-function tokenCard(name, purpose, token) {
-  const [header, claims] = token.split(".").slice(0, 2).map(decoded);
-  const card = element("div", { className: "token" });
-  card.append(element("h3", {}, name), element("p", { className: "help" }, purpose));
-  card.append(element("h4", {}, "Header"), list(header), element("h4", {}, "Claims"), list(claims));
-  const raw = element("details");
-  raw.append(element("summary", {}, "The token itself"), element("code", { className: "raw" }, token));
-  card.append(raw);
-  return card;
-}
-
-function secretCard() {
-  const card = element("div", { className: "token" });
-  const length = tokens.refresh_token.length;
-  card.append(element("h3", {}, "Refresh token"));
-  card.append(element("p", { className: "help" }, `${length} characters that mean something to the server alone.`));
-  return card;
-}
-
-function list(members) {
-  const terms = element("dl");
-  fill(terms, members);
-  return terms;
-}
-
-function fill(terms, members) {
-  const rows = Object.entries(members).map(([name, value]) => {
-    const term = element("dt");
-    term.append(element("code", {}, name));
-    const meaning = claimMeaning(name);
-    if (meaning && meaning !== name) term.append(element("span", {}, meaning));
-    const row = element("div");
-    row.append(term, element("dd", {}, claimText(name, value)));
-    return row;
-  });
-  terms.replaceChildren(...rows);
-}
-
-function element(name, properties = {}, text = undefined) {
-  const made = Object.assign(document.createElement(name), properties);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-/** Reads a part of a JWT. It is shown, not verified: the page has it from the server itself. */
-function decoded(part) {
-  const binary = atob(part.replaceAll("-", "+").replaceAll("_", "/"));
-  return JSON.parse(new TextDecoder().decode(Uint8Array.from(binary, (character) => character.charCodeAt(0))));
 }
 
 async function refresh() {

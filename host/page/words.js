@@ -22,7 +22,8 @@ export function explain(answer, channel) {
     case "sms_rate_limit_exceeded":
     case "email_rate_limit_exceeded": {
       const what = error.startsWith("sms") ? "this phone number" : "this e-mail address";
-      return `We sent a code to ${what} only just now, or too many today. Please try again ${inWords(retryAfter)}.`;
+      const why = retryAfter <= 120 ? "We sent a code only just now" : "We sent too many codes";
+      return `${why} to ${what}. Please try again ${inWords(retryAfter)}.`;
     }
     case "temporarily_unavailable":
       return channel === undefined

@@ -134,11 +134,31 @@ fn lives_with_a_table(name: &str, url: &str, mut sql: impl FnMut(&str)) {
 fn users_in_a_sqlite_table() {
     let folder = Folder::new("users-db");
     let file = folder.file("users.db");
+    lives_with_a_table("users", &format!("sqlite:{}", file.display()), |statement| sqlite(&file, statement));
+}
+
+#[test]
+fn a_host_without_its_tables_is_not_well() {
+    let folder = Folder::new("unwell-db");
+    let (records, users) = (folder.file("records.db"), folder.file("users.db"));
+    let file = format!("store = \"sqlite:{}\"\n{}", records.display(), config(&format!("sqlite:{}", users.display())));
+    let host = Host::configured("unwell", &file);
+    assert_eq!(host.get("/healthz").status, 200);
+    sqlite(&users, "ALTER TABLE otp_grant_users RENAME TO elsewhere");
+    assert_eq!(host.get("/healthz").status, 503);
+    sqlite(&users, "ALTER TABLE elsewhere RENAME TO otp_grant_users");
+    assert_eq!(host.get("/healthz").status, 200);
+    sqlite(&records, "DROP TABLE otp_grant_records");
+    assert_eq!(host.get("/healthz").status, 503);
+    let common = r#"{"client_id":"app","auth_source_id":"mail","email":"ada@example.com"}"#;
+    assert_eq!(host.post("/tenant/otp/send", JSON, common).status, 503);
+    assert!(host.log().contains("store failed") && !host.log().contains("ada@example.com"));
+}
+
+fn sqlite(file: &std::path::Path, statement: &str) {
     let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute(sys.argv[2]); db.commit()";
-    lives_with_a_table("users", &format!("sqlite:{}", file.display()), |statement| {
-        let done = Command::new("python3").args(["-c", script, file.to_str().unwrap(), statement]).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    });
+    let done = Command::new("python3").args(["-c", script, file.to_str().unwrap(), statement]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// With a database that is there already: `OTP_GRANT_TEST_POSTGRES=postgres://… cargo test -- --ignored`.

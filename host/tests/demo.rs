@@ -53,7 +53,7 @@ fn its_health_can_be_asked() {
 #[test]
 fn the_page_lets_nothing_else_in() {
     let host = Host::demo("page", &[]);
-    for path in ["/", "/page/app.js", "/page/words.js", "/page/style.css", "/page/icon.svg"] {
+    for path in ["/", "/page/app.js", "/page/tokens.js", "/page/words.js", "/page/style.css", "/page/icon.svg"] {
         let reply = host.get(path);
         assert_eq!(reply.status, 200, "{path}");
         for header in [

@@ -102,8 +102,9 @@ fn escaped(text: &str) -> String {
     out
 }
 
-const ASSETS: [(&str, &str, &str); 4] = [
+const ASSETS: [(&str, &str, &str); 5] = [
     ("app.js", "text/javascript;charset=UTF-8", include_str!("../../page/app.js")),
+    ("tokens.js", "text/javascript;charset=UTF-8", include_str!("../../page/tokens.js")),
     ("words.js", "text/javascript;charset=UTF-8", include_str!("../../page/words.js")),
     ("style.css", "text/css;charset=UTF-8", include_str!("../../page/style.css")),
     ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),

@@ -335,3 +335,33 @@ async fn a_login_fails_while_the_server_is_gone_and_works_when_it_is_back() {
     server.restart();
     assert_eq!(login::redeem(&host, &otp_token, &code).await.0, 400);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_does_not_mind_that_the_server_has_closed_its_connection() {
+    let server = Postgres::start();
+    let store = server.store_with(SqlOptions::default().max_connections(2)).await;
+    let mut statements = server.statements().await;
+    let close_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    let (first, mut expected) = (key(1), None);
+    for tag in 0..5 {
+        let loads = futures::future::join_all((0..4).map(|_| store.load(&first))).await;
+        assert!(loads.iter().all(|load| load.as_ref().unwrap().as_ref().map(|record| record.tag) == expected));
+        // Until the connections are back in the pool.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        sqlx::query(close_others).execute(&mut statements).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(store.load(&first).await.unwrap().map(|record| record.tag), expected);
+
+        // A swap is sent once, and its error passes.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        sqlx::query(close_others).execute(&mut statements).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let next = record(tag, later());
+        let error = store.swap(&first, expected, &next).await.map(|_| ()).unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+        store.load(&first).await.unwrap();
+        assert_eq!(store.swap(&first, expected, &next).await.unwrap(), Swap::Stored);
+        expected = Some(next.tag);
+    }
+}

@@ -229,19 +229,23 @@ def refreshes(hosts, pool, rounds=20):
 def kills(hosts, database, logins=500):
     """Logins while a host is killed at random moments, and the database in the middle."""
     over = threading.Event()
+    # A host does not start while its database is away.
+    one_at_a_time = threading.Lock()
     killed = 0
 
     def kill():
         nonlocal killed
         while not over.wait(RANDOM.uniform(0.2, 0.8)):
-            hosts[0].kill()
-            killed += 1
-            hosts[0].start()
+            with one_at_a_time:
+                hosts[0].kill()
+                killed += 1
+                hosts[0].start()
 
     def log_in(index):
         if index == logins // 2:
-            database.kill()
-            database.start()
+            with one_at_a_time:
+                database.kill()
+                database.start()
         while True:
             phone, token, code = send(hosts[0], USER)
             if token:

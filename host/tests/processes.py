@@ -98,10 +98,14 @@ class Postgres(Process):
                        check=True, stdout=subprocess.DEVNULL, cwd="/")
         command = [*self.as_user, f"{binaries}/postgres", "-D", data, "-p", str(port), "-c", "unix_socket_directories=",
                    "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+        self.is_ready = [f"{binaries}/pg_isready", "-h", "127.0.0.1", "-p", str(port)]
         super().__init__(command, port, f"{folder}/postgres.log", cwd="/")
-        until(lambda: subprocess.run([f"{binaries}/pg_isready", "-h", "127.0.0.1", "-p", str(port)],
-                                     stdout=subprocess.DEVNULL).returncode == 0)
         self.url = f"postgres://otp@127.0.0.1:{port}/postgres"
+
+    def start(self):
+        super().start()
+        # It listens before it has recovered.
+        until(lambda: subprocess.run(self.is_ready, stdout=subprocess.DEVNULL).returncode == 0)
 
     def kill(self):
         # The whole server, its workers too: as if the machine had lost its power.

@@ -18,14 +18,15 @@ impl<'a> Request<'a> {
     ///
     /// ```
     /// # use otp_grant::*;
-    /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, request: http::Request<Vec<u8>>) {
+    /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, request: http::Request<Vec<u8>>) -> Result<(), http::Error> {
     /// let (head, body) = request.into_parts();
     /// let asked = Request::from_http(&head.headers, &body);
     /// let deliver = async |delivery: Delivery| delivery.accepted();
     /// let response = match server.handle(head.method.as_str(), head.uri.path(), asked, deliver).await {
     ///     Some(reply) => http::Response::from(reply),
-    ///     None => todo!("what else the host serves"),
+    ///     None => http::Response::builder().status(404).body(Vec::new())?,
     /// };
+    /// # Ok(())
     /// # }
     /// ```
     pub fn from_http(headers: &'a HeaderMap, body: &'a [u8]) -> Self {

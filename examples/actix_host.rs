@@ -57,7 +57,7 @@ async fn answer(host: web::Data<Host>, request: HttpRequest, body: web::Payload)
     }
     // actix-web has its own types for headers, so they are passed on as text.
     let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let asked = incoming::request(headers, &body);
+    let asked = otp_grant::Request::from_headers(headers, &body);
     let send = |delivery| host.outbox.send(delivery);
     match host.server.handle(request.method().as_str(), request.path(), asked, send).await {
         Some(reply) => write(reply),

@@ -67,7 +67,7 @@ fn answer(host: &Host, request: &mut Request) -> io::Result<Response<Cursor<Vec<
     }
     let headers = request.headers().iter();
     let headers = headers.map(|header| (header.field.as_str().as_str(), header.value.as_str().as_bytes()));
-    let asked = incoming::request(headers, &body);
+    let asked = otp_grant::Request::from_headers(headers, &body);
     let path = request.url().split('?').next().unwrap_or_default();
     let send = |delivery| host.outbox.send(delivery);
     let reply = block_on(host.server.handle(request.method().as_str(), path, asked, send));

@@ -1,7 +1,6 @@
 //! Conversions from and to the types of the `http` crate (feature `http`), for the frameworks that are built on it.
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use ::http::{HeaderMap, HeaderName, Response, StatusCode};
+use ::http::{HeaderMap, Response, StatusCode};
 
 use crate::reply::Reply;
 use crate::request::Request;
@@ -9,12 +8,7 @@ use crate::request::Request;
 impl<'a> Request<'a> {
     /// Takes what the crate wants to know from a request of the `http` crate (feature `http`).
     ///
-    /// A header that is there twice, or that is not visible ASCII, counts as present and empty. It then names nobody and no
-    /// media type, so that client authentication fails with `invalid_client` and a body with `invalid_request`; were one of
-    /// two taken, or none, a proxy in front that takes the other could have checked somebody else.
-    ///
-    /// The caller limits how much of the body is read, and how long that may take. A little more than the crate's own limit
-    /// is worth reading: then the client is told. A body that was cut short must not be passed on.
+    /// The same as [`from_headers`](Self::from_headers).
     ///
     /// ```
     /// # use otp_grant::*;
@@ -30,7 +24,7 @@ impl<'a> Request<'a> {
     /// # }
     /// ```
     pub fn from_http(headers: &'a HeaderMap, body: &'a [u8]) -> Self {
-        Self { content_type: only(headers, CONTENT_TYPE), authorization: only(headers, AUTHORIZATION), body }
+        Self::from_headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), body)
     }
 }
 
@@ -55,20 +49,13 @@ impl From<Reply> for Response<Vec<u8>> {
     }
 }
 
-/// The value of a header; empty where it is not one text.
-fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    Some(if values.next().is_none() { value.to_str().unwrap_or_default() } else { "" })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use core::time::Duration;
 
-    use ::http::HeaderValue;
-    use ::http::header::ACCEPT;
+    use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+    use ::http::{HeaderName, HeaderValue};
 
     use super::*;
 

@@ -21,6 +21,38 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
+impl<'a> Request<'a> {
+    /// Takes what the crate wants to know from the headers of a request, their names in any case, and its body.
+    ///
+    /// A header that is there twice, or that is not visible ASCII, counts as present and empty. It then names nobody and no
+    /// media type, so that client authentication fails with `invalid_client` and a body with `invalid_request`; were one of
+    /// two taken, or none, a proxy in front that takes the other could have checked somebody else.
+    ///
+    /// The caller limits how much of the body is read, and how long that may take. A little more than the crate's own limit
+    /// is worth reading: then the client is told. A body that was cut short must not be passed on.
+    ///
+    /// ```
+    /// use otp_grant::Request;
+    ///
+    /// let headers = [("host", &b"login.example.com"[..]), ("content-type", b"application/json")];
+    /// let request = Request::from_headers(headers, b"{}");
+    /// assert_eq!((request.content_type, request.authorization), (Some("application/json"), None));
+    /// ```
+    pub fn from_headers(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>, body: &'a [u8]) -> Self {
+        let mut request = Self { content_type: None, authorization: None, body };
+        for (name, value) in headers {
+            let found = match name {
+                name if name.eq_ignore_ascii_case("Content-Type") => &mut request.content_type,
+                name if name.eq_ignore_ascii_case("Authorization") => &mut request.authorization,
+                _ => continue,
+            };
+            let is_text = found.is_none() && value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+            *found = Some(core::str::from_utf8(value).ok().filter(|_| is_text).unwrap_or_default());
+        }
+        request
+    }
+}
+
 impl core::fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Request").field("content_type", &self.content_type).finish_non_exhaustive()

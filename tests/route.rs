@@ -246,7 +246,9 @@ async fn other_methods_are_405_and_told_which_there_are() {
         let others = ALL_METHODS.into_iter().chain(["", "post", "get", "POST "]).filter(|method| !has(method));
         for method in others {
             let (calls, reply) = host.store_calls(ask(&host.server, method, path, json_request(&body, None))).await;
-            let expected = (405, vec![("Allow".to_owned(), allowed.to_owned())], String::new());
+            let headers = [("Cache-Control", "no-store"), ("Pragma", "no-cache"), ("Allow", allowed)];
+            let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+            let expected = (405, headers, String::new());
             assert_eq!((calls, whole(reply.unwrap())), (0, expected), "{method} {path}");
         }
     }

@@ -1,11 +1,10 @@
-//! Requests as they come in: bodies that are read to a limit, and headers of frameworks that have types of their own.
+//! Bodies as they come in: read to a limit, and not taken for whole when they were cut short.
 
 use std::io::{self, Read};
 use std::pin::pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
-use otp_grant::Request;
 
 /// Reads a body, but not on beyond [`MOST_READ`]: the crate refuses what is longer than its own limit.
 ///
@@ -35,24 +34,6 @@ pub fn read_blocking_body(body: impl Read) -> io::Result<Vec<u8>> {
 /// Tells whether a body is as long as its `Content-Length` said, for frameworks that do not say when a client goes away.
 pub fn is_whole(body: &[u8], announced: Option<usize>) -> bool {
     body.len() >= announced.unwrap_or_default().min(MOST_READ.into())
-}
-
-/// What the crate wants to know of a request, from a framework whose headers are not those of the `http` crate.
-///
-/// As with `otp_grant::Request::from_http`, a header that is there twice or is not ASCII counts as present and empty: it
-/// must neither be taken nor be passed over.
-pub fn request<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>, body: &'a [u8]) -> Request<'a> {
-    let mut request = Request { content_type: None, authorization: None, body };
-    for (name, value) in headers {
-        let found = match name {
-            name if name.eq_ignore_ascii_case("Content-Type") => &mut request.content_type,
-            name if name.eq_ignore_ascii_case("Authorization") => &mut request.authorization,
-            _ => continue,
-        };
-        let text = std::str::from_utf8(value).ok().filter(|text| text.is_ascii() && found.is_none());
-        *found = Some(text.unwrap_or_default());
-    }
-    request
 }
 
 /// More than the 16 KiB that the crate accepts, so that it is the crate that says so.

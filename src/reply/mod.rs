@@ -71,7 +71,9 @@ impl Reply {
 
     /// The endpoint has other methods than that of the request (RFC 9110 section 15.5.6).
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
-        Self { status: 405, headers: vec![("Allow", allowed.into())], body: Vec::new() }
+        let mut reply = Self { status: 405, ..Self::done() };
+        reply.headers.push(("Allow", allowed.into()));
+        reply
     }
 
     fn json(status: u16, body: &impl Serialize) -> Self {

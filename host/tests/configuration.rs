@@ -1,6 +1,15 @@
 //! What the command line and the file say, from outside: errors, a check, an issuer with a path, a table of users.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "../../stores/sql/tests/support/server.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the server that the store's tests start"
+)]
+mod postgres;
 mod support;
 
 use std::process::Command;
@@ -161,11 +170,10 @@ fn sqlite(file: &std::path::Path, statement: &str) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// With a database that is there already: `OTP_GRANT_TEST_POSTGRES=postgres://… cargo test -- --ignored`.
 #[test]
-#[ignore = "needs a PostgreSQL database and psql"]
 fn users_in_a_postgres_table() {
-    let url = std::env::var("OTP_GRANT_TEST_POSTGRES").unwrap();
+    let postgres = postgres::Postgres::start();
+    let url = postgres.url();
     lives_with_a_table("users-postgres", &url, |statement| {
         let done = Command::new("psql").args([&url, "-c", statement]).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

@@ -50,6 +50,13 @@ async fn a_runtime_can_run_it_as_a_task() {
     println!("{} calls where each takes a millisecond", records.calls.load(SeqCst));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_disk_is_not_blamed() {
+    let disk = Arc::new((MemoryStore::new(), tokio::sync::Mutex::new(())));
+    let make = || async { Ok(SlowDisk(disk.clone())) };
+    conformance::keeps_records_until_delete_after(make).await.unwrap();
+}
+
 #[test]
 fn a_swap_that_is_not_atomic() {
     is_caught(Fault::NotAtomic, Promise::AtomicSwap);
@@ -459,5 +466,23 @@ impl Store for Counted {
     async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, Self::Error> {
         self.calls.fetch_add(1, SeqCst);
         self.inner.swap(key, expected, next).await
+    }
+}
+
+/// A good store, whose writers wait for one another.
+struct SlowDisk(Arc<(MemoryStore, tokio::sync::Mutex<()>)>);
+
+impl Store for SlowDisk {
+    type Error = std::convert::Infallible;
+
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, Self::Error> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.0.0.load(key).await
+    }
+
+    async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, Self::Error> {
+        let _turn = self.0.1.lock().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.0.0.swap(key, expected, next).await
     }
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join_all};
 
 use super::records;
 use super::trial::{Ledger, Trial, give_way, now};
@@ -13,32 +13,38 @@ use crate::time::Timestamp;
 
 pub(super) async fn until_delete_after<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledger>, Violation> {
     let deadline = late_in_a_second(now().after(Duration::from_millis(1200)));
-    let mut ledgers = Vec::new();
-    for number in 0..8 {
-        let mut due = Ledger::new(on.random_key()?);
-        on.write(&mut due, number, on.session_until(number, deadline)?).await?;
-        ledgers.push(due);
-
-        // Kept for longer than at first, and by another instance.
-        let mut prolonged = Ledger::new(on.random_key()?);
-        let body = records::empty_authenticator();
-        on.write(&mut prolonged, number, on.record_until(body, deadline)?).await?;
-        on.write(&mut prolonged, number + 1, on.session(number)?).await?;
-        ledgers.push(prolonged);
-
-        // Not kept for less long because of a swap that was refused.
-        let mut kept = Ledger::new(on.random_key()?);
-        on.write(&mut kept, number, on.session(number)?).await?;
-        for early in [Timestamp::from_unix_secs(1), now().after(Duration::from_millis(100))] {
-            on.refused(&mut kept, number + 1, None, on.session_until(99, early)?).await?;
-            let wrong = Some(Tag::from_bytes(on.random()?));
-            on.refused(&mut kept, number + 2, wrong, on.session_until(99, early)?).await?;
-        }
-        ledgers.push(kept);
-    }
+    // All at once: one after the other, a slow store would not have them before the deadline.
+    let written = try_join_all((0..8).map(|number| write_until(on, number, deadline))).await?;
+    let mut ledgers: Vec<Ledger> = written.into_iter().flatten().collect();
     let traffic = on.watch(&mut ledgers, deadline.after(Duration::from_millis(300))).await?;
     ledgers.push(traffic);
     Ok(ledgers)
+}
+
+/// Writes three records: one until the deadline, one that is prolonged before it, and one that stays longer all along.
+async fn write_until<S: Store>(
+    on: &Trial<'_, S>,
+    number: usize,
+    deadline: Timestamp,
+) -> Result<[Ledger; 3], Violation> {
+    let mut due = Ledger::new(on.random_key()?);
+    on.write(&mut due, number, on.session_until(number, deadline)?).await?;
+
+    // Kept for longer than at first, and by another instance.
+    let mut prolonged = Ledger::new(on.random_key()?);
+    let body = records::empty_authenticator();
+    on.write(&mut prolonged, number, on.record_until(body, deadline)?).await?;
+    on.write(&mut prolonged, number + 1, on.session(number)?).await?;
+
+    // Not kept for less long because of a swap that was refused.
+    let mut kept = Ledger::new(on.random_key()?);
+    on.write(&mut kept, number, on.session(number)?).await?;
+    for early in [Timestamp::from_unix_secs(1), now().after(Duration::from_millis(100))] {
+        on.refused(&mut kept, number + 1, None, on.session_until(99, early)?).await?;
+        let wrong = Some(Tag::from_bytes(on.random()?));
+        on.refused(&mut kept, number + 2, wrong, on.session_until(99, early)?).await?;
+    }
+    Ok([due, prolonged, kept])
 }
 
 pub(super) async fn deleted_altogether<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledger>, Violation> {

@@ -19,9 +19,16 @@
 //! four instances at once from one task, spawns nothing, and needs no runtime but the one that the store needs. A call
 //! that hangs makes it hang; give it a timeout of the runtime's.
 //!
+//! What a server does is raced for real, over the connections of the four instances. A store that keeps records in this
+//! process needs a test with threads as well: two threads that come between its comparison and its write, where no future
+//! gives way, are not found here.
+//!
 //! It writes about 10,300 records under random keys, all of which may be deleted an hour later, so that it can run on a
-//! database that is shared. It takes 5 seconds and the time of about 65,000 calls, 64 at a time; while it waits for time
-//! to pass, it loads. Its clock is the system's, and the server's must not be ahead by more than 0.2 seconds.
+//! database that is shared. It makes 67,000 calls, at most 64 at a time, and as many more as the store answers in the 5
+//! seconds in which it waits for time to pass: in all 75,000 where a call takes 5 ms, about 110,000 on a file of SQLite,
+//! 200,000 on a Redis of the same machine, and millions in memory. It takes those 5 seconds and 3,600 times as long as one
+//! call: half a minute where that is 5 ms. Its clock is the system's, and the server's must not be ahead by more than 0.2
+//! seconds.
 
 mod expiry;
 mod races;

@@ -86,8 +86,8 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
             mark: Mark::from_bytes(random()?),
             follows_unknown_outcome: false,
         };
-        if let Ok(decision) = session.refresh(&refresh, START) {
-            session = decision.into_parts().0.unwrap_or(session);
+        if let Ok(decision) = session.clone().refresh(&refresh, START) {
+            session = decision.into_parts().0;
         }
     }
     // As many as the list takes before it folds, and what it does then.
@@ -95,7 +95,7 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
         let token = TokenId::of(issue, random()?);
         let mark = Mark::from_bytes(random()?);
         if let Ok(decision) = session.revoke_access_token(&token, mark) {
-            session = decision.into_parts().0.unwrap_or(session);
+            session = decision.into_parts().0;
         }
     }
     Ok(RecordBody::Session(session))
@@ -123,14 +123,14 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
             code_validity: DAY,
             token_validity: DAY,
         };
-        if let Ok(decision) = state.open(&new, &limits, now) {
-            state = decision.into_parts().0.unwrap_or(state);
+        if let Ok(decision) = state.clone().open(&new, &limits, now) {
+            state = decision.into_parts().0;
         }
         // The last ten challenges get five guesses each, and the others of the thousand come from those before.
         let guesses = if round >= SENDS - 10 || round % 5 == 0 { 5 } else { 0 };
         for _ in 0..guesses {
-            if let Ok(decision) = state.reserve(&new.id, Mark::from_bytes(random()?), &limits, now) {
-                state = decision.into_parts().0.unwrap_or(state);
+            if let Ok(decision) = state.clone().reserve(&new.id, Mark::from_bytes(random()?), &limits, now) {
+                state = decision.into_parts().0;
             }
         }
     }

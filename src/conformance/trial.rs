@@ -90,10 +90,14 @@ impl<S: Store> Trial<'_, S> {
         swapped.map_err(|cause| Violation::failed(self.check, "`swap`", cause))
     }
 
-    /// Stores the next record of a key, which has to work.
+    /// Stores the next record of a key, which has to work unless the last one may be deleted by now.
     pub(super) async fn write(&self, ledger: &mut Ledger, instance: usize, next: Record) -> Result<(), Violation> {
         match self.swap(instance, &ledger.key, ledger.expected(), &next).await? {
             Swap::Stored => ledger.stored(next),
+            // The store was so slow that what was expected may be gone.
+            Swap::Conflict if ledger.latest().is_some_and(may_be_deleted) => {
+                ledger.never(&next, Promise::ConflictChangesNothing);
+            }
             Swap::Conflict => {
                 // It may be because something else went wrong.
                 self.look(ledger, instance).await?;

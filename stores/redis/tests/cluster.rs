@@ -14,10 +14,7 @@ use support::*;
 /// Three nodes, each with a third of the slots.
 fn cluster() -> ([Redis; 3], [String; 3]) {
     let ports: [u16; 3] = std::array::from_fn(|_| free_port());
-    let nodes = ports.map(|port| {
-        let port = port.to_string();
-        Redis::with(&["--cluster-enabled", "yes", "--bind", "127.0.0.1", "--port", &port, "--appendonly", "no"])
-    });
+    let nodes = ports.map(node);
     for ((node, (first, last)), port) in nodes.iter().zip([(0, 5460), (5461, 10922), (10923, 16383)]).zip(ports) {
         let mut commands = node.commands();
         redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(last).exec(&mut commands).unwrap();
@@ -38,6 +35,11 @@ fn cluster() -> ([Redis; 3], [String; 3]) {
         }
     }
     (nodes, ports.map(|port| format!("redis://127.0.0.1:{port}")))
+}
+
+fn node(port: u16) -> Redis {
+    let port = port.to_string();
+    Redis::with(&["--cluster-enabled", "yes", "--bind", "127.0.0.1", "--port", &port, "--appendonly", "no"])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,4 +89,46 @@ async fn a_slot_may_move() {
     let stored = record(1, later());
     assert_eq!(store.swap(&key(name), None, &stored).await.unwrap(), Swap::Stored);
     assert_eq!(store.load(&key(name)).await.unwrap(), Some(stored));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_replica_is_asked() {
+    let (nodes, urls) = cluster();
+    let urls = urls.each_ref().map(|url| &**url);
+    let stored = (0..50).map(|number| record(number, later())).collect::<Vec<_>>();
+    let store = async || RedisStore::connect_cluster(&urls, RedisOptions::default()).await.unwrap();
+    let primary: String = redis::cmd("CLUSTER").arg("MYID").query(&mut nodes[0].commands()).unwrap();
+    let replica_port = free_port();
+    let replica = node(replica_port);
+    let mut commands = replica.commands();
+    let port = urls[0].rsplit(':').next().unwrap();
+    redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(port).exec(&mut commands).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let until = |node: &Redis, command: [&str; 2], shown: &str| loop {
+        let answer: redis::Value = redis::cmd(command[0]).arg(command[1]).query(&mut node.commands()).unwrap();
+        if format!("{answer:?}").contains(shown) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{command:?} never shows {shown}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    until(&replica, ["CLUSTER", "NODES"], &primary);
+    redis::cmd("CLUSTER").arg("REPLICATE").arg(&primary).exec(&mut commands).unwrap();
+    until(&replica, ["INFO", "replication"], "master_link_status:up");
+    let writer = store().await;
+    for (number, stored) in (0..).zip(&stored) {
+        assert_eq!(writer.swap(&key(number), None, stored).await.unwrap(), Swap::Stored);
+    }
+    // A replica is shown to clients when it is known to have got something.
+    for node in &nodes {
+        until(node, ["CLUSTER", "SLOTS"], &format!("int({replica_port})"));
+    }
+
+    let reader = store().await;
+    for (number, stored) in (0..).zip(stored) {
+        assert_eq!(reader.load(&key(number)).await.unwrap(), Some(stored));
+    }
+    let calls = |node: &Redis| redis::cmd("INFO").arg("commandstats").query::<String>(&mut node.commands()).unwrap();
+    assert!(calls(&nodes[0]).contains("cmdstat_get:"));
+    assert!(!calls(&replica).contains("cmdstat_get:"), "{}", calls(&replica));
 }

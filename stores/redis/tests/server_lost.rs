@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use otp_grant::{Store, Swap};
-use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError};
+use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError, redis};
 use support::login::{self, key, later, record};
 use support::*;
 
@@ -41,7 +41,8 @@ async fn a_server_that_hangs_costs_the_timeout_and_no_more() {
     let error = RedisStore::connect(&server.url(), options).await.unwrap_err();
     assert!(matches!(error, RedisStoreError::Timeout), "{error:?}");
     let took = started.elapsed();
-    assert!(took >= 3 * limit && took < 6 * limit, "{took:?}");
+    // A busy machine takes its time; a retry inside would take another limit each.
+    assert!(took >= 3 * limit && took < 12 * limit, "{took:?}");
 
     server.resume();
     // The swap that got no answer was applied all the same; the core would see its tag here.
@@ -111,4 +112,85 @@ async fn a_login_fails_while_the_server_is_gone_and_works_when_it_is_back() {
     server.kill();
     server.restart();
     assert_eq!(login::redeem(&host, &otp_token, &code).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_swap_is_sent_once_over_a_connection_that_was_lost() {
+    let server = Redis::start();
+    let store = server.store().await;
+    let mut commands = server.commands();
+    let mut expected = None;
+    for tag in 0..5 {
+        redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").exec(&mut commands).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let next = record(tag, later());
+        let error = store.swap(&key(1), expected, &next).await.map(|_| ()).unwrap_err();
+        assert!(matches!(error, RedisStoreError::Connection(_)) && error.is_retryable(), "{error:?}");
+        assert_eq!(store.load(&key(1)).await.unwrap().map(|record| record.tag), expected);
+        assert_eq!(store.swap(&key(1), expected, &next).await.unwrap(), Swap::Stored);
+        expected = Some(next.tag);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_to_connect_again_is_not_for_ever() {
+    let server = Redis::start();
+    let mut commands = server.commands();
+    let mut change = |password: &str| {
+        let mut user = redis::cmd("ACL");
+        user.arg("SETUSER").arg("host").arg("on").arg("resetpass").arg(password).arg("~*").arg("+@all");
+        user.exec(&mut commands).unwrap();
+        redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").exec(&mut commands).unwrap();
+    };
+    change(">secret");
+    let url = format!("{}?user=host&pass=secret", server.url());
+    let store = RedisStore::connect(&url, RedisOptions::default()).await.unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
+
+    // As while a Redis that was started anew doesn't know its users, or has no room for another client.
+    change(">other");
+    for _ in 0..3 {
+        let error = store.load(&key(1)).await.unwrap_err();
+        assert!(matches!(error, RedisStoreError::Refused { .. }), "{error:?}");
+    }
+    change(">secret");
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
+    assert_eq!(store.swap(&key(1), None, &record(1, later())).await.unwrap(), Swap::Stored);
+}
+
+#[tokio::test]
+async fn a_manager_that_never_gives_up_costs_the_timeout_and_no_more() {
+    let server = Redis::start();
+    let config = redis::aio::ConnectionManagerConfig::new().set_response_timeout(None).set_connection_timeout(None);
+    let client = redis::Client::open(server.url()).unwrap();
+    let manager = redis::aio::ConnectionManager::new_with_config(client, config).await.unwrap();
+    let limit = Duration::from_millis(300);
+    let store = RedisStore::new(manager, RedisOptions::default().command_timeout(limit));
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
+    server.pause();
+    let started = Instant::now();
+    let error = tokio::time::timeout(10 * limit, store.load(&key(1))).await.unwrap().unwrap_err();
+    assert!(matches!(error, RedisStoreError::Timeout), "{error:?}");
+    let next = record(1, later());
+    let first = key(1);
+    let swap = store.swap(&first, None, &next);
+    let error = tokio::time::timeout(10 * limit, swap).await.unwrap().map(|_| ()).unwrap_err();
+    assert!(matches!(error, RedisStoreError::Timeout), "{error:?}");
+    let took = started.elapsed();
+    assert!(took >= 2 * limit && took < 4 * limit, "{took:?}");
+    server.resume();
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_an_error_that_can_be_retried() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rediss://{}", listener.local_addr().unwrap());
+    // It hangs up on two clients.
+    let server = std::thread::spawn(move || listener.incoming().take(2).for_each(drop));
+    for _ in 0..2 {
+        let error = RedisStore::connect(&url, RedisOptions::default()).await.unwrap_err();
+        assert!(matches!(error, RedisStoreError::Connection(_)) && error.is_retryable(), "{error:?}");
+    }
+    server.join().unwrap();
 }

@@ -14,6 +14,7 @@ pub mod login;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use otp_grant_redis::{RedisOptions, RedisStore, redis};
@@ -116,12 +117,19 @@ impl Drop for Redis {
     }
 }
 
-/// A port of the loopback interface that nobody listens on.
+/// A port of the loopback interface that nobody listens on. It is given once: what takes it may need a while to start.
 pub fn free_port() -> u16 {
-    // A cluster node also takes the port 10,000 above.
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+        if port >= 55_000 {
+            continue;
+        }
+        // A cluster node also takes the port 10,000 above.
+        let ports = [port, port + 10_000];
+        let mut given = GIVEN.lock().unwrap();
+        if TcpListener::bind(("127.0.0.1", ports[1])).is_ok() && !ports.iter().any(|port| given.contains(port)) {
+            given.extend(ports);
             return port;
         }
     }

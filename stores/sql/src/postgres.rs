@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::error::SqlStoreError;
 use crate::options::SqlOptions;
 use crate::row::{INSERT, LOAD, Row, Stored, UPDATE, decode, due};
-use crate::statement::{once, read};
+use crate::statement::{close, once, read};
 
 /// Keeps records in PostgreSQL 9.6 or later, one row each. A clone shares the connections.
 ///
@@ -26,7 +26,8 @@ impl PostgresStore {
     /// server must be the primary.
     ///
     /// An operation then also waits at most as long as the pool's `acquire_timeout`. Its `max_connections` is used; the one of
-    /// the options is not.
+    /// the options is not. The server goes on with a statement whose time is over, unless the pool's connections say
+    /// otherwise (`statement_timeout`).
     pub fn new(pool: PgPool, options: SqlOptions) -> Self {
         Self { pool, timeout: options.timeout }
     }
@@ -73,17 +74,16 @@ impl PostgresStore {
     /// Where hosts may not create tables, run `migrations/postgres.sql` yourself; then this finds that nothing is to be done.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; nothing was changed then, and it can be called again.
+    /// [`SqlStoreError`], within some minutes; it can be called again.
     pub async fn migrate(&self) -> Result<(), SqlStoreError> {
-        let mut transaction = self.pool.begin().await?;
-        // Others may be about to create it.
-        sqlx::query("SET LOCAL statement_timeout = '60s'").execute(&mut *transaction).await?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *transaction).await?;
-        let (is_there,): (bool,) = sqlx::query_as(IS_MIGRATED).fetch_one(&mut *transaction).await?;
-        if !is_there {
-            sqlx::raw_sql(include_str!("../migrations/postgres.sql")).execute(&mut *transaction).await?;
+        let mut connection = self.pool.acquire().await?;
+        match timeout(MIGRATION_TIMEOUT, migrate(&mut connection)).await {
+            Ok(migrated) => Ok(migrated?),
+            Err(_) => {
+                close(Some(connection));
+                Err(SqlStoreError::Timeout)
+            }
         }
-        Ok(transaction.commit().await?)
     }
 
     /// Deletes at most `limit` records that may have been deleted for a minute, the oldest first, and tells how many they were.
@@ -146,8 +146,23 @@ impl core::fmt::Debug for PostgresStore {
     }
 }
 
+async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    // Others may be about to create it.
+    sqlx::query("SET LOCAL statement_timeout = '60s'").execute(&mut *transaction).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *transaction).await?;
+    let (is_there,): (bool,) = sqlx::query_as(IS_MIGRATED).fetch_one(&mut *transaction).await?;
+    if !is_there {
+        sqlx::raw_sql(include_str!("../migrations/postgres.sql")).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}
+
 /// How long a connection is taken to be alive without being asked, and how long it may take to say that it is.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// A server that works gives up before.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// An arbitrary number, "otpgrant" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6f74_7067_7261_6e74;

@@ -148,3 +148,19 @@ async fn use_write_ahead_log(file: &SqliteConnectOptions) -> Result<(), SqlStore
 const PURGE: &str = "\
     DELETE FROM otp_grant_records WHERE key IN ( \
         SELECT key FROM otp_grant_records WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_is_on_the_disk_before_it_is_acknowledged() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("records.db").display());
+        let store = SqliteStore::connect(&url, SqlOptions::default()).await.unwrap();
+        let (mode,): (String,) = sqlx::query_as("PRAGMA journal_mode").fetch_one(&store.writer).await.unwrap();
+        let (synchronous,): (i64,) = sqlx::query_as("PRAGMA synchronous").fetch_one(&store.writer).await.unwrap();
+        let full = 2;
+        assert_eq!((&*mode, synchronous), ("wal", full));
+    }
+}

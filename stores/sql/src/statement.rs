@@ -67,7 +67,7 @@ where
 
 /// Closes the socket at once. To return the connection to the pool would wait for a peer that may be gone for good, and keep
 /// its place meanwhile.
-fn close<DB: Database>(connection: Option<PoolConnection<DB>>) {
+pub(crate) fn close<DB: Database>(connection: Option<PoolConnection<DB>>) {
     drop(connection.map(PoolConnection::detach));
 }
 

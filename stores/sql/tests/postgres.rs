@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use otp_grant::{Record, Store, Swap, Timestamp};
 use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError, sqlx};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Connection;
 use support::login::{self, key, later, now, record};
 use support::said;
@@ -80,6 +81,17 @@ async fn hosts_migrate_at_the_same_time_and_again() {
     store.migrate().await.unwrap();
     assert_eq!(store.swap(&key(1), None, &record(1, 0)).await.unwrap(), Swap::Stored);
     assert_eq!(store.purge(Timestamp::from_unix_millis(now()), 10).await.unwrap(), 1);
+
+    // The table of another schema is another store.
+    sqlx::query("CREATE SCHEMA login").execute(&mut statements).await.unwrap();
+    let url = format!("{}&options[search_path]=login", server.url());
+    let login = PostgresStore::connect(&url, SqlOptions::default()).await.unwrap();
+    login.migrate().await.unwrap();
+    assert_eq!(login.swap(&key(1), None, &record(1, later())).await.unwrap(), Swap::Stored);
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
+    let (there,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM login.otp_grant_records").fetch_one(&mut statements).await.unwrap();
+    assert_eq!(there, 1);
 }
 
 #[tokio::test]
@@ -104,6 +116,8 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
     let mut statements = server.statements().await;
+    let good = "CREATE TABLE good AS SELECT * FROM otp_grant_records";
+    sqlx::query(good).execute(&mut statements).await.unwrap();
     for change in [
         "value = 'secret'",
         "value = ''",
@@ -112,8 +126,12 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
         "tag = 'secret'",
         "tag = ''",
     ] {
-        let change = sqlx::AssertSqlSafe(format!("UPDATE otp_grant_records SET {change}"));
-        sqlx::query(change).execute(&mut statements).await.unwrap();
+        // Of a good row each time.
+        let change = format!(
+            "DELETE FROM otp_grant_records; INSERT INTO otp_grant_records SELECT * FROM good;
+            UPDATE otp_grant_records SET {change}"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut statements).await.unwrap();
         let error = store.load(&key(1)).await.unwrap_err();
         assert!(matches!(error, SqlStoreError::NotARecord) && !error.is_retryable(), "{error:?}");
         assert!(!format!("{error:?} {}", said(&error)).contains("secret"), "{error:?}");
@@ -198,6 +216,32 @@ async fn purge_deletes_what_is_due_and_never_what_was_renewed() {
 }
 
 #[tokio::test]
+async fn purge_takes_the_oldest_and_goes_by_what_was_swapped_last() {
+    let server = Postgres::start();
+    let store = server.store().await;
+    let now = Timestamp::from_unix_millis(now());
+    let due = |number, seconds: u64| record(number, now.as_unix_millis() - 60_000 - 1000 * seconds);
+    for (number, seconds) in [(1, 1), (2, 3), (3, 2)] {
+        assert_eq!(store.swap(&key(number), None, &due(number, seconds)).await.unwrap(), Swap::Stored);
+    }
+    for gone in [2, 3, 1] {
+        assert!(store.load(&key(gone)).await.unwrap().is_some());
+        assert_eq!(store.purge(now, 1).await.unwrap(), 1);
+        assert_eq!(store.load(&key(gone)).await.unwrap(), None);
+    }
+
+    // Later than at first, and earlier.
+    let (early, late) = (due(1, 1), record(2, later()));
+    for (number, first, second) in [(4, &early, &late), (5, &late, &early)] {
+        assert_eq!(store.swap(&key(number), None, first).await.unwrap(), Swap::Stored);
+        assert_eq!(store.swap(&key(number), Some(first.tag), second).await.unwrap(), Swap::Stored);
+    }
+    assert_eq!(store.purge(now, 10).await.unwrap(), 1);
+    assert_eq!(store.load(&key(4)).await.unwrap(), Some(late));
+    assert_eq!(store.load(&key(5)).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_refused_connection_is_an_error_that_can_be_retried() {
     for url in ["postgres://postgres@127.0.0.1:1/postgres", "postgres:///postgres?user=postgres&host=/nonexistent"] {
         let error = PostgresStore::connect(url, SqlOptions::default()).await.unwrap_err();
@@ -249,7 +293,39 @@ async fn a_server_that_hangs_costs_the_timeout_and_no_more() {
     assert!(started.elapsed() < 2 * limit);
     tokio::time::sleep(limit).await;
     transaction.commit().await.unwrap();
+    // Time enough for a server that had not given up.
+    tokio::time::sleep(limit).await;
     assert_eq!(store.load(&key(1)).await.unwrap().unwrap().tag, tag);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_hangs_does_not_keep_its_place() {
+    let server = Postgres::start();
+    let limit = Duration::from_millis(300);
+    let store = server.store_with(SqlOptions::default().timeout(limit).max_connections(1)).await;
+    let mut statements = server.statements().await;
+    let mut stop = async || {
+        let others = "SELECT pid FROM pg_stat_activity
+            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        let others: Vec<(i32,)> = sqlx::query_as(others).fetch_all(&mut statements).await.unwrap();
+        assert!(!others.is_empty());
+        for (pid,) in others {
+            kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
+        }
+    };
+    for client_hangs_up in [false, true, false] {
+        assert_eq!(store.load(&key(1)).await.unwrap(), None);
+        tokio::time::sleep(limit / 2).await;
+        stop().await;
+        if client_hangs_up {
+            tokio::time::timeout(limit / 3, store.load(&key(1))).await.unwrap_err();
+            tokio::time::sleep(limit).await;
+        } else {
+            let error = store.load(&key(1)).await.unwrap_err();
+            assert!(matches!(error, SqlStoreError::Timeout), "{error:?}");
+        }
+    }
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -364,4 +440,65 @@ async fn a_load_does_not_mind_that_the_server_has_closed_its_connection() {
         assert_eq!(store.swap(&first, expected, &next).await.unwrap(), Swap::Stored);
         expected = Some(next.tag);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_after_a_pause_does_not_mind_that_the_server_has_closed_its_connection() {
+    let server = Postgres::start();
+    let store = server.store_with(SqlOptions::default().max_connections(1)).await;
+    let stored = record(1, later());
+    assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let close_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    sqlx::query(close_others).execute(&mut server.statements().await).await.unwrap();
+    // From then on a connection is asked first.
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(store.swap(&key(1), Some(stored.tag), &record(2, later())).await.unwrap(), Swap::Stored);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_or_nobody_else_for_now_can_be_asked_again() {
+    let server = Postgres::start();
+    let store = server.store_with(SqlOptions::default().max_connections(1)).await;
+    let mut statements = server.statements().await;
+    let mut change = async |statement: &'static str| {
+        sqlx::query(statement).execute(&mut statements).await.unwrap();
+        sqlx::query("SELECT pg_reload_conf()").execute(&mut statements).await.unwrap();
+        // Until every process has heard of it.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
+    // As a standby, or a primary that was demoted.
+    change("ALTER SYSTEM SET default_transaction_read_only = on").await;
+    let error = store.swap(&key(1), None, &record(1, later())).await.map(|_| ()).unwrap_err();
+    assert_eq!(said(&error), "the database refused the statement: 25006");
+    assert!(error.is_retryable(), "{error:?}");
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
+    change("SET default_transaction_read_only = off").await;
+    change("ALTER SYSTEM RESET default_transaction_read_only").await;
+    assert_eq!(store.swap(&key(1), None, &record(1, later())).await.unwrap(), Swap::Stored);
+
+    change("CREATE ROLE host LOGIN CONNECTION LIMIT 0").await;
+    let url = server.url().replace("user=postgres", "user=host");
+    let error = PostgresStore::connect(&url, SqlOptions::default()).await.unwrap_err();
+    assert_eq!(said(&error), "the database refused the statement: 53300");
+    assert!(error.is_retryable(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_migration_on_a_server_that_hangs_has_an_end() {
+    let server = Postgres::start();
+    let store = server.store().await;
+    // Until the connection is back in the pool.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.pause();
+    // It takes minutes, which pass at once while there is nothing else to wait for.
+    tokio::time::pause();
+    let started = tokio::time::Instant::now();
+    let error = store.migrate().await.unwrap_err();
+    assert!(matches!(error, SqlStoreError::Timeout) && error.is_retryable(), "{error:?}");
+    assert!(started.elapsed() < Duration::from_secs(300), "{:?}", started.elapsed());
+    tokio::time::resume();
+    server.resume();
+    store.migrate().await.unwrap();
 }

@@ -122,6 +122,8 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
     let mut statements = SqliteConnection::connect(&url).await.unwrap();
+    let good = "CREATE TABLE good AS SELECT * FROM otp_grant_records";
+    sqlx::query(good).execute(&mut statements).await.unwrap();
     for change in [
         "value = 'secret'",
         "value = ''",
@@ -130,8 +132,12 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
         "tag = x'00'",
         "tag = x''",
     ] {
-        let change = sqlx::AssertSqlSafe(format!("UPDATE otp_grant_records SET {change}"));
-        sqlx::query(change).execute(&mut statements).await.unwrap();
+        // Of a good row each time.
+        let change = format!(
+            "DELETE FROM otp_grant_records; INSERT INTO otp_grant_records SELECT * FROM good;
+            UPDATE otp_grant_records SET {change}"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut statements).await.unwrap();
         let error = store.load(&key(1)).await.unwrap_err();
         assert!(matches!(error, SqlStoreError::NotARecord) && !error.is_retryable(), "{error:?}");
         assert!(!format!("{error:?} {}", said(&error)).contains("secret"), "{error:?}");
@@ -186,6 +192,45 @@ async fn purge_deletes_what_is_due_and_never_what_was_renewed() {
 }
 
 #[tokio::test]
+async fn purge_takes_the_oldest_and_goes_by_what_was_swapped_last() {
+    let (_directory, url) = sqlite_file();
+    let store = store(&url).await;
+    let now = Timestamp::from_unix_millis(now());
+    let due = |number, seconds: u64| record(number, now.as_unix_millis() - 60_000 - 1000 * seconds);
+    for (number, seconds) in [(1, 1), (2, 3), (3, 2)] {
+        assert_eq!(store.swap(&key(number), None, &due(number, seconds)).await.unwrap(), Swap::Stored);
+    }
+    for gone in [2, 3, 1] {
+        assert!(store.load(&key(gone)).await.unwrap().is_some());
+        assert_eq!(store.purge(now, 1).await.unwrap(), 1);
+        assert_eq!(store.load(&key(gone)).await.unwrap(), None);
+    }
+
+    // Later than at first, and earlier.
+    let (early, late) = (due(1, 1), record(2, later()));
+    for (number, first, second) in [(4, &early, &late), (5, &late, &early)] {
+        assert_eq!(store.swap(&key(number), None, first).await.unwrap(), Swap::Stored);
+        assert_eq!(store.swap(&key(number), Some(first.tag), second).await.unwrap(), Swap::Stored);
+    }
+    assert_eq!(store.purge(now, 10).await.unwrap(), 1);
+    assert_eq!(store.load(&key(4)).await.unwrap(), Some(late));
+    assert_eq!(store.load(&key(5)).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_waits_for_another_that_makes_the_file() {
+    let (_directory, url) = sqlite_file();
+    let mut holder = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    // SQLite refuses at once to change the journal while somebody is about to write.
+    sqlx::raw_sql("CREATE TABLE other (x); BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+    let starting = tokio::spawn(async move { store(&url).await.load(&key(1)).await.unwrap() });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!starting.is_finished());
+    sqlx::query("COMMIT").execute(&mut holder).await.unwrap();
+    assert_eq!(starting.await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn what_is_no_file_is_refused() {
     for url in ["sqlite::memory:", "sqlite:x?mode=memory"] {
         let error = SqliteStore::connect(url, SqlOptions::default()).await.unwrap_err();
@@ -218,9 +263,12 @@ async fn a_lock_that_is_held_costs_the_timeout_and_no_more() {
     assert!(started.elapsed() >= limit * 9 / 10 && started.elapsed() < 2 * limit, "{:?}", started.elapsed());
     // Who only reads does not wait.
     assert_eq!(store.load(&key(1)).await.unwrap(), Some(stored.clone()));
+    // SQLite gives up as well: nothing is left behind that is done when the lock is free.
+    tokio::time::sleep(limit).await;
     sqlx::query("COMMIT").execute(&mut holder).await.unwrap();
-    let tag = store.load(&key(1)).await.unwrap().unwrap().tag;
-    assert_eq!(store.swap(&key(1), Some(tag), &record(3, later())).await.unwrap(), Swap::Stored);
+    tokio::time::sleep(limit).await;
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(stored.clone()));
+    assert_eq!(store.swap(&key(1), Some(stored.tag), &record(3, later())).await.unwrap(), Swap::Stored);
 }
 
 /// A process that is killed in the middle of writing: the others go on, and what it was promised is there.

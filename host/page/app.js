@@ -73,6 +73,10 @@ async function once(form, button, label, work) {
   complain("");
   try {
     await work();
+  } catch (error) {
+    // An answer that is not of this server, most likely: of something in between.
+    console.error(error);
+    complain("That did not work: the answer makes no sense. Please try again.");
   } finally {
     busy = false;
     // Unless something else has been written on it meanwhile.
@@ -191,8 +195,8 @@ function offerSignUp(offered) {
 }
 
 async function redeem(signUp) {
-  // People copy codes together with the blanks around and inside of them.
-  const code = $("code").value.replace(/[\s-]/g, "");
+  // People copy codes together with the blanks around and inside of them, and type digits as wide as ideographs.
+  const code = $("code").value.normalize("NFKC").replace(/[\s-]/g, "");
   if (code.length !== challenge.length) {
     offerSignUp(false);
     complain(`The code has ${challenge.length} characters.`, $("code"));
@@ -323,6 +327,9 @@ function tick() {
 
 function begin() {
   $("hint").textContent = settings.hint ?? "";
+  if (settings.countryCode) {
+    $("phone-help").textContent = `With the country code; without it, +${settings.countryCode} is assumed.`;
+  }
   for (const radio of document.querySelectorAll("input[name=channel]")) {
     radio.addEventListener("change", () => {
       complain("");

@@ -36,7 +36,7 @@ export function fill(terms, members) {
     const meaning = claimMeaning(name);
     if (meaning && meaning !== name) term.append(element("span", {}, meaning));
     const row = element("div");
-    row.append(term, element("dd", {}, claimText(name, value)));
+    row.append(term, element("dd", {}, claimText(name, value, members.iat)));
     return row;
   });
   terms.replaceChildren(...rows);

@@ -57,7 +57,7 @@ function explainGrant(description, attemptsRemaining) {
     case "Unknown or expired OTP":
       return attemptsRemaining === 0
         ? "That code is wrong or too old, and this was the last attempt. Please ask for a new code."
-        : "That code is wrong or too old.";
+        : "That code is wrong or too old. Please look at it again, or ask for a new one.";
     case "Unknown or expired otp_token":
       return "This code can't be used any more: it is too old, was used, or was guessed at too often. Please ask for a new one.";
     case "User not found":
@@ -76,13 +76,10 @@ export function attempts(count) {
   return count === 1 ? "1 attempt left." : `${count} attempts left.`;
 }
 
-/** A number of seconds in words: "in 2 minutes". */
-export function inWords(seconds) {
+/** A number of seconds ahead in words: "in 2 minutes". */
+function inWords(seconds) {
   if (!Number.isFinite(seconds)) return "later";
-  const ahead = seconds >= 0;
-  const text = duration(Math.abs(seconds));
-  if (text === "0 seconds") return "now";
-  return ahead ? `in ${text}` : `${text} ago`;
+  return seconds > 0 ? `in ${duration(seconds)}` : "now";
 }
 
 /** A number of seconds in words, in the two units that matter. */
@@ -100,12 +97,15 @@ export function duration(seconds) {
   return parts.join(" ");
 }
 
-/** A claim's value as text; times with the date, and how far away they are. */
-export function claimText(name, value) {
+/**
+ * A claim's value as text; a time with how far it is from when the token was issued. Compared with the clock of this
+ * machine it would soon be untrue, and where that clock is wrong, at once.
+ */
+export function claimText(name, value, issued) {
   if (TIMES.has(name) && typeof value === "number") {
-    const date = new Date(value * 1000);
-    const clock = date.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
-    return `${clock} (${inWords(Math.round(value - Date.now() / 1000))})`;
+    const date = new Date(value * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+    if (typeof issued !== "number" || value === issued) return date;
+    return `${date} (${duration(Math.abs(value - issued))} ${value > issued ? "after" : "before"} it was issued)`;
   }
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return value ? "yes" : "no";

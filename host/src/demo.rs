@@ -3,11 +3,12 @@
 use otp_grant::{Algorithm, Keyring, MasterKey, SigningKey, SigningKeys};
 
 use crate::args::{Alg, Args, Switch};
-use crate::config::{At, Config, ConfigError, Source, made_rsa_key, read_signing_key};
+use crate::config::{At, Config, ConfigError, Source, read_signing_key};
+use crate::signer::made_key;
 use crate::start::Keys;
 
 /// The configuration and the keys of the demo, as the command line says.
-pub(crate) fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
+pub(crate) async fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
     let mut config = Config::parse("demo.toml", include_str!("demo.toml"))?;
     config.danger.without_send_quotas = args.send_quota == Some(Switch::Off);
     let master = match &args.secret {
@@ -15,8 +16,8 @@ pub(crate) fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
         None => MasterKey::generate(),
     };
     let master = master.at("--secret")?;
-    let keys = Keys { keyring: Keyring::new(&master, &master), signing: SigningKeys::new(signing_key(args, &config)?) };
-    Ok((config, keys))
+    let signing = SigningKeys::new(signing_key(args, &config).await?);
+    Ok((config, Keys { keyring: Keyring::new(&master, &master), signing }))
 }
 
 /// What the demo says of several processes that do not share their keys.
@@ -27,12 +28,12 @@ pub(crate) fn warn_of_unshared_keys(args: &Args) {
 }
 
 /// The key of `--key`, or one of `--alg`.
-fn signing_key(args: &Args, config: &Config) -> Result<SigningKey, ConfigError> {
+async fn signing_key(args: &Args, config: &Config) -> Result<SigningKey, ConfigError> {
     let algorithm = match (&args.key, args.alg) {
-        (Some(file), _) => return read_signing_key(config, &Source::File(file.clone()), "--key"),
-        (None, None | Some(Alg::Rs256)) => return made_rsa_key(),
+        (Some(file), _) => return read_signing_key(config, &Source::File(file.clone()), "--key").await,
+        (None, None | Some(Alg::Rs256)) => Algorithm::RS256,
         (None, Some(Alg::Es256)) => Algorithm::ES256,
         (None, Some(Alg::EdDsa)) => Algorithm::EdDSA,
     };
-    SigningKey::generate(algorithm).at("--alg")
+    made_key(algorithm).await.at("--alg")
 }

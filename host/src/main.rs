@@ -7,13 +7,16 @@ mod demo;
 mod directory;
 mod logs;
 mod server;
+mod signer;
 mod start;
 mod store;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
 use crate::config::{At as _, Config, ConfigError, Source};
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
     logs::begin(args.log, args.log_level);
     // The webhook and the databases speak TLS with it. It can fail only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(&args) {
+    match runtime().and_then(|runtime| runtime.block_on(run(&args))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Not through the log: it is for whoever typed the command, in whatever format logs are.
@@ -34,9 +37,18 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+/// With one core there is nothing to share among threads. A single one takes requests in the order in which they came, so that
+/// what several of them ask of Redis at once goes there together.
+fn runtime() -> Result<Runtime, ConfigError> {
+    let mut builder = match std::thread::available_parallelism() {
+        Ok(NonZeroUsize::MIN) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build().at("the runtime")
+}
+
 async fn run(args: &Args) -> Result<(), ConfigError> {
-    let (config, keys) = configuration(args)?;
+    let (config, keys) = configuration(args).await?;
     if args.check {
         start::check(&config, keys)?;
         println!("the configuration is good");
@@ -66,17 +78,17 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
 }
 
 /// The configuration: that of the file or of the demo, and what the command line replaces in it.
-fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
+async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
     let (mut config, keys) = match &args.config {
         Some(_) if args.secret.is_some() => {
             return Err(ConfigError::new("--secret", "it belongs to --demo; the file has its [keys]"));
         }
         Some(file) => {
             let config = Config::read(file)?;
-            let keys = Keys::of(&config)?;
+            let keys = Keys::of(&config).await?;
             (config, keys)
         }
-        None => demo::demo(args)?,
+        None => demo::demo(args).await?,
     };
     if let Some(listen) = args.listen {
         config.listen = listen;

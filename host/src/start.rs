@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_grant::{Algorithm, AuthorizationServer, Endpoints, Keyring, SigningKeys, TracingObserver};
+use otp_grant::{Algorithm, AuthorizationServer, Keyring, SigningKeys, TracingObserver};
 
 use crate::config::{self, At as _, Config, ConfigError};
 use crate::delivery::Courier;
@@ -20,8 +20,8 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// The keys that a file names.
-    pub(crate) fn of(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { keyring: config::keyring(config)?, signing: config::signing_keys(config)? })
+    pub(crate) async fn of(config: &Config) -> Result<Self, ConfigError> {
+        Ok(Self { keyring: config::keyring(config)?, signing: config::signing_keys(config).await? })
     }
 }
 
@@ -36,11 +36,14 @@ pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let issuer = config::issuer(config)?;
     let settings = config::settings(config)?;
     AnyStore::kind_of(config.store.read("store", &config.folder)?.expose()).at("store")?;
+    if let Some(table) = &config.users.table {
+        UsersTable::migration_of(&table.read("users.table", &config.folder)?).at("users.table")?;
+    }
     let store = otp_grant::MemoryStore::new();
     let builder = AuthorizationServer::builder(issuer, keys.keyring, keys.signing).settings(settings);
     let server = builder.build(store, otp_grant::MemoryDirectory::new()).at("the configuration")?;
     HostDirectory::new(config, None, server.addresses())?;
-    Courier::new(config).map(drop)
+    Courier::check(config)
 }
 
 /// Connects to everything that the configuration names.
@@ -65,7 +68,7 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
         .build(Arc::clone(&store), Arc::clone(&directory))
         .at("the configuration")?;
     let courier = Courier::new(&config)?;
-    let page = LoginPage::new(&config, &issuer, &Endpoints::default());
+    let page = LoginPage::new(&config, &issuer, server.endpoints());
     Ok(Started { host: Host { server, store, directory, courier, page, limits: config.limits }, algorithm })
 }
 

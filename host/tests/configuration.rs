@@ -67,6 +67,30 @@ fn the_sample_file_starts_once_its_keys_are_there() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "the configuration is good\n");
 }
 
+#[test]
+fn a_check_finds_what_a_start_would_and_leaves_nothing_behind() {
+    let folder = Folder::new("check");
+    let check = |text: &str| {
+        let file = folder.write("host.toml", text);
+        command(&["--config", file.to_str().unwrap(), "--check"]).output().unwrap()
+    };
+    let good = config("sqlite:users.db");
+    assert!(check(&good).status.success());
+    let made: Vec<_> = std::fs::read_dir(folder.file("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(made, ["host.toml"]);
+    for (wrong, place) in [
+        (config("mysql://user:hunter2@host"), "users.table: "),
+        (good.replace("\"sqlite:users.db\"", "{ env = \"OTP_GRANT_NO_SUCH\" }"), "users.table: "),
+        (format!("{good}[[users.list]]\nsubject = \"ada\"\n"), "users.list: "),
+        (good.replace("outbox = \"outbox\"", "outbox = \"nowhere/outbox\""), "delivery.outbox: "),
+    ] {
+        let output = check(&wrong);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.starts_with(place) && !error.contains("hunter2"), "{error}");
+    }
+}
+
 /// A host below a path, with its users in a table.
 fn config(users: &str) -> String {
     let (key, signing) = (
@@ -111,11 +135,34 @@ fn userinfo(host: &Host, tokens: &serde_json::Value) -> support::Reply {
     ))
 }
 
+#[test]
+fn endpoints_are_where_the_file_says() {
+    let moved = r#"
+[endpoints]
+otp_send = "/code"
+token = "/token"
+introspection = false
+"#;
+    let config = config("").replace("users.table = \"\"\n", "");
+    let host = Host::configured("endpoints", &(config + moved));
+    let metadata = host.get("/.well-known/oauth-authorization-server/tenant").json();
+    assert_eq!(metadata["token_endpoint"], "http://127.0.0.1:8080/tenant/token");
+    assert_eq!(metadata.get("introspection_endpoint"), None);
+    let page = host.get("/tenant/").body;
+    assert!(page.contains("/tenant/code") && page.contains("/tenant/token"), "{page}");
+    let refused = host.post("/tenant/token", JSON, "{}").json();
+    assert_eq!(refused["error"], "invalid_request");
+    for gone in ["/tenant/otp/send", "/tenant/oauth2/token", "/tenant/oauth2/introspect"] {
+        assert_eq!(host.post(gone, JSON, "{}").status, 404, "{gone}");
+    }
+}
+
 fn lives_with_a_table(name: &str, url: &str, mut sql: impl FnMut(&str)) {
     let host = Host::configured(name, &config(url));
     assert_eq!(host.get("/healthz").status, 200);
     let page = host.get("/tenant/");
     assert!(page.body.contains("A &amp; B") && page.body.contains("/tenant/page/app.js"), "{page:?}");
+    assert_eq!(host.get("/tenant").body, page.body);
     assert_eq!(host.get("/").status, 404);
     assert_eq!(host.get("/.well-known/oauth-authorization-server/tenant").status, 200);
     assert_eq!(host.get("/tenant/oauth2/jwks").json()["keys"][0]["kid"], "2026-11");

@@ -3,7 +3,12 @@
 
 mod support;
 
-use support::{FORM, Host, JSON, log_in_over_http};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use support::{FORM, Host, JSON, Reply, log_in_over_http};
 
 #[test]
 fn the_samples_of_the_contract_work_over_http() {
@@ -36,8 +41,7 @@ fn a_store_in_a_file_survives_a_restart() {
     assert_eq!(first.wait(), Some(0));
     // The address was sent to less than 30 seconds ago, by the process before.
     let second = Host::demo("sqlite-2", &arguments);
-    let body = r#"{"client_id":"TENANT_SPA_CLIENT_ID","auth_source_id":"MOCK_SMS_OTP_AUTH_SOURCE_ID","phone_number":"13612345678"}"#;
-    let reply = second.post("/otp/send", JSON, body);
+    let reply = second.post("/otp/send", JSON, SEND);
     assert!(reply.body.contains("sms_rate_limit_exceeded") && reply.head.contains("retry-after: "), "{reply:?}");
     assert_eq!(second.get("/healthz").status, 200);
 }
@@ -48,6 +52,64 @@ fn its_health_can_be_asked() {
     let reply = host.get("/healthz");
     assert_eq!((reply.status, reply.body.as_str()), (200, "ok\n"));
     assert_eq!(host.post("/healthz", JSON, "{}").status, 405);
+}
+
+#[test]
+fn a_console_that_is_gone_is_a_code_not_delivered() {
+    let mut child = support::command(&["--demo", "--alg", "ES256", "--listen", "127.0.0.1:0", "--log-level", "error"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let address = first.strip_prefix("listening on http://").unwrap().split(' ').next().unwrap().to_owned();
+    lines.next().unwrap().unwrap();
+    drop(lines);
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(support::post("/otp/send", JSON, SEND).as_bytes()).unwrap();
+    let reply = Reply::read(stream);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((reply.status, &reply.json()["error"]), (503, &"temporarily_unavailable".into()));
+}
+
+#[test]
+fn an_outbox_is_for_its_owner_alone() {
+    let folder = support::Folder::new("outbox");
+    let outbox = folder.file("codes");
+    let host = Host::start(folder, &["--demo", "--alg", "ES256", "--outbox", outbox.to_str().unwrap()]);
+    assert_eq!(host.post("/otp/send", JSON, SEND).status, 200);
+    let file = std::fs::metadata(outbox).unwrap();
+    assert!(file.len() > 0);
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn one_user_has_a_number_with_and_without_its_country_and_a_new_one_is_known_by_it() {
+    let host = Host::demo("numbers", &["--send-quota", "off"]);
+    let known = |number: &str| {
+        let common = format!(
+            r#""client_id":"TENANT_SPA_CLIENT_ID","auth_source_id":"MOCK_SMS_OTP_AUTH_SOURCE_ID","phone_number":"{number}""#
+        );
+        let token = host.post("/otp/send", JSON, &format!("{{{common}}}")).json()["otp_token"].clone();
+        let uri = "http://tencentciam.com/oauth2/grant-type/otp/sms";
+        let code = host.last_code();
+        let body = format!(
+            r#"{{{common},"grant_type":"{uri}","otp_token":{token},"otp":"{code}","auto_signup":true,"scope":"openid phone"}}"#
+        );
+        let tokens = host.post("/oauth2/token", JSON, &body).json();
+        let access = tokens["access_token"].as_str().unwrap();
+        host.ask(&format!(
+            "GET /userinfo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {access}\r\n\r\n"
+        ))
+        .json()
+    };
+    assert_eq!(known("13612345678")["sub"], "MOCK_USER_ID");
+    assert_eq!(known("+86 136 1234 5678")["sub"], "MOCK_USER_ID");
+    let new = known("13700000009");
+    assert_eq!((&new["phone_number"], &new["phone_number_verified"]), (&"+8613700000009".into(), &true.into()));
+    assert_eq!(known("+8613700000009"), new);
 }
 
 #[test]
@@ -120,3 +182,5 @@ fn no_secret_is_logged() {
     // The demo prints them where they are asked for, and there alone.
     assert!(host.out().contains(&host.last_code()));
 }
+
+const SEND: &str = r#"{"client_id":"TENANT_SPA_CLIENT_ID","auth_source_id":"MOCK_SMS_OTP_AUTH_SOURCE_ID","phone_number":"13612345678"}"#;

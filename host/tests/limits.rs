@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use support::{Host, JSON, Reply, post};
@@ -62,6 +62,21 @@ fn too_slow_is_ended() {
 }
 
 #[test]
+fn who_does_not_read_is_not_waited_for() {
+    let limits = "delivery = { outbox = \"outbox\" }\nlimits = { connections = 1, request_time = \"500ms\" }";
+    let host = Host::configured("unread", &config(limits));
+    let mut unread = host.connect();
+    unread.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let requests = "GET /oauth2/jwks HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    // Until no more fits into what lies between, or the host has hung up.
+    while unread.write_all(requests.as_bytes()).is_ok() {}
+    let began = Instant::now();
+    assert_eq!(host.get("/healthz").status, 200);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    drop(unread);
+}
+
+#[test]
 fn who_comes_when_all_connections_are_taken_waits() {
     let limits = "delivery = { outbox = \"outbox\" }\nlimits = { connections = 2, header_time = \"1s\" }";
     let host = Host::configured("many", &config(limits));
@@ -83,9 +98,25 @@ impl Webhook {
         (Self(listener), url)
     }
 
+    /// The next connection. A host that asks somebody else must not keep the test waiting.
+    fn accept(&self) -> TcpStream {
+        self.0.set_nonblocking(true).unwrap();
+        let began = Instant::now();
+        loop {
+            match self.0.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).unwrap();
+                    return stream;
+                }
+                Err(error) => assert!(began.elapsed() < Duration::from_secs(10), "nobody asks: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Reads one request, answers after a time, and gives the request.
     fn answer(&self, status: &str, after: Duration) -> String {
-        let (mut stream, _) = self.0.accept().unwrap();
+        let mut stream = self.accept();
         let mut request = Vec::new();
         let mut buffer = [0; 4096];
         while !request.ends_with(b"}") {

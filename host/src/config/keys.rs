@@ -3,6 +3,7 @@
 use otp_grant::{Keyring, MasterKey, PublicKey, SigningKey, SigningKeys};
 
 use super::{At, Config, ConfigError, Source};
+use crate::signer::signing_key;
 
 /// The master keys.
 pub(crate) fn keyring(config: &Config) -> Result<Keyring, ConfigError> {
@@ -16,38 +17,27 @@ pub(crate) fn keyring(config: &Config) -> Result<Keyring, ConfigError> {
 }
 
 /// The signing keys.
-pub(crate) fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigError> {
+pub(crate) async fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigError> {
     let signing = config.signing.as_ref().ok_or_else(|| ConfigError::new("[signing]", "active has to be given"))?;
-    let active = read_signing_key(config, &signing.active, "signing.active")?;
+    let active = read_signing_key(config, &signing.active, "signing.active").await?;
     let active = match &signing.key_id {
         Some(key_id) => active.with_key_id(key_id).at("signing.key_id")?,
         None => active,
     };
-    signing.published.iter().enumerate().try_fold(SigningKeys::new(active), |keys, (index, source)| {
+    let mut keys = SigningKeys::new(active);
+    for (index, source) in signing.published.iter().enumerate() {
         let place = format!("signing.published[{index}]");
         let text = source.read(&place, &config.folder)?;
         let key = match text.expose().starts_with('{') {
             true => PublicKey::from_jwk(text.expose().as_bytes()).at(&place)?,
-            false => signing_key(text.expose()).at(&place)?.public_key().clone(),
+            false => signing_key(text.expose()).await.at(&place)?.public_key().clone(),
         };
-        keys.publishing(key).at(place)
-    })
+        keys = keys.publishing(key).at(place)?;
+    }
+    Ok(keys)
 }
 
 /// One signing key.
-pub(crate) fn read_signing_key(config: &Config, source: &Source, place: &str) -> Result<SigningKey, ConfigError> {
-    signing_key(source.read(place, &config.folder)?.expose()).at(place)
-}
-
-/// An RSA key that is lost with the process.
-pub(crate) fn made_rsa_key() -> Result<SigningKey, ConfigError> {
-    use rsa::pkcs8::EncodePrivateKey as _;
-
-    let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).at("the RSA key")?;
-    SigningKey::from_der(key.to_pkcs8_der().at("the RSA key")?.as_bytes()).at("the RSA key")
-}
-
-/// A key as a PEM file, or as the base64 inside of one.
-fn signing_key(text: &str) -> Result<SigningKey, otp_grant::KeyError> {
-    if text.contains("-----BEGIN") { SigningKey::from_pem(text) } else { SigningKey::from_base64(text) }
+pub(crate) async fn read_signing_key(config: &Config, source: &Source, place: &str) -> Result<SigningKey, ConfigError> {
+    signing_key(source.read(place, &config.folder)?.expose()).await.at(place)
 }

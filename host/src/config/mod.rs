@@ -1,5 +1,6 @@
 //! The configuration file: what it may say, and the defaults. What follows from it is put together beside it.
 
+mod endpoints;
 mod error;
 mod keys;
 mod quota;
@@ -10,14 +11,16 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use otp_grant::UserStatus;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+pub(crate) use endpoints::{EndpointPaths, endpoints};
 pub(crate) use error::{At, ConfigError};
-pub(crate) use keys::{keyring, made_rsa_key, read_signing_key, signing_keys};
+pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use settings::{addresses, issuer, settings};
 pub(crate) use values::{Secret, Source, Span};
@@ -62,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) grant_types: BTreeMap<String, ChannelName>,
     #[serde(default)]
     pub(crate) discovery: Discovery,
+    #[serde(default)]
+    pub(crate) endpoints: EndpointPaths,
     #[serde(default)]
     pub(crate) limits: Limits,
     #[serde(default)]
@@ -247,7 +252,7 @@ pub(crate) struct Limits {
     pub(crate) header_time: Span,
     pub(crate) body_time: Span,
     pub(crate) request_time: Span,
-    pub(crate) connections: usize,
+    pub(crate) connections: NonZeroUsize,
     pub(crate) shutdown_time: Span,
 }
 
@@ -258,7 +263,7 @@ impl Default for Limits {
             header_time: Span::of_secs::<10>(),
             body_time: Span::of_secs::<10>(),
             request_time: Span::of_secs::<20>(),
-            connections: 4096,
+            connections: NonZeroUsize::MIN.saturating_add(4095),
             shutdown_time: Span::of_secs::<25>(),
         }
     }

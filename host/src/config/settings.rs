@@ -6,7 +6,7 @@ use otp_grant::{
     AccessTokenProfile, AddressPolicy, CodePolicy, Issuer, Scope, SessionValidity, Settings, TokenValidity, danger,
 };
 
-use super::{At, Code, Config, ConfigError, Window};
+use super::{At, Code, Config, ConfigError, Window, endpoints};
 
 /// The issuer.
 pub(crate) fn issuer(config: &Config) -> Result<Issuer, ConfigError> {
@@ -19,6 +19,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
     let default = Settings::default();
     let settings = default
         .addresses(addresses(config)?)
+        .endpoints(endpoints(config)?)
         .body_limit(config.limits.body)
         .code(config.codes.policy("codes")?)
         .token_validity(token_validity(config))

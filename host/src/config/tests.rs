@@ -107,6 +107,12 @@ fn a_contradiction_is_an_error_with_its_place() {
     assert!(settings("[quotas]\nsends = []").starts_with("quotas.sends: "));
     let both = "[quotas]\nsends = [{ count = 1, per = \"1s\" }]\n[danger]\nwithout_send_quotas = true";
     assert!(settings(both).starts_with("danger.without_send_quotas: "));
+    for taken in ["/", "/healthz", "/page/app.js"] {
+        assert!(settings(&format!("[endpoints]\nuserinfo = \"{taken}\"")).starts_with("endpoints: "));
+    }
+    assert!(settings("[endpoints]\notp_send = false\n[page]\nclient = \"a\"").starts_with("endpoints.otp_send: "));
+    assert!(error_of(&format!("{LEAST}[limits]\nconnections = 0")).starts_with("host.toml:3:"));
+    assert!(error_of(&format!("{LEAST}[endpoints]\nuserinfo = true")).contains("false if nowhere"));
     let config = Config::parse("host.toml", LEAST).unwrap();
     assert!(crate::delivery::Courier::new(&config).unwrap_err().to_string().starts_with("[delivery]: "));
 }

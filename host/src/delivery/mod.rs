@@ -3,7 +3,8 @@
 mod webhook;
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,19 +25,33 @@ pub(crate) struct Courier {
 impl Courier {
     /// Opens the outbox, and prepares the webhook.
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
+        Self::with_outbox(config, |path| append(true).open(path).map(Some))
+    }
+
+    /// Tells whether it could be made, and makes no file: whoever checks a configuration may not be who runs it.
+    pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
+        let open = |path: &Path| match append(false).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir) => {
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        };
+        Self::with_outbox(config, open).map(drop)
+    }
+
+    fn with_outbox(config: &Config, open: impl Fn(&Path) -> io::Result<Option<File>>) -> Result<Self, ConfigError> {
         let delivery = &config.delivery;
         if !delivery.console && delivery.outbox.is_none() && delivery.webhook.is_none() {
             return Err(ConfigError::new("[delivery]", "codes need a way: console, outbox or webhook"));
         }
         let open = |path: &Path| {
             let path = config.folder.join(path);
-            let file = OpenOptions::new().create(true).append(true).open(&path);
-            file.map(Mutex::new)
+            open(&path)
                 .map_err(|error| ConfigError::new("delivery.outbox", format_args!("{}: {error}", path.display())))
         };
         Ok(Self {
             console: delivery.console,
-            outbox: delivery.outbox.as_deref().map(open).transpose()?,
+            outbox: delivery.outbox.as_deref().map(open).transpose()?.flatten().map(Mutex::new),
             webhook: delivery.webhook.as_ref().map(|webhook| Webhook::new(webhook, config)).transpose()?,
         })
     }
@@ -62,17 +77,28 @@ impl Courier {
             write(outbox, delivery)?;
         }
         if self.console {
-            print(delivery);
+            print(delivery)?;
         }
         Ok(())
     }
 }
 
+/// Codes are for nobody but the owner of the file.
+fn append(create: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.append(true).create(create).mode(0o600);
+    options
+}
+
 /// The one place where a code is printed, and only where the configuration asks for it.
-fn print(delivery: &Delivery) {
+fn print(delivery: &Delivery) -> Result<(), DeliveryFailure> {
     let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
     let (usage, seconds) = (delivery.usage().as_str(), delivery.validity().as_secs());
-    println!("to {to}: {code} is your code for {usage}, valid for {seconds} seconds");
+    // Whoever read the output may be gone, which `println!` would not survive.
+    writeln!(io::stdout(), "to {to}: {code} is your code for {usage}, valid for {seconds} seconds").map_err(|error| {
+        tracing::error!(%error, "the code can't be printed");
+        DeliveryFailure::Undeliverable
+    })
 }
 
 /// In one write, and without a buffer: whoever reads the file sees whole lines, and sees them before the reply.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyPool, Row as _};
 
+use super::proved_claims;
 use crate::config::Secret;
 
 /// The users of a database.
@@ -19,15 +20,23 @@ pub(crate) struct UsersTable {
 impl UsersTable {
     /// Connects to a database, `postgres://…` or `sqlite:…`.
     pub(crate) async fn connect(url: &Secret) -> Result<Self, TableError> {
-        let migration = match url.expose().split(':').next() {
-            Some("postgres" | "postgresql") => include_str!("../../migrations/users_postgres.sql"),
-            Some("sqlite") => include_str!("../../migrations/users_sqlite.sql"),
-            _ => return Err(TableError::UnknownDatabase),
-        };
+        let migration = Self::migration_of(url)?;
         sqlx::any::install_default_drivers();
         let pool = AnyPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE);
         let pool = pool.connect(creating(url).expose()).await?;
         Ok(Self { pool, migration })
+    }
+
+    /// The schema for the database that a URL names.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownDatabase`] when it is nothing that is known here.
+    pub(crate) fn migration_of(url: &Secret) -> Result<&'static str, TableError> {
+        match url.expose().split(':').next() {
+            Some("postgres" | "postgresql") => Ok(include_str!("../../migrations/users_postgres.sql")),
+            Some("sqlite") => Ok(include_str!("../../migrations/users_sqlite.sql")),
+            _ => Err(TableError::UnknownDatabase),
+        }
     }
 
     /// Creates the table where it is missing.
@@ -68,14 +77,8 @@ impl UsersTable {
             Address::Email(_) => SIGN_UP_BY_EMAIL,
         };
         let subject = random_subject()?;
-        // The claim that the address proves is its own; everything else is for the host to fill in.
-        let claims = match address {
-            Address::Phone(number) => {
-                serde_json::json!({"phone_number": number.as_str(), "phone_number_verified": true})
-            }
-            Address::Email(email) => serde_json::json!({"email": email.as_str(), "email_verified": true}),
-        };
-        let query = sqlx::query(query).bind(subject).bind(address.as_str()).bind(claims.to_string());
+        let claims = Value::Object(proved_claims(address)).to_string();
+        let query = sqlx::query(query).bind(subject).bind(address.as_str()).bind(claims);
         user(&in_time(query.fetch_one(&self.pool)).await?)
     }
 

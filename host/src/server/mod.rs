@@ -1,6 +1,7 @@
 //! The HTTP server: which connections are accepted, and for how long.
 
 mod page;
+mod patient;
 mod routes;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Limits;
 pub(crate) use page::LoginPage;
+use patient::Patient;
 pub(crate) use routes::{Host, routes};
 
 /// Serves until `shutdown`, and then finishes the requests in flight, for as long as the limits say.
@@ -25,7 +27,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, limits: &Limits, s
     let mut http = http1::Builder::new();
     // It also ends connections that stay idle.
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_time.0).max_buf_size(MOST_BUFFERED);
-    let connections = Arc::new(Semaphore::new(limits.connections));
+    let connections = Arc::new(Semaphore::new(limits.connections.get().min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     let service = TowerToHyperService::new(app);
     let mut shutdown = std::pin::pin!(shutdown);
@@ -49,7 +51,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, limits: &Limits, s
         };
         // Replies are small: without it the end of one can wait for the acknowledgement of its beginning.
         let _ = stream.set_nodelay(true);
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let stream = TokioIo::new(Patient::new(stream, limits.request_time.0));
+        let connection = graceful.watch(http.serve_connection(stream, service.clone()));
         tokio::spawn(async move {
             // That a client went away or was too slow is its own business.
             let _ = connection.await;

@@ -30,6 +30,7 @@ impl LoginPage {
             "scope": scopes,
             "signUp": sign_up,
             "hint": hint,
+            "countryCode": config.addresses.country_code,
             "sources": {"sms": sms, "email": email},
             "numeric": {"sms": is_numeric(config, sms.as_deref()), "email": is_numeric(config, email.as_deref())},
             "grants": {"sms": otp_grant::SMS_GRANT_TYPE, "email": otp_grant::EMAIL_GRANT_TYPE},
@@ -51,8 +52,10 @@ impl LoginPage {
     /// Every file with its path.
     pub(crate) fn files(&self) -> impl Iterator<Item = (String, PageFile)> {
         let assets = ASSETS.map(|(name, kind, text)| (format!("{}/page/{name}", self.base), PageFile::new(kind, text)));
+        // An issuer with a path is typed with and without a slash at its end.
+        let at = [Some(format!("{}/", self.base)), (!self.base.is_empty()).then(|| self.base.clone())];
         let document = PageFile { kind: "text/html;charset=UTF-8", text: self.document.clone() };
-        assets.into_iter().chain([(format!("{}/", self.base), document)])
+        assets.into_iter().chain(at.into_iter().flatten().map(move |path| (path, document.clone())))
     }
 }
 

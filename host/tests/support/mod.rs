@@ -51,10 +51,15 @@ pub struct Host {
 impl Host {
     /// The demo, with ES256 because it is quick, and with further arguments.
     pub fn demo(name: &str, arguments: &[&str]) -> Self {
+        Self::demo_with(name, &[&["--alg", "ES256"], arguments].concat())
+    }
+
+    /// The demo, with arguments that say how it signs.
+    pub fn demo_with(name: &str, arguments: &[&str]) -> Self {
         let folder = Folder::new(name);
         let outbox = folder.write("outbox", "");
-        let outbox = ["--outbox", outbox.to_str().unwrap()];
-        Self::start(folder, &[&["--demo", "--alg", "ES256"], &outbox[..], arguments].concat())
+        let outbox = ["--demo", "--outbox", outbox.to_str().unwrap()];
+        Self::start(folder, &[&outbox[..], arguments].concat())
     }
 
     /// A host with a file.
@@ -187,10 +192,12 @@ pub fn post(path: &str, kind: &str, body: &str) -> String {
     )
 }
 
-/// The host with arguments, in an environment without its variables.
+/// The host with arguments, in an environment without its variables, and with a proxy that does not exist: it is not for
+/// what stays on this machine.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otp-grant-host"));
     command.args(arguments).stdin(Stdio::null()).env_remove("OTP_GRANT_STORE").env_remove("OTP_GRANT_DEMO_SECRET");
+    command.env("http_proxy", "http://127.0.0.1:1").env_remove("no_proxy").env_remove("NO_PROXY");
     command
 }
 

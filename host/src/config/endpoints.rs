@@ -1,0 +1,81 @@
+//! Where the endpoints are.
+
+use std::fmt;
+
+use otp_grant::Endpoints;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::{Config, ConfigError};
+
+/// The paths below the issuer; what is not given has the crate's default.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndpointPaths {
+    otp_send: Option<Place>,
+    token: Option<String>,
+    revocation: Option<Place>,
+    introspection: Option<Place>,
+    userinfo: Option<Place>,
+    jwks: Option<String>,
+}
+
+/// A path, or `false` for an endpoint that is not served.
+#[derive(Debug)]
+struct Place(Option<String>);
+
+/// The endpoints.
+pub(crate) fn endpoints(config: &Config) -> Result<Endpoints, ConfigError> {
+    let EndpointPaths { otp_send, token, revocation, introspection, userinfo, jwks } = &config.endpoints;
+    let default = Endpoints::default();
+    let place = |given: &Option<Place>, default| given.as_ref().map_or(default, |Place(path)| path.clone());
+    let endpoints = Endpoints {
+        otp_send: place(otp_send, default.otp_send),
+        token: token.clone().unwrap_or(default.token),
+        revocation: place(revocation, default.revocation),
+        introspection: place(introspection, default.introspection),
+        userinfo: place(userinfo, default.userinfo),
+        jwks: jwks.clone().unwrap_or(default.jwks),
+    };
+    let Endpoints { otp_send, token, revocation, introspection, userinfo, jwks } = &endpoints;
+    let optional = [otp_send, revocation, introspection, userinfo].into_iter().flatten();
+    let taken = optional.chain([token, jwks]).any(|path| is_taken(path));
+    if taken {
+        return Err(ConfigError::new("endpoints", "/, /healthz and what is below /page/ are the host's own"));
+    }
+    if config.page.client.is_some() && otp_send.is_none() {
+        return Err(ConfigError::new("endpoints.otp_send", "the page needs it"));
+    }
+    Ok(endpoints)
+}
+
+fn is_taken(path: &str) -> bool {
+    path == "/" || path == "/healthz" || path.starts_with("/page/")
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PlaceVisitor)
+    }
+}
+
+struct PlaceVisitor;
+
+impl Visitor<'_> for PlaceVisitor {
+    type Value = Place;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a path, or false")
+    }
+
+    fn visit_str<E: Error>(self, path: &str) -> Result<Place, E> {
+        Ok(Place(Some(path.to_owned())))
+    }
+
+    fn visit_bool<E: Error>(self, served: bool) -> Result<Place, E> {
+        if served {
+            Err(E::custom("an endpoint is served where its path says; false if nowhere"))
+        } else {
+            Ok(Place(None))
+        }
+    }
+}

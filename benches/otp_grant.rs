@@ -6,7 +6,6 @@
 
 mod support;
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::Criterion;
@@ -14,7 +13,8 @@ use otp_grant::Reply;
 use serde_json::json;
 
 use crate::support::harness::{but, wrong};
-use crate::support::{Host, KEYS, Server, Work, bench_work, criterion, grant, granted, is_measured, print_overhead};
+use crate::support::login::Grant;
+use crate::support::{Host, KEYS, Server, Work, bench_work, criterion, grant, is_measured, print_overhead};
 
 fn main() {
     let mut criterion = criterion();
@@ -34,7 +34,7 @@ fn main() {
 
 fn grants(criterion: &mut Criterion, bench: &mut Grant) {
     let mut group = criterion.benchmark_group(bench.host.algorithm);
-    group.bench_function("floor", |bencher| bencher.iter(|| bench.two_signatures()));
+    group.bench_function("floor", |bencher| bencher.iter(|| bench.sign()));
     bench_work(&mut group, "grant", bench);
     group.finish();
 }
@@ -54,48 +54,6 @@ fn refusals(criterion: &mut Criterion, bench: &mut Grant) {
     }
     bench_work(&mut group, "wrong_code", &mut WrongCode(&mut bench.host));
     group.finish();
-}
-
-/// The OTP grant, each time of a code of its own.
-struct Grant {
-    host: Host,
-    signing_inputs: [String; 2],
-}
-
-impl Grant {
-    fn new(key: (&'static str, &'static str)) -> Self {
-        let mut host = Host::new(key);
-        let (server, body) = host.send();
-        let answer = granted(&grant(&server, &body.to_string()));
-        let signing_inputs = ["access_token", "id_token"]
-            .map(|name| answer[name].as_str().unwrap().rsplit_once('.').unwrap().0.to_owned());
-        Self { host, signing_inputs }
-    }
-
-    fn two_signatures(&self) -> [Vec<u8>; 2] {
-        self.signing_inputs.each_ref().map(|input| self.host.bare.sign(black_box(input.as_bytes())))
-    }
-}
-
-impl Work for Grant {
-    type Round = (Arc<Server>, String);
-
-    fn prepare(&mut self) -> Self::Round {
-        let (server, body) = self.host.send();
-        (server, body.to_string())
-    }
-
-    fn floor(&self, _: &Self::Round) {
-        black_box(self.two_signatures());
-    }
-
-    fn work(&self, (server, body): &Self::Round) -> Reply {
-        grant(server, body)
-    }
-
-    fn settle(&mut self, _: Self::Round, reply: &Reply) {
-        granted(reply);
-    }
 }
 
 /// A code that was sent, with its last digit wrong.

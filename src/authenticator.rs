@@ -5,6 +5,7 @@ use core::num::NonZeroU8;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use subtle::Choice;
 
 use crate::decision::Decision;
 use crate::id::{Binding, ChallengeId, KeyId, Mark, Nonce};
@@ -13,7 +14,7 @@ use crate::secret::{Code, PresentedSecret};
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
 /// Everything that is known about one address, in one record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authenticator {
     /// The latest instant at which this record was written.
     #[serde(rename = "w")]
@@ -32,7 +33,7 @@ impl Authenticator {
     /// While at least half of the validity of a live code with the same binding is left, the new challenge shares that
     /// code and its expiry, so that a resend does not kill the code in flight; its guesses are counted on their own.
     pub(crate) fn open(
-        &self,
+        self,
         new: &NewChallenge,
         limits: &Limits,
         now: Timestamp,
@@ -62,7 +63,7 @@ impl Authenticator {
     ///
     /// `mark` identifies this guess, so that after an unknown outcome the flow finds out whether it was charged.
     pub(crate) fn reserve(
-        &self,
+        self,
         id: &ChallengeId,
         mark: Mark,
         limits: &Limits,
@@ -89,21 +90,20 @@ impl Authenticator {
     /// Spends a challenge whose code was right. Every challenge that shares the code ends with it, and the guesses that
     /// were charged to the address are forgiven.
     pub(crate) fn redeem(
-        &self,
+        mut self,
         proven: &Proven,
         spender: Mark,
         now: Timestamp,
     ) -> Result<Decision<Self, Redeemed>, Gone> {
         // Whether it is in time was decided when the guess was reserved. Only another redemption can have come between.
-        let mut next = self.clone();
         let now = self.written_at.map_or(now, |written| now.max(written));
-        let mut unspent = next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none());
+        let mut unspent = self.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none());
         let challenge = unspent.find(|challenge| challenge.id == proven.id).ok_or(Gone)?;
         challenge.spent_by = Some(spender);
         let (id, nonce) = (challenge.id, challenge.nonce);
-        next.challenges.retain(|other| other.id == id || other.nonce != nonce);
-        next.failures.clear();
-        Ok(Decision::new(next.written(now), Redeemed(())))
+        self.challenges.retain(|other| other.id == id || other.nonce != nonce);
+        self.failures.clear();
+        Ok(Decision::new(self.written(now), Redeemed(())))
     }
 
     /// Tells whether a challenge of this id was opened here.
@@ -139,28 +139,26 @@ impl Authenticator {
 
     /// This record as of now, if it is from the future. How long its challenges have lived can't be known, and so they
     /// end instead of living longer; sends and guesses count as of now.
-    pub(crate) fn put_right(&self, now: Timestamp) -> Option<Decision<Self, ()>> {
+    pub(crate) fn put_right(mut self, now: Timestamp) -> Option<Decision<Self, ()>> {
         if !self.is_from_the_future(now) {
             return None;
         }
-        let mut next = self.clone();
-        next.challenges.clear();
-        next.sends.put_right(now);
-        next.failures.put_right(now);
-        Some(Decision::new(next.written(now), ()))
+        self.challenges.clear();
+        self.sends.put_right(now);
+        self.failures.put_right(now);
+        Some(Decision::new(self.written(now), ()))
     }
 
     /// This record as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the
     /// later reading.
-    fn at(&self, now: Timestamp) -> (Self, Timestamp) {
-        let mut state = self.clone();
+    fn at(mut self, now: Timestamp) -> (Self, Timestamp) {
         if self.is_from_the_future(now) {
-            state.challenges.clear();
-            return (state, now);
+            self.challenges.clear();
+            return (self, now);
         }
         let now = self.written_at.map_or(now, |written| now.max(written));
-        state.challenges.retain(|challenge| !now.has_reached(challenge.expires_at));
-        (state, now)
+        self.challenges.retain(|challenge| !now.has_reached(challenge.expires_at));
+        (self, now)
     }
 
     fn written(mut self, now: Timestamp) -> Self {
@@ -201,6 +199,31 @@ impl Authenticator {
             let spent = self.challenges.iter().position(|challenge| challenge.spent_by.is_some());
             self.challenges.remove(spent.unwrap_or(0));
         }
+    }
+}
+
+impl Clone for Authenticator {
+    fn clone(&self) -> Self {
+        let Self { written_at, challenges, sends, failures } = self;
+        Self {
+            written_at: *written_at,
+            challenges: challenges.clone(),
+            sends: sends.clone(),
+            failures: failures.clone(),
+        }
+    }
+
+    /// As many challenges as before take the room of those, so that a store that writes over a record need not ask for more.
+    fn clone_from(&mut self, source: &Self) {
+        if self.challenges.len() != source.challenges.len() {
+            *self = source.clone();
+            return;
+        }
+        let Self { written_at, challenges, sends, failures } = source;
+        self.written_at = *written_at;
+        self.challenges.clone_from_slice(challenges);
+        self.sends.clone_from(sends);
+        self.failures.clone_from(failures);
     }
 }
 
@@ -275,9 +298,9 @@ impl Reserved {
 
     /// Compares the presented code, in constant time. A code that has expired is as good as a wrong one.
     pub(crate) fn compare(self, expected: &Code, presented: &PresentedSecret<'_>) -> Result<Proven, WrongCode> {
-        // Compared in any case, so that the timing does not tell a wrong code from an expired one.
-        let matches = expected.matches(presented);
-        if matches && !self.code_has_expired {
+        // Compared in any case, and decided by both at once, so that the timing does not tell a wrong code from an expired one.
+        let in_time = Choice::from(u8::from(!self.code_has_expired));
+        if (expected.matches(presented) & in_time).into() {
             Ok(Proven { id: self.id })
         } else {
             Err(WrongCode { attempts_remaining: self.attempts_remaining })
@@ -311,3 +334,46 @@ pub(crate) struct Throttled {
 
 /// With the default quotas an address can't have more live challenges than this.
 const MAX_CHALLENGES: usize = 10;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use core::num::NonZeroU32;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
+
+    fn opened(from: Authenticator, number: u8) -> Authenticator {
+        let new = NewChallenge {
+            id: ChallengeId::from_bytes([number; 32]),
+            nonce: Nonce::from_bytes([number; 16]),
+            code_key: KeyId::from_bytes([0; KeyId::LEN]),
+            binding: Binding::from_bytes([number; Binding::LEN]),
+            code_validity: Duration::from_secs(60),
+            token_validity: Duration::from_secs(300),
+        };
+        let quota = Quota::new(NonZeroU32::MAX, Duration::from_secs(60));
+        let limits = Limits { sends: vec![quota], guesses_per_challenge: NonZeroU8::MIN, guesses_per_address: quota };
+        from.open(&new, &limits, NOW).ok().unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_newest_challenges_are_kept_and_no_more_than_there_is_room_for() {
+        let mut state = Authenticator::default();
+        for number in 0..12 {
+            state = opened(state, number);
+        }
+        let is_kept: Vec<bool> =
+            (0..13).map(|number| state.has_opened(&ChallengeId::from_bytes([number; 32]))).collect();
+        let expected: Vec<bool> = (0..13).map(|number| (2..12).contains(&number)).collect();
+        assert_eq!(is_kept, expected);
+    }
+
+    #[test]
+    fn a_reading_within_the_tolerance_is_not_from_the_future() {
+        let state = opened(Authenticator::default(), 1);
+        assert!(!state.is_from_the_future(NOW.before(CLOCK_TOLERANCE)));
+        assert!(state.is_from_the_future(NOW.before(CLOCK_TOLERANCE + Duration::from_millis(1))));
+    }
+}

@@ -98,9 +98,9 @@ impl ServerBuilder {
         let keys = signing_keys.key_set().clone();
         let verifier = AccessTokenVerifier::new(issuer.clone(), keys, settings.access_token_profile.clone());
         Ok(AuthorizationServer::new(Core {
+            keyring: keyring.of(&issuer),
             issuer,
             settings,
-            keyring,
             signing_keys,
             verifier,
             store,

@@ -388,3 +388,44 @@ const SIX: NonZeroU8 = NonZeroU8::MIN.saturating_add(5);
 const DIGITS: &str = "0123456789";
 const TOKEN_VALIDITY: Duration = Duration::from_secs(300);
 const LONGEST_VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alphabet_has_each_character_once_and_makes_ten_thousand_codes() {
+        let graphic: String = (b'!'..=b'~').map(char::from).collect();
+        for (length, alphabet, is_good) in [
+            (4, "0123456789", true),
+            (4, "0123456789A", true),
+            (4, "012345678", false),
+            (10, "01234567890", false),
+            (10, "abc\u{e9}defghijk", false),
+            (10, "abc defghijk", false),
+            (10, &graphic[..64], true),
+            (10, &graphic[..65], false),
+        ] {
+            let policy = CodePolicy::new(length, Duration::from_secs(60)).unwrap();
+            assert_eq!(policy.with_alphabet(alphabet).is_ok(), is_good, "{length} of {alphabet}");
+        }
+    }
+
+    #[test]
+    fn an_otp_token_is_valid_for_as_long_as_its_code_and_for_a_day_at_most() {
+        let day = Duration::from_secs(86_400);
+        let (code, millisecond) = (Duration::from_secs(60), Duration::from_millis(1));
+        for (validity, is_good) in [
+            (code - millisecond, false),
+            (code, true),
+            (code + millisecond, true),
+            (day, true),
+            (day + millisecond, false),
+        ] {
+            let policy = CodePolicy::new(6, code).unwrap().with_token_validity(validity);
+            assert_eq!(policy.is_ok(), is_good, "{validity:?}");
+            assert!(policy.is_err() || policy.unwrap().token_validity() == validity);
+        }
+    }
+}

@@ -6,9 +6,9 @@ use crate::time::Timestamp;
 
 /// Tells the time.
 ///
-/// Every decision takes one reading, after what it decides on was loaded. Hosts that share a store keep their clocks within 5 seconds of one another. A
-/// clock may jump: forward, it expires what it passes; backwards by more than 5 seconds, it ends the challenges of each
-/// address that it meets again, and it never gives back a guess or a send.
+/// Every decision takes one reading, after what it decides on was loaded. Hosts that share a store keep their clocks
+/// within 5 seconds of one another. A clock may jump: forward, it expires what it passes; backwards by more than 5
+/// seconds, it ends the challenges of each address that it meets again, and it never gives back a guess or a send.
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;

@@ -51,6 +51,20 @@ mod tests {
     }
 
     #[test]
+    fn a_nonce_in_another_record_or_binding_gives_another_code() {
+        let secret = MasterKey::from_bytes(&[1; 32]).unwrap();
+        let keyring = Keyring::new(&secret, &secret);
+        let code = |record: u8, binding: u8| {
+            let (record, nonce) = (RecordKey::from_bytes([record; 32]), Nonce::from_bytes([0; 16]));
+            let binding = Binding::from_bytes([binding; Binding::LEN]);
+            let source = CodeSource { record: &record, binding: &binding, nonce: &nonce };
+            derive(&keyring, &keyring.active().id, source, &policy(10)).unwrap().expose_secret().to_owned()
+        };
+        assert_eq!(code(1, 1), code(1, 1));
+        assert!(code(1, 1) != code(2, 1) && code(1, 1) != code(1, 2));
+    }
+
+    #[test]
     fn leading_zeros_are_kept() {
         assert_eq!(spell(0, &policy(6)), "000000");
         assert_eq!(spell(123, &policy(4)), "3210");

@@ -2,27 +2,27 @@
 
 /// A decision of a rule that has not been stored yet.
 ///
-/// The verdict (a reserved guess, a spent code) is true only once `next` is in the store, so nothing can read it before.
+/// The verdict (a reserved guess, a spent code) is true only once its state is in the store, so nothing can read it before.
 #[must_use]
 pub(crate) struct Decision<S, V> {
-    /// `None` where what is stored already says it.
-    next: Option<S>,
+    state: S,
+    is_new: bool,
     verdict: V,
 }
 
 impl<S, V> Decision<S, V> {
     pub(crate) fn new(next: S, verdict: V) -> Self {
-        Self { next: Some(next), verdict }
+        Self { state: next, is_new: true, verdict }
     }
 
     /// A verdict that is true of the state as it was loaded, so that nothing has to be stored.
-    pub(crate) fn as_it_is(verdict: V) -> Self {
-        Self { next: None, verdict }
+    pub(crate) fn as_it_is(loaded: S, verdict: V) -> Self {
+        Self { state: loaded, is_new: false, verdict }
     }
 
-    /// The state to store, if there is one, and the verdict under seal.
-    pub(crate) fn into_parts(self) -> (Option<S>, Unstored<V>) {
-        (self.next, Unstored(self.verdict))
+    /// The state, whether it has to be stored, and the verdict under seal.
+    pub(crate) fn into_parts(self) -> (S, bool, Unstored<V>) {
+        (self.state, self.is_new, Unstored(self.verdict))
     }
 }
 

@@ -266,3 +266,27 @@ pub enum DeliveryFailure {
     /// Anything else; the client may try again later.
     Undeliverable,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use core::error::Error;
+
+    use super::*;
+    use crate::wire::{Member, Problem};
+
+    #[test]
+    fn what_a_malformed_request_has_wrong_is_said_by_each_error_and_stands_behind_it() {
+        let cause = || InvalidRequest::member(Member::Otp, Problem::Missing);
+        let errors: [Box<dyn Error>; 4] = [
+            Box::new(TokenError::from(cause())),
+            Box::new(SendError::from(cause())),
+            Box::new(TokenQueryError::from(cause())),
+            Box::new(UserinfoError::from(cause())),
+        ];
+        for error in errors {
+            assert_eq!(error.to_string(), "otp is missing");
+            assert_eq!(error.source().unwrap().to_string(), "otp is missing");
+        }
+    }
+}

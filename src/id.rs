@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use base64::Engine;
+use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
+
+use crate::base64url::BASE64URL;
 
 /// Declares an identifier that the host chooses: 1 to 255 printable ASCII characters (`VSCHAR` of RFC 6749 appendix A).
 macro_rules! text_id {
@@ -172,8 +175,8 @@ pub(crate) fn is_path(text: &str) -> bool {
 macro_rules! random_id {
     ($(#[$doc:meta])* $vis:vis $name:ident, $len:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
         $vis struct $name([u8; $len]);
 
         impl $name {
@@ -194,6 +197,15 @@ macro_rules! random_id {
         impl core::fmt::Debug for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.write_str(&BASE64URL.encode(self.0))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut text = [0; $len * 4usize.div_ceil(3)];
+                let len = BASE64URL.encode_slice(self.0, &mut text).map_err(S::Error::custom)?;
+                let text = text.get(..len).and_then(|text| core::str::from_utf8(text).ok());
+                serializer.serialize_str(text.unwrap_or_default())
             }
         }
 

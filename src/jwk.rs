@@ -1,12 +1,13 @@
 //! Public keys and key sets as JSON (RFC 7517), and their thumbprints (RFC 7638).
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::Engine;
 use ring::digest;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use serde_json::{Map, Value};
 
+use crate::base64url::BASE64URL;
 use crate::wire::strict;
 
 /// A public key that verifies signatures, with the identifier that tokens name it by.
@@ -107,6 +108,14 @@ impl PublicKey {
             Material::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature),
         }
         .is_ok()
+    }
+
+    /// The bytes of each signature.
+    pub(crate) fn signature_len(&self) -> usize {
+        match &self.material {
+            Material::Rsa { n, .. } => n.len(),
+            Material::P256 { .. } | Material::Ed25519(_) => 64,
+        }
     }
 
     fn new(material: Material) -> Self {
@@ -390,7 +399,7 @@ fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a st
 
 fn bytes(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, KeyError> {
     let encoded = text(members, name)?.ok_or(KeyError::Malformed)?;
-    BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| KeyError::Malformed)
+    BASE64URL.decode(encoded).map_err(|_| KeyError::Malformed)
 }
 
 fn exactly(bytes: &[u8]) -> Result<[u8; 32], KeyError> {
@@ -398,7 +407,7 @@ fn exactly(bytes: &[u8]) -> Result<[u8; 32], KeyError> {
 }
 
 fn encode(bytes: &[u8]) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    BASE64URL.encode(bytes)
 }
 
 /// SEC 1 section 2.3.3.
@@ -441,7 +450,7 @@ mod tests {
     fn a_written_key_reads_back() {
         let ec = br#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
             "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","kid":"1","use":"sig","key_ops":["verify"],"future":[{}]}"#;
-        let modulus = BASE64_URL_SAFE_NO_PAD.decode(RSA_N).unwrap();
+        let modulus = BASE64URL.decode(RSA_N).unwrap();
         for key in [PublicKey::from_jwk(ec), rsa(&modulus, "AQAB"), okp("")] {
             let key = key.unwrap();
             assert_eq!(PublicKey::from_jwk(key.to_jwk().as_bytes()), Ok(key));
@@ -499,6 +508,7 @@ mod tests {
         let accepted = modulus(256, 0x80);
         assert!(rsa(&accepted, "AQAB").is_ok());
         assert!(rsa(&modulus(1024, 0xff), "AQAB").is_ok());
+        assert!(rsa(&accepted, "AQAAAAE").is_ok());
         assert_eq!(rsa(&modulus(256, 0x7f), "AQAB"), Err(KeyError::RsaTooSmall));
         assert_eq!(rsa(&modulus(128, 0xff), "AQAB"), Err(KeyError::RsaTooSmall));
         assert_eq!(rsa(&modulus(1025, 0x01), "AQAB"), Err(KeyError::RsaTooLarge));
@@ -511,6 +521,8 @@ mod tests {
             ("Aw", KeyError::RsaTooSmall),
             ("AgAAAAE", KeyError::RsaTooLarge),
             ("AQAAAAAB", KeyError::RsaTooLarge),
+            // Its last eight bytes are 65537.
+            ("AQAAAAAAAAEAAQ", KeyError::RsaTooLarge),
         ] {
             assert_eq!(rsa(&accepted, e), Err(error), "{e}");
         }

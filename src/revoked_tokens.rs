@@ -129,9 +129,12 @@ mod tests {
     #[test]
     fn tokens_that_leave_the_list_stay_revoked() {
         let mut revoked = RevokedTokens::default();
+        // What is empty is not stored.
+        assert!(revoked.is_empty());
         revoked.insert(&token(5, 1));
+        assert!(!revoked.is_empty());
         revoked.fold();
-        assert!(revoked.listed.0.is_empty());
+        assert!(revoked.listed.0.is_empty() && !revoked.is_empty());
         assert!(revoked.contains(&token(5, 1)) && !revoked.contains(&token(6, 1)));
     }
 }

@@ -1,9 +1,10 @@
 //! The sealed otp_token and refresh token: what they say can be read back and was said by this server, or they are
 //! refused, before any store is asked.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use base64::Engine;
 use ring::hmac;
 
+use crate::base64url::BASE64URL;
 use crate::id::{Binding, ChallengeId, KeyId, SessionId};
 use crate::keyring::{Keyring, SealingKeys};
 use crate::secret::{OtpToken, PresentedSecret, RefreshToken};

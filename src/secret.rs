@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::digest;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Declares an owned secret text with one accessor.
@@ -59,8 +59,8 @@ secret_text! {
 
 impl Code {
     /// Compares with what a caller presented, in time that depends on the lengths alone.
-    pub(crate) fn matches(&self, presented: &PresentedSecret<'_>) -> bool {
-        self.0.as_bytes().ct_eq(presented.0.as_bytes()).into()
+    pub(crate) fn matches(&self, presented: &PresentedSecret<'_>) -> Choice {
+        self.0.as_bytes().ct_eq(presented.0.as_bytes())
     }
 }
 
@@ -157,9 +157,9 @@ mod tests {
     #[test]
     fn only_the_same_text_matches() {
         let code = Code::new("012345".into());
-        assert!(code.matches(&PresentedSecret::new("012345")));
+        assert!(bool::from(code.matches(&PresentedSecret::new("012345"))));
         for wrong in ["", "12345", "012346", "0123450", "０12345"] {
-            assert!(!code.matches(&PresentedSecret::new(wrong)));
+            assert!(!bool::from(code.matches(&PresentedSecret::new(wrong))));
         }
         assert!(ClientSecret::digest("a").matches(&PresentedSecret::new("a")));
         assert!(!ClientSecret::digest("a").matches(&PresentedSecret::new("b")));

@@ -87,7 +87,7 @@ impl Session {
     /// Continues the session, or ends it when its refresh token has been superseded (RFC 9700 section 4.14.2).
     ///
     /// Nobody but its client gets this far: a refresh token says whom it was issued to.
-    pub(crate) fn refresh(&self, refresh: &Refresh, now: Timestamp) -> Result<Decision<Self, Refreshed>, NotRefreshed> {
+    pub(crate) fn refresh(self, refresh: &Refresh, now: Timestamp) -> Result<Decision<Self, Refreshed>, NotRefreshed> {
         let (mut next, now) = self.at(now);
         let standing = next.standing(refresh.generation, refresh.asked_at, now);
         match standing {
@@ -103,7 +103,7 @@ impl Session {
             _ if next.revoked_tokens.are_revoked_up_to(refresh.issue) => return Err(NotRefreshed::Unresolved),
             Standing::Retried => {
                 let continued = Refreshed::Continued(Continued::of(&next));
-                return Ok(Decision::as_it_is(continued));
+                return Ok(Decision::as_it_is(self, continued));
             }
             Standing::Current => {}
         }
@@ -374,3 +374,60 @@ impl Default for SessionValidity {
 
 /// Two: whoever is told the result of a rotation may rotate again before the one that made it has found out.
 const MARKS: usize = 2;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
+
+    fn session() -> Session {
+        let login = Login {
+            client: ClientId::new("CLIENT").unwrap(),
+            subject: Subject::new("USER").unwrap(),
+            scope: Scope::openid(),
+            channel: Channel::Sms,
+            tokens_valid_after: None,
+        };
+        Session::open(login, &SessionValidity::default(), Duration::from_secs(300), NOW)
+    }
+
+    fn refresh(issue: u32) -> Refresh {
+        Refresh {
+            generation: 0,
+            asked_at: NOW,
+            issue,
+            policy: RefreshPolicy::default(),
+            idle: Duration::from_secs(3600),
+            access_token: Duration::from_secs(300),
+            mark: Mark::from_bytes([1; 8]),
+            follows_unknown_outcome: false,
+        }
+    }
+
+    #[test]
+    fn a_token_that_was_made_ready_is_not_released_when_its_number_was_revoked_meanwhile() {
+        let mut session = session();
+        // Nine tokens of the number that was made ready: more than are listed.
+        for random in 0..9 {
+            let token = TokenId::of(1, [random; 12]);
+            session = session.revoke_access_token(&token, Mark::from_bytes([2; 8])).unwrap().into_parts().0;
+        }
+        assert_eq!(session.clone().refresh(&refresh(1), NOW).err(), Some(NotRefreshed::Unresolved));
+        assert!(session.clone().refresh(&refresh(2), NOW).is_ok());
+        // What is made ready now has a number that is not revoked.
+        assert_eq!((session.issue_for(Standing::Current), session.issue_for(Standing::Retried)), (3, 2));
+    }
+
+    #[test]
+    fn the_stored_session_has_the_last_word_on_its_own_refresh_token_alone() {
+        let session = session();
+        let continued = Continued::of(&session);
+        let later = Session { expires_at: NOW, ..session.clone() };
+        let gone_on = Session { generation: 1, ..later.clone() };
+        assert_eq!(continued.refresh_token(None), RefreshTokenFacts::of(&session));
+        assert_eq!(continued.refresh_token(Some(&later)), RefreshTokenFacts::of(&later));
+        assert_eq!(continued.refresh_token(Some(&gone_on)), RefreshTokenFacts::of(&session));
+    }
+}

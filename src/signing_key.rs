@@ -1,6 +1,6 @@
 //! The private key that signs tokens.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::Engine;
 use ring::error::KeyRejected;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::rsa;
@@ -11,10 +11,12 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
+use crate::base64url::BASE64URL;
 use crate::jwk::{Algorithm, KeyError, PublicKey};
 use crate::secret::secret_from_base64;
+use crate::signer::{AnySigner, Signer, SignerError};
 
-/// A private key that signs tokens, read once and used for as long as the server runs.
+/// A private key that signs tokens, read once and used for as long as the server runs, or a [`Signer`] that has one.
 ///
 /// Its algorithm follows from what the key is: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA. It is known
 /// by its thumbprint (RFC 7638), unless [`SigningKey::with_key_id`] names it otherwise.
@@ -32,7 +34,7 @@ use crate::secret::secret_from_base64;
 /// # Ok::<(), KeyError>(())
 /// ```
 pub struct SigningKey {
-    pair: KeyPair,
+    source: Source,
     public: PublicKey,
     jwt_header: String,
     access_token_header: String,
@@ -101,12 +103,27 @@ impl SigningKey {
         }
     }
 
+    /// Makes a key of a signer that signs elsewhere, and of the public key that verifies what it signs.
+    ///
+    /// It has to sign once here: a signer with another key would be noticed by nobody but the clients.
+    ///
+    /// # Errors
+    /// [`SignerError`], also when `public` has a P-256 point off its curve.
+    pub async fn of_signer<S: Signer + 'static>(signer: S, public: PublicKey) -> Result<Self, SignerError<S::Error>> {
+        let message = b"otp-grant signs this to see whether it can";
+        let signature = signer.sign(message).await.map_err(SignerError::Failed)?;
+        if !public.verifies(message, &signature) {
+            return Err(SignerError::WrongSignature);
+        }
+        Ok(Self::assemble(Source::Signer(Box::new(signer)), public))
+    }
+
     /// Gives the key another identifier than its thumbprint.
     ///
     /// # Errors
     /// [`KeyError::InvalidKeyId`] unless it is 1 to 255 printable ASCII characters without `"` and `\`.
     pub fn with_key_id(self, key_id: &str) -> Result<Self, KeyError> {
-        Ok(Self::assemble(self.pair, self.public.with_key_id(key_id)?))
+        Ok(Self::assemble(self.source, self.public.with_key_id(key_id)?))
     }
 
     /// What the key signs with.
@@ -124,19 +141,29 @@ impl SigningKey {
         &self.public
     }
 
-    /// Signs claims, which have to be a JSON object. Beyond what RSA arithmetic takes, it allocates the token alone.
-    pub(crate) fn sign_jwt(&self, typ: JwtType, claims: &[u8]) -> Result<String, SigningError> {
+    /// Signs claims, which have to be a JSON object. Beyond what RSA arithmetic and a signer take, it allocates the token
+    /// alone.
+    pub(crate) async fn sign_jwt(&self, typ: JwtType, claims: &[u8]) -> Result<String, SigningError> {
         let header = match typ {
             JwtType::Jwt => &self.jwt_header,
             JwtType::AccessToken => &self.access_token_header,
         };
         let characters = |bytes: usize| bytes.div_ceil(3) * 4;
-        let length = header.len() + characters(claims.len()) + 2 + characters(self.pair.signature_len());
+        let length = header.len() + characters(claims.len()) + 2 + characters(self.public.signature_len());
         let mut token = String::with_capacity(length);
         token.push_str(header);
         token.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-        self.pair.append_signature(&mut token)?;
+        BASE64URL.encode_string(claims, &mut token);
+        match &self.source {
+            Source::Pair(pair) => pair.append_signature(&mut token)?,
+            Source::Signer(signer) => {
+                let signature = signer.sign(token.as_bytes()).await.map_err(SigningError::Signer)?;
+                if signature.len() != self.public.signature_len() {
+                    return Err(SigningError::WrongLength);
+                }
+                append(&mut token, &signature);
+            }
+        }
         Ok(token)
     }
 
@@ -150,16 +177,20 @@ impl SigningKey {
 
     fn new(pair: KeyPair) -> Result<Self, KeyError> {
         let public = pair.public()?;
-        Ok(Self::assemble(pair, public))
+        // Of a damaged file each part can be readable, and no login would work.
+        if !pair.signs_for(&public) {
+            return Err(KeyError::Malformed);
+        }
+        Ok(Self::assemble(Source::Pair(Box::new(pair)), public))
     }
 
-    fn assemble(pair: KeyPair, public: PublicKey) -> Self {
+    fn assemble(source: Source, public: PublicKey) -> Self {
         let header = |typ: JwtType| {
             let (key_id, typ, algorithm) = (public.key_id(), typ.as_str(), public.algorithm());
-            BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"kid":"{key_id}","typ":"{typ}","alg":"{algorithm}"}}"#))
+            BASE64URL.encode(format!(r#"{{"kid":"{key_id}","typ":"{typ}","alg":"{algorithm}"}}"#))
         };
         let (jwt_header, access_token_header) = (header(JwtType::Jwt), header(JwtType::AccessToken));
-        Self { pair, public, jwt_header, access_token_header }
+        Self { source, public, jwt_header, access_token_header }
     }
 }
 
@@ -191,17 +222,41 @@ impl JwtType {
     }
 }
 
-/// Signing failed, because the operating system gave no random bytes or the processor miscalculated. It can be retried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SigningError;
+/// Signing failed. It can be retried.
+#[derive(Debug)]
+pub(crate) enum SigningError {
+    /// The operating system gave no random bytes, or the processor miscalculated.
+    Pair,
+    /// The host's signer failed.
+    Signer(Box<dyn core::error::Error + Send + Sync>),
+    /// The host's signer gave something that is no signature of this algorithm.
+    WrongLength,
+}
 
 impl core::fmt::Display for SigningError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("the token could not be signed")
+        f.write_str(match self {
+            Self::Pair => "the token could not be signed",
+            Self::Signer(_) => "the signer failed",
+            Self::WrongLength => "the signer gave a signature of the wrong length",
+        })
     }
 }
 
-impl core::error::Error for SigningError {}
+impl core::error::Error for SigningError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Signer(error) => Some(&**error),
+            Self::Pair | Self::WrongLength => None,
+        }
+    }
+}
+
+/// Where signatures come from.
+enum Source {
+    Pair(Box<KeyPair>),
+    Signer(Box<dyn AnySigner>),
+}
 
 enum KeyPair {
     Rsa(RsaKeyPair),
@@ -246,11 +301,11 @@ impl KeyPair {
         }
     }
 
-    fn signature_len(&self) -> usize {
-        match self {
-            Self::Rsa(pair) => pair.public().modulus_len(),
-            Self::P256(_) | Self::Ed25519(_) => 64,
-        }
+    fn signs_for(&self, public: &PublicKey) -> bool {
+        let mut signed = String::new();
+        let signature = self.append_signature(&mut signed).is_ok().then(|| signed.split_off(1));
+        let signature = signature.and_then(|signature| BASE64URL.decode(signature).ok());
+        signature.is_some_and(|signature| public.verifies(b"", &signature))
     }
 
     fn append_signature(&self, token: &mut String) -> Result<(), SigningError> {
@@ -258,12 +313,12 @@ impl KeyPair {
         match self {
             Self::Rsa(pair) => {
                 let mut space = [0; LONGEST_SIGNATURE];
-                let signature = space.get_mut(..self.signature_len()).ok_or(SigningError)?;
-                pair.sign(&RSA_PKCS1_SHA256, &random, token.as_bytes(), signature).map_err(|_| SigningError)?;
+                let signature = space.get_mut(..pair.public().modulus_len()).ok_or(SigningError::Pair)?;
+                pair.sign(&RSA_PKCS1_SHA256, &random, token.as_bytes(), signature).map_err(|_| SigningError::Pair)?;
                 append(token, signature);
             }
             Self::P256(pair) => {
-                append(token, pair.sign(&random, token.as_bytes()).map_err(|_| SigningError)?.as_ref());
+                append(token, pair.sign(&random, token.as_bytes()).map_err(|_| SigningError::Pair)?.as_ref());
             }
             Self::Ed25519(pair) => append(token, pair.sign(token.as_bytes()).as_ref()),
         }
@@ -273,7 +328,7 @@ impl KeyPair {
 
 fn append(token: &mut String, signature: &[u8]) {
     token.push('.');
-    BASE64_URL_SAFE_NO_PAD.encode_string(signature, token);
+    BASE64URL.encode_string(signature, token);
 }
 
 /// ring tells only in words why it refused a key. A word that changed would be `Malformed` here, and fail the tests.
@@ -292,6 +347,8 @@ const LONGEST_SIGNATURE: usize = 512;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
 mod tests {
+    use pollster::block_on;
+
     use super::*;
     use crate::jwk::PublicKeySet;
     use crate::jws::verify;
@@ -306,6 +363,21 @@ mod tests {
         MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
         -----END PRIVATE KEY-----\n";
     const ED25519_PUBLIC: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+
+    #[test]
+    fn why_signing_failed_is_said_with_what_the_signer_says_behind_it() {
+        use core::error::Error;
+
+        for (error, said) in [
+            (SigningError::Pair, "the token could not be signed"),
+            (SigningError::WrongLength, "the signer gave a signature of the wrong length"),
+        ] {
+            assert_eq!((error.to_string().as_str(), error.source().is_some()), (said, false));
+        }
+        let error = SigningError::Signer("the device is busy".into());
+        assert_eq!(error.to_string(), "the signer failed");
+        assert_eq!(error.source().unwrap().to_string(), "the device is busy");
+    }
 
     fn der(pem: &str) -> Vec<u8> {
         PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap().secret_der().to_vec()
@@ -322,6 +394,15 @@ mod tests {
 
     fn error(pem: &str) -> KeyError {
         SigningKey::from_pem(pem).unwrap_err()
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused_before_a_login_needs_it() {
+        // d mod (q - 1) is another number: ring reads the file, and then can't sign.
+        let (before, rest) = RSA_PKCS8.split_at(1380);
+        let damaged = format!("{before}exp{}", &rest[3..]);
+        assert!(SigningKey::from_pem(RSA_PKCS8).is_ok());
+        assert_eq!(SigningKey::from_pem(&damaged).unwrap_err(), KeyError::Malformed);
     }
 
     #[test]
@@ -346,7 +427,7 @@ mod tests {
             let public = PublicKeySet::from_json(public.to_json().as_bytes()).unwrap();
             for typ in [JwtType::Jwt, JwtType::AccessToken] {
                 for claims in ["{}", r#"{"a":1}"#, r#"{"sub":"a"}"#] {
-                    let token = key.sign_jwt(typ, claims.as_bytes()).unwrap();
+                    let token = block_on(key.sign_jwt(typ, claims.as_bytes())).unwrap();
                     let verified = verify(&token, &public).unwrap();
                     assert_eq!((verified.payload(), verified.typ()), (claims.as_bytes(), Some(typ.as_str())));
                 }
@@ -361,9 +442,9 @@ mod tests {
             (JwtType::Jwt, r#"{"kid":"a b","typ":"JWT","alg":"RS256"}"#),
             (JwtType::AccessToken, r#"{"kid":"a b","typ":"at+jwt","alg":"RS256"}"#),
         ] {
-            let token = key.sign_jwt(typ, b"{}").unwrap();
+            let token = block_on(key.sign_jwt(typ, b"{}")).unwrap();
             let (encoded, _) = token.split_once('.').unwrap();
-            assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(encoded).unwrap(), header.as_bytes());
+            assert_eq!(BASE64URL.decode(encoded).unwrap(), header.as_bytes());
         }
         assert_eq!(key.public_key().key_id(), "a b");
     }
@@ -373,7 +454,7 @@ mod tests {
         for pem in [RSA_PKCS8, P256, ED25519] {
             let key = SigningKey::from_pem(pem).unwrap();
             for claims in 0..100 {
-                let token = key.sign_jwt(JwtType::Jwt, &vec![b' '; claims]).unwrap();
+                let token = block_on(key.sign_jwt(JwtType::Jwt, &vec![b' '; claims])).unwrap();
                 // Had it grown, its capacity would have doubled.
                 assert!(token.capacity() <= token.len() + 4, "{} for {}", token.capacity(), token.len());
             }

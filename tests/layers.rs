@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 /// Each row, with the modules that live there.
 const ROWS: [(&str, &[&str]); 7] = [
-    ("words", &["time", "secret", "id", "address", "scope", "grant", "user"]),
+    ("words", &["base64url", "time", "secret", "id", "address", "scope", "grant", "user"]),
     ("wire", &["wire", "error", "request", "reply"]),
     ("rules", &["decision", "authenticator", "session", "meter", "client", "claims", "revoked_tokens"]),
-    ("keys", &["keyring", "sealed", "code", "jws", "jwk", "signing_key", "signing_keys", "access_token"]),
+    ("keys", &["keyring", "sealed", "code", "jws", "jwk", "signer", "signing_key", "signing_keys", "access_token"]),
     ("ports", &["clock", "entropy", "store", "directory", "observer"]),
     ("flows", &["flow", "config", "endpoints", "metadata", "builder", "server", "route"]),
     ("outside", &["conformance", "http", "memory", "trace"]),
@@ -53,7 +53,8 @@ fn a_file_imports_only_from_its_own_row_and_those_above() {
     for (module, source) in sources() {
         for line in lines_of_code(&source) {
             for used in line.split("crate::").skip(1) {
-                let used: String = used.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                let used: String =
+                    used.chars().take_while(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_').collect();
                 if used.is_empty() {
                     continue;
                 }
@@ -99,7 +100,8 @@ fn no_clock_socket_file_thread_or_runtime_in_the_core() {
 fn rules_do_not_wait() {
     for (module, source) in sources() {
         let waits = lines_of_code(&source).any(|line| line.contains(".await") || line.contains("async "));
-        assert!(!waits || row(&module) >= 4, "{module} waits");
+        let waits_for_a_signer = ["signer", "signing_key"].contains(&&*module);
+        assert!(!waits || waits_for_a_signer || row(&module) >= 4, "{module} waits");
     }
 }
 
@@ -110,4 +112,14 @@ fn verdicts_are_opened_in_one_place() {
     let elsewhere: usize = sources().iter().map(|(_, source)| source.matches(".open_stored()").count()).sum();
     assert_eq!(elsewhere, commit.matches(".open_stored()").count());
     assert_eq!(elsewhere, 3);
+}
+
+#[test]
+fn secrets_are_compared_in_constant_time_alone() {
+    let (_, secret) = sources().into_iter().find(|(module, _)| module == "secret").unwrap();
+    let comparisons = secret.matches("fn matches(").count();
+    assert_eq!((comparisons, secret.matches(".ct_eq(").count()), (2, 2), "each comparison is one of `subtle`");
+    for early in ["==", "!=", ".eq(", ".ne(", ".cmp(", "starts_with"] {
+        assert!(!lines_of_code(&secret).any(|line| line.contains(early)), "{early} ends at the first difference");
+    }
 }

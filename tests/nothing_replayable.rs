@@ -74,7 +74,11 @@ async fn debug_output_holds_no_secret_and_no_address() {
     output += &format!("{reply:?} {:?}", MasterKey::from_bytes(&[b'x'; 32]).unwrap());
     output += &format!("{:?} {:?}", PresentedSecret::new(code.as_str()), ClientSecret::digest("TENANT_CLIENT_SECRET"));
     output += &format!("{:?}", host.directory.inner);
-    output += &format!("{:?}", SigningKey::generate(Algorithm::ES256).unwrap());
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    output += &format!("{key:?} {:?}", key.public_key());
+    for shown in ["Request {", "Delivery {", "Reply {", "SigningKey {", "PublicKey {", "MasterKey(", key.key_id()] {
+        assert!(output.contains(shown), "{shown} is not in {output}");
+    }
     let tokens: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
     let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
     let secrets = [code, otp_token, token("refresh_token"), token("access_token"), PHONE.to_owned()];

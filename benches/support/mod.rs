@@ -4,6 +4,8 @@
 
 #[path = "../../tests/support/mod.rs"]
 pub mod harness;
+pub mod login;
+pub mod sessions;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -110,23 +112,29 @@ pub struct Host {
     pub algorithm: &'static str,
     pub bare: Bare,
     pem: &'static str,
+    read: fn(&str) -> SigningKey,
     directory: Arc<MemoryDirectory>,
     server: Arc<Server>,
     sends: u64,
 }
 
 impl Host {
-    pub fn new((algorithm, pem): (&'static str, &'static str)) -> Self {
+    pub fn new(key: (&'static str, &'static str)) -> Self {
+        Self::with_keys(key, |pem| SigningKey::from_pem(pem).unwrap())
+    }
+
+    /// Servers whose key is read by whoever is to sign with it.
+    pub fn with_keys((algorithm, pem): (&'static str, &'static str), read: fn(&str) -> SigningKey) -> Self {
         let directory = Arc::new(directory());
-        let server = Arc::new(server(pem, directory.clone()));
-        Self { algorithm, bare: Bare::new(algorithm, pem), pem, directory, server, sends: 0 }
+        let server = Arc::new(server(read(pem), directory.clone()));
+        Self { algorithm, bare: Bare::of((algorithm, pem)), pem, read, directory, server, sends: 0 }
     }
 
     /// Sends a code to an address that none was sent to yet, and gives the body that redeems it. When all have had one,
     /// another server takes over, with an empty store.
     pub fn send(&mut self) -> (Arc<Server>, Value) {
         if self.sends == USERS {
-            self.server = Arc::new(server(self.pem, self.directory.clone()));
+            self.server = Arc::new(server((self.read)(self.pem), self.directory.clone()));
             self.sends = 0;
         }
         let phone = phone(self.sends);
@@ -159,24 +167,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let bytes = |signature: Signature| signature.as_ref().to_vec();
-        match &self.pair {
-            Pair::Rsa(pair, random) => {
-                let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, random, message, &mut signature).unwrap();
-                signature
-            }
-            Pair::P256(pair, random) => bytes(pair.sign(random, message).unwrap()),
-            Pair::Ed25519(pair) => bytes(pair.sign(message)),
-        }
-    }
-
-    pub fn verify(&self, message: &[u8], signature: &[u8]) {
-        self.public.verify(message, signature).unwrap();
-    }
-
-    fn new(algorithm: &str, pem: &str) -> Self {
+    pub fn of((algorithm, pem): (&str, &str)) -> Self {
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).unwrap();
         let (der, random) = (key.secret_pkcs8_der(), SystemRandom::new());
         match algorithm {
@@ -197,6 +188,23 @@ impl Bare {
             }
         }
     }
+
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let bytes = |signature: Signature| signature.as_ref().to_vec();
+        match &self.pair {
+            Pair::Rsa(pair, random) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, random, message, &mut signature).unwrap();
+                signature
+            }
+            Pair::P256(pair, random) => bytes(pair.sign(random, message).unwrap()),
+            Pair::Ed25519(pair) => bytes(pair.sign(message)),
+        }
+    }
+
+    pub fn verify(&self, message: &[u8], signature: &[u8]) {
+        self.public.verify(message, signature).unwrap();
+    }
 }
 
 enum Pair {
@@ -205,17 +213,18 @@ enum Pair {
     Ed25519(Ed25519KeyPair),
 }
 
-fn server(pem: &str, directory: Arc<MemoryDirectory>) -> Server {
+fn server(key: SigningKey, directory: Arc<MemoryDirectory>) -> Server {
     // A run with all its measurements takes longer than the 300 seconds that an access token lives by default.
     let validity = TokenValidity { access_token: DAY, ..TokenValidity::default() };
     let settings = danger::without_send_quotas(Settings::default()).token_validity(validity);
-    AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), SigningKey::from_pem(pem).unwrap())
+    AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
         .settings(settings)
         .build(MemoryStore::new(), directory)
         .unwrap()
 }
 
-fn directory() -> MemoryDirectory {
+/// With users whose phone numbers are the first of [`phone`].
+pub fn directory() -> MemoryDirectory {
     let addresses = AddressPolicy::default();
     (0..USERS).fold(sample_directory(), |directory, number| {
         let subject = Subject::new(&format!("USER_{number}")).unwrap();
@@ -230,17 +239,17 @@ fn directory() -> MemoryDirectory {
     })
 }
 
-fn phone(number: u64) -> String {
+pub fn phone(number: u64) -> String {
     format!("137{number:08}")
 }
 
-fn nanos<T>(work: impl FnOnce() -> T) -> (f64, T) {
+pub fn nanos<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let begun = Instant::now();
     let result = black_box(work());
     (begun.elapsed().as_nanos() as f64, result)
 }
 
-fn median(values: &mut [f64]) -> f64 {
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
@@ -250,7 +259,7 @@ pub const KEYS: [(&str, &str); 3] = [
     ("ES256", include_str!("../../tests/keys/es256_pkcs8.pem")),
     ("EdDSA", include_str!("../../tests/keys/ed25519_pkcs8.pem")),
 ];
-const USERS: u64 = 16_384;
+pub const USERS: u64 = 16_384;
 const ROUNDS: usize = 64;
 const OVERHEAD_TIME: Duration = Duration::from_secs(8);
 /// More nanoseconds than two looks at the clock take, with nothing to do between them.

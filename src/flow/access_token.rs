@@ -16,7 +16,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         audience: Audience<'_>,
     ) -> Result<AccessTokenClaims, CheckError> {
         let claims = self.verifier.verify(token, audience, self.clock.now()).map_err(CheckError::Refused)?;
-        let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &claims.session)).await?;
+        let held = self.load::<Session>(self.keyring.session_key(&claims.session)).await?;
         let session = held.state().ok_or(CheckError::Revoked)?;
         if session.has_revoked(&claims.token_id) || !self.user_may_go_on(session).await? {
             return Err(CheckError::Revoked);

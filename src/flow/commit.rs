@@ -74,7 +74,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         if !held.state.as_ref().is_some_and(|state| state.is_from_the_future(held.now)) {
             return Ok(held);
         }
-        let put_right = |state: Option<&Authenticator>, attempt: Attempt| {
+        let put_right = |state: Option<Authenticator>, attempt: Attempt| {
             state.and_then(|state| state.put_right(attempt.now)).ok_or(AsItShouldBe)
         };
         match self.update(held, put_right, |_| false, draw).await {
@@ -100,18 +100,20 @@ impl<S: Store, D: Directory> Core<S, D> {
     pub(crate) async fn update<T: State, V, E>(
         &self,
         mut held: Held<T>,
-        decide: impl Fn(Option<&T>, Attempt) -> Result<Decision<T, V>, E>,
+        decide: impl Fn(Option<T>, Attempt) -> Result<Decision<T, V>, E>,
         is_ours: impl Fn(&T) -> bool,
         draw: &mut Draw,
     ) -> Result<(V, Held<T>), Refused<E>> {
         let mut failures = 0;
         for _ in 0..MAX_CONFLICTS {
             let attempt = Attempt { now: self.clock.now(), follows_unknown_outcome: failures > 0 };
-            let (next, verdict) = decide(held.state.as_ref(), attempt).map_err(Refused::ByRule)?.into_parts();
-            let Some(next) = next else { return Ok((verdict.open_stored(), held)) };
+            let (state, is_new, verdict) = decide(held.state.take(), attempt).map_err(Refused::ByRule)?.into_parts();
+            if !is_new {
+                return Ok((verdict.open_stored(), Held { state: Some(state), ..held }));
+            }
             let tag = Tag::from_bytes(self.random(draw)?);
-            let delete_after = next.delete_after(&self.settings.limits);
-            let record = Record { tag, delete_after, body: next.into_body() };
+            let delete_after = state.delete_after(&self.settings.limits);
+            let record = Record { tag, delete_after, body: state.into_body() };
             match self.store.swap(&held.key, held.tag, &record).await {
                 Ok(Swap::Stored) => {
                     let state = T::from_body(record.body);
@@ -142,7 +144,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         draw: &mut Draw,
     ) -> Result<(), Unavailable> {
         let nothing = Held { key, tag: None, state: None, now: self.clock.now() };
-        let decide = |_: Option<&T>, _| Ok::<_, Infallible>(Decision::new(first.clone(), ()));
+        let decide = |_: Option<T>, _| Ok::<_, Infallible>(Decision::new(first.clone(), ()));
         match self.update(nothing, decide, |_| true, draw).await {
             Ok(((), _)) => Ok(()),
             Err(Refused::ByRule(never)) => match never {},

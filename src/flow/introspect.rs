@@ -35,10 +35,10 @@ impl<S: Store, D: Directory> Core<S, D> {
         token: &RefreshTokenContent,
     ) -> Result<Option<ActiveToken>, Unavailable> {
         // Nobody but its client has business with a refresh token.
-        if token.client_mark != self.keyring.client_mark(&self.issuer, client.id()) {
+        if token.client_mark != self.keyring.client_mark(client.id()) {
             return Ok(None);
         }
-        let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &token.session)).await?;
+        let held = self.load::<Session>(self.keyring.session_key(&token.session)).await?;
         let Some(session) = held.state() else { return Ok(None) };
         let (session, now) = session.at(held.now());
         // What a refresh would give, without one.

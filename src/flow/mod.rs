@@ -96,7 +96,7 @@ impl<S: Store, D: Directory> Core<S, D> {
     ) -> Result<(Proven, Held<Authenticator>), GuessRefused> {
         let mark = Mark::from_bytes(self.random(draw)?);
         let held = self.load_authenticator(guess.key, draw).await?;
-        let reserve = |state: Option<&Authenticator>, attempt: Attempt| {
+        let reserve = |state: Option<Authenticator>, attempt: Attempt| {
             state.ok_or(Gone)?.reserve(&guess.token.challenge, mark, &self.settings.limits, attempt.now)
         };
         let is_ours = |state: &Authenticator| state.has_reserved(&guess.token.challenge, &mark);
@@ -132,7 +132,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         draw: &mut Draw,
     ) -> Result<Redeemed, GuessRefused> {
         let redeem =
-            |state: Option<&Authenticator>, attempt: Attempt| state.ok_or(Gone)?.redeem(proven, spender, attempt.now);
+            |state: Option<Authenticator>, attempt: Attempt| state.ok_or(Gone)?.redeem(proven, spender, attempt.now);
         let is_ours = |state: &Authenticator| state.was_spent_by(&token.challenge, &spender);
         let (redeemed, _) = self.update(held, redeem, is_ours, draw).await?;
         Ok(redeemed)

@@ -31,7 +31,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         let source = self.auth_source(&client, &request.auth_source, channel).await?;
         let token = OtpTokenContent::unseal(&request.otp_token, &self.keyring, self.clock.now())
             .map_err(|_| TokenError::UnknownOtpToken)?;
-        let sent_for = self.keyring.binding(&self.issuer, client.id(), Some(source.id()), address, Usage::Login);
+        let sent_for = self.keyring.binding(client.id(), Some(source.id()), address, Usage::Login);
         if token.binding != sent_for {
             return Err(TokenError::MismatchedOtpToken);
         }
@@ -39,7 +39,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         let scope = client.grant_scope(asked).map_err(|_| TokenError::InvalidScope)?;
 
         // The guess is charged, and only then is the code compared.
-        let key = self.keyring.authenticator_key(&self.issuer, address);
+        let key = self.keyring.authenticator_key(address);
         let guess = Guess { key, token: &token, presented: &request.otp, policy: source.code() };
         let (proven, held) = self.prove(client.id(), guess, &mut draw).await?;
 
@@ -63,9 +63,9 @@ impl<S: Store, D: Directory> Core<S, D> {
         if session.began_before(tokens_valid_after) {
             return Err(TokenError::UserNotActive);
         }
-        self.insert(self.keyring.session_key(&self.issuer, &session_id), &session, &mut draw).await?;
-        let prepared = self.prepare(Issue { session: &session, session_id, scope, number: 0, now }, &mut draw)?;
-        let client_mark = self.keyring.client_mark(&self.issuer, client.id());
+        self.insert(self.keyring.session_key(&session_id), &session, &mut draw).await?;
+        let prepared = self.prepare(Issue { session: &session, session_id, scope, number: 0, now }, &mut draw).await?;
+        let client_mark = self.keyring.client_mark(client.id());
         let refresh_token = self.refresh_token(&client, client_mark, session_id, session.first_refresh_token());
         let redeemed = self.spend(held, &token, &proven, Mark::of_session(&session_id), &mut draw).await?;
 

@@ -30,11 +30,11 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
         let token = RefreshTokenContent::unseal(&request.refresh_token, &self.keyring, self.clock.now())
             .map_err(|_| TokenError::UnknownRefreshToken)?;
-        if token.client_mark != self.keyring.client_mark(&self.issuer, client.id()) {
+        if token.client_mark != self.keyring.client_mark(client.id()) {
             return Err(TokenError::UnknownRefreshToken);
         }
 
-        let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &token.session)).await?;
+        let held = self.load::<Session>(self.keyring.session_key(&token.session)).await?;
         let asked_at = held.now();
         let (session, now) = held.state().ok_or(TokenError::UnknownRefreshToken)?.at(asked_at);
         let standing = session.standing(token.generation, asked_at, now);
@@ -47,13 +47,13 @@ impl<S: Store, D: Directory> Core<S, D> {
                 let scope = self.scope_of_refresh(&client, &session, &request.scope).await?;
                 let now = self.clock.now();
                 let issue = Issue { session: &session, session_id: token.session, scope, number: issue, now };
-                Some(self.prepare(issue, &mut draw)?)
+                Some(self.prepare(issue, &mut draw).await?)
             }
         };
 
         // Everything is made ready; the swap that advances the session comes last and releases it.
         let mark = Mark::from_bytes(self.random(&mut draw)?);
-        let rule = |state: Option<&Session>, attempt: Attempt| {
+        let rule = |state: Option<Session>, attempt: Attempt| {
             let refresh = Refresh {
                 generation: token.generation,
                 asked_at,

@@ -20,7 +20,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         let client = self.authenticate(&query.credentials).await?;
         let now = self.clock.now();
         if let Ok(token) = RefreshTokenContent::unseal(&query.token, &self.keyring, now) {
-            if token.client_mark != self.keyring.client_mark(&self.issuer, client.id()) {
+            if token.client_mark != self.keyring.client_mark(client.id()) {
                 return Err(not_its_token(&query));
             }
             // Any generation will do: whoever holds one may end the session, and nobody else can.
@@ -58,8 +58,8 @@ impl<S: Store, D: Directory> Core<S, D> {
     async fn end_session(&self, session: SessionId, reason: RevocationReason) -> Result<bool, Unavailable> {
         let mut draw = Draw::new();
         let mark = Mark::from_bytes(self.random(&mut draw)?);
-        let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &session)).await?;
-        let revoke = |state: Option<&Session>, _| state.ok_or(Dead)?.revoke(reason, mark);
+        let held = self.load::<Session>(self.keyring.session_key(&session)).await?;
+        let revoke = |state: Option<Session>, _| state.ok_or(Dead)?.revoke(reason, mark);
         was_alive(self.update(held, revoke, |state| state.was_written_by(&mark), &mut draw).await)
     }
 
@@ -71,8 +71,8 @@ impl<S: Store, D: Directory> Core<S, D> {
         let AccessTokenClaims { token_id, session, .. } = *token;
         let mut draw = Draw::new();
         let mark = Mark::from_bytes(self.random(&mut draw)?);
-        let held = self.load::<Session>(self.keyring.session_key(&self.issuer, &session)).await?;
-        let revoke = |state: Option<&Session>, _| state.ok_or(Dead)?.revoke_access_token(&token_id, mark);
+        let held = self.load::<Session>(self.keyring.session_key(&session)).await?;
+        let revoke = |state: Option<Session>, _| state.ok_or(Dead)?.revoke_access_token(&token_id, mark);
         if was_alive(self.update(held, revoke, |state| state.was_written_by(&mark), &mut draw).await)? {
             self.observer.event(&Event::AccessTokenRevoked { client: client.id(), session });
         }

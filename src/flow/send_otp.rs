@@ -44,9 +44,9 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
 
         let policy = source.as_ref().map_or(&self.settings.code, |source| source.code());
-        let key = self.keyring.authenticator_key(&self.issuer, &address);
+        let key = self.keyring.authenticator_key(&address);
         let source_id = source.as_ref().map(|source| source.id());
-        let binding = self.keyring.binding(&self.issuer, client.id(), source_id, &address, usage);
+        let binding = self.keyring.binding(client.id(), source_id, &address, usage);
         let new = NewChallenge {
             id: ChallengeId::from_bytes(self.random(&mut draw)?),
             nonce: Nonce::from_bytes(self.random(&mut draw)?),
@@ -56,10 +56,9 @@ impl<S: Store, D: Directory> Core<S, D> {
             token_validity: policy.token_validity(),
         };
         let held = self.load_authenticator(key, &mut draw).await?;
-        let nothing = Authenticator::default();
         let limits = &self.settings.limits;
         let open =
-            |state: Option<&Authenticator>, attempt: Attempt| state.unwrap_or(&nothing).open(&new, limits, attempt.now);
+            |state: Option<Authenticator>, attempt: Attempt| state.unwrap_or_default().open(&new, limits, attempt.now);
         let is_ours = |state: &Authenticator| state.has_opened(&new.id);
         let opened = match self.update(held, open, is_ours, &mut draw).await {
             Ok((opened, _)) => opened,

@@ -55,7 +55,7 @@ pub(crate) struct Issue<'a> {
 
 impl<S: Store, D: Directory> Core<S, D> {
     /// Signs an access token and, where the scope has `openid`, an ID token.
-    pub(crate) fn prepare(&self, issue: Issue<'_>, draw: &mut Draw) -> Result<Prepared, Unavailable> {
+    pub(crate) async fn prepare(&self, issue: Issue<'_>, draw: &mut Draw) -> Result<Prepared, Unavailable> {
         let Issue { session, session_id, scope, number, now } = issue;
         let validity = &self.settings.token_validity;
         let profile = &self.settings.access_token_profile;
@@ -69,13 +69,13 @@ impl<S: Store, D: Directory> Core<S, D> {
             AccessTokenProfile::Jwt => JwtType::Jwt,
             AccessTokenProfile::Rfc9068 { .. } => JwtType::AccessToken,
         };
-        let access_token = AccessToken::new(self.sign(typ, &claims, &mut json)?);
+        let access_token = AccessToken::new(self.sign(typ, &claims, &mut json).await?);
 
         let id_token = match scope.contains("openid") {
             false => None,
             true => {
                 let claims = IdClaims::new(&facts(TokenId::of(number, self.random(draw)?)), validity);
-                Some(IdToken::new(self.sign(JwtType::Jwt, &claims, &mut json)?))
+                Some(IdToken::new(self.sign(JwtType::Jwt, &claims, &mut json).await?))
             }
         };
         Ok(Prepared { access_token, id_token, scope, expires_in })
@@ -99,10 +99,15 @@ impl<S: Store, D: Directory> Core<S, D> {
         })
     }
 
-    fn sign(&self, typ: JwtType, claims: &impl serde::Serialize, json: &mut Vec<u8>) -> Result<String, Unavailable> {
+    async fn sign(
+        &self,
+        typ: JwtType,
+        claims: &(impl serde::Serialize + Sync),
+        json: &mut Vec<u8>,
+    ) -> Result<String, Unavailable> {
         json.clear();
         serde_json::to_writer(&mut *json, claims).map_err(|error| self.faulted(&error))?;
-        self.signing_keys.active().sign_jwt(typ, json).map_err(|error| self.faulted(&error))
+        self.signing_keys.active().sign_jwt(typ, json).await.map_err(|error| self.faulted(&error))
     }
 }
 

@@ -24,11 +24,11 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
         let token = OtpTokenContent::unseal(&otp_token, &self.keyring, self.clock.now())
             .map_err(|_| VerifyError::UnknownOtpToken)?;
-        if token.binding != self.keyring.binding(&self.issuer, client_id, None, &address, usage) {
+        if token.binding != self.keyring.binding(client_id, None, &address, usage) {
             return Err(VerifyError::MismatchedOtpToken);
         }
 
-        let key = self.keyring.authenticator_key(&self.issuer, &address);
+        let key = self.keyring.authenticator_key(&address);
         let guess = Guess { key, token: &token, presented: &otp, policy: &self.settings.code };
         let (proven, held) = self.prove(client_id, guess, &mut draw).await?;
         let spender = Mark::from_bytes(self.random(&mut draw)?);

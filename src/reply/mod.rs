@@ -82,10 +82,15 @@ impl Reply {
         if serde_json::to_writer(&mut json, body).is_err() {
             json.clear();
         }
+        Self::json_body(status, json)
+    }
+
+    /// A reply with JSON that is written already.
+    fn json_body(status: u16, body: Vec<u8>) -> Self {
         let mut headers = Vec::with_capacity(4);
         headers.push(("Content-Type", JSON.into()));
         headers.extend(NO_STORE.map(|(name, value)| (name, value.into())));
-        Self { status, headers, body: json }
+        Self { status, headers, body }
     }
 
     fn error(status: u16, error: &str) -> Self {

@@ -82,6 +82,12 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn what_names_nobody_is_an_error_that_says_so() {
+        let error = parse_basic("Basic").err().unwrap();
+        assert_eq!(error.to_string(), "not the Basic credentials of a client");
+    }
+
     fn read(header: &str) -> Option<(String, String)> {
         parse_basic(header).ok().map(|(id, secret)| (id, secret.expose_secret().to_owned()))
     }

@@ -10,8 +10,10 @@ use super::{InvalidRequest, Members, Problem, Value};
 
 /// Reads one object, and nothing after it, into `members`.
 pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), InvalidRequest> {
+    // Checked at once, it is not checked again for each text in it.
+    let body = core::str::from_utf8(body).map_err(|_| InvalidRequest::body(Problem::NotJson))?;
     let mut refused = None;
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let mut deserializer = serde_json::Deserializer::from_str(body);
     let object = Object { members, refused: &mut refused };
     let outcome = deserializer.deserialize_map(object).and_then(|()| deserializer.end());
     match (outcome, refused) {
@@ -136,6 +138,19 @@ mod tests {
 
     use super::super::{Member, parse_basic};
     use super::*;
+
+    #[test]
+    fn what_is_of_another_type_is_an_error_that_says_what_was_expected() {
+        use serde::de::value::{BytesDeserializer, Error, U64Deserializer};
+
+        let number = || U64Deserializer::<Error>::new(1);
+        let (mut members, mut refused) = (Members::from_json(b"{}").unwrap(), None);
+        let object = number().deserialize_map(Object { members: &mut members, refused: &mut refused });
+        assert!(object.unwrap_err().to_string().ends_with("expected an object"));
+        assert!(Name::deserialize(number()).err().unwrap().to_string().ends_with("expected a name"));
+        let bytes = BytesDeserializer::<Error>::new(b"");
+        assert!(Value::deserialize(bytes).err().unwrap().to_string().ends_with("expected a value"));
+    }
 
     fn refusal(body: &[u8]) -> String {
         Members::from_json(body).unwrap_err().to_string()

@@ -84,6 +84,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_no_json_value_is_an_error_that_says_what_was_expected() {
+        let bytes = serde::de::value::BytesDeserializer::<serde::de::value::Error>::new(b"");
+        let error = StrictValue::deserialize(bytes).err().unwrap();
+        assert!(error.to_string().ends_with("expected a JSON value without duplicate members"));
+    }
+
+    #[test]
     fn values_are_kept_as_they_are() {
         let json = r#"{"a":[null,true,-1,18446744073709551615,1.5,"\u00e9",{"a":{"a":{}}}],"b":""}"#;
         let expected: Map<String, Value> = serde_json::from_str(json).unwrap();

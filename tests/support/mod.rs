@@ -92,7 +92,7 @@ pub enum Fault {
     Slow,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Broken;
 
 impl std::fmt::Display for Broken {

@@ -1,0 +1,220 @@
+//! A part of the records: a hash table that grows and is swept in small steps, and that holds little besides them.
+
+use core::{iter, mem};
+use std::hash::{BuildHasher, RandomState};
+
+use crate::authenticator::Authenticator;
+use crate::id::{RecordKey, Tag};
+use crate::session::Session;
+use crate::store::{Record, RecordBody, Swap};
+use crate::time::Timestamp;
+
+/// Records by their keys.
+///
+/// A table that doubles moves all of its records at once, and holds more room for them than it needs. This one adds one
+/// bucket for each record beyond as many as it has, and moves those of one other bucket (linear hashing).
+#[derive(Default)]
+pub(super) struct Shard {
+    buckets: Vec<Bucket>,
+    len: usize,
+    /// The bucket that is swept next.
+    swept: usize,
+    hasher: RandomState,
+}
+
+struct Bucket {
+    first: Chain,
+    /// When the first of its records may be deleted, or earlier. Whoever looks for such records need not look at each.
+    due: Timestamp,
+}
+
+pub(super) type Chain = Option<Box<Kept>>;
+
+/// A record in its place.
+pub(super) struct Kept {
+    key: RecordKey,
+    tag: Tag,
+    delete_after: Timestamp,
+    body: Body,
+    /// The next record of the same bucket.
+    next: Chain,
+}
+
+/// A session takes twice the room of an authenticator, of which there may be many more.
+enum Body {
+    Authenticator(Authenticator),
+    Session(Box<Session>),
+}
+
+impl Shard {
+    pub(super) fn swap(&mut self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Swap {
+        let index = self.bucket_of(key);
+        match (self.buckets.get_mut(index).and_then(|bucket| bucket.find_mut(key)), expected) {
+            (Some((kept, due)), Some(tag)) if kept.tag == tag => {
+                kept.replace(next);
+                *due = next.delete_after.min(*due);
+                Swap::Stored
+            }
+            (None, None) => {
+                if self.len == self.buckets.len() {
+                    self.add_bucket();
+                }
+                self.len += 1;
+                self.put(Box::new(Kept::new(*key, next)));
+                Swap::Stored
+            }
+            _ => Swap::Conflict,
+        }
+    }
+
+    /// Looks at the next few buckets, and takes out what may be deleted there.
+    pub(super) fn sweep(&mut self, now: Timestamp) -> Chain {
+        let mut deleted = None;
+        for _ in 0..SWEPT_PER_INSERT {
+            let Some(bucket) = self.buckets.get_mut(self.swept) else {
+                self.swept = 0;
+                break;
+            };
+            self.swept += 1;
+            if now.has_reached(bucket.due) {
+                self.len -= bucket.sweep(now, &mut deleted);
+            }
+        }
+        deleted
+    }
+
+    pub(super) fn load(&self, key: &RecordKey) -> Option<Record> {
+        let bucket = self.buckets.get(self.bucket_of(key))?;
+        bucket.records().find(|kept| kept.key == *key).map(Kept::record)
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = (RecordKey, Record)> {
+        self.buckets.iter().flat_map(Bucket::records).map(|kept| (kept.key, kept.record()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn put(&mut self, kept: Box<Kept>) {
+        let index = self.bucket_of(&kept.key);
+        if let Some(bucket) = self.buckets.get_mut(index) {
+            bucket.put(kept);
+        }
+    }
+
+    /// Adds a bucket, and moves to it what is its own of the one that has stood in for it.
+    fn add_bucket(&mut self) {
+        self.buckets.push(Bucket::default());
+        let stand_in = self.stand_in(self.buckets.len() - 1);
+        let mut rest = self.buckets.get_mut(stand_in).and_then(|bucket| mem::take(bucket).first);
+        while let Some(mut kept) = rest {
+            rest = kept.next.take();
+            self.put(kept);
+        }
+    }
+
+    fn bucket_of(&self, key: &RecordKey) -> usize {
+        let hash = usize::try_from(self.hasher.hash_one(key) & u64::from(u32::MAX)).unwrap_or_default();
+        let bucket = hash & (self.buckets.len().next_power_of_two() - 1);
+        if bucket < self.buckets.len() { bucket } else { self.stand_in(bucket) }
+    }
+
+    /// The bucket that holds what belongs to this one until there is this one: half as many of them back.
+    fn stand_in(&self, bucket: usize) -> usize {
+        bucket - self.buckets.len().next_power_of_two() / 2
+    }
+}
+
+impl Bucket {
+    fn put(&mut self, mut kept: Box<Kept>) {
+        self.due = self.due.min(kept.delete_after);
+        kept.next = self.first.take();
+        self.first = Some(kept);
+    }
+
+    fn sweep(&mut self, now: Timestamp, deleted: &mut Chain) -> usize {
+        let (mut taken, mut due) = (0, NEVER);
+        let mut next = &mut self.first;
+        loop {
+            match next {
+                None => break,
+                Some(kept) if now.has_reached(kept.delete_after) => {
+                    let rest = kept.next.take();
+                    if let Some(mut kept) = mem::replace(next, rest) {
+                        kept.next = deleted.take();
+                        *deleted = Some(kept);
+                    }
+                    taken += 1;
+                }
+                Some(kept) => {
+                    due = due.min(kept.delete_after);
+                    next = &mut kept.next;
+                }
+            }
+        }
+        self.due = due;
+        taken
+    }
+
+    /// The record of a key, and when the first of the bucket is due.
+    fn find_mut(&mut self, key: &RecordKey) -> Option<(&mut Kept, &mut Timestamp)> {
+        let mut next = self.first.as_deref_mut();
+        while let Some(kept) = next {
+            if kept.key == *key {
+                return Some((kept, &mut self.due));
+            }
+            next = kept.next.as_deref_mut();
+        }
+        None
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Kept> {
+        iter::successors(self.first.as_deref(), |kept| kept.next.as_deref())
+    }
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self { first: None, due: NEVER }
+    }
+}
+
+impl Kept {
+    fn new(key: RecordKey, record: &Record) -> Self {
+        let Record { tag, delete_after, body } = record;
+        Self { key, tag: *tag, delete_after: *delete_after, body: Body::new(body), next: None }
+    }
+
+    fn replace(&mut self, next: &Record) {
+        self.tag = next.tag;
+        self.delete_after = next.delete_after;
+        match (&mut self.body, &next.body) {
+            // In the room that there is.
+            (Body::Authenticator(kept), RecordBody::Authenticator(next)) => kept.clone_from(next),
+            (Body::Session(kept), RecordBody::Session(next)) => (**kept).clone_from(next),
+            (kept, next) => *kept = Body::new(next),
+        }
+    }
+
+    fn record(&self) -> Record {
+        let body = match &self.body {
+            Body::Authenticator(state) => RecordBody::Authenticator(state.clone()),
+            Body::Session(state) => RecordBody::Session((**state).clone()),
+        };
+        Record { tag: self.tag, delete_after: self.delete_after, body }
+    }
+}
+
+impl Body {
+    fn new(body: &RecordBody) -> Self {
+        match body {
+            RecordBody::Authenticator(state) => Self::Authenticator(state.clone()),
+            RecordBody::Session(state) => Self::Session(Box::new(state.clone())),
+        }
+    }
+}
+
+/// Only inserts make records more, so that of those that may be deleted an eighth of the buckets' number is kept at most.
+const SWEPT_PER_INSERT: usize = 8;
+const NEVER: Timestamp = Timestamp::from_unix_millis(u64::MAX);

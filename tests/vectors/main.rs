@@ -1,0 +1,17 @@
+//! The samples of the standards, byte for byte, through the public interface.
+//!
+//! The Wycheproof sets sign messages that are no tokens, so `src/jws.rs` runs them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "the helpers of a scenario that fails have to fail loudly"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod basic;
+mod jose;

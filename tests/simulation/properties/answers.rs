@@ -1,0 +1,153 @@
+//! Answers: that they are true, and that nobody is turned away without a reason.
+
+use super::address::{guesses, opened};
+use super::{Checked, DAY, SECOND};
+use crate::facts::{AddressView, History, SessionView, Told, View, What, instants};
+use crate::request::{Answer, Ask, Challenge};
+use crate::world::{LOCKED, UNKNOWN};
+
+/// 3: no token, no otp_token and no event without the write that it stands for, and in this order: the session of a login,
+/// the challenge that it spent, the answer.
+pub(super) fn what_is_said_is_stored(history: &History<'_>) -> Checked {
+    for (request, place, answer) in history.answers() {
+        let is_true = match answer {
+            Answer::Sent(challenge) => history.stored_by(request).any(|change| {
+                let stored = change.after.address().and_then(|address| address.challenge(&challenge.id));
+                opened(history, change.place) && stored.is_some()
+            }),
+            Answer::LoggedIn(_) => {
+                let begun = history.stored_by(request).find(|change| change.after.session().is_some());
+                let spent = history.stored_by(request).find(|change| change.spent().next().is_some());
+                let in_order = begun.zip(spent).is_some_and(|(begun, spent)| begun.place < spent.place);
+                in_order && begun.is_some_and(|begun| history.before(&begun.key, place).is_some())
+            }
+            Answer::Refreshed(tokens) => {
+                let key = history.key_of(request);
+                let mut versions = key.iter().flat_map(|key| history.versions(key));
+                let advanced =
+                    |view: &View| view.session().is_some_and(|session| session.generation >= tokens.refresh.generation);
+                versions.any(|(from, view)| from <= place && advanced(view))
+            }
+            _ => true,
+        };
+        if !is_true {
+            return Err(format!("request {request} got {} without a commit", answer.name()));
+        }
+    }
+    for (place, entry) in history.entries.iter().enumerate() {
+        let own = || history.stored_by(entry.request).filter(|change| change.place < place);
+        let is_true = match entry.what {
+            What::Told(Told::Sent) => own().any(|change| opened(history, change.place)),
+            What::Told(Told::Redeemed) => own().any(|change| change.spent().next().is_some()),
+            What::Told(Told::ReuseDetected) => own()
+                .any(|change| change.of_session().is_some_and(|(_, after)| after.revoked.as_deref() == Some("reuse"))),
+            What::Told(Told::Revoked) => own().next().is_some(),
+            _ => true,
+        };
+        if !is_true {
+            return Err(format!("request {} told the observer what is not stored", entry.request));
+        }
+    }
+    Ok(())
+}
+
+/// 4: what a request has stored it does not deny, and it is not in doubt of it when only one call went wrong.
+pub(super) fn unknown_outcomes_are_resolved(history: &History<'_>) -> Checked {
+    for (request, place, answer) in history.answers() {
+        let has_spent = history.stored_by(request).any(|change| change.spent().next().is_some());
+        let advances = |(before, after): (&SessionView, &SessionView)| after.generation > before.generation;
+        let has_rotated =
+            history.stored_by(request).any(|change| change.place < place && change.of_session().is_some_and(advances));
+        let denied = match answer {
+            Answer::WrongCode | Answer::Gone | Answer::NoUser | Answer::NotActive => has_spent,
+            Answer::Unavailable => (has_spent || has_rotated) && history.mishaps_of(request) < 2,
+            _ => false,
+        };
+        if denied {
+            return Err(format!("request {request} got {} for what it has stored", answer.name()));
+        }
+    }
+    Ok(())
+}
+
+/// A request in which nothing went wrong gets what it is good for, whatever goes wrong in others.
+pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
+    for (request, place, answer) in history.answers() {
+        let is_due = match answer {
+            Answer::Unexpected(..) => false,
+            _ if history.is_struck(request) || history.clock_was_set_back => true,
+            Answer::Unavailable => false,
+            Answer::Throttled => is_throttled(history, request),
+            Answer::NotActive | Answer::NoUser => match &history.asks[request] {
+                Ask::Guess { challenge, signs_up, .. } => match answer {
+                    Answer::NotActive => challenge.phone == LOCKED,
+                    _ => challenge.phone == UNKNOWN && !signs_up,
+                },
+                _ => false,
+            },
+            Answer::Refused | Answer::Inactive => session_is_refused(history, request, place),
+            _ => true,
+        };
+        if !is_due {
+            return Err(format!("request {request} got {}", answer.name()));
+        }
+    }
+    for (request, challenge, right) in guesses(history) {
+        let Some((place, answer)) = history.answer(request) else { continue };
+        if history.is_struck(request) || history.clock_was_set_back {
+            continue;
+        }
+        let found = history.loads(request).next_back();
+        let found = found.map(|(place, key)| (history.entries[place].at, history.before(&key, place)));
+        let is_due = match (answer, found) {
+            (Answer::Gone, None) => history.entries[place].at >= challenge.expires_at,
+            (Answer::Gone, Some((at, view))) => is_gone(challenge, at, view.and_then(View::address)),
+            (Answer::WrongCode, Some((_, view))) if right => {
+                let view = view.and_then(View::address).and_then(|address| address.challenge(&challenge.id));
+                view.is_none_or(|view| history.entries[place].at >= view.code_expires_at)
+            }
+            _ => true,
+        };
+        if !is_due {
+            return Err(format!("request {request} with a right code ({right}) got {}", answer.name()));
+        }
+    }
+    Ok(())
+}
+
+fn is_gone(challenge: &Challenge, at: u64, address: Option<&AddressView>) -> bool {
+    let Some(address) = address else { return at >= challenge.expires_at };
+    let of_day = instants(&address.failures).iter().filter(|time| **time + DAY > at).count();
+    let is_over = address
+        .challenge(&challenge.id)
+        .is_none_or(|found| found.spent_by.is_some() || at >= found.expires_at || found.guesses.len() >= 5);
+    is_over || of_day >= 25
+}
+
+fn is_throttled(history: &History<'_>, request: usize) -> bool {
+    let Some((place, key)) = history.loads(request).next_back() else { return false };
+    let at = history.entries[place].at;
+    let Some(address) = history.before(&key, place).and_then(View::address) else { return false };
+    let sends = instants(&address.sends);
+    let within = |window| sends.iter().filter(|time| **time + window > at).count();
+    within(30 * SECOND) >= 1 || within(DAY) >= 50
+}
+
+/// Whether the state of its session is a reason to refuse a token.
+fn session_is_refused(history: &History<'_>, request: usize, answered: usize) -> bool {
+    let (expires_at, access, refresh) = match &history.asks[request] {
+        Ask::Userinfo(token) | Ask::IntrospectAccess(token) => (token.expires_at, Some(token), None),
+        Ask::Refresh(token) | Ask::IntrospectRefresh(token) => (token.expires_at, None, Some(token)),
+        _ => return false,
+    };
+    let answered_at = history.entries[answered].at;
+    let Some((place, key)) = history.loads(request).next_back() else { return answered_at >= expires_at };
+    let asked_at = history.loads(request).next().map_or(0, |(place, _)| history.entries[place].at);
+    let is_over = |session: &SessionView| {
+        session.revoked.is_some()
+            || answered_at >= session.expires_at
+            || access.is_some_and(|token| session.has_revoked(&token.id))
+            || refresh.is_some_and(|token| session.is_superseded(token.generation, asked_at))
+    };
+    answered_at >= expires_at || history.before(&key, place).and_then(View::session).is_none_or(is_over)
+}

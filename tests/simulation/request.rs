@@ -1,0 +1,309 @@
+//! What is asked of the server, and what it answers.
+
+use std::sync::Arc;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use otp_grant::{
+    Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, Request, Store, Usage, VerifyError,
+    VerifyOtp,
+};
+use serde_json::{Value, json};
+
+use crate::support::{but, form, form_request, json_request, payload, read, text, wrong};
+
+/// One request.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    Send { phone: &'static str, purpose: Purpose, client: &'static str },
+    Guess { challenge: Arc<Challenge>, right: bool, signs_up: bool },
+    Refresh(Arc<RefreshToken>),
+    RevokeSession(Arc<RefreshToken>),
+    RevokeAccess(Arc<AccessToken>),
+    IntrospectRefresh(Arc<RefreshToken>),
+    IntrospectAccess(Arc<AccessToken>),
+    Userinfo(Arc<AccessToken>),
+}
+
+impl Ask {
+    /// What may be said in a message: no token.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Send { phone, purpose, client } => format!("send to {phone} for {purpose:?} by {client}"),
+            Self::Guess { challenge, right, .. } => {
+                format!(
+                    "guess for {:?} at {} of {}, right: {right}",
+                    challenge.purpose,
+                    &challenge.id[..6],
+                    challenge.phone
+                )
+            }
+            Self::Refresh(token) => format!("refresh with {token}"),
+            Self::RevokeSession(token) => format!("revoke {token}"),
+            Self::IntrospectRefresh(token) => format!("introspect {token}"),
+            Self::RevokeAccess(token) => format!("revoke {token}"),
+            Self::IntrospectAccess(token) => format!("introspect {token}"),
+            Self::Userinfo(token) => format!("userinfo with {token}"),
+        }
+    }
+}
+
+impl std::fmt::Display for RefreshToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "generation {} of session {}", self.generation, &self.session[..6])
+    }
+}
+
+impl std::fmt::Display for AccessToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "access token {} of session {}", &self.id[..12], &self.session[..6])
+    }
+}
+
+/// What a code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Login,
+    Signup,
+}
+
+/// A challenge that was sent.
+#[derive(Clone, Debug)]
+pub struct Challenge {
+    pub phone: &'static str,
+    pub purpose: Purpose,
+    pub client: &'static str,
+    pub otp_token: String,
+    pub code: String,
+    pub id: String,
+    pub expires_at: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct RefreshToken {
+    pub text: String,
+    pub session: String,
+    pub generation: u32,
+    pub expires_at: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    pub text: String,
+    pub session: String,
+    pub id: String,
+    pub expires_at: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub refresh: Arc<RefreshToken>,
+    pub access: Arc<AccessToken>,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Sent(Arc<Challenge>),
+    Throttled,
+    LoggedIn(Tokens),
+    Verified,
+    WrongCode,
+    /// `Unknown or expired otp_token`.
+    Gone,
+    NoUser,
+    NotActive,
+    Refreshed(Tokens),
+    /// The refresh or access token is not good.
+    Refused,
+    /// A revocation was done.
+    Done,
+    Active,
+    Inactive,
+    Claims,
+    Unavailable,
+    Unexpected(u16, Value),
+}
+
+impl Answer {
+    /// Whether it gives what only a good token gets.
+    pub fn is_positive(&self) -> bool {
+        matches!(self, Self::Refreshed(_) | Self::Active | Self::Claims)
+    }
+
+    /// What may be said in a message: no token.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Unexpected(status, body) => format!("{status} {body}"),
+            other => format!("{other:?}").split(['(', ' ']).next().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// Asks, and reads the answer.
+pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, ask: &Ask, scope: &str) -> Answer {
+    match ask {
+        Ask::Send { phone, purpose, client } => send(server, phone, *purpose, client).await,
+        Ask::Guess { challenge, right, signs_up } => {
+            let code = if *right { challenge.code.clone() } else { wrong(&challenge.code) };
+            match challenge.purpose {
+                Purpose::Login => {
+                    log_in(server, challenge, &code, json!({ "auto_signup": signs_up, "scope": scope })).await
+                }
+                Purpose::Signup => verify(server, challenge, &code).await,
+            }
+        }
+        Ask::Refresh(token) => {
+            let body = form(&[("grant_type", "refresh_token"), ("refresh_token", &token.text)], &[]);
+            match read(&server.token(form_request(&body, None)).await) {
+                (200, body) => Answer::Refreshed(Tokens::of(&body)),
+                (400, body) if body["error_description"] == "Abnormal user status" => Answer::NotActive,
+                (400, body) if body["error"] == "invalid_grant" => Answer::Refused,
+                other => other_answer(other),
+            }
+        }
+        Ask::RevokeSession(token) => revoke(server, &token.text).await,
+        Ask::RevokeAccess(token) => revoke(server, &token.text).await,
+        Ask::IntrospectRefresh(token) => introspect(server, &token.text).await,
+        Ask::IntrospectAccess(token) => introspect(server, &token.text).await,
+        Ask::Userinfo(token) => {
+            let authorization = format!("Bearer {}", token.text);
+            let request = Request { content_type: None, authorization: Some(&authorization), body: b"" };
+            match read(&server.userinfo(request).await) {
+                (200, _) => Answer::Claims,
+                (401, _) => Answer::Refused,
+                other => other_answer(other),
+            }
+        }
+    }
+}
+
+async fn send<S: Store, D: Directory>(
+    server: &AuthorizationServer<S, D>,
+    phone: &'static str,
+    purpose: Purpose,
+    client: &'static str,
+) -> Answer {
+    let mut body = json!({ "client_id": client, "phone_number": phone });
+    match purpose {
+        Purpose::Login => body["auth_source_id"] = SOURCE.into(),
+        Purpose::Signup => body["usage"] = "signup".into(),
+    }
+    if client == CLIENT {
+        body["client_secret"] = SECRET.into();
+    }
+    let sent = server.send_otp(json_request(&body.to_string(), None)).await;
+    let delivery = match sent.map_err(|reply: Reply| read(&reply)) {
+        Ok(delivery) => delivery,
+        Err((400, body)) if body["error"] == "sms_rate_limit_exceeded" => return Answer::Throttled,
+        Err(other) => return other_answer(other),
+    };
+    let code = delivery.code().expose_secret().to_owned();
+    let (_, reply) = read(&delivery.accepted());
+    let otp_token = text(&reply, "otp_token").to_owned();
+    let bytes = base64url(&otp_token);
+    let id = BASE64_URL_SAFE_NO_PAD.encode(&bytes[HEAD..HEAD + 32]);
+    let expires_at = u64::from_be_bytes(bytes[HEAD + 32..HEAD + 40].try_into().unwrap());
+    Answer::Sent(Arc::new(Challenge { phone, purpose, client, otp_token, code, id, expires_at }))
+}
+
+async fn log_in<S: Store, D: Directory>(
+    server: &AuthorizationServer<S, D>,
+    challenge: &Challenge,
+    code: &str,
+    wanted: Value,
+) -> Answer {
+    let body = json!({
+        "grant_type": otp_grant::SMS_GRANT_TYPE, "client_id": challenge.client, "auth_source_id": SOURCE,
+        "phone_number": challenge.phone, "otp_token": challenge.otp_token, "otp": code,
+    });
+    let mut body = but(&body, wanted);
+    if challenge.client == CLIENT {
+        body["client_secret"] = SECRET.into();
+    }
+    match read(&server.token(json_request(&body.to_string(), None)).await) {
+        (200, body) => Answer::LoggedIn(Tokens::of(&body)),
+        (400, body) => match body["error_description"].as_str().unwrap_or_default() {
+            "Unknown or expired OTP" => Answer::WrongCode,
+            "Unknown or expired otp_token" => Answer::Gone,
+            "User not found" => Answer::NoUser,
+            "Abnormal user status" => Answer::NotActive,
+            _ => Answer::Unexpected(400, body),
+        },
+        other => other_answer(other),
+    }
+}
+
+async fn verify<S: Store, D: Directory>(
+    server: &AuthorizationServer<S, D>,
+    challenge: &Challenge,
+    code: &str,
+) -> Answer {
+    let request = VerifyOtp {
+        client_id: &ClientId::new(challenge.client).unwrap(),
+        usage: Usage::Signup,
+        address: Address::Phone(server.addresses().phone_number(challenge.phone).unwrap()),
+        otp_token: PresentedSecret::new(challenge.otp_token.as_str()),
+        otp: PresentedSecret::new(code),
+    };
+    match server.verify_otp(request).await {
+        Ok(_) => Answer::Verified,
+        Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode,
+        Err(VerifyError::UnknownOtpToken) => Answer::Gone,
+        Err(VerifyError::TemporarilyUnavailable) => Answer::Unavailable,
+        Err(other) => Answer::Unexpected(0, other.to_string().into()),
+    }
+}
+
+async fn revoke<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, token: &str) -> Answer {
+    match read(&server.revoke(form_request(&form(&[("token", token)], &[]), None)).await) {
+        (200, _) => Answer::Done,
+        other => other_answer(other),
+    }
+}
+
+async fn introspect<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, token: &str) -> Answer {
+    match read(&server.introspect(form_request(&form(&[("token", token)], &[]), None)).await) {
+        (200, body) if body["active"] == true => Answer::Active,
+        (200, _) => Answer::Inactive,
+        other => other_answer(other),
+    }
+}
+
+fn other_answer((status, body): (u16, Value)) -> Answer {
+    if status == 503 { Answer::Unavailable } else { Answer::Unexpected(status, body) }
+}
+
+impl Tokens {
+    fn of(body: &Value) -> Self {
+        let refresh = text(body, "refresh_token");
+        let bytes = base64url(refresh);
+        let refresh = RefreshToken {
+            text: refresh.to_owned(),
+            session: BASE64_URL_SAFE_NO_PAD.encode(&bytes[HEAD..HEAD + 32]),
+            generation: u32::from_be_bytes(bytes[HEAD + 32..HEAD + 36].try_into().unwrap()),
+            expires_at: u64::from_be_bytes(bytes[HEAD + 36..HEAD + 44].try_into().unwrap()),
+        };
+        let access = text(body, "access_token");
+        let claims = payload(access);
+        let access = AccessToken {
+            text: access.to_owned(),
+            session: text(&claims, "sid").to_owned(),
+            id: text(&claims, "jti").to_owned(),
+            expires_at: claims["exp"].as_u64().unwrap() * 1000,
+        };
+        Self { refresh: Arc::new(refresh), access: Arc::new(access) }
+    }
+}
+
+pub fn base64url(text: &str) -> Vec<u8> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+/// The confidential client that users log in with, and a public one that sends and guesses.
+pub const CLIENT: &str = "TENANT_CLIENT_ID";
+pub const SECRET: &str = "TENANT_CLIENT_SECRET";
+pub const PUBLIC_CLIENT: &str = "TENANT_SPA_CLIENT_ID";
+pub const SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
+
+/// The version and the key identifier, before what a sealed token says.
+const HEAD: usize = 1 + 4;

@@ -29,7 +29,9 @@ fuzz_target!(|input: &[u8]| {
 
     // There is a second ES256 signature for each first (r, -s), but to write it down takes more than edits.
     let is_signed = signed.contains(&compact);
-    assert_eq!(jws::verify(&compact, keys).is_ok(), is_signed, "{compact:?}");
+    let (peak_memory, verified) = peak(|| jws::verify(&compact, keys));
+    assert_eq!(verified.is_ok(), is_signed, "{compact:?}");
+    assert_bounded(peak_memory, compact.len(), MULTIPLE);
     for host in hosts {
         assert!(is_signed || host.server.verify_access_token(&compact, Audience::EveryClient).is_err(), "{compact:?}");
     }
@@ -58,3 +60,5 @@ const KEYS: [&str; 3] = [
     include_str!("../../tests/keys/ed25519_pkcs8.pem"),
     include_str!("../../tests/keys/rsa2048_pkcs8.pem"),
 ];
+/// As for keys, of what base64url leaves of a header.
+const MULTIPLE: usize = 80;

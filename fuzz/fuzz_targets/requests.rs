@@ -35,7 +35,8 @@ fuzz_target!(|input: &[u8]| {
     let authorization = authorization.as_deref();
     let request = Request { content_type, authorization, body: &body };
 
-    let reply = block_on(host.server.token(request));
+    let (peak_memory, reply) = peak(|| block_on(host.server.token(request)));
+    assert_bounded(peak_memory, body.len() + authorization.map_or(0, str::len), MULTIPLE);
     let (status, answer) = read(&reply);
     assert!(matches!(status, 200 | 400 | 401), "{status}");
     let granted = host.counters.logins.load(SeqCst) - 1 + host.counters.refreshes.load(SeqCst);
@@ -96,3 +97,5 @@ fn replace(body: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
         None => body.to_vec(),
     }
 }
+
+const MULTIPLE: usize = 16;

@@ -1,0 +1,88 @@
+//! Stored records. What is read from JSON is written and read back unchanged; and whatever stands in the store under the
+//! keys of an address and of a session, no flow panics, answers outside of the contract, or takes much memory.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use otp_grant::{Audience, Record, RecordBody, Reply, Store};
+use otp_grant_fuzz::*;
+use pollster::block_on;
+use serde_json::{Value, json};
+
+fuzz_target!(|input: &[u8]| {
+    let (peak_memory, record) = peak(|| serde_json::from_slice::<Record>(input));
+    assert_bounded(peak_memory, input.len(), MULTIPLE);
+    let Ok(record) = record else { return };
+    let written = serde_json::to_string(&record).unwrap();
+    let again: Record = serde_json::from_str(&written).unwrap();
+    assert_eq!(again, record);
+    assert_eq!(serde_json::to_string(&again).unwrap(), written);
+    // Through a value as well, as a document store would keep it.
+    assert_eq!(serde_json::from_value::<Record>(serde_json::to_value(&record).unwrap()).unwrap(), record);
+
+    let host = Host::new();
+    let tokens = block_on(host.log_in(json!({ "scope": "openid offline_access" })));
+    let (refresh_token, access_token) = (text(&tokens, "refresh_token"), text(&tokens, "access_token"));
+    host.advance(secs(30));
+    let sent = block_on(host.send(&sms_send(PHONE)));
+    let grant = sms_grant(PHONE, &sent);
+    for (key, stored) in host.store.inner.records() {
+        let Ok(_) = block_on(host.store.inner.swap(&key, Some(stored.tag), &record));
+    }
+
+    // Each request by itself: what is kept from one to the next is the harness's.
+    let length = written.len();
+    let mut answers = vec![
+        bounded(length, token(&host, &but(&grant, json!({ "otp": wrong(&sent.code) })))),
+        bounded(length, token(&host, &grant)),
+        bounded(length, host.introspect(access_token, &[])),
+        bounded(length, host.introspect(refresh_token, &[])),
+        bounded(length, host.userinfo(access_token)),
+    ];
+    let _ = bounded(length, host.server.check_access_token(access_token, Audience::EveryClient));
+    let refresh = json!({
+        "grant_type": "refresh_token", "refresh_token": refresh_token,
+        "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",
+    });
+    for wait in [0, 30, 400_000] {
+        host.advance(secs(wait));
+        match bounded(length, host.try_send(&sms_send(PHONE))) {
+            Ok(sent) => answers.push(bounded(length, token(&host, &sms_grant(PHONE, &sent)))),
+            Err(reply) => answers.push(reply),
+        }
+        answers.push(bounded(length, token(&host, &refresh)));
+        answers.push(bounded(length, host.revoke(access_token, &[])));
+    }
+    answers.push(bounded(length, host.revoke(refresh_token, &[])));
+    for reply in &answers {
+        assert!(matches!(reply.status(), 200 | 400 | 401 | 503), "{}", reply.status());
+        assert_eq!(reply.header("Cache-Control"), Some("no-store"));
+        let said = String::from_utf8_lossy(reply.body());
+        assert!(
+            !said.contains(&sent.code)
+                || serde_json::from_str::<Value>(&said).is_ok_and(|said| said["error"].is_null())
+        );
+    }
+    // What they left is a record again.
+    for (_, left) in host.store.inner.records() {
+        let left_written = serde_json::to_string(&left).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&left_written).unwrap(), left);
+        if let RecordBody::Session(session) = &left.body {
+            assert!(!format!("{session:?}").contains(refresh_token));
+        }
+    }
+});
+
+/// What a request gives, which held no more memory than it may beside a record of this length.
+#[track_caller]
+fn bounded<T>(length: usize, request: impl Future<Output = T>) -> T {
+    let (peak_memory, answer) = peak(|| block_on(request));
+    assert_bounded(peak_memory, length, MULTIPLE);
+    answer
+}
+
+async fn token(host: &Host, body: &Value) -> Reply {
+    let body = body.to_string();
+    host.server.token(json_request(&body, None)).await
+}
+
+const MULTIPLE: usize = 16;

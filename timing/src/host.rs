@@ -1,0 +1,224 @@
+//! The host that is measured: its clock moves only when told, its random bytes are the same in each run, and nothing in it is
+//! hashed with a seed.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use otp_grant::*;
+use pollster::block_on;
+use ring::digest;
+use serde_json::{Value, json};
+
+/// A server of one client, one auth source and at most one user, with all that it keeps.
+pub struct Host {
+    pub server: AuthorizationServer<Arc<Records>, Names>,
+    records: Arc<Records>,
+    hands: Arc<Hands>,
+}
+
+impl Host {
+    /// A host whose directory says this of the user of [`PHONE`], and this of the secret of its client.
+    pub fn new(user: Option<UserStatus>, secret: ClientSecret) -> Self {
+        let (records, hands) = (Arc::new(Records::default()), Arc::new(Hands(AtomicU64::new(1_800_000_000))));
+        let master = |byte| MasterKey::from_bytes(&[byte; 32]).unwrap();
+        let key = SigningKey::from_pem(include_str!("../../tests/keys/ed25519_pkcs8.pem")).unwrap();
+        let issuer = Issuer::new("https://sample.portal.example.com").unwrap();
+        // The longest codes: the more digits, the more a comparison that stops early would tell.
+        let code = CodePolicy::new(10, CODE_VALIDITY).unwrap();
+        let server = AuthorizationServer::builder(issuer, Keyring::new(&master(1), &master(2)), key)
+            .settings(Settings::default().code(code))
+            .clock(hands.clone())
+            .entropy(Counted::default())
+            .build(records.clone(), Names::new(user, secret))
+            .unwrap();
+        Self { server, records, hands }
+    }
+
+    /// From now on every request finds the records as they are now.
+    pub fn freeze(&self) {
+        self.records.are_frozen.store(true, Relaxed);
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        self.hands.0.fetch_add(by.as_secs(), Relaxed);
+    }
+
+    /// Has a code sent, and gives its otp_token and the code.
+    pub fn send(&self, body: &str) -> (String, String) {
+        let delivery = block_on(self.server.send_otp(json_request(body))).unwrap();
+        let code = delivery.code().expose_secret().to_owned();
+        let reply: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
+        (reply["otp_token"].as_str().unwrap().to_owned(), code)
+    }
+
+    /// Logs the user in, and gives the refresh token.
+    pub fn log_in(&self) -> String {
+        let (otp_token, code) = self.send(&login_body());
+        let reply = block_on(self.server.token(json_request(&grant_body(&otp_token, &code))));
+        let tokens: Value = serde_json::from_slice(reply.body()).unwrap();
+        tokens["refresh_token"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A request with this body.
+pub fn json_request(body: &str) -> Request<'_> {
+    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+}
+
+/// The body of a send for a login.
+pub fn login_body() -> String {
+    let body = json!({
+        "client_id": CLIENT, "client_secret": SECRET, "auth_source_id": SOURCE, "phone_number": PHONE,
+    });
+    body.to_string()
+}
+
+/// The body of a send for a new password.
+pub fn reset_body() -> String {
+    let body = json!({
+        "client_id": CLIENT, "client_secret": SECRET, "usage": "reset_password", "phone_number": PHONE,
+    });
+    body.to_string()
+}
+
+/// The body of a grant.
+pub fn grant_body(otp_token: &str, code: &str) -> String {
+    let body = json!({
+        "grant_type": SMS_GRANT_TYPE, "client_id": CLIENT, "client_secret": SECRET, "auth_source_id": SOURCE,
+        "phone_number": PHONE, "otp_token": otp_token, "otp": code,
+    });
+    body.to_string()
+}
+
+/// A code with another digit at this position.
+pub fn with_other_digit(code: &str, position: usize, by: u8) -> String {
+    let mut digits = code.as_bytes().to_vec();
+    digits[position] = b'0' + (digits[position] - b'0' + by) % 10;
+    String::from_utf8(digits).unwrap()
+}
+
+/// A sealed token with another byte at this position of its MAC, which is its end.
+pub fn with_other_mac(token: &str, position: usize, flipped: u8) -> String {
+    let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap();
+    let mac = bytes.len() - DIGEST_LEN;
+    bytes[mac + position] ^= flipped;
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What a directory keeps of a secret whose digest differs from that of [`SECRET`] in this byte alone.
+pub fn neighbour(position: usize) -> ClientSecret {
+    let mut bytes: [u8; DIGEST_LEN] = digest::digest(&digest::SHA256, SECRET.as_bytes()).as_ref().try_into().unwrap();
+    bytes[position] ^= 1;
+    ClientSecret::from_sha256(bytes)
+}
+
+/// Records in memory.
+#[derive(Default)]
+pub struct Records {
+    by_key: Mutex<BTreeMap<RecordKey, Record>>,
+    are_frozen: AtomicBool,
+}
+
+impl Store for Records {
+    type Error = Infallible;
+
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, Infallible> {
+        Ok(self.by_key.lock().unwrap().get(key).cloned())
+    }
+
+    async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, Infallible> {
+        let mut by_key = self.by_key.lock().unwrap();
+        if by_key.get(key).map(|record| record.tag) != expected {
+            return Ok(Swap::Conflict);
+        }
+        if !self.are_frozen.load(Relaxed) {
+            by_key.insert(*key, next.clone());
+        }
+        Ok(Swap::Stored)
+    }
+}
+
+/// A directory of one client, one auth source, and the user of one phone number.
+pub struct Names {
+    client: Arc<Client>,
+    source: Arc<AuthSource>,
+    user: Option<User>,
+}
+
+impl Names {
+    fn new(user: Option<UserStatus>, secret: ClientSecret) -> Self {
+        let source = AuthSourceId::new(SOURCE).unwrap();
+        let client = Client::confidential(ClientId::new(CLIENT).unwrap(), secret).with_auth_source(source.clone());
+        Self {
+            client: Arc::new(client),
+            source: Arc::new(AuthSource::new(source, Channel::Sms)),
+            user: user.map(|status| User::new(Subject::new("MOCK_USER_ID").unwrap(), status)),
+        }
+    }
+}
+
+impl Directory for Names {
+    type Error = Infallible;
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Infallible> {
+        Ok(Some(self.client.clone()).filter(|client| client.id() == id))
+    }
+
+    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Infallible> {
+        Ok(Some(self.source.clone()).filter(|source| source.id() == id))
+    }
+
+    async fn user_by_address(&self, _: &Address) -> Result<Option<User>, Infallible> {
+        Ok(self.user.clone())
+    }
+
+    async fn user_by_subject(&self, _: &Subject) -> Result<Option<User>, Infallible> {
+        Ok(self.user.clone())
+    }
+
+    async fn user_claims(&self, _: &Subject, _: &ClientId, _: &Scope) -> Result<UserClaims, Infallible> {
+        Ok(UserClaims::new())
+    }
+
+    async fn sign_up(&self, _: &Address) -> Result<User, Infallible> {
+        unreachable!("nobody signs up here")
+    }
+}
+
+/// Of a clock, in seconds.
+struct Hands(AtomicU64);
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_secs(self.0.load(Relaxed))
+    }
+}
+
+/// Bytes that differ each time and are the same in each run.
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl Entropy for Counted {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable> {
+        for chunk in buffer.chunks_mut(8) {
+            let number = self.0.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            chunk.copy_from_slice(&number.to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// Who logs in, and by what client and auth source.
+pub const PHONE: &str = "13612345678";
+pub const CLIENT: &str = "TENANT_CLIENT_ID";
+pub const SECRET: &str = "TENANT_CLIENT_SECRET";
+pub const SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
+/// How long a code is good for; its otp_token is for longer.
+pub const CODE_VALIDITY: Duration = Duration::from_secs(60);
+/// Of SHA-256, and so of each MAC.
+pub const DIGEST_LEN: usize = 32;

@@ -73,10 +73,10 @@ impl Store for MemoryStore {
     }
 
     async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, Infallible> {
-        let now = self.clock.now();
+        let inserted_at = expected.is_none().then(|| self.clock.now());
         let Some(mut shard) = self.shard(key) else { return Ok(Swap::Conflict) };
         let outcome = shard.swap(key, expected, next);
-        if outcome == Swap::Stored && expected.is_none() {
+        if let (Swap::Stored, Some(now)) = (&outcome, inserted_at) {
             let deleted = shard.sweep(now);
             // The allocator may take its time, and nobody else has to wait for it.
             drop(shard);

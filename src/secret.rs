@@ -11,11 +11,11 @@ use zeroize::{Zeroize, Zeroizing};
 macro_rules! secret_text {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        pub struct $name(Zeroizing<String>);
+        pub struct $name(String);
 
         impl $name {
             pub(crate) fn new(text: String) -> Self {
-                Self(Zeroizing::new(text))
+                Self(text)
             }
 
             /// Reveals the secret. Search for this name to find every place that handles one.
@@ -29,7 +29,19 @@ macro_rules! secret_text {
                 f.write_str(concat!(stringify!($name), "(..)"))
             }
         }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                wipe(&mut self.0);
+            }
+        }
     };
+}
+
+/// Wipes all the room of a text at once. `zeroize` does so with what is free; what is in use, it wipes byte by byte.
+pub(crate) fn wipe(text: &mut String) {
+    text.clear();
+    text.zeroize();
 }
 
 secret_text! {
@@ -82,7 +94,7 @@ impl<'a> PresentedSecret<'a> {
 impl Drop for PresentedSecret<'_> {
     fn drop(&mut self) {
         if let Cow::Owned(text) = &mut self.0 {
-            text.zeroize();
+            wipe(text);
         }
     }
 }

@@ -9,10 +9,8 @@ use core::mem;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use zeroize::Zeroize;
-
 pub(crate) use self::basic::parse_basic;
-use crate::secret::PresentedSecret;
+use crate::secret::{PresentedSecret, wipe};
 
 /// The members of one request. Text without escapes is borrowed from the body.
 ///
@@ -54,7 +52,8 @@ impl<'a> Members<'a> {
         match &mut value {
             Value::Omitted => Ok(None),
             Value::Text(text) if text.is_empty() => Err(InvalidRequest::member(member, Problem::Empty)),
-            Value::Text(text) => Ok(Some(mem::take(text))),
+            // Nothing borrowed is left to be wiped, as it would be in an empty `String`.
+            Value::Text(text) => Ok(Some(mem::replace(text, Cow::Borrowed("")))),
             Value::Bool(_) | Value::Other => Err(InvalidRequest::member(member, Problem::NotAString)),
         }
     }
@@ -188,7 +187,7 @@ enum Value<'a> {
 impl Drop for Value<'_> {
     fn drop(&mut self) {
         if let Self::Text(Cow::Owned(text)) = self {
-            text.zeroize();
+            wipe(text);
         }
     }
 }

@@ -17,12 +17,17 @@ use crate::scope::Scope;
 use crate::store::{Record, Store, Swap};
 use crate::user::{User, UserClaims, UserStatus};
 
+/// A shard on cache lines of its own: else two threads at neighbouring ones would wait for one another.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart(Mutex<Shard>);
+
 /// A store in the memory of one process. What it keeps is lost with the process.
 ///
 /// Each insert also looks for a few records that may be deleted, so that nothing piles up. No call waits until all of them
 /// are swept, or moved to a larger table.
 pub struct MemoryStore {
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Apart>,
     clock: Arc<dyn Clock>,
 }
 
@@ -35,12 +40,12 @@ impl MemoryStore {
     /// An empty store that finds out by this clock what may be deleted. A server with another clock than the system's
     /// has to share it with its store: one that is ahead deletes what the server still needs.
     pub fn with_clock(clock: impl Clock + 'static) -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), clock: Arc::new(clock) }
+        Self { shards: (0..SHARDS).map(|_| Apart::default()).collect(), clock: Arc::new(clock) }
     }
 
     /// How many records are kept.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| lock(&shard.0).len()).sum()
     }
 
     /// Tells whether nothing is kept.
@@ -50,12 +55,12 @@ impl MemoryStore {
 
     /// A copy of everything that is kept.
     pub fn records(&self) -> Vec<(RecordKey, Record)> {
-        self.shards.iter().flat_map(|shard| lock(shard).records().collect::<Vec<_>>()).collect()
+        self.shards.iter().flat_map(|shard| lock(&shard.0).records().collect::<Vec<_>>()).collect()
     }
 
     fn shard(&self, key: &RecordKey) -> Option<MutexGuard<'_, Shard>> {
         let [first, ..] = *key.as_bytes();
-        self.shards.get(usize::from(first) % SHARDS).map(lock)
+        self.shards.get(usize::from(first) % SHARDS).map(|shard| lock(&shard.0))
     }
 }
 
@@ -203,4 +208,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const SHARDS: usize = 64;
+const SHARDS: usize = 256;

@@ -433,10 +433,19 @@ async fn assert_one_generation_further(mut login: Login, answers: Vec<(u16, Valu
 async fn fifty_refreshes_at_once_get_one_successor() {
     for client in [TENANT, SIXTY, STABLE] {
         for yields in 0..5 {
-            let login = Login::of(client).await;
-            login.host.store.yields.store(yields, SeqCst);
-            let answers = join_all((0..50).map(|_| login.try_refresh(&login.first))).await;
-            assert_one_generation_further(login, answers).await;
+            // In step, all would load before anyone stores: some start a little later.
+            for steps in 1..8 {
+                let login = Login::of(client).await;
+                login.host.store.yields.store(yields, SeqCst);
+                let refresh_later = async |steps| {
+                    for _ in 0..steps {
+                        tokio::task::yield_now().await;
+                    }
+                    login.try_refresh(&login.first).await
+                };
+                let answers = join_all((0..50).map(|number| refresh_later(number % steps))).await;
+                assert_one_generation_further(login, answers).await;
+            }
         }
     }
 }

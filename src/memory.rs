@@ -17,11 +17,6 @@ use crate::scope::Scope;
 use crate::store::{Record, Store, Swap};
 use crate::user::{User, UserClaims, UserStatus};
 
-/// A shard on cache lines of its own: else two threads at neighbouring ones would wait for one another.
-#[derive(Default)]
-#[repr(align(128))]
-struct Apart(Mutex<Shard>);
-
 /// A store in the memory of one process. What it keeps is lost with the process.
 ///
 /// Each insert also looks for a few records that may be deleted, so that nothing piles up. No call waits until all of them
@@ -30,6 +25,11 @@ pub struct MemoryStore {
     shards: Vec<Apart>,
     clock: Arc<dyn Clock>,
 }
+
+/// A shard on cache lines of its own: else two threads at neighbouring ones would wait for one another.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart(Mutex<Shard>);
 
 impl MemoryStore {
     /// An empty store.
@@ -83,7 +83,7 @@ impl Store for MemoryStore {
         let outcome = shard.swap(key, expected, next);
         if let (Swap::Stored, Some(now)) = (&outcome, inserted_at) {
             let deleted = shard.sweep(now);
-            // The allocator may take its time, and nobody else has to wait for it.
+            // Many may be freed, and nobody else has to wait for that.
             drop(shard);
             drop(deleted);
         }

@@ -16,13 +16,23 @@ use zeroize::Zeroizing;
 ///
 /// The core reads it too, so it is the core that says what is wrong with a key, and whose public key and `kid` it has.
 pub(crate) async fn signing_key(text: &str) -> Result<SigningKey, KeyError> {
-    let is_pem = text.contains(PEM_BEGINS);
-    let core = if is_pem { SigningKey::from_pem(text)? } else { SigningKey::from_base64(text)? };
-    // Of the frame, nothing but the bytes inside counts here.
-    let framed = Zeroizing::new(format!("{PEM_BEGINS} PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"));
-    let pem = if is_pem { text } else { &framed };
+    let (core, framed) = if text.contains(PEM_BEGINS) {
+        (SigningKey::from_pem(text)?, None)
+    } else {
+        (SigningKey::from_base64(text)?, Some(framed(text)))
+    };
+    let pem = framed.as_deref().map_or(text, String::as_str);
     let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::Malformed)?;
     signed_by_aws_lc(&core, Zeroizing::new(der).secret_der()).await
+}
+
+/// A PEM file of what is inside of one. Of its frame, nothing counts here but where it is.
+fn framed(text: &str) -> Zeroizing<String> {
+    let parts = [PEM_BEGINS, " PRIVATE KEY-----\n", text, "\n-----END PRIVATE KEY-----\n"];
+    // With room for all of it, no copy is left behind when it grows.
+    let mut framed = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    framed.extend(parts);
+    framed
 }
 
 /// Makes a key that is lost with the process.

@@ -215,6 +215,7 @@ impl Body {
     }
 }
 
-/// Only inserts make records more, so that of those that may be deleted an eighth of the buckets' number is kept at most.
+/// Only inserts make records more. While as many come as expire, of those that may be deleted an eighth of the buckets' number is
+/// kept at most.
 const SWEPT_PER_INSERT: usize = 8;
 const NEVER: Timestamp = Timestamp::from_unix_millis(u64::MAX);

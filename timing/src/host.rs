@@ -25,7 +25,7 @@ impl Host {
     pub fn new(user: Option<UserStatus>, secret: ClientSecret) -> Self {
         let (records, hands) = (Arc::new(Records::default()), Arc::new(Hands(AtomicU64::new(1_800_000_000))));
         let master = |byte| MasterKey::from_bytes(&[byte; 32]).unwrap();
-        let key = SigningKey::from_pem(include_str!("../../tests/keys/ed25519_pkcs8.pem")).unwrap();
+        let key = SigningKey::from_pem(SIGNING_KEY).unwrap();
         let issuer = Issuer::new("https://sample.portal.example.com").unwrap();
         // The longest codes: the more digits, the more a comparison that stops early would tell.
         let code = CodePolicy::new(10, CODE_VALIDITY).unwrap();
@@ -214,6 +214,8 @@ impl Entropy for Counted {
 }
 
 /// Who logs in, and by what client and auth source.
+/// The key that signs. The same bytes always get the same signature of it.
+pub const SIGNING_KEY: &str = include_str!("../../tests/keys/ed25519_pkcs8.pem");
 pub const PHONE: &str = "13612345678";
 pub const CLIENT: &str = "TENANT_CLIENT_ID";
 pub const SECRET: &str = "TENANT_CLIENT_SECRET";

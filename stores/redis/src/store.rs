@@ -25,7 +25,8 @@ pub struct RedisStore {
 impl RedisStore {
     /// Keeps records through a connection that was made elsewhere: with client certificates, for instance.
     ///
-    /// Its own timeouts apply as well. It must never read from a replica, and it must not send a command twice by itself.
+    /// Its own timeouts apply as well. It must never read from a replica. A command that it sends twice by itself can be
+    /// a swap that conflicts with itself; otp-grant recognises that, with one more load.
     /// A `ConnectionManager` whose password is refused when it connects again never tries once more: such a store stays
     /// useless, while one that [`connect`](Self::connect) made works as soon as the password is right.
     pub fn new(connection: ConnectionManager, options: RedisOptions) -> Self {

@@ -2,9 +2,14 @@
 
 use std::env::args;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::*;
 use otp_grant_timing::*;
 use pollster::block_on;
+use ring::signature::{Ed25519KeyPair, Signature};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject;
+use serde_json::Value;
 
 fn main() {
     let [kind, case] = [1, 2].map(|argument| args().nth(argument).unwrap_or_default());
@@ -45,6 +50,21 @@ fn main() {
             };
             send(&Host::new(user, ClientSecret::digest(SECRET)), &login_body())
         }
+        // A grant whose code is right, or the signatures of its answer alone.
+        "right" => {
+            let host = host(ClientSecret::digest(SECRET));
+            let (otp_token, code) = host.send(&login_body());
+            let body = grant_body(&otp_token, &code);
+            match case.as_str() {
+                "grant" => grant(&host, &body),
+                "signatures" => {
+                    let reply = block_on(host.server.token(json_request(&body)));
+                    sign(&reply);
+                    reply
+                }
+                _ => panic!("no such part"),
+            }
+        }
         _ => panic!("no such kind of request"),
     };
     println!("{} {}", reply.status(), String::from_utf8_lossy(reply.body()));
@@ -64,6 +84,23 @@ fn grant(host: &Host, body: &str) -> Reply {
 #[inline(never)]
 fn send(host: &Host, body: &str) -> Reply {
     block_on(host.server.send_otp(json_request(body))).map_or_else(|refusal| refusal, Delivery::accepted)
+}
+
+/// Signs again what an answer has signed, with bare `ring`.
+fn sign(reply: &Reply) {
+    let key = PrivatePkcs8KeyDer::from_pem_slice(SIGNING_KEY.as_bytes()).unwrap();
+    let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der()).unwrap();
+    let answer: Value = serde_json::from_slice(reply.body()).unwrap();
+    for name in ["access_token", "id_token"] {
+        let (signed, signature) = answer[name].as_str().unwrap().rsplit_once('.').unwrap();
+        assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(signature_of(&key, signed)), signature);
+    }
+}
+
+/// Counted.
+#[inline(never)]
+fn signature_of(key: &Ed25519KeyPair, signed: &str) -> Signature {
+    key.sign(signed.as_bytes())
 }
 
 /// As long as [`CLIENT`].

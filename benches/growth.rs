@@ -168,10 +168,13 @@ fn longest(size: usize, stores: usize) {
     print("longest call", "load of nothing", size, loads, "ns");
 }
 
-/// Nanoseconds of the longest call, but for those during which this thread waited for a processor.
+/// Nanoseconds of the longest call, but for those during which this thread waited for a processor, or within a few calls before.
 fn longest_of(numbers: impl Iterator<Item = usize>, call: impl Fn(usize)) -> f64 {
     let (mut longest, mut waited): (f64, _) = (0.0, nanos_without_processor());
-    for number in numbers {
+    for (count, number) in numbers.enumerate() {
+        if count % 32 == 0 {
+            waited = nanos_without_processor();
+        }
         let (nanos, _) = nanos(|| call(number));
         if nanos > longest {
             let before = mem::replace(&mut waited, nanos_without_processor());

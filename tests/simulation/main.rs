@@ -4,7 +4,8 @@
 //! at every call, and plays long histories of many users, thieves and guessers at random. Whatever happened is held against
 //! the properties in `properties`. A failure says how to run it again.
 //!
-//! - `SIMULATION=all` tries all combinations of 3 requests; otherwise a fixed choice of them.
+//! - `SIMULATION=all` tries all combinations of 3 requests with everything; otherwise a fixed choice of them. `SIMULATION=3/8` tries the
+//!   third eighth of all.
 //! - `SIMULATION_ONLY=…` runs one plan again, as a failure names it.
 //! - `SIMULATION_SEED=n` plays one history again; `SIMULATION_RUNS=n` plays so many.
 #![allow(
@@ -76,10 +77,13 @@ fn three_requests_on_a_session() {
     for (place, millis_ago) in MILLIS_AGO.into_iter().enumerate() {
         let scene = Scene::of_session(&world, millis_ago);
         for (index, kinds) in combinations::<3>(scene.kinds.len()).iter().enumerate() {
-            if is_asked_for_all() || index % EVERY_NTH == place {
-                explore(&world, &scene, kinds, &mut tally);
-            } else {
-                explore_without_trouble(&world, &scene, kinds, &mut tally);
+            match asked_for(index) {
+                Some(true) => explore(&world, &scene, kinds, &mut tally),
+                Some(false) => {}
+                None if index % EVERY_NTH == place => explore(&world, &scene, kinds, &mut tally),
+                None => {
+                    explore_without_trouble(&world, &scene, kinds, &mut tally);
+                }
             }
         }
     }
@@ -129,17 +133,24 @@ fn explore_three_on_an_address(place: usize) {
     for (index, kinds) in combinations::<3>(scene.kinds.len()).iter().enumerate() {
         // Each right code makes for many more orders.
         let is_short = kinds.iter().filter(proves_the_address).count() < 2;
-        if is_asked_for_all() || is_short && index % EVERY_NTH == place {
-            explore(&world, &scene, kinds, &mut tally);
-        } else if is_short {
-            explore_without_trouble(&world, &scene, kinds, &mut tally);
+        match asked_for(index) {
+            Some(true) => explore(&world, &scene, kinds, &mut tally),
+            None if is_short && index % EVERY_NTH == place => explore(&world, &scene, kinds, &mut tally),
+            None if is_short => {
+                explore_without_trouble(&world, &scene, kinds, &mut tally);
+            }
+            _ => {}
         }
     }
     println!("three requests on an address, guessed at {guessed:?}: {tally}");
 }
 
-fn is_asked_for_all() -> bool {
-    std::env::var("SIMULATION").is_ok_and(|how| how == "all")
+/// Whether a combination of three is among those that are asked for, if any are.
+fn asked_for(index: usize) -> Option<bool> {
+    let asked = std::env::var("SIMULATION").ok()?;
+    let (part, of) = asked.split_once('/').unwrap_or(("1", "1"));
+    let [part, of] = [part, of].map(|number| number.parse::<usize>().unwrap());
+    Some(index % of == part - 1)
 }
 
 const GUESSED: [Guessed; 3] = [Guessed::None, Guessed::FourAtTheChallenge, Guessed::TwentyFourAtTheAddress];

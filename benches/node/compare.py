@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "host" / "tests"))
 
 from load import drive, request
-from servers import CLIENT, FORM, SOURCE, USERS, Host, Process, Redis, configuration, free_port, grant, key_file, refresh
+from servers import CLIENT, FORM, SOURCE, Host, Process, Redis, configuration, free_port, grant, key_file, refresh
 
 LOGINS = int(os.environ.get("LOGINS", 500))
 TURNS = int(os.environ.get("TURNS", 6))
@@ -30,6 +30,8 @@ WARM_UP = int(os.environ.get("WARM_UP", 1000))
 NODE = os.environ.get("NODE", "node")
 FSYNC = os.environ.get("FSYNC", "always")
 CLIENTS = 8
+# So many that nobody logs in twice: the host keeps for a while what an address has done.
+USERS = [f"+8615{number:09}" for number in range(WARM_UP + 4 * TURNS * LOGINS)]
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
 
@@ -81,7 +83,7 @@ class Ours(Server):
     @classmethod
     def start(cls, folder, key, algorithm, redis):
         url = redis.url if redis else "memory"
-        return cls(Host(BINARY, folder, f"host-{algorithm}-{bool(redis)}", url, configuration(folder, key)), algorithm, redis)
+        return cls(Host(BINARY, folder, f"host-{algorithm}-{bool(redis)}", url, configuration(folder, key, USERS)), algorithm, redis)
 
     def send(self, number):
         phone = USERS[number % len(USERS)]
@@ -117,13 +119,13 @@ class NodeProcess(Process):
     code = Host.code
     forget_connections = Host.forget_connections
 
-    def __init__(self, script, folder, name, key, algorithm, redis):
+    def __init__(self, script, folder, name, key, algorithm, redis, users):
         port = free_port()
         outbox = f"{folder}/{name}.outbox"
         pathlib.Path(outbox).touch()
         self.outbox, self.half, self.codes, self.reading = open(outbox), "", {}, contextlib.nullcontext()
         command = [NODE, str(HERE / script), "--port", str(port), "--outbox", outbox, "--key", key, "--algorithm", algorithm,
-                   "--client", f"{CLIENT['client_id']}:{CLIENT['client_secret']}", "--users", str(len(USERS))]
+                   "--client", f"{CLIENT['client_id']}:{CLIENT['client_secret']}", "--users", str(users)]
         command += ["--redis", redis.url] if redis else []
         super().__init__(command, port, f"{folder}/{name}.log", env={**os.environ, "NODE_ENV": "production"})
 
@@ -137,7 +139,7 @@ class OidcProvider(Ours):
     @classmethod
     def start(cls, folder, key, algorithm, redis):
         name = f"oidc-provider-{algorithm}-{bool(redis)}"
-        return cls(NodeProcess("oidc_provider.mjs", folder, name, key, algorithm, redis), algorithm, redis)
+        return cls(NodeProcess("oidc_provider.mjs", folder, name, key, algorithm, redis, len(USERS)), algorithm, redis)
 
     def redeem(self, phone, token, code):
         body = {"grant_type": self.grant_type, **CLIENT, "phone_number": phone, "otp_token": token, "otp": code}
@@ -152,15 +154,17 @@ class BetterAuth(Server):
     jwks = "/api/auth/jwks"
     tokens = ["token"]
     refresh = None
+    # Its memory adapter searches them one after the other.
+    users = 1000
 
     @classmethod
     def start(cls, folder, key, algorithm, redis):
         # It generates a key itself.
         name = f"better-auth-{algorithm}"
-        return cls(NodeProcess("better_auth.mjs", folder, name, key, algorithm, None), algorithm, None)
+        return cls(NodeProcess("better_auth.mjs", folder, name, key, algorithm, None, cls.users), algorithm, None)
 
     def send(self, number):
-        email = f"user-{number % len(USERS)}@example.com"
+        email = f"user-{number % self.users}@example.com"
         body = {"email": email, "type": "sign-in"}
         expect(self, (yield self.post("/api/auth/email-otp/send-verification-otp", body, headers=self.origin())), 200)
         return email, self.process.code(email)
@@ -184,7 +188,7 @@ class BetterAuth(Server):
 
     def garbage(self, number):
         # No code has been sent to anybody by that name.
-        return (yield from self.redeem(f"nobody-{number % len(USERS)}@example.com", "123456"))
+        return (yield from self.redeem(f"nobody-{number % self.users}@example.com", "123456"))
 
     def origin(self):
         return f"Origin: http://127.0.0.1:{self.port}\r\n"
@@ -217,10 +221,10 @@ def check(server):
     expect(server, server.once(server.log_in(1)), 200)
 
 
-def run(server, work, status, count):
-    """Has the clients do work so often; each client has every eighth user, so that nobody logs in twice at once."""
+def run(server, work, status, count, first=0):
+    """Has the clients do work so often, each for every eighth user from the first on."""
     def script(client):
-        for number in range(client, count, CLIENTS):
+        for number in range(first + client, first + count, CLIENTS):
             expect(server, (yield from work(number)), status)
 
     drive(server.port, [script(client) for client in range(CLIENTS)])
@@ -230,9 +234,9 @@ class Rate:
     def __init__(self):
         self.count, self.cpu, self.own, self.wall = 0, 0.0, 0.0, 0.0
 
-    def measure(self, server, work, status, count):
+    def measure(self, server, work, status, count, first):
         before, begun = [cpu(process) for process in server.processes], time.monotonic()
-        run(server, work, status, count)
+        run(server, work, status, count, first)
         taken = [cpu(process) - earlier for process, earlier in zip(server.processes, before)]
         self.count += count
         self.cpu += sum(taken)
@@ -256,8 +260,9 @@ def compare(servers):
     for turn in range(TURNS):
         for server in servers:
             # Who is faster does more, for the clock has ticks of a hundredth of a second.
-            logins[server].measure(server, server.log_in, 200, LOGINS * server.more)
-            refusals[server].measure(server, server.garbage, 400, LOGINS * server.more**2)
+            count = LOGINS * server.more
+            logins[server].measure(server, server.log_in, 200, count, WARM_UP + turn * count)
+            refusals[server].measure(server, server.garbage, 400, count * server.more, 0)
     for server in servers:
         ratios = [rates[servers[0]].per_cpu() / rates[server].per_cpu() for rates in (logins, refusals)]
         login, refusal = logins[server], refusals[server]

@@ -132,10 +132,10 @@ def key_file(folder, algorithm="ES256"):
     return file
 
 
-def configuration(folder, signing):
-    """A configuration that several hosts can share."""
+def configuration(folder, signing, phones=USERS):
+    """A configuration that several hosts can share, whose users have these phones."""
     master = base64.b64encode(secrets.token_bytes(32)).decode()
-    users = "".join(f'[[users.list]]\nsubject = "user-{number}"\nphone_number = "{phone}"\n' for number, phone in enumerate(USERS))
+    users = "".join(f'[[users.list]]\nsubject = "user-{number}"\nphone_number = "{phone}"\n' for number, phone in enumerate(phones))
     file = pathlib.Path(folder, f"{pathlib.Path(signing).stem}.toml")
     file.write_text(f"""
 issuer = "http://127.0.0.1:8080"

@@ -15,12 +15,16 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
 use crate::config::{At as _, Config, ConfigError, Source};
 use crate::start::Keys;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -72,7 +76,7 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
         println!("open http://{address} and sign in as 13612345678 or MOCK_USERNAME@example.com; codes appear here");
     }
     let limits = started.host.limits.clone();
-    server::serve(listener, server::routes(started.host), &limits, signal).await;
+    server::serve(listener, server::App::new(started.host), &limits, signal).await;
     tracing::info!("stopped");
     Ok(())
 }

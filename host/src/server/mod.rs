@@ -4,32 +4,32 @@ mod page;
 mod patient;
 mod routes;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config::Limits;
 pub(crate) use page::LoginPage;
 use patient::Patient;
-pub(crate) use routes::{Host, routes};
+pub(crate) use routes::{App, Host};
 
 /// Serves until `shutdown`, and then finishes the requests in flight, for as long as the limits say.
 ///
 /// TLS and HTTP/2 are for the proxy in front.
-pub(crate) async fn serve(listener: TcpListener, app: Router, limits: &Limits, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shutdown: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
     // It also ends connections that stay idle.
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_time.0).max_buf_size(MOST_BUFFERED);
     let connections = Arc::new(Semaphore::new(limits.connections.get().min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
-    let service = TowerToHyperService::new(app);
+    let app = Arc::new(app);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         // Who comes when all are taken waits in the backlog of the listener.
@@ -52,7 +52,12 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, limits: &Limits, s
         // Replies are small: without it the end of one can wait for the acknowledgement of its beginning.
         let _ = stream.set_nodelay(true);
         let stream = TokioIo::new(Patient::new(stream, limits.request_time.0));
-        let connection = graceful.watch(http.serve_connection(stream, service.clone()));
+        let app = Arc::clone(&app);
+        let service = service_fn(move |request| {
+            let app = Arc::clone(&app);
+            async move { Ok::<_, Infallible>(app.answer(request).await) }
+        });
+        let connection = graceful.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             // That a client went away or was too slow is its own business.
             let _ = connection.await;

@@ -71,10 +71,10 @@ impl App {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         let began = Instant::now();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        // What somebody typed could be anything, and is not logged.
+        // What somebody typed could be anything, and is not logged. It is the authorization server that says what it is not.
         let (path, place) = match self.places.get_key_value(request.uri().path()) {
             Some((path, place)) => (path.as_str(), *place),
-            None => ("-", Place::Other),
+            None => ("-", Place::Endpoint),
         };
         let method = if METHODS.contains(&request.method().as_str()) { request.method().as_str() } else { "-" };
         let span = tracing::info_span!("request", number, method, path);

@@ -71,7 +71,7 @@ impl App {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         let began = Instant::now();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        // What somebody typed could be anything, and is not logged. It is the authorization server that says what it is not.
+        // What somebody typed could be anything, and is not logged. Whether it is there, the authorization server says.
         let (path, place) = match self.places.get_key_value(request.uri().path()) {
             Some((path, place)) => (path.as_str(), *place),
             None => ("-", Place::Endpoint),

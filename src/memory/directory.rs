@@ -1,0 +1,162 @@
+//! A directory in memory: clients, auth sources, and users with their addresses.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::address::Address;
+use crate::client::{AuthSource, Client};
+use crate::directory::Directory;
+use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
+use crate::id::{AuthSourceId, ClientId, Subject};
+use crate::memory::lock;
+use crate::scope::Scope;
+use crate::user::{User, UserClaims, UserStatus};
+
+/// A directory in the memory of one process.
+#[derive(Debug, Default)]
+pub struct MemoryDirectory {
+    clients: HashMap<ClientId, Arc<Client>>,
+    auth_sources: HashMap<AuthSourceId, Arc<AuthSource>>,
+    users: Mutex<Users>,
+}
+
+impl MemoryDirectory {
+    /// An empty directory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a client.
+    #[must_use]
+    pub fn with_client(mut self, client: Client) -> Self {
+        self.clients.insert(client.id().clone(), Arc::new(client));
+        self
+    }
+
+    /// Adds an auth source.
+    #[must_use]
+    pub fn with_auth_source(mut self, source: AuthSource) -> Self {
+        self.auth_sources.insert(source.id().clone(), Arc::new(source));
+        self
+    }
+
+    /// Adds a user with their addresses.
+    #[must_use]
+    pub fn with_user(self, user: User, addresses: impl IntoIterator<Item = Address>) -> Self {
+        let mut users = lock(&self.users);
+        let place = users.put(user);
+        users.by_address.extend(addresses.into_iter().map(|address| (address, place)));
+        drop(users);
+        self
+    }
+
+    /// Adds a user, or replaces one of the same subject.
+    pub fn put_user(&self, user: User) {
+        lock(&self.users).put(user);
+    }
+
+    /// Deletes a user, with their claims. Their subject is given to nobody else.
+    pub fn remove_user(&self, subject: &Subject) {
+        let mut users = lock(&self.users);
+        users.claims.remove(subject);
+        if let Some(place) = users.by_subject.remove(subject) {
+            users.by_address.retain(|_, other| *other != place);
+            users.vacate(place);
+        }
+    }
+
+    /// Says what clients may see of a user, all clients the same.
+    pub fn put_claims(&self, subject: Subject, claims: UserClaims) {
+        lock(&self.users).claims.insert(subject, claims);
+    }
+}
+
+impl Directory for MemoryDirectory {
+    type Error = EntropyUnavailable;
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, EntropyUnavailable> {
+        Ok(self.clients.get(id).cloned())
+    }
+
+    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, EntropyUnavailable> {
+        Ok(self.auth_sources.get(id).cloned())
+    }
+
+    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
+        Ok(lock(&self.users).of_address(address).cloned())
+    }
+
+    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, EntropyUnavailable> {
+        Ok(lock(&self.users).of_subject(subject).cloned())
+    }
+
+    async fn user_claims(
+        &self,
+        subject: &Subject,
+        _client: &ClientId,
+        _scope: &Scope,
+    ) -> Result<UserClaims, EntropyUnavailable> {
+        Ok(lock(&self.users).claims.get(subject).cloned().unwrap_or_default())
+    }
+
+    async fn sign_up(&self, address: &Address) -> Result<User, EntropyUnavailable> {
+        let mut users = lock(&self.users);
+        if let Some(user) = users.of_address(address) {
+            return Ok(user.clone());
+        }
+        // Random, so that no subject is ever given to somebody else, not even by the next process.
+        let mut bytes = [0; 16];
+        SystemEntropy::default().fill(&mut bytes)?;
+        let user = User::new(Subject::random(bytes), UserStatus::Active);
+        let place = users.put(user.clone());
+        users.by_address.insert(address.clone(), place);
+        Ok(user)
+    }
+}
+
+/// Users in places, so that an address leads to its user by one look into a table.
+#[derive(Debug, Default)]
+struct Users {
+    places: Vec<Option<User>>,
+    vacant: Vec<usize>,
+    by_address: HashMap<Address, usize>,
+    by_subject: HashMap<Subject, usize>,
+    claims: HashMap<Subject, UserClaims>,
+}
+
+impl Users {
+    fn of_address(&self, address: &Address) -> Option<&User> {
+        self.at(*self.by_address.get(address)?)
+    }
+
+    fn of_subject(&self, subject: &Subject) -> Option<&User> {
+        self.at(*self.by_subject.get(subject)?)
+    }
+
+    fn at(&self, place: usize) -> Option<&User> {
+        self.places.get(place)?.as_ref()
+    }
+
+    /// Puts a user where the one of the same subject was, or into a place of their own.
+    fn put(&mut self, user: User) -> usize {
+        let Self { places, vacant, by_subject, .. } = self;
+        let place = *by_subject.entry(user.subject.clone()).or_insert_with(|| {
+            vacant.pop().unwrap_or_else(|| {
+                places.push(None);
+                places.len() - 1
+            })
+        });
+        if let Some(taken) = places.get_mut(place) {
+            *taken = Some(user);
+        }
+        place
+    }
+
+    /// Nothing may lead to this place any more.
+    fn vacate(&mut self, place: usize) {
+        if let Some(taken) = self.places.get_mut(place) {
+            *taken = None;
+            self.vacant.push(place);
+        }
+    }
+}

@@ -123,6 +123,7 @@ fn every_schedule(world: &World, scene: &Scene, combination: &[usize], trouble: 
     loop {
         world.store.begin(scene.records.clone(), asked.len(), planned);
         world.clock.set(scene.at);
+        world.random.again();
         world.log.take();
         let requests = asked.iter().map(|ask| world.request(ask)).collect();
         let run = search.run(&world.store, requests, alike, outside);

@@ -26,6 +26,7 @@ mod history;
 mod properties;
 mod request;
 mod scene;
+mod signer;
 mod world;
 
 use exhaustive::{Tally, combinations, explore, explore_without_trouble};

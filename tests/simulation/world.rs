@@ -9,6 +9,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use crate::facts::{Log, What};
 use crate::request::{self, Answer, Ask, CLIENT, PUBLIC_CLIENT, SECRET, SOURCE};
+use crate::signer::signing_key;
 use crate::support::steps::{Polled, SteppedStore};
 use crate::support::{Broken, ISSUER, ManualClock, keyring, secs};
 
@@ -26,6 +27,7 @@ pub struct World {
     pub store: Arc<SteppedStore>,
     pub clock: ManualClock,
     pub log: Arc<Log>,
+    pub random: Arc<Random>,
     /// What a login asks for. Without `openid` there is one signature less to wait for.
     scope: &'static str,
 }
@@ -39,16 +41,16 @@ impl World {
             watching.note_effect(request, key, effect);
         });
         let store = Arc::new(store);
-        let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
+        let random = Arc::new(Random::new(seed));
         // Codes for signing up are valid for as long as those for logging in.
-        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
+        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), signing_key())
             .settings(Settings::default().code(code_policy()))
             .clock(clock.clone())
-            .entropy(Random::new(seed))
+            .entropy(random.clone())
             .observer(log.clone())
             .build(store.clone(), SteppedDirectory { inner: directory(), log: log.clone(), store: store.clone() })
             .unwrap();
-        Self { server, store, clock, log, scope }
+        Self { server, store, clock, log, random, scope }
     }
 
     pub fn now(&self) -> u64 {
@@ -129,6 +131,11 @@ impl Random {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         Self(Mutex::new(TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)))
+    }
+
+    /// Begins again, at other numbers than those that a new one begins with.
+    pub fn again(&self) {
+        *self.0.lock().unwrap() = TestRng::from_seed(RngAlgorithm::ChaCha, &[0xff; 32]);
     }
 
     /// A number below `limit`.

@@ -1,12 +1,12 @@
 //! This crate beside libraries that do a part of its work.
 //!
-//! Signing: one ID token, the same claims under the same header with the same key, and what an OTP grant gains where another
-//! library signs. Refreshing: from request bytes to reply bytes. After the groups, `beside` measures all of a kind in turns and
+//! Signing: one ID token, the same claims under the same header with the same key, and what an OTP grant gains where AWS-LC
+//! signs. Refreshing: from request bytes to reply bytes. After the groups, `beside` measures all of a kind in turns and
 //! prints their ratios, as tables in Markdown.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
+mod aws_lc;
 mod beside;
-mod own_signer;
 mod oxide;
 mod signers;
 mod signing;
@@ -15,8 +15,8 @@ mod support;
 
 use criterion::Criterion;
 
+use crate::aws_lc::{bench_grants, print_grants};
 use crate::beside::{Contender, Row, print_ratios};
-use crate::own_signer::{bench_grants, print_grants};
 use crate::oxide::Oxide;
 use crate::signers::signers;
 use crate::signing::{bench_signing, print_signing};

@@ -5,13 +5,14 @@ use std::hint::black_box;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use criterion::Criterion;
 use otp_grant::{PublicKeySet, SigningKey, jws};
+use pollster::block_on;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::beside::{Contender, Row, print_ratios};
 use crate::support::harness::text;
 use crate::support::login::Grant;
-use crate::support::{Bare, KEYS};
+use crate::support::{Bare, Host, KEYS};
 
 /// Signs claims: what a library is measured at.
 pub(crate) type Sign = Box<dyn Fn(&Claims) -> String>;
@@ -38,6 +39,8 @@ pub(crate) fn print_signing(make: MakeSigners) {
     for key in KEYS {
         let mut logins = Grant::new(key);
         let mut without = Grant::with_scope(key, json!("profile"));
+        let mut by_aws_lc = signed_by_aws_lc(key, Value::Null);
+        let mut without_by_aws_lc = signed_by_aws_lc(key, json!("profile"));
         let claims = Claims::of(&mut logins);
         let bare = Bare::of(key);
         let signers = checked(make, key, &claims);
@@ -45,14 +48,22 @@ pub(crate) fn print_signing(make: MakeSigners) {
             Contender::new("one bare signature", || claims.sign_with(&bare)),
             Contender::of_work("a login without an ID token", &mut without),
             Contender::of_work("a login with one", &mut logins),
+            Contender::of_work("a login without an ID token, by AWS-LC", &mut without_by_aws_lc),
+            Contender::of_work("a login with one, by AWS-LC", &mut by_aws_lc),
         ];
         contenders.extend(signers.iter().map(|(name, sign)| Contender::new(name, || sign(black_box(&claims)))));
         print_ratios(key.0, contenders, |medians| {
-            let [floor, without, with, peers @ ..] = medians else { unreachable!() };
+            let [floor, without, with, without_by_aws_lc, by_aws_lc, peers @ ..] = medians else { unreachable!() };
             let ours = Row::new("otp-grant", with.nanos - without.nanos);
-            [floor.clone(), ours].into_iter().chain(peers.iter().cloned()).collect()
+            let with_aws_lc = Row::new("otp-grant, with otp-grant-aws-lc", by_aws_lc.nanos - without_by_aws_lc.nanos);
+            [floor.clone(), ours, with_aws_lc].into_iter().chain(peers.iter().cloned()).collect()
         });
     }
+}
+
+/// Logins whose tokens are signed by AWS-LC.
+pub(crate) fn signed_by_aws_lc(key: (&'static str, &'static str), scope: Value) -> Grant {
+    Grant::at(Host::with_keys(key, |pem| block_on(otp_grant_aws_lc::from_pem(pem)).unwrap()), scope)
 }
 
 /// The claims of an ID token that this crate issued.

@@ -4,7 +4,6 @@ use otp_grant::{Algorithm, Keyring, MasterKey, SigningKey, SigningKeys};
 
 use crate::args::{Alg, Args, Switch};
 use crate::config::{At, Config, ConfigError, Source, read_signing_key};
-use crate::signer::made_key;
 use crate::start::Keys;
 
 /// The configuration and the keys of the demo, as the command line says.
@@ -35,5 +34,5 @@ async fn signing_key(args: &Args, config: &Config) -> Result<SigningKey, ConfigE
         (None, Some(Alg::Es256)) => Algorithm::ES256,
         (None, Some(Alg::EdDsa)) => Algorithm::EdDSA,
     };
-    made_key(algorithm).await.at("--alg")
+    otp_grant_aws_lc::generate(algorithm).await.at("--alg")
 }

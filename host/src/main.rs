@@ -7,7 +7,6 @@ mod demo;
 mod directory;
 mod logs;
 mod server;
-mod signer;
 mod start;
 mod store;
 

@@ -1,9 +1,8 @@
 //! The keys: read from where the file says they are.
 
-use otp_grant::{Keyring, MasterKey, PublicKey, SigningKey, SigningKeys};
+use otp_grant::{KeyError, Keyring, MasterKey, PublicKey, SigningKey, SigningKeys};
 
 use super::{At, Config, ConfigError, Source};
-use crate::signer::signing_key;
 
 /// The master keys.
 pub(crate) fn keyring(config: &Config) -> Result<Keyring, ConfigError> {
@@ -40,4 +39,13 @@ pub(crate) async fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigE
 /// One signing key.
 pub(crate) async fn read_signing_key(config: &Config, source: &Source, place: &str) -> Result<SigningKey, ConfigError> {
     signing_key(source.read(place, &config.folder)?.expose()).await.at(place)
+}
+
+/// A PEM file, or the base64 inside of one.
+async fn signing_key(text: &str) -> Result<SigningKey, KeyError> {
+    if text.contains("-----BEGIN") {
+        otp_grant_aws_lc::from_pem(text).await
+    } else {
+        otp_grant_aws_lc::from_base64(text).await
+    }
 }

@@ -1,0 +1,108 @@
+//! Keys from every kind of file: tokens verify with `ring` under the `kid` that the core would give, and bad files are refused
+//! as the core refuses them.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use otp_grant::{
+    Address, AddressPolicy, Algorithm, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId,
+    Issuer, KeyError, Keyring, MasterKey, MemoryDirectory, MemoryStore, PublicKeySet, Request, Scope, SigningKey,
+    Subject, User, UserStatus, jws,
+};
+use pollster::block_on;
+use serde_json::{Value, json};
+
+#[test]
+fn tokens_verify_whatever_file_the_key_came_from() {
+    for (pem, algorithm) in FILES {
+        let core = SigningKey::from_pem(pem).unwrap();
+        let inside: String = pem.lines().filter(|line| !line.starts_with("-----")).collect::<Vec<_>>().join("\n");
+        let der = base64(&inside);
+        for key in [
+            block_on(otp_grant_aws_lc::from_pem(pem)),
+            block_on(otp_grant_aws_lc::from_base64(&inside)),
+            block_on(otp_grant_aws_lc::from_der(&der)),
+        ] {
+            let key = key.unwrap();
+            assert_eq!((key.algorithm(), key.key_id()), (algorithm, core.key_id()));
+            assert_eq!(key.public_key(), core.public_key());
+            tokens_verify(key);
+        }
+    }
+}
+
+#[test]
+fn tokens_verify_with_a_key_that_was_made() {
+    for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+        let [one, other] = [(), ()].map(|()| block_on(otp_grant_aws_lc::generate(algorithm)).unwrap());
+        assert_eq!(one.algorithm(), algorithm);
+        assert_ne!(one.key_id(), other.key_id());
+        tokens_verify(one);
+    }
+}
+
+#[test]
+fn a_bad_file_is_refused_for_the_reason_that_the_core_gives() {
+    let [(rsa, _), _, (ed25519, _), _] = FILES;
+    let damaged = rsa.replacen(&rsa[200..204], "AAAA", 1);
+    for (pem, error) in [
+        ("", KeyError::NoPrivateKey),
+        ("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", KeyError::NoPrivateKey),
+        (&[ed25519, rsa].concat(), KeyError::SeveralPrivateKeys),
+        (include_str!("../../../tests/keys/rsa1024_pkcs8.pem"), KeyError::RsaTooSmall),
+        (&damaged, KeyError::Malformed),
+    ] {
+        assert_eq!(SigningKey::from_pem(pem).unwrap_err(), error);
+        assert_eq!(block_on(otp_grant_aws_lc::from_pem(pem)).unwrap_err(), error);
+    }
+    for text in ["", "?", "AAAA"] {
+        assert_eq!(block_on(otp_grant_aws_lc::from_base64(text)).unwrap_err(), KeyError::Malformed);
+    }
+    assert_eq!(block_on(otp_grant_aws_lc::from_der(b"")).unwrap_err(), KeyError::Malformed);
+}
+
+/// Logs in: both tokens have to verify with the published key.
+fn tokens_verify(key: SigningKey) {
+    let algorithm = key.algorithm();
+    let public = PublicKeySet::new([key.public_key().clone()]).unwrap();
+    let master = || MasterKey::from_base64("c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=").unwrap();
+    let source = AuthSourceId::new("sms").unwrap();
+    let client = Client::public(ClientId::new("app").unwrap()).that_may_send().with_auth_source(source.clone());
+    let phone = Address::Phone(AddressPolicy::default().phone_number("13800138000").unwrap());
+    let directory = MemoryDirectory::new()
+        .with_client(client.with_scopes(Scope::openid(), Scope::openid()).unwrap())
+        .with_auth_source(AuthSource::new(source, Channel::Sms))
+        .with_user(User::new(Subject::new("somebody").unwrap(), UserStatus::Active), [phone]);
+    let issuer = Issuer::new("https://login.example.com").unwrap();
+    let server = AuthorizationServer::builder(issuer, Keyring::new(&master(), &master()), key)
+        .build(MemoryStore::new(), directory)
+        .unwrap();
+
+    let mut body = json!({ "client_id": "app", "auth_source_id": "sms", "phone_number": "13800138000" });
+    let send = body.to_string();
+    let delivery = block_on(server.send_otp(post(&send))).unwrap();
+    body["grant_type"] = otp_grant::SMS_GRANT_TYPE.into();
+    body["otp"] = delivery.code().expose_secret().into();
+    let sent: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
+    body["otp_token"] = sent["otp_token"].clone();
+    let grant = body.to_string();
+    let reply = block_on(server.token(post(&grant)));
+    let tokens: Value = serde_json::from_slice(reply.body()).unwrap();
+    for name in ["access_token", "id_token"] {
+        jws::verify(tokens[name].as_str().unwrap(), &public).unwrap_or_else(|error| panic!("{algorithm:?}: {error}"));
+    }
+}
+
+fn post(body: &str) -> Request<'_> {
+    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::prelude::BASE64_STANDARD.decode(text.replace('\n', "")).unwrap()
+}
+
+const FILES: [(&str, Algorithm); 4] = [
+    (include_str!("../../../tests/keys/rsa2048_pkcs8.pem"), Algorithm::RS256),
+    (include_str!("../../../tests/keys/rsa2048_pkcs1.pem"), Algorithm::RS256),
+    (include_str!("../../../tests/keys/ed25519_pkcs8.pem"), Algorithm::EdDSA),
+    (include_str!("../../../tests/keys/es256_pkcs8.pem"), Algorithm::ES256),
+];

@@ -312,7 +312,7 @@ pub enum KeyError {
     InvalidKeyId,
     /// Two keys of a set have the same identifier.
     DuplicateKeyId,
-    /// RSA keys cannot be generated here; `openssl genpkey -algorithm RSA` makes one.
+    /// RSA keys cannot be generated here; `openssl genpkey -algorithm RSA` makes one, and so does `otp-grant-aws-lc`.
     CannotGenerateRsa,
     /// The operating system gave no random bytes.
     NoRandomness,

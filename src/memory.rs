@@ -92,7 +92,8 @@ impl core::fmt::Debug for MemoryStore {
     }
 }
 
-/// A panic while the lock is held can't leave a map half changed, so the lock is used on.
+/// A panic while the lock is held can't leave anything half changed that another call would take for something else, so the
+/// lock is used on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

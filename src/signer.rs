@@ -7,7 +7,7 @@ use core::pin::Pin;
 /// Signs with a key that this crate does not hold: by another library, in an HSM, or by a remote key service.
 ///
 /// [`SigningKey::of_signer`](crate::SigningKey::of_signer) makes a signing key of it. The key set, the `kid`, the header and
-/// all verification stay the crate's.
+/// all verification stay the crate's. For AWS-LC there is one already, the crate `otp-grant-aws-lc`.
 ///
 /// # What has to hold
 ///

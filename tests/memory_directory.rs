@@ -1,7 +1,9 @@
 //! Whom the directory in memory takes for whom.
 #![allow(clippy::unwrap_used, reason = "a test that fails has to fail loudly")]
 
-use otp_grant::{Address, AddressPolicy, Directory, MemoryDirectory, Subject, User, UserStatus};
+use otp_grant::{
+    Address, AddressPolicy, ClientId, Directory, MemoryDirectory, Scope, Subject, User, UserClaims, UserStatus,
+};
 use pollster::block_on;
 
 fn user(subject: &str) -> User {
@@ -51,4 +53,39 @@ fn who_is_put_again_is_replaced() {
     let by_address = block_on(directory.user_by_address(&address)).unwrap().unwrap();
     let by_subject = block_on(directory.user_by_subject(&user("A").subject)).unwrap().unwrap();
     assert_eq!([by_address.status, by_subject.status], [UserStatus::Locked; 2]);
+}
+
+#[test]
+fn an_address_belongs_to_whom_it_was_given_last() {
+    let address = phone("13800138000");
+    let directory =
+        MemoryDirectory::new().with_user(user("A"), [address.clone()]).with_user(user("B"), [address.clone()]);
+    assert_eq!(owner(&directory, &address), Some("B".to_owned()));
+    directory.remove_user(&user("A").subject);
+    assert_eq!(owner(&directory, &address), Some("B".to_owned()));
+    directory.remove_user(&user("B").subject);
+    assert_eq!(owner(&directory, &address), None);
+}
+
+#[test]
+fn who_is_removed_twice_takes_nobody_else_along() {
+    let (first, second) = (phone("13800138000"), phone("13800138001"));
+    let directory = MemoryDirectory::new().with_user(user("A"), [first]);
+    directory.remove_user(&user("A").subject);
+    let directory = directory.with_user(user("B"), [second.clone()]);
+    directory.remove_user(&user("A").subject);
+    assert_eq!(owner(&directory, &second), Some("B".to_owned()));
+}
+
+#[test]
+fn claims_leave_with_their_user() {
+    let directory = MemoryDirectory::new().with_user(user("A"), []);
+    let (client, scope) = (ClientId::new("app").unwrap(), Scope::openid());
+    let claims = || block_on(directory.user_claims(&user("A").subject, &client, &scope)).unwrap();
+    let known = UserClaims::new().with("name", "Anne");
+    directory.put_claims(user("A").subject, known.clone());
+    assert_eq!(claims(), known);
+    directory.remove_user(&user("A").subject);
+    directory.put_user(user("A"));
+    assert_eq!(claims(), UserClaims::new());
 }

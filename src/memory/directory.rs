@@ -44,8 +44,8 @@ impl MemoryDirectory {
     #[must_use]
     pub fn with_user(self, user: User, addresses: impl IntoIterator<Item = Address>) -> Self {
         let mut users = lock(&self.users);
-        let place = users.put(user);
-        users.by_address.extend(addresses.into_iter().map(|address| (address, place)));
+        let slot = users.put(user);
+        users.by_address.extend(addresses.into_iter().map(|address| (address, slot)));
         drop(users);
         self
     }
@@ -57,12 +57,7 @@ impl MemoryDirectory {
 
     /// Deletes a user, with their claims. Their subject is given to nobody else.
     pub fn remove_user(&self, subject: &Subject) {
-        let mut users = lock(&self.users);
-        users.claims.remove(subject);
-        if let Some(place) = users.by_subject.remove(subject) {
-            users.by_address.retain(|_, other| *other != place);
-            users.vacate(place);
-        }
+        lock(&self.users).remove(subject);
     }
 
     /// Says what clients may see of a user, all clients the same.
@@ -108,16 +103,16 @@ impl Directory for MemoryDirectory {
         let mut bytes = [0; 16];
         SystemEntropy::default().fill(&mut bytes)?;
         let user = User::new(Subject::random(bytes), UserStatus::Active);
-        let place = users.put(user.clone());
-        users.by_address.insert(address.clone(), place);
+        let slot = users.put(user.clone());
+        users.by_address.insert(address.clone(), slot);
         Ok(user)
     }
 }
 
-/// Users in places, so that an address leads to its user by one look into a table.
+/// Users in slots, so that an address leads to its user by one look into a table.
 #[derive(Debug, Default)]
 struct Users {
-    places: Vec<Option<User>>,
+    slots: Vec<Option<User>>,
     vacant: Vec<usize>,
     by_address: HashMap<Address, usize>,
     by_subject: HashMap<Subject, usize>,
@@ -133,30 +128,35 @@ impl Users {
         self.at(*self.by_subject.get(subject)?)
     }
 
-    fn at(&self, place: usize) -> Option<&User> {
-        self.places.get(place)?.as_ref()
+    fn at(&self, slot: usize) -> Option<&User> {
+        self.slots.get(slot)?.as_ref()
     }
 
-    /// Puts a user where the one of the same subject was, or into a place of their own.
+    /// Puts a user where the one of the same subject was, or into a slot of their own.
     fn put(&mut self, user: User) -> usize {
-        let Self { places, vacant, by_subject, .. } = self;
-        let place = *by_subject.entry(user.subject.clone()).or_insert_with(|| {
-            vacant.pop().unwrap_or_else(|| {
-                places.push(None);
-                places.len() - 1
-            })
-        });
-        if let Some(taken) = places.get_mut(place) {
-            *taken = Some(user);
+        let slot = match self.by_subject.get(&user.subject) {
+            Some(slot) => *slot,
+            None => {
+                let slot = self.vacant.pop().unwrap_or(self.slots.len());
+                self.by_subject.insert(user.subject.clone(), slot);
+                slot
+            }
+        };
+        match self.slots.get_mut(slot) {
+            Some(occupant) => *occupant = Some(user),
+            None => self.slots.push(Some(user)),
         }
-        place
+        slot
     }
 
-    /// Nothing may lead to this place any more.
-    fn vacate(&mut self, place: usize) {
-        if let Some(taken) = self.places.get_mut(place) {
-            *taken = None;
-            self.vacant.push(place);
+    /// Nothing leads to a slot any more when it becomes vacant.
+    fn remove(&mut self, subject: &Subject) {
+        self.claims.remove(subject);
+        let Some(slot) = self.by_subject.remove(subject) else { return };
+        self.by_address.retain(|_, other| *other != slot);
+        if let Some(occupant) = self.slots.get_mut(slot) {
+            *occupant = None;
+            self.vacant.push(slot);
         }
     }
 }

@@ -120,10 +120,11 @@ fn every_schedule(world: &World, scene: &Scene, combination: &[usize], trouble: 
     let spared = |index| planned.is_none_or(|planned: Planned| planned.request != index);
     let alike = |one: usize, other: usize| combination[one] == combination[other] && spared(one) && spared(other);
     let mut search = Search::with_conflicts_as_reads();
+    let plan = hash(&label);
     loop {
         world.store.begin(scene.records.clone(), asked.len(), planned);
         world.clock.set(scene.at);
-        world.random.again();
+        world.random.begin_again(plan);
         world.log.take();
         let requests = asked.iter().map(|ask| world.request(ask)).collect();
         let run = search.run(&world.store, requests, alike, outside);
@@ -171,6 +172,12 @@ impl Calls {
             *most = asked.max(*most);
         }
     }
+}
+
+fn hash(label: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    label.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What can be seen from outside of a run: the order of calls, and the answers.

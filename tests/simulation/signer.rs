@@ -42,6 +42,7 @@ impl Signer for Remembering {
             return Ok(signature.clone());
         }
         if signatures.len() == MOST {
+            // Long histories hardly sign anything twice.
             signatures.clear();
         }
         let signature = self.pair.sign(&self.random, message).map_err(|Unspecified| Broken)?.as_ref().to_vec();
@@ -52,5 +53,4 @@ impl Signer for Remembering {
 
 const PEM: &str = include_str!("../keys/es256_pkcs8.pem");
 
-/// Many more than one search signs.
 const MOST: usize = 10_000;

@@ -133,9 +133,11 @@ impl Random {
         Self(Mutex::new(TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)))
     }
 
-    /// Begins again, at other numbers than those that a new one begins with.
-    pub fn again(&self) {
-        *self.0.lock().unwrap() = TestRng::from_seed(RngAlgorithm::ChaCha, &[0xff; 32]);
+    /// Begins again, at other numbers than any seed begins with, so that no identifier of what was made before comes again.
+    pub fn begin_again(&self, plan: u64) {
+        let mut bytes = [0xff; 32];
+        bytes[..8].copy_from_slice(&plan.to_le_bytes());
+        *self.0.lock().unwrap() = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     }
 
     /// A number below `limit`.

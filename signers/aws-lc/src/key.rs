@@ -1,6 +1,6 @@
 //! A private key as AWS-LC has it.
 
-use aws_lc_rs::error::{KeyRejected, Unspecified};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
@@ -14,22 +14,32 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    pub(crate) fn read(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyRejected> {
-        Ok(match algorithm {
+    /// Reads a key that the core has read as one of this algorithm.
+    pub(crate) fn read(algorithm: Algorithm, der: &[u8]) -> Option<Self> {
+        Some(match algorithm {
             // In PKCS#8 or in PKCS#1.
-            Algorithm::RS256 => Self::Rsa(RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der))?),
-            Algorithm::ES256 => Self::P256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der)?),
-            // "Unchecked" are files without the public key, as OpenSSL writes them.
-            Algorithm::EdDSA => Self::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)?),
+            Algorithm::RS256 => Self::Rsa(RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)).ok()?),
+            Algorithm::ES256 => Self::P256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?),
+            // AWS-LC does not read all the files that `ring` reads and has written. The seed alone makes the key.
+            Algorithm::EdDSA => Self::Ed25519(Ed25519KeyPair::from_seed_unchecked(ed25519_seed(der)?).ok()?),
         })
     }
 }
 
+/// The seed in a PKCS#8 file whose structure has been checked (RFC 8410 section 7).
+fn ed25519_seed(der: &[u8]) -> Option<&[u8]> {
+    let before = der.windows(BEFORE_SEED.len()).position(|bytes| bytes == BEFORE_SEED)?;
+    der.get(before.checked_add(BEFORE_SEED.len())?..)?.get(..32)
+}
+
+/// The identifier of Ed25519, and a string of 32 bytes within another one.
+const BEFORE_SEED: [u8; 9] = [0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
 impl Signer for Key {
     type Error = Unspecified;
 
-    /// Signs on the thread that asks. A signature keeps a core busy for a millisecond at the most, wherever it is made: other
-    /// threads would do no more of them, and waking one takes longer than to sign with ES256 or Ed25519.
+    /// Signs on the thread that asks. A signature keeps a core busy wherever it is made, for a millisecond or so with RSA:
+    /// other threads would do no more of them, and waking one takes longer than to sign with ES256 or Ed25519.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let random = SystemRandom::new();
         Ok(match self {
@@ -42,4 +52,34 @@ impl Signer for Key {
             Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
         })
     }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use otp_grant::{SignerError, SigningKey};
+    use pollster::block_on;
+    use rustls_pki_types::PrivateKeyDer;
+    use rustls_pki_types::pem::PemObject;
+
+    use super::*;
+
+    #[test]
+    fn what_a_key_signs_verifies_with_its_own_public_key_alone() {
+        for pem in FILES {
+            let core = SigningKey::from_pem(pem).unwrap();
+            let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
+            let key = || Key::read(core.algorithm(), der.secret_der()).unwrap();
+            assert!(block_on(SigningKey::of_signer(key(), core.public_key().clone())).is_ok());
+            let foreign = SigningKey::generate(Algorithm::ES256).unwrap().public_key().clone();
+            let error = block_on(SigningKey::of_signer(key(), foreign)).unwrap_err();
+            assert_eq!(error, SignerError::WrongSignature);
+        }
+    }
+
+    const FILES: [&str; 3] = [
+        include_str!("../../../tests/keys/rsa2048_pkcs1.pem"),
+        include_str!("../../../tests/keys/es256_pkcs8.pem"),
+        include_str!("../../../tests/keys/ed25519_pkcs8.pem"),
+    ];
 }

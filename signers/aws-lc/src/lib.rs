@@ -7,65 +7,76 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
-use otp_grant::{Algorithm, KeyError, SigningKey};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use otp_grant::{Algorithm, KeyError, PublicKey, SignerError, SigningKey};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 use crate::key::Key;
 
-/// Reads a private key from a PEM file, as [`SigningKey::from_pem`] does.
+/// Reads a PEM file, as [`SigningKey::from_pem`] does.
+///
+/// ```
+/// # pollster::block_on(async {
+/// let refused = otp_grant_aws_lc::from_pem("no key").await;
+/// assert_eq!(refused.err(), Some(otp_grant::KeyError::NoPrivateKey));
+/// # });
+/// ```
 ///
 /// # Errors
-/// [`KeyError`], what is wrong with the key as otp-grant says it: the same file is refused for the same reason by both.
+/// Those of [`SigningKey::from_pem`]; the file has to be another one. [`KeyError::NoRandomness`], when the operating system
+/// gave no random bytes for a first signature: then it can be called again.
 pub async fn from_pem(pem: &str) -> Result<SigningKey, KeyError> {
     let core = SigningKey::from_pem(pem)?;
-    signed_by_aws_lc(&core, der_of(pem)?.secret_der()).await
+    let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map(Zeroizing::new).map_err(|_| KeyError::Malformed)?;
+    signed_by_aws_lc(core.public_key(), der.secret_der()).await
 }
 
-/// Reads a private key from the base64 inside of a PEM file, as [`SigningKey::from_base64`] does.
+/// Reads the base64 that stands between the lines of such a file, as [`SigningKey::from_base64`] does.
 ///
 /// # Errors
-/// [`KeyError`], what is wrong with the key.
+/// Those of [`SigningKey::from_base64`], and [`KeyError::NoRandomness`] as [`from_pem`].
 pub async fn from_base64(text: &str) -> Result<SigningKey, KeyError> {
-    let core = SigningKey::from_base64(text)?;
-    signed_by_aws_lc(&core, der_of(&framed(text))?.secret_der()).await
+    // With room for all of it, it is never moved.
+    let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+    compact.extend(text.chars().filter(|character| !character.is_ascii_whitespace()));
+    let der = BASE64_STANDARD.decode(compact.as_bytes()).map(Zeroizing::new).map_err(|_| KeyError::Malformed)?;
+    from_der(&der).await
 }
 
-/// Reads a private key in PKCS#8 or, for RSA, in PKCS#1, as [`SigningKey::from_der`] does.
+/// Reads the DER that is inside of such a file, as [`SigningKey::from_der`] does. The bytes stay the caller's to wipe.
 ///
 /// # Errors
-/// [`KeyError`], what is wrong with the key.
+/// Those of [`SigningKey::from_der`], and [`KeyError::NoRandomness`] as [`from_pem`].
 pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
-    signed_by_aws_lc(&SigningKey::from_der(der)?, der).await
+    signed_by_aws_lc(SigningKey::from_der(der)?.public_key(), der).await
 }
 
-/// Makes a key that is lost with the process, for tests and demos. Unlike [`SigningKey::generate`] it makes RSA keys,
-/// too, of 2048 bits.
+/// Makes a key at random. It is lost with the process. Unlike [`SigningKey::generate`] it makes RSA keys, too, of 2048 bits.
+///
+/// ```
+/// # pollster::block_on(async {
+/// let key = otp_grant_aws_lc::generate(otp_grant::Algorithm::RS256).await?;
+/// assert_eq!(key.algorithm(), otp_grant::Algorithm::RS256);
+/// # Ok::<(), otp_grant::KeyError>(())
+/// # }).unwrap();
+/// ```
 ///
 /// # Errors
-/// [`KeyError::NoRandomness`], when the system gives no random bytes.
+/// [`KeyError::NoRandomness`], when the operating system gives no random bytes: then it can be called again.
 pub async fn generate(algorithm: Algorithm) -> Result<SigningKey, KeyError> {
     from_der(&generated(algorithm).map_err(|Unspecified| KeyError::NoRandomness)?).await
 }
 
-/// A key of the core's, whose signatures are made here. What the core has read, AWS-LC reads, too.
-async fn signed_by_aws_lc(core: &SigningKey, der: &[u8]) -> Result<SigningKey, KeyError> {
-    let key = Key::read(core.algorithm(), der).map_err(|_| KeyError::Malformed)?;
-    SigningKey::of_signer(key, core.public_key().clone()).await.map_err(|_| KeyError::Malformed)
-}
-
-fn der_of(pem: &str) -> Result<Zeroizing<PrivateKeyDer<'static>>, KeyError> {
-    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map(Zeroizing::new).map_err(|_| KeyError::Malformed)
-}
-
-/// A PEM file of what is inside of one. Of its frame, nothing counts here but where it is.
-fn framed(text: &str) -> Zeroizing<String> {
-    let parts = ["-----BEGIN PRIVATE KEY-----\n", text, "\n-----END PRIVATE KEY-----\n"];
-    // With room for all of it, no copy is left behind when it grows.
-    let mut framed = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
-    framed.extend(parts);
-    framed
+/// The core has read the key, and so it is the core that says whose it is. AWS-LC has it alone from here on.
+async fn signed_by_aws_lc(public: &PublicKey, der: &[u8]) -> Result<SigningKey, KeyError> {
+    let key = Key::read(public.algorithm(), der).ok_or(KeyError::Malformed)?;
+    SigningKey::of_signer(key, public.clone()).await.map_err(|error| match error {
+        SignerError::Failed(Unspecified) => KeyError::NoRandomness,
+        _ => KeyError::Malformed,
+    })
 }
 
 fn generated(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, Unspecified> {

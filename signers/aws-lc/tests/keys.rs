@@ -2,19 +2,23 @@
 //! as the core refuses them.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use otp_grant::{
     Address, AddressPolicy, Algorithm, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId,
     Issuer, KeyError, Keyring, MasterKey, MemoryDirectory, MemoryStore, PublicKeySet, Request, Scope, SigningKey,
     Subject, User, UserStatus, jws,
 };
 use pollster::block_on;
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
 use serde_json::{Value, json};
 
 #[test]
 fn tokens_verify_whatever_file_the_key_came_from() {
     for (pem, algorithm) in FILES {
         let core = SigningKey::from_pem(pem).unwrap();
-        let inside: String = pem.lines().filter(|line| !line.starts_with("-----")).collect::<Vec<_>>().join("\n");
+        let inside = inside(pem);
         let der = base64(&inside);
         for key in [
             block_on(otp_grant_aws_lc::from_pem(pem)),
@@ -40,23 +44,43 @@ fn tokens_verify_with_a_key_that_was_made() {
 }
 
 #[test]
+fn what_other_programs_write_is_read() {
+    // Earlier versions of ring wrote the public key in a string of bits of its own.
+    let by_ring = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    let (private, public) = by_ring.as_ref().split_at(by_ring.as_ref().len() - 35);
+    assert_eq!((&private[..2], &public[..3]), (&[0x30, 0x51][..], &[0x81, 0x21, 0][..]));
+    let by_earlier_ring = [&[0x30, 0x53], &private[2..], &[0xa1, 0x23, 3, 0x21, 0], &public[3..]].concat();
+    for der in [by_ring.as_ref(), &by_earlier_ring] {
+        tokens_verify(block_on(otp_grant_aws_lc::from_der(der)).unwrap());
+    }
+    for size in [KeySize::Rsa3072, KeySize::Rsa4096] {
+        let der: Pkcs8V1Der<'_> = RsaKeyPair::generate(size).unwrap().as_der().unwrap();
+        tokens_verify(block_on(otp_grant_aws_lc::from_der(der.as_ref())).unwrap());
+    }
+}
+
+#[test]
 fn a_bad_file_is_refused_for_the_reason_that_the_core_gives() {
-    let [(rsa, _), _, (ed25519, _), _] = FILES;
+    let [(rsa, _), _, (ed25519, _), (p256, _)] = FILES;
+    let rsa1024 = include_str!("../../../tests/keys/rsa1024_pkcs8.pem");
     let damaged = rsa.replacen(&rsa[200..204], "AAAA", 1);
     for (pem, error) in [
         ("", KeyError::NoPrivateKey),
         ("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", KeyError::NoPrivateKey),
         (&[ed25519, rsa].concat(), KeyError::SeveralPrivateKeys),
-        (include_str!("../../../tests/keys/rsa1024_pkcs8.pem"), KeyError::RsaTooSmall),
+        (&p256.replace("PRIVATE", "EC PRIVATE"), KeyError::Unsupported),
+        (rsa1024, KeyError::RsaTooSmall),
         (&damaged, KeyError::Malformed),
     ] {
         assert_eq!(SigningKey::from_pem(pem).unwrap_err(), error);
         assert_eq!(block_on(otp_grant_aws_lc::from_pem(pem)).unwrap_err(), error);
     }
-    for text in ["", "?", "AAAA"] {
-        assert_eq!(block_on(otp_grant_aws_lc::from_base64(text)).unwrap_err(), KeyError::Malformed);
+    for text in ["", "?", "AAAA", &inside(rsa1024), &inside(&damaged)] {
+        let error = SigningKey::from_base64(text).unwrap_err();
+        assert_eq!(block_on(otp_grant_aws_lc::from_base64(text)).unwrap_err(), error, "{text}");
+        let der = base64(text);
+        assert_eq!(block_on(otp_grant_aws_lc::from_der(&der)).err(), SigningKey::from_der(&der).err(), "{text}");
     }
-    assert_eq!(block_on(otp_grant_aws_lc::from_der(b"")).unwrap_err(), KeyError::Malformed);
 }
 
 /// Logs in: both tokens have to verify with the published key.
@@ -95,9 +119,14 @@ fn post(body: &str) -> Request<'_> {
     Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
 }
 
+fn inside(pem: &str) -> String {
+    pem.lines().filter(|line| !line.starts_with("-----")).collect::<Vec<_>>().join("\n")
+}
+
+/// The bytes, or none if it is not base64.
 fn base64(text: &str) -> Vec<u8> {
     use base64::Engine;
-    base64::prelude::BASE64_STANDARD.decode(text.replace('\n', "")).unwrap()
+    base64::prelude::BASE64_STANDARD.decode(text.replace('\n', "")).unwrap_or_default()
 }
 
 const FILES: [(&str, Algorithm); 4] = [

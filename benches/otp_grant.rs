@@ -9,12 +9,17 @@ mod support;
 use std::sync::Arc;
 
 use criterion::Criterion;
+use mimalloc::MiMalloc;
 use otp_grant::Reply;
 use serde_json::json;
 
 use crate::support::harness::{but, wrong};
 use crate::support::login::Grant;
 use crate::support::{Host, KEYS, Server, Work, bench_work, criterion, grant, is_measured, print_overhead};
+
+/// As in the reference host.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     let mut criterion = criterion();

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use mimalloc::MiMalloc;
 use otp_grant::{Reply, SigningKey};
 use pollster::block_on;
 use serde_json::Value;
@@ -23,6 +24,10 @@ use crate::key_service::KeyService;
 use crate::support::harness::json_request;
 use crate::support::login::Grant;
 use crate::support::{Host, KEYS, Server, Work, is_measured, median, nanos};
+
+/// As in the reference host.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     let [.., ed25519] = KEYS;

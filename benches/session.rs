@@ -9,11 +9,16 @@
 mod support;
 
 use criterion::Criterion;
+use mimalloc::MiMalloc;
 use serde_json::json;
 
 use crate::support::harness::read;
 use crate::support::sessions::{Call, Calls, Pool, refresh_body, sign_both, token_body, verify_first};
 use crate::support::{KEYS, bench_work, criterion, is_measured, print_overhead};
+
+/// As in the reference host.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     let mut criterion = criterion();

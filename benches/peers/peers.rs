@@ -22,6 +22,11 @@ use crate::signers::signers;
 use crate::signing::{bench_signing, print_signing};
 use crate::support::sessions::{Call, Calls, Pool};
 use crate::support::{KEYS, bench_work, criterion, is_measured};
+use mimalloc::MiMalloc;
+
+/// As in the reference host.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     let mut criterion = criterion();

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
-use mimalloc::MiMalloc;
 use otp_grant::*;
 use pollster::block_on;
 use ring::rand::SystemRandom;
@@ -26,10 +25,6 @@ use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 
 use self::harness::{ISSUER, Sent, json_request, keyring, read, sample_directory, sms_grant, sms_send};
-
-/// That of the reference host. It is the floor's, too.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Work that is measured beside the least that it can cost.
 pub trait Work {

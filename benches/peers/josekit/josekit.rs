@@ -16,6 +16,11 @@ use ::josekit::jwt::{JwtPayload, encode_with_signer};
 
 use crate::signing::{Claims, Sign, bench_signing, print_signing};
 use crate::support::{criterion, is_measured};
+use mimalloc::MiMalloc;
+
+/// As in the reference host.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     let mut criterion = criterion();

@@ -14,6 +14,7 @@ mod signing;
 mod support;
 
 use criterion::Criterion;
+use mimalloc::MiMalloc;
 
 use crate::aws_lc::{bench_grants, print_grants};
 use crate::beside::{Contender, Row, print_ratios};
@@ -22,7 +23,6 @@ use crate::signers::signers;
 use crate::signing::{bench_signing, print_signing};
 use crate::support::sessions::{Call, Calls, Pool};
 use crate::support::{KEYS, bench_work, criterion, is_measured};
-use mimalloc::MiMalloc;
 
 /// As in the reference host.
 #[global_allocator]

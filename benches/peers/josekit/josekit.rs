@@ -13,10 +13,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use ::josekit::jws::{self, JwsHeader, JwsSigner};
 use ::josekit::jwt::{JwtPayload, encode_with_signer};
+use mimalloc::MiMalloc;
 
 use crate::signing::{Claims, Sign, bench_signing, print_signing};
 use crate::support::{criterion, is_measured};
-use mimalloc::MiMalloc;
 
 /// As in the reference host.
 #[global_allocator]

@@ -26,15 +26,6 @@ impl Key {
     }
 }
 
-/// The seed in a PKCS#8 file whose structure has been checked (RFC 8410 section 7).
-fn ed25519_seed(der: &[u8]) -> Option<&[u8]> {
-    let before = der.windows(BEFORE_SEED.len()).position(|bytes| bytes == BEFORE_SEED)?;
-    der.get(before.checked_add(BEFORE_SEED.len())?..)?.get(..32)
-}
-
-/// The identifier of Ed25519, and a string of 32 bytes within another one.
-const BEFORE_SEED: [u8; 9] = [0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-
 impl Signer for Key {
     type Error = Unspecified;
 
@@ -49,37 +40,38 @@ impl Signer for Key {
                 signature
             }
             Self::P256(pair) => pair.sign(&random, message)?.as_ref().to_vec(),
-            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+            Self::Ed25519(pair) => pair.try_sign(message)?.as_ref().to_vec(),
         })
     }
 }
+
+/// The seed in a PKCS#8 file whose structure has been checked (RFC 8410 section 7).
+fn ed25519_seed(der: &[u8]) -> Option<&[u8]> {
+    let before = der.windows(BEFORE_SEED.len()).position(|bytes| bytes == BEFORE_SEED)?;
+    der.get(before.checked_add(BEFORE_SEED.len())?..)?.get(..32)
+}
+
+/// The identifier of Ed25519, and a string of 32 bytes within another one.
+const BEFORE_SEED: [u8; 9] = [0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use otp_grant::{SignerError, SigningKey};
     use pollster::block_on;
-    use rustls_pki_types::PrivateKeyDer;
-    use rustls_pki_types::pem::PemObject;
 
     use super::*;
+    use crate::generated;
 
     #[test]
     fn what_a_key_signs_verifies_with_its_own_public_key_alone() {
-        for pem in FILES {
-            let core = SigningKey::from_pem(pem).unwrap();
-            let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
-            let key = || Key::read(core.algorithm(), der.secret_der()).unwrap();
-            assert!(block_on(SigningKey::of_signer(key(), core.public_key().clone())).is_ok());
-            let foreign = SigningKey::generate(Algorithm::ES256).unwrap().public_key().clone();
-            let error = block_on(SigningKey::of_signer(key(), foreign)).unwrap_err();
+        for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+            let [own, other] = [(), ()].map(|()| generated(algorithm).unwrap());
+            let public = |der: &[u8]| SigningKey::from_der(der).unwrap().public_key().clone();
+            let key = || Key::read(algorithm, &own).unwrap();
+            assert!(block_on(SigningKey::of_signer(key(), public(&own))).is_ok());
+            let error = block_on(SigningKey::of_signer(key(), public(&other))).unwrap_err();
             assert_eq!(error, SignerError::WrongSignature);
         }
     }
-
-    const FILES: [&str; 3] = [
-        include_str!("../../../tests/keys/rsa2048_pkcs1.pem"),
-        include_str!("../../../tests/keys/es256_pkcs8.pem"),
-        include_str!("../../../tests/keys/ed25519_pkcs8.pem"),
-    ];
 }

@@ -9,7 +9,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use otp_grant::{Algorithm, KeyError, PublicKey, SignerError, SigningKey};
+use otp_grant::{Algorithm, KeyError, PublicKey, SigningKey};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
@@ -26,8 +26,7 @@ use crate::key::Key;
 /// ```
 ///
 /// # Errors
-/// Those of [`SigningKey::from_pem`]; the file has to be another one. [`KeyError::NoRandomness`], when the operating system
-/// gave no random bytes for a first signature: then it can be called again.
+/// Those of [`SigningKey::from_pem`]; the file has to be another one.
 pub async fn from_pem(pem: &str) -> Result<SigningKey, KeyError> {
     let core = SigningKey::from_pem(pem)?;
     let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map(Zeroizing::new).map_err(|_| KeyError::Malformed)?;
@@ -37,7 +36,7 @@ pub async fn from_pem(pem: &str) -> Result<SigningKey, KeyError> {
 /// Reads the base64 that stands between the lines of such a file, as [`SigningKey::from_base64`] does.
 ///
 /// # Errors
-/// Those of [`SigningKey::from_base64`], and [`KeyError::NoRandomness`] as [`from_pem`].
+/// Those of [`SigningKey::from_base64`].
 pub async fn from_base64(text: &str) -> Result<SigningKey, KeyError> {
     // With room for all of it, it is never moved.
     let mut compact = Zeroizing::new(String::with_capacity(text.len()));
@@ -49,7 +48,7 @@ pub async fn from_base64(text: &str) -> Result<SigningKey, KeyError> {
 /// Reads the DER that is inside of such a file, as [`SigningKey::from_der`] does. The bytes stay the caller's to wipe.
 ///
 /// # Errors
-/// Those of [`SigningKey::from_der`], and [`KeyError::NoRandomness`] as [`from_pem`].
+/// Those of [`SigningKey::from_der`].
 pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
     signed_by_aws_lc(SigningKey::from_der(der)?.public_key(), der).await
 }
@@ -65,7 +64,7 @@ pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
 /// ```
 ///
 /// # Errors
-/// [`KeyError::NoRandomness`], when the operating system gives no random bytes: then it can be called again.
+/// [`KeyError::NoRandomness`], when AWS-LC made no key: then it can be called again.
 pub async fn generate(algorithm: Algorithm) -> Result<SigningKey, KeyError> {
     from_der(&generated(algorithm).map_err(|Unspecified| KeyError::NoRandomness)?).await
 }
@@ -73,10 +72,8 @@ pub async fn generate(algorithm: Algorithm) -> Result<SigningKey, KeyError> {
 /// The core has read the key, and so it is the core that says whose it is. AWS-LC has it alone from here on.
 async fn signed_by_aws_lc(public: &PublicKey, der: &[u8]) -> Result<SigningKey, KeyError> {
     let key = Key::read(public.algorithm(), der).ok_or(KeyError::Malformed)?;
-    SigningKey::of_signer(key, public.clone()).await.map_err(|error| match error {
-        SignerError::Failed(Unspecified) => KeyError::NoRandomness,
-        _ => KeyError::Malformed,
-    })
+    // Without random bytes AWS-LC ends the process. What fails here is the key.
+    SigningKey::of_signer(key, public.clone()).await.map_err(|_| KeyError::Malformed)
 }
 
 fn generated(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, Unspecified> {

@@ -117,7 +117,7 @@ def kills(hosts, database, logins=500, times=50):
             status, _ = until_answered(hosts[1], refresh(tokens["refresh_token"]), FORM)
             check(status == 200, "a session whose tokens were released can't be used")
             return "in"
-        check(not answered, "a login was refused")
+        check(not answered, f"a login was refused: {tokens}")
         return "lost"
 
     def log_in_again_and_again(number):

@@ -60,8 +60,15 @@ impl Host {
     pub fn log_in(&self) -> String {
         let (otp_token, code) = self.send(&login_body());
         let reply = block_on(self.server.token(json_request(&grant_body(&otp_token, &code))));
-        let tokens: Value = serde_json::from_slice(reply.body()).unwrap();
-        tokens["refresh_token"].as_str().unwrap().to_owned()
+        refresh_token_of(&reply)
+    }
+
+    /// Redeems a refresh token, and gives its successor.
+    pub fn refresh(&self, refresh_token: &str) -> String {
+        let body = json!({
+            "grant_type": "refresh_token", "client_id": CLIENT, "client_secret": SECRET, "refresh_token": refresh_token,
+        });
+        refresh_token_of(&block_on(self.server.token(json_request(&body.to_string()))))
     }
 }
 
@@ -93,6 +100,11 @@ pub fn grant_body(otp_token: &str, code: &str) -> String {
         "phone_number": PHONE, "otp_token": otp_token, "otp": code,
     });
     body.to_string()
+}
+
+fn refresh_token_of(reply: &Reply) -> String {
+    let tokens: Value = serde_json::from_slice(reply.body()).unwrap();
+    tokens["refresh_token"].as_str().unwrap().to_owned()
 }
 
 /// A code with another digit at this position.

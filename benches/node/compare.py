@@ -1,13 +1,13 @@
 """Whole logins by the reference host, oidc-provider and better-auth, beside one another: compare.py HOST_BINARY [ALGORITHM ...]
 
 Each server is one process on one core, in memory, and each on a Redis of its own where it can; the clients are on another
-core, over HTTP on loopback, on 8 connections that they keep. What is counted is the processor time of the server and of
+core, over HTTP on loopback, on connections that they keep. What is counted is the processor time of the server and of
 its Redis together, so that neither the clients nor a busy machine are in the figures. The servers take turns. Before
 anything is measured, each has to log users in with tokens that verify, and to refuse what it should.
 
 Needs node, `npm ci` in this directory, openssl, and redis-server. Prints a table in Markdown. LOGINS is how many logins a
-turn has, TURNS how many turns each server gets, WARM_UP how many logins come before, NODE which Node runs the peers, FSYNC
-how often Redis writes its log to the disk.
+turn has, TURNS how many turns each server gets, WARM_UP how many logins come before, CLIENTS how many there are at once,
+NODE which Node runs the peers, FSYNC how often Redis writes its log to the disk.
 """
 
 import contextlib
@@ -29,7 +29,8 @@ TURNS = int(os.environ.get("TURNS", 6))
 WARM_UP = int(os.environ.get("WARM_UP", 1000))
 NODE = os.environ.get("NODE", "node")
 FSYNC = os.environ.get("FSYNC", "always")
-CLIENTS = 8
+# With fewer, a server and its Redis on one core wake each other up for every command.
+CLIENTS = int(os.environ.get("CLIENTS", 64))
 # So many that nobody logs in twice: the host keeps for a while what an address has done.
 USERS = [f"+8615{number:09}" for number in range(WARM_UP + 4 * TURNS * LOGINS)]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -222,7 +223,7 @@ def check(server):
 
 
 def run(server, work, status, count, first=0):
-    """Has the clients do work so often, each for every eighth user from the first on."""
+    """Has the clients do work so often, each for every CLIENTS-th user from the first on."""
     def script(client):
         for number in range(first + client, first + count, CLIENTS):
             expect(server, (yield from work(number)), status)
@@ -299,7 +300,7 @@ def main():
                         for process in server.processes:
                             process.stop()
     version = subprocess.run([NODE, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    print(f"\nNode {version}; {TURNS} turns of {LOGINS} logins for each peer, four times that for the host.")
+    print(f"\nNode {version}; {CLIENTS} clients; {TURNS} turns of {LOGINS} logins for each peer, four times that for the host.")
 
 
 BINARY = sys.argv[1]

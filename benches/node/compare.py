@@ -1,9 +1,9 @@
 """Whole logins by the reference host, oidc-provider and better-auth, beside one another: compare.py HOST_BINARY [ALGORITHM ...]
 
 Each server is one process on one core, in memory, and each on a Redis of its own where it can; the clients are on another
-core, over HTTP on loopback, on connections that they keep. What is counted is the processor time of the server and of
-its Redis together, so that neither the clients nor a busy machine are in the figures. The servers take turns. Before
-anything is measured, each has to log users in with tokens that verify, and to refuse what it should.
+core, over HTTP on loopback, on connections that they keep for a turn. What is counted is the processor time of the server
+and of its Redis together, so that neither the clients nor a busy machine are in the figures. The servers take turns.
+Before anything is measured, each has to log users in with tokens that verify, and to refuse what it should.
 
 Needs node, `npm ci` in this directory, openssl, and redis-server. Prints a table in Markdown. LOGINS is how many logins a
 turn has, TURNS how many turns each server gets, WARM_UP how many logins come before, CLIENTS how many there are at once,
@@ -29,7 +29,7 @@ TURNS = int(os.environ.get("TURNS", 6))
 WARM_UP = int(os.environ.get("WARM_UP", 1000))
 NODE = os.environ.get("NODE", "node")
 FSYNC = os.environ.get("FSYNC", "always")
-# With fewer, a server and its Redis on one core wake each other up for every command.
+# With few, a server and its Redis on one core wait for each other again and again.
 CLIENTS = int(os.environ.get("CLIENTS", 64))
 # So many that nobody logs in twice: the host keeps for a while what an address has done.
 USERS = [f"+8615{number:09}" for number in range(WARM_UP + 4 * TURNS * LOGINS)]

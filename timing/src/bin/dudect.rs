@@ -3,6 +3,7 @@
 //!
 //! Each comparison is reached through the shortest call that has it. What surrounds it is the same for both classes.
 
+use std::collections::HashSet;
 use std::hint::black_box;
 
 use dudect_bencher::rand::RngExt;
@@ -20,7 +21,7 @@ fn code(runner: &mut CtRunner, rng: &mut BenchRng) {
     host.freeze();
     let wrong =
         |rng: &mut BenchRng, half: usize| with_other_digit(&code, half * (code.len() - 1), rng.random_range(1..10));
-    let refused = |code: &str| verify(&host, &otp_token, code);
+    let refused = |code: &str| verify(&host, Usage::ResetPassword, &otp_token, code);
     assert!(matches!(refused(&wrong(rng, 0)), VerifyError::UnknownOtp { attempts_remaining: 4 }));
     measure(runner, rng, wrong, refused);
 }
@@ -44,8 +45,11 @@ fn client_secret(runner: &mut CtRunner, rng: &mut BenchRng) {
 fn otp_token(runner: &mut CtRunner, rng: &mut BenchRng) {
     let host = Host::new(None, ClientSecret::digest(SECRET));
     host.freeze();
-    let (otp_tokens, codes): (Vec<_>, Vec<_>) = (0..TOKENS).map(|_| host.send(&reset_body())).unzip();
-    let refused = |otp_token: &str| verify(&host, otp_token, &codes[0]);
+    let otp_tokens: Vec<_> = (0..TOKENS).map(|_| host.send(&reset_body()).0).collect();
+    // They were sent for another usage, so that what has the right MAC is refused otherwise.
+    let refused = |otp_token: &str| verify(&host, Usage::Signup, otp_token, "0123456789");
+    assert_eq!(refused(&otp_tokens[0]), VerifyError::MismatchedOtpToken);
+    assert_eq!(refused(&with_other_mac(&otp_tokens[0], 0, 1)), VerifyError::UnknownOtpToken);
     measure_sealed(runner, rng, &otp_tokens, refused);
 }
 
@@ -60,24 +64,27 @@ fn refresh_token(runner: &mut CtRunner, rng: &mut BenchRng) {
             RefreshGrantRequest { credentials: credentials(SECRET), refresh_token, scope: AskedScope::Default };
         block_on(host.server.grant(TokenRequest::Refresh(request))).unwrap_err()
     };
+    assert_eq!(refresh_tokens.iter().collect::<HashSet<_>>().len(), TOKENS);
     measure_sealed(runner, rng, &refresh_tokens, refused);
+    // What has the right MAC, and was superseded long ago, would have ended the session.
+    host.refresh(&refresh_tokens[TOKENS - 1]);
 }
 
-/// What has to be noticed: the check of an otp_token as above, and then a comparison with the right one that returns at the
-/// first difference.
+/// What has to be noticed: the check of one otp_token, and then a comparison with the right one that returns at the first
+/// difference.
 fn control(runner: &mut CtRunner, rng: &mut BenchRng) {
     let host = Host::new(None, ClientSecret::digest(SECRET));
     let (otp_token, code) = host.send(&reset_body());
     host.freeze();
     let refused = |presented: &str| {
         let same = otp_token.bytes().zip(presented.bytes()).all(|(right, presented)| black_box(right) == presented);
-        (verify(&host, presented, &code), same)
+        (verify(&host, Usage::ResetPassword, presented, &code), same)
     };
     measure_sealed(runner, rng, std::slice::from_ref(&otp_token), refused);
 }
 
 /// Measures `refused` on altered tokens. They have to be many: of one alone, the first class would always have the same last
-/// characters and the second the same first ones, and which characters are decoded is about half a nanosecond by itself.
+/// characters of the MAC and the second the same first ones, and that alone can make about half a nanosecond.
 fn measure_sealed<T>(runner: &mut CtRunner, rng: &mut BenchRng, tokens: &[String], refused: impl Fn(&str) -> T) {
     let wrong = |rng: &mut BenchRng, half: usize| {
         let token = &tokens[rng.random_range(0..tokens.len())];
@@ -112,10 +119,10 @@ fn measure<T>(
     }
 }
 
-fn verify(host: &Host, otp_token: &str, code: &str) -> VerifyError {
+fn verify(host: &Host, usage: Usage, otp_token: &str, code: &str) -> VerifyError {
     let request = VerifyOtp {
         client_id: &ClientId::new(CLIENT).unwrap(),
-        usage: Usage::ResetPassword,
+        usage,
         address: Address::Phone(host.server.addresses().phone_number(PHONE).unwrap()),
         otp_token: PresentedSecret::new(otp_token),
         otp: PresentedSecret::new(code),

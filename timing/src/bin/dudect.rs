@@ -66,7 +66,7 @@ fn refresh_token(runner: &mut CtRunner, rng: &mut BenchRng) {
     };
     assert_eq!(refresh_tokens.iter().collect::<HashSet<_>>().len(), TOKENS);
     measure_sealed(runner, rng, &refresh_tokens, refused);
-    // What has the right MAC, and was superseded long ago, would have ended the session.
+    // One that got past its MAC was superseded long ago, and would have ended the session.
     host.refresh(&refresh_tokens[TOKENS - 1]);
 }
 

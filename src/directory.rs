@@ -51,7 +51,9 @@ pub trait Directory: Send + Sync {
     /// Creates the user of an address, or gets them where they exist: two calls for one address, at the same time or
     /// after a failure, give one user.
     /// `INSERT … ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number RETURNING subject, status, tokens_valid_after`
-    fn sign_up(&self, address: &Address) -> impl Future<Output = Result<User, Self::Error>> + Send;
+    ///
+    /// `None` refuses: the address may not sign up. The client is told that there is no such user.
+    fn sign_up(&self, address: &Address) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send;
 }
 
 impl<D: Directory> Directory for Arc<D> {
@@ -85,7 +87,7 @@ impl<D: Directory> Directory for Arc<D> {
         (**self).user_claims(subject, client, scope)
     }
 
-    fn sign_up(&self, address: &Address) -> impl Future<Output = Result<User, Self::Error>> + Send {
+    fn sign_up(&self, address: &Address) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send {
         (**self).sign_up(address)
     }
 }

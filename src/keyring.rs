@@ -108,6 +108,12 @@ impl Keyring {
         &self.active
     }
 
+    /// Names the secret that seals what is made now, while others are accepted beside it. A repeated answer is then sealed
+    /// under the same one, whichever host gives it.
+    pub(crate) fn names_its_key(&self) -> Option<KeyId> {
+        (!self.accepted.is_empty()).then_some(self.active.id)
+    }
+
     /// The keys with this identifier, if they are still accepted.
     pub(crate) fn find(&self, id: &KeyId) -> Option<&SealingKeys> {
         core::iter::once(&self.active).chain(&self.accepted).find(|keys| keys.id == *id)

@@ -18,6 +18,7 @@ mod wire;
 
 // Rules: state machines and decisions, without I/O, time or randomness of their own.
 mod authenticator;
+mod challenge;
 mod claims;
 mod client;
 mod decision;

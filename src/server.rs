@@ -4,7 +4,7 @@ use crate::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::address::AddressPolicy;
 use crate::directory::Directory;
 use crate::endpoints::Endpoints;
-use crate::error::{SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
+use crate::error::{DeliveryFailure, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
 use crate::flow::Core;
 use crate::flow::access_token::CheckError;
 use crate::flow::send_otp::Delivery;
@@ -46,6 +46,14 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// [`SendError`]; [`SendError::TemporarilyUnavailable`] may be retried.
     pub async fn send(&self, request: SendRequest<'_>) -> Result<Delivery, SendError> {
         self.core.send_otp(request).await
+    }
+
+    /// Answers for a code that could not be delivered, and lets its address be sent to again at once, instead of after the
+    /// shortest quota. The send still counts for the longer quotas, and a second failure in a row waits like any other.
+    ///
+    /// It costs a load and a swap. A store that fails changes nothing but that: the reply then says how long to wait.
+    pub async fn delivery_failed(&self, delivery: Delivery, failure: DeliveryFailure) -> Reply {
+        self.core.delivery_failed(delivery, failure).await
     }
 
     /// `POST /oauth2/token`: redeems a code or a refresh token for tokens (RFC 6749 section 3.2).

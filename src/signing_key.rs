@@ -161,6 +161,9 @@ impl SigningKey {
                 if signature.len() != self.public.signature_len() {
                     return Err(SigningError::WrongLength);
                 }
+                if signer.key_can_change() && !self.public.verifies(token.as_bytes(), &signature) {
+                    return Err(SigningError::WrongKey);
+                }
                 append(&mut token, &signature);
             }
         }
@@ -231,6 +234,8 @@ pub(crate) enum SigningError {
     Signer(Box<dyn core::error::Error + Send + Sync>),
     /// The host's signer gave something that is no signature of this algorithm.
     WrongLength,
+    /// The published key does not verify what the host's signer signed: it has another key now.
+    WrongKey,
 }
 
 impl core::fmt::Display for SigningError {
@@ -239,6 +244,7 @@ impl core::fmt::Display for SigningError {
             Self::Pair => "the token could not be signed",
             Self::Signer(_) => "the signer failed",
             Self::WrongLength => "the signer gave a signature of the wrong length",
+            Self::WrongKey => "the published key does not verify what the signer signed",
         })
     }
 }
@@ -247,7 +253,7 @@ impl core::error::Error for SigningError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Signer(error) => Some(&**error),
-            Self::Pair | Self::WrongLength => None,
+            Self::Pair | Self::WrongLength | Self::WrongKey => None,
         }
     }
 }

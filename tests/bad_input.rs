@@ -188,12 +188,13 @@ async fn nul_bytes_markers_and_a_member_of_a_mebibyte() {
 async fn full_width_digits_are_not_the_code() {
     let (host, body) = ready(Settings::default()).await;
     let code = body["otp"].as_str().unwrap();
-    for (zero, remaining) in [('０', 4), ('٠', 3), ('𝟎', 2)] {
+    for zero in ['０', '٠', '𝟎'] {
         let otp: String =
             code.chars().map(|digit| char::from_u32(zero as u32 + digit as u32 - '0' as u32).unwrap()).collect();
         let (status, said) = host.token(&but(&body, json!({ "otp": otp }))).await;
         assert_eq!((status, &said["error_description"]), (400, &json!("Unknown or expired OTP")));
-        assert_eq!(said["attempts_remaining"], remaining);
+        // What can't be a code is not compared and costs nothing.
+        assert_eq!(said["attempts_remaining"], 5);
     }
     assert_eq!(host.token(&body).await.0, 200);
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ROWS: [(&str, &[&str]); 7] = [
     ("words", &["base64url", "time", "secret", "id", "address", "scope", "grant", "user"]),
     ("wire", &["wire", "error", "request", "reply"]),
-    ("rules", &["decision", "authenticator", "session", "meter", "client", "claims", "revoked_tokens"]),
+    ("rules", &["decision", "authenticator", "challenge", "session", "meter", "client", "claims", "revoked_tokens"]),
     ("keys", &["keyring", "sealed", "code", "jws", "jwk", "signer", "signing_key", "signing_keys", "access_token"]),
     ("ports", &["clock", "entropy", "store", "directory", "observer"]),
     ("flows", &["flow", "config", "endpoints", "metadata", "builder", "server", "route"]),

@@ -70,7 +70,8 @@ async fn every_usage_on_both_channels_is_accepted_with_the_same_reply() {
             let host = Host::new();
             let delivery = try_raw(&host, &used_for(usage, &body), None).await.unwrap();
             assert_eq!(delivery.usage().as_str(), usage);
-            assert_eq!(delivery.validity(), secs(60));
+            let validity = if usage == "login" { 180 } else { 60 };
+            assert_eq!(delivery.validity(), secs(validity));
             let code = delivery.code().expose_secret().to_owned();
             assert!(code.len() == 6 && code.bytes().all(|digit| digit.is_ascii_digit()), "{code}");
             let channel = if body["email"].is_null() { Channel::Sms } else { Channel::Email };
@@ -81,7 +82,10 @@ async fn every_usage_on_both_channels_is_accepted_with_the_same_reply() {
             assert_headers(&reply, &[]);
             let said: Value = serde_json::from_slice(reply.body()).unwrap();
             let otp_token = said["otp_token"].as_str().unwrap();
-            let whole = json!({ "otp_token": otp_token, "expires_in": 300, "code_length": 6, "resend_after": 30 });
+            let whole = json!({
+                "otp_token": otp_token, "expires_in": 300, "code_expires_in": validity, "code_length": 6,
+                "resend_after": 30,
+            });
             assert_eq!(said, whole);
             assert!(!otp_token.is_empty() && !otp_token.contains(&code));
         }

@@ -4,13 +4,16 @@ use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 
 use crate::address::Channel;
-use crate::authenticator::{Authenticator, Limits, NewChallenge};
-use crate::client::RefreshPolicy;
+use crate::authenticator::{Authenticator, Limits, OpenChallenge, ReserveGuess};
+use crate::challenge::NewChallenge;
+use crate::client::{CodePolicy, InvalidCodePolicy, RefreshPolicy};
+use crate::decision::{Attempt, Change};
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
 use crate::id::{Binding, ChallengeId, ClientId, InvalidId, KeyId, Mark, Nonce, Subject, TokenId};
 use crate::meter::Quota;
 use crate::scope::{InvalidScope, Scope};
-use crate::session::{Login, Refresh, Session, SessionValidity};
+use crate::secret::PresentedSecret;
+use crate::session::{Login, RefreshSession, RevokeToken, Session, SessionValidity, Standing};
 use crate::store::RecordBody;
 use crate::time::Timestamp;
 
@@ -20,6 +23,7 @@ pub(super) enum NoBody {
     Entropy(EntropyUnavailable),
     Id(InvalidId),
     Scope(InvalidScope),
+    Code(InvalidCodePolicy),
 }
 
 impl core::fmt::Display for NoBody {
@@ -28,6 +32,7 @@ impl core::fmt::Display for NoBody {
             Self::Entropy(cause) => cause.fmt(f),
             Self::Id(cause) => cause.fmt(f),
             Self::Scope(cause) => cause.fmt(f),
+            Self::Code(cause) => cause.fmt(f),
         }
     }
 }
@@ -75,28 +80,25 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
     let client = ClientId::new(&printable).map_err(NoBody::Id)?;
     let subject = Subject::new(&printable).map_err(NoBody::Id)?;
     let mut session = open(client, subject, scope);
-    for generation in 0..3 {
-        let refresh = Refresh {
+    for generation in 0..3_u32 {
+        let refresh = RefreshSession {
             generation,
             asked_at: START,
+            stood: Standing::Current,
             issue: generation.saturating_add(1),
             policy: RefreshPolicy::Rotate { retry_window: MINUTE },
             idle: DAY * 365,
             access_token: DAY,
+            sealed_under: Some(KeyId::from_bytes(random()?)),
             mark: Mark::from_bytes(random()?),
-            follows_unknown_outcome: false,
         };
-        if let Ok(decision) = session.clone().refresh(&refresh, START) {
-            session = decision.into_parts().0;
-        }
+        session = changed(session, &refresh, START);
     }
     // As many as the list takes before it folds, and what it does then.
     for issue in 0..REVOKED {
         let token = TokenId::of(issue, random()?);
-        let mark = Mark::from_bytes(random()?);
-        if let Ok(decision) = session.revoke_access_token(&token, mark) {
-            session = decision.into_parts().0;
-        }
+        let revoke = RevokeToken { token: &token, mark: Mark::from_bytes(random()?) };
+        session = changed(session, &revoke, START);
     }
     Ok(RecordBody::Session(session))
 }
@@ -110,38 +112,60 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
         guesses_per_challenge: NonZeroU8::MIN.saturating_add(4),
         guesses_per_address: quota,
     };
+    let short = CodePolicy::new(6, MINUTE).map_err(NoBody::Code)?;
+    let long = CodePolicy::new(10, DAY).and_then(|policy| policy.with_alphabet(LETTERS)).map_err(NoBody::Code)?;
     let mut state = Authenticator::default();
     let mut now = START;
     for round in 0..SENDS {
         // Distances that take many digits.
         now = now.after(Duration::from_millis(80_000));
+        // The last hundred challenges stay, with five guesses each. The others of the thousand come from those before.
+        let is_kept = round >= SENDS - KEPT;
         let new = NewChallenge {
             id: ChallengeId::from_bytes(random()?),
             nonce: Nonce::from_bytes(random()?),
             code_key: KeyId::from_bytes(random()?),
             binding: Binding::from_bytes(random()?),
-            code_validity: DAY,
-            token_validity: DAY,
+            policy: if is_kept { &long } else { &short },
+            knows_key: &|_| true,
         };
-        if let Ok(decision) = state.clone().open(&new, &limits, now) {
-            state = decision.into_parts().0;
-        }
-        // The last ten challenges get five guesses each, and the others of the thousand come from those before.
-        let guesses = if round >= SENDS - 10 || round % 5 == 0 { 5 } else { 0 };
+        let id = new.id;
+        let policy = new.policy;
+        state = changed(state, &OpenChallenge { new, limits: &limits }, now);
+        let guesses = if is_kept || round % 5 == 0 { 5 } else { 0 };
+        let text = LETTERS.get(..usize::from(policy.length())).filter(|_| is_kept).unwrap_or("123456");
         for _ in 0..guesses {
-            if let Ok(decision) = state.clone().reserve(&new.id, Mark::from_bytes(random()?), &limits, now) {
-                state = decision.into_parts().0;
-            }
+            let guess = ReserveGuess {
+                id,
+                mark: Mark::from_bytes(random()?),
+                presented: &PresentedSecret::new(text),
+                policy,
+                limits: &limits,
+                repeat_window: Duration::ZERO,
+            };
+            state = changed(state, &guess, now);
         }
     }
     Ok(RecordBody::Authenticator(state))
 }
 
+/// The state after a change, or as it was where the change is refused.
+fn changed<C: Change<State: Clone>>(state: C::State, change: &C, now: Timestamp) -> C::State {
+    let attempt = Attempt { now, follows_unknown_outcome: false };
+    match change.decide(Some(state.clone()), attempt) {
+        Ok(decision) => decision.into_parts().0,
+        Err(_) => state,
+    }
+}
+
 fn open(client: ClientId, subject: Subject, scope: Scope) -> Session {
-    let login = Login { client, subject, scope, channel: Channel::Email, tokens_valid_after: None };
+    let channel = Channel::Email;
+    let login = Login { client, subject, scope, channel, tokens_valid_after: Some(START), sealed_under: None };
     Session::open(login, &SessionValidity::default(), MINUTE, START)
 }
 
+const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const KEPT: u32 = 100;
 const SENDS: u32 = 1000;
 const REVOKED: u32 = 8;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -158,7 +182,7 @@ mod tests {
         let authenticator = serde_json::to_value(largest_authenticator().unwrap()).unwrap();
         let authenticator = &authenticator["authenticator"];
         let challenges = authenticator["c"].as_array().unwrap();
-        assert_eq!(challenges.len(), 10);
+        assert_eq!(challenges.len(), 100);
         assert!(challenges.iter().all(|challenge| challenge["g"].as_array().unwrap().len() == 5));
         assert_eq!(authenticator["s"].as_array().unwrap().len(), 1000);
         assert!(authenticator["f"].as_array().unwrap().len() >= 1000);

@@ -118,7 +118,7 @@ impl Directory for SteppedDirectory {
         self.asked("user_claims")?.user_claims(subject, client, scope).await.map_err(|_| Broken)
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<User, Broken> {
+    async fn sign_up(&self, address: &Address) -> Result<Option<User>, Broken> {
         self.asked("sign_up")?.sign_up(address).await.map_err(|_| Broken)
     }
 }

@@ -39,7 +39,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         let scope = client.grant_scope(asked).map_err(|_| TokenError::InvalidScope)?;
 
         // The guess is charged, and only then is the code compared.
-        let key = self.keyring.authenticator_key(address);
+        let key = self.keyring.authenticator_key(address, &self.settings.rules.addresses);
         let guess = Guess { key, token: &token, presented: &request.otp, policy: source.code() };
         let (proven, held) = self.prove(client.id(), guess, &mut draw).await?;
 

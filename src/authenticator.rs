@@ -228,7 +228,7 @@ impl Clone for Authenticator {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Challenge {
+pub(crate) struct Challenge {
     #[serde(rename = "i")]
     id: ChallengeId,
     #[serde(rename = "b")]

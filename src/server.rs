@@ -93,7 +93,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     pub async fn revoke(&self, request: Request<'_>) -> Reply {
         let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {
             Ok(parsed) => parsed,
-            Err(error) => return TokenQueryError::from(error).into(),
+            Err(error) => return error.into(),
         };
         match self.revoke_token(parsed).await {
             Ok(()) => Reply::done(),
@@ -127,7 +127,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     pub async fn introspect(&self, request: Request<'_>) -> Reply {
         let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {
             Ok(parsed) => parsed,
-            Err(error) => return TokenQueryError::from(error).into(),
+            Err(error) => return error.into(),
         };
         match self.introspect_token(parsed).await {
             Ok(introspection) => introspection.into(),

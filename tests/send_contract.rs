@@ -485,3 +485,19 @@ async fn a_login_send_does_not_show_whether_there_is_a_user() {
 fn header_list(reply: &Reply) -> Vec<(String, String)> {
     reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
+
+#[tokio::test]
+async fn an_empty_secret_authenticates_nobody() {
+    let id = |name| AuthSourceId::new(name).unwrap();
+    let unset = std::env::var("OTP_GRANT_TEST_IS_NOT_SET").unwrap_or_default();
+    let client = Client::confidential(ClientId::new("EMPTY").unwrap(), ClientSecret::digest(&unset))
+        .with_auth_source(id("MOCK_SMS_OTP_AUTH_SOURCE_ID"));
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let host = Host::with_directory(Settings::default(), key, sample_directory().with_client(client));
+    let named = but(&sms_send(PHONE), json!({ "client_id": "EMPTY", "client_secret": null })).to_string();
+    let nameless = without_credentials(&sms_send(PHONE)).to_string();
+    for (body, authorization) in [(&nameless, Some(basic("EMPTY:"))), (&named, Some(basic("EMPTY:"))), (&named, None)] {
+        let reply = host.server.send_otp(json_request(body, authorization.as_deref())).await.unwrap_err();
+        assert_eq!((reply.status(), reply.body()), (401, &br#"{"error":"invalid_client"}"#[..]));
+    }
+}

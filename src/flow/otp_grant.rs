@@ -45,7 +45,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         let scope = client.grant_scope(asked).map_err(|_| TokenError::InvalidScope)?;
 
         // The guess is charged, and only then is the code compared.
-        let key = self.keyring.authenticator_key(address);
+        let key = self.keyring.authenticator_key(address, &self.settings.rules.addresses);
         let mark = Mark::from_bytes(self.random(&mut draw)?);
         let session_id = SessionId::from_bytes(self.random(&mut draw)?);
         let spender = Mark::of_session(&session_id);

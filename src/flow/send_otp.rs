@@ -45,7 +45,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
 
         let policy = source.as_ref().map_or(&self.settings.code, |source| source.code());
-        let key = self.keyring.authenticator_key(&address);
+        let key = self.keyring.authenticator_key(&address, &self.settings.rules.addresses);
         let source_id = source.as_ref().map(|source| source.id());
         let binding = self.keyring.binding(client.id(), source_id, &address, usage);
         let new = NewChallenge {

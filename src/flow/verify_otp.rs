@@ -28,7 +28,7 @@ impl<S: Store, D: Directory> Core<S, D> {
             return Err(VerifyError::MismatchedOtpToken);
         }
 
-        let key = self.keyring.authenticator_key(&address);
+        let key = self.keyring.authenticator_key(&address, &self.settings.rules.addresses);
         let mark = Mark::from_bytes(self.random(&mut draw)?);
         let spender = Mark::from_bytes(self.random(&mut draw)?);
         let guess = Guess { key, token: &token, mark, presented: &otp, policy: &self.settings.code };

@@ -85,8 +85,10 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 /// The value of a number, as `serde_json` gives it by itself.
 fn number(text: &str) -> Option<Value> {
-    let integer = text.parse::<u64>().map(Value::from).or_else(|_| text.parse::<i64>().map(Value::from)).ok();
-    integer.or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number))
+    let positive = text.parse::<u64>().ok().map(Value::from);
+    // Zero has a sign as a floating-point number alone.
+    let negative = || text.parse::<i64>().ok().filter(|number| *number != 0).map(Value::from);
+    positive.or_else(negative).or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number))
 }
 
 /// What a number is given as, an object with this member and its text, where another crate of the host's tree has switched on
@@ -108,6 +110,7 @@ mod tests {
             assert_eq!(found, Ok(text.parse().ok()), "{text}");
             let plain = object(format!(r#"{{"a":{text}}}"#).as_bytes()).map(|object| object["a"].as_u64());
             assert_eq!(plain, Ok(text.parse().ok()), "{text}");
+            assert_eq!(object(given.as_bytes()).map(|object| object["a"].as_u64()), plain, "{text}");
         }
         for text in ["", "x", "1e999", "0x1", "inf", "NaN"] {
             assert_eq!(object(format!(r#"{{"a":{{"{NUMBER}":"{text}"}}}}"#).as_bytes()), Err(NotStrict), "{text}");

@@ -92,9 +92,10 @@ impl Cluster {
         let mut is_asked = false;
         let mut redirections = 0;
         loop {
-            let answer = match is_asked {
-                false => node.server.query(command, deadline).await,
-                true => node.server.ask(command, deadline).await,
+            let answer = if is_asked {
+                node.server.ask(command, deadline).await
+            } else {
+                node.server.query(command, deadline).await
             };
             let Err(error) = answer else {
                 node.is_suspect.store(false, Relaxed);

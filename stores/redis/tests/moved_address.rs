@@ -165,7 +165,14 @@ async fn callers_with_less_patience_do_not_keep_a_dead_connection() {
 /// Eight tasks that each insert a record of its own and load it, over and over.
 struct Load {
     is_over: Arc<Mutex<bool>>,
-    tasks: Vec<tokio::task::JoinHandle<(u64, Vec<(Instant, Instant)>, Instant)>>,
+    tasks: Vec<tokio::task::JoinHandle<Seen>>,
+}
+
+struct Seen {
+    attempts: u64,
+    /// When they began and ended.
+    failures: Vec<(Instant, Instant)>,
+    last_success: Instant,
 }
 
 impl Load {
@@ -175,12 +182,12 @@ impl Load {
         let tasks = (0..8).map(|_| {
             let (store, is_over) = (store.clone(), Arc::clone(&is_over));
             tokio::spawn(async move {
-                let (mut attempts, mut failures, mut last_success) = (0, Vec::new(), Instant::now());
+                let mut seen = Seen { attempts: 0, failures: Vec::new(), last_success: Instant::now() };
                 while !*is_over.lock().unwrap() {
                     let number = NUMBER.fetch_add(1, SeqCst);
                     let stored = record(number, later());
                     let started = Instant::now();
-                    attempts += 1;
+                    seen.attempts += 1;
                     let done = match store.swap(&key(number), None, &stored).await {
                         Ok(swap) => {
                             // Sent twice, it would conflict with itself.
@@ -190,15 +197,15 @@ impl Load {
                         Err(error) => Err(error),
                     };
                     match done {
-                        Ok(()) => last_success = Instant::now(),
+                        Ok(()) => seen.last_success = Instant::now(),
                         Err(error) => {
                             assert!(error.is_retryable(), "{error:?}");
-                            failures.push((started, Instant::now()));
+                            seen.failures.push((started, Instant::now()));
                         }
                     }
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                (attempts, failures, last_success)
+                seen
             })
         });
         let tasks = tasks.collect();
@@ -210,7 +217,7 @@ impl Load {
         *self.is_over.lock().unwrap() = true;
         let (mut all, mut last) = (0, None);
         for task in self.tasks {
-            let (attempts, failures, last_success) = task.await.unwrap();
+            let Seen { attempts, failures, last_success } = task.await.unwrap();
             all += attempts;
             assert!(failures.iter().all(|(started, _)| *started < recovered), "{failures:?}");
             assert!(last_success > recovered);

@@ -18,13 +18,13 @@ use crate::error::{RedisStoreError, comes_from_no_primary};
 use crate::options::RedisOptions;
 use crate::server::Server;
 
-/// A cluster. What is remembered of its slots are hints: that a node owns a slot is its own word only.
+/// A cluster. The owners of slots that it remembers are hints: a node refuses a command whose slot it does not own.
 pub(crate) struct Cluster {
-    /// How nodes are spoken to that no URL names.
+    /// Credentials and TLS for nodes that no URL names.
     info: ConnectionInfo,
     options: RedisOptions,
     slots: RwLock<Slots>,
-    /// When the owners were last asked for. Held while they are.
+    /// When the nodes were last asked for the owners. Locked while they are being asked.
     asked: Mutex<Option<Instant>>,
     turn: AtomicUsize,
 }
@@ -38,9 +38,9 @@ struct Slots {
 struct Node {
     address: Address,
     server: Server,
-    /// Named by a URL, and so never forgotten.
+    /// A URL names it, so it is never removed.
     is_named: bool,
-    /// Its last command had no answer, or one that sends elsewhere.
+    /// Its last command had no answer, or was refused because the node is no primary.
     is_suspect: AtomicBool,
 }
 
@@ -50,7 +50,7 @@ struct Address {
     port: u16,
 }
 
-/// Which slots, from the first to the last, belong to whom.
+/// The slots from the first to the last have one owner.
 struct Range {
     first: usize,
     last: usize,
@@ -85,7 +85,7 @@ impl Cluster {
         let slot = slot_of(key);
         let mut node = self.owner(slot)?;
         if node.is_suspect() {
-            // It may have got a successor, which the other nodes know.
+            // The other nodes may know of a successor.
             self.refresh(deadline).await;
             node = self.owner(slot)?;
         }
@@ -126,7 +126,7 @@ impl Cluster {
         }
     }
 
-    /// The owner of a slot, as far as is known. Any other node redirects.
+    /// The remembered owner of a slot. If there is none, any node, which redirects.
     fn owner(&self, slot: usize) -> RedisResult<Arc<Node>> {
         let slots = self.read();
         let owner = slots.owners.get(slot).and_then(Option::as_ref).or_else(|| slots.nodes.values().next());
@@ -144,7 +144,8 @@ impl Cluster {
         }
     }
 
-    /// Asks who owns which slots, unless somebody just did. A failure is none: what is known stays.
+    /// Asks the nodes for the owners of all slots, unless that was just done. Keeps what is remembered if no node
+    /// answers.
     async fn refresh(&self, deadline: Instant) {
         let mut asked = self.asked.lock().await;
         if asked.is_some_and(|at| at.elapsed() < BETWEEN_REFRESHES) {
@@ -156,7 +157,7 @@ impl Cluster {
         *asked = Some(Instant::now());
     }
 
-    /// Takes the first view that a node gives. Each time another one is asked first, the suspects last.
+    /// Returns the first answer of a node. Each call begins with another node and ends with the suspect ones.
     async fn ask_for_owners(&self, deadline: Instant) -> RedisResult<Vec<Range>> {
         let mut nodes = self.read().nodes.values().cloned().collect::<Vec<_>>();
         nodes.sort_by(|one, other| one.address.cmp(&other.address));
@@ -222,7 +223,8 @@ impl Slots {
         }
     }
 
-    /// Those who still wait for a suspect that owns nothing any more would wait in vain.
+    /// Removes nodes that own no slot. Commands that wait for a suspect one among them would wait in vain, and fail
+    /// at once.
     fn forget_who_owns_nothing(&mut self) {
         let Self { nodes, owners } = self;
         nodes.retain(|_, node| {
@@ -266,7 +268,7 @@ impl Address {
         Self { host: if matches!(host, "" | "?") { &said_by.host } else { host }.to_owned(), port }
     }
 
-    /// This address, spoken to as that one.
+    /// This address, with the transport of another one.
     fn within(&self, addr: &ConnectionAddr) -> ConnectionAddr {
         let Self { host, port } = self.clone();
         match addr.clone() {
@@ -278,7 +280,8 @@ impl Address {
     }
 }
 
-/// Reads the answer to `CLUSTER SLOTS`: first slot, last slot, and the owner's host, port and more; the replicas follow.
+/// Reads the answer to `CLUSTER SLOTS`: first slot, last slot, and the owner's host, port and more; the replicas
+/// follow.
 fn parse_view(view: Value, said_by: &Address) -> RedisResult<Vec<Range>> {
     let mut ranges = Vec::new();
     for range in from_redis_value::<Vec<Vec<Value>>>(view)? {
@@ -292,11 +295,12 @@ fn parse_view(view: Value, said_by: &Address) -> RedisResult<Vec<Range>> {
             owner: Address::new(&host, from_redis_value(port.clone())?, said_by),
         });
     }
-    // A node that has not met the others.
+    // The node has not joined a cluster.
     if ranges.is_empty() { Err(unexpected()) } else { Ok(ranges) }
 }
 
-/// Only what is within the first pair of braces counts, if there is something.
+/// The slot of a key (Redis Cluster specification, "Hash tags"): only what is within the first pair of braces
+/// counts, unless it is empty.
 fn slot_of(key: &str) -> usize {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
@@ -313,13 +317,13 @@ fn unexpected() -> RedisError {
 
 const SLOTS: usize = 16_384;
 
-/// A command that was redirected more often finds a cluster that does not agree.
+/// How often a command follows a redirection. Nodes that redirect more often do not agree.
 const MOST_REDIRECTIONS: u32 = 5;
 
-/// How long owners are not asked for again.
+/// The shortest time between two questions for the owners.
 const BETWEEN_REFRESHES: Duration = Duration::from_millis(100);
 
-/// After how long without an answer the next node is also asked for the owners.
+/// How long to wait for a node's answer before the next node is also asked.
 const BETWEEN_NODES: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

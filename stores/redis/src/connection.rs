@@ -41,7 +41,7 @@ impl Connection {
         Ok(Self::Cluster(Arc::new(Cluster::connect(nodes, options).await?)))
     }
 
-    /// Sends a command about one key, and not again unless the answer was that it had not been run.
+    /// Sends a command about one key. It is sent again only after an answer that says that it was not run.
     pub(crate) async fn query<T: FromRedisValue>(&self, key: &str, command: &Cmd, deadline: Instant) -> RedisResult<T> {
         match self {
             Self::Single(server) => {

@@ -80,12 +80,15 @@ impl core::error::Error for RedisStoreError {
     }
 }
 
-/// Tells whether the server says with its answer that it is no primary, or may be one without knowing of its successor.
+/// Tells whether the answer comes from a server that is no primary, or from one that may have a successor without
+/// knowing it.
 pub(crate) fn comes_from_no_primary(error: &RedisError) -> bool {
     code_of(error).is_some_and(|code| NO_PRIMARY.contains(&code))
 }
 
-/// The code of a refusal. Before version 7 Redis wraps what a script has met: `ERR Error running script (…): -READONLY …`.
+/// The code of a refusal. Redis before version 7 wraps the refusal of a command within a script: `ERR Error running
+/// script (…):
+/// -READONLY …`.
 fn code_of(error: &RedisError) -> Option<&str> {
     let wrapped = || {
         let words = error.detail()?.split(' ').filter_map(|word| word.strip_prefix('-'));
@@ -117,7 +120,8 @@ const PASSING: [&str; 12] = [
     "UNBLOCKED",
 ];
 
-/// What a replica answers (`READONLY`; `MASTERDOWN` without its primary; `LOADING` while it copies it; `UNBLOCKED` to who waited as
-/// it was demoted), a node that does not own the slot (`MOVED`, `CLUSTERDOWN`), and a primary whose replicas may follow another
-/// one by now (`NOREPLICAS`). A primary that is full, busy or can't save (`OOM`, `BUSY`, `MISCONF`) is the primary all the same.
+/// A replica answers `READONLY`, `MASTERDOWN` when it has lost its primary, and `LOADING` while it copies it. A
+/// primary answers `UNBLOCKED` to waiting clients when it is demoted. A cluster node that does not own the slot
+/// answers `MOVED` or `CLUSTERDOWN`. A primary answers `NOREPLICAS` when its replicas may follow another one. `OOM`,
+/// `BUSY` and `MISCONF` are not here: they come from a primary.
 const NO_PRIMARY: [&str; 7] = ["CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "NOREPLICAS", "READONLY", "UNBLOCKED"];

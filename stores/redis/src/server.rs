@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::error::comes_from_no_primary;
 use crate::options::RedisOptions;
 
-/// An address. Its name is resolved for each connection, and one connection at a time carries all commands.
+/// An address. One connection at a time carries all commands. The host's name is resolved for each connection.
 pub(crate) struct Server {
     client: Client,
     config: AsyncConnectionConfig,
@@ -25,10 +25,10 @@ pub(crate) struct Server {
 /// One connection, from the first command that needs it until it is given up.
 struct Link {
     connected: SetOnce<RedisResult<MultiplexedConnection>>,
-    /// Set when nothing that is sent over it will be answered.
+    /// Set when the server is taken for dead. Commands that wait for an answer then fail at once.
     ended: SetOnce<()>,
     since: Instant,
-    /// When the first command was sent that nothing has been heard since.
+    /// When the first command was sent after the last answer. `None` if no command was.
     unanswered: Mutex<Option<Instant>>,
 }
 
@@ -59,8 +59,8 @@ impl Server {
 
     /// Sends a command once.
     ///
-    /// An answer that only a server gives that is no primary makes the next command connect anew. A command that gets no answer in
-    /// its whole time also ends the connection for all who wait on it.
+    /// The next command uses a new connection if this one is lost, or if the server answers that it is no primary.
+    /// If there is no answer before the deadline, the connection also ends for the other commands that wait on it.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd, deadline: Instant) -> RedisResult<T> {
         self.carry(deadline, |mut connection| async move { command.query_async(&mut connection).await }).await
     }
@@ -68,7 +68,7 @@ impl Server {
     /// Sends a command once to a node that is about to own its slot.
     #[cfg(feature = "cluster")]
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd, deadline: Instant) -> RedisResult<T> {
-        // In one piece: the node remembers `ASKING` until the next command of the connection.
+        // Both in one write: `ASKING` applies to the next command of the connection.
         let mut pipeline = redis::pipe();
         pipeline.cmd("ASKING").ignore().add_command(command.clone());
         let pipeline = &pipeline;
@@ -77,13 +77,13 @@ impl Server {
         Ok(answer)
     }
 
-    /// Tells whether commands have been sent for the whole time limit of one, and nothing was heard.
+    /// Tells whether nothing has been heard for the time limit of a command although commands were sent.
     #[cfg(feature = "cluster")]
     pub(crate) fn is_silent(&self) -> bool {
         lock(&self.current).as_ref().is_some_and(|link| link.is_silent(self.command_timeout))
     }
 
-    /// Gives up the connection, for all who wait on it.
+    /// Gives up the connection. Commands that wait on it fail at once.
     #[cfg(feature = "cluster")]
     pub(crate) fn end(&self) {
         if let Some(link) = lock(&self.current).take() {
@@ -107,7 +107,7 @@ impl Server {
             answer = answer => answer,
             () = async { link.ended.wait().await; } => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
             () = sleep_until(deadline) => {
-                // Who came late, after another connection had failed, can't tell.
+                // The repetition of a load can be younger than its deadline suggests. It must not end a new connection.
                 if link.since.elapsed() >= self.command_timeout {
                     self.forget(&link);
                     link.end();
@@ -128,10 +128,10 @@ impl Server {
         answer
     }
 
-    /// The connection of now, which the first that needs one begins.
+    /// The current connection. Begins one if there is none.
     fn link(&self) -> Arc<Link> {
         let mut current = lock(&self.current);
-        // The futures of those who waited for it may have been dropped before their time was over.
+        // A caller can drop its future before the deadline, and then nothing above notices that the server is dead.
         if let Some(silent) = current.take_if(|link| link.is_silent(self.command_timeout)) {
             silent.end();
         }
@@ -140,11 +140,11 @@ impl Server {
             _ => {
                 let link = Arc::new(Link::new());
                 let (client, config, connecting) = (self.client.clone(), self.config.clone(), Arc::clone(&link));
-                // By itself: those who wait for it may have less time than it takes.
+                // In a task: the commands that wait for the connection can have less time than it takes.
                 tokio::spawn(async move {
                     tokio::select! {
                         connected = client.get_multiplexed_async_connection_with_config(&config) => {
-                            // Nobody else sets it.
+                            // It is set nowhere else.
                             let _ = connecting.connected.set(connected);
                         }
                         () = async { connecting.ended.wait().await; } => {}
@@ -156,7 +156,7 @@ impl Server {
         }
     }
 
-    /// Not over and over: the address may lead to that server for a while.
+    /// Limits the rate of new connections while the address leads to a server that is no primary.
     fn may_try_another(&self) -> bool {
         let mut refused = lock(&self.refused);
         let may = refused.is_none_or(|at| at.elapsed() >= BETWEEN_CONNECTIONS);
@@ -166,7 +166,7 @@ impl Server {
         may
     }
 
-    /// Lets the next command begin another connection. Those who wait on this one still get their answers.
+    /// Lets the next command begin another connection. Commands that wait on this one still get their answers.
     fn forget(&self, link: &Arc<Link>) {
         let mut current = lock(&self.current);
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
@@ -211,5 +211,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long the next connection lasts at least, if its server also says that it is no primary.
+/// The shortest time between two connections that are given up because the server is no primary.
 const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(100);

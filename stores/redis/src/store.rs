@@ -22,23 +22,23 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects to `redis://[user:password@]host[:port][/database]`, to `redis+unix:///path`, or with the feature `tls` to
-    /// `rediss://…`.
+    /// Connects to `redis://[user:password@]host[:port][/database]`, to `redis+unix:///path`, or with the feature
+    /// `tls` to `rediss://…`.
     ///
-    /// One connection carries all commands. When it is lost, when a command gets no answer in time, or when the server says
-    /// that it is no primary, the next command begins a new one, and the name of the host is resolved anew.
+    /// One connection carries all commands. When it is lost, when a command gets no answer in time, or when the
+    /// server says that it is no primary, the next command begins a new one, and the name of the host is resolved anew.
     ///
     /// # Errors
-    /// [`RedisStoreError`], when Redis is not there or refuses: then `connect` can be called again. When the URL can't be
-    /// read: then it can't.
+    /// [`RedisStoreError`], when Redis is not there or refuses: then `connect` can be called again. When the URL
+    /// can't be read: then it can't.
     pub async fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::to_server(url, &options).await?, options))
     }
 
     /// Connects with a client that was made elsewhere: with client certificates, for instance.
     ///
-    /// Each connection is made by this client, and given up as [`connect`](Self::connect) says. The settings of TCP are the
-    /// client's.
+    /// Each connection is made by this client, and given up as [`connect`](Self::connect) says. The settings of TCP
+    /// are the client's.
     ///
     /// # Errors
     /// [`RedisStoreError`], when Redis is not there or refuses: then it can be called again.
@@ -48,13 +48,13 @@ impl RedisStore {
 
     /// Connects to a Redis Cluster, of which at least one node has to be named by its URL.
     ///
-    /// A command goes to the node that owns its slot by the node's own word: no node is asked to answer for another one. It
-    /// is sent again only to where a node has redirected it. User, password, and whether TLS is spoken are those of the first
-    /// URL for all nodes that no URL names.
+    /// A command goes to the node that owns its slot by the node's own word: no node is asked to answer for another
+    /// one. It is sent again only to where a node has redirected it. User, password, and whether TLS is spoken are
+    /// those of the first URL for all nodes that no URL names.
     ///
     /// # Errors
-    /// [`RedisStoreError`], when no node is there or all refuse: then it can be called again. When a URL can't be read: then
-    /// it can't.
+    /// [`RedisStoreError`], when no node is there or all refuse: then it can be called again. When a URL can't be
+    /// read: then it can't.
     #[cfg(feature = "cluster")]
     pub async fn connect_cluster(urls: &[&str], options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::to_cluster(urls, &options).await?, options))
@@ -68,7 +68,8 @@ impl RedisStore {
         [&*self.prefix, String::from(*key).as_str()].concat()
     }
 
-    /// Where nothing is expected, Redis compares by itself. By `redis-benchmark` that takes it a third of what the script takes.
+    /// Where nothing is expected, Redis compares by itself. By `redis-benchmark` that takes it a third of what the
+    /// script takes.
     async fn insert(&self, key: &str, value: &[u8], delete_at: i64) -> Result<Swap, RedisStoreError> {
         let mut command = Cmd::with_capacity(6, key.len() + value.len() + OTHER_ARGUMENTS);
         command.arg("SET").arg(key).arg(value).arg("NX").arg("PXAT").arg(delete_at);
@@ -111,7 +112,7 @@ impl Store for RedisStore {
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, RedisStoreError> {
         let (key, deadline) = (self.key(key), self.deadline());
-        // A `GET` that only a primary answers: to Redis it is a write, which changes nothing.
+        // `GETEX` without options changes nothing, but Redis counts it as a write: a replica does not answer it.
         let mut command = Cmd::with_capacity(2, key.len() + OTHER_ARGUMENTS);
         command.arg("GETEX").arg(&key);
         let stored: Option<Vec<u8>> = match self.connection.query(&key, &command, deadline).await {
@@ -136,8 +137,8 @@ impl core::fmt::Debug for RedisStore {
     }
 }
 
-/// Tells whether a read gets another try over the next connection. It may be the first that is heard of a connection that was lost
-/// long ago, or of a primary that was demoted.
+/// Tells whether a load is sent once more, over the next connection. A load is often the first command after a
+/// connection was lost or a primary was demoted.
 fn can_be_repeated(error: &RedisError) -> bool {
     error.is_io_error() && !error.is_timeout() || comes_from_no_primary(error)
 }
@@ -176,8 +177,9 @@ const USUAL_LEN: usize = 1024;
 /// More than the verb, a tag and the numbers of a command take.
 const OTHER_ARGUMENTS: usize = 64;
 
-/// Compares and writes. The range of a string that isn't there is empty, and no tag is. One command writes value and expiry, so
-/// nothing is half done when it fails. Numbers would be written out as text for each call; here they are text already.
+/// Compares and writes. The range of a string that isn't there is empty, and no tag is. One command writes value and
+/// expiry, so nothing is half done when it fails. Numbers would be written out as text for each call; here they are
+/// text already.
 const SWAP: &str = "\
 if redis.call('GETRANGE', KEYS[1], '0', '21') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])

@@ -71,13 +71,13 @@ impl Replicated {
         RedisStore::connect_cluster(&self.urls.each_ref().map(|url| &**url), RedisOptions::default()).await.unwrap()
     }
 
-    /// From now on the replica, once it is the primary, tells nothing to who follows it.
+    /// The former replica sends nothing to its own replicas any more.
     fn cut_link(&self) {
         self.replica.run::<()>(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
         self.replica.run::<()>(&["CLIENT", "KILL", "TYPE", "replica"]);
     }
 
-    /// The number of a key that the first node or its successor has.
+    /// The numbers of keys that belong to the first node or its successor.
     fn keys_of_first(&self) -> impl Iterator<Item = u64> {
         (0..).filter(|number| {
             let name = format!("otp-grant:{}", String::from(key(*number)));
@@ -166,7 +166,7 @@ async fn a_demoted_node_is_not_read() {
     cluster.cut_link();
     cluster.nodes[0].until(&["INFO", "replication"], "master_link_status:down");
 
-    // Every session is revoked, and every code is spent, at the one host; the other had heard of no move.
+    // One host replaces each record, as a sign-out does. The other host has not heard of the failover.
     for number in &keys {
         let revoked = other.swap(&key(*number), Some(record(1, 0).tag), &record(2, later())).await.unwrap();
         assert_eq!(revoked, Swap::Stored);
@@ -174,7 +174,7 @@ async fn a_demoted_node_is_not_read() {
         let again = one.swap(&key(*number), Some(record(1, 0).tag), &record(3, later())).await.unwrap();
         assert_eq!(again, Swap::Conflict);
     }
-    // A store that comes new and knows the demoted node alone.
+    // A new store that is told of the demoted node only.
     let new = RedisStore::connect_cluster(&[&cluster.urls[0]], RedisOptions::default()).await.unwrap();
     for number in &keys {
         assert_eq!(new.load(&key(*number)).await.unwrap().unwrap().tag, record(2, 0).tag);
@@ -238,7 +238,7 @@ async fn the_slots_of_a_frozen_node_are_served_by_its_successor() {
     }
     println!("busy: last failure {:?} after the promotion", last_failure - promoted);
 
-    // Whoever comes now for the first time may have to wait once.
+    // A store that was idle may fail once.
     let started = Instant::now();
     let mut failures = 0;
     while let Err(error) = idle.load(&key(first)).await {
@@ -250,7 +250,7 @@ async fn the_slots_of_a_frozen_node_are_served_by_its_successor() {
     let revoked = record(2, later());
     assert_eq!(idle.swap(&key(first), Some(stored.tag), &revoked).await.unwrap(), Swap::Stored);
 
-    // It goes on, and hears that it was replaced, but gets nothing from its successor.
+    // The frozen node goes on. It hears that it was replaced, but gets nothing from its successor.
     cluster.cut_link();
     cluster.nodes[0].resume();
     cluster.nodes[0].until(&["INFO", "replication"], "role:slave");
@@ -266,7 +266,7 @@ async fn the_slots_of_a_frozen_node_are_served_by_its_successor() {
     assert!(run <= attempts + 3, "{run} of {attempts}");
 }
 
-/// As `CLUSTER SETSLOT` has it in the middle of a move: the old owner sends who asks for a key that it has not got to the new one.
+/// While a slot is being moved, the old owner answers `ASK` for keys that it does not have.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_on_its_way_is_asked_for_at_both_ends() {
     let (nodes, urls) = cluster();
@@ -319,5 +319,5 @@ async fn what_is_no_cluster_is_an_error() {
     assert!(!error.is_retryable(), "{error:?}");
 }
 
-/// Within what time after a promotion the slots have to be served again.
+/// The slots must be served again within this time after a promotion.
 const RECOVERED: Duration = Duration::from_secs(3);

@@ -151,8 +151,8 @@ impl Drop for Redis {
     }
 }
 
-/// An address that leads to a server, and can be made to lead to another one. Connections that are there already stay with
-/// their server, even when it is gone: the client hears nothing.
+/// An address that leads to a server, and can be made to lead to another one. Connections that are there already
+/// stay with their server, even when it is gone: the client hears nothing.
 pub struct Address {
     port: u16,
     leads_to: Arc<AtomicU16>,

@@ -3,6 +3,7 @@
 mod clients;
 mod users_table;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use otp_grant::{
@@ -32,6 +33,7 @@ impl HostDirectory {
             return Err(ConfigError::new("users.list", "users are either listed or in a table"));
         }
         let configured = clients::read(config)?;
+        check_listed(&config.users.list, addresses)?;
         let mut listed = config.users.list.iter().enumerate();
         let configured = listed.try_fold(configured, |directory, (index, entry)| {
             with_user(directory, entry, &format!("users.list[{index}]"), addresses)
@@ -56,6 +58,28 @@ impl HostDirectory {
         self.configured.put_claims(user.subject.clone(), claims(proved_claims(address)));
         Ok(user)
     }
+}
+
+/// Each user of the file is another one, with addresses of their own: of two with one number, only one could be found.
+fn check_listed(list: &[UserEntry], policy: &AddressPolicy) -> Result<(), ConfigError> {
+    let mut known: HashMap<(&str, String), usize> = HashMap::new();
+    for (index, entry) in list.iter().enumerate() {
+        // What can't be read is told where it is read.
+        let phone = entry.phone_number.as_deref().and_then(|text| policy.phone_number(text).ok());
+        let email = entry.email.as_deref().and_then(|text| policy.email(text).ok());
+        let names = [
+            Some(("subject", entry.subject.clone())),
+            phone.map(|number| ("phone_number", number.as_str().to_owned())),
+            email.map(|email| ("email", email.as_str().to_owned())),
+        ];
+        for (member, value) in names.into_iter().flatten() {
+            if let Some(other) = known.insert((member, value), index) {
+                let place = format!("users.list[{index}].{member}");
+                return Err(ConfigError::new(place, format_args!("users.list[{other}] has the same")));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn with_user(

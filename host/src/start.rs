@@ -8,6 +8,7 @@ use otp_grant::{Algorithm, AuthorizationServer, Keyring, SigningKeys, TracingObs
 use crate::config::{self, At as _, Config, ConfigError};
 use crate::delivery::Courier;
 use crate::directory::{HostDirectory, UsersTable};
+use crate::phone_numbers::NumberingPlan;
 use crate::server::{Host, LoginPage};
 use crate::store::AnyStore;
 
@@ -74,7 +75,8 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
         .at("the configuration")?;
     let courier = Courier::new(&config)?;
     config.warnings.log();
-    let page = LoginPage::new(&config, &issuer, server.endpoints());
+    let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
+    let page = LoginPage::new(&config, &issuer, server.endpoints(), example.as_deref());
     Ok(Started { host: Host { server, store, directory, courier, page, limits: config.limits }, algorithm })
 }
 

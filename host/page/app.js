@@ -4,8 +4,8 @@
 // session storage and (without HttpOnly) cookies, now or at any later time; a variable can't be read from outside, and
 // is gone with the tab. The price is that reloading the page means signing in again.
 //
-// The session storage of the tab has what was asked for last, until it is used or too old: somebody who reloads while
-// they read the message can still enter its code. It logs nobody in without that code.
+// The session storage of the tab has what was asked for last, until it is used or too old. After a reload, the code
+// of the message can still be entered. Without that code it is worth nothing.
 
 import { plain, readCode } from "./codes.js";
 import { fill, opaqueCard, tokenCard } from "./tokens.js";
@@ -174,7 +174,7 @@ function typed(at, field) {
   return text.replace(/\p{Cf}/gu, "").trim();
 }
 
-/** An address however it is written. The server alone knows which ones are the same; this is to send less. */
+/** An address without what only spells it. The server knows more of that; here it saves a message. */
 function key(at, address) {
   return `${at} ${at === "sms" ? address.replace(/[\s().-]/g, "") : address.toLowerCase()}`;
 }
@@ -247,7 +247,7 @@ function recall() {
 /** Asks the other tabs of this browser what they asked for: a message that was sent for one can be used in each. */
 async function ofOtherTab(at, address) {
   return new Promise((resolve) => {
-    waiting = resolve;
+    waiting = (found) => isFor(found, at, address) && resolve(found);
     tabs.postMessage({ wanted: key(at, address) });
     setTimeout(resolve, 100, null);
   });
@@ -267,7 +267,7 @@ tabs.addEventListener("message", ({ data }) => {
   }
 });
 
-/** Nobody who uses this tab next can see who was here. */
+/** Forgets what was asked for, and shows no trace of it to the next user of this tab. */
 function forget() {
   challenge = null;
   remember();
@@ -482,7 +482,7 @@ function begin() {
   $("sign-out").hidden = !settings.endpoints.revoke;
   setInterval(tick, 500);
   recall();
-  // A reload stays where it was. Whoever comes anew, and was sent a code, has come to enter it.
+  // A reload stays at its step. A user who comes again, and was sent a code, has come to enter it.
   const step = history.state?.step ?? "code";
   if (history.state?.step !== "code" || !isLive(challenge)) history.replaceState({ step: "address" }, "");
   if (step === "code" && isLive(challenge)) showCode();

@@ -36,7 +36,7 @@ fn fitting(wanted: NonZeroUsize, own: usize, allowed: usize) -> NonZeroUsize {
     wanted.min(NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN))
 }
 
-/// Raises the soft limit to `wanted` or to what may be had, and gives what is allowed then.
+/// Raises the soft limit to `wanted`, or as far as the hard limit allows, and returns what is allowed then.
 fn raise(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let (Some(soft), wanted) = (current, u64::try_from(wanted).unwrap_or(u64::MAX)) else { return usize::MAX };

@@ -1,7 +1,7 @@
 //! Logs: what happened, as events of `tracing`, on standard error. No code, token, secret, phone number or e-mail
 //! address is in them; an address appears as the hashed key of its record.
 //!
-//! Requests do not wait for whoever reads the log. Lines go through a bounded queue to a thread that writes them; where
+//! Requests do not wait for the reader of the log. Lines go through a bounded queue to a thread that writes them. Where
 //! the queue is full, lines are dropped and counted.
 
 use std::io::{self, Write};
@@ -127,12 +127,12 @@ fn write_all(mut to: impl Write, queued: &Receiver<Entry>, dropped: &AtomicU64) 
                 break;
             }
         }
-        // Nobody could be told that the log can't be written.
+        // There is no place to report that the log can't be written.
         let _ = to.write_all(&bytes);
         drop(flushed);
         let lines = dropped.swap(0, Ordering::Relaxed);
         if lines > 0 {
-            tracing::warn!(lines, "lines of the log were dropped: whoever reads it is too slow");
+            tracing::warn!(lines, "lines of the log were dropped: its reader is too slow");
         }
     }
 }

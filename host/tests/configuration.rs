@@ -58,7 +58,7 @@ fn the_sample_file_starts_once_its_keys_are_there() {
         .unwrap();
     assert!(made.status.success());
     let key = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=";
-    // Codes are kept out of journals, unless somebody wants to see them.
+    // Codes stay out of journals unless the operator asks for them.
     let active: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(!active.iter().any(|line| line.starts_with("console")), "{active:?}");
     let output = command(&["--config", file.to_str().unwrap(), "--check"])
@@ -104,7 +104,7 @@ fn checked(folder: &Folder, text: &str) -> (bool, String) {
 }
 
 #[test]
-fn what_nobody_can_mean_is_an_error() {
+fn a_setting_that_cannot_work_is_an_error() {
     let folder = Folder::new("mistakes");
     let plain = config("").replace("users.table = \"\"\n", "");
     assert_eq!(checked(&folder, &plain.replace(SAME_KEYS, OTHER_KEYS)), (true, String::new()));
@@ -147,7 +147,7 @@ fn what_nobody_can_mean_is_an_error() {
 }
 
 #[test]
-fn what_few_can_mean_is_a_warning_of_one_line() {
+fn a_setting_that_is_probably_a_mistake_is_a_warning_of_one_line() {
     let folder = Folder::new("warnings");
     let plain = config("").replace("users.table = \"\"\n", "").replace(SAME_KEYS, OTHER_KEYS);
     let web = |secret: &str| format!("{plain}[clients.web]\nsecret = \"{secret}\"\nauth_sources = [\"mail\"]\n");
@@ -176,7 +176,7 @@ fn what_few_can_mean_is_a_warning_of_one_line() {
 }
 
 #[test]
-fn a_key_that_everybody_can_read_or_write_is_a_warning() {
+fn a_key_that_every_account_can_read_or_write_is_a_warning() {
     let folder = Folder::new("modes");
     let key = folder.write("sealing", "b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=");
     let set = |path: &std::path::Path, mode| {
@@ -189,9 +189,9 @@ fn a_key_that_everybody_can_read_or_write_is_a_warning() {
     for (mode, warning) in [
         (0o600, ""),
         (0o640, ""),
-        (0o644, "keys.sealing: everybody on this machine can read "),
-        (0o602, "keys.sealing: everybody on this machine can change "),
-        (0o666, "keys.sealing: everybody on this machine can change "),
+        (0o644, "keys.sealing: every account of this machine can read "),
+        (0o602, "keys.sealing: every account of this machine can change "),
+        (0o666, "keys.sealing: every account of this machine can change "),
     ] {
         set(&key, mode);
         let (good, said) = checked(&folder, &text);
@@ -207,7 +207,7 @@ fn a_key_that_everybody_can_read_or_write_is_a_warning() {
         String::from_utf8(output.stderr).unwrap()
     };
     set(&file, 0o644);
-    assert!(said().contains("--config: everybody on this machine can read "), "{}", said());
+    assert!(said().contains("--config: every account of this machine can read "), "{}", said());
     set(&file, 0o600);
     assert_eq!(said(), "");
 }

@@ -59,7 +59,7 @@ fn its_discovery_leads_to_its_endpoints() {
         let path = metadata[name].as_str().unwrap().strip_prefix(&host.url()).unwrap();
         assert_eq!(host.post(path, FORM, "token=a").status, status, "{name}");
     }
-    // Another one may be wanted behind a proxy.
+    // Behind a proxy it is another one.
     let issuer = "https://demo.example.com/login";
     let host = Host::demo("issuer", &["--issuer", issuer]);
     let metadata = host.get("/login/.well-known/openid-configuration").json();

@@ -181,7 +181,7 @@ fn a_request_names_one_host() {
     }
 }
 
-/// A process whose standard output or standard error is a pipe that nobody reads.
+/// A process whose standard output or standard error is a pipe that is not read.
 fn with_a_full_pipe(name: &str, which: &str, more: &str) -> (std::process::Child, String, support::Folder) {
     let folder = support::Folder::new(name);
     folder.write("outbox", "");
@@ -221,7 +221,7 @@ fn stops(child: &mut std::process::Child) -> Option<i32> {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nothing() {
+fn a_log_that_is_not_read_stops_nothing() {
     let (mut child, address, _folder) = with_a_full_pipe("unread-log", "log", "delivery = { outbox = \"outbox\" }");
     // Some 300 requests fill a pipe, and 8192 lines the queue.
     let mut stream = TcpStream::connect(&address).unwrap();
@@ -239,7 +239,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
             answers = text.matches("HTTP/1.1 404").count();
         }
     }
-    // When somebody reads, they are told what is missing.
+    // The log says what is missing once it is read.
     let mut stderr = child.stderr.take().unwrap();
     let reading = std::thread::spawn(move || {
         let mut text = String::new();
@@ -254,7 +254,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_keep_a_stop_waiting() {
+fn a_log_that_is_not_read_does_not_keep_a_stop_waiting() {
     let (mut child, address, _folder) = with_a_full_pipe("unread-stop", "log", "delivery = { outbox = \"outbox\" }");
     for _ in 0..12 {
         let mut stream = TcpStream::connect(&address).unwrap();
@@ -267,7 +267,7 @@ fn a_log_that_nobody_reads_does_not_keep_a_stop_waiting() {
 }
 
 #[test]
-fn a_console_that_nobody_reads_costs_messages_alone() {
+fn a_console_that_is_not_read_costs_messages_alone() {
     let more = "delivery = { console = true }\nquotas.sends = [{ count = 1000, per = \"1s\" }]";
     let (mut child, address, folder) = with_a_full_pipe("unread-console", "out", more);
     let began = Instant::now();
@@ -292,7 +292,7 @@ fn a_console_that_nobody_reads_costs_messages_alone() {
     assert_eq!(Reply::read(stream).status, 200);
     assert_eq!(stops(&mut child), Some(0));
     let log = std::fs::read_to_string(folder.file("log")).unwrap();
-    assert!(log.contains("nobody reads the standard output") && !log.contains("13612345678"), "{log}");
+    assert!(log.contains("the standard output is not read") && !log.contains("13612345678"), "{log}");
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn descriptors_of(id: u32) -> usize {
 
 #[test]
 fn connections_leave_descriptors_for_the_host_itself() {
-    // As much as may be had is taken.
+    // The soft limit is raised.
     let text = config("delivery = { outbox = \"outbox\" }\nlimits = { connections = 300 }");
     let host = Host::with_descriptors("raised", &text, "ulimit -S -n 64");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.id())).unwrap();
@@ -481,7 +481,6 @@ fn a_webhook_is_asked_over_few_connections() {
     let counting = keeps_connections(webhook.0, 50, Duration::ZERO);
     for _ in 0..50 {
         assert_eq!(host.post("/otp/send", JSON, SEND).status, 200);
-        // What an answer brings after its status is read while nobody waits.
         std::thread::sleep(Duration::from_millis(5));
     }
     let connections = counting.join().unwrap();

@@ -43,7 +43,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
     weakened(config, with_quotas(config, settings)?)
 }
 
-/// Limits that nobody could keep to.
+/// Refuses limits that no request can keep to.
 fn check_limits(config: &Config) -> Result<(), ConfigError> {
     let limits = &config.limits;
     let times = [
@@ -52,7 +52,7 @@ fn check_limits(config: &Config) -> Result<(), ConfigError> {
         ("limits.request_time", limits.request_time),
     ];
     if let Some((place, _)) = times.into_iter().find(|(_, Span(time))| time.is_zero()) {
-        return Err(ConfigError::new(place, "nobody can ask or be answered in no time"));
+        return Err(ConfigError::new(place, "no request can be read or answered in no time"));
     }
     if limits.body == 0 {
         return Err(ConfigError::new("limits.body", "no request is as short as that"));

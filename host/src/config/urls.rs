@@ -4,7 +4,7 @@ use reqwest::Url;
 
 use super::{ConfigError, Secret};
 
-/// Refuses a URL that can't name a database. One of an unknown kind is left to whoever opens it.
+/// Refuses a URL that can't name a database. One of an unknown kind is left to the store that opens it.
 ///
 /// The text is not repeated: it may have a password in it.
 pub(crate) fn check_database_url(place: &str, url: &Secret) -> Result<(), ConfigError> {

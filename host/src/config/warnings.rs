@@ -1,4 +1,4 @@
-//! What may be meant, and should be looked at: one line of the log each, once everything else is good.
+//! What is allowed and is probably a mistake: one line of the log each, once there is no error.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Config, Source};
 
-/// Collects warnings while a configuration is read: an error is to stand alone.
+/// Collects warnings while a configuration is read. An error stands alone, without warnings before it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(Mutex<Vec<String>>);
 
@@ -25,7 +25,7 @@ impl Warnings {
         }
     }
 
-    /// Adds one where everybody on the machine can write a file, or read it although it is secret.
+    /// Adds one where every account of the machine can write a file, or read it although it is secret.
     pub(super) fn add_permissions(&self, place: &str, path: &Path, file: &File, is_secret: bool) {
         let Ok(metadata) = file.metadata() else { return };
         let mode = metadata.permissions().mode() & 0o777;
@@ -35,7 +35,10 @@ impl Warnings {
             (false, false) => return,
         };
         if metadata.is_file() {
-            self.add(place, format_args!("everybody on this machine can {can} {} (mode {mode:03o})", path.display()));
+            self.add(
+                place,
+                format_args!("every account of this machine can {can} {} (mode {mode:03o})", path.display()),
+            );
         }
     }
 }
@@ -59,5 +62,7 @@ pub(super) fn has_secrets(config: &Config) -> bool {
     let signing = config.signing.iter().map(|signing| &signing.active);
     let clients = config.clients.values().filter_map(|client| client.secret.as_ref());
     let webhook = config.delivery.webhook.iter().filter_map(|webhook| webhook.token.as_ref());
-    master.chain(signing).chain(clients).chain(webhook).any(is_here)
+    let databases = std::iter::once(&config.store).chain(&config.users.table);
+    let has_password = |source: &Source| matches!(source, Source::Here(url) if url.expose().contains('@'));
+    master.chain(signing).chain(clients).chain(webhook).any(is_here) || databases.into_iter().any(has_password)
 }

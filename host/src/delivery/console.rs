@@ -8,7 +8,7 @@ use otp_grant::{Delivery, DeliveryFailure};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Prints codes in a thread of its own: a pipe that nobody reads must keep neither a request nor a stop waiting.
+/// Prints codes in a thread of its own: a pipe that is not read must keep neither a request nor a stop waiting.
 #[derive(Debug)]
 pub(super) struct Console(SyncSender<(String, oneshot::Sender<io::Result<()>>)>);
 
@@ -18,9 +18,9 @@ impl Console {
         let (lines, queued) = sync_channel::<(String, oneshot::Sender<io::Result<()>>)>(LONGEST_QUEUE);
         std::thread::Builder::new().name("console".to_owned()).spawn(move || {
             for (line, printed) in queued {
-                // Whoever waits no longer says that the code was not sent, so it is not printed.
+                // The request was answered already, with an error: its code is not printed.
                 if !printed.is_closed() {
-                    // Whoever read the output may be gone, which `println!` would not survive.
+                    // The reader of the output may be gone, which `println!` would not survive.
                     let _ = printed.send(writeln!(io::stdout(), "{line}"));
                 }
             }
@@ -37,7 +37,7 @@ impl Console {
         match timeout(PATIENCE, done).await {
             Ok(Ok(Ok(()))) if queued => return Ok(()),
             Ok(Ok(Err(error))) => tracing::error!(%error, "the code can't be printed"),
-            _ => tracing::error!("the code can't be printed: nobody reads the standard output"),
+            _ => tracing::error!("the code can't be printed: the standard output is not read"),
         }
         Err(DeliveryFailure::Undeliverable)
     }

@@ -114,7 +114,7 @@ fn said(status: StatusCode) -> Result<(), DeliveryFailure> {
     })
 }
 
-/// The error itself is not logged: it shows the URL, and that may be a secret.
+/// The error itself is not logged. It shows the URL, which can be a secret.
 fn unreachable(kind: &'static str) -> DeliveryFailure {
     tracing::warn!(kind, "the webhook can't be reached");
     DeliveryFailure::Undeliverable

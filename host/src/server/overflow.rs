@@ -14,7 +14,7 @@ use super::routes::HEALTH;
 
 /// Where connections wait that came when all were taken.
 ///
-/// Who has asked for nothing yet keeps nobody out: the oldest of them makes room for the next.
+/// A connection that has asked for nothing yet keeps no other out: the oldest of them makes room for the next.
 #[derive(Debug)]
 pub(super) struct Overflow {
     connections: Arc<Semaphore>,
@@ -38,7 +38,7 @@ pub(super) enum Turn {
 }
 
 impl Overflow {
-    /// Nobody yet; `patience` is how long a request waits at most.
+    /// Begins empty. `patience` is how long a request waits at most.
     pub(super) fn new(connections: Arc<Semaphore>, patience: Duration) -> Self {
         Self {
             connections,

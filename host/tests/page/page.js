@@ -161,7 +161,7 @@ async function byKeyboardAlone() {
   await textIs(page, "notice", /^You are signed out\.$/);
   await focusIs(page, "phone");
   assert.equal(await page.textContent("#tokens"), "");
-  // Whoever sits here next does not see who was here.
+  // The next user of this tab does not see the number.
   const shown = await page.evaluate(() => [document.body.textContent, ...[...document.querySelectorAll("input")].map((i) => i.value)]);
   assert.ok(!shown.join().replaceAll("Sign in as 13612345678", "").includes("13612345678"), shown.join());
   assert.equal((await fetch(`${url}/userinfo`, { headers: { Authorization: `Bearer ${access}` } })).status, 401);
@@ -252,7 +252,7 @@ async function again() {
 
 const messages = () => readFileSync(outbox, "utf8").split("\n").length;
 
-/** Somebody reads the message elsewhere, and comes back. */
+/** The message is read elsewhere, and the page is loaded again. */
 async function reloadWhileReading() {
   const address = "+8613700000004";
   const page = await visit({ viewport: { width: 390, height: 800 }, isMobile: true, hasTouch: true });
@@ -332,7 +332,7 @@ async function twoTabs() {
   const code = readFileSync(outbox, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line)).at(-1).code;
   const sent = messages();
   const second = await tab(first.context());
-  // Nobody but a tab that was told the address is told of it.
+  // A tab learns of it only by the address.
   await askForCode(second, "+8613700000005");
   await textIs(second, "notice", /a moment ago/);
   assert.equal(messages(), sent);

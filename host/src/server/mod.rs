@@ -56,9 +56,9 @@ pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shut
             }),
             Err(_) => {
                 overflow.warn(most);
-                let overflow = Arc::clone(&overflow);
+                let (entered, overflow) = (overflow.enter().await, Arc::clone(&overflow));
                 tokio::spawn(async move {
-                    match overflow.wait(&mut stream).await {
+                    match overflow.wait(entered, &mut stream).await {
                         Some(Turn::Whole(_permit)) => server.connection(stream, true, watcher).await,
                         Some(Turn::Health(_permit)) => server.connection(stream, false, watcher).await,
                         None => {}

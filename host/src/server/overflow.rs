@@ -18,14 +18,21 @@ use super::routes::HEALTH;
 #[derive(Debug)]
 pub(super) struct Overflow {
     connections: Arc<Semaphore>,
-    /// Those that have not said yet what they want. Dropping the sender of one ends it.
-    silent: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
+    /// Those that have not said yet what they want, and since when. Dropping the sender of one ends it.
+    silent: Mutex<BTreeMap<u64, (Instant, oneshot::Sender<()>)>>,
     numbers: AtomicU64,
     queue: Arc<Semaphore>,
     health: Arc<Semaphore>,
     leaving: Arc<Semaphore>,
     warned: Mutex<Option<Instant>>,
     patience: Duration,
+}
+
+/// A place among the connections that have asked for nothing yet.
+#[derive(Debug)]
+pub(super) struct Entered {
+    number: u64,
+    ended: oneshot::Receiver<()>,
 }
 
 /// How a connection is served that had to wait.
@@ -66,10 +73,35 @@ impl Overflow {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Waits until the connection can be served. `None` when it was ended.
-    pub(super) async fn wait(&self, stream: &mut TcpStream) -> Option<Turn> {
+    /// Gives a connection a place.
+    ///
+    /// That of the oldest, where all are taken. One that came just now may have sent a request that is not seen yet, so it
+    /// is given a moment.
+    pub(super) async fn enter(&self) -> Entered {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let sent_away = self.enter(number);
+        let (end, ended) = oneshot::channel();
+        while !self.has_room() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (Instant::now(), end));
+        Entered { number, ended }
+    }
+
+    fn has_room(&self) -> bool {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if silent.len() < SILENT {
+            return true;
+        }
+        let is_old = silent.first_key_value().is_some_and(|(_, (since, _))| since.elapsed() > A_MOMENT);
+        if is_old {
+            silent.pop_first();
+        }
+        is_old
+    }
+
+    /// Waits until the connection can be served. `None` when it was ended.
+    pub(super) async fn wait(&self, entered: Entered, stream: &mut TcpStream) -> Option<Turn> {
+        let Entered { number, ended } = entered;
         let asks_for = tokio::select! {
             asks_for = first_request(stream) => asks_for,
             permit = Arc::clone(&self.connections).acquire_owned() => {
@@ -77,7 +109,7 @@ impl Overflow {
                 return permit.ok().map(Turn::Whole);
             }
             // However it ends.
-            _ = sent_away => return None,
+            _ = ended => return None,
         };
         self.leave(number);
         match asks_for? {
@@ -96,16 +128,6 @@ impl Overflow {
             return Some(Turn::Whole(permit));
         }
         self.refuse(stream).await
-    }
-
-    fn enter(&self, number: u64) -> oneshot::Receiver<()> {
-        let (end, ended) = oneshot::channel();
-        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        if silent.len() >= SILENT {
-            silent.pop_first();
-        }
-        silent.insert(number, end);
-        ended
     }
 
     fn leave(&self, number: u64) {
@@ -167,7 +189,8 @@ fn is_health(start: &[u8]) -> Option<bool> {
 /// How many connections there can be beyond the limit.
 pub(crate) const MOST: usize = SILENT + QUEUE + HEALTH_CHECKS + LEAVING;
 
-const SILENT: usize = 32;
+const SILENT: usize = 64;
+const A_MOMENT: Duration = Duration::from_millis(50);
 const QUEUE: usize = 128;
 const HEALTH_CHECKS: usize = 16;
 const LEAVING: usize = 16;

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 /// | [`with_country_code`](Self::with_country_code) | gets the country code | each has its own |
 /// | [`with_numbering_plan`](Self::with_numbering_plan) | becomes what the host says | each has its own |
 ///
-/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. It
-/// compares as many digits as the shortest number has, so now and then two people share a budget. A host with many
-/// users configures a country or a numbering plan.
+/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. For a
+/// directory they are two addresses. For their budget it compares as many digits as the shortest number has, so now and
+/// then two people share one. A host with many users configures a country or a numbering plan.
 ///
 /// E-mail addresses share a budget where they differ only in a sub-address (RFC 5233): `user+news@example.com` has the
 /// budget of `user@example.com`. Dots count. [`with_budgets`](Self::with_budgets) replaces both rules. E-mail addresses

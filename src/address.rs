@@ -479,8 +479,8 @@ const CODES_OF_TWO_DIGITS: [&str; 44] = [
 ];
 
 /// The country codes after which a mobile or landline number can begin with zero, from the metadata of libphonenumber 9:
-/// Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, San Marino, the Vatican and Tajikistan.
-const BEFORE_A_ZERO: [&str; 9] = ["39", "225", "226", "229", "241", "242", "378", "379", "992"];
+/// Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, Rwanda, San Marino, the Vatican and Tajikistan.
+const BEFORE_A_ZERO: [&str; 10] = ["39", "225", "226", "229", "241", "242", "250", "378", "379", "992"];
 
 /// RFC 5321 section 4.5.3.1, and erratum 1690 of RFC 3696.
 const MAX_LOCAL_PART: usize = 64;

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 /// | [`with_country_code`](Self::with_country_code) | gets the country code | each has its own |
 /// | [`with_numbering_plan`](Self::with_numbering_plan) | becomes what the host says | each has its own |
 ///
-/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. It
-/// compares as many digits as the shortest number has, so now and then two people share a budget. A host with many
-/// users configures a country or a numbering plan.
+/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. For a
+/// directory they are two addresses. For their budget it compares as many digits as the shortest number has, so now and
+/// then two people share one. A host with many users configures a country or a numbering plan.
 ///
 /// E-mail addresses share a budget where they differ only in a sub-address (RFC 5233): `user+news@example.com` has the
 /// budget of `user@example.com`. Dots count. [`with_budgets`](Self::with_budgets) replaces both rules. E-mail addresses
@@ -479,8 +479,8 @@ const CODES_OF_TWO_DIGITS: [&str; 44] = [
 ];
 
 /// The country codes after which a mobile or landline number can begin with zero, from the metadata of libphonenumber 9:
-/// Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, San Marino, the Vatican and Tajikistan.
-const BEFORE_A_ZERO: [&str; 9] = ["39", "225", "226", "229", "241", "242", "378", "379", "992"];
+/// Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, Rwanda, San Marino, the Vatican and Tajikistan.
+const BEFORE_A_ZERO: [&str; 10] = ["39", "225", "226", "229", "241", "242", "250", "378", "379", "992"];
 
 /// RFC 5321 section 4.5.3.1, and erratum 1690 of RFC 3696.
 const MAX_LOCAL_PART: usize = 64;

@@ -4,14 +4,15 @@
 //! give another instance, with a connection or a pool of its own, on the same records.
 //!
 //! ```
-//! # async fn test() -> Result<(), otp_grant::conformance::Violation> {
+//! # async fn test() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //!
 //! use otp_grant::{MemoryStore, conformance};
 //!
 //! let records = Arc::new(MemoryStore::new());
-//! conformance::all(|| async { Ok(records.clone()) }).await
-//! # }
+//! let report = conformance::all(|| async { Ok(records.clone()) }).await?;
+//! println!("not observed: {:?}", report.not_observed());
+//! # Ok(()) }
 //! ```
 //!
 //! The suite has to run against the server that keeps the records in production, as its own process and reached as it

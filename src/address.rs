@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 ///
 /// | policy | a number without `+` | which phone numbers share a budget |
 /// |---|---|---|
-/// | default | is kept as written | those with the same last seven digits |
+/// | default | is kept as written | those with the same last nine digits |
 /// | [`with_country_code`](Self::with_country_code) | gets the country code | each has its own |
 /// | [`with_numbering_plan`](Self::with_numbering_plan) | becomes what the host says | each has its own |
 ///
 /// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. For a
-/// directory they are two addresses. For their budget it compares as many digits as the shortest number has, so now and
-/// then two people share one. A host with many users configures a country or a numbering plan.
+/// directory they are two addresses. For their budget it compares the last nine digits, which most countries have. Now and
+/// then two people share a budget, and where numbers are shorter one telephone can have two. A host with many users
+/// configures a country or a numbering plan.
 ///
 /// E-mail addresses share a budget where they differ only in a sub-address (RFC 5233): `user+news@example.com` has the
 /// budget of `user@example.com`. Dots count. [`with_budgets`](Self::with_budgets) replaces both rules. E-mail addresses
@@ -444,9 +445,10 @@ fn is_of_no_telephone(number: &str) -> bool {
     }
 }
 
-/// As many digits as the shortest number has.
+/// The digits by which numbers of no known country are told apart. A number that has fewer is compared as a whole.
 fn last_digits(number: &str) -> &str {
-    number.len().checked_sub(MIN_DIGITS).and_then(|from| number.get(from..)).unwrap_or(number)
+    let digits = number.trim_start_matches('+');
+    digits.len().checked_sub(TOLD_APART_BY).and_then(|from| digits.get(from..)).unwrap_or(digits)
 }
 
 /// The address without what follows the first `+` in its local part.
@@ -469,6 +471,7 @@ fn is_unambiguous(local: &str) -> bool {
 
 /// E.164 has at most 15 digits; the shortest numbers in use have 7 with their country code.
 const MIN_DIGITS: usize = 7;
+const TOLD_APART_BY: usize = 9;
 const MAX_DIGITS: usize = 15;
 
 /// The country codes of two digits (ITU-T E.164 annex). Those that begin with 1 or 7 have one digit, all others three.
@@ -684,7 +687,7 @@ mod tests {
             ["(202) 555-0123", "+1 202 555 0123", "1-202-555-0123", "001 202 555 0123", "011 1 202 555 0123"];
         let icelandic = ["123 4567", "+354 123 4567", "354 1234567", "00354 1234567", "+354 (0)123 4567"];
         let everything: [(AddressPolicy, &[&str], &str); 8] = [
-            (AddressPolicy::default(), &chinese, "2345678"),
+            (AddressPolicy::default(), &chinese, "612345678"),
             (AddressPolicy::default(), &british, "1123456"),
             (AddressPolicy::default(), &american, "5550123"),
             (AddressPolicy::default(), &icelandic, "1234567"),

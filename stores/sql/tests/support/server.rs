@@ -6,9 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use otp_grant_sql::{PostgresStore, SqlOptions, sqlx};
+use otp_grant_sql::deadpool_postgres::tokio_postgres::{Client, NoTls};
+use otp_grant_sql::{PostgresStore, SqlOptions};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
-use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 pub struct Postgres {
@@ -112,8 +112,11 @@ impl Postgres {
     }
 
     /// A connection for statements of the test's own.
-    pub async fn statements(&self) -> PgConnection {
-        PgConnection::connect(&self.url()).await.unwrap()
+    pub async fn statements(&self) -> Client {
+        let (client, connection) =
+            otp_grant_sql::deadpool_postgres::tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
     }
 
     fn answers(&self) -> bool {

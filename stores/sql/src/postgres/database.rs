@@ -133,11 +133,11 @@ impl PostgresDatabase {
         answer.await.unwrap_or(Err(SqlStoreError::Timeout))
     }
 
-    async fn lease(&self) -> Result<Lease, SqlStoreError> {
+    async fn lease(&self) -> Result<Lease<'_>, SqlStoreError> {
         loop {
             let connection = self.pool.get().await?;
             if self.trust.extends_to(Object::metrics(&connection).created) {
-                return Ok(Lease { connection: Some(connection), sent: None, database: self.clone() });
+                return Ok(Lease { connection: Some(connection), sent: None, database: self });
             }
             close(connection);
         }
@@ -162,14 +162,14 @@ struct Answer {
 }
 
 /// A connection while a statement uses it.
-struct Lease {
+struct Lease<'a> {
     connection: Option<Client>,
     /// Since when an answer is awaited.
     sent: Option<Instant>,
-    database: PostgresDatabase,
+    database: &'a PostgresDatabase,
 }
 
-impl Lease {
+impl Lease<'_> {
     async fn run(mut self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Answer, Error> {
         self.sent = Some(Instant::now());
         let answer = match &self.connection {
@@ -193,17 +193,18 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Lease<'_> {
     /// A statement that nobody waits for any more, because its time is over or the client has hung up, keeps its connection
     /// until it is answered, or until it should have been.
     fn drop(&mut self) {
         let (Some(connection), Some(sent)) = (self.connection.take(), self.sent) else { return };
-        let (Ok(runtime), database) = (Handle::try_current(), self.database.clone()) else { return close(connection) };
-        let left = database.timeout.saturating_sub(sent.elapsed());
+        let Ok(runtime) = Handle::try_current() else { return close(connection) };
+        let left = self.database.timeout.saturating_sub(sent.elapsed());
         if left.is_zero() {
             close(connection);
-            return database.distrust();
+            return self.database.distrust();
         }
+        let database = self.database.clone();
         runtime.spawn(async move {
             // Its answer comes after that of the statement.
             if !matches!(timeout(left, connection.check_connection()).await, Ok(Ok(()))) {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,11 +30,7 @@ impl Postgres {
     }
 
     pub fn with(settings: &[&str]) -> Self {
-        let directory = tempfile::Builder::new().prefix("otp-grant-sql-").tempdir().unwrap();
-        if let Some((user, group)) = other_user() {
-            chown(directory.path(), Some(user), Some(group)).unwrap();
-        }
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let directory = folder();
         let output = program("initdb")
             .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--pgdata"])
             .arg(directory.path().join("data"))
@@ -45,6 +42,44 @@ impl Postgres {
         let mut postgres = Self { directory, settings, process: None };
         postgres.restart();
         postgres
+    }
+
+    /// A copy that follows a primary, which from now on acknowledges only what the copy has applied.
+    pub async fn standby_of(primary: &Self) -> Self {
+        let directory = folder();
+        let output = program("pg_basebackup")
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--username=postgres", "--pgdata"])
+            .arg(directory.path().join("data"))
+            .arg("--host")
+            .arg(primary.directory.path())
+            .current_dir(directory.path())
+            .output()
+            .expect(MISSING);
+        assert!(output.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&output.stderr));
+        let mut standby = Self { directory, settings: primary.settings.clone(), process: None };
+        standby.restart();
+        let primary = primary.statements().await;
+        for setting in ["synchronous_standby_names = '*'", "synchronous_commit = remote_apply"] {
+            primary.batch_execute(&format!("ALTER SYSTEM SET {setting}")).await.unwrap();
+        }
+        primary.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let follows = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while primary.query(follows, &[]).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        standby
+    }
+
+    /// Makes a standby a primary of its own.
+    pub async fn promote(&self) {
+        let statements = self.statements().await;
+        let promoted: bool = statements.query_one("SELECT pg_promote()", &[]).await.unwrap().get(0);
+        assert!(promoted);
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join(".s.PGSQL.5432")
     }
 
     /// Starts it, after it was killed, and waits until it has read back what it had on disk.
@@ -138,6 +173,15 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn folder() -> TempDir {
+    let directory = tempfile::Builder::new().prefix("otp-grant-sql-").tempdir().unwrap();
+    if let Some((user, group)) = other_user() {
+        chown(directory.path(), Some(user), Some(group)).unwrap();
+    }
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    directory
 }
 
 /// What a postmaster that we started has started.

@@ -49,7 +49,7 @@ impl UsersTable {
     pub(crate) async fn migrate(&self) -> Result<(), TableError> {
         match &self.database {
             Database::Postgres(database) => database.migrate(IS_MIGRATED, POSTGRES_MIGRATION).await?,
-            Database::Sqlite(database) => database.write(|file| file.execute_batch(SQLITE_MIGRATION)).await?,
+            Database::Sqlite(database) => database.migrate(&["otp_grant_users"], SQLITE_MIGRATION).await?,
         }
         Ok(())
     }
@@ -266,3 +266,49 @@ const SIGN_UP_BY_PHONE_NUMBER: &str = "INSERT INTO otp_grant_users (subject, pho
 const SIGN_UP_BY_EMAIL: &str = "INSERT INTO otp_grant_users (subject, email, claims) \
     VALUES ($1, $2, $3) ON CONFLICT (email) DO UPDATE SET email = excluded.email \
     RETURNING subject, status, tokens_valid_after";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_in_sqlite_refuses_what_could_not_be_read() {
+        let file = rusqlite::Connection::open_in_memory().unwrap();
+        file.execute_batch(SQLITE_MIGRATION).unwrap();
+        let insert = |values: &str| {
+            let row = "subject, status, phone_number, email, tokens_valid_after, claims";
+            file.execute(&format!("INSERT INTO otp_grant_users ({row}) VALUES ({values})"), ())
+        };
+        for good in [
+            "'a', 'active', '+8613612345678', 'ada@example.com', 1700000000000, '{}'",
+            "'b ~', 'frozen', NULL, NULL, NULL, '{\"name\":\"Ada Müller\"}'",
+            "'c', 'locked', 8613612345678, NULL, unixepoch() * 1000 + 999, ' {} '",
+        ] {
+            insert(good).unwrap();
+        }
+        for bad in [
+            "'müller', 'active', NULL, NULL, NULL, '{}'",
+            "'tab\t', 'active', NULL, NULL, NULL, '{}'",
+            "'', 'active', NULL, NULL, NULL, '{}'",
+            "x'61', 'active', NULL, NULL, NULL, '{}'",
+            "NULL, 'active', NULL, NULL, NULL, '{}'",
+            "'d', 'Active', NULL, NULL, NULL, '{}'",
+            "'d', 'active', NULL, 'Ada@example.com', NULL, '{}'",
+            "'d', 'active', NULL, 'ada@Example.com', NULL, '{}'",
+            "'d', 'active', NULL, x'61', NULL, '{}'",
+            "'d', 'active', x'2b', NULL, NULL, '{}'",
+            "'d', 'active', NULL, NULL, -1, '{}'",
+            "'d', 'active', NULL, NULL, 'soon', '{}'",
+            "'d', 'active', NULL, NULL, 1.5, '{}'",
+            "'d', 'active', NULL, NULL, NULL, '[]'",
+            "'d', 'active', NULL, NULL, NULL, 'null'",
+            "'d', 'active', NULL, NULL, NULL, '1'",
+            "'d', 'active', NULL, NULL, NULL, '{'",
+            "'d', 'active', NULL, NULL, NULL, ''",
+            "'d', 'active', NULL, NULL, NULL, x'7b7d'",
+            "'d', 'active', NULL, NULL, NULL, NULL",
+        ] {
+            assert!(insert(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -100,6 +100,22 @@ impl SqliteDatabase {
         }
     }
 
+    /// Runs the statements of a migration in one transaction, unless all that they make is there. Several hosts may do it at
+    /// the same time. Where nothing is to be done, nothing is written: a host starts on a full disk.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]; it can be called again.
+    pub async fn migrate(&self, makes: &'static [&'static str], statements: &'static str) -> Result<(), SqlStoreError> {
+        let is_migrated = |connection: &Connection| {
+            let mut is_there = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?;
+            makes.iter().try_fold(true, |all, name| Ok(all && is_there.exists((name,))?))
+        };
+        if self.read(is_migrated).await? {
+            return Ok(());
+        }
+        self.write(|connection| connection.execute_batch(statements)).await
+    }
+
     /// The file remembers it.
     pub(super) async fn use_write_ahead_log(&self) -> Result<(), SqlStoreError> {
         let preparing = async {

@@ -42,7 +42,7 @@ impl SqliteStore {
     /// # Errors
     /// [`SqlStoreError`]; it can be called again.
     pub async fn migrate(&self) -> Result<(), SqlStoreError> {
-        self.database.write(|connection| connection.execute_batch(include_str!("../../migrations/sqlite.sql"))).await
+        self.database.migrate(&["otp_grant_records", "otp_grant_records_delete_after"], MIGRATION).await
     }
 
     /// Deletes at most `limit` records that may have been deleted for a minute, the oldest first, and tells how many they were.
@@ -96,6 +96,8 @@ impl Store for SqliteStore {
         }
     }
 }
+
+const MIGRATION: &str = include_str!("../../migrations/sqlite.sql");
 
 const LOAD: &str = "SELECT tag, value FROM otp_grant_records WHERE key = ?1";
 

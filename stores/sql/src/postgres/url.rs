@@ -130,3 +130,58 @@ fn wrong(what: &'static str) -> SqlStoreError {
 const SOCKET_FOLDERS: [&str; 3] = ["/run/postgresql", "/var/run/postgresql", "/tmp"];
 
 const UNKNOWN_MODE: &str = "sslmode is disable, allow, prefer, require, verify-ca or verify-full";
+
+#[cfg(test)]
+mod tests {
+    use deadpool_postgres::tokio_postgres::config::Host;
+
+    use super::*;
+
+    fn server(url: &str) -> Config {
+        Url::parse(url).map(|url| url.server).unwrap()
+    }
+
+    #[test]
+    fn a_url_says_where_the_server_is() {
+        let one = server("postgresql://ada:p%40ss?w@db.example:6432/login?application_name=host");
+        assert_eq!(one.get_hosts(), [Host::Tcp("db.example".to_owned())]);
+        assert_eq!((one.get_user(), one.get_password()), (Some("ada"), Some(&b"p@ss?w"[..])));
+        assert_eq!((one.get_ports(), one.get_dbname()), (&[6432][..], Some("login")));
+        assert_eq!(one.get_application_name(), Some("host"));
+
+        let socket = server("postgres:///login?host=/run/postgresql&user=ada&password=a@b&statement-cache-capacity=10");
+        assert_eq!(socket.get_hosts(), [Host::Unix("/run/postgresql".into())]);
+        assert_eq!((socket.get_user(), socket.get_password()), (Some("ada"), Some(&b"a@b"[..])));
+
+        let two = server("postgres://one,two:5433/login?target_session_attrs=read-write");
+        assert_eq!(two.get_hosts().len(), 2);
+        assert_eq!(server("postgres:///login?hostaddr=127.0.0.1").get_hosts(), [Host::Tcp("127.0.0.1".to_owned())]);
+        assert_eq!(server("postgres://").get_hosts().len(), 1);
+    }
+
+    #[test]
+    fn options_are_passed_on() {
+        let options = server("postgres://h/d?options[search_path]=a%20b&options=-c%20work_mem=1MB&options[x]=c:\\d");
+        assert_eq!(options.get_options(), Some("-c search_path=a\\ b -c work_mem=1MB -c x=c:\\\\d"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_without_it() {
+        for url in [
+            "",
+            "secret",
+            "host=secret",
+            "mysql://u:secret@h/d",
+            "postgres://u:secret@h:port/d",
+            "postgres://u:secret@h:99999/d",
+            "postgres://u:secret@[h/d",
+            "postgres://u:secret@h/d?port",
+            "postgres://u:secret@h/d?target_session_attrs=secret",
+            "postgres://u:secret@h/d?sslmode=secret",
+            "postgres://u:secret@h/d?hostaddr=secret",
+        ] {
+            let Err(SqlStoreError::Configuration(cause)) = Url::parse(url) else { panic!("{url} is read") };
+            assert!(!format!("{cause} {cause:?}").contains("secret"), "{cause:?}");
+        }
+    }
+}

@@ -77,9 +77,26 @@ impl Postgres {
         assert!(promoted);
     }
 
+    /// Puts a file into its folder, which nobody else may read.
+    pub fn take(&self, name: &str, file: &std::path::Path) {
+        let copy = self.directory.path().join("data").join(name);
+        fs::copy(file, &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = other_user() {
+            chown(&copy, Some(user), Some(group)).unwrap();
+        }
+    }
+
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join(".s.PGSQL.5432")
+    }
+
+    /// Starts it again, with one more setting.
+    pub fn restart_with(&mut self, setting: &str) {
+        self.kill();
+        self.settings.push(setting.to_owned());
+        self.restart();
     }
 
     /// Starts it, after it was killed, and waits until it has read back what it had on disk.

@@ -8,7 +8,7 @@
     clippy::indexing_slicing,
     reason = "a bench that fails has to fail loudly"
 )]
-#![allow(dead_code, reason = "the bench uses its own part of the harness")]
+#![allow(dead_code, unreachable_pub, reason = "the bench uses its own part of the harness")]
 
 #[path = "../../support/login.rs"]
 mod login;

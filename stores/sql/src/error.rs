@@ -81,6 +81,7 @@ impl core::error::Error for SqlStoreError {
 #[derive(Debug)]
 pub struct Cause(Box<dyn core::error::Error + Send + Sync>);
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl Cause {
     pub(crate) fn new(cause: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())

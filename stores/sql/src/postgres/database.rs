@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use deadpool_postgres::tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use deadpool_postgres::tokio_postgres::{Error, NoTls, Row};
-use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use deadpool_postgres::{
+    Client, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod,
+};
 use futures_util::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -58,6 +60,8 @@ impl PostgresDatabase {
         };
         let trust = Trust::default();
         let pool = Pool::builder(manager)
+            // Few connections that are busy, rather than many that have to be asked whether they still work.
+            .queue_mode(QueueMode::Lifo)
             .max_size(usize::try_from(options.max_connections).unwrap_or(usize::MAX))
             .pre_recycle(trust.clone().hook(TRUSTED_FOR.min(options.timeout / 2)))
             .build()
@@ -178,11 +182,12 @@ impl Lease<'_> {
         };
         self.sent = None;
         if let Err(error) = &answer {
-            if tells_of_the_server(error) {
-                self.connection.take().map(close);
+            let is_gone = tells_of_the_server(error);
+            if let Some(connection) = self.connection.take_if(|_| is_gone || !leaves_the_connection(error)) {
+                close(connection);
+            }
+            if is_gone {
                 self.database.distrust();
-            } else if !leaves_the_connection(error) {
-                self.connection.take().map(close);
             }
         }
         answer

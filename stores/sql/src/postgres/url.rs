@@ -26,11 +26,8 @@ impl Url {
             return Err(wrong("the URL does not begin with postgres://"));
         }
         // A password may have a question mark. It can't have a slash.
-        let authority = url
-            .splitn(4, '/')
-            .nth(2)
-            .and_then(|authority| authority.find('@'))
-            .map_or(0, |at| at + "postgres://".len());
+        let authority =
+            url.split('/').nth(2).and_then(|authority| authority.find('@')).map_or(0, |at| at + "postgres://".len());
         let question = url.get(authority..).and_then(|rest| rest.find('?')).map(|at| authority + at);
         let (before, parameters) = match question.and_then(|at| url.split_at_checked(at)) {
             Some((before, parameters)) => (before, parameters.trim_start_matches('?')),

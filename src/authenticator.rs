@@ -394,8 +394,8 @@ impl Change for ReleaseGuess {
     }
 }
 
-/// Spends the code that was right: every challenge that shares it, and the one that was named. The guesses that were
-/// charged to them are forgiven, and no others.
+/// Spends the code that was right: every challenge that shares it, and the one that was named. The guesses that named that
+/// one are forgiven, and no others: those of the challenges that share its code may be an attacker's.
 pub(crate) struct RedeemChallenge<'a> {
     pub(crate) proven: &'a Proven,
     pub(crate) spender: Mark,
@@ -426,6 +426,8 @@ impl Change for RedeemChallenge<'_> {
         for challenge in next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
             if challenge.nonce == *nonce || challenge.id == *id {
                 challenge.spend(self.spender, self.session.map(|session| (session, now)));
+            }
+            if challenge.id == *id {
                 challenge.forgive(|charged_at| next.failures.take_back(charged_at));
             }
         }

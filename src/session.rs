@@ -99,10 +99,14 @@ impl Session {
     /// Tells whether its user has ended all sessions since it began.
     ///
     /// The clock of the host where it began may have been ahead of the one that said when, and a directory may keep whole
-    /// seconds; so a session that began a little later ends as well, unless its login knew of that instant already.
+    /// seconds. So a session that began a little later ends as well, unless its login knew of that instant already. An instant
+    /// that lies before the one that its login knew of is not that one: clocks that differ said when.
     pub(crate) fn is_ended_by(&self, tokens_valid_after: Option<Timestamp>) -> bool {
-        let later = tokens_valid_after.filter(|after| self.tokens_valid_after.is_none_or(|known| *after > known));
-        later.is_some_and(|after| !self.auth_time.has_reached(after.after(CLOCK_TOLERANCE)))
+        let Some(after) = tokens_valid_after.filter(|after| self.tokens_valid_after != Some(*after)) else {
+            return false;
+        };
+        let cut_off = if after == after.whole_second() { Duration::from_secs(1) } else { Duration::ZERO };
+        !self.auth_time.has_reached(after.after(CLOCK_TOLERANCE.saturating_add(cut_off)))
     }
 
     /// Tells whether the session has been revoked or has expired.

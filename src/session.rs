@@ -173,17 +173,21 @@ impl Session {
     /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief. Of the clock
     /// that said so and the one that began the window, the later counts.
     pub(crate) fn standing(&self, generation: u32, asked_at: Timestamp, now: Timestamp) -> Standing {
-        if self.is_over(now) {
+        if self.is_over_everywhere(now) {
             return Standing::Dead;
         }
-        if generation == self.generation {
-            return Standing::Current;
-        }
+        let is_current = generation == self.generation;
         let is_predecessor = generation.checked_add(1) == Some(self.generation);
         let asked_at = asked_at.max(self.used_at);
         let in_time = self.retry_until.is_some_and(|until| !asked_at.has_reached(until));
-        // A generation that is still to come can only mean that the store went back to an older copy.
-        if is_predecessor && in_time { Standing::Retried } else { Standing::Superseded }
+        match () {
+            // Also where the session has only just expired by this clock: by that of another host, a thief may go on with it.
+            // A generation that is still to come can only mean that the store went back to an older copy.
+            () if !is_current && !(is_predecessor && in_time) => Standing::Superseded,
+            () if self.is_over(now) => Standing::Dead,
+            () if is_current => Standing::Current,
+            () => Standing::Retried,
+        }
     }
 
     /// This session as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the

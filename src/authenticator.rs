@@ -11,7 +11,7 @@ use crate::challenge::{Challenge, CodeInFlight, NewChallenge, Opened};
 use crate::client::CodePolicy;
 use crate::decision::{Attempt, Change, Decision};
 use crate::id::{ChallengeId, Mark, Nonce, SessionId};
-use crate::meter::{Meter, Quota};
+use crate::meter::{Meter, Quota, memory_for_moves};
 use crate::secret::{Code, PresentedSecret};
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
@@ -33,8 +33,10 @@ impl Authenticator {
     /// The instant from which this record says nothing that an absent one would not say.
     pub(crate) fn delete_after(&self, limits: &Limits) -> Timestamp {
         let challenges = self.challenges.iter().map(|challenge| challenge.expires_at);
-        let meters =
-            [self.sends.forgotten_at(&limits.sends), self.failures.forgotten_at(&[limits.guesses_per_address])];
+        let meters = [
+            self.sends.forgotten_at(memory_for_moves(&limits.sends)),
+            self.failures.forgotten_at(limits.guesses_per_address.window()),
+        ];
         let written = self.written_at.unwrap_or(Timestamp::from_unix_secs(0));
         challenges.chain(meters.into_iter().flatten()).max().unwrap_or(written)
     }
@@ -192,7 +194,7 @@ impl Change for OpenChallenge<'_> {
             .rfind(|old| old.can_share_code(new, now) && next.guesses_of(&old.nonce) < limits.of_challenge());
         let challenge = Challenge::new(new, shared, now);
         next.make_room(limits, now).map_err(|retry_after| NotOpened::Throttled { retry_after })?;
-        next.sends.record(now, &limits.sends);
+        next.sends.record(now, memory_for_moves(&limits.sends));
         let opened = self.opened(&challenge, &next, now);
         next.challenges.push(challenge);
         Ok(Decision::new(next.written(now), opened))
@@ -334,7 +336,7 @@ impl Change for ReserveGuess<'_> {
                 challenge.charge_other(self.mark);
             }
         }
-        next.failures.record(now, &[self.limits.guesses_per_address]);
+        next.failures.record(now, self.limits.guesses_per_address.window());
         let reserved = Reserved { id: self.id, own, other, repeats, attempts_remaining: remaining };
         Ok(Decision::new(next.written(now), reserved))
     }
@@ -392,8 +394,8 @@ impl Change for ReleaseGuess {
     }
 }
 
-/// Spends the code that was right: every challenge that shares it, and the one that was named. The guesses that were
-/// charged to them are forgiven, and no others.
+/// Spends the code that was right: every challenge that shares it, and the one that was named. The guesses that named that
+/// one are forgiven, and no others: those of the challenges that share its code may be an attacker's.
 pub(crate) struct RedeemChallenge<'a> {
     pub(crate) proven: &'a Proven,
     pub(crate) spender: Mark,
@@ -424,6 +426,8 @@ impl Change for RedeemChallenge<'_> {
         for challenge in next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
             if challenge.nonce == *nonce || challenge.id == *id {
                 challenge.spend(self.spender, self.session.map(|session| (session, now)));
+            }
+            if challenge.id == *id {
                 challenge.forgive(|charged_at| next.failures.take_back(charged_at));
             }
         }

@@ -88,8 +88,8 @@ impl Settings {
 
     /// How many guesses each address has, over all its challenges, clients and usages. Defaults to 25 in 24 hours.
     ///
-    /// A right code takes back the guesses that were charged to it, itself among them; a request that fails for the host's
-    /// fault takes back its own. An address without guesses is not sent to either.
+    /// A login takes back the guesses that were made with its otp_token. A request that fails for the host's fault takes
+    /// back its own. An address without guesses is not sent to either.
     #[must_use]
     pub fn guesses_per_address(mut self, quota: Quota) -> Self {
         self.limits.guesses_per_address = quota;

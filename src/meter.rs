@@ -56,9 +56,10 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Counts one event at `now`, and forgets what no quota looks at any more.
-    pub(crate) fn record(&mut self, now: Timestamp, quotas: &[Quota]) {
-        let horizon = now.before(longest_window(quotas));
+    /// Counts one event at `now`, and forgets what is older than `memory`: the longest window that is looked at, or
+    /// [`memory_for_moves`].
+    pub(crate) fn record(&mut self, now: Timestamp, memory: Duration) {
+        let horizon = now.before(memory);
         self.clamp_to(now);
         self.times.retain(|time| *time > horizon);
         self.times.push(now);
@@ -93,7 +94,7 @@ impl Meter {
     }
 
     /// Moves one event of this instant to before the shortest of `quotas` looks, so that only the longer ones still count
-    /// it. Nothing is moved where that quota would have been full then.
+    /// it. Nothing is moved where that quota would have been full then, for which events are kept for [`memory_for_moves`].
     pub(crate) fn move_out_of_the_shortest(&mut self, time: Timestamp, quotas: &[Quota]) -> bool {
         let Some(shortest) = quotas.iter().min_by_key(|quota| quota.window) else { return false };
         let earlier = time.before(shortest.window);
@@ -119,9 +120,9 @@ impl Meter {
         quota.limit().saturating_sub(self.within(quota, now).count())
     }
 
-    /// The instant from which no event matters to any of `quotas`.
-    pub(crate) fn forgotten_at(&self, quotas: &[Quota]) -> Option<Timestamp> {
-        self.times.last().map(|latest| latest.after(longest_window(quotas)))
+    /// The instant from which all events are older than `memory`.
+    pub(crate) fn forgotten_at(&self, memory: Duration) -> Option<Timestamp> {
+        self.times.last().map(|latest| latest.after(memory))
     }
 
     fn wait_for(&self, quota: &Quota, now: Timestamp) -> Duration {
@@ -137,8 +138,12 @@ impl Meter {
     }
 }
 
-fn longest_window(quotas: &[Quota]) -> Duration {
-    quotas.iter().map(Quota::window).max().unwrap_or_default()
+/// How long events matter to `quotas` where they are moved: for the longest window, and for two of the shortest, since a
+/// move looks at the stretch before the present one.
+pub(crate) fn memory_for_moves(quotas: &[Quota]) -> Duration {
+    let windows = || quotas.iter().map(Quota::window);
+    let two_of_the_shortest = windows().min().map(|shortest| shortest.saturating_mul(2));
+    windows().chain(two_of_the_shortest).max().unwrap_or_default()
 }
 
 impl FromIterator<Timestamp> for Meter {
@@ -179,6 +184,10 @@ mod tests {
         Quota::new(NonZeroU32::new(count).unwrap(), Duration::from_secs(secs))
     }
 
+    fn longest(quotas: &[Quota]) -> Duration {
+        quotas.iter().map(Quota::window).max().unwrap()
+    }
+
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_unix_secs(1_000_000 + secs)
     }
@@ -187,11 +196,11 @@ mod tests {
     fn a_window_moves_with_its_events() {
         let quotas = [quota(2, 60)];
         let mut meter = Meter::default();
-        meter.record(at(0), &quotas);
-        meter.record(at(40), &quotas);
+        meter.record(at(0), longest(&quotas));
+        meter.record(at(40), longest(&quotas));
         assert_eq!(meter.wait(&quotas, at(40)), Duration::from_secs(20));
         assert_eq!(meter.wait(&quotas, at(60)), Duration::ZERO);
-        meter.record(at(60), &quotas);
+        meter.record(at(60), longest(&quotas));
         assert_eq!(meter.wait(&quotas, at(60)), Duration::from_secs(40));
     }
 
@@ -201,7 +210,7 @@ mod tests {
         let mut meter = Meter::default();
         for secs in [0, 30, 60] {
             assert_eq!(meter.wait(&quotas, at(secs)), Duration::ZERO);
-            meter.record(at(secs), &quotas);
+            meter.record(at(secs), longest(&quotas));
         }
         assert_eq!(meter.wait(&quotas, at(61)), Duration::from_secs(939));
         assert_eq!(meter.remaining(&quotas[1], at(999)), 0);
@@ -212,9 +221,9 @@ mod tests {
     fn a_clock_that_was_set_back_neither_forgets_nor_locks_out() {
         let quotas = [quota(1, 30)];
         let mut meter = Meter::default();
-        meter.record(at(10_000), &quotas);
+        meter.record(at(10_000), longest(&quotas));
         assert_eq!(meter.wait(&quotas, at(0)), Duration::from_secs(30));
-        meter.record(at(0), &quotas);
+        meter.record(at(0), longest(&quotas));
         assert_eq!(meter.wait(&quotas, at(29)), Duration::from_secs(1));
     }
 
@@ -222,9 +231,9 @@ mod tests {
     fn what_has_left_every_window_is_forgotten() {
         let quotas = [quota(2, 60)];
         let mut meter = Meter::default();
-        meter.record(at(0), &quotas);
-        meter.record(at(1), &quotas);
-        meter.record(at(60), &quotas);
+        meter.record(at(0), longest(&quotas));
+        meter.record(at(1), longest(&quotas));
+        meter.record(at(60), longest(&quotas));
         assert_eq!(meter.times, [at(1), at(60)]);
     }
 
@@ -233,7 +242,7 @@ mod tests {
         let quotas = [quota(9, 600)];
         let mut meter = Meter::default();
         for secs in [0, 30, 45] {
-            meter.record(at(secs), &quotas);
+            meter.record(at(secs), longest(&quotas));
         }
         let text = serde_json::to_string(&meter).unwrap();
         assert_eq!(text, "[1000000000,30000,15000]");

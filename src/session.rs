@@ -99,10 +99,14 @@ impl Session {
     /// Tells whether its user has ended all sessions since it began.
     ///
     /// The clock of the host where it began may have been ahead of the one that said when, and a directory may keep whole
-    /// seconds; so a session that began a little later ends as well, unless its login knew of that instant already.
+    /// seconds. So a session that began a little later ends as well, unless its login knew of that instant already. An instant
+    /// that lies before the one that its login knew of is not that one: clocks that differ said when.
     pub(crate) fn is_ended_by(&self, tokens_valid_after: Option<Timestamp>) -> bool {
-        let later = tokens_valid_after.filter(|after| self.tokens_valid_after.is_none_or(|known| *after > known));
-        later.is_some_and(|after| !self.auth_time.has_reached(after.after(CLOCK_TOLERANCE)))
+        let Some(after) = tokens_valid_after.filter(|after| self.tokens_valid_after != Some(*after)) else {
+            return false;
+        };
+        let cut_off = if after == after.whole_second() { Duration::from_secs(1) } else { Duration::ZERO };
+        !self.auth_time.has_reached(after.after(CLOCK_TOLERANCE.saturating_add(cut_off)))
     }
 
     /// Tells whether the session has been revoked or has expired.
@@ -169,17 +173,21 @@ impl Session {
     /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief. Of the clock
     /// that said so and the one that began the window, the later counts.
     pub(crate) fn standing(&self, generation: u32, asked_at: Timestamp, now: Timestamp) -> Standing {
-        if self.is_over(now) {
+        if self.is_over_everywhere(now) {
             return Standing::Dead;
         }
-        if generation == self.generation {
-            return Standing::Current;
-        }
+        let is_current = generation == self.generation;
         let is_predecessor = generation.checked_add(1) == Some(self.generation);
         let asked_at = asked_at.max(self.used_at);
         let in_time = self.retry_until.is_some_and(|until| !asked_at.has_reached(until));
-        // A generation that is still to come can only mean that the store went back to an older copy.
-        if is_predecessor && in_time { Standing::Retried } else { Standing::Superseded }
+        match () {
+            // Also where the session has only just expired by this clock: by that of another host, a thief may go on with it.
+            // A generation that is still to come can only mean that the store went back to an older copy.
+            () if !is_current && !(is_predecessor && in_time) => Standing::Superseded,
+            () if self.is_over(now) => Standing::Dead,
+            () if is_current => Standing::Current,
+            () => Standing::Retried,
+        }
     }
 
     /// This session as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the

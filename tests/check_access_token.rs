@@ -257,7 +257,7 @@ async fn a_user_who_is_locked_deleted_or_signed_out_everywhere_has_no_good_token
         users.put_user(after((START * 1000).saturating_add_signed(millis)));
         assert_revoked(&host, token).await;
     }
-    users.put_user(after(START * 1000 - 5_000));
+    users.put_user(after(START * 1000 - 5_001));
     assert_accepted(&checked(&host, token, EveryClient).await);
     users.remove_user(&Subject::new("MOCK_USER_ID").unwrap());
     assert_revoked(&host, token).await;

@@ -159,6 +159,30 @@ async fn a_success_forgives_the_guesses_of_its_own_code_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_success_does_not_forgive_the_guesses_of_another_otp_token_for_the_same_code() {
+    let host = Host::new();
+    let mut compared = 0;
+    for _ in 0..12 {
+        // The owner and an attacker use the same client, so that they share the code.
+        let owners = host.send(&spa(&sms_send(PHONE))).await;
+        host.advance(secs(30));
+        let Ok(attackers) = host.try_send(&spa(&sms_send(PHONE))).await else { break };
+        assert_eq!(owners.code, attackers.code);
+        for _ in 0..4 {
+            host.token(&spa(&but(&sms_grant(PHONE, &attackers), json!({ "otp": wrong(&attackers.code) })))).await;
+        }
+        assert!([200, 400].contains(&host.token(&spa(&sms_grant(PHONE, &owners))).await.0));
+        compared = host.counters.wrong_codes.load(SeqCst);
+        host.advance(secs(30));
+        if host.try_send(&spa(&sms_send(PHONE))).await.is_err() {
+            break;
+        }
+        host.advance(secs(180));
+    }
+    assert!(compared <= 25, "{compared} wrong codes compared in an hour");
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_code_costs_no_guess() {
     let host = Host::new();
     let sent = host.send(&sms_send(PHONE)).await;

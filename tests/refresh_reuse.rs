@@ -224,6 +224,25 @@ fn put_user(host: &Host, status: UserStatus) {
 }
 
 #[tokio::test]
+async fn a_replay_at_a_host_whose_clock_is_ahead_of_the_idle_end_revokes() {
+    let validity = SessionValidity { idle: secs(1800), absolute: DAY };
+    let settings = || Settings::default().session_validity(validity);
+    for (ahead, reuses) in [(millis(1), 1), (secs(5), 1), (secs(5) + millis(1), 0)] {
+        let mut login = Login::at(Host::with(settings()), TENANT).await;
+        let first = login.first.clone();
+        login.host.advance(secs(60));
+        let second = login.refresh(&first).await;
+        // A millisecond before the session expires by the one clock, and after it by the other.
+        login.host.advance(secs(1800) - millis(1));
+        login.host.advance(ahead);
+        login.refuse(&first).await;
+        assert_eq!(login.host.counters.reuses.load(SeqCst), reuses, "{ahead:?}");
+        login.host.clock.set_back(ahead);
+        assert_eq!(login.try_refresh(&second).await.0 == 400, reuses == 1, "{ahead:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_replay_that_the_store_could_not_write_down_revokes_at_the_next_try() {
     for (fault, answered) in [(Fault::FailBefore, 503), (Fault::FailAfter, 503), (Fault::ApplyLate, 400)] {
         let mut login = Login::of(TENANT).await;

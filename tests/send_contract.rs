@@ -312,6 +312,22 @@ async fn quotas_are_configurable() {
 }
 
 #[tokio::test]
+async fn a_second_failed_delivery_in_a_row_waits_whatever_the_quotas_are() {
+    for quotas in [&[(1, 30), (50, 86_400)][..], &[(1, 30)], &[(2, 30)], &[(1, 60), (5, 60)], &[(1, 30), (3, 59)]] {
+        let all: Vec<Quota> = quotas.iter().map(|(n, s)| Quota::new(NonZeroU32::new(*n).unwrap(), secs(*s))).collect();
+        let host = Host::with(Settings::default().send_quotas(all[0], &all[1..]));
+        let mut messages = 0;
+        while messages < 10 {
+            let Ok(delivery) = try_raw(&host, &sms_send(PHONE), None).await else { break };
+            assert_eq!(host.server.delivery_failed(delivery, DeliveryFailure::Undeliverable).await.status(), 503);
+            messages += 1;
+        }
+        // Each send that the shortest quota allows, and one more for each of them.
+        assert_eq!(messages, 2 * quotas[0].0, "{quotas:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_auth_source_that_does_not_fit_is_refused() {
     let sms = sms_send(PHONE);
     let email = email_send(EMAIL);

@@ -231,13 +231,20 @@ async fn a_user_who_may_not_log_in_gets_nothing_and_loses_nothing() {
 #[tokio::test]
 async fn signing_out_everywhere_ends_what_began_before_and_nothing_else() {
     let host = Host::new();
+    host.advance(MILLI);
     let (token, access) = log_in(&host).await;
-    let auth_time = START * 1000;
+    let auth_time = START * 1000 + 1;
     host.advance(secs(20));
-    // The instant counts, and not when it was set; by as much as clocks may differ, a later beginning ends as well.
-    for (after, alive) in
-        [(auth_time - 5_000, true), (auth_time - 4_999, false), (auth_time, false), (auth_time + 20_000, false)]
-    {
+    // The instant counts, and not when it was set; by as much as clocks may differ, a later beginning ends as well. A whole
+    // second may have been cut off.
+    for (after, alive) in [
+        (auth_time - 5_000, true),
+        (auth_time - 4_999, false),
+        (auth_time - 6_001, true),
+        (auth_time - 5_001, false),
+        (auth_time, false),
+        (auth_time + 20_000, false),
+    ] {
         put_user(&host, UserStatus::Active, Some(after));
         assert_eq!(host.is_active(&access).await, alive);
         assert_eq!(host.is_active(&token).await, alive);
@@ -264,6 +271,24 @@ async fn a_login_after_signing_out_everywhere_works_though_the_directorys_clock_
         // Signing out everywhere once more ends that login, too.
         put_user(&host, UserStatus::Active, Some(START * 1000 + 60_000));
         assert!(!host.is_active(&access).await);
+    }
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_again_by_a_clock_that_is_behind_the_first_ends_what_began_between() {
+    for (first, second) in [(5000, 0), (3000, 0), (2000, -2000), (0, -3000)] {
+        let host = Host::new();
+        host.advance(secs(60));
+        let stamped =
+            |skew| put_user(&host, UserStatus::Active, host.clock.now().as_unix_millis().checked_add_signed(skew));
+        stamped(first);
+        host.advance(MILLI * 400);
+        let (token, access) = log_in(&host).await;
+        assert!(host.is_active(&access).await);
+        host.advance(MILLI * 1200);
+        stamped(second);
+        assert!(!host.is_active(&access).await, "{first} {second}");
+        assert_eq!(host.refresh(&token).await, refused(), "{first} {second}");
     }
 }
 

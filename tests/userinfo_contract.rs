@@ -223,7 +223,7 @@ async fn a_user_who_may_not_log_in_any_more_has_no_valid_token() {
         assert_invalid_token(&host.userinfo(&token).await);
     }
     // Clocks may differ by five seconds.
-    users.put_user(mock_user().with_tokens_valid_after(Timestamp::from_unix_secs(START - 5)));
+    users.put_user(mock_user().with_tokens_valid_after(Timestamp::from_unix_millis(START * 1000 - 5_001)));
     assert_reply(&host.userinfo(&token).await, 200, SUB_ONLY, &[]);
     users.put_user(mock_user().with_tokens_valid_after(Timestamp::from_unix_millis(START * 1000 - 4_999)));
     assert_invalid_token(&host.userinfo(&token).await);

@@ -256,7 +256,7 @@ keys = {{ index = "{key}", sealing = "{key}" }}
 signing = {{ active = "{signing}", key_id = "2026-11" }}
 auth_sources.mail = {{ channel = "email", code = {{ length = 8, validity = "10m", token_validity = "10m" }} }}
 delivery = {{ outbox = "outbox" }}
-quotas.sends = [{{ count = 100, per = "1s" }}]
+quotas.sends = [{{ count = 100, per = "5m" }}]
 users.table = "{users}"
 page = {{ client = "app", email = "mail", title = "A & B" }}
 [clients.app]

@@ -268,7 +268,7 @@ fn a_log_that_is_not_read_does_not_keep_a_stop_waiting() {
 
 #[test]
 fn a_console_that_is_not_read_costs_messages_alone() {
-    let more = "delivery = { console = true }\nquotas.sends = [{ count = 1000, per = \"1s\" }]";
+    let more = "delivery = { console = true }\ndanger.without_send_quotas = true";
     let (mut child, address, folder) = with_a_full_pipe("unread-console", "out", more);
     let began = Instant::now();
     let mut refused = 0;
@@ -389,7 +389,7 @@ fn with_webhook(name: &str, more: &str) -> (Host, Webhook) {
     let (webhook, url) = Webhook::new();
     let text = format!(
         "delivery.webhook = {{ url = \"{url}\", token = \"webhook-token\", timeout = \"2s\" }}\n\
-         quotas.sends = [{{ count = 100, per = \"1s\" }}]\n{more}"
+         danger.without_send_quotas = true\n{more}"
     );
     (Host::configured(name, &config(&text)), webhook)
 }
@@ -487,9 +487,7 @@ fn a_webhook_is_asked_over_few_connections() {
     assert!(connections <= 10, "{connections}");
     // Many at once: as many as are allowed, and the others wait.
     let (listener, url) = Webhook::new();
-    let text = format!(
-        "delivery.webhook = {{ url = \"{url}\", connections = 4 }}\nquotas.sends = [{{ count = 100, per = \"1s\" }}]"
-    );
+    let text = format!("delivery.webhook = {{ url = \"{url}\", connections = 4 }}\ndanger.without_send_quotas = true");
     let host = Host::configured("pool-many", &config(&text));
     let counting = keeps_connections(listener.0, 50, Duration::from_millis(20));
     std::thread::scope(|scope| {

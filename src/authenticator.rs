@@ -399,7 +399,7 @@ impl Change for ReleaseGuess {
 pub(crate) struct RedeemChallenge<'a> {
     pub(crate) proven: &'a Proven,
     pub(crate) spender: Mark,
-    /// The session that it is spent for, where its answer can be repeated.
+    /// The session that it is spent for, where its answer can be repeated: for the challenge that was named, and its code.
     pub(crate) session: Option<SessionId>,
 }
 
@@ -425,7 +425,9 @@ impl Change for RedeemChallenge<'_> {
         }
         for challenge in next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
             if challenge.nonce == *nonce || challenge.id == *id {
-                challenge.spend(self.spender, self.session.map(|session| (session, now)));
+                let is_answered = challenge.id == *id && challenge.nonce == *nonce;
+                let session = self.session.filter(|_| is_answered);
+                challenge.spend(self.spender, session.map(|session| (session, now)));
             }
             if challenge.id == *id {
                 challenge.forgive(|charged_at| next.failures.take_back(charged_at));

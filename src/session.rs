@@ -180,13 +180,14 @@ impl Session {
         let is_predecessor = generation.checked_add(1) == Some(self.generation);
         let asked_at = asked_at.max(self.used_at);
         let in_time = self.retry_until.is_some_and(|until| !asked_at.has_reached(until));
+        let is_retried = is_predecessor && in_time;
         match () {
+            () if (is_current || is_retried) && self.is_over(now) => Standing::Dead,
+            () if is_current => Standing::Current,
+            () if is_retried => Standing::Retried,
             // Also where the session has only just expired by this clock: by that of another host, a thief may go on with it.
             // A generation that is still to come can only mean that the store went back to an older copy.
-            () if !is_current && !(is_predecessor && in_time) => Standing::Superseded,
-            () if self.is_over(now) => Standing::Dead,
-            () if is_current => Standing::Current,
-            () => Standing::Retried,
+            () => Standing::Superseded,
         }
     }
 

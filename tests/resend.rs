@@ -98,6 +98,34 @@ async fn of_two_codes_that_are_in_time_either_logs_in_with_either_token() {
 }
 
 #[tokio::test]
+async fn an_answer_is_repeated_to_its_own_otp_token_and_code_alone() {
+    let code = CodePolicy::new(6, secs(VALIDITY)).unwrap();
+    let source = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
+    for (waited, is_shared) in [(30, true), (VALIDITY / 2 + 1, false)] {
+        for token_of_first in [true, false] {
+            let source = AuthSource::new(source.clone(), Channel::Sms).with_code(code.clone());
+            let key = SigningKey::from_pem(include_str!("keys/es256_pkcs8.pem")).unwrap();
+            let settings = Settings::default().repeat_answer_within(secs(60));
+            let host = Host::with_directory(settings, key, sample_directory().with_auth_source(source));
+            let first = host.send(&sms_send(PHONE)).await;
+            host.advance(secs(waited));
+            let second = host.send(&sms_send(PHONE)).await;
+            assert_eq!(first.code == second.code, is_shared);
+            // The first code, by either token.
+            let by = |sent: &Sent, code: &str| but(&sms_grant(PHONE, sent), json!({ "otp": code }));
+            let (named, other) = if token_of_first { (&first, &second) } else { (&second, &first) };
+            assert_eq!(host.token(&by(named, &first.code)).await.0, 200);
+            let is_own = named.code == first.code;
+            assert_eq!(host.token(&by(named, &first.code)).await.0 == 200, is_own, "{waited} {token_of_first}");
+            assert_eq!(host.token(&by(other, &first.code)).await.0, 400, "{waited} {token_of_first}");
+            if !is_own {
+                assert_eq!(host.token(&by(named, &named.code)).await.0, 400, "{waited} {token_of_first}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_guess_is_charged_to_each_code_that_it_is_compared_with() {
     let host = host();
     let first = host.send(&sms_send(PHONE)).await;

@@ -275,7 +275,8 @@ random_id! {
 }
 
 random_id! {
-    /// Where a record is kept: an HMAC of what it stands for, so that it reveals neither address nor session.
+    /// Where a record is kept: an HMAC of what it stands for, so that it reveals neither address nor session. The record
+    /// of the keys in use is kept under a hash of the issuer, where a host with other secrets finds it.
     pub RecordKey, 32
 }
 

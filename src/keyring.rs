@@ -1,5 +1,6 @@
 //! The HMAC secrets: what they are derived into, and their rotation.
 
+use ring::digest;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -67,6 +68,9 @@ impl core::fmt::Debug for MasterKey {
 ///
 /// With one host, the first step can be left out. A secret that has leaked is dropped at once: codes and refresh tokens
 /// that it sealed are then refused without asking the store.
+///
+/// [`AuthorizationServer::check_keyring`](crate::AuthorizationServer::check_keyring) finds a host that was forgotten, when
+/// it starts.
 #[derive(Debug)]
 pub struct Keyring {
     records: hmac::Key,
@@ -129,6 +133,26 @@ impl Keyring {
     /// Where the record of a session is kept.
     pub(crate) fn session_key(&self, session: &SessionId) -> RecordKey {
         RecordKey::from_bytes(mac(&self.records, [b"session".as_slice(), session.as_bytes()]))
+    }
+
+    /// Where the record of the keys in use is kept. No secret goes into it: hosts with different ones find it.
+    pub(crate) fn record_of_keys(issuer: &Issuer) -> RecordKey {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"otp-grant 1 keys in use ");
+        context.update(issuer.as_str().as_bytes());
+        let mut key = [0; RecordKey::LEN];
+        key.copy_from_slice(context.finish().as_ref());
+        RecordKey::from_bytes(key)
+    }
+
+    /// Names the index secret. Nothing can be computed from it: it is a truncated MAC.
+    pub(crate) fn index_id(&self) -> KeyId {
+        KeyId::from_bytes(first(&mac(&self.records, [b"index key id"])))
+    }
+
+    /// Names every sealing secret that is accepted, the active one first.
+    pub(crate) fn accepted_ids(&self) -> Vec<KeyId> {
+        core::iter::once(&self.active).chain(&self.accepted).map(|keys| keys.id).collect()
     }
 
     /// What a challenge is bound to.
@@ -245,6 +269,9 @@ mod tests {
         assert_eq!(keys, [of_email, of_email, of_phone, "dxLHF5GSGOb_yqlLmYPN1DFsWbtb0LacyD6ELAW_goc"]);
         let session = SessionId::from_bytes([9; 32]);
         assert_eq!(String::from(keyring().session_key(&session)), "SJoqEvZCwWcCwp_oAfGR5j1ERwZbUtsJSwGjtr2VKAc");
+        let issuer = Issuer::new("https://login.example.com").unwrap();
+        assert_eq!(String::from(Keyring::record_of_keys(&issuer)), "1StdVwVMz8jmt6FC3StaR-rObjh1eDq3V4P1ZEaogkM");
+        assert_eq!(String::from(keyring().index_id()), "R9HPxQ");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::endpoints::Endpoints;
 use crate::error::{DeliveryFailure, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
 use crate::flow::Core;
 use crate::flow::access_token::CheckError;
+use crate::flow::keyring::{KeyringCheck, KeyringError};
 use crate::flow::send_otp::Delivery;
 use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyOtp};
 use crate::id::{Issuer, SessionId};
@@ -200,6 +201,38 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         audience: Audience<'_>,
     ) -> Result<AccessTokenClaims, CheckError> {
         self.core.check_access_token(token, audience).await
+    }
+
+    /// Announces the secrets of this host's [`Keyring`](crate::Keyring) in the store, and compares them with those that other
+    /// hosts of the same issuer announced there.
+    ///
+    /// A host calls it when it starts, before it serves, and again now and then while it runs, such as once a day: what no
+    /// host announces any more is forgotten when everything has expired that it can have sealed, after the longest session
+    /// ([`SessionValidity::absolute`](crate::SessionValidity)). It costs a load, and a swap unless the same secrets were
+    /// announced within the last minute. A host that is refused announces nothing. The record names secrets by truncated
+    /// MACs, from which nothing can be computed.
+    ///
+    /// A rotation in the three steps of [`Keyring`](crate::Keyring) agrees on every host. If the last step comes too early,
+    /// it is told as [`KeyringCheck::LacksAPeersKey`].
+    ///
+    /// # Errors
+    /// [`KeyringError::OtherIndexSecret`] and [`KeyringError::NoSharedSealingSecret`] when the host should not serve;
+    /// [`announce_new_keyring`](Self::announce_new_keyring) is for secrets that were replaced on purpose.
+    /// [`KeyringError::Unavailable`] when the store failed; it may be retried.
+    pub async fn check_keyring(&self) -> Result<KeyringCheck, KeyringError> {
+        self.core.check_keyring().await
+    }
+
+    /// Announces the secrets of this host's [`Keyring`](crate::Keyring) as those that count from now on, and forgets what
+    /// other hosts announced: a secret has leaked and was dropped at once, or the index secret was replaced.
+    ///
+    /// The first host that starts with the new secrets calls it, once, in place of [`check_keyring`](Self::check_keyring),
+    /// which then agrees on the others that have the new secrets and refuses those that have not. It costs a load and a swap.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store failed; it may be retried.
+    pub async fn announce_new_keyring(&self) -> Result<(), Unavailable> {
+        self.core.replace_keyring().await
     }
 
     /// `GET /oauth2/jwks`: the public keys that tokens can be verified with (RFC 7517).

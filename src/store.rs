@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authenticator::Authenticator;
 use crate::id::{RecordKey, Tag};
+use crate::keys_in_use::KeysInUse;
 use crate::session::Session;
 use crate::time::Timestamp;
 
@@ -74,7 +75,7 @@ pub struct Record {
     pub body: RecordBody,
 }
 
-/// The two kinds of records.
+/// The three kinds of records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -83,6 +84,8 @@ pub enum RecordBody {
     Authenticator(Authenticator),
     /// Of one login session.
     Session(Session),
+    /// Of one issuer: which secrets its hosts work with, by their names.
+    KeysInUse(KeysInUse),
 }
 
 impl<S: Store> Store for &S {

@@ -8,7 +8,20 @@ use std::path::{Path, PathBuf};
 const ROWS: [(&str, &[&str]); 7] = [
     ("words", &["base64url", "time", "secret", "id", "address", "scope", "grant", "user"]),
     ("wire", &["wire", "error", "request", "reply"]),
-    ("rules", &["decision", "authenticator", "challenge", "session", "meter", "client", "claims", "revoked_tokens"]),
+    (
+        "rules",
+        &[
+            "decision",
+            "authenticator",
+            "challenge",
+            "session",
+            "meter",
+            "client",
+            "claims",
+            "revoked_tokens",
+            "keys_in_use",
+        ],
+    ),
     (
         "keys",
         &[

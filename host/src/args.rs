@@ -47,6 +47,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) check: bool,
 
+    /// The [keys] were replaced on purpose, or one has leaked: those of other processes on the store do not count any more.
+    /// For the first start with the new ones, not for every start.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) new_keys: bool,
+
     /// The algorithm of the demo's key, which is made now.
     #[arg(long, value_enum, conflicts_with_all = ["config", "key"])]
     pub(crate) alg: Option<Alg>,

@@ -18,7 +18,9 @@ pub(crate) async fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
     };
     let master = master.at("--secret")?;
     let signing = SigningKeys::new(signing_key(args, &config).await?);
-    Ok((config, Keys { keyring: Keyring::new(&master, &master), signing }))
+    // Keys that are made now agree with nobody's.
+    let are_new = args.secret.is_none();
+    Ok((config, Keys { keyring: Keyring::new(&master, &master), signing, are_new }))
 }
 
 /// The issuer of a demo that listens at an address: where its endpoints are reached, from this machine.

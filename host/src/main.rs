@@ -14,6 +14,7 @@ mod store;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use mimalloc::MiMalloc;
@@ -91,14 +92,16 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
         println!("open http://{address} and sign in as 13612345678 or MOCK_USERNAME@example.com; codes appear here");
     }
     let limits = started.host.limits.clone();
-    server::serve(listener, server::App::new(started.host), &limits, signal).await;
+    let host = Arc::new(started.host);
+    start::keep_checking_keyring(Arc::clone(&host));
+    server::serve(listener, server::App::new(host), &limits, signal).await;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// The configuration: that of the file or of the demo, and what the command line replaces in it.
 async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
-    let (mut config, keys) = match &args.config {
+    let (mut config, mut keys) = match &args.config {
         Some(_) if args.secret.is_some() => {
             return Err(ConfigError::new("--secret", "it belongs to --demo; the file has its [keys]"));
         }
@@ -109,6 +112,7 @@ async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
         }
         None => demo::demo(args).await?,
     };
+    keys.are_new |= args.new_keys;
     if let Some(listen) = args.listen {
         config.listen = listen;
     }

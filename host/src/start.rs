@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_grant::{Algorithm, AuthorizationServer, Keyring, SigningKeys, TracingObserver};
+use otp_grant::{Algorithm, AuthorizationServer, Keyring, KeyringCheck, KeyringError, SigningKeys, TracingObserver};
 
 use crate::config::{self, At as _, Config, ConfigError};
 use crate::delivery::Courier;
@@ -17,12 +17,14 @@ use crate::store::AnyStore;
 pub(crate) struct Keys {
     pub(crate) keyring: Keyring,
     pub(crate) signing: SigningKeys,
+    /// Whether the keyring takes the place of what other processes on the store have.
+    pub(crate) are_new: bool,
 }
 
 impl Keys {
     /// The keys that a file names.
     pub(crate) async fn of(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { keyring: config::keyring(config)?, signing: config::signing_keys(config).await? })
+        Ok(Self { keyring: config::keyring(config)?, signing: config::signing_keys(config).await?, are_new: false })
     }
 }
 
@@ -74,10 +76,49 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
         .build(Arc::clone(&store), Arc::clone(&directory))
         .at("the configuration")?;
     let courier = Courier::new(&config)?;
+    if keys.are_new {
+        announce_new_keyring(&server).await;
+    } else {
+        check_keyring(&server).await?;
+    }
     config.warnings.log();
     let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(&config, &issuer, server.endpoints(), example.as_deref());
     Ok(Started { host: Host { server, store, directory, courier, page, limits: config.limits }, algorithm })
+}
+
+/// Makes the keys of this process those that count on the store.
+async fn announce_new_keyring(server: &Server) {
+    if let Err(error) = server.announce_new_keyring().await {
+        tracing::warn!(%error, "{NOT_ANNOUNCED}");
+    }
+}
+
+/// Compares the keys with those of other processes on the store. A store that does not answer is no reason not to start.
+async fn check_keyring(server: &Server) -> Result<(), ConfigError> {
+    match server.check_keyring().await {
+        Ok(KeyringCheck::LacksAPeersKey) => tracing::warn!("{LACKS_A_KEY}"),
+        Ok(_) => {}
+        Err(KeyringError::OtherIndexSecret) => return Err(ConfigError::new("keys.index", OTHER_INDEX)),
+        Err(KeyringError::NoSharedSealingSecret) => return Err(ConfigError::new("keys.sealing", NONE_SHARED)),
+        Err(error) => tracing::warn!(%error, "{NOT_COMPARED}"),
+    }
+    Ok(())
+}
+
+/// Announces the keys again every now and then, as long as the process runs, and says what a start would say.
+pub(crate) fn keep_checking_keyring(host: Arc<Host>) {
+    if !host.store.is_shared() {
+        return;
+    }
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(CHECKED_EVERY).await;
+            if let Err(error) = check_keyring(&host.server).await {
+                tracing::error!("{error}");
+            }
+        }
+    });
 }
 
 async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTable, ConfigError> {
@@ -92,4 +133,17 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     Ok(table)
 }
 
+type Server = AuthorizationServer<Arc<AnyStore>, Arc<HostDirectory>>;
+
+const LACKS_A_KEY: &str = "keys.accepted: another process on this store seals, or has sealed, under a key that is not accepted \
+     here; its codes and refresh tokens are refused. Accept it, unless it was dropped on purpose";
+const NOT_COMPARED: &str = "the keys could not be compared with those of other processes on this store";
+const NOT_ANNOUNCED: &str =
+    "the new keys could not be announced to other processes on this store; start with --new-keys again";
+const OTHER_INDEX: &str = "the other processes on this store have another key (that of the demo: --secret); give all of them the same one, or start \
+     with --new-keys once if it was replaced on purpose, which forgets every session and every spent guess";
+const NONE_SHARED: &str = "the other processes on this store accept neither this key nor those of keys.accepted; accept \
+     theirs, or start with --new-keys once if it has leaked and was dropped on purpose";
+
 const PURGED_EVERY: Duration = Duration::from_secs(60);
+const CHECKED_EVERY: Duration = Duration::from_secs(24 * 60 * 60);

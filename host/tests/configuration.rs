@@ -13,6 +13,7 @@ mod postgres;
 mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use support::{Folder, Host, JSON, command, root};
@@ -240,6 +241,69 @@ fn numbers_are_read_as_the_region_writes_them() {
     for number in ["07400 12345", "007400 123456", "0123", "06 12 34 56 78 90"] {
         let reply = send(number);
         assert_eq!((reply.status, &reply.json()["error"]), (400, &"malformed_phone_number".into()), "{number}");
+    }
+}
+
+/// A host on a store in a file, with these keys: the index key, the sealing key and others that are accepted.
+fn sharing(records: &Path, [index, sealing, accepted @ ..]: [&str; 3]) -> String {
+    let accepted = accepted.iter().filter(|key| !key.is_empty()).map(|key| format!("\"{key}\"")).collect::<String>();
+    let keys = format!("keys = {{ index = \"{index}\", sealing = \"{sealing}\", accepted = [{accepted}] }}");
+    let plain = config("").replace("users.table = \"\"\n", "").replace(SAME_KEYS, &keys);
+    format!("store = \"sqlite:{}\"\n{plain}", records.display())
+}
+
+#[test]
+fn a_process_with_other_keys_than_its_store_does_not_start() {
+    const INDEX: &str = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=";
+    const OLD: &str = "b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=";
+    const NEW: &str = "bmV3IHNlY3JldCBuZXcgc2VjcmV0IG5ldyBzZWNyZXQgbmV3";
+    const WARNING: &str = "keys.accepted: another process on this store seals";
+    let folder = Folder::new("shared-keys");
+    let records = folder.file("records.db");
+    let file = |keys| {
+        folder.write("outbox", "");
+        folder.write("host.toml", &sharing(&records, keys)).to_str().unwrap().to_owned()
+    };
+    let refused = |keys| {
+        let said = fails(&["--config", &file(keys), "--listen", "127.0.0.1:0"]);
+        let reason = said.lines().last().unwrap().to_owned();
+        assert!(
+            reason.contains("--new-keys once") && ![INDEX, OLD, NEW].iter().any(|key| said.contains(key)),
+            "{said}"
+        );
+        reason
+    };
+    let starts = |keys, more: &[&str]| {
+        let folder = Folder::new("shared-keys-host");
+        let host = Host::start(folder, &[&["--config", &file(keys)], more].concat());
+        host.log().contains(WARNING)
+    };
+    assert!(!starts([INDEX, OLD, ""], &[]));
+    assert!(refused([NEW, OLD, ""]).starts_with("keys.index: the other processes on this store have another key"));
+    assert!(refused([INDEX, NEW, ""]).starts_with("keys.sealing: the other processes on this store accept neither"));
+    // A rotation, on one process after the other.
+    for keys in [[INDEX, OLD, NEW], [INDEX, OLD, NEW], [INDEX, NEW, OLD], [INDEX, NEW, OLD]] {
+        assert!(!starts(keys, &[]), "{keys:?}");
+    }
+    // One that was left out of it, and one that drops the old key before sessions have ended.
+    assert!(starts([INDEX, OLD, ""], &[]));
+    assert!(starts([INDEX, NEW, ""], &[]));
+    // A key that leaked is dropped at once, and so can the index key be.
+    for leaked in [[INDEX, INDEX, ""], [NEW, NEW, ""]] {
+        refused(leaked);
+        assert!(!starts(leaked, &["--new-keys"]));
+        assert!(!starts(leaked, &[]));
+    }
+    refused([INDEX, NEW, OLD]);
+}
+
+#[test]
+fn a_demo_makes_new_keys_for_each_start() {
+    let folder = Folder::new("demo-keys");
+    let store = format!("sqlite:{}", folder.file("records.db").display());
+    let arguments = ["--store", &store, "--issuer", "https://demo.example.com"];
+    for _ in 0..2 {
+        assert_eq!(Host::demo("demo-keys-host", &arguments).get("/healthz").status, 200);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::client::{CodePolicy, InvalidCodePolicy, RefreshPolicy};
 use crate::decision::{Attempt, Change};
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
 use crate::id::{Binding, ChallengeId, ClientId, InvalidId, KeyId, Mark, Nonce, SessionId, Subject, TokenId};
+use crate::keys_in_use::AnnounceKeys;
 use crate::meter::Quota;
 use crate::scope::{InvalidScope, Scope};
 use crate::secret::PresentedSecret;
@@ -64,7 +65,7 @@ pub(super) fn session(user: usize) -> Result<RecordBody, NoBody> {
 pub(super) fn user(body: &RecordBody) -> Option<usize> {
     match body {
         RecordBody::Session(session) => session.subject().as_str().parse().ok(),
-        RecordBody::Authenticator(_) => None,
+        RecordBody::Authenticator(_) | RecordBody::KeysInUse(_) => None,
     }
 }
 
@@ -168,11 +169,20 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
         largest_authenticator()?,
         spent_authenticator()?,
         session_by(Channel::Sms)?,
+        keys_in_use()?,
     ];
     for reason in [RevocationReason::Reuse, RevocationReason::SignedOut, RevocationReason::Host] {
         bodies.push(revoked_session(reason)?);
     }
     Ok(bodies)
+}
+
+/// The keys of an issuer whose hosts accept two, and seal under one of them.
+fn keys_in_use() -> Result<RecordBody, NoBody> {
+    let [index, sealing, other] =
+        [KeyId::from_bytes(random()?), KeyId::from_bytes(random()?), KeyId::from_bytes(random()?)];
+    let announce = AnnounceKeys { index, sealing, accepted: vec![sealing, other], keep_for: DAY * 30 };
+    Ok(RecordBody::KeysInUse(announce.alone(START.after(DAY * 30))))
 }
 
 /// A session that is over before its time.
@@ -234,6 +244,7 @@ mod tests {
 
     use super::*;
     use crate::challenge::Challenge;
+    use crate::keys_in_use::KeysInUse;
     use crate::revoked_tokens::RevokedTokens;
 
     #[test]
@@ -314,6 +325,7 @@ mod tests {
             (names_of::<RecordBody>(), bodies.clone()),
             (names_of::<Session>(), all("session")),
             (names_of::<Authenticator>(), all("authenticator")),
+            (names_of::<KeysInUse>(), all("keys_in_use")),
             (names_of::<Challenge>(), challenges),
             (names_of::<RevokedTokens>(), all("session/t")),
         ] {

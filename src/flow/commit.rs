@@ -9,6 +9,7 @@ use crate::error::Unavailable;
 use crate::flow::Core;
 use crate::flow::draw::Draw;
 use crate::id::{RecordKey, Tag};
+use crate::keys_in_use::KeysInUse;
 use crate::observer::Event;
 use crate::session::Session;
 use crate::store::{Record, RecordBody, Store, Swap};
@@ -195,7 +196,7 @@ impl State for Authenticator {
     fn from_body(body: RecordBody) -> Option<Self> {
         match body {
             RecordBody::Authenticator(state) => Some(state),
-            RecordBody::Session(_) => None,
+            RecordBody::Session(_) | RecordBody::KeysInUse(_) => None,
         }
     }
 
@@ -212,7 +213,7 @@ impl State for Session {
     fn from_body(body: RecordBody) -> Option<Self> {
         match body {
             RecordBody::Session(state) => Some(state),
-            RecordBody::Authenticator(_) => None,
+            RecordBody::Authenticator(_) | RecordBody::KeysInUse(_) => None,
         }
     }
 
@@ -223,6 +224,23 @@ impl State for Session {
     fn delete_after(&self, _limits: &Limits) -> Timestamp {
         // A revoked session is kept for as long: a write of it that arrives late must not bring it back.
         self.expires_at()
+    }
+}
+
+impl State for KeysInUse {
+    fn from_body(body: RecordBody) -> Option<Self> {
+        match body {
+            RecordBody::KeysInUse(state) => Some(state),
+            RecordBody::Authenticator(_) | RecordBody::Session(_) => None,
+        }
+    }
+
+    fn into_body(self) -> RecordBody {
+        RecordBody::KeysInUse(self)
+    }
+
+    fn delete_after(&self, _limits: &Limits) -> Timestamp {
+        self.forgotten_at()
     }
 }
 

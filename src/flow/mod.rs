@@ -4,6 +4,7 @@ pub(crate) mod access_token;
 mod commit;
 mod draw;
 mod introspect;
+pub(crate) mod keyring;
 mod otp_grant;
 mod refresh_grant;
 mod revoke;

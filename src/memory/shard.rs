@@ -4,6 +4,7 @@ use core::{iter, mem};
 
 use crate::authenticator::Authenticator;
 use crate::id::{RecordKey, Tag};
+use crate::keys_in_use::KeysInUse;
 use crate::session::Session;
 use crate::store::{Record, RecordBody, Swap};
 use crate::time::Timestamp;
@@ -39,10 +40,11 @@ pub(super) struct Kept {
     next: Chain,
 }
 
-/// A session takes twice the room of an authenticator, of which there may be many more.
+/// A session takes twice the room of an authenticator, of which there may be many more. Of the keys there is one record.
 enum Body {
     Authenticator(Authenticator),
     Session(Box<Session>),
+    KeysInUse(Box<KeysInUse>),
 }
 
 impl Shard {
@@ -201,6 +203,7 @@ impl Kept {
         let body = match &self.body {
             Body::Authenticator(state) => RecordBody::Authenticator(state.clone()),
             Body::Session(state) => RecordBody::Session((**state).clone()),
+            Body::KeysInUse(state) => RecordBody::KeysInUse((**state).clone()),
         };
         Record { tag: self.tag, delete_after: self.delete_after, body }
     }
@@ -211,6 +214,7 @@ impl Body {
         match body {
             RecordBody::Authenticator(state) => Self::Authenticator(state.clone()),
             RecordBody::Session(state) => Self::Session(Box::new(state.clone())),
+            RecordBody::KeysInUse(state) => Self::KeysInUse(Box::new(state.clone())),
         }
     }
 }

@@ -53,7 +53,7 @@ enum Place {
 }
 
 impl App {
-    pub(crate) fn new(host: Host) -> Self {
+    pub(crate) fn new(host: Arc<Host>) -> Self {
         let mut places: HashMap<_, _> = endpoint_paths(&host).map(|path| (path, Place::Endpoint)).collect();
         let mut others = Router::new().without_v07_checks().route(HEALTH, get(health));
         places.insert(HEALTH.to_owned(), Place::Other);
@@ -63,7 +63,6 @@ impl App {
                 places.insert(path, Place::Other);
             }
         }
-        let host = Arc::new(host);
         let others = TowerToHyperService::new(others.with_state(Arc::clone(&host)));
         Self { host, places, others, requests: AtomicU64::new(0) }
     }

@@ -1,0 +1,925 @@
+//! Each promise of README, SECURITY and the public documentation, read by itself and tried with other numbers than those of the
+//! samples. What another scenario file tests already is listed in `docs/proof.md`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the helpers of a scenario that fails have to fail loudly"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use ed25519_dalek::{Signer as _, SigningKey as DalekKey};
+use futures::future::join_all;
+use otp_grant::*;
+use serde_json::{Value, json};
+use support::*;
+
+const DAY: u64 = 24 * 60 * 60;
+const MILLI: Duration = Duration::from_millis(1);
+const GONE: &str = "Unknown or expired otp_token";
+const WRONG: &str = "Unknown or expired OTP";
+
+fn es256() -> SigningKey {
+    SigningKey::from_pem(include_str!("keys/es256_pkcs8.pem")).unwrap()
+}
+
+fn quota(count: u32, seconds: u64) -> Quota {
+    Quota::new(NonZeroU32::new(count).unwrap(), secs(seconds))
+}
+
+fn guesses(count: u8) -> NonZeroU8 {
+    NonZeroU8::new(count).unwrap()
+}
+
+/// Three guesses for a code, seven in an hour for an address, a send in ten seconds.
+fn small() -> Settings {
+    Settings::default()
+        .guesses_per_challenge(guesses(3))
+        .guesses_per_address(quota(7, 3600))
+        .send_quotas(quota(1, 10), &[quota(90, DAY)])
+}
+
+/// The sample directory, whose login sources have these codes.
+fn directory(code: &CodePolicy) -> MemoryDirectory {
+    let source = |id, channel| AuthSource::new(AuthSourceId::new(id).unwrap(), channel).with_code(code.clone());
+    sample_directory()
+        .with_auth_source(source("MOCK_SMS_OTP_AUTH_SOURCE_ID", Channel::Sms))
+        .with_auth_source(source("MOCK_EMAIL_OTP_AUTH_SOURCE_ID", Channel::Email))
+}
+
+/// A host whose login codes are valid for so many seconds.
+fn hosted(settings: Settings, validity: u64) -> Host {
+    Host::with_directory(settings, es256(), directory(&CodePolicy::new(6, secs(validity)).unwrap()))
+}
+
+/// Another process on the same store, directory and clock.
+fn beside(host: &Host, settings: Settings) -> Host {
+    host.beside(settings, es256(), keyring())
+}
+
+/// What an observer hears, written out.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Log {
+    fn event(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+impl Log {
+    /// The names of the events since the last look.
+    fn names(&self) -> Vec<String> {
+        let name = |event: String| event.split([' ', '{', '(']).next().unwrap_or_default().to_owned();
+        self.0.lock().unwrap().drain(..).map(name).collect()
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|event| event.split(' ').next() == Some(name)).count()
+    }
+}
+
+/// The same host with an observer that writes down all events.
+fn listening(mut host: Host, settings: Settings, key: SigningKey) -> (Host, Log) {
+    let log = Log::default();
+    host.server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
+        .settings(settings)
+        .clock(host.clock.clone())
+        .entropy(SeededEntropy::default())
+        .observer(log.clone())
+        .build(host.store.clone(), host.directory.clone())
+        .unwrap();
+    (host, log)
+}
+
+fn email_send(email: &str) -> Value {
+    json!({
+        "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",
+        "auth_source_id": "MOCK_EMAIL_OTP_AUTH_SOURCE_ID", "email": email,
+    })
+}
+
+/// The same request by the public client.
+fn by_spa(body: &Value) -> Value {
+    but(body, json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null }))
+}
+
+/// The same send for another purpose than a login.
+fn purpose(send: &Value, usage: Usage) -> Value {
+    but(send, json!({ "usage": usage.as_str(), "auth_source_id": null }))
+}
+
+/// The grant that belongs to a send of a login, with this code.
+fn grant(send: &Value, sent: &Sent, code: &str) -> Value {
+    let grant_type = if send["email"].is_null() { SMS_GRANT_TYPE } else { EMAIL_GRANT_TYPE };
+    but(send, json!({ "grant_type": grant_type, "otp_token": sent.otp_token, "otp": code }))
+}
+
+/// What became of a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    In,
+    Wrong(u64),
+    Gone,
+    Unavailable,
+    Else(String),
+}
+
+/// Presents a code for whatever it was sent for.
+async fn present(host: &Host, send: &Value, sent: &Sent, code: &str) -> Outcome {
+    let Some(usage) = send["usage"].as_str() else {
+        let (status, said) = host.token(&grant(send, sent, code)).await;
+        return match (status, said["error_description"].as_str().unwrap_or_default()) {
+            (200, _) => Outcome::In,
+            (400, WRONG) => Outcome::Wrong(said["attempts_remaining"].as_u64().unwrap()),
+            (400, GONE) => Outcome::Gone,
+            (503, _) => Outcome::Unavailable,
+            _ => Outcome::Else(said.to_string()),
+        };
+    };
+    let policy = AddressPolicy::default();
+    let address = match (send["phone_number"].as_str(), send["email"].as_str()) {
+        (Some(phone), _) => Address::Phone(policy.phone_number(phone).unwrap()),
+        (_, email) => Address::Email(policy.email(email.unwrap()).unwrap()),
+    };
+    let client = ClientId::new(text(send, "client_id")).unwrap();
+    let request = VerifyOtp {
+        client_id: &client,
+        usage: Usage::from_wire(usage).unwrap(),
+        address,
+        otp_token: PresentedSecret::new(sent.otp_token.as_str()),
+        otp: PresentedSecret::new(code),
+    };
+    match host.server.verify_otp(request).await {
+        Ok(_) => Outcome::In,
+        Err(VerifyError::UnknownOtp { attempts_remaining }) => Outcome::Wrong(attempts_remaining.try_into().unwrap()),
+        Err(VerifyError::UnknownOtpToken) => Outcome::Gone,
+        Err(VerifyError::TemporarilyUnavailable) => Outcome::Unavailable,
+        Err(other) => Outcome::Else(format!("{other:?}")),
+    }
+}
+
+/// Presents a wrong code.
+async fn miss(host: &Host, send: &Value, sent: &Sent) -> Outcome {
+    // Either character is one of every alphabet here.
+    let other = if sent.code.ends_with('2') { '3' } else { '2' };
+    present(host, send, sent, &format!("{}{other}", &sent.code[..sent.code.len() - 1])).await
+}
+
+/// Presents wrong codes until none is compared any more.
+async fn miss_all(host: &Host, send: &Value, sent: &Sent) {
+    for _ in 0..30 {
+        if !matches!(miss(host, send, sent).await, Outcome::Wrong(_)) {
+            return;
+        }
+    }
+    panic!("more than 30 guesses are compared");
+}
+
+fn compared(host: &Host) -> usize {
+    host.counters.wrong_codes.load(SeqCst)
+}
+
+fn reuses(host: &Host) -> usize {
+    host.counters.reuses.load(SeqCst)
+}
+
+/// Does something at a host whose clock differs by so many milliseconds.
+async fn at<T>(host: &Host, millis: i64, work: impl Future<Output = T>) -> T {
+    let difference = Duration::from_millis(millis.unsigned_abs());
+    let (there, back): (fn(&ManualClock, Duration), fn(&ManualClock, Duration)) =
+        if millis < 0 { (ManualClock::set_back, ManualClock::advance) } else { (ManualClock::advance, ManualClock::set_back) };
+    there(&host.clock, difference);
+    let done = work.await;
+    back(&host.clock, difference);
+    done
+}
+
+/// Guesses at an address until it has no guess left; tells how many were compared.
+async fn use_up(host: &Host, send: &Value, pause: u64) -> usize {
+    let before = compared(host);
+    for _ in 0..60 {
+        let Ok(sent) = host.try_send(send).await else { break };
+        miss_all(host, send, &sent).await;
+        host.advance(secs(pause));
+    }
+    compared(host) - before
+}
+
+fn lasting(idle: u64, absolute: u64) -> Settings {
+    Settings::default().session_validity(SessionValidity { idle: secs(idle), absolute: secs(absolute) })
+}
+
+fn tokens_of(said: &Value) -> (String, String) {
+    (text(said, "refresh_token").to_owned(), text(said, "access_token").to_owned())
+}
+
+async fn refresh(host: &Host, token: &str) -> (String, String) {
+    let (status, said) = host.refresh(token).await;
+    assert_eq!(status, 200, "{said}");
+    tokens_of(&said)
+}
+
+fn waits<T>(request: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
+    request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+/// Polls a future so many times and drops it; tells what it answered if it came to its end.
+fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..polls {
+        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return Some(done);
+        }
+    }
+    None
+}
+
+// README 1: a guess is paid for before it is looked at.
+
+/// README 1: "Each code has five guesses, over all messages that carry it."
+#[tokio::test]
+async fn the_messages_of_one_code_share_its_guesses() {
+    for limit in [1, 2, 3, 5, 9] {
+        let settings = || small().guesses_per_challenge(guesses(limit)).guesses_per_address(quota(25, DAY));
+        let sends = [by_spa(&email_send(EMAIL)), sms_send(NOBODY), purpose(&sms_send(PHONE), Usage::ResetPassword)];
+        for send in sends {
+            let host = hosted(settings(), 240);
+            let mut messages = Vec::new();
+            for _ in 0..3 {
+                messages.push(host.send(&send).await);
+                host.advance(secs(10));
+            }
+            assert!(messages.iter().all(|sent| sent.code == messages[0].code));
+            for guess in 0..usize::from(limit) {
+                let left = u64::from(limit) - 1 - u64::try_from(guess).unwrap();
+                assert_eq!(miss(&host, &send, &messages[guess % 3]).await, Outcome::Wrong(left), "{send}");
+            }
+            for sent in &messages {
+                assert_eq!(present(&host, &send, sent, &sent.code).await, Outcome::Gone, "{limit} {send}");
+            }
+            assert_eq!(compared(&host), usize::from(limit));
+        }
+    }
+}
+
+/// README 1: "Each address has 25 in 24 hours, over all resends, clients and purposes."
+#[tokio::test]
+async fn the_guesses_of_an_address_are_those_of_all_its_clients_and_purposes() {
+    for (email, guesses_of_address) in [(false, 7), (true, 7), (false, 10)] {
+        let host = hosted(small().guesses_per_address(quota(guesses_of_address, 3600)), 240);
+        let send = if email { email_send("somebody@example.org") } else { sms_send(NOBODY) };
+        let roster = [
+            send.clone(),
+            by_spa(&send),
+            purpose(&send, Usage::Signup),
+            by_spa(&purpose(&send, Usage::ResetPassword)),
+            purpose(&send, Usage::UpdateUserinfo),
+        ];
+        for send in roster.iter().cycle().take(15) {
+            if let Ok(sent) = host.try_send(send).await {
+                miss_all(&host, send, &sent).await;
+            }
+            host.advance(secs(10));
+        }
+        assert_eq!(compared(&host), usize::try_from(guesses_of_address).unwrap());
+        // The first guesses were charged at the beginning, and are free an hour later.
+        host.advance(secs(3600 - 150) - MILLI);
+        host.refused_send(&send).await;
+        host.advance(MILLI);
+        let sent = host.send(&send).await;
+        assert!(matches!(miss(&host, &send, &sent).await, Outcome::Wrong(_)));
+    }
+}
+
+/// README 1: "However many requests arrive at once, no more texts are compared than that."
+#[tokio::test]
+async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has_guesses() {
+    for yields in 1..4 {
+        let host = hosted(small(), 240);
+        let other = beside(&host, small());
+        let sends = [sms_send(PHONE), by_spa(&sms_send(PHONE)), purpose(&sms_send(PHONE), Usage::Signup)];
+        let mut sent = Vec::new();
+        for send in &sends {
+            sent.push(host.send(send).await);
+            host.advance(secs(10));
+        }
+        host.store.yields.store(yields, SeqCst);
+        let hosts = [&host, &other];
+        let guesses = (0..120).map(|number| miss(hosts[number % 2], &sends[number % 3], &sent[number % 3]));
+        let outcomes = join_all(guesses).await;
+        assert_eq!(compared(&host), 7, "{yields}");
+        assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Wrong(_))).count(), 7);
+    }
+}
+
+/// README 1: "A right code forgives the guesses that were charged to it, and no others."
+#[tokio::test]
+async fn a_right_code_gives_back_what_was_charged_to_it_alone() {
+    let send = email_send(EMAIL);
+    // Two wrong guesses at the first code alone, and one at both codes that are in time.
+    for (redeem_first, forgiven) in [(true, 3), (false, 1)] {
+        for token_of_first in [true, false] {
+            let host = hosted(small().guesses_per_challenge(guesses(5)), 100);
+            let first = host.send(&send).await;
+            assert_eq!(miss(&host, &send, &first).await, Outcome::Wrong(4));
+            assert_eq!(miss(&host, &send, &first).await, Outcome::Wrong(3));
+            host.advance(secs(51));
+            let second = host.send(&send).await;
+            assert_ne!(first.code, second.code);
+            assert!(matches!(miss(&host, &send, &second).await, Outcome::Wrong(_)));
+            let code = if redeem_first { &first.code } else { &second.code };
+            let token = if token_of_first { &first } else { &second };
+            assert_eq!(present(&host, &send, token, code).await, Outcome::In);
+            host.advance(secs(120));
+            let left = use_up(&host, &by_spa(&send), 10).await;
+            assert_eq!(left, 7 - 3 + forgiven, "the first: {redeem_first}, by its token: {token_of_first}");
+        }
+    }
+    // Nor those of another client, or for another purpose.
+    let host = hosted(small(), 240);
+    let others = [by_spa(&send), purpose(&send, Usage::UpdateUserinfo)];
+    for other in &others {
+        let sent = host.send(other).await;
+        miss(&host, other, &sent).await;
+        miss(&host, other, &sent).await;
+        host.advance(secs(10));
+    }
+    let own = host.send(&send).await;
+    miss(&host, &send, &own).await;
+    assert_eq!(present(&host, &send, &own, &own.code).await, Outcome::In);
+    host.advance(secs(10));
+    assert_eq!(use_up(&host, &send, 10).await, 3);
+}
+
+/// README 1: "A text that can't be a code costs nothing."
+#[tokio::test]
+async fn a_text_of_another_alphabet_or_length_is_charged_to_nobody() {
+    let code = CodePolicy::new(8, secs(90)).unwrap().with_alphabet("ABCDEFGHJKLMNPQRSTUVWXYZ23456789").unwrap();
+    let settings = || small().guesses_per_challenge(guesses(1)).code(code.clone());
+    for send in [sms_send(PHONE), by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::Signup)] {
+        let host = Host::with_directory(settings(), es256(), directory(&code));
+        let sent = host.send(&send).await;
+        for text in ["ABCDEFGI", "ABCDEFG0", "abcdefgh", "ABCDEFG", "ABCDEFGHJ", "123456", "ABCDEFG\u{c4}"] {
+            let (calls, outcome) = host.store_calls(present(&host, &send, &sent, text)).await;
+            assert_eq!(outcome, Outcome::Wrong(1), "{text}");
+            assert!(calls <= 1, "{text}");
+        }
+        assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
+        host.advance(secs(10));
+        assert_eq!(use_up(&host, &send, 10).await, 7);
+    }
+}
+
+/// README 1: "An address without guesses is not sent to until it has one again." SECURITY: "no message is paid for that nobody
+/// could use, and `LockedOut` tells the host"
+#[tokio::test]
+async fn an_address_without_guesses_is_sent_to_at_the_instant_it_has_one_again() {
+    for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
+        let (host, log) = listening(hosted(small(), 240), small(), es256());
+        let mut at = 0;
+        for _ in 0..3 {
+            let sent = host.send(&send).await;
+            miss_all(&host, &send, &sent).await;
+            host.advance(secs(13));
+            at += 13;
+        }
+        assert_eq!(log.count("WrongCode"), 7);
+        log.names();
+        let reply = host.try_send(&send).await.unwrap_err();
+        assert_eq!(reply.header("Retry-After"), Some((3600 - at).to_string().as_str()));
+        assert_eq!(log.names(), ["LockedOut"]);
+        host.advance(secs(3600 - at) - MILLI);
+        host.refused_send(&send).await;
+        host.advance(MILLI);
+        let sent = host.send(&send).await;
+        assert_eq!(log.names(), ["LockedOut", "Sent"]);
+        // Three guesses of the first code are free.
+        assert_eq!(miss(&host, &send, &sent).await, Outcome::Wrong(2));
+    }
+}
+
+// README 2: a code logs in once.
+
+/// README 2: "Fifty parallel requests with the right code get one set of tokens."
+#[tokio::test]
+async fn fifty_requests_by_all_messages_of_a_code_and_at_two_hosts_log_in_once() {
+    for yields in 0..5 {
+        for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::ResetPassword)] {
+            let host = hosted(Settings::default(), 60);
+            let other = beside(&host, Settings::default());
+            let first = host.send(&send).await;
+            host.advance(secs(30));
+            let second = host.send(&send).await;
+            assert_eq!(first.code, second.code);
+            host.store.yields.store(yields, SeqCst);
+            let (hosts, sent) = ([&host, &other], [&first, &second]);
+            let requests = (0..50).map(|number| {
+                let sent = sent[number / 2 % 2];
+                present(hosts[number % 2], &send, sent, &sent.code)
+            });
+            let outcomes = join_all(requests).await;
+            assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::In).count(), 1, "{outcomes:?}");
+            assert_eq!(host.counters.logins.load(SeqCst), 1);
+        }
+    }
+}
+
+/// `Settings::repeat_answer_within`: "For how long a right code whose answer was lost is answered again […] with tokens of the
+/// *same* session"
+#[tokio::test]
+async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_ends() {
+    for window in [1, 17, 60] {
+        for (late, send) in [(false, sms_send(PHONE)), (true, by_spa(&email_send(EMAIL)))] {
+            let settings = Settings::default().repeat_answer_within(secs(window));
+            let (host, log) = listening(hosted(settings.clone(), 120), settings, es256());
+            let sent = host.send(&send).await;
+            let body = grant(&send, &sent, &sent.code);
+            let (status, first) = host.token(&body).await;
+            assert_eq!(status, 200);
+            host.advance(secs(window) - MILLI);
+            if late {
+                host.advance(MILLI);
+                assert_eq!(host.token(&body).await, error(400, "invalid_grant", GONE));
+                continue;
+            }
+            let (status, again) = host.token(&body).await;
+            assert_eq!(status, 200, "{again}");
+            let session = |said: &Value| payload(text(said, "access_token"))["sid"].clone();
+            assert_eq!(session(&first), session(&again));
+            assert_eq!((log.count("LoggedIn"), log.count("LoginRepeated")), (1, 1));
+            // Both answers are of use.
+            for said in [&first, &again] {
+                assert!(host.is_active(text(said, "access_token")).await && host.is_active(text(said, "refresh_token")).await);
+            }
+        }
+    }
+}
+
+/// `Settings::repeat_answer_within`: "to the same client, for the same otp_token and code"
+#[tokio::test]
+async fn an_answer_is_not_repeated_for_another_otp_token_code_or_client() {
+    let settings = || Settings::default().repeat_answer_within(secs(40));
+    let host = hosted(settings(), 120);
+    let send = sms_send(PHONE);
+    let first = host.send(&send).await;
+    host.advance(secs(30));
+    let second = host.send(&send).await;
+    assert_eq!(present(&host, &send, &first, &first.code).await, Outcome::In);
+    assert_ne!(present(&host, &send, &second, &second.code).await, Outcome::In);
+    assert_ne!(miss(&host, &send, &first).await, Outcome::In);
+    assert_ne!(present(&host, &by_spa(&send), &first, &first.code).await, Outcome::In);
+    assert_eq!(present(&host, &send, &first, &first.code).await, Outcome::In);
+}
+
+/// `Settings::repeat_answer_within`: "only while nobody has used that session."
+#[tokio::test]
+async fn an_answer_is_not_repeated_once_its_session_was_refreshed_or_signed_out() {
+    for use_of_session in ["refresh", "sign-out", "host", "everywhere", "access token", "locked"] {
+        let host = hosted(Settings::default().repeat_answer_within(secs(40)), 120);
+        let send = sms_send(PHONE);
+        let sent = host.send(&send).await;
+        let body = grant(&send, &sent, &sent.code);
+        let (_, said) = host.token(&body).await;
+        host.advance(secs(6));
+        let (token, access) = tokens_of(&said);
+        let user = User::new(Subject::new("MOCK_USER_ID").unwrap(), UserStatus::Active);
+        match use_of_session {
+            "refresh" => drop(refresh(&host, &token).await),
+            "sign-out" => assert_eq!(host.revoke(&token, &[]).await.status(), 200),
+            "host" => {
+                let sid = payload(&access)["sid"].as_str().unwrap().to_owned();
+                host.server.revoke_session(&SessionId::try_from(sid).unwrap()).await.unwrap();
+            }
+            "everywhere" => {
+                host.directory.inner.put_user(user.with_tokens_valid_after(host.clock.now()));
+            }
+            "access token" => assert_eq!(host.revoke(&access, &[]).await.status(), 200),
+            _ => host.directory.inner.put_user(User::new(user.subject, UserStatus::Locked)),
+        }
+        let (status, said) = host.token(&body).await;
+        assert_eq!(status, 400, "{use_of_session}: {said}");
+        assert_eq!(host.counters.logins.load(SeqCst), 1);
+    }
+}
+
+/// `Settings::repeat_answer_within`: "only while nobody has used that session." An access token is used at userinfo.
+#[tokio::test]
+async fn an_answer_is_not_repeated_once_its_access_token_was_used() {
+    let host = hosted(Settings::default().repeat_answer_within(secs(40)), 120);
+    let send = sms_send(PHONE);
+    let sent = host.send(&send).await;
+    let body = grant(&send, &sent, &sent.code);
+    let (_, said) = host.token(&body).await;
+    assert_eq!(host.userinfo(text(&said, "access_token")).await.status(), 200);
+    assert_eq!(host.token(&body).await.0, 400);
+}
+
+/// `Settings::repeat_answer_within`: "Each repetition is charged as a guess before its code is compared, and is given back when
+/// the code was right."
+#[tokio::test]
+async fn repetitions_are_charged_like_guesses_and_given_back() {
+    let host = hosted(small().repeat_answer_within(secs(50)), 120);
+    let send = sms_send(PHONE);
+    let sent = host.send(&send).await;
+    for _ in 0..20 {
+        assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
+    }
+    assert_eq!(host.store.inner.len(), 2, "one address, one session");
+    // No more than three wrong texts are compared, however many come, and the right one is too late then.
+    host.store.yields.store(2, SeqCst);
+    join_all((0..30).map(|_| miss(&host, &send, &sent))).await;
+    assert!(compared(&host) <= 3, "{}", compared(&host));
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Gone);
+}
+
+/// README 2: "Fifty parallel requests with the right code get one set of tokens. A host can allow the answer to be repeated
+/// […]; that gives the same session again."
+#[tokio::test]
+async fn fifty_requests_whose_answers_may_be_repeated_begin_one_session() {
+    for yields in 0..4 {
+        let host = hosted(Settings::default().repeat_answer_within(secs(9)), 120);
+        let send = by_spa(&sms_send(PHONE));
+        let sent = host.send(&send).await;
+        let body = grant(&send, &sent, &sent.code);
+        host.store.yields.store(yields, SeqCst);
+        let answers = join_all((0..50).map(|_| host.token(&body))).await;
+        let granted = answers.iter().filter(|(status, _)| *status == 200);
+        let sessions: BTreeSet<String> =
+            granted.map(|(_, said)| payload(text(said, "access_token"))["sid"].to_string()).collect();
+        assert_eq!(sessions.len(), 1);
+        assert_eq!(host.counters.logins.load(SeqCst), 1);
+    }
+}
+
+/// `Settings::repeat_answer_within`: "At most 60 seconds. Defaults to zero, which is never"
+#[tokio::test]
+async fn an_answer_is_repeated_for_a_minute_at_most_and_never_by_default() {
+    for (window, builds) in [(secs(60), true), (secs(60) + MILLI, false)] {
+        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), es256())
+            .settings(Settings::default().repeat_answer_within(window))
+            .build(MemoryStore::new(), sample_directory());
+        assert_eq!(server.is_ok(), builds, "{window:?}");
+    }
+    let host = Host::new();
+    let send = sms_send(PHONE);
+    let sent = host.send(&send).await;
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Gone);
+}
+
+// README 3: nothing is half done.
+
+/// README 3: "A crash, a store that fails or a client that hangs up leaves a code usable or spent."
+#[tokio::test]
+async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usable_or_spent() {
+    for (send, window) in [(purpose(&sms_send(PHONE), Usage::Signup), 0), (by_spa(&email_send(EMAIL)), 0), (sms_send(PHONE), 20)] {
+        for polls in 1..60 {
+            let host = hosted(Settings::default().repeat_answer_within(secs(window)), 100);
+            let sent = host.send(&send).await;
+            host.store.yields.store(1, SeqCst);
+            let answer = drop_after(polls, present(&host, &send, &sent, &sent.code));
+            host.store.yields.store(0, SeqCst);
+            let again = present(&host, &send, &sent, &sent.code).await;
+            if answer.is_some() {
+                assert_eq!((answer, again == Outcome::In), (Some(Outcome::In), window > 0));
+                break;
+            }
+            assert!(matches!(again, Outcome::In | Outcome::Gone), "{send} {polls}: {again:?}");
+            assert!(again == Outcome::In || window == 0, "the answer could be repeated: {polls}");
+            assert!(host.counters.logins.load(SeqCst) <= 1);
+        }
+    }
+}
+
+/// README 3: "A request that is answered with 503 takes back what it stored: its guess, its send, and the code that it spent."
+#[tokio::test]
+async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
+    let sends = [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::UpdateUserinfo), sms_send(PHONE)];
+    for (send, is_right) in sends.iter().flat_map(|send| [(send, true), (send, false)]) {
+        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+            for call in 0..5 {
+                let host = hosted(small(), 240);
+                let sent = host.send(send).await;
+                host.store.fault(call, fault);
+                host.store.fault(call + 1, Fault::FailBefore);
+                let code = if is_right { sent.code.clone() } else { wrong(&sent.code) };
+                let outcome = present(&host, send, &sent, &code).await;
+                host.store.heal();
+                if outcome != Outcome::Unavailable {
+                    continue;
+                }
+                assert_eq!(host.counters.logins.load(SeqCst), 0);
+                assert_eq!(miss(&host, send, &sent).await, Outcome::Wrong(2), "{send} {is_right} {fault:?} {call}");
+                assert_eq!(present(&host, send, &sent, &sent.code).await, Outcome::In, "{send} {is_right} {fault:?} {call}");
+                host.advance(secs(250));
+                assert_eq!(use_up(&host, send, 10).await, 7, "{send} {is_right} {fault:?} {call}");
+            }
+        }
+    }
+}
+
+/// README 3: "A request that is answered with 503 takes back what it stored: […] its send"
+#[tokio::test]
+async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
+    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+        for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
+            let settings = small().send_quotas(quota(1, 10), &[quota(3, 3600)]);
+            let host = hosted(settings, 240);
+            let first = host.send(&send).await;
+            host.advance(secs(10));
+            for _ in 0..5 {
+                host.store.fault(1, fault);
+                host.store.fault(2, Fault::FailBefore);
+                assert_eq!(host.try_send(&send).await.unwrap_err().status(), 503);
+                host.store.heal();
+            }
+            let second = host.send(&send).await;
+            assert_eq!(first.code, second.code, "{fault:?}");
+            host.advance(secs(10));
+            host.send(&send).await;
+            host.advance(secs(10));
+            host.refused_send(&send).await;
+            let signs_up = Sent { ..first.clone() };
+            assert_eq!(miss(&host, &send, &signs_up).await, Outcome::Wrong(2));
+        }
+    }
+}
+
+/// README 3: "If the store fails again while it does that, one guess, one send or one code is lost."
+#[tokio::test]
+async fn a_longer_outage_in_one_request_costs_one_guess_or_one_code() {
+    for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::Signup)] {
+        for is_right in [true, false] {
+            for (first, last) in (0..6).flat_map(|first| (2..8).map(move |length| (first, first + length))) {
+                for fault in [Fault::FailBefore, Fault::FailAfter] {
+                    let host = hosted(small(), 240);
+                    let sent = host.send(&send).await;
+                    (first..last).for_each(|call| host.store.fault(call, fault));
+                    let code = if is_right { sent.code.clone() } else { wrong(&sent.code) };
+                    let outcome = present(&host, &send, &sent, &code).await;
+                    host.store.heal();
+                    if outcome != Outcome::Unavailable {
+                        continue;
+                    }
+                    let about = format!("{send} {is_right} {fault:?} {first}..{last}");
+                    match miss(&host, &send, &sent).await {
+                        Outcome::Wrong(left) => assert!(left >= 1, "{about}: {left}"),
+                        other => assert!(is_right && other == Outcome::Gone, "{about}: {other:?}"),
+                    }
+                    host.advance(secs(250));
+                    let left = use_up(&host, &send, 10).await;
+                    assert!(left >= 5, "{about}: {left}");
+                }
+            }
+        }
+    }
+}
+
+/// A signer that fails when it is told to, and counts.
+#[derive(Clone)]
+struct Elsewhere {
+    key: DalekKey,
+    fails: Arc<AtomicBool>,
+    signed: Arc<AtomicUsize>,
+}
+
+impl Signer for Elsewhere {
+    type Error = Broken;
+
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Broken> {
+        self.signed.fetch_add(1, SeqCst);
+        if self.fails.load(SeqCst) { Err(Broken) } else { Ok(self.key.sign(message).to_vec()) }
+    }
+}
+
+fn elsewhere() -> (SigningKey, Elsewhere) {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    let key = DalekKey::from_bytes(&[7; 32]);
+    let x = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x }).to_string();
+    let signer = Elsewhere { key, fails: Arc::default(), signed: Arc::default() };
+    let public = PublicKey::from_jwk(jwk.as_bytes()).unwrap();
+    (pollster::block_on(SigningKey::of_signer(signer.clone(), public)).unwrap(), signer)
+}
+
+/// README 3: "A request that is answered with 503 takes back what it stored", whichever part of the host's failed.
+#[tokio::test]
+async fn a_signer_or_a_sign_up_that_fails_costs_nothing_however_often() {
+    let (key, signer) = elsewhere();
+    let host = Host::with_directory(small(), key, directory(&CodePolicy::new(6, secs(240)).unwrap()));
+    let send = by_spa(&sms_send(NOBODY));
+    let sent = host.send(&send).await;
+    let body = but(&grant(&send, &sent, &sent.code), json!({ "auto_signup": true }));
+    for is_down in [true, false] {
+        host.directory.down.store(is_down, SeqCst);
+        signer.fails.store(!is_down, SeqCst);
+        for _ in 0..10 {
+            assert_eq!(host.token(&body).await.0, 503);
+        }
+    }
+    signer.fails.store(false, SeqCst);
+    assert_eq!(miss(&host, &send, &sent).await, Outcome::Wrong(2));
+    assert_eq!(host.token(&body).await.0, 200);
+}
+
+/// SECURITY, who floods: "two signatures only after a code was right"
+#[tokio::test]
+async fn nothing_is_signed_before_a_code_was_right() {
+    let (key, signer) = elsewhere();
+    let host = Host::with_directory(small(), key, directory(&CodePolicy::new(6, secs(240)).unwrap()));
+    signer.signed.store(0, SeqCst);
+    let send = email_send(EMAIL);
+    let sent = host.send(&send).await;
+    miss(&host, &send, &sent).await;
+    host.token(&but(&grant(&send, &sent, &sent.code), json!({ "scope": "admin" }))).await;
+    host.refresh("garbage").await;
+    assert_eq!(signer.signed.load(SeqCst), 0);
+    let (_, said) = host.token(&grant(&send, &sent, &sent.code)).await;
+    assert_eq!(signer.signed.load(SeqCst), 2);
+    present(&host, &send, &sent, &sent.code).await;
+    assert_eq!(host.revoke(text(&said, "refresh_token"), &[]).await.status(), 200);
+    host.refresh(text(&said, "refresh_token")).await;
+    assert_eq!(signer.signed.load(SeqCst), 2);
+}
+
+// README 4 and 5: a stolen database, garbage.
+
+/// README 4: "It has no codes, no tokens, no phone numbers and no e-mail addresses."
+#[tokio::test]
+async fn a_dump_tells_no_code_of_ten_letters_and_none_of_the_tokens() {
+    let code = CodePolicy::new(10, secs(240)).unwrap().with_alphabet("ABCDEFGHJKLMNPQRSTUVWXYZ23456789").unwrap();
+    let settings = small().code(code.clone()).repeat_answer_within(secs(30));
+    let host = Host::with_directory(settings, es256(), directory(&code));
+    let sends = [by_spa(&email_send("Ada.Lovelace+notes@example.org")), purpose(&sms_send("+491701234567"), Usage::Signup)];
+    let mut secrets: Vec<String> = ["ada.lovelace", "notes", "example.org", "1701234567", "MOCK_USERNAME"].map(str::to_owned).into();
+    for send in &sends {
+        let sent = host.send(send).await;
+        secrets.extend([sent.code.clone(), sent.otp_token.clone()]);
+        miss(&host, send, &sent).await;
+    }
+    let send = email_send(EMAIL);
+    let sent = host.send(&send).await;
+    let (_, said) = host.token(&grant(&send, &sent, &sent.code)).await;
+    let (token, _) = tokens_of(&said);
+    let (_, again) = host.refresh(&token).await;
+    for said in [&said, &again] {
+        for name in ["access_token", "refresh_token", "id_token"] {
+            secrets.extend(text(said, name).split('.').map(str::to_owned));
+        }
+    }
+    let dump = serde_json::to_string(&host.store.inner.records()).unwrap().to_lowercase();
+    for secret in secrets {
+        let head = secret.to_lowercase();
+        assert!(!dump.contains(&head[..head.len().min(24)]), "{secret}");
+    }
+}
+
+/// README 5: "A token that this server did not make is refused before the store is asked."
+#[tokio::test]
+async fn tokens_of_a_server_with_other_secrets_and_another_key_cost_no_call_of_the_store() {
+    let host = hosted(Settings::default(), 240);
+    let other = Keyring::new(&MasterKey::from_bytes(&[3; 32]).unwrap(), &MasterKey::from_bytes(&[4; 40]).unwrap());
+    let foreign = host.beside(Settings::default(), SigningKey::generate(Algorithm::EdDSA).unwrap(), other);
+    let send = by_spa(&sms_send(PHONE));
+    let sent = foreign.send(&send).await;
+    let said = foreign.log_in_by(&email_send(EMAIL), json!({})).await;
+    let (token, access) = tokens_of(&said);
+    for usage in [None, Some(Usage::Signup)] {
+        let send = usage.map_or(send.clone(), |usage| purpose(&send, usage));
+        assert_eq!(host.store_calls(present(&host, &send, &sent, &sent.code)).await, (0, Outcome::Gone));
+    }
+    assert_eq!(host.store_calls(host.refresh(&token)).await.0, 0);
+    for token in [&token, &access] {
+        assert_eq!(host.store_calls(host.is_active(token)).await, (0, false));
+        assert_eq!(host.store_calls(async { host.revoke(token, &[]).await.status() }).await.0, 0);
+        assert_eq!(host.store_calls(async { host.userinfo(token).await.status() }).await, (0, 401));
+        let check = host.store_calls(host.server.check_access_token(token, Audience::EveryClient)).await;
+        assert!(check.0 == 0 && check.1.is_err());
+    }
+    assert!(foreign.is_active(&token).await);
+}
+
+// README 6: a send does not kill a code on its way.
+
+/// README 6: "A send does not kill a code on its way, neither a resend nor anybody else's."
+#[tokio::test]
+async fn a_code_is_good_to_its_last_millisecond_however_many_are_sent_after_it() {
+    let sends = [sms_send(PHONE), by_spa(&sms_send(PHONE)), purpose(&sms_send(PHONE), Usage::Signup), purpose(&by_spa(&sms_send(PHONE)), Usage::ResetPassword)];
+    for (validity, pause) in [(240, 10), (600, 10), (1200, 10)] {
+        for own in [0, 1] {
+            let host = hosted(small(), validity);
+            let first = host.send(&sends[own]).await;
+            let mut accepted = 0;
+            for number in 1..validity / pause {
+                host.advance(secs(pause));
+                let index = usize::try_from(number).unwrap() % 4;
+                accepted += usize::from(host.try_send(&sends[index]).await.is_ok());
+            }
+            assert!(accepted >= 20);
+            host.advance(secs(pause) - MILLI);
+            assert_eq!(present(&host, &sends[own], &first, &first.code).await, Outcome::In, "{validity}");
+        }
+    }
+}
+
+/// `Settings::send_quotas`: "where the codes of an auth source live for so long that there could be more, a send waits until the
+/// first of them expires."
+#[tokio::test]
+async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expires() {
+    let settings = Settings::default().send_quotas(quota(1, 3), &[]);
+    let host = hosted(settings, 3600);
+    let sends = [sms_send(NOBODY), by_spa(&sms_send(NOBODY))];
+    let mut all = Vec::new();
+    let mut waits = None;
+    for number in 0..150_usize {
+        match host.try_send(&sends[number % 2]).await {
+            Ok(sent) => all.push((number % 2, sent)),
+            Err(reply) => {
+                waits = Some(reply.header("Retry-After").unwrap().parse::<u64>().unwrap());
+                break;
+            }
+        }
+        host.advance(secs(3));
+    }
+    assert_eq!(all.len(), 100);
+    let waits = waits.unwrap();
+    assert_eq!(waits, 3600 - 300);
+    for (client, sent) in &all[..2] {
+        assert!(matches!(miss(&host, &sends[*client], sent).await, Outcome::Wrong(_)));
+    }
+    host.advance(secs(waits) - MILLI);
+    host.refused_send(&sends[0]).await;
+    host.advance(MILLI);
+    host.send(&sends[0]).await;
+}
+
+/// README 6: "While at least half of its time is left and it has a guess left, the same code is sent again to the same client.
+/// After that a resend brings a new code."
+#[tokio::test]
+async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
+    for (validity, usage) in [(45, None), (600, None), (60, Some(Usage::Signup)), (60, Some(Usage::ResetPassword))] {
+        for email in [false, true] {
+            let send = if email { by_spa(&email_send(EMAIL)) } else { by_spa(&sms_send(PHONE)) };
+            let other = if email { email_send(EMAIL) } else { sms_send(PHONE) };
+            let send = usage.map_or(send.clone(), |usage| purpose(&send, usage));
+            for (late, is_same) in [(Duration::ZERO, true), (MILLI, false)] {
+                let host = hosted(small(), validity);
+                let first = host.send(&send).await;
+                host.advance(secs(10));
+                // Another client has a code of its own.
+                let others = host.send(&other).await;
+                assert_ne!(others.code, first.code);
+                host.advance(Duration::from_millis(validity * 500) - secs(10) + late);
+                let second = host.send(&send).await;
+                assert_eq!(first.code == second.code, is_same, "{validity} {usage:?} {email} {late:?}");
+                // Either code, with either token, as long as both are in time.
+                host.advance(Duration::from_millis(validity * 500) - late - MILLI);
+                let mixed = Sent { code: first.code.clone(), ..second.clone() };
+                assert_eq!(present(&host, &send, &mixed, &mixed.code).await, Outcome::In, "{validity} {usage:?} {email}");
+            }
+            // With its last guess it is still sent; without one it is not.
+            for misses in [2, 3] {
+                let host = hosted(small(), validity);
+                let first = host.send(&send).await;
+                for _ in 0..misses {
+                    miss(&host, &send, &first).await;
+                }
+                host.advance(secs(10));
+                let second = host.send(&send).await;
+                assert_eq!(first.code == second.code, misses == 2);
+                assert_eq!(present(&host, &send, &second, &second.code).await, Outcome::In);
+            }
+        }
+    }
+}
+
+/// README 6: "As long as both are in time, either logs in, with either otp_token."
+#[tokio::test]
+async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
+    for (token, code_of) in (0..3).flat_map(|token| [(token, 0), (token, 2)]) {
+        for send in [by_spa(&email_send(EMAIL)), sms_send(PHONE)] {
+            let host = hosted(small(), 600);
+            let mut sent = vec![host.send(&send).await];
+            host.advance(secs(300));
+            sent.push(host.send(&send).await);
+            host.advance(secs(299));
+            sent.push(host.send(&send).await);
+            assert!(sent[0].code == sent[1].code && sent[0].code != sent[2].code);
+            // Each guess is compared with both codes, and charged to both.
+            assert_eq!(miss(&host, &send, &sent[token]).await, Outcome::Wrong(2));
+            assert_eq!(present(&host, &send, &sent[token], &sent[code_of].code).await, Outcome::In, "{token} {code_of}");
+        }
+    }
+}

@@ -328,6 +328,7 @@ async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has
 #[tokio::test]
 async fn a_right_code_gives_back_what_was_charged_to_it_alone() {
     let send = email_send(EMAIL);
+    let mut left_and_right = Vec::new();
     // Two wrong guesses at the first code alone, and one at both codes that are in time.
     for (redeem_first, forgiven) in [(true, 3), (false, 1)] {
         for token_of_first in [true, false] {
@@ -344,9 +345,11 @@ async fn a_right_code_gives_back_what_was_charged_to_it_alone() {
             assert_eq!(present(&host, &send, token, code).await, Outcome::In);
             host.advance(secs(120));
             let left = use_up(&host, &by_spa(&send), 10).await;
-            assert_eq!(left, 7 - 3 + forgiven, "the first: {redeem_first}, by its token: {token_of_first}");
+            left_and_right.push((left, 7 - 3 + forgiven));
         }
     }
+    // The first code with either token, then the second code with either token.
+    assert!(left_and_right.iter().all(|(left, right)| left == right), "left, right: {left_and_right:?}");
     // Nor those of another client, or for another purpose.
     let host = hosted(small(), 240);
     let others = [by_spa(&send), purpose(&send, Usage::UpdateUserinfo)];
@@ -477,10 +480,11 @@ async fn an_answer_is_not_repeated_for_another_otp_token_code_or_client() {
     host.advance(secs(30));
     let second = host.send(&send).await;
     assert_eq!(present(&host, &send, &first, &first.code).await, Outcome::In);
-    assert_ne!(present(&host, &send, &second, &second.code).await, Outcome::In);
     assert_ne!(miss(&host, &send, &first).await, Outcome::In);
     assert_ne!(present(&host, &by_spa(&send), &first, &first.code).await, Outcome::In);
     assert_eq!(present(&host, &send, &first, &first.code).await, Outcome::In);
+    // Another message with the same code has another otp_token.
+    assert_ne!(present(&host, &send, &second, &second.code).await, Outcome::In);
 }
 
 /// `Settings::repeat_answer_within`: "only while nobody has used that session."
@@ -794,7 +798,7 @@ async fn tokens_of_a_server_with_other_secrets_and_another_key_cost_no_call_of_t
     let foreign = host.beside(Settings::default(), SigningKey::generate(Algorithm::EdDSA).unwrap(), other);
     let send = by_spa(&sms_send(PHONE));
     let sent = foreign.send(&send).await;
-    let said = foreign.log_in_by(&email_send(EMAIL), json!({})).await;
+    let said = foreign.log_in_by(&email_send(EMAIL), json!({ "grant_type": EMAIL_GRANT_TYPE })).await;
     let (token, access) = tokens_of(&said);
     for usage in [None, Some(Usage::Signup)] {
         let send = usage.map_or(send.clone(), |usage| purpose(&send, usage));
@@ -920,6 +924,241 @@ async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
             // Each guess is compared with both codes, and charged to both.
             assert_eq!(miss(&host, &send, &sent[token]).await, Outcome::Wrong(2));
             assert_eq!(present(&host, &send, &sent[token], &sent[code_of].code).await, Outcome::In, "{token} {code_of}");
+        }
+    }
+}
+
+// README 7: a refresh can be repeated, a theft can't be hidden.
+
+/// README 7: "However many refreshes run at once with one token, they get one successor." SECURITY: "With a window of zero one
+/// request gets tokens, by any clock."
+#[tokio::test]
+async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without_a_window() {
+    for window in [0, 7, 60] {
+        for yields in 1..5 {
+            let policy = RefreshPolicy::Rotate { retry_window: secs(window) };
+            let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
+            let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).that_may_send();
+            let client = client.with_auth_source(sms).with_refresh_policy(policy).unwrap();
+            let host = Host::with_directory(Settings::default(), es256(), sample_directory().with_client(client));
+            let other = beside(&host, Settings::default());
+            let token = tokens_of(&host.log_in_by(&by_spa(&sms_send(PHONE)), json!({})).await).0;
+            let spa = [("client_id", "TENANT_SPA_CLIENT_ID"), ("client_secret", "")];
+            host.store.yields.store(yields, SeqCst);
+            let hosts = [&host, &other];
+            let answers = join_all((0..40).map(|number| hosts[number % 2].refresh_with(&token, &spa))).await;
+            let granted: Vec<&Value> = answers.iter().filter(|answer| answer.0 == 200).map(|answer| &answer.1).collect();
+            let successors: BTreeSet<&str> = granted.iter().map(|said| text(said, "refresh_token")).collect();
+            assert_eq!(successors.len(), 1, "{window} {yields}");
+            assert!(granted.len() == if window == 0 { 1 } else { 40 }, "{window} {yields}: {}", granted.len());
+            // They all ran at once: nobody came late.
+            assert_eq!(reuses(&host), 0, "{window} {yields}");
+            let newest = *successors.first().unwrap();
+            assert_eq!(host.refresh_with(newest, &spa).await.0, 200, "{window} {yields}");
+        }
+    }
+}
+
+/// README 7: "A superseded token that its client presents after the retry window, however old, ends the session and is
+/// reported, until the session has ended in all."
+#[tokio::test]
+async fn a_superseded_token_of_any_age_ends_the_session_until_its_absolute_end() {
+    // Idle for half an hour, two hours in all.
+    let settings = || lasting(1800, 7200);
+    for (presented, at) in [(0, 1_860), (0, 3_500), (1, 5_000), (2, 7_199), (0, 7_199)] {
+        let (host, log) = listening(hosted(settings(), 180), settings(), es256());
+        let said = host.log_in(json!({})).await;
+        let mut tokens = vec![tokens_of(&said).0];
+        let mut now = 0;
+        let mut access = String::new();
+        while now < at - 30 {
+            let step = (at - 30 - now).min(1_740);
+            host.advance(secs(step));
+            now += step;
+            let (next, newest) = refresh(&host, tokens.last().unwrap()).await;
+            tokens.push(next);
+            access = newest;
+        }
+        if tokens.len() <= presented + 1 {
+            continue;
+        }
+        host.advance(secs(30) - MILLI);
+        log.names();
+        assert_eq!(host.refresh(&tokens[presented]).await.0, 400, "{presented} {at}");
+        assert_eq!(log.names(), ["ReuseDetected"], "{presented} {at}");
+        assert_eq!(host.refresh(tokens.last().unwrap()).await.0, 400);
+        assert!(!host.is_active(&access).await);
+    }
+}
+
+/// README 7: "A superseded token […] is reported, until the session has ended in all." Settings: "14 days without a refresh, and
+/// 30 days in all"
+#[tokio::test]
+async fn a_superseded_token_is_reported_although_its_session_has_idled_away() {
+    let host = hosted(lasting(1800, 7200), 180);
+    let first = tokens_of(&host.log_in(json!({})).await).0;
+    host.advance(secs(600));
+    refresh(&host, &first).await;
+    host.advance(secs(1801));
+    assert_eq!(host.refresh(&first).await.0, 400);
+    assert_eq!(reuses(&host), 1);
+}
+
+/// README 7: "A request that others overtook while it ran is refused and ends nothing."
+#[tokio::test]
+async fn a_refresh_that_two_others_overtake_is_refused_and_ends_nothing() {
+    for overtaken_by in [2, 3, 5] {
+        for pause in [0, 11] {
+            let host = Host::new();
+            let token = tokens_of(&host.log_in(json!({})).await).0;
+            host.directory.stalled.store(true, SeqCst);
+            let mut slow = Box::pin(host.refresh(&token));
+            assert!(waits(&mut slow));
+            host.directory.stalled.store(false, SeqCst);
+            let mut newest = token.clone();
+            for _ in 0..overtaken_by {
+                newest = refresh(&host, &newest).await.0;
+                host.advance(secs(pause));
+            }
+            assert_eq!(slow.await.0, 400, "{overtaken_by} {pause}");
+            assert_eq!(reuses(&host), 0, "{overtaken_by} {pause}");
+            refresh(&host, &newest).await;
+        }
+    }
+}
+
+/// README 3: "A refresh that got a 503 can be repeated; if it was stored, its retry window is the time for that."
+#[tokio::test]
+async fn a_refresh_that_got_a_503_can_be_repeated_in_the_window_of_its_client() {
+    for (client, in_time, late) in
+        [("SIXTY_SECONDS_CLIENT_ID", 59_999, Some(60_000)), ("STABLE_CLIENT_ID", 13 * DAY * 1000, None)]
+    {
+        let secret = format!("{client}_SECRET");
+        let changes = [("client_id", client), ("client_secret", secret.as_str())];
+        for (later, status) in [(in_time, 200), (late.unwrap_or(0), if late.is_some() { 400 } else { 200 })] {
+            let host = Host::new();
+            let send = but(&sms_send(PHONE), json!({ "client_id": client, "client_secret": secret }));
+            let token = tokens_of(&host.log_in_by(&send, json!({})).await).0;
+            host.store.fault(1, Fault::FailAfter);
+            host.store.fault(2, Fault::FailBefore);
+            assert_eq!(host.refresh_with(&token, &changes).await.0, 503);
+            host.store.heal();
+            host.advance(Duration::from_millis(later));
+            assert_eq!(host.refresh_with(&token, &changes).await.0, status, "{client} {later}");
+        }
+    }
+}
+
+/// SECURITY, another client: "refused, told nothing, and nothing is revoked"; thief of a refresh token: "another client can't use
+/// it, and a confidential one needs its secret"
+#[tokio::test]
+async fn a_superseded_token_in_the_hands_of_another_client_ends_nothing() {
+    let host = Host::new();
+    let first = tokens_of(&host.log_in(json!({})).await).0;
+    let second = refresh(&host, &first).await.0;
+    host.advance(secs(3600));
+    for others in [
+        [("client_id", "OTHER_CLIENT_ID"), ("client_secret", "OTHER_CLIENT_SECRET")],
+        [("client_id", "TENANT_SPA_CLIENT_ID"), ("client_secret", "")],
+        [("client_id", "TENANT_CLIENT_ID"), ("client_secret", "guess")],
+        [("client_id", "TENANT_CLIENT_ID"), ("client_secret", "")],
+    ] {
+        for token in [&first, &second] {
+            assert!((400..402).contains(&host.refresh_with(token, &others).await.0));
+            assert_eq!(host.revoke(token, &others).await.status(), 401);
+            let (_, said) = read(&host.introspect(token, &others).await);
+            assert_ne!(said["active"], json!(true));
+        }
+    }
+    assert_eq!(reuses(&host), 0);
+    refresh(&host, &second).await;
+}
+
+// README 8: a sign-out is immediate.
+
+/// README 8: "Nothing that starts after it was answered succeeds at any host: no refresh, introspection or userinfo. A refresh
+/// token of any age signs its session out, as long as the session lives." README 9: "Hosts may differ by 5 seconds"
+#[tokio::test]
+async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ() {
+    let mut wrong = Vec::new();
+    for (idle, absolute, end) in [(1800, 7200, 1800 + 60), (3000, 3000, 3000)] {
+        for generation in 0..3 {
+            for offset in [-9_000_i64, -5_001, -4_000, -1, 0, 1, 3_000, 4_999] {
+                for (there, here) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (2_500, -2_500), (-2_500, 2_500)] {
+                    let host = hosted(lasting(idle, absolute), 180);
+                    let mut tokens = vec![tokens_of(&host.log_in(json!({})).await).0];
+                    for _ in 0..2 {
+                        host.advance(secs(30));
+                        tokens.push(refresh(&host, tokens.last().unwrap()).await.0);
+                    }
+                    host.advance(Duration::from_millis(u64::try_from((end - 60) * 1000 + offset).unwrap()));
+                    let reply = at(&host, there, host.revoke(&tokens[generation], &[])).await;
+                    assert_eq!(reply.status(), 200);
+                    let active = at(&host, here, host.is_active(&tokens[2])).await;
+                    let (status, said) = at(&host, here, host.refresh(&tokens[2])).await;
+                    let userinfo = match said["access_token"].as_str() {
+                        Some(access) => at(&host, here, host.userinfo(access)).await.status(),
+                        None => 401,
+                    };
+                    if active || status == 200 || userinfo == 200 {
+                        wrong.push((idle, generation, offset, there, here, active, status));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of them: {:?}", wrong.len(), &wrong[..wrong.len().min(8)]);
+}
+
+/// README 8: "Nothing that starts after it was answered succeeds at any host", by the host's own word and for one access token
+#[tokio::test]
+async fn a_revocation_by_the_host_or_of_an_access_token_holds_at_hosts_whose_clocks_differ() {
+    let mut wrong = Vec::new();
+    for offset in [-6_000_i64, -4_999, -1, 0, 1, 2_000, 4_999] {
+        for (there, here) in [(0, 0), (5_000, 0), (0, -5_000), (2_500, -2_500), (-2_500, 2_500), (4_000, -1_000)] {
+            for by_host in [true, false] {
+                let host = hosted(lasting(600, 7200), 180);
+                let (token, access) = tokens_of(&host.log_in(json!({})).await);
+                let end = if by_host { 600_000 } else { 300_000 };
+                host.advance(Duration::from_millis(u64::try_from(end + offset).unwrap()));
+                if by_host {
+                    let sid = SessionId::try_from(payload(&access)["sid"].as_str().unwrap().to_owned()).unwrap();
+                    at(&host, there, host.server.revoke_session(&sid)).await.unwrap();
+                    let (status, _) = at(&host, here, host.refresh(&token)).await;
+                    if status == 200 {
+                        wrong.push((by_host, offset, there, here));
+                    }
+                } else {
+                    assert_eq!(at(&host, there, host.revoke(&access, &[])).await.status(), 200);
+                    let active = at(&host, here, host.is_active(&access)).await;
+                    let userinfo = at(&host, here, host.userinfo(&access)).await.status();
+                    if active || userinfo == 200 {
+                        wrong.push((by_host, offset, there, here));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of them: {:?}", wrong.len(), &wrong[..wrong.len().min(8)]);
+}
+
+/// `User::tokens_valid_after`: "Sessions that began earlier are over, with all their tokens: what \"sign out everywhere\" sets to the
+/// time now." README 9: "Hosts may differ by 5 seconds"
+#[tokio::test]
+async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_the_directorys() {
+    for ahead in [-5_000_i64, 0, 4_000, 5_000] {
+        for whole_seconds in [false, true] {
+            let host = Host::new();
+            let said = at(&host, ahead, host.log_in(json!({}))).await;
+            let (token, access) = tokens_of(&said);
+            host.advance(Duration::from_millis(900));
+            let now = host.clock.now();
+            let now = if whole_seconds { Timestamp::from_unix_secs(now.as_unix_millis() / 1000) } else { now };
+            let user = User::new(Subject::new("MOCK_USER_ID").unwrap(), UserStatus::Active);
+            host.directory.inner.put_user(user.with_tokens_valid_after(now));
+            assert!(!host.is_active(&access).await, "{ahead} {whole_seconds}");
+            assert_eq!(host.userinfo(&access).await.status(), 401);
+            assert_eq!(host.refresh(&token).await.0, 400);
         }
     }
 }

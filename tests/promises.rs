@@ -1162,3 +1162,374 @@ async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_t
         }
     }
 }
+
+// README 9: time is yours.
+
+/// README 9: "Hosts may differ by 5 seconds: of two clocks the later counts, and a window of time can differ by as much."
+#[tokio::test]
+async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {
+    for (begins, asks) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (-2_000, 2_500), (2_500, -2_000)] {
+        // The retry window of a client that has 60 seconds.
+        let client = "SIXTY_SECONDS_CLIENT_ID";
+        let secret = format!("{client}_SECRET");
+        let changes = [("client_id", client), ("client_secret", secret.as_str())];
+        let send = but(&sms_send(PHONE), json!({ "client_id": client, "client_secret": secret }));
+        for (later, status) in [(54_999, 200), (65_000, 400)] {
+            let host = hosted(small(), 100);
+            let token = tokens_of(&host.log_in_by(&send, json!({})).await).0;
+            host.advance(secs(30));
+            assert_eq!(at(&host, begins, host.refresh_with(&token, &changes)).await.0, 200);
+            host.advance(Duration::from_millis(later));
+            assert_eq!(at(&host, asks, host.refresh_with(&token, &changes)).await.0, status, "{begins} {asks} {later}");
+        }
+        // The time of a code, and the pause between two sends.
+        for (later, outcome) in [(94_999, Outcome::In), (105_000, Outcome::Wrong(2))] {
+            let host = hosted(small(), 100);
+            let sent = at(&host, begins, host.send(&send)).await;
+            host.advance(Duration::from_millis(later));
+            assert_eq!(at(&host, asks, present(&host, &send, &sent, &sent.code)).await, outcome, "{begins} {asks} {later}");
+        }
+        for (later, is_sent) in [(4_999, false), (15_000, true)] {
+            let host = hosted(small(), 100);
+            at(&host, begins, host.send(&send)).await;
+            host.advance(Duration::from_millis(later));
+            assert_eq!(at(&host, asks, host.try_send(&send)).await.is_ok(), is_sent, "{begins} {asks} {later}");
+        }
+    }
+}
+
+/// README 9: "A clock that is set back by more gives nobody more guesses or sends."
+#[tokio::test]
+async fn whatever_a_clock_is_set_back_by_gives_no_guess_and_no_send() {
+    for back in [6, 61, 3_599, 3_601, DAY - 1, DAY + 1, 40 * DAY] {
+        let send = by_spa(&email_send(EMAIL));
+        // Guesses.
+        let host = hosted(small(), 240);
+        host.advance(secs(41 * DAY));
+        assert_eq!(use_up(&host, &send, 10).await, 7);
+        for _ in 0..5 {
+            host.clock.set_back(secs(back));
+            host.advance(secs(11));
+            if let Ok(sent) = host.try_send(&send).await {
+                miss(&host, &send, &sent).await;
+            }
+            assert_eq!(compared(&host), 7, "{back}");
+        }
+        // Sends, of which there are four in an hour.
+        let host = hosted(small().send_quotas(quota(1, 10), &[quota(4, 3600)]), 240);
+        host.advance(secs(41 * DAY));
+        for _ in 0..4 {
+            host.send(&send).await;
+            host.advance(secs(10));
+        }
+        for _ in 0..5 {
+            host.clock.set_back(secs(back));
+            host.advance(secs(11));
+            assert!(host.try_send(&send).await.is_err(), "{back}");
+        }
+    }
+}
+
+/// README 9: "It ends the codes of each address that is used before it has caught up"
+#[tokio::test]
+async fn a_code_ends_when_its_address_is_used_by_anybody_while_the_clock_is_behind() {
+    for (back, is_good) in [(5_000, true), (5_001, false), (3_600_000, false)] {
+        let host = hosted(small(), 600);
+        host.advance(secs(10 * DAY));
+        let send = email_send(EMAIL);
+        let sent = host.send(&send).await;
+        host.advance(secs(20));
+        let others = host.send(&by_spa(&send)).await;
+        host.clock.set_back(Duration::from_millis(back));
+        // Another client uses the address.
+        miss(&host, &by_spa(&send), &others).await;
+        host.advance(Duration::from_millis(back));
+        let outcome = present(&host, &send, &sent, &sent.code).await;
+        assert_eq!(outcome == Outcome::In, is_good, "{back}: {outcome:?}");
+    }
+}
+
+/// README 9: "A record that nobody uses in that time notices nothing, and a token that had expired is good again."
+#[tokio::test]
+async fn what_is_not_used_while_the_clock_is_behind_goes_on() {
+    let host = hosted(small(), 600);
+    host.advance(secs(10 * DAY));
+    let send = sms_send(PHONE);
+    let first = tokens_of(&host.log_in(json!({})).await).0;
+    host.advance(secs(30));
+    let sent = host.send(&send).await;
+    let (second, access) = refresh(&host, &first).await;
+    host.clock.set_back(secs(3600));
+    host.advance(secs(3600 + 9));
+    assert_eq!(refresh(&host, &first).await.0, second);
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
+    host.advance(secs(300));
+    assert!(!host.is_active(&access).await);
+    host.clock.set_back(secs(200));
+    assert!(host.is_active(&access).await);
+    assert!(host.server.verify_access_token(&access, Audience::EveryClient).is_ok());
+}
+
+// README 10: silence before proof.
+
+/// README 10: "every reply and every call of your store and directory is the same, whether a user exists or not, and whether
+/// they have just logged in."
+#[tokio::test]
+async fn a_send_and_guesses_do_not_tell_whether_the_owner_has_just_logged_in() {
+    // Of another client than the owner's, and of the same public one.
+    for same_client in [false, true] {
+        let mut traces = Vec::new();
+        for logs_in in [false, true] {
+            let host = hosted(small(), 240);
+            let own = if same_client { by_spa(&sms_send(PHONE)) } else { sms_send(PHONE) };
+            let sent = host.send(&own).await;
+            if logs_in {
+                assert_eq!(present(&host, &own, &sent, &sent.code).await, Outcome::In);
+            }
+            host.advance(secs(40));
+            host.directory.calls.lock().unwrap().clear();
+            let send = by_spa(&sms_send(PHONE));
+            let (calls, attack) = host.store_calls(host.send(&send)).await;
+            let mut trace = vec![format!("{calls} {}", but(&attack.reply, json!({ "otp_token": null })))];
+            for _ in 0..4 {
+                trace.push(format!("{:?}", host.store_calls(miss(&host, &send, &attack)).await));
+            }
+            host.advance(secs(10));
+            let (calls, again) = host.store_calls(host.send(&send)).await;
+            trace.push(format!("{calls} {}", but(&again.reply, json!({ "otp_token": null }))));
+            trace.push(format!("{:?}", host.directory.calls.lock().unwrap()));
+            traces.push(trace);
+        }
+        assert_eq!(traces[0], traces[1], "by the owner's client: {same_client}");
+    }
+}
+
+/// README 10: "whether a user exists or not", for every purpose and channel
+#[tokio::test]
+async fn no_purpose_or_channel_tells_whether_there_is_a_user() {
+    for usage in [None, Some(Usage::Signup), Some(Usage::UpdateUserinfo), Some(Usage::ResetPassword)] {
+        for addresses in [[sms_send(PHONE), sms_send(NOBODY)], [email_send(EMAIL), email_send("nobody@example.com")]] {
+            let traces = addresses.map(|send| {
+                let send = usage.map_or(send.clone(), |usage| purpose(&send, usage));
+                pollster::block_on(async {
+                    let host = hosted(small(), 240);
+                    let (calls, sent) = host.store_calls(host.send(&send)).await;
+                    let mut trace = format!("{calls} {}", but(&sent.reply, json!({ "otp_token": null })));
+                    for _ in 0..5 {
+                        trace += &format!("{:?}", host.store_calls(miss(&host, &send, &sent)).await);
+                    }
+                    trace += &format!("{:?}", host.refused_send(&send).await);
+                    trace + &format!("{:?}", host.directory.calls.lock().unwrap())
+                })
+            });
+            assert_eq!(traces[0], traces[1], "{usage:?}");
+        }
+    }
+}
+
+/// README 10: "Errors never echo what was sent."
+#[tokio::test]
+async fn no_member_of_any_request_comes_back_in_an_error() {
+    let host = hosted(small(), 240);
+    let marker = "Marker7Xy";
+    let send = sms_send(PHONE);
+    let sent = host.send(&send).await;
+    let grant = but(&grant(&send, &sent, &sent.code), json!({ "scope": "openid", "auto_signup": false, "otp": "000000" }));
+    let mut replies = Vec::new();
+    for body in [&send, &grant, &but(&send, json!({ "usage": "login" }))] {
+        for name in body.as_object().unwrap().keys() {
+            for value in [json!(marker), json!([marker]), json!({ marker: marker })] {
+                let bytes = but(body, json!({ name.as_str(): value, marker: marker })).to_string();
+                replies.push(host.server.token(json_request(&bytes, None)).await);
+                if let Err(reply) = host.server.send_otp(json_request(&bytes, None)).await {
+                    replies.push(reply);
+                }
+            }
+        }
+    }
+    for name in ["client_id", "client_secret", "token", "token_type_hint", "refresh_token", "scope", "grant_type"] {
+        let body = form(&[("token", "x"), ("grant_type", "refresh_token"), ("refresh_token", "x")], &[(name, marker)]);
+        let request = form_request(&body, None);
+        replies.extend([host.server.token(request).await, host.server.revoke(request).await]);
+        replies.extend([host.server.introspect(request).await, host.server.userinfo(request).await]);
+        let authorization = format!("Basic {marker}");
+        replies.push(host.server.token(form_request(&body, Some(&authorization))).await);
+        let authorization = format!("Bearer {marker}");
+        replies.push(host.server.userinfo(form_request("", Some(&authorization))).await);
+    }
+    for reply in replies {
+        let whole = format!("{:?} {}", reply.headers().collect::<Vec<_>>(), String::from_utf8_lossy(reply.body()));
+        assert!(!whole.contains(marker), "{whole}");
+    }
+}
+
+// The documentation of `AuthorizationServer`.
+
+async fn raw_send(host: &Host, send: &Value) -> Result<Delivery, Reply> {
+    let body = send.to_string();
+    host.server.send_otp(json_request(&body, None)).await
+}
+
+/// `delivery_failed`: "lets its address be sent to again at once, instead of after the shortest quota. The send still counts for
+/// the longer quotas, and a second failure in a row waits like any other. It costs a load and a swap."
+#[tokio::test]
+async fn an_address_whose_message_failed_is_sent_to_again_at_once_and_once() {
+    let failure = DeliveryFailure::Undeliverable;
+    for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
+        let host = hosted(small().send_quotas(quota(1, 20), &[quota(3, 3600)]), 240);
+        let first = raw_send(&host, &send).await.unwrap();
+        let (calls, reply) = host.store_calls(host.server.delivery_failed(first, failure)).await;
+        assert_eq!((calls, reply.status(), reply.header("Retry-After")), (2, 503, None));
+        let second = raw_send(&host, &send).await.unwrap();
+        let reply = host.server.delivery_failed(second, failure).await;
+        assert_eq!((reply.status(), reply.header("Retry-After")), (503, Some("20")));
+        assert!(raw_send(&host, &send).await.is_err());
+        host.advance(secs(20));
+        // The third in an hour is the last.
+        drop(raw_send(&host, &send).await.unwrap().accepted());
+        host.advance(secs(20));
+        let reply = raw_send(&host, &send).await.unwrap_err();
+        assert_eq!(reply.header("Retry-After"), Some("3560"));
+    }
+}
+
+/// `delivery_failed`: "A store that fails changes nothing but that: the reply then says how long to wait."
+#[tokio::test]
+async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() {
+    for (failure, status) in [(DeliveryFailure::Undeliverable, 503), (DeliveryFailure::InsufficientQuota, 400)] {
+        let host = hosted(small().send_quotas(quota(1, 20), &[]), 240);
+        let delivery = raw_send(&host, &sms_send(PHONE)).await.unwrap();
+        host.store.down.store(true, SeqCst);
+        let reply = host.server.delivery_failed(delivery, failure).await;
+        host.store.down.store(false, SeqCst);
+        assert_eq!((reply.status(), reply.header("Retry-After")), (status, Some("20")));
+        host.advance(secs(20) - MILLI);
+        assert!(raw_send(&host, &sms_send(PHONE)).await.is_err());
+        host.advance(MILLI);
+        assert!(raw_send(&host, &sms_send(PHONE)).await.is_ok());
+    }
+}
+
+/// `token`: "A 400 `invalid_grant` never turns into a success" where the guesses of an address come back while a code is good.
+#[tokio::test]
+async fn a_code_that_was_refused_for_want_of_guesses_is_refused_when_there_are_some() {
+    let host = hosted(small().guesses_per_challenge(guesses(9)).guesses_per_address(quota(2, 60)), 280);
+    let send = sms_send(PHONE);
+    let sent = host.send(&send).await;
+    for _ in 0..2 {
+        assert!(matches!(miss(&host, &send, &sent).await, Outcome::Wrong(_)));
+    }
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Gone);
+    host.advance(secs(61));
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Gone);
+}
+
+/// `token`: "A 400 `invalid_grant` never turns into a success, except that the code of `User not found` works again with
+/// `auto_signup`, and code and refresh token of `Abnormal user status` when the user may log in again."
+#[tokio::test]
+async fn a_refresh_token_of_a_user_who_was_not_found_is_refused_when_they_are() {
+    let host = Host::new();
+    let token = tokens_of(&host.log_in(json!({})).await).0;
+    let user = User::new(Subject::new("MOCK_USER_ID").unwrap(), UserStatus::Active);
+    host.directory.inner.remove_user(&user.subject);
+    assert_eq!(host.refresh(&token).await.1["error"], "invalid_grant");
+    host.directory.inner.put_user(user);
+    assert_eq!(host.refresh(&token).await.0, 400);
+}
+
+/// `token`: the same where a user's `tokens_valid_after` is taken back.
+#[tokio::test]
+async fn a_refresh_token_that_was_refused_after_signing_out_everywhere_never_works_again() {
+    let host = Host::new();
+    let token = tokens_of(&host.log_in(json!({})).await).0;
+    let user = User::new(Subject::new("MOCK_USER_ID").unwrap(), UserStatus::Active);
+    host.directory.inner.put_user(user.clone().with_tokens_valid_after(host.clock.now()));
+    let refused = host.refresh(&token).await;
+    assert_eq!((refused.0, &refused.1["error"]), (400, &json!("invalid_grant")));
+    assert_ne!(refused.1["error_description"], "Abnormal user status");
+    host.directory.inner.put_user(user);
+    assert_eq!(host.refresh(&token).await, refused);
+}
+
+/// `revoke`: "When more than 8 access tokens of one session are revoked before they expire, those that were issued before or
+/// together with the oldest of them die, too."
+#[tokio::test]
+async fn with_the_ninth_access_token_those_that_are_as_old_as_the_oldest_die() {
+    let host = Host::new();
+    let (client, secret) = ("STABLE_CLIENT_ID", "STABLE_CLIENT_ID_SECRET");
+    let changes = [("client_id", client), ("client_secret", secret)];
+    let send = but(&sms_send(PHONE), json!({ "client_id": client, "client_secret": secret }));
+    let (token, first) = tokens_of(&host.log_in_by(&send, json!({})).await);
+    let mut access = vec![first];
+    for _ in 0..12 {
+        host.advance(secs(2));
+        access.push(tokens_of(&host.refresh_with(&token, &changes).await.1).1);
+    }
+    let alive = async || {
+        let mut alive = Vec::new();
+        for (number, token) in access.iter().enumerate() {
+            if host.userinfo(token).await.status() == 200 {
+                alive.push(number);
+            }
+        }
+        alive
+    };
+    for token in &access[3..11] {
+        assert_eq!(host.revoke(token, &changes).await.status(), 200);
+    }
+    assert_eq!(alive().await, [0, 1, 2, 11, 12]);
+    assert_eq!(host.revoke(&access[11], &changes).await.status(), 200);
+    assert_eq!(alive().await, [12]);
+}
+
+/// `revoke`: "a 503 revoked nothing that is known of, and may be retried; a 200 may be, too."
+#[tokio::test]
+async fn a_revocation_is_done_when_it_says_so_and_may_be_retried() {
+    for call in 0..3 {
+        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Overwritten] {
+            for second in [false, true] {
+                let host = Host::new();
+                let (token, access) = tokens_of(&host.log_in(json!({})).await);
+                for revoked in [&access, &token] {
+                    host.store.fault(call, fault);
+                    if second {
+                        host.store.fault(call + 1, Fault::FailBefore);
+                    }
+                    let status = host.revoke(revoked, &[]).await.status();
+                    host.store.heal();
+                    assert!(status == 200 || status == 503);
+                    if status == 200 {
+                        assert!(!host.is_active(revoked).await, "{call} {fault:?} {second}");
+                    }
+                    assert_eq!(host.revoke(revoked, &[]).await.status(), 200);
+                    assert!(!host.is_active(revoked).await);
+                }
+            }
+        }
+    }
+}
+
+/// `revoke_session`: "A session that is unknown or over is a success." `introspect`: "A client learns of its own tokens only,
+/// unless it may learn of every access token" and `Client`: "It has no effect on a public client"
+#[tokio::test]
+async fn a_client_learns_of_its_own_tokens_only() {
+    let id = ClientId::new("PUBLIC_API").unwrap();
+    let inner = sample_directory().with_client(Client::public(id).that_may_introspect_every_token());
+    let host = Host::with_directory(Settings::default(), es256(), inner);
+    let (token, access) = tokens_of(&host.log_in(json!({})).await);
+    let api = [("client_id", "API_CLIENT_ID"), ("client_secret", "API_CLIENT_ID_SECRET")];
+    let other = [("client_id", "OTHER_CLIENT_ID"), ("client_secret", "OTHER_CLIENT_SECRET")];
+    let public = [("client_id", "PUBLIC_API"), ("client_secret", "")];
+    let says = async |token: &str, client: &[(&str, &str)]| read(&host.introspect(token, client).await);
+    assert_eq!(says(&access, &api).await.1["active"], true);
+    assert_eq!(says(&token, &api).await.1, json!({ "active": false }));
+    assert_eq!(says(&access, &other).await.1, json!({ "active": false }));
+    assert_eq!(says(&access, &public).await.0, 401);
+    let sid = SessionId::try_from(payload(&access)["sid"].as_str().unwrap().to_owned()).unwrap();
+    for _ in 0..2 {
+        host.server.revoke_session(&sid).await.unwrap();
+        assert!(!host.is_active(&token).await);
+    }
+    let unknown = Host::new();
+    unknown.server.revoke_session(&sid).await.unwrap();
+}

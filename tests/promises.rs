@@ -197,8 +197,11 @@ fn reuses(host: &Host) -> usize {
 /// Does something at a host whose clock differs by so many milliseconds.
 async fn at<T>(host: &Host, millis: i64, work: impl Future<Output = T>) -> T {
     let difference = Duration::from_millis(millis.unsigned_abs());
-    let (there, back): (fn(&ManualClock, Duration), fn(&ManualClock, Duration)) =
-        if millis < 0 { (ManualClock::set_back, ManualClock::advance) } else { (ManualClock::advance, ManualClock::set_back) };
+    let (there, back): (fn(&ManualClock, Duration), fn(&ManualClock, Duration)) = if millis < 0 {
+        (ManualClock::set_back, ManualClock::advance)
+    } else {
+        (ManualClock::advance, ManualClock::set_back)
+    };
     there(&host.clock, difference);
     let done = work.await;
     back(&host.clock, difference);
@@ -464,7 +467,10 @@ async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_e
             assert_eq!((log.count("LoggedIn"), log.count("LoginRepeated")), (1, 1));
             // Both answers are of use.
             for said in [&first, &again] {
-                assert!(host.is_active(text(said, "access_token")).await && host.is_active(text(said, "refresh_token")).await);
+                assert!(
+                    host.is_active(text(said, "access_token")).await
+                        && host.is_active(text(said, "refresh_token")).await
+                );
             }
         }
     }
@@ -588,7 +594,9 @@ async fn an_answer_is_repeated_for_a_minute_at_most_and_never_by_default() {
 /// README 3: "A crash, a store that fails or a client that hangs up leaves a code usable or spent."
 #[tokio::test]
 async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usable_or_spent() {
-    for (send, window) in [(purpose(&sms_send(PHONE), Usage::Signup), 0), (by_spa(&email_send(EMAIL)), 0), (sms_send(PHONE), 20)] {
+    for (send, window) in
+        [(purpose(&sms_send(PHONE), Usage::Signup), 0), (by_spa(&email_send(EMAIL)), 0), (sms_send(PHONE), 20)]
+    {
         for polls in 1..60 {
             let host = hosted(Settings::default().repeat_answer_within(secs(window)), 100);
             let sent = host.send(&send).await;
@@ -626,7 +634,11 @@ async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
                 }
                 assert_eq!(host.counters.logins.load(SeqCst), 0);
                 assert_eq!(miss(&host, send, &sent).await, Outcome::Wrong(2), "{send} {is_right} {fault:?} {call}");
-                assert_eq!(present(&host, send, &sent, &sent.code).await, Outcome::In, "{send} {is_right} {fault:?} {call}");
+                assert_eq!(
+                    present(&host, send, &sent, &sent.code).await,
+                    Outcome::In,
+                    "{send} {is_right} {fault:?} {call}"
+                );
                 host.advance(secs(250));
                 assert_eq!(use_up(&host, send, 10).await, 7, "{send} {is_right} {fault:?} {call}");
             }
@@ -766,8 +778,10 @@ async fn a_dump_tells_no_code_of_ten_letters_and_none_of_the_tokens() {
     let code = CodePolicy::new(10, secs(240)).unwrap().with_alphabet("ABCDEFGHJKLMNPQRSTUVWXYZ23456789").unwrap();
     let settings = small().code(code.clone()).repeat_answer_within(secs(30));
     let host = Host::with_directory(settings, es256(), directory(&code));
-    let sends = [by_spa(&email_send("Ada.Lovelace+notes@example.org")), purpose(&sms_send("+491701234567"), Usage::Signup)];
-    let mut secrets: Vec<String> = ["ada.lovelace", "notes", "example.org", "1701234567", "MOCK_USERNAME"].map(str::to_owned).into();
+    let sends =
+        [by_spa(&email_send("Ada.Lovelace+notes@example.org")), purpose(&sms_send("+491701234567"), Usage::Signup)];
+    let mut secrets: Vec<String> =
+        ["ada.lovelace", "notes", "example.org", "1701234567", "MOCK_USERNAME"].map(str::to_owned).into();
     for send in &sends {
         let sent = host.send(send).await;
         secrets.extend([sent.code.clone(), sent.otp_token.clone()]);
@@ -820,7 +834,12 @@ async fn tokens_of_a_server_with_other_secrets_and_another_key_cost_no_call_of_t
 /// README 6: "A send does not kill a code on its way, neither a resend nor anybody else's."
 #[tokio::test]
 async fn a_code_is_good_to_its_last_millisecond_however_many_are_sent_after_it() {
-    let sends = [sms_send(PHONE), by_spa(&sms_send(PHONE)), purpose(&sms_send(PHONE), Usage::Signup), purpose(&by_spa(&sms_send(PHONE)), Usage::ResetPassword)];
+    let sends = [
+        sms_send(PHONE),
+        by_spa(&sms_send(PHONE)),
+        purpose(&sms_send(PHONE), Usage::Signup),
+        purpose(&by_spa(&sms_send(PHONE)), Usage::ResetPassword),
+    ];
     for (validity, pause) in [(240, 10), (600, 10), (1200, 10)] {
         for own in [0, 1] {
             let host = hosted(small(), validity);
@@ -891,7 +910,11 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
                 // Either code, with either token, as long as both are in time.
                 host.advance(Duration::from_millis(validity * 500) - late - MILLI);
                 let mixed = Sent { code: first.code.clone(), ..second.clone() };
-                assert_eq!(present(&host, &send, &mixed, &mixed.code).await, Outcome::In, "{validity} {usage:?} {email}");
+                assert_eq!(
+                    present(&host, &send, &mixed, &mixed.code).await,
+                    Outcome::In,
+                    "{validity} {usage:?} {email}"
+                );
             }
             // With its last guess it is still sent; without one it is not.
             for misses in [2, 3] {
@@ -923,7 +946,11 @@ async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
             assert!(sent[0].code == sent[1].code && sent[0].code != sent[2].code);
             // Each guess is compared with both codes, and charged to both.
             assert_eq!(miss(&host, &send, &sent[token]).await, Outcome::Wrong(2));
-            assert_eq!(present(&host, &send, &sent[token], &sent[code_of].code).await, Outcome::In, "{token} {code_of}");
+            assert_eq!(
+                present(&host, &send, &sent[token], &sent[code_of].code).await,
+                Outcome::In,
+                "{token} {code_of}"
+            );
         }
     }
 }
@@ -947,7 +974,8 @@ async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without
             host.store.yields.store(yields, SeqCst);
             let hosts = [&host, &other];
             let answers = join_all((0..40).map(|number| hosts[number % 2].refresh_with(&token, &spa))).await;
-            let granted: Vec<&Value> = answers.iter().filter(|answer| answer.0 == 200).map(|answer| &answer.1).collect();
+            let granted: Vec<&Value> =
+                answers.iter().filter(|answer| answer.0 == 200).map(|answer| &answer.1).collect();
             let successors: BTreeSet<&str> = granted.iter().map(|said| text(said, "refresh_token")).collect();
             assert_eq!(successors.len(), 1, "{window} {yields}");
             assert!(granted.len() == if window == 0 { 1 } else { 40 }, "{window} {yields}: {}", granted.len());
@@ -1084,7 +1112,9 @@ async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ
     for (idle, absolute, end) in [(1800, 7200, 1800 + 60), (3000, 3000, 3000)] {
         for generation in 0..3 {
             for offset in [-9_000_i64, -5_001, -4_000, -1, 0, 1, 3_000, 4_999] {
-                for (there, here) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (2_500, -2_500), (-2_500, 2_500)] {
+                for (there, here) in
+                    [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (2_500, -2_500), (-2_500, 2_500)]
+                {
                     let host = hosted(lasting(idle, absolute), 180);
                     let mut tokens = vec![tokens_of(&host.log_in(json!({})).await).0];
                     for _ in 0..2 {
@@ -1187,7 +1217,11 @@ async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {
             let host = hosted(small(), 100);
             let sent = at(&host, begins, host.send(&send)).await;
             host.advance(Duration::from_millis(later));
-            assert_eq!(at(&host, asks, present(&host, &send, &sent, &sent.code)).await, outcome, "{begins} {asks} {later}");
+            assert_eq!(
+                at(&host, asks, present(&host, &send, &sent, &sent.code)).await,
+                outcome,
+                "{begins} {asks} {later}"
+            );
         }
         for (later, is_sent) in [(4_999, false), (15_000, true)] {
             let host = hosted(small(), 100);
@@ -1334,7 +1368,8 @@ async fn no_member_of_any_request_comes_back_in_an_error() {
     let marker = "Marker7Xy";
     let send = sms_send(PHONE);
     let sent = host.send(&send).await;
-    let grant = but(&grant(&send, &sent, &sent.code), json!({ "scope": "openid", "auto_signup": false, "otp": "000000" }));
+    let grant =
+        but(&grant(&send, &sent, &sent.code), json!({ "scope": "openid", "auto_signup": false, "otp": "000000" }));
     let mut replies = Vec::new();
     for body in [&send, &grant, &but(&send, json!({ "usage": "login" }))] {
         for name in body.as_object().unwrap().keys() {
@@ -1532,4 +1567,262 @@ async fn a_client_learns_of_its_own_tokens_only() {
     }
     let unknown = Host::new();
     unknown.server.revoke_session(&sid).await.unwrap();
+}
+
+/// SECURITY, send-pumper: "one in 30 seconds, 50 in 24 hours, over clients, purposes and the spellings of a number or a mailbox";
+/// `delivery_failed`: "The send still counts for the longer quotas"
+#[tokio::test]
+async fn an_address_is_never_sent_to_more_often_than_its_quotas_say() {
+    for fails in [0, 1, 2, 3] {
+        // Once in 20 minutes, three times in an hour; where deliveries fail, each of them, every other one or every third.
+        let host = hosted(Settings::default().send_quotas(quota(1, 1200), &[quota(3, 3600)]), 240);
+        let policy = AddressPolicy::default().with_country_code("49").unwrap();
+        let spelled = Settings::default().addresses(policy).send_quotas(quota(1, 1200), &[quota(3, 3600)]);
+        let host = beside(&host, spelled);
+        let spellings = ["+491701234567", "1701234567", "+49 (0)170 1234567", "170-123-4567"].map(sms_send);
+        let mut sends: Vec<u64> = Vec::new();
+        for round in 0..400_usize {
+            let send = &spellings[round % 4];
+            let send = match round % 3 {
+                0 => send.clone(),
+                1 => by_spa(send),
+                _ => purpose(send, Usage::ResetPassword),
+            };
+            if let Ok(delivery) = raw_send(&host, &send).await {
+                sends.push(u64::try_from(round).unwrap() * 60);
+                if fails > 0 && sends.len() % fails == 0 {
+                    drop(host.server.delivery_failed(delivery, DeliveryFailure::Undeliverable).await);
+                }
+            }
+            host.advance(secs(60));
+        }
+        for (index, first) in sends.iter().enumerate() {
+            let within = sends[index..].iter().filter(|later| **later < first + 3600).count();
+            assert!(within <= 3, "{fails}: {within} in the hour from {first}");
+        }
+    }
+}
+
+/// SECURITY: "By a public client anybody can also use up the five guesses of the owner's code; a resend then brings another."
+/// "Sessions that exist go on."
+#[tokio::test]
+async fn a_code_whose_guesses_others_used_up_is_replaced_by_a_resend_and_sessions_go_on() {
+    let host = hosted(small(), 240);
+    let token = tokens_of(&host.log_in(json!({})).await).0;
+    host.advance(secs(10));
+    let send = by_spa(&sms_send(PHONE));
+    let own = host.send(&send).await;
+    host.advance(secs(10));
+    let others = host.send(&send).await;
+    miss_all(&host, &send, &others).await;
+    assert_eq!(present(&host, &send, &own, &own.code).await, Outcome::Gone);
+    host.advance(secs(10));
+    let another = host.send(&send).await;
+    assert_ne!(another.code, own.code);
+    assert_eq!(present(&host, &send, &another, &another.code).await, Outcome::In);
+    host.advance(secs(10));
+    use_up(&host, &send, 10).await;
+    host.refused_send(&send).await;
+    refresh(&host, &token).await;
+}
+
+/// `danger::without_send_quotas`: "the record of an address keeps its ten latest challenges, so that a send can end a code that
+/// is good."
+#[tokio::test]
+async fn without_send_quotas_the_ten_latest_challenges_are_kept() {
+    let host = hosted(danger::without_send_quotas(Settings::default()).guesses_per_challenge(guesses(200)), 240);
+    let sends = [sms_send(PHONE), by_spa(&sms_send(PHONE))];
+    let mut all = Vec::new();
+    for number in 0..12 {
+        all.push(host.send(&sends[number % 2]).await);
+    }
+    let mut kept = Vec::new();
+    for (number, sent) in all.iter().enumerate() {
+        if miss(&host, &sends[number % 2], sent).await != Outcome::Gone {
+            kept.push(number);
+        }
+    }
+    assert_eq!(kept, (2..12).collect::<Vec<_>>());
+}
+
+/// `Settings::body_limit`: "The largest body that is read, in bytes."
+#[tokio::test]
+async fn a_body_of_the_limit_is_read_and_one_byte_more_is_not() {
+    let host = hosted(Settings::default().body_limit(700), 240);
+    let send = sms_send(PHONE).to_string();
+    for (length, is_read) in [(701, false), (700, true)] {
+        let body = format!("{send:<length$}");
+        assert_eq!(host.server.send_otp(json_request(&body, None)).await.is_ok(), is_read, "{length}");
+    }
+}
+
+/// `CodePolicy::with_token_validity`: "It can be longer than the code's: a resend renews the token alone."
+#[tokio::test]
+async fn a_resend_renews_the_token_and_not_the_code() {
+    let code = CodePolicy::new(7, secs(100)).unwrap().with_token_validity(secs(900)).unwrap();
+    let host = Host::with_directory(small(), es256(), directory(&code));
+    let first = host.send(&sms_send(PHONE)).await;
+    host.advance(secs(40));
+    let second = host.send(&sms_send(PHONE)).await;
+    let told = |sent: &Sent| ["expires_in", "code_expires_in", "code_length"].map(|name| sent.reply[name].clone());
+    assert_eq!((told(&first), told(&second)), ([json!(900), json!(100), json!(7)], [json!(900), json!(60), json!(7)]));
+}
+
+/// `Client::with_grants`: "Without `Grant::RefreshToken` it gets no refresh token." `Client::public`: "It may not send codes unless
+/// `Client::that_may_send` says so."
+#[tokio::test]
+async fn a_client_without_the_refresh_grant_gets_no_refresh_token_and_a_silent_one_sends_nothing() {
+    let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
+    let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).that_may_send().with_auth_source(sms);
+    let inner = sample_directory().with_client(client.with_grants([Grant::OtpSms]));
+    let host = Host::with_directory(Settings::default(), es256(), inner);
+    let said = host.log_in_by(&by_spa(&sms_send(PHONE)), json!({})).await;
+    assert!(said["refresh_token"].is_null() && said["access_token"].is_string());
+    for usage in [None, Some(Usage::Signup)] {
+        let send = but(&by_spa(&sms_send(NOBODY)), json!({ "client_id": "SILENT_SPA_CLIENT_ID" }));
+        let send = usage.map_or(send.clone(), |usage| purpose(&send, usage));
+        let (calls, said) = host.store_calls(host.refused_send(&send)).await;
+        assert_eq!((calls, said), (0, error(400, "unauthorized_client", "")));
+    }
+}
+
+/// `Keyring`: "changing it forgets every session and every spent budget." "A secret that has leaked is dropped at once: codes and
+/// refresh tokens that it sealed are then refused without asking the store."
+#[tokio::test]
+async fn another_index_secret_forgets_and_a_dropped_sealing_secret_refuses() {
+    let key = |byte| MasterKey::from_bytes(&[byte; 33]).unwrap();
+    for (index, sealing, forgets) in [(9, 8, true), (7, 9, false)] {
+        let host = hosted(small(), 240).beside(small(), es256(), Keyring::new(&key(7), &key(8)));
+        let token = tokens_of(&host.log_in(json!({})).await).0;
+        host.advance(secs(10));
+        let send = by_spa(&email_send(EMAIL));
+        let sent = host.send(&send).await;
+        let changed = host.beside(small(), es256(), Keyring::new(&key(index), &key(sealing)));
+        let (calls, refused) = changed.store_calls(changed.refresh(&token)).await;
+        assert_eq!(refused.0, 400);
+        if forgets {
+            // The address has not been sent to.
+            let again = changed.send(&send).await;
+            assert_eq!(present(&changed, &send, &again, &again.code).await, Outcome::In);
+            continue;
+        }
+        assert_eq!(calls, 0);
+        assert_eq!(changed.store_calls(present(&changed, &send, &sent, &sent.code)).await, (0, Outcome::Gone));
+        // A send in the first half of the time of a code that is lost brings one that works.
+        changed.advance(secs(10));
+        let again = changed.send(&send).await;
+        assert_eq!(present(&changed, &send, &again, &again.code).await, Outcome::In);
+    }
+}
+
+/// `Event`: each event is told when what it describes happens.
+#[tokio::test]
+async fn the_observer_hears_of_each_thing_that_happens() {
+    let (host, log) = listening(hosted(small(), 240), small(), es256());
+    let send = sms_send(PHONE);
+    let sent = host.send(&send).await;
+    assert_eq!(log.names(), ["Sent"]);
+    host.refused_send(&by_spa(&send)).await;
+    assert_eq!(log.names(), ["Throttled"]);
+    miss(&host, &send, &sent).await;
+    assert_eq!(log.names(), ["WrongCode"]);
+    let said = host.token(&grant(&send, &sent, &sent.code)).await.1;
+    assert_eq!(log.names(), ["LoggedIn"]);
+    present(&host, &send, &sent, &sent.code).await;
+    assert_eq!(log.names(), ["Exhausted"]);
+    let (first, access) = tokens_of(&said);
+    let second = refresh(&host, &first).await.0;
+    assert_eq!(log.names(), ["Refreshed"]);
+    for _ in 0..2 {
+        let _ = host.revoke(&access, &[]).await;
+    }
+    assert_eq!(log.names(), ["AccessTokenRevoked"]);
+    host.advance(secs(10));
+    host.refresh(&first).await;
+    host.refresh(&second).await;
+    assert_eq!(log.names(), ["ReuseDetected"]);
+    let said = host.log_in(json!({})).await;
+    log.names();
+    let _ = host.revoke(text(&said, "refresh_token"), &[]).await;
+    assert_eq!(log.names(), ["SessionRevoked"]);
+
+    // An expired code, a sign-up, a verification.
+    host.advance(secs(10));
+    let send = purpose(&sms_send(PHONE), Usage::ResetPassword);
+    let sent = host.send(&send).await;
+    host.advance(secs(60));
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Wrong(2));
+    let sent = host.send(&send).await;
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
+    assert_eq!(log.names(), ["Sent", "WrongCode", "Sent", "Verified"]);
+    host.log_in_by(&sms_send(NOBODY), json!({ "auto_signup": true })).await;
+    assert_eq!(log.names(), ["Sent", "SignedUp", "LoggedIn"]);
+
+    // Whoever does not prove who they are, at each endpoint.
+    let nobody = [("client_secret", "guess")];
+    host.refused_send(&but(&send, json!({ "client_secret": "guess" }))).await;
+    host.refresh_with(&first, &nobody).await;
+    let _ = (host.revoke(&first, &nobody).await, host.introspect(&first, &nobody).await);
+    assert_eq!(log.names(), ["ClientRefused"; 4]);
+
+    // What the host's own parts do.
+    host.advance(secs(10));
+    let delivery = raw_send(&host, &sms_send(PHONE)).await.unwrap();
+    let _ = host.server.delivery_failed(delivery, DeliveryFailure::AddressRefused).await;
+    assert_eq!(log.names(), ["Sent", "DeliveryFailed"]);
+    host.store.down.store(true, SeqCst);
+    host.refused_send(&sms_send(LOCKED_PHONE)).await;
+    assert!(log.names().iter().all(|name| name == "StoreFailed"));
+    host.store.down.store(false, SeqCst);
+    let sent = host.send(&sms_send(LOCKED_PHONE)).await;
+    host.directory.down.store(true, SeqCst);
+    assert_eq!(present(&host, &sms_send(LOCKED_PHONE), &sent, &sent.code).await, Outcome::Unavailable);
+    assert_eq!(log.names(), ["Sent", "DirectoryFailed"]);
+}
+
+/// `Event`: "An address appears as the key of its record, which is the same for the same address"; "secrets do not appear at all"
+#[tokio::test]
+async fn events_name_an_address_by_one_key_and_hold_no_secret() {
+    let (host, log) = listening(hosted(small(), 240), small(), es256());
+    let send = email_send("Ada@example.org");
+    let mut secrets = vec!["ada".to_owned(), "example.org".to_owned(), "TENANT_CLIENT_SECRET".to_owned()];
+    for send in [send.clone(), by_spa(&send), purpose(&send, Usage::Signup)] {
+        let sent = host.send(&send).await;
+        miss(&host, &send, &sent).await;
+        present(&host, &send, &sent, &sent.code).await;
+        secrets.extend([sent.otp_token, format!("\"{}\"", sent.code)]);
+        host.advance(secs(10));
+    }
+    let said = host.log_in_by(&send, json!({ "grant_type": EMAIL_GRANT_TYPE, "auto_signup": true })).await;
+    let (token, access) = tokens_of(&said);
+    let (_, again) = host.refresh(&token).await;
+    secrets.extend([token, access, text(&again, "refresh_token").to_owned(), text(&said, "id_token").to_owned()]);
+    let events = log.0.lock().unwrap().clone();
+    let key = |event: &String| {
+        event.split_once("address: ").map(|(_, rest)| rest.split([',', ' ', '}']).next().unwrap().to_owned())
+    };
+    assert_eq!(events.iter().filter_map(key).collect::<BTreeSet<_>>().len(), 1, "{events:?}");
+    for secret in &secrets {
+        assert!(!events.iter().any(|event| event.contains(secret.as_str())), "{secret}");
+    }
+}
+
+/// `UserClaims`: "Adds a claim, or replaces the one of this name." "names are shown, values are not." `Directory::user_claims`:
+/// "Standard claims are filtered by `scope` afterwards"
+#[tokio::test]
+async fn a_claim_is_replaced_not_shown_in_debug_output_and_filtered_by_the_scope() {
+    let claims = UserClaims::new().with("nickname", "Ada").with("nickname", "Countess").with("email", "a@example.org");
+    let shown = format!("{claims:?}");
+    assert!(shown.contains("nickname") && !shown.contains("Countess") && !shown.contains("example.org"));
+    let host = Host::new();
+    host.directory.inner.put_claims(Subject::new("MOCK_USER_ID").unwrap(), claims);
+    for (scope, nickname, email) in [
+        ("openid", Value::Null, Value::Null),
+        ("openid profile", json!("Countess"), Value::Null),
+        ("openid email", Value::Null, json!("a@example.org")),
+    ] {
+        let said = host.log_in(json!({ "scope": scope })).await;
+        let (_, userinfo) = read(&host.userinfo(text(&said, "access_token")).await);
+        assert_eq!((&userinfo["nickname"], &userinfo["email"]), (&nickname, &email), "{scope}");
+    }
 }

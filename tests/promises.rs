@@ -197,14 +197,10 @@ fn reuses(host: &Host) -> usize {
 /// Does something at a host whose clock differs by so many milliseconds.
 async fn at<T>(host: &Host, millis: i64, work: impl Future<Output = T>) -> T {
     let difference = Duration::from_millis(millis.unsigned_abs());
-    let (there, back): (fn(&ManualClock, Duration), fn(&ManualClock, Duration)) = if millis < 0 {
-        (ManualClock::set_back, ManualClock::advance)
-    } else {
-        (ManualClock::advance, ManualClock::set_back)
-    };
-    there(&host.clock, difference);
+    let shift = |ahead: bool| if ahead { host.clock.advance(difference) } else { host.clock.set_back(difference) };
+    shift(millis >= 0);
     let done = work.await;
-    back(&host.clock, difference);
+    shift(millis < 0);
     done
 }
 
@@ -1824,5 +1820,148 @@ async fn a_claim_is_replaced_not_shown_in_debug_output_and_filtered_by_the_scope
         let said = host.log_in(json!({ "scope": scope })).await;
         let (_, userinfo) = read(&host.userinfo(text(&said, "access_token")).await);
         assert_eq!((&userinfo["nickname"], &userinfo["email"]), (&nickname, &email), "{scope}");
+    }
+}
+
+/// README 3: "A request that is answered with 503 takes back what it stored", while two codes are in time
+#[tokio::test]
+async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
+    let send = by_spa(&email_send(EMAIL));
+    for (token, code_of) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+            for call in 0..5 {
+                for is_right in [true, false] {
+                    let host = hosted(small(), 240);
+                    let mut sent = vec![host.send(&send).await];
+                    assert_eq!(miss(&host, &send, &sent[0]).await, Outcome::Wrong(2));
+                    host.advance(secs(121));
+                    sent.push(host.send(&send).await);
+                    let code = if is_right { sent[code_of].code.clone() } else { wrong(&sent[code_of].code) };
+                    host.store.fault(call, fault);
+                    host.store.fault(call + 1, Fault::FailBefore);
+                    let outcome = present(&host, &send, &sent[token], &code).await;
+                    host.store.heal();
+                    if outcome != Outcome::Unavailable {
+                        continue;
+                    }
+                    let about = format!("{token} {code_of} {fault:?} {call} {is_right}");
+                    // The first code has one guess less, and neither has lost another.
+                    assert_eq!(miss(&host, &send, &sent[0]).await, Outcome::Wrong(1), "{about}");
+                    assert_eq!(present(&host, &send, &sent[token], &sent[code_of].code).await, Outcome::In, "{about}");
+                }
+            }
+        }
+    }
+}
+
+/// README 3: "A request that is answered with 503 takes back what it stored", where an answer is repeated
+#[tokio::test]
+async fn a_repetition_that_is_answered_with_503_costs_nothing() {
+    let send = sms_send(PHONE);
+    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+        for call in 0..5 {
+            let host = hosted(small().repeat_answer_within(secs(30)), 240);
+            let sent = host.send(&send).await;
+            assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
+            for _ in 0..10 {
+                host.store.fault(call, fault);
+                host.store.fault(call + 1, Fault::FailBefore);
+                let outcome = present(&host, &send, &sent, &sent.code).await;
+                host.store.heal();
+                assert!(matches!(outcome, Outcome::In | Outcome::Unavailable), "{fault:?} {call}: {outcome:?}");
+            }
+            assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In, "{fault:?} {call}");
+            assert_eq!(host.counters.logins.load(SeqCst), 1);
+        }
+    }
+}
+
+/// SECURITY: "With a window of zero (`RefreshPolicy::Rotate`) one request gets tokens, by any clock."
+#[tokio::test]
+async fn without_a_window_the_second_request_ends_the_session_at_a_host_with_any_clock() {
+    let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
+    for (begins, asks) in [(0, 0), (0, -1), (0, -5_000), (5_000, 0), (2_500, -2_500), (0, 5_000)] {
+        let policy = RefreshPolicy::Rotate { retry_window: Duration::ZERO };
+        let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).that_may_send();
+        let client = client.with_auth_source(sms.clone()).with_refresh_policy(policy).unwrap();
+        let host = Host::with_directory(Settings::default(), es256(), sample_directory().with_client(client));
+        let token = tokens_of(&host.log_in_by(&by_spa(&sms_send(PHONE)), json!({})).await).0;
+        let spa = [("client_id", "TENANT_SPA_CLIENT_ID"), ("client_secret", "")];
+        host.advance(secs(60));
+        assert_eq!(at(&host, begins, host.refresh_with(&token, &spa)).await.0, 200);
+        assert_eq!(at(&host, asks, host.refresh_with(&token, &spa)).await.0, 400, "{begins} {asks}");
+        assert_eq!(reuses(&host), 1, "{begins} {asks}");
+    }
+}
+
+/// A directory that signs nobody up.
+struct Closed(MemoryDirectory);
+
+impl Directory for Closed {
+    type Error = EntropyUnavailable;
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Self::Error> {
+        self.0.client(id).await
+    }
+
+    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Self::Error> {
+        self.0.auth_source(id).await
+    }
+
+    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Self::Error> {
+        self.0.user_by_address(address).await
+    }
+
+    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, Self::Error> {
+        self.0.user_by_subject(subject).await
+    }
+
+    async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, Self::Error> {
+        self.0.user_claims(subject, client, scope).await
+    }
+
+    async fn sign_up(&self, _address: &Address) -> Result<Option<User>, Self::Error> {
+        Ok(None)
+    }
+}
+
+/// Random bytes that run out.
+#[derive(Clone, Default)]
+struct Exhaustible(SeededEntropy, Arc<AtomicBool>);
+
+impl Entropy for Exhaustible {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable> {
+        if self.1.load(SeqCst) { Err(EntropyUnavailable) } else { self.0.fill(buffer) }
+    }
+}
+
+/// `Directory::sign_up`: "`None` refuses: the address may not sign up. The client is told that there is no such user."
+/// `Event::Faulted`: "There were no random bytes"
+#[tokio::test]
+async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_random_bytes_as_a_503() {
+    let (entropy, log) = (Exhaustible::default(), Log::default());
+    let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), es256())
+        .settings(small())
+        .entropy(entropy.clone())
+        .observer(log.clone())
+        .build(MemoryStore::new(), Closed(sample_directory()))
+        .unwrap();
+    let send = sms_send(NOBODY);
+    let body = send.to_string();
+    let delivery = server.send_otp(json_request(&body, None)).await.unwrap();
+    let code = delivery.code().expose_secret().to_owned();
+    let reply = read(&delivery.accepted()).1;
+    let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
+    let body = but(&grant(&send, &sent, &sent.code), json!({ "auto_signup": true })).to_string();
+    log.names();
+    entropy.1.store(true, SeqCst);
+    for _ in 0..10 {
+        assert_eq!(server.token(json_request(&body, None)).await.status(), 503);
+    }
+    assert!(log.names().iter().all(|name| name == "Faulted"));
+    entropy.1.store(false, SeqCst);
+    let refused = error(400, "invalid_grant", "User not found");
+    for _ in 0..3 {
+        assert_eq!(read(&server.token(json_request(&body, None)).await), refused);
     }
 }

@@ -1,5 +1,5 @@
-//! Each promise of README, SECURITY and the public documentation, read by itself and tried with other numbers than those of the
-//! samples. What another scenario file tests already is listed in `docs/proof.md`.
+//! Each promise of README, SECURITY and the public documentation, read by itself and tried with other numbers than
+//! those of the samples. What another scenario file tests already is listed in `docs/proof.md`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -384,8 +384,8 @@ async fn a_text_of_another_alphabet_or_length_is_charged_to_nobody() {
     }
 }
 
-/// README 1: "An address without guesses is not sent to until it has one again." SECURITY: "no message is paid for that nobody
-/// could use, and `LockedOut` tells the host"
+/// README 1: "An address without guesses is not sent to until it has one again." SECURITY: "no message is paid for
+/// that nobody could use, and `LockedOut` tells the host"
 #[tokio::test]
 async fn an_address_without_guesses_is_sent_to_at_the_instant_it_has_one_again() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
@@ -438,8 +438,8 @@ async fn fifty_requests_by_all_messages_of_a_code_and_at_two_hosts_log_in_once()
     }
 }
 
-/// `Settings::repeat_answer_within`: "For how long a right code whose answer was lost is answered again […] with tokens of the
-/// *same* session"
+/// `Settings::repeat_answer_within`: "For how long a right code whose answer was lost is answered again […] with
+/// tokens of the *same* session"
 #[tokio::test]
 async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_ends() {
     for window in [1, 17, 60] {
@@ -532,8 +532,8 @@ async fn an_answer_is_not_repeated_once_its_access_token_was_used() {
     assert_eq!(host.token(&body).await.0, 400);
 }
 
-/// `Settings::repeat_answer_within`: "Each repetition is charged as a guess before its code is compared, and is given back when
-/// the code was right."
+/// `Settings::repeat_answer_within`: "Each repetition is charged as a guess before its code is compared, and is given
+/// back when the code was right."
 #[tokio::test]
 async fn repetitions_are_charged_like_guesses_and_given_back() {
     let host = hosted(small().repeat_answer_within(secs(50)), 120);
@@ -550,8 +550,8 @@ async fn repetitions_are_charged_like_guesses_and_given_back() {
     assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Gone);
 }
 
-/// README 2: "Fifty parallel requests with the right code get one set of tokens. A host can allow the answer to be repeated
-/// […]; that gives the same session again."
+/// README 2: "Fifty parallel requests with the right code get one set of tokens. A host can allow the answer to be
+/// repeated […]; that gives the same session again."
 #[tokio::test]
 async fn fifty_requests_whose_answers_may_be_repeated_begin_one_session() {
     for yields in 0..4 {
@@ -611,7 +611,8 @@ async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usab
     }
 }
 
-/// README 3: "A request that is answered with 503 takes back what it stored: its guess, its send, and the code that it spent."
+/// README 3: "A request that is answered with 503 takes back what it stored: its guess, its send, and the code that it
+/// spent."
 #[tokio::test]
 async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
     let sends = [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::UpdateUserinfo), sms_send(PHONE)];
@@ -853,8 +854,8 @@ async fn a_code_is_good_to_its_last_millisecond_however_many_are_sent_after_it()
     }
 }
 
-/// `Settings::send_quotas`: "where the codes of an auth source live for so long that there could be more, a send waits until the
-/// first of them expires."
+/// `Settings::send_quotas`: "where the codes of an auth source live for so long that there could be more, a send waits
+/// until the first of them expires."
 #[tokio::test]
 async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expires() {
     let settings = Settings::default().send_quotas(quota(1, 3), &[]);
@@ -884,8 +885,8 @@ async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expi
     host.send(&sends[0]).await;
 }
 
-/// README 6: "While at least half of its time is left and it has a guess left, the same code is sent again to the same client.
-/// After that a resend brings a new code."
+/// README 6: "While at least half of its time is left and it has a guess left, the same code is sent again to the same
+/// client. After that a resend brings a new code."
 #[tokio::test]
 async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     for (validity, usage) in [(45, None), (600, None), (60, Some(Usage::Signup)), (60, Some(Usage::ResetPassword))] {
@@ -953,8 +954,8 @@ async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
 
 // README 7: a refresh can be repeated, a theft can't be hidden.
 
-/// README 7: "However many refreshes run at once with one token, they get one successor." SECURITY: "With a window of zero one
-/// request gets tokens, by any clock."
+/// README 7: "However many refreshes run at once with one token, they get one successor." SECURITY: "With a window of
+/// zero one request gets tokens, by any clock."
 #[tokio::test]
 async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without_a_window() {
     for window in [0, 7, 60] {
@@ -1015,8 +1016,8 @@ async fn a_superseded_token_of_any_age_ends_the_session_until_its_absolute_end()
     }
 }
 
-/// README 7: "A superseded token […] is reported, until the session has ended in all." Settings: "14 days without a refresh, and
-/// 30 days in all"
+/// README 7: "A superseded token […] is reported, until the session has ended in all." Settings: "14 days without a
+/// refresh, and 30 days in all"
 #[tokio::test]
 async fn a_superseded_token_is_reported_although_its_session_has_idled_away() {
     let host = hosted(lasting(1800, 7200), 180);
@@ -1073,8 +1074,8 @@ async fn a_refresh_that_got_a_503_can_be_repeated_in_the_window_of_its_client() 
     }
 }
 
-/// SECURITY, another client: "refused, told nothing, and nothing is revoked"; thief of a refresh token: "another client can't use
-/// it, and a confidential one needs its secret"
+/// SECURITY, another client: "refused, told nothing, and nothing is revoked"; thief of a refresh token: "another
+/// client can't use it, and a confidential one needs its secret"
 #[tokio::test]
 async fn a_superseded_token_in_the_hands_of_another_client_ends_nothing() {
     let host = Host::new();
@@ -1100,8 +1101,9 @@ async fn a_superseded_token_in_the_hands_of_another_client_ends_nothing() {
 
 // README 8: a sign-out is immediate.
 
-/// README 8: "Nothing that starts after it was answered succeeds at any host: no refresh, introspection or userinfo. A refresh
-/// token of any age signs its session out, as long as the session lives." README 9: "Hosts may differ by 5 seconds"
+/// README 8: "Nothing that starts after it was answered succeeds at any host: no refresh, introspection or userinfo. A
+/// refresh token of any age signs its session out, as long as the session lives." README 9: "Hosts may differ by 5
+/// seconds"
 #[tokio::test]
 async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ() {
     let mut wrong = Vec::new();
@@ -1136,7 +1138,8 @@ async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ
     assert!(wrong.is_empty(), "{} of them: {:?}", wrong.len(), &wrong[..wrong.len().min(8)]);
 }
 
-/// README 8: "Nothing that starts after it was answered succeeds at any host", by the host's own word and for one access token
+/// README 8: "Nothing that starts after it was answered succeeds at any host", by the host's own word and for one
+/// access token
 #[tokio::test]
 async fn a_revocation_by_the_host_or_of_an_access_token_holds_at_hosts_whose_clocks_differ() {
     let mut wrong = Vec::new();
@@ -1168,8 +1171,8 @@ async fn a_revocation_by_the_host_or_of_an_access_token_holds_at_hosts_whose_clo
     assert!(wrong.is_empty(), "{} of them: {:?}", wrong.len(), &wrong[..wrong.len().min(8)]);
 }
 
-/// `User::tokens_valid_after`: "Sessions that began earlier are over, with all their tokens: what \"sign out everywhere\" sets to the
-/// time now." README 9: "Hosts may differ by 5 seconds"
+/// `User::tokens_valid_after`: "Sessions that began earlier are over, with all their tokens: what \"sign out
+/// everywhere\" sets to the time now." README 9: "Hosts may differ by 5 seconds"
 #[tokio::test]
 async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_the_directorys() {
     for ahead in [-5_000_i64, 0, 4_000, 5_000] {
@@ -1191,7 +1194,8 @@ async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_t
 
 // README 9: time is yours.
 
-/// README 9: "Hosts may differ by 5 seconds: of two clocks the later counts, and a window of time can differ by as much."
+/// README 9: "Hosts may differ by 5 seconds: of two clocks the later counts, and a window of time can differ by as
+/// much."
 #[tokio::test]
 async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {
     for (begins, asks) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (-2_000, 2_500), (2_500, -2_000)] {
@@ -1302,8 +1306,8 @@ async fn what_is_not_used_while_the_clock_is_behind_goes_on() {
 
 // README 10: silence before proof.
 
-/// README 10: "every reply and every call of your store and directory is the same, whether a user exists or not, and whether
-/// they have just logged in."
+/// README 10: "every reply and every call of your store and directory is the same, whether a user exists or not, and
+/// whether they have just logged in."
 #[tokio::test]
 async fn a_send_and_guesses_do_not_tell_whether_the_owner_has_just_logged_in() {
     // Of another client than the owner's, and of the same public one.
@@ -1401,8 +1405,8 @@ async fn raw_send(host: &Host, send: &Value) -> Result<Delivery, Reply> {
     host.server.send_otp(json_request(&body, None)).await
 }
 
-/// `delivery_failed`: "lets its address be sent to again at once, instead of after the shortest quota. The send still counts for
-/// the longer quotas, and a second failure in a row waits like any other. It costs a load and a swap."
+/// `delivery_failed`: "lets its address be sent to again at once, instead of after the shortest quota. The send still
+/// counts for the longer quotas, and a second failure in a row waits like any other. It costs a load and a swap."
 #[tokio::test]
 async fn an_address_whose_message_failed_is_sent_to_again_at_once_and_once() {
     let failure = DeliveryFailure::Undeliverable;
@@ -1441,7 +1445,8 @@ async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() 
     }
 }
 
-/// `token`: "A 400 `invalid_grant` never turns into a success" where the guesses of an address come back while a code is good.
+/// `token`: "A 400 `invalid_grant` never turns into a success" where the guesses of an address come back while a code
+/// is good.
 #[tokio::test]
 async fn a_code_that_was_refused_for_want_of_guesses_is_refused_when_there_are_some() {
     let host = hosted(small().guesses_per_challenge(guesses(9)).guesses_per_address(quota(2, 60)), 280);
@@ -1455,8 +1460,8 @@ async fn a_code_that_was_refused_for_want_of_guesses_is_refused_when_there_are_s
     assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Gone);
 }
 
-/// `token`: "A 400 `invalid_grant` never turns into a success, except that the code of `User not found` works again with
-/// `auto_signup`, and code and refresh token of `Abnormal user status` when the user may log in again."
+/// `token`: "A 400 `invalid_grant` never turns into a success, except that the code of `User not found` works again
+/// with `auto_signup`, and code and refresh token of `Abnormal user status` when the user may log in again."
 #[tokio::test]
 async fn a_refresh_token_of_a_user_who_was_not_found_is_refused_when_they_are() {
     let host = Host::new();
@@ -1482,8 +1487,8 @@ async fn a_refresh_token_that_was_refused_after_signing_out_everywhere_never_wor
     assert_eq!(host.refresh(&token).await, refused);
 }
 
-/// `revoke`: "When more than 8 access tokens of one session are revoked before they expire, those that were issued before or
-/// together with the oldest of them die, too."
+/// `revoke`: "When more than 8 access tokens of one session are revoked before they expire, those that were issued
+/// before or together with the oldest of them die, too."
 #[tokio::test]
 async fn with_the_ninth_access_token_those_that_are_as_old_as_the_oldest_die() {
     let host = Host::new();
@@ -1540,8 +1545,8 @@ async fn a_revocation_is_done_when_it_says_so_and_may_be_retried() {
     }
 }
 
-/// `revoke_session`: "A session that is unknown or over is a success." `introspect`: "A client learns of its own tokens only,
-/// unless it may learn of every access token" and `Client`: "It has no effect on a public client"
+/// `revoke_session`: "A session that is unknown or over is a success." `introspect`: "A client learns of its own
+/// tokens only, unless it may learn of every access token" and `Client`: "It has no effect on a public client"
 #[tokio::test]
 async fn a_client_learns_of_its_own_tokens_only() {
     let id = ClientId::new("PUBLIC_API").unwrap();
@@ -1565,8 +1570,8 @@ async fn a_client_learns_of_its_own_tokens_only() {
     unknown.server.revoke_session(&sid).await.unwrap();
 }
 
-/// SECURITY, send-pumper: "one in 30 seconds, 50 in 24 hours, over clients, purposes and the spellings of a number or a mailbox";
-/// `delivery_failed`: "The send still counts for the longer quotas"
+/// SECURITY, send-pumper: "one in 30 seconds, 50 in 24 hours, over clients, purposes and the spellings of a number or
+/// a mailbox"; `delivery_failed`: "The send still counts for the longer quotas"
 #[tokio::test]
 async fn an_address_is_never_sent_to_more_often_than_its_quotas_say() {
     for fails in [0, 1, 2, 3] {
@@ -1599,8 +1604,8 @@ async fn an_address_is_never_sent_to_more_often_than_its_quotas_say() {
     }
 }
 
-/// SECURITY: "By a public client anybody can also use up the five guesses of the owner's code; a resend then brings another."
-/// "Sessions that exist go on."
+/// SECURITY: "By a public client anybody can also use up the five guesses of the owner's code; a resend then brings
+/// another." "Sessions that exist go on."
 #[tokio::test]
 async fn a_code_whose_guesses_others_used_up_is_replaced_by_a_resend_and_sessions_go_on() {
     let host = hosted(small(), 240);
@@ -1622,8 +1627,8 @@ async fn a_code_whose_guesses_others_used_up_is_replaced_by_a_resend_and_session
     refresh(&host, &token).await;
 }
 
-/// `danger::without_send_quotas`: "the record of an address keeps its ten latest challenges, so that a send can end a code that
-/// is good."
+/// `danger::without_send_quotas`: "the record of an address keeps its ten latest challenges, so that a send can end a
+/// code that is good."
 #[tokio::test]
 async fn without_send_quotas_the_ten_latest_challenges_are_kept() {
     let host = hosted(danger::without_send_quotas(Settings::default()).guesses_per_challenge(guesses(200)), 240);
@@ -1664,8 +1669,8 @@ async fn a_resend_renews_the_token_and_not_the_code() {
     assert_eq!((told(&first), told(&second)), ([json!(900), json!(100), json!(7)], [json!(900), json!(60), json!(7)]));
 }
 
-/// `Client::with_grants`: "Without `Grant::RefreshToken` it gets no refresh token." `Client::public`: "It may not send codes unless
-/// `Client::that_may_send` says so."
+/// `Client::with_grants`: "Without `Grant::RefreshToken` it gets no refresh token." `Client::public`: "It may not send
+/// codes unless `Client::that_may_send` says so."
 #[tokio::test]
 async fn a_client_without_the_refresh_grant_gets_no_refresh_token_and_a_silent_one_sends_nothing() {
     let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
@@ -1682,8 +1687,8 @@ async fn a_client_without_the_refresh_grant_gets_no_refresh_token_and_a_silent_o
     }
 }
 
-/// `Keyring`: "changing it forgets every session and every spent budget." "A secret that has leaked is dropped at once: codes and
-/// refresh tokens that it sealed are then refused without asking the store."
+/// `Keyring`: "changing it forgets every session and every spent budget." "A secret that has leaked is dropped at
+/// once: codes and refresh tokens that it sealed are then refused without asking the store."
 #[tokio::test]
 async fn another_index_secret_forgets_and_a_dropped_sealing_secret_refuses() {
     let key = |byte| MasterKey::from_bytes(&[byte; 33]).unwrap();
@@ -1776,7 +1781,8 @@ async fn the_observer_hears_of_each_thing_that_happens() {
     assert_eq!(log.names(), ["Sent", "DirectoryFailed"]);
 }
 
-/// `Event`: "An address appears as the key of its record, which is the same for the same address"; "secrets do not appear at all"
+/// `Event`: "An address appears as the key of its record, which is the same for the same address"; "secrets do not
+/// appear at all"
 #[tokio::test]
 async fn events_name_an_address_by_one_key_and_hold_no_secret() {
     let (host, log) = listening(hosted(small(), 240), small(), es256());
@@ -1803,8 +1809,8 @@ async fn events_name_an_address_by_one_key_and_hold_no_secret() {
     }
 }
 
-/// `UserClaims`: "Adds a claim, or replaces the one of this name." "names are shown, values are not." `Directory::user_claims`:
-/// "Standard claims are filtered by `scope` afterwards"
+/// `UserClaims`: "Adds a claim, or replaces the one of this name." "names are shown, values are not."
+/// `Directory::user_claims`: "Standard claims are filtered by `scope` afterwards"
 #[tokio::test]
 async fn a_claim_is_replaced_not_shown_in_debug_output_and_filtered_by_the_scope() {
     let claims = UserClaims::new().with("nickname", "Ada").with("nickname", "Countess").with("email", "a@example.org");
@@ -1854,24 +1860,48 @@ async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
     }
 }
 
+/// Repeats an answer ten times, of which the store fails at a call and at the next; tells how each ended, and the last
+/// one.
+async fn repeat_with_failures(fault: Fault, call: usize) -> (Outcome, Outcome) {
+    let host = hosted(small().repeat_answer_within(secs(30)), 240);
+    let send = sms_send(PHONE);
+    let sent = host.send(&send).await;
+    assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
+    let mut outcome = Outcome::Gone;
+    for number in 0..10 {
+        host.store.fault(call, fault);
+        host.store.fault(call + 1, Fault::FailBefore);
+        let now = present(&host, &send, &sent, &sent.code).await;
+        host.store.heal();
+        if number == 0 {
+            outcome = now;
+        }
+    }
+    assert_eq!(host.counters.logins.load(SeqCst), 1);
+    (outcome, present(&host, &send, &sent, &sent.code).await)
+}
+
 /// README 3: "A request that is answered with 503 takes back what it stored", where an answer is repeated
 #[tokio::test]
-async fn a_repetition_that_is_answered_with_503_costs_nothing() {
-    let send = sms_send(PHONE);
+async fn repetitions_that_are_answered_with_503_cost_nothing() {
     for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
-        for call in 0..5 {
-            let host = hosted(small().repeat_answer_within(secs(30)), 240);
-            let sent = host.send(&send).await;
-            assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
-            for _ in 0..10 {
-                host.store.fault(call, fault);
-                host.store.fault(call + 1, Fault::FailBefore);
-                let outcome = present(&host, &send, &sent, &sent.code).await;
-                host.store.heal();
-                assert!(matches!(outcome, Outcome::In | Outcome::Unavailable), "{fault:?} {call}: {outcome:?}");
+        for call in 0..6 {
+            if let (Outcome::Unavailable, last) = repeat_with_failures(fault, call).await {
+                assert_eq!(last, Outcome::In, "{fault:?} {call}");
             }
-            assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In, "{fault:?} {call}");
-            assert_eq!(host.counters.logins.load(SeqCst), 1);
+        }
+    }
+}
+
+/// `Settings::repeat_answer_within`: a repetition "is given back when the code was right", whenever it is answered
+/// with tokens.
+#[tokio::test]
+async fn repetitions_that_are_answered_with_tokens_cost_nothing_while_the_store_fails() {
+    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+        for call in 0..6 {
+            if let (Outcome::In, last) = repeat_with_failures(fault, call).await {
+                assert_eq!(last, Outcome::In, "{fault:?} {call}");
+            }
         }
     }
 }
@@ -1916,7 +1946,12 @@ impl Directory for Closed {
         self.0.user_by_subject(subject).await
     }
 
-    async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, Self::Error> {
+    async fn user_claims(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+        scope: &Scope,
+    ) -> Result<UserClaims, Self::Error> {
         self.0.user_claims(subject, client, scope).await
     }
 
@@ -1963,5 +1998,27 @@ async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_rando
     let refused = error(400, "invalid_grant", "User not found");
     for _ in 0..3 {
         assert_eq!(read(&server.token(json_request(&body, None)).await), refused);
+    }
+}
+
+/// README 10: "every reply […] is the same, […] whether they have just logged in", to a message that was sent before
+/// the login
+#[tokio::test]
+async fn a_message_that_was_sent_before_a_login_does_not_tell_of_it() {
+    for same_client in [false, true] {
+        let mut traces = Vec::new();
+        for logs_in in [false, true] {
+            let host = hosted(small(), 240);
+            let own = if same_client { by_spa(&sms_send(PHONE)) } else { sms_send(PHONE) };
+            let sent = host.send(&own).await;
+            host.advance(secs(10));
+            let send = by_spa(&sms_send(PHONE));
+            let attack = host.send(&send).await;
+            if logs_in {
+                assert_eq!(present(&host, &own, &sent, &sent.code).await, Outcome::In);
+            }
+            traces.push(host.store_calls(miss(&host, &send, &attack)).await);
+        }
+        assert_eq!(traces[0], traces[1], "by the owner's client: {same_client}");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use otp_grant::{Clock, Event, Observer, Record, RecordKey};
 use serde::Deserialize;
 
+use crate::acts::{Act, Rules};
 use crate::request::{Answer, Ask};
 use crate::support::ManualClock;
 use crate::support::steps::{Effect, Mishap};
@@ -30,10 +31,16 @@ pub enum What {
     Deleted(RecordKey),
     /// The directory was asked.
     Asked(&'static str),
+    /// The signer was asked.
+    Signed,
     /// The observer was told.
     Told(Told),
     Answered(Answer),
+    /// What was released can't be verified under the key set.
+    Unverifiable,
     ClockSetBack,
+    /// Settings or secrets of a host were changed, or a part of it went down or came back.
+    Changed(String),
 }
 
 impl What {
@@ -46,6 +53,9 @@ impl What {
             Self::Conflict => "swap: conflict".to_owned(),
             Self::Deleted(_) => "deleted".to_owned(),
             Self::Asked(name) => format!("asks the directory: {name}"),
+            Self::Signed => "asks the signer".to_owned(),
+            Self::Unverifiable => "can't be verified".to_owned(),
+            Self::Changed(what) => what.clone(),
             Self::Told(told) => format!("tells the observer: {told:?}"),
             Self::Answered(answer) => format!("gets {}", answer.name()),
             Self::ClockSetBack => "the clock is set back".to_owned(),
@@ -72,6 +82,8 @@ pub enum Told {
     Refreshed,
     ReuseDetected,
     Revoked,
+    /// The store, the directory or something else failed.
+    Failed,
     Other,
 }
 
@@ -205,6 +217,11 @@ impl Log {
         Self { clock, polled, entries: Mutex::default() }
     }
 
+    /// The request whose turn it is.
+    pub fn polled(&self) -> usize {
+        self.polled.load(SeqCst)
+    }
+
     /// Of the request whose turn it is.
     pub fn note(&self, what: What) {
         self.note_of(self.polled.load(SeqCst), what);
@@ -245,6 +262,7 @@ impl Observer for Log {
             Event::Refreshed { .. } => Told::Refreshed,
             Event::ReuseDetected { .. } => Told::ReuseDetected,
             Event::SessionRevoked { .. } | Event::AccessTokenRevoked { .. } => Told::Revoked,
+            Event::StoreFailed { .. } | Event::DirectoryFailed { .. } | Event::Faulted { .. } => Told::Failed,
             _ => Told::Other,
         }));
     }
@@ -257,11 +275,16 @@ pub struct Past {
     /// The challenges that were guessed at, and when. They all belong to one address, as the sends do.
     pub compared: Vec<(String, u64)>,
     pub sent: Vec<u64>,
+    /// The requests that were made, as they look from outside.
+    pub acts: Vec<Act>,
 }
 
 /// What happened, in an order in which it can be asked about.
 pub struct History<'a> {
     pub past: &'a Past,
+    pub rules: &'a Rules,
+    /// Every request as it looks from outside, those of the past among them, in the order in which they began.
+    pub acts: Vec<Act>,
     pub asks: &'a [Ask],
     pub entries: &'a [Entry],
     pub clock_was_set_back: bool,
@@ -273,7 +296,14 @@ pub struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    pub fn new(past: &'a Past, asks: &'a [Ask], entries: &'a [Entry], struck: &'a [(usize, Mishap)]) -> Self {
+    /// `hosts` says which host each request was made at.
+    pub fn new(
+        past: &'a Past,
+        rules: &'a Rules,
+        (asks, hosts): (&'a [Ask], &[usize]),
+        entries: &'a [Entry],
+        struck: &'a [(usize, Mishap)],
+    ) -> Self {
         let mut of_request = vec![Vec::new(); asks.len()];
         let mut versions: HashMap<_, _> = past.views.iter().map(|(key, view)| (*key, vec![(0, Some(view))])).collect();
         let mut clock_was_set_back = false;
@@ -288,7 +318,15 @@ impl<'a> History<'a> {
                 _ => {}
             }
         }
-        Self { past, asks, entries, clock_was_set_back, struck, of_request, versions }
+        let mut acts = past.acts.clone();
+        acts.extend(crate::acts::acts(asks, hosts, entries, struck, AFTER_THE_PAST));
+        Self { past, rules, acts, asks, entries, clock_was_set_back, struck, of_request, versions }
+    }
+
+    /// What was in place of a session when a request began.
+    pub fn session_at_begin(&self, act: &Act) -> Option<&'a SessionView> {
+        let key = self.of_request.get(act.number).and_then(|_| self.key_of(act.number))?;
+        self.before(&key, act.began.place.checked_sub(AFTER_THE_PAST)?)?.session()
     }
 
     /// What a request did, with the places.
@@ -414,6 +452,9 @@ impl<'a> Change<'a> {
         guesses(self.after) > self.before.and_then(guesses).or(Some(0))
     }
 }
+
+/// Where a history begins, in the order of everything: after what happened in the past.
+pub const AFTER_THE_PAST: usize = 1_000_000;
 
 /// The number of no request.
 pub const OUTSIDE: usize = usize::MAX;

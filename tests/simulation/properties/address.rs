@@ -94,7 +94,7 @@ pub(super) fn codes_are_redeemed_once(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 8: a challenge ends when it expires, is redeemed or makes room; its guesses are never forgotten, and a code that is sent
+/// 8: a challenge ends when it expires or is redeemed; its guesses are never forgotten, and a code that is sent
 /// again does not live longer.
 pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
@@ -107,7 +107,7 @@ pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
         let spent: Vec<&str> = change.spent().map(|challenge| challenge.nonce.as_str()).collect();
         for old in &before.challenges {
             let is_due = change.at >= old.expires_at;
-            let ended = is_due || spent.contains(&old.nonce.as_str()) || before.challenges.len() >= 10;
+            let ended = is_due || spent.contains(&old.nonce.as_str());
             let lost = match after.challenge(&old.id) {
                 None => !ended,
                 Some(new) => {

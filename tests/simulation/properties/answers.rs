@@ -59,7 +59,7 @@ pub(super) fn unknown_outcomes_are_resolved(history: &History<'_>) -> Checked {
         let has_rotated =
             history.stored_by(request).any(|change| change.place < place && change.of_session().is_some_and(advances));
         let denied = match answer {
-            Answer::WrongCode | Answer::Gone | Answer::NoUser | Answer::NotActive => has_spent,
+            Answer::WrongCode { .. } | Answer::Gone | Answer::NoUser | Answer::NotActive => has_spent,
             Answer::Unavailable => (has_spent || has_rotated) && history.mishaps_of(request) < 2,
             _ => false,
         };
@@ -77,7 +77,7 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
             Answer::Unexpected(..) => false,
             _ if history.is_struck(request) || history.clock_was_set_back => true,
             Answer::Unavailable => false,
-            Answer::Throttled => is_throttled(history, request),
+            Answer::Throttled { .. } => is_throttled(history, request),
             Answer::NotActive | Answer::NoUser => match &history.asks[request] {
                 Ask::Guess { challenge, signs_up, .. } => match answer {
                     Answer::NotActive => challenge.phone == LOCKED,
@@ -102,7 +102,7 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
         let is_due = match (answer, found) {
             (Answer::Gone, None) => history.entries[place].at >= challenge.expires_at,
             (Answer::Gone, Some((at, view))) => is_gone(challenge, at, view.and_then(View::address)),
-            (Answer::WrongCode, Some((_, view))) if right => {
+            (Answer::WrongCode { .. }, Some((_, view))) if right => {
                 let view = view.and_then(View::address).and_then(|address| address.challenge(&challenge.id));
                 view.is_none_or(|view| history.entries[place].at >= view.code_expires_at)
             }

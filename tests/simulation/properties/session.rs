@@ -36,7 +36,7 @@ pub(super) fn a_refresh_token_has_one_successor(history: &History<'_>) -> Checke
             continue;
         }
         let presented = refreshes(history, change.request).map(|token| token.generation);
-        let fixed = after.retry_until.is_some_and(|until| until <= change.at + 10 * SECOND);
+        let fixed = after.retry_until.is_some_and(|until| until <= change.at + history.rules.retry_window);
         let advanced = after.generation == before.generation + 1 && presented == Some(before.generation);
         if !advanced || !(fixed || history.clock_was_set_back) {
             return Err(format!("request {} rotated {presented:?} to {}", change.request, after.generation));

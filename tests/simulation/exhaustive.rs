@@ -1,6 +1,6 @@
 //! Every order of the store calls of a few requests on one record, with every single thing that can go wrong at every call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -47,20 +47,37 @@ pub struct Tally {
     pub requests: usize,
     /// What could be seen from outside, for each schedule: the calls of the store and the directory, and the answers.
     pub seen: Vec<u64>,
-    /// What was found, the first of each property.
-    pub findings: BTreeMap<String, String>,
+    /// What was found of each property.
+    pub findings: BTreeMap<String, Finding>,
+}
+
+/// What was found of a property: the first one, and in which combinations, with the troubles.
+#[derive(Default)]
+pub struct Finding {
+    first: String,
+    labels: BTreeSet<String>,
 }
 
 impl Tally {
-    fn found(&mut self, found: &str, report: impl Fn() -> String) {
+    fn found(&mut self, found: &str, label: &str, report: impl Fn() -> String) {
         let property = found.split(':').next().unwrap_or_default().to_owned();
-        self.findings.entry(property).or_insert_with(|| format!("{found}\n{}", report()));
+        let finding = self.findings.entry(property).or_insert_with(|| {
+            let first = format!("{found}\n{}", report());
+            Finding { first, labels: BTreeSet::new() }
+        });
+        finding.labels.insert(label.to_owned());
     }
 
     /// Fails if anything was found.
     pub fn judge(&self, name: &str) {
         println!("{name}: {self}");
-        let findings: Vec<&str> = self.findings.values().map(String::as_str).collect();
+        let shown = std::env::var("SIMULATION_SHOWN").map_or(SHOWN, |number| number.parse().unwrap());
+        let report = |(property, finding): (&String, &Finding)| {
+            let Finding { first, labels } = finding;
+            let some: Vec<&str> = labels.iter().step_by(labels.len().div_ceil(shown)).map(String::as_str).collect();
+            format!("{property}: in {} plans, as {}\n{first}", labels.len(), some.join(", "))
+        };
+        let findings: Vec<String> = self.findings.iter().map(report).collect();
         assert!(findings.is_empty(), "{} found:\n{}", findings.len(), findings.join("\n\n"));
     }
 }
@@ -229,7 +246,7 @@ impl Placed<'_> {
                 entries.extend(world.log.take());
                 let history = History::new(&scene.past, &scene.rules, (&asks, &placed), &entries, &struck);
                 for found in properties::check(&history) {
-                    tally.found(&found, || report(&label, &asks, &run.steps, &entries));
+                    tally.found(&found, &label, || report(&label, &asks, &run.steps, &entries));
                 }
             }
             if !search.advance() {
@@ -351,6 +368,9 @@ fn report(label: &str, asks: &[Ask], steps: &[Step], entries: &[Entry]) -> Strin
         lines.collect::<String>(),
     )
 }
+
+/// Of how many plans in which something was found the names are shown.
+const SHOWN: usize = 12;
 
 /// What can go wrong at a call.
 pub const MISHAPS: [Mishap; 8] = [

@@ -40,7 +40,7 @@ enum Needs {
 
 use Needs::{Nothing, OneClock};
 
-const PROPERTIES: [Property; 32] = [
+const PROPERTIES: [Property; 33] = [
     ("no comparison without a stored reservation", Nothing, address::comparisons_are_reserved),
     ("comparisons within both budgets", OneClock, address::comparisons_stay_within_both_budgets),
     ("exactly-once redemption", Nothing, address::codes_are_redeemed_once),
@@ -72,6 +72,7 @@ const PROPERTIES: [Property; 32] = [
     ("nothing is sent in vain", Nothing, sends::an_address_without_guesses_is_not_sent_to),
     ("a Retry-After is true", Nothing, sends::a_retry_after_is_true),
     ("a 503 is for what is down", Nothing, outage::a_503_is_for_what_is_down),
+    ("answers of the contract", Nothing, outage::answers_are_those_of_the_contract),
     ("released tokens verify", Nothing, outage::released_tokens_verify),
 ];
 

@@ -64,6 +64,8 @@ impl Scene {
                 for _ in 0..guesses {
                     before.guess_wrong(&challenge);
                 }
+                // The next code is another one.
+                world.clock.advance(secs(world.setup(0).code_validity));
             }
         }
         let to_sign_up = before.send(phone, Purpose::Signup, CLIENT);
@@ -169,17 +171,18 @@ impl Scene {
         let (idle, absolute) = (secs(setup.idle), secs(setup.absolute));
         let mut before = Before::begin(world);
         let oldest = before.log_in();
-        world.clock.advance(if matches!(end, End::AccessToken) { secs(60) } else { idle - secs(3_600) });
+        let first = if matches!(end, End::AccessToken) { secs(60) } else { idle - secs(3_600) };
+        world.clock.advance(first);
         let old = before.refresh(&oldest.refresh);
         let (current, left) = match end {
-            End::Idle => (old.clone(), idle - secs(2)),
-            End::AccessToken => (old.clone(), secs(298)),
-            // It was used an hour before its session would have ended without a refresh, and is presented two hours later.
-            End::OldToken => (old.clone(), secs(7_200)),
+            End::Idle => (old, idle - secs(2)),
+            End::AccessToken => (old, secs(298)),
+            // The oldest was released two hours longer ago than a session may be idle, less one.
+            End::OldToken => (old, secs(7_200)),
             End::Absolute => {
-                // It ends less than twice as long after its beginning as it may be idle.
-                world.clock.advance(absolute - idle - secs(3_600));
-                (before.refresh(&old.refresh), idle.saturating_sub(absolute - idle - secs(7_200)).min(secs(7_198)))
+                let second = idle - secs(86_400);
+                world.clock.advance(second);
+                (before.refresh(&old.refresh), absolute - first - second - secs(2))
             }
         };
         world.clock.advance(left);
@@ -264,6 +267,14 @@ impl Scene {
         let hosts = (0..world.hosts()).rev();
         let aftermath = hosts.map(|host| (host, guess(&first, true)));
         Self { follows_up: true, aftermath: aftermath.collect(), pauses: &[1, 31_000], ..scene }
+    }
+}
+
+impl Scene {
+    /// The same by another name, for a world that differs.
+    #[must_use]
+    pub fn named(self, world: &str) -> Self {
+        Self { name: format!("{world}-{}", self.name), ..self }
     }
 }
 

@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use crate::facts::{Log, What};
 use crate::host::Calls;
 use crate::support::Broken;
-use crate::support::steps::{Part, SteppedStore};
+use crate::support::steps::{Mishap, Part, SteppedStore};
 
 /// What signs for all hosts of a world: the key that is published, or another one that has come in its place.
 pub struct Remembering {
@@ -60,6 +60,9 @@ impl Signer for Shared {
             return Err(Broken);
         }
         let in_place = !is_asked || calls.key_is_in_place();
+        if !in_place {
+            store.strike(Mishap::SignerFails);
+        }
         let mut signatures = signatures.lock().unwrap();
         if let Some(signature) = signatures.get(&(in_place, message.to_vec())) {
             return Ok(signature.clone());

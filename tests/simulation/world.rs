@@ -104,12 +104,7 @@ impl World {
         }
     }
 
-    /// A request that notes when it begins and what it gets.
-    pub fn request<'a>(&'a self, ask: &Ask) -> Request<'a, Answer> {
-        self.request_at(0, ask)
-    }
-
-    /// The same at one of the hosts.
+    /// A request to one of the hosts, which notes when it begins and what it gets.
     pub fn request_at<'a>(&'a self, host: usize, ask: &Ask) -> Request<'a, Answer> {
         let (ask, Host { setup, server }) = (ask.clone(), self.hosts.lock().unwrap()[host].clone());
         Box::pin(async move {
@@ -132,11 +127,6 @@ impl World {
             self.log.note(What::Answered(answer.clone()));
             answer
         })
-    }
-
-    /// Asks the first host while nobody else does.
-    pub fn ask(&self, index: usize, ask: &Ask) -> Answer {
-        self.ask_at(0, index, ask)
     }
 
     /// Asks one of the hosts while nobody else does.

@@ -24,6 +24,14 @@ pub(super) fn a_503_is_for_what_is_down(history: &History<'_>) -> Checked {
     Ok(())
 }
 
+/// "Where a row names a literal … the literal is the contract" (CONTRACT): no answer is another one.
+pub(super) fn answers_are_those_of_the_contract(history: &History<'_>) -> Checked {
+    match history.acts.iter().find(|act| matches!(act.answer(), Some(Answer::Unexpected(..)))) {
+        Some(act) => Err(format!("{} got {}", act.name(), act.answer().map(Answer::name).unwrap_or_default())),
+        None => Ok(()),
+    }
+}
+
 /// "The public keys that tokens can be verified with" (rustdoc of `key_set`): every token that is released can be.
 pub(super) fn released_tokens_verify(history: &History<'_>) -> Checked {
     match history.acts.iter().find(|act| act.is_unverifiable) {

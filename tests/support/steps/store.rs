@@ -261,6 +261,11 @@ impl SteppedStore {
         (before, !fails)
     }
 
+    /// Notes what goes wrong in the request whose turn it is.
+    pub fn strike(&self, mishap: Mishap) {
+        self.state.lock().unwrap().struck.push((self.polled.load(SeqCst), mishap));
+    }
+
     /// How many swaps were applied in this run.
     pub(super) fn writes(&self) -> usize {
         self.state.lock().unwrap().writes

@@ -54,47 +54,61 @@ impl AccessTokenVerifier {
 
     /// Checks all of a token but its time and its client. Returns from when it is valid, too.
     pub(crate) fn authenticate(&self, token: &str) -> Result<(AccessTokenClaims, Timestamp), AccessTokenError> {
-        let jws = jws::verify(token, &self.keys).map_err(AccessTokenError::Jws)?;
-        let typ = match self.profile {
-            AccessTokenProfile::Jwt => JwtType::Jwt,
-            AccessTokenProfile::Rfc9068 { .. } => JwtType::AccessToken,
-        };
+        let (typ, claims) = self.authentic(token)?;
         // RFC 8725 section 3.11: an ID token, or a token of the other profile, is no access token.
-        if jws.typ() != Some(typ.as_str()) {
-            return Err(AccessTokenError::NotAnAccessToken);
+        match (&self.profile, typ) {
+            (AccessTokenProfile::Jwt, JwtType::Jwt) => {}
+            (AccessTokenProfile::Rfc9068 { audience }, JwtType::AccessToken) => {
+                if text(&claims, "aud")? != audience {
+                    return Err(AccessTokenError::WrongAudience);
+                }
+            }
+            _ => return Err(AccessTokenError::NotAnAccessToken),
         }
+        Ok((read(typ, &claims)?, instant(&claims, "nbf")?))
+    }
+
+    /// Reads a token for its revocation. Hosts may be changing from one profile to the other, so that either is known, with
+    /// whatever audience.
+    pub(crate) fn authenticate_any_profile(&self, token: &str) -> Result<AccessTokenClaims, AccessTokenError> {
+        let (typ, claims) = self.authentic(token)?;
+        read(typ, &claims)
+    }
+
+    /// The type and the claims of a token that this issuer signed.
+    fn authentic(&self, token: &str) -> Result<(JwtType, Map<String, Value>), AccessTokenError> {
+        let jws = jws::verify(token, &self.keys).map_err(AccessTokenError::Jws)?;
+        let types = [JwtType::Jwt, JwtType::AccessToken];
+        let typ = types.into_iter().find(|typ| jws.typ() == Some(typ.as_str()));
+        let typ = typ.ok_or(AccessTokenError::NotAnAccessToken)?;
         let claims = strict::object(jws.payload()).map_err(|_| AccessTokenError::NotAnAccessToken)?;
         if text(&claims, "iss")? != self.issuer.as_str() {
             return Err(AccessTokenError::WrongIssuer);
         }
-        Ok((self.read(&claims)?, instant(&claims, "nbf")?))
+        Ok((typ, claims))
     }
+}
 
-    fn read(&self, claims: &Map<String, Value>) -> Result<AccessTokenClaims, AccessTokenError> {
-        let missing = AccessTokenError::NotAnAccessToken;
-        let (client, scope) = match &self.profile {
-            AccessTokenProfile::Jwt => {
-                let tokens = claims.get("scope").and_then(Value::as_array).ok_or(missing)?;
-                let tokens: Option<Vec<&str>> = tokens.iter().map(Value::as_str).collect();
-                (text(claims, "aud")?, tokens.ok_or(missing)?.join(" "))
-            }
-            AccessTokenProfile::Rfc9068 { audience } => {
-                if text(claims, "aud")? != audience {
-                    return Err(AccessTokenError::WrongAudience);
-                }
-                (text(claims, "client_id")?, text(claims, "scope")?.to_owned())
-            }
-        };
-        Ok(AccessTokenClaims {
-            subject: Subject::new(text(claims, "sub")?).map_err(|_| missing)?,
-            client: ClientId::new(client).map_err(|_| missing)?,
-            scope: Scope::parse(&scope).map_err(|_| missing)?,
-            token_id: TokenId::try_from(text(claims, "jti")?.to_owned()).map_err(|_| missing)?,
-            session: SessionId::try_from(text(claims, "sid")?.to_owned()).map_err(|_| missing)?,
-            issued_at: instant(claims, "iat")?,
-            expires_at: instant(claims, "exp")?,
-        })
-    }
+/// Reads the claims of an access token of the profile that has this type.
+fn read(typ: JwtType, claims: &Map<String, Value>) -> Result<AccessTokenClaims, AccessTokenError> {
+    let missing = AccessTokenError::NotAnAccessToken;
+    let (client, scope) = match typ {
+        JwtType::Jwt => {
+            let tokens = claims.get("scope").and_then(Value::as_array).ok_or(missing)?;
+            let tokens: Option<Vec<&str>> = tokens.iter().map(Value::as_str).collect();
+            (text(claims, "aud")?, tokens.ok_or(missing)?.join(" "))
+        }
+        JwtType::AccessToken => (text(claims, "client_id")?, text(claims, "scope")?.to_owned()),
+    };
+    Ok(AccessTokenClaims {
+        subject: Subject::new(text(claims, "sub")?).map_err(|_| missing)?,
+        client: ClientId::new(client).map_err(|_| missing)?,
+        scope: Scope::parse(&scope).map_err(|_| missing)?,
+        token_id: TokenId::try_from(text(claims, "jti")?.to_owned()).map_err(|_| missing)?,
+        session: SessionId::try_from(text(claims, "sid")?.to_owned()).map_err(|_| missing)?,
+        issued_at: instant(claims, "iat")?,
+        expires_at: instant(claims, "exp")?,
+    })
 }
 
 /// Whose tokens are accepted (RFC 8725 section 3.9).

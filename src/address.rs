@@ -1,5 +1,6 @@
 //! Phone numbers and e-mail addresses: parsed and normalised once, so that one address has one spelling.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use email_address::Options;
@@ -7,7 +8,21 @@ use serde::{Deserialize, Serialize};
 
 /// How addresses are read. What it returns is normalised; reading that again gives the same value.
 ///
-/// Phone numbers without `+` are kept as written unless the policy says which country they belong to. E-mail addresses
+/// A policy also says which addresses share one *budget*: the sends and guesses that one telephone or mailbox has,
+/// whatever spelling is used. A budget never changes where a message goes, nor which address a code belongs to.
+///
+/// | policy | a number without `+` | which phone numbers share a budget |
+/// |---|---|---|
+/// | default | is kept as written | those with the same last seven digits |
+/// | [`with_country_code`](Self::with_country_code) | gets the country code | each has its own |
+/// | [`with_numbering_plan`](Self::with_numbering_plan) | becomes what the host says | each has its own |
+///
+/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. It
+/// compares as many digits as the shortest number has, so now and then two people share a budget. A host with many
+/// users configures a country or a numbering plan.
+///
+/// E-mail addresses share a budget where they differ only in a sub-address (RFC 5233): `user+news@example.com` has the
+/// budget of `user@example.com`. Dots count. [`with_budgets`](Self::with_budgets) replaces both rules. E-mail addresses
 /// have an ASCII local part unless the policy allows others.
 ///
 /// ```
@@ -21,15 +36,21 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct AddressPolicy {
-    national: NationalNumbers,
+    numbers: Numbers,
+    budgets: Budgets,
     international_local_parts: bool,
 }
 
 impl AddressPolicy {
     /// Puts `+` and a country code before every number that has no `+`.
     ///
-    /// With `86`, `13612345678` and `+8613612345678` are the same number. Nothing else is rewritten: where national
-    /// numbers begin with a trunk prefix such as `0`, use [`with_national_numbers`](Self::with_national_numbers).
+    /// With `86`, `13612345678` and `+8613612345678` are the same number. A number without `+` is refused where the code
+    /// would make another telephone of it, or none:
+    ///
+    /// - It begins with zero: a trunk prefix such as the `0` of `07911 123456`, or the `00` before a country code.
+    /// - It begins with the country code, and at least seven digits follow: its `+` may have been left out.
+    ///
+    /// Use [`with_numbering_plan`](Self::with_numbering_plan) where users write numbers so.
     ///
     /// # Errors
     /// [`InvalidCountryCode`] unless `code` is 1 to 3 digits that do not begin with zero.
@@ -38,27 +59,63 @@ impl AddressPolicy {
         if !digits || code.starts_with('0') {
             return Err(InvalidCountryCode(()));
         }
-        self.national = NationalNumbers::CountryCode(code.into());
+        self.numbers = Numbers::CountryCode(code.into());
         Ok(self)
     }
 
-    /// Asks `internationalise` for the international form of every number that has no `+`.
+    /// Asks `plan` for the international form of every number, with and without `+`.
     ///
-    /// It gets the digits alone, and has to be a pure function of them. A number is refused where it returns `None`, or
-    /// a text that is not a number beginning with `+`.
+    /// It gets the digits, with `+` before them where the user wrote it. It must be a pure function of them. What it returns
+    /// must begin with `+`, and `plan` must return that same number for it. A number is refused where `plan` returns
+    /// `None` or breaks these rules. A port of libphonenumber is such a plan.
     ///
     /// ```
-    /// let policy = otp_grant::AddressPolicy::default()
-    ///     .with_national_numbers(|digits| digits.strip_prefix('0').map(|rest| format!("+44{rest}")));
+    /// let policy = otp_grant::AddressPolicy::default().with_numbering_plan(|number| {
+    ///     if number.starts_with('+') {
+    ///         return Some(number.to_owned());
+    ///     }
+    ///     let national = number.strip_prefix('0').filter(|rest| !rest.starts_with('0'))?;
+    ///     Some(format!("+44{national}"))
+    /// });
     /// assert_eq!(policy.phone_number("07911 123456").unwrap().as_str(), "+447911123456");
+    /// assert_eq!(policy.phone_number("+44 7911 123456").unwrap().as_str(), "+447911123456");
     /// assert!(policy.phone_number("7911 123456").is_err());
+    /// assert!(policy.phone_number("0044 7911 123456").is_err());
+    /// assert!(policy.phone_number("+44 (0)7911 123456").is_err());
     /// ```
     #[must_use]
-    pub fn with_national_numbers(
-        mut self,
-        internationalise: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
-        self.national = NationalNumbers::Host(Arc::new(internationalise));
+    pub fn with_numbering_plan(mut self, plan: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.numbers = Numbers::Plan(Arc::new(plan));
+        self
+    }
+
+    /// Asks `budget` which budget an address has. Addresses of one kind for which it returns the same text share one.
+    ///
+    /// It must be a pure function of the address: the budget says where the record of the address is kept, so a change of
+    /// the function forgets codes in flight and what was counted. It replaces the rules of this policy; to add to
+    /// them, it can ask a policy without it.
+    ///
+    /// A directory that finds a user by more than one address, by rules of its own, must give these addresses one budget.
+    /// Otherwise each of them has guesses of its own against the same account.
+    ///
+    /// ```
+    /// use otp_grant::{Address, AddressPolicy};
+    ///
+    /// // Mailboxes of one provider, which ignores dots.
+    /// let policy = AddressPolicy::default().with_budgets(|address| {
+    ///     let budget = AddressPolicy::default().budget_of(address);
+    ///     match budget.strip_suffix("@mail.example") {
+    ///         Some(local) => format!("{}@mail.example", local.replace('.', "")),
+    ///         None => budget,
+    ///     }
+    /// });
+    /// let budget = |text| policy.budget_of(&Address::Email(policy.email(text).unwrap()));
+    /// assert_eq!(budget("first.last+news@mail.example"), budget("firstlast@mail.example"));
+    /// assert_ne!(budget("first.last@example.com"), budget("firstlast@example.com"));
+    /// ```
+    #[must_use]
+    pub fn with_budgets(mut self, budget: impl Fn(&Address) -> String + Send + Sync + 'static) -> Self {
+        self.budgets = Budgets::Host(Arc::new(budget));
         self
     }
 
@@ -78,24 +135,19 @@ impl AddressPolicy {
     ///
     /// Spaces, hyphens, dots and parentheses are dropped.
     ///
+    /// A number with `+` that begins with zero is refused, and so is one with a zero after its country code, as in
+    /// `+44 (0)7911 123456`. Whoever dials that number leaves the zero out, so it would be a second spelling of the same
+    /// telephone. The zero is not dropped here: in a few countries, such as Italy, numbers begin with zero and reach
+    /// another telephone without it. There `+39 (0)6…` and `+39 06…` are accepted and are the same number. A numbering
+    /// plan sees the number first and can drop the zero.
+    ///
     /// # Errors
-    /// [`MalformedPhoneNumber`] when there is anything else, or the host's function gives no number.
+    /// [`MalformedPhoneNumber`] when there is anything else, or the policy refuses the number.
     pub fn phone_number(&self, text: &str) -> Result<PhoneNumber, MalformedPhoneNumber> {
-        let number = strip_separators(text).ok_or(MalformedPhoneNumber(()))?;
-        let international = if number.starts_with('+') {
-            Some(number)
-        } else {
-            match &self.national {
-                NationalNumbers::AsWritten => Some(number),
-                NationalNumbers::CountryCode(code) => strip_separators(&format!("+{code}{number}")),
-                // A result that was national still would be given to the function again when it is read again.
-                NationalNumbers::Host(internationalise) => internationalise(&number)
-                    .and_then(|number| strip_separators(&number))
-                    .filter(|number| number.starts_with('+')),
-            }
-        };
-        international
-            .filter(|number| number.trim_start_matches('+').len() >= MIN_DIGITS)
+        let written = strip_separators(text).ok_or(MalformedPhoneNumber(()))?;
+        self.numbers
+            .normalise(written)
+            .filter(|number| number.trim_start_matches('+').len() >= MIN_DIGITS && !is_of_no_telephone(number))
             .map(|number| PhoneNumber(number.into()))
             .ok_or(MalformedPhoneNumber(()))
     }
@@ -104,6 +156,13 @@ impl AddressPolicy {
     ///
     /// ASCII letters become lower case; an international domain becomes its A-labels (UTS 46, RFC 5890). Display names,
     /// quoted local parts, comments, domain literals and surrounding white space are refused.
+    ///
+    /// Local parts are refused that a program behind the host could take for something else:
+    ///
+    /// - With `=?` or `?=`, the signs of an encoded-word. RFC 2047 section 5 forbids it in an address, and mail libraries that
+    ///   decode it all the same send the message elsewhere.
+    /// - With `%` or `!`, by which old mail systems route a message on (RFC 1123 section 5.2.16, RFC 5321 appendix F.2).
+    /// - With `-` as its first character, which a program takes for an option.
     ///
     /// # Errors
     /// [`MalformedEmail`] when the text is not such an address.
@@ -128,11 +187,41 @@ impl AddressPolicy {
         }
     }
 
+    /// Says which budget an address has. Addresses of one channel with the same budget share their sends and guesses.
+    ///
+    /// A directory can use it to find users by another form of their address: no two of the forms have budgets of their own.
+    ///
+    /// ```
+    /// use otp_grant::{Address, AddressPolicy};
+    ///
+    /// let policy = AddressPolicy::default();
+    /// let email = Address::Email(policy.email("user+news@example.com").unwrap());
+    /// let phones = ["13612345678", "+8613612345678"].map(|text| Address::Phone(policy.phone_number(text).unwrap()));
+    /// assert_eq!(policy.budget_of(&email), "user@example.com");
+    /// assert_eq!(policy.budget_of(&phones[0]), policy.budget_of(&phones[1]));
+    /// ```
+    pub fn budget_of(&self, address: &Address) -> String {
+        self.budget(address).into_owned()
+    }
+
+    /// The same without a copy where there need not be one.
+    pub(crate) fn budget<'a>(&self, address: &'a Address) -> Cow<'a, str> {
+        match (&self.budgets, address, &self.numbers) {
+            (Budgets::Host(budget), ..) => Cow::Owned(budget(address)),
+            (Budgets::Default, Address::Email(email), _) => without_sub_address(email.as_str()),
+            (Budgets::Default, Address::Phone(number), Numbers::AsWritten) => {
+                Cow::Borrowed(last_digits(number.as_str()))
+            }
+            (Budgets::Default, Address::Phone(number), _) => Cow::Borrowed(number.as_str()),
+        }
+    }
+
     fn local_part(&self, text: &str) -> Option<String> {
         let local = text.to_ascii_lowercase();
         let characters = local.is_ascii() || (self.international_local_parts && is_unambiguous(&local));
         // A quoted local part is another spelling of the same mailbox, so it would have budgets of its own.
-        (characters && local.len() <= MAX_LOCAL_PART && !local.contains('"')).then_some(local)
+        let misread = local.starts_with('-') || ["\"", "=?", "?=", "%", "!"].iter().any(|part| local.contains(part));
+        (characters && local.len() <= MAX_LOCAL_PART && !misread).then_some(local)
     }
 }
 
@@ -252,25 +341,66 @@ impl core::fmt::Display for InvalidCountryCode {
 
 impl core::error::Error for InvalidCountryCode {}
 
-/// Gives the international form of a national number.
-type Internationalise = dyn Fn(&str) -> Option<String> + Send + Sync;
+/// Gives the international form of a number.
+type NumberingPlan = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// What becomes of a number without `+`.
+/// What becomes of a number.
 #[derive(Clone, Default)]
-enum NationalNumbers {
+enum Numbers {
     #[default]
     AsWritten,
     CountryCode(Arc<str>),
-    Host(Arc<Internationalise>),
+    Plan(Arc<NumberingPlan>),
 }
 
-impl core::fmt::Debug for NationalNumbers {
+impl Numbers {
+    /// The number that a user has written, in the form of this policy.
+    fn normalise(&self, written: String) -> Option<String> {
+        match self {
+            Self::AsWritten => Some(written),
+            Self::CountryCode(_) if written.starts_with('+') => Some(written),
+            Self::CountryCode(code) => {
+                let without_plus = written.strip_prefix(&**code).is_some_and(|rest| rest.len() >= MIN_DIGITS);
+                let is_national = !written.starts_with('0') && !without_plus;
+                is_national.then(|| strip_separators(&format!("+{code}{written}")))?
+            }
+            Self::Plan(plan) => {
+                let international = |number: &str| plan(number).and_then(|number| strip_separators(&number));
+                let number = international(&written).filter(|number| number.starts_with('+'))?;
+                // What is read again has to stay as it is: an address that moves has other budgets and another user.
+                (number == written || international(&number).as_ref() == Some(&number)).then_some(number)
+            }
+        }
+    }
+}
+
+impl core::fmt::Debug for Numbers {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::AsWritten => f.write_str("AsWritten"),
             Self::CountryCode(code) => f.debug_tuple("CountryCode").field(code).finish(),
-            Self::Host(_) => f.write_str("Host(..)"),
+            Self::Plan(_) => f.write_str("Plan(..)"),
         }
+    }
+}
+
+/// Gives the budget of an address.
+type BudgetOf = dyn Fn(&Address) -> String + Send + Sync;
+
+/// Which addresses share a budget.
+#[derive(Clone, Default)]
+enum Budgets {
+    #[default]
+    Default,
+    Host(Arc<BudgetOf>),
+}
+
+impl core::fmt::Debug for Budgets {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Default => "Default",
+            Self::Host(_) => "Host(..)",
+        })
     }
 }
 
@@ -290,6 +420,44 @@ fn strip_separators(text: &str) -> Option<String> {
     Some(number)
 }
 
+/// Tells whether a number with `+` can't be an international number, by how it begins: digits are in it that belong to
+/// national spelling, and are left out by whoever dials it.
+fn is_of_no_telephone(number: &str) -> bool {
+    let Some(digits) = number.strip_prefix('+') else { return false };
+    match digits.as_bytes() {
+        // No country code begins with zero.
+        [b'0', ..] => true,
+        // North America: ten digits, of which the first is neither 0 nor 1. Exchanges ignore more of them.
+        [b'1', national @ ..] => national.len() != 10 || matches!(national, [b'0' | b'1', ..]),
+        _ => {
+            let code_len = if digits.starts_with('7') {
+                1
+            } else if digits.get(..2).is_some_and(|code| CODES_OF_TWO_DIGITS.contains(&code)) {
+                2
+            } else {
+                3
+            };
+            digits
+                .split_at_checked(code_len)
+                .is_some_and(|(code, national)| national.starts_with('0') && !BEFORE_A_ZERO.contains(&code))
+        }
+    }
+}
+
+/// As many digits as the shortest number has.
+fn last_digits(number: &str) -> &str {
+    number.len().checked_sub(MIN_DIGITS).and_then(|from| number.get(from..)).unwrap_or(number)
+}
+
+/// The address without what follows the first `+` in its local part.
+fn without_sub_address(email: &str) -> Cow<'_, str> {
+    let parts = email.rsplit_once('@').and_then(|(local, domain)| {
+        let (user, _) = local.split_once('+')?;
+        (!user.is_empty()).then(|| format!("{user}@{domain}"))
+    });
+    parts.map_or(Cow::Borrowed(email), Cow::Owned)
+}
+
 /// Tells whether a local part beyond ASCII is what UTS 46 maps it to, and stays apart from ASCII when its case changes.
 fn is_unambiguous(local: &str) -> bool {
     let changes_to_ascii = |character: char| {
@@ -302,6 +470,17 @@ fn is_unambiguous(local: &str) -> bool {
 /// E.164 has at most 15 digits; the shortest numbers in use have 7 with their country code.
 const MIN_DIGITS: usize = 7;
 const MAX_DIGITS: usize = 15;
+
+/// The country codes of two digits (ITU-T E.164 annex). Those that begin with 1 or 7 have one digit, all others three.
+const CODES_OF_TWO_DIGITS: [&str; 44] = [
+    "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51",
+    "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90",
+    "91", "92", "93", "94", "95", "98",
+];
+
+/// The country codes after which a mobile or landline number can begin with zero, from the metadata of libphonenumber 9:
+/// Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, San Marino, the Vatican and Tajikistan.
+const BEFORE_A_ZERO: [&str; 9] = ["39", "225", "226", "229", "241", "242", "378", "379", "992"];
 
 /// RFC 5321 section 4.5.3.1, and erratum 1690 of RFC 3696.
 const MAX_LOCAL_PART: usize = 64;
@@ -325,11 +504,20 @@ mod tests {
         AddressPolicy::default().email(text).ok().map(|email| email.as_str().to_owned())
     }
 
+    /// As the documentation has it.
+    fn british(number: &str) -> Option<String> {
+        if number.starts_with('+') {
+            return Some(number.to_owned());
+        }
+        let national = number.strip_prefix('0').filter(|rest| !rest.starts_with('0'))?;
+        Some(format!("+4 4{national}"))
+    }
+
     fn policies() -> [AddressPolicy; 4] {
         [
             AddressPolicy::default(),
             AddressPolicy::default().with_country_code("86").unwrap(),
-            AddressPolicy::default().with_national_numbers(|digits| Some(digits.replacen('0', "+4 4", 1))),
+            AddressPolicy::default().with_numbering_plan(british),
             AddressPolicy::default().with_international_local_parts(),
         ]
     }
@@ -379,7 +567,7 @@ mod tests {
         let national = policy.phone_number("136 1234 5678").unwrap();
         assert_eq!(national, policy.phone_number("+8613612345678").unwrap());
         assert_eq!(national.as_str(), "+8613612345678");
-        assert_ne!(policy.phone_number("+113612345678").unwrap(), national);
+        assert_ne!(policy.phone_number("+813612345678").unwrap(), national);
         // With its country code it is too long.
         assert!(policy.phone_number("12345678901234").is_err());
         for code in ["", "0", "086", "+86", "8612", "８６", "8 "] {
@@ -388,12 +576,154 @@ mod tests {
     }
 
     #[test]
-    fn a_result_of_the_host_is_checked_as_any_other() {
-        for result in ["", "13612345678", "+86 136\0", "+12", "++8613612345678", "nonsense"] {
-            let policy = AddressPolicy::default().with_national_numbers(move |_| Some(result.to_owned()));
-            assert!(policy.phone_number("13612345678").is_err(), "{result:?}");
-            assert!(policy.phone_number("+8613612345678").is_ok());
+    fn a_country_code_refuses_what_it_would_make_another_telephone_of() {
+        for (code, numbers) in [
+            ("86", ["013612345678", "008613612345678", "8613612345678", "86 755 8888 888"]),
+            ("44", ["07400 123456", "0044 7400 123456", "447400123456", "44 (0)7400 123456"]),
+            ("1", ["1 (202) 555-0123", "12025550123", "011 86 136 1234 567", "0012025550123"]),
+            ("39", ["06 698 12345", "39 06 698 12345", "0039 312 345 6789", "39 312 345 6789"]),
+        ] {
+            let policy = AddressPolicy::default().with_country_code(code).unwrap();
+            for number in numbers {
+                assert!(policy.phone_number(number).is_err(), "{code}: {number}");
+            }
         }
+        // Numbers of this country that begin as its code does are too short to have lost a plus.
+        let danish = AddressPolicy::default().with_country_code("45").unwrap();
+        assert_eq!(danish.phone_number("45 12 34 56").unwrap().as_str(), "+4545123456");
+        assert!(danish.phone_number("45 45 12 34 56").is_err());
+    }
+
+    #[test]
+    fn a_zero_that_callers_leave_out_is_refused() {
+        for policy in policies() {
+            for number in [
+                "+0000000",
+                "+008613612345678",
+                "+0086 136 1234 5678",
+                "+86 (0)136 1234 5678",
+                "+44 0 7911 123456",
+                "+44 (0)7911 123456",
+                "+49 (0) 1512 3456789",
+                "+98 0912 345 6789",
+                "+972 (0)50 123 4567",
+                "+7 (0)912 345 67 89",
+                "+1 (0) 202 555 0123",
+                "+1 1 202 555 0123",
+                "+1 (202) 555 0123 0000",
+            ] {
+                assert!(policy.phone_number(number).is_err(), "{number}");
+            }
+            for (number, normalised) in [
+                ("+39 (0)6 6982 1234", "+390669821234"),
+                ("+39 06 6982 1234", "+390669821234"),
+                ("+39 312 345 6789", "+393123456789"),
+                ("+225 01 23 45 67 89", "+2250123456789"),
+                ("+242 06 123 4567", "+242061234567"),
+                ("+44 7911 123456", "+447911123456"),
+                ("+971 50 123 4567", "+971501234567"),
+                ("+7 912 345 67 89", "+79123456789"),
+                ("+1 202 555 0100", "+12025550100"),
+            ] {
+                assert_eq!(policy.phone_number(number).unwrap().as_str(), normalised);
+            }
+        }
+    }
+
+    #[test]
+    fn a_numbering_plan_sees_every_number() {
+        let policy = AddressPolicy::default().with_numbering_plan(|number| match number {
+            "+4407911123456" | "07911123456" | "+447911123456" => Some("+44 7911 123456".to_owned()),
+            _ => None,
+        });
+        for number in ["+44 (0)7911 123456", "07911 123456", "+44 7911 123456"] {
+            assert_eq!(policy.phone_number(number).unwrap().as_str(), "+447911123456");
+        }
+        assert!(policy.phone_number("+8613612345678").is_err());
+    }
+
+    #[test]
+    fn a_result_of_the_numbering_plan_is_checked_as_any_other() {
+        for result in ["", "13612345678", "+86 136\0", "+12", "++8613612345678", "nonsense", "+86 (0)136 1234 5678"] {
+            let policy = AddressPolicy::default().with_numbering_plan(move |_| Some(result.to_owned()));
+            assert!(policy.phone_number("13612345678").is_err(), "{result:?}");
+        }
+        let constant = AddressPolicy::default().with_numbering_plan(|_| Some("+8613612345678".to_owned()));
+        assert!(constant.phone_number("13612345678").is_ok());
+        // Each reading would be another number.
+        let moving = AddressPolicy::default().with_numbering_plan(|number| {
+            let next: u64 = number.trim_start_matches('+').parse::<u64>().ok()? + 1;
+            Some(format!("+{next}"))
+        });
+        assert!(moving.phone_number("+8613612345678").is_err());
+    }
+
+    fn budget(policy: &AddressPolicy, text: &str) -> Option<String> {
+        let address = match text.contains('@') {
+            true => Address::Email(policy.email(text).ok()?),
+            false => Address::Phone(policy.phone_number(text).ok()?),
+        };
+        Some(policy.budget_of(&address))
+    }
+
+    #[test]
+    fn one_telephone_has_one_budget_in_every_spelling_that_is_accepted() {
+        let with_code = |code| AddressPolicy::default().with_country_code(code).unwrap();
+        let plan = AddressPolicy::default().with_numbering_plan(british);
+        let chinese = [
+            "13612345678",
+            "+8613612345678",
+            "8613612345678",
+            "008613612345678",
+            "+86 (0)136 1234 5678",
+            "+0086 136 1234 5678",
+            "013612345678",
+        ];
+        let british = ["07911 123456", "+447911123456", "+44 (0)7911 123456", "+0044 7911 123456", "0044 7911 123456"];
+        let american =
+            ["(202) 555-0123", "+1 202 555 0123", "1-202-555-0123", "001 202 555 0123", "011 1 202 555 0123"];
+        let icelandic = ["123 4567", "+354 123 4567", "354 1234567", "00354 1234567", "+354 (0)123 4567"];
+        let everything: [(AddressPolicy, &[&str], &str); 8] = [
+            (AddressPolicy::default(), &chinese, "2345678"),
+            (AddressPolicy::default(), &british, "1123456"),
+            (AddressPolicy::default(), &american, "5550123"),
+            (AddressPolicy::default(), &icelandic, "1234567"),
+            (with_code("86"), &chinese, "+8613612345678"),
+            (with_code("44"), &british, "+447911123456"),
+            (with_code("1"), &american, "+12025550123"),
+            (plan, &british, "+447911123456"),
+        ];
+        for (policy, spellings, expected) in everything {
+            let budgets: std::collections::BTreeSet<_> =
+                spellings.iter().filter_map(|text| budget(&policy, text)).collect();
+            assert_eq!(budgets.into_iter().collect::<Vec<_>>(), [expected], "{policy:?} {spellings:?}");
+        }
+    }
+
+    #[test]
+    fn sub_addresses_share_a_budget_and_dots_do_not() {
+        let policy = AddressPolicy::default();
+        for (text, expected) in [
+            ("user@example.com", "user@example.com"),
+            ("USER+news@Example.com", "user@example.com"),
+            ("user+@example.com", "user@example.com"),
+            ("user+a+b@example.com", "user@example.com"),
+            ("first.last+x@bücher.example", "first.last@xn--bcher-kva.example"),
+            ("firstlast@example.com", "firstlast@example.com"),
+            ("user-news@example.com", "user-news@example.com"),
+            // Nothing stands before the sub-address.
+            ("+news@example.com", "+news@example.com"),
+        ] {
+            assert_eq!(budget(&policy, text).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn the_host_says_which_addresses_share_a_budget() {
+        let policy = AddressPolicy::default().with_budgets(|address| address.as_str().replace('.', ""));
+        assert_eq!(budget(&policy, "a.b+c@example.com").as_deref(), Some("ab+c@examplecom"));
+        assert_eq!(budget(&policy, "13612345678").as_deref(), Some("13612345678"));
+        assert_eq!(format!("{:?}", policy.budgets), "Host(..)");
     }
 
     #[test]
@@ -402,6 +732,8 @@ mod tests {
             ("MOCK_USERNAME@example.com", "mock_username@example.com"),
             ("first.last+tag@Sub.Example.COM", "first.last+tag@sub.example.com"),
             ("o'brien@example.com", "o'brien@example.com"),
+            ("bounce=a=b.c?d@example.com", "bounce=a=b.c?d@example.com"),
+            ("a-b@example.com", "a-b@example.com"),
             ("a@bücher.example", "a@xn--bcher-kva.example"),
             ("a@BÜCHER.example", "a@xn--bcher-kva.example"),
             ("a@XN--BCHER-KVA.example", "a@xn--bcher-kva.example"),
@@ -412,6 +744,42 @@ mod tests {
             ("a@ｅｘａｍｐｌｅ.com", "a@example.com"),
         ] {
             assert_eq!(email(text).as_deref(), Some(address), "{text}");
+        }
+    }
+
+    /// Records are kept by what a domain is mapped to. Were it another one, what belongs to the address would be lost with
+    /// the version that changed it.
+    #[test]
+    fn domains_are_mapped_to_the_same_from_version_to_version() {
+        for (domain, mapped) in [
+            ("example.com", "example.com"),
+            ("EXAMPLE.com", "example.com"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("Bu\u{308}cher.example", "xn--bcher-kva.example"),
+            // The deviations of UTS 46: IDNA 2003 mapped these to ss, σ and nothing.
+            ("faß.example", "xn--fa-hia.example"),
+            ("FAẞ.example", "xn--fa-hia.example"),
+            ("βόλος.example", "xn--nxasmm1c.example"),
+            ("βόλοσ.example", "xn--nxasmq6b.example"),
+            ("نامه\u{200c}ای.example", "xn--mgba3gch31f060k.example"),
+            ("क्\u{200d}ष.example", "xn--11b2ezcw70k.example"),
+            ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
+            ("例え．テスト", "xn--r8jz45g.xn--zckzah"),
+            ("ﾃｽﾄ.example", "xn--zckzah.example"),
+            ("ｅｘａｍｐｌｅ.com", "example.com"),
+            ("①②.example", "12.example"),
+            ("ﬁ.example", "fi.example"),
+            ("\u{212a}elvin.example", "kelvin.example"),
+            ("İstanbul.example", "xn--istanbul-o0e.example"),
+            ("привет.рф", "xn--b1agh1afp.xn--p1ai"),
+            ("مثال.إختبار", "xn--mgbh0fb.xn--kgbechtv"),
+            ("דוגמה.טעסט", "xn--6dbbec0c.xn--deba0ad"),
+            ("☕.example", "xn--53h.example"),
+            ("ab\u{ad}cd.example", "abcd.example"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ] {
+            let address = email(&format!("user@{domain}"));
+            assert_eq!(address.as_deref(), Some(&*format!("user@{mapped}")), "{domain}");
         }
     }
 
@@ -467,6 +835,21 @@ mod tests {
             "a\u{7f}@example.com",
             "a\\@example.com",
             "a@example.com\u{3000}",
+            // Mail libraries decode an encoded-word, and send the message to what it says.
+            "=?utf-8?q?mallory=40evil.example=3e=00?=x@corp.example",
+            "=?UTF-8?Q?mallory=40evil.example=3e=00?=@corp.example",
+            "x=?iso-8859-1?B?bWFsbG9yeUBldmlsLmV4YW1wbGU+AA==?=@corp.example",
+            "=?utf-8*en?b?bQ==?=@corp.example",
+            "a.=?us-ascii?q?m?=.=?us-ascii?q?n?=@corp.example",
+            "=??q??=@corp.example",
+            "=?utf-8?q?m@corp.example",
+            "m?=@corp.example",
+            // Old mail systems route these on.
+            "mallory%evil.example@corp.example",
+            "evil.example!mallory@corp.example",
+            // An option of the program that delivers.
+            "-oQ/tmp@example.com",
+            "-@example.com",
             &long_local,
             &long_label,
             &long,
@@ -508,7 +891,7 @@ mod tests {
         let phone = Address::Phone(policy.phone_number("13612345678").unwrap());
         let email = Address::Email(policy.email("a@example.com").unwrap());
         assert_eq!(format!("{phone:?} {email:?}"), "Phone(PhoneNumber(..)) Email(EmailAddress(..))");
-        assert_eq!(format!("{:?}", policies()[2].national), "Host(..)");
+        assert_eq!(format!("{:?}", policies()[2].numbers), "Plan(..)");
         assert_eq!(serde_json::to_string(&phone.channel()).unwrap(), "\"sms\"");
     }
 
@@ -518,6 +901,7 @@ mod tests {
             for policy in policies() {
                 if let Ok(number) = policy.phone_number(&text) {
                     prop_assert_eq!(&policy.phone_number(number.as_str()).unwrap(), &number);
+                    prop_assert!(policy.budget_of(&Address::Phone(number)).len() >= MIN_DIGITS);
                 }
             }
         }
@@ -530,6 +914,9 @@ mod tests {
                 if let Ok(email) = policy.email(&text) {
                     prop_assert_eq!(&policy.email(email.as_str()).unwrap(), &email);
                     prop_assert!(!email.as_str().bytes().any(|byte| byte.is_ascii_uppercase()));
+                    // The budget of an address is itself one of that budget.
+                    let budget = policy.budget_of(&Address::Email(email));
+                    prop_assert_eq!(policy.budget_of(&Address::Email(policy.email(&budget).unwrap())), budget);
                 }
             }
         }

@@ -7,8 +7,10 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use subtle::Choice;
 
-use crate::decision::Decision;
-use crate::id::{Binding, ChallengeId, KeyId, Mark, Nonce};
+use crate::challenge::{Challenge, CodeInFlight, NewChallenge, Opened};
+use crate::client::CodePolicy;
+use crate::decision::{Attempt, Change, Decision};
+use crate::id::{ChallengeId, Mark, Nonce, SessionId};
 use crate::meter::{Meter, Quota};
 use crate::secret::{Code, PresentedSecret};
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
@@ -28,99 +30,6 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Opens a challenge, unless the address was sent to too often.
-    ///
-    /// While at least half of the validity of a live code with the same binding is left, the new challenge shares that
-    /// code and its expiry, so that a resend does not kill the code in flight; its guesses are counted on their own.
-    pub(crate) fn open(
-        self,
-        new: &NewChallenge,
-        limits: &Limits,
-        now: Timestamp,
-    ) -> Result<Decision<Self, Opened>, Throttled> {
-        let (mut next, now) = self.at(now);
-        let retry_after = next.sends.wait(&limits.sends, now);
-        if !retry_after.is_zero() {
-            return Err(Throttled { retry_after });
-        }
-        next.sends.record(now, &limits.sends);
-
-        let challenge = next.challenge_for(new, now);
-        let opened = Opened {
-            id: challenge.id,
-            nonce: challenge.nonce,
-            code_key: challenge.code_key,
-            code_expires_at: challenge.code_expires_at,
-            expires_at: challenge.expires_at,
-            resend_after: next.sends.wait(&limits.sends, now),
-        };
-        next.make_room();
-        next.challenges.push(challenge);
-        Ok(Decision::new(next.written(now), opened))
-    }
-
-    /// Charges one guess to a challenge and to the address. What it yields, once stored, can compare one code.
-    ///
-    /// `mark` identifies this guess, so that after an unknown outcome the flow finds out whether it was charged.
-    pub(crate) fn reserve(
-        self,
-        id: &ChallengeId,
-        mark: Mark,
-        limits: &Limits,
-        now: Timestamp,
-    ) -> Result<Decision<Self, Reserved>, Gone> {
-        let (mut next, now) = self.at(now);
-        let of_address = next.failures.remaining(&limits.guesses_per_address, now);
-        let challenge = next.live(id, now)?;
-        let of_challenge = usize::from(limits.guesses_per_challenge.get()).saturating_sub(challenge.guesses.len());
-        let remaining = of_challenge.min(of_address).checked_sub(1).ok_or(Gone)?;
-
-        challenge.guesses.push(mark);
-        let reserved = Reserved {
-            id: challenge.id,
-            nonce: challenge.nonce,
-            code_key: challenge.code_key,
-            code_has_expired: now.has_reached(challenge.code_expires_at),
-            attempts_remaining: remaining,
-        };
-        next.failures.record(now, &[limits.guesses_per_address]);
-        Ok(Decision::new(next.written(now), reserved))
-    }
-
-    /// Spends a challenge whose code was right. Every challenge that shares the code ends with it, and the guesses that
-    /// were charged to the address are forgiven.
-    pub(crate) fn redeem(
-        mut self,
-        proven: &Proven,
-        spender: Mark,
-        now: Timestamp,
-    ) -> Result<Decision<Self, Redeemed>, Gone> {
-        // Whether it is in time was decided when the guess was reserved. Only another redemption can have come between.
-        let now = self.written_at.map_or(now, |written| now.max(written));
-        let mut unspent = self.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none());
-        let challenge = unspent.find(|challenge| challenge.id == proven.id).ok_or(Gone)?;
-        challenge.spent_by = Some(spender);
-        let (id, nonce) = (challenge.id, challenge.nonce);
-        self.challenges.retain(|other| other.id == id || other.nonce != nonce);
-        self.failures.clear();
-        Ok(Decision::new(self.written(now), Redeemed(())))
-    }
-
-    /// Tells whether a challenge of this id was opened here.
-    pub(crate) fn has_opened(&self, id: &ChallengeId) -> bool {
-        self.challenges.iter().any(|challenge| challenge.id == *id)
-    }
-
-    /// Tells whether the guess with this mark was charged to the challenge.
-    pub(crate) fn has_reserved(&self, id: &ChallengeId, mark: &Mark) -> bool {
-        self.challenges.iter().any(|challenge| challenge.id == *id && challenge.guesses.contains(mark))
-    }
-
-    /// Tells whether the challenge was spent by the request with this mark.
-    pub(crate) fn was_spent_by(&self, id: &ChallengeId, spender: &Mark) -> bool {
-        self.challenges.iter().any(|challenge| challenge.id == *id && challenge.spent_by.as_ref() == Some(spender))
-    }
-
     /// The instant from which this record says nothing that an absent one would not say.
     pub(crate) fn delete_after(&self, limits: &Limits) -> Timestamp {
         let challenges = self.challenges.iter().map(|challenge| challenge.expires_at);
@@ -135,18 +44,6 @@ impl Authenticator {
     /// Hosts' clocks differ by a little, so a reading within [`CLOCK_TOLERANCE`] is not from the future.
     pub(crate) fn is_from_the_future(&self, now: Timestamp) -> bool {
         self.written_at.is_some_and(|written| now.until(written) > CLOCK_TOLERANCE)
-    }
-
-    /// This record as of now, if it is from the future. How long its challenges have lived can't be known, and so they
-    /// end instead of living longer; sends and guesses count as of now.
-    pub(crate) fn put_right(mut self, now: Timestamp) -> Option<Decision<Self, ()>> {
-        if !self.is_from_the_future(now) {
-            return None;
-        }
-        self.challenges.clear();
-        self.sends.put_right(now);
-        self.failures.put_right(now);
-        Some(Decision::new(self.written(now), ()))
     }
 
     /// This record as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the
@@ -166,39 +63,38 @@ impl Authenticator {
         self
     }
 
-    fn live(&mut self, id: &ChallengeId, now: Timestamp) -> Result<&mut Challenge, Gone> {
-        let mut challenges = self.challenges.iter_mut();
-        let challenge = challenges.find(|challenge| challenge.id == *id).ok_or(Gone)?;
-        if challenge.is_live(now) { Ok(challenge) } else { Err(Gone) }
+    fn challenge(&self, id: &ChallengeId) -> Option<&Challenge> {
+        self.challenges.iter().find(|challenge| challenge.id == *id)
     }
 
-    fn challenge_for(&self, new: &NewChallenge, now: Timestamp) -> Challenge {
-        let reusable = |old: &&Challenge| {
-            let enough_left = now.until(old.code_expires_at) >= new.code_validity / 2;
-            old.binding == new.binding && old.is_live(now) && !now.has_reached(old.code_expires_at) && enough_left
-        };
-        let (nonce, code_key, code_expires_at) = match self.challenges.iter().rfind(reusable) {
-            Some(old) => (old.nonce, old.code_key, old.code_expires_at),
-            None => (new.nonce, new.code_key, now.after(new.code_validity)),
-        };
-        Challenge {
-            id: new.id,
-            binding: new.binding,
-            nonce,
-            code_key,
-            code_expires_at,
-            expires_at: now.after(new.token_validity),
-            guesses: Vec::new(),
-            spent_by: None,
-        }
+    /// How many guesses were compared with a code, over all challenges that share it.
+    fn guesses_of(&self, nonce: &Nonce) -> usize {
+        let sharing = self.challenges.iter().filter(|challenge| challenge.nonce == *nonce);
+        sharing.map(Challenge::guesses).fold(0, usize::saturating_add)
     }
 
-    /// Keeps the number of challenges bounded: spent ones leave first, then the oldest.
-    fn make_room(&mut self) {
-        while self.challenges.len() >= MAX_CHALLENGES {
+    /// The challenge with the other code that the asker of `own` was sent and that is still in time.
+    fn other_in_time(&self, own: &Challenge, now: Timestamp, limits: &Limits) -> Option<&Challenge> {
+        self.challenges.iter().rfind(|other| {
+            other.binding == own.binding
+                && other.nonce != own.nonce
+                && other.has_code_in_time(now)
+                && self.guesses_of(&other.nonce) < limits.of_challenge()
+        })
+    }
+
+    /// Keeps the number of challenges bounded. No challenge that is live ends for it, unless sends are not limited.
+    fn make_room(&mut self, limits: &Limits, now: Timestamp) -> Result<(), Duration> {
+        let most = if limits.sends.is_empty() { MOST_CHALLENGES_WITHOUT_QUOTA } else { MOST_CHALLENGES };
+        while self.challenges.len() >= most {
             let spent = self.challenges.iter().position(|challenge| challenge.spent_by.is_some());
+            if spent.is_none() && !limits.sends.is_empty() {
+                let first = self.challenges.iter().map(|challenge| challenge.expires_at).min();
+                return Err(first.map_or(Duration::ZERO, |first| now.until(first)));
+            }
             self.challenges.remove(spent.unwrap_or(0));
         }
+        Ok(())
     }
 }
 
@@ -227,32 +123,6 @@ impl Clone for Authenticator {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Challenge {
-    #[serde(rename = "i")]
-    id: ChallengeId,
-    #[serde(rename = "b")]
-    binding: Binding,
-    #[serde(rename = "n")]
-    nonce: Nonce,
-    #[serde(rename = "k")]
-    code_key: KeyId,
-    #[serde(rename = "c")]
-    code_expires_at: Timestamp,
-    #[serde(rename = "e")]
-    expires_at: Timestamp,
-    #[serde(rename = "g")]
-    guesses: Vec<Mark>,
-    #[serde(rename = "s", skip_serializing_if = "Option::is_none", default)]
-    spent_by: Option<Mark>,
-}
-
-impl Challenge {
-    fn is_live(&self, now: Timestamp) -> bool {
-        self.spent_by.is_none() && !now.has_reached(self.expires_at)
-    }
-}
-
 /// How often one address may be sent to and guessed at (NIST SP 800-63B section 3.2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -261,59 +131,383 @@ pub(crate) struct Limits {
     pub(crate) guesses_per_address: Quota,
 }
 
-/// What a new challenge is made of.
-pub(crate) struct NewChallenge {
-    pub(crate) id: ChallengeId,
-    pub(crate) nonce: Nonce,
-    pub(crate) code_key: KeyId,
-    pub(crate) binding: Binding,
-    pub(crate) code_validity: Duration,
-    pub(crate) token_validity: Duration,
-}
-
-/// A challenge that is stored, and so may be told to its address.
-pub(crate) struct Opened {
-    pub(crate) id: ChallengeId,
-    pub(crate) nonce: Nonce,
-    pub(crate) code_key: KeyId,
-    pub(crate) code_expires_at: Timestamp,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) resend_after: Duration,
-}
-
-/// A guess that has been charged: the only value that can compare a code, and only one.
-pub(crate) struct Reserved {
-    id: ChallengeId,
-    nonce: Nonce,
-    code_key: KeyId,
-    code_has_expired: bool,
-    attempts_remaining: usize,
-}
-
-impl Reserved {
-    /// What the code is derived from.
-    pub(crate) fn code_source(&self) -> (&KeyId, &Nonce) {
-        (&self.code_key, &self.nonce)
+impl Limits {
+    /// Tells whether an address can never have more live challenges than its record has room for, if each is live for
+    /// `validity`.
+    pub(crate) fn leave_room_for(&self, validity: Duration) -> bool {
+        let most = self.sends.iter().map(|quota| quota.most_within(validity)).min();
+        most.is_none_or(|most| most <= MOST_CHALLENGES)
     }
 
-    /// Compares the presented code, in constant time. A code that has expired is as good as a wrong one.
-    pub(crate) fn compare(self, expected: &Code, presented: &PresentedSecret<'_>) -> Result<Proven, WrongCode> {
-        // Compared in any case, and decided by both at once, so that the timing does not tell a wrong code from an expired one.
-        let in_time = Choice::from(u8::from(!self.code_has_expired));
-        if (expected.matches(presented) & in_time).into() {
-            Ok(Proven { id: self.id })
-        } else {
-            Err(WrongCode { attempts_remaining: self.attempts_remaining })
+    fn of_challenge(&self) -> usize {
+        usize::from(self.guesses_per_challenge.get())
+    }
+}
+
+/// Opens a challenge, unless the address was sent to too often or no guess is left for it.
+///
+/// While at least half of the validity of a code of the same asker is left, the new challenge shares that code, its
+/// expiry and its guesses, so that a resend does not kill the code in flight.
+pub(crate) struct OpenChallenge<'a> {
+    pub(crate) new: NewChallenge<'a>,
+    pub(crate) limits: &'a Limits,
+}
+
+impl OpenChallenge<'_> {
+    fn opened(&self, challenge: &Challenge, state: &Authenticator, now: Timestamp) -> Opened {
+        Opened {
+            id: challenge.id,
+            code: challenge.code(self.new.policy, now),
+            code_expires_at: challenge.code_expires_at,
+            expires_at: challenge.expires_at,
+            resend_after: state.sends.wait(&self.limits.sends, now),
         }
     }
 }
 
-/// The code was right; the challenge is not spent yet.
-pub(crate) struct Proven {
-    id: ChallengeId,
+impl Change for OpenChallenge<'_> {
+    type State = Authenticator;
+    type Verdict = Opened;
+    type Refusal = NotOpened;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Opened>, NotOpened> {
+        let Self { new, limits } = self;
+        let (mut next, now) = state.unwrap_or_default().at(attempt.now);
+        let of_sends = next.sends.wait(&limits.sends, now);
+        // A code that nobody could redeem is not sent, whoever asks for it.
+        let of_guesses = next.failures.wait(&[limits.guesses_per_address], now);
+        if !of_guesses.is_zero() {
+            return Err(NotOpened::NoGuessLeft { retry_after: of_guesses.max(of_sends) });
+        }
+        if !of_sends.is_zero() {
+            return Err(NotOpened::Throttled { retry_after: of_sends });
+        }
+        let shared = next
+            .challenges
+            .iter()
+            .rfind(|old| old.can_share_code(new, now) && next.guesses_of(&old.nonce) < limits.of_challenge());
+        let challenge = Challenge::new(new, shared, now);
+        next.make_room(limits, now).map_err(|retry_after| NotOpened::Throttled { retry_after })?;
+        next.sends.record(now, &limits.sends);
+        let opened = self.opened(&challenge, &next, now);
+        next.challenges.push(challenge);
+        Ok(Decision::new(next.written(now), opened))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Opened> {
+        let challenge = stored.challenge(&self.new.id)?;
+        Some(self.opened(challenge, stored, stored.written_at.unwrap_or_default()))
+    }
 }
 
-/// The code was right and its challenge is spent: what the release of tokens takes by value.
+/// Takes back a send whose request failed before anybody got to know its challenge.
+pub(crate) struct TakeBackSend {
+    pub(crate) id: ChallengeId,
+    /// How long the challenge was to live.
+    pub(crate) token_validity: Duration,
+}
+
+impl Change for TakeBackSend {
+    type State = Authenticator;
+    type Verdict = ();
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
+        let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
+        let challenge = next.challenge(&self.id).ok_or(NothingToDo)?;
+        let sent_at = challenge.expires_at.before(self.token_validity);
+        next.sends.take_back(sent_at);
+        next.challenges.retain(|challenge| challenge.id != self.id);
+        Ok(Decision::new(next.written(now), ()))
+    }
+
+    /// What is undone leaves no trace; a second attempt finds nothing to do.
+    fn found_in(&self, _stored: &Authenticator) -> Option<()> {
+        None
+    }
+}
+
+/// Gives one more send to an address whose message could not be delivered. It still counts for the longer quotas.
+pub(crate) struct AllowResend<'a> {
+    pub(crate) id: ChallengeId,
+    /// How long the challenge was to live.
+    pub(crate) token_validity: Duration,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Change for AllowResend<'_> {
+    type State = Authenticator;
+    /// How long to wait for the next send.
+    type Verdict = Duration;
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Duration>, NothingToDo> {
+        let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
+        let sent_at = next.challenge(&self.id).ok_or(NothingToDo)?.expires_at.before(self.token_validity);
+        if !next.sends.move_out_of_the_shortest(sent_at, &self.limits.sends) {
+            let retry_after = next.sends.wait(&self.limits.sends, now);
+            return Ok(Decision::as_it_is(next, retry_after));
+        }
+        let retry_after = next.sends.wait(&self.limits.sends, now);
+        Ok(Decision::new(next.written(now), retry_after))
+    }
+
+    /// A second attempt finds the send moved, and moves nothing.
+    fn found_in(&self, _stored: &Authenticator) -> Option<Duration> {
+        None
+    }
+}
+
+/// Charges one guess to a code and to the address. What it yields, once stored, can compare one text.
+///
+/// Where the asker was sent two codes and both are in time, either is right, and the guess is charged to both. A text that
+/// can't be a code is refused and costs nothing.
+pub(crate) struct ReserveGuess<'a> {
+    pub(crate) id: ChallengeId,
+    /// Identifies this guess, so that after an unknown outcome it is found out whether it was charged.
+    pub(crate) mark: Mark,
+    pub(crate) presented: &'a PresentedSecret<'a>,
+    pub(crate) policy: &'a CodePolicy,
+    pub(crate) limits: &'a Limits,
+    /// How long after a success its answer can be repeated.
+    pub(crate) repeat_window: Duration,
+}
+
+impl ReserveGuess<'_> {
+    /// The session whose answer may be repeated, if the challenge is spent; otherwise the challenge has to be live.
+    fn repeats(&self, challenge: &Challenge, now: Timestamp) -> Result<Option<SessionId>, NotReserved> {
+        if challenge.is_live(now) {
+            return Ok(None);
+        }
+        let (session, at) = challenge.answer().ok_or(NotReserved::NoSuchChallenge)?;
+        let in_time = !now.has_reached(at.after(self.repeat_window)) && !now.has_reached(challenge.code_expires_at);
+        if in_time { Ok(Some(session)) } else { Err(NotReserved::NoSuchChallenge) }
+    }
+
+    fn left(&self, state: &Authenticator, challenge: &Challenge, now: Timestamp) -> usize {
+        let of_code = self.limits.of_challenge().saturating_sub(state.guesses_of(&challenge.nonce));
+        of_code.min(state.failures.remaining(&self.limits.guesses_per_address, now))
+    }
+}
+
+impl Change for ReserveGuess<'_> {
+    type State = Authenticator;
+    type Verdict = Reserved;
+    type Refusal = NotReserved;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Reserved>, NotReserved> {
+        let (mut next, now) = state.ok_or(NotReserved::NoSuchChallenge)?.at(attempt.now);
+        let challenge = next.challenge(&self.id).ok_or(NotReserved::NoSuchChallenge)?;
+        let repeats = self.repeats(challenge, now)?;
+        let left = self.left(&next, challenge, now);
+        let remaining = left.checked_sub(1).ok_or(NotReserved::NoSuchChallenge)?;
+        // Of a spent challenge its own code alone is right.
+        let other = match repeats {
+            None => next.other_in_time(challenge, now, self.limits),
+            Some(_) => None,
+        };
+        let own = challenge.code(self.policy, now);
+        let (other_id, other) = other.map(|other| (other.id, other.code(self.policy, now))).unzip();
+        if !own.could_be(self.presented) && !other.as_ref().is_some_and(|other| other.could_be(self.presented)) {
+            return Err(NotReserved::NotACode { attempts_remaining: left });
+        }
+        for challenge in &mut next.challenges {
+            if challenge.id == self.id {
+                challenge.charge(self.mark, now);
+            } else if Some(challenge.id) == other_id {
+                challenge.charge_other(self.mark);
+            }
+        }
+        next.failures.record(now, &[self.limits.guesses_per_address]);
+        let reserved = Reserved { id: self.id, own, other, repeats, attempts_remaining: remaining };
+        Ok(Decision::new(next.written(now), reserved))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Reserved> {
+        let challenge = stored.challenge(&self.id)?;
+        let charged_at = challenge.charged_at(&self.mark)?;
+        let other = stored.challenges.iter().find(|other| other.was_charged_other(&self.mark));
+        Some(Reserved {
+            id: self.id,
+            own: challenge.code(self.policy, charged_at),
+            other: other.map(|other| other.code(self.policy, charged_at)),
+            repeats: self.repeats(challenge, charged_at).ok()?,
+            attempts_remaining: self.left(stored, challenge, charged_at),
+        })
+    }
+}
+
+/// Gives a guess back whose code was right, and whose request then failed for no fault of the client's. If the request had
+/// spent the challenge already, that is taken back too: nobody was given anything for it.
+pub(crate) struct ReleaseGuess {
+    pub(crate) mark: Mark,
+    /// What the request spends challenges by.
+    pub(crate) spender: Mark,
+}
+
+impl Change for ReleaseGuess {
+    type State = Authenticator;
+    type Verdict = ();
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
+        let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
+        let mut found = false;
+        for challenge in &mut next.challenges {
+            if challenge.spent_by == Some(self.spender) {
+                challenge.unspend();
+                found = true;
+            }
+            found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();
+            if let Some(charged_at) = challenge.release(&self.mark) {
+                next.failures.take_back(charged_at);
+            }
+        }
+        if found { Ok(Decision::new(next.written(now), ())) } else { Err(NothingToDo) }
+    }
+
+    /// What is undone leaves no trace; a second attempt finds nothing to do.
+    fn found_in(&self, _stored: &Authenticator) -> Option<()> {
+        None
+    }
+}
+
+/// Spends the code that was right: every challenge that shares it, and the one that was named. The guesses that were
+/// charged to them are forgiven, and no others.
+pub(crate) struct RedeemChallenge<'a> {
+    pub(crate) proven: &'a Proven,
+    pub(crate) spender: Mark,
+    /// The session that it is spent for, where its answer can be repeated.
+    pub(crate) session: Option<SessionId>,
+}
+
+impl Change for RedeemChallenge<'_> {
+    type State = Authenticator;
+    type Verdict = Redeemed;
+    type Refusal = NotReserved;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Redeemed>, NotReserved> {
+        let mut next = state.ok_or(NotReserved::NoSuchChallenge)?;
+        // Whether it is in time was decided when the guess was reserved. Only another redemption can have come between.
+        let now = next.written_at.map_or(attempt.now, |written| attempt.now.max(written));
+        let Proven { id, nonce } = self.proven;
+        let unspent = |challenge: &&Challenge| challenge.spent_by.is_none();
+        let has_code = next.challenges.iter().filter(unspent).any(|challenge| challenge.nonce == *nonce);
+        let is_named = next.challenge(id).as_ref().is_some_and(unspent);
+        if !has_code || !is_named {
+            return Err(NotReserved::NoSuchChallenge);
+        }
+        for challenge in next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
+            if challenge.nonce == *nonce || challenge.id == *id {
+                challenge.spend(self.spender, self.session.map(|session| (session, now)));
+                challenge.forgive(|charged_at| next.failures.take_back(charged_at));
+            }
+        }
+        Ok(Decision::new(next.written(now), Redeemed(())))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Redeemed> {
+        let spent = stored.challenge(&self.proven.id)?.spent_by == Some(self.spender);
+        spent.then_some(Redeemed(()))
+    }
+}
+
+/// Makes a record from the future one of now. How long its challenges have lived can't be known, and so they end
+/// instead of living longer; sends and guesses count as of now.
+pub(crate) struct ClampToNow;
+
+impl Change for ClampToNow {
+    type State = Authenticator;
+    type Verdict = ();
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
+        let now = attempt.now;
+        let mut next = state.filter(|state| state.is_from_the_future(now)).ok_or(NothingToDo)?;
+        next.challenges.clear();
+        next.sends.clamp_to(now);
+        next.failures.clamp_to(now);
+        Ok(Decision::new(next.written(now), ()))
+    }
+
+    /// A second attempt finds nothing to do.
+    fn found_in(&self, _stored: &Authenticator) -> Option<()> {
+        None
+    }
+}
+
+/// A guess that has been charged: the only value that can compare a presented text, and only one.
+pub(crate) struct Reserved {
+    id: ChallengeId,
+    own: CodeInFlight,
+    other: Option<CodeInFlight>,
+    repeats: Option<SessionId>,
+    attempts_remaining: usize,
+}
+
+impl Reserved {
+    /// The session whose answer is to be repeated, if its challenge is spent.
+    pub(crate) fn repeats(&self) -> Option<SessionId> {
+        self.repeats
+    }
+
+    /// Compares the presented text with each code that is right, in constant time. A code that has expired, or that can't be
+    /// derived any more, is as good as a wrong one.
+    pub(crate) fn compare(
+        self,
+        derive: impl Fn(&CodeInFlight) -> Option<Code>,
+        presented: &PresentedSecret<'_>,
+    ) -> Result<Proven, WrongCode> {
+        // Compared in any case, and decided by both at once, so that the timing does not tell a wrong code from an expired one.
+        let is_right = |code: &CodeInFlight| {
+            let in_time = Choice::from(u8::from(!code.has_expired));
+            derive(code).map_or(Choice::from(0), |expected| expected.matches(presented) & in_time)
+        };
+        let own = is_right(&self.own);
+        let other = self.other.as_ref().map(|code| (is_right(code), code.nonce));
+        match other {
+            _ if own.into() => Ok(Proven { id: self.id, nonce: self.own.nonce }),
+            Some((other, nonce)) if other.into() => Ok(Proven { id: self.id, nonce }),
+            _ => Err(WrongCode { attempts_remaining: self.attempts_remaining }),
+        }
+    }
+}
+
+/// A code was right; it is not spent yet.
+pub(crate) struct Proven {
+    id: ChallengeId,
+    nonce: Nonce,
+}
+
+/// The code was right and is spent: what the release of tokens takes by value.
 pub(crate) struct Redeemed(());
 
 /// The code was wrong or had expired.
@@ -322,18 +516,33 @@ pub(crate) struct WrongCode {
     pub(crate) attempts_remaining: usize,
 }
 
-/// The challenge is unknown, expired or spent, or no guess is left for it or for its address.
+/// Why no guess was charged, or no code spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gone;
-
-/// The address was sent to too often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Throttled {
-    pub(crate) retry_after: Duration,
+pub(crate) enum NotReserved {
+    /// The challenge is unknown, expired or spent, or no guess is left for its code or for its address.
+    NoSuchChallenge,
+    /// What was presented can't be a code, and was not compared.
+    NotACode { attempts_remaining: usize },
 }
 
-/// With the default quotas an address can't have more live challenges than this.
-const MAX_CHALLENGES: usize = 10;
+/// Why no challenge was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotOpened {
+    /// The address was sent to too often.
+    Throttled { retry_after: Duration },
+    /// No guess is left for the address, so that no code could be redeemed.
+    NoGuessLeft { retry_after: Duration },
+}
+
+/// What was to be undone or put right is not there, or not any more.
+pub(crate) struct NothingToDo;
+
+/// The record of an address has room for so many challenges. Settings that could need more are refused; where a code policy of
+/// the directory needs more, the send is.
+const MOST_CHALLENGES: usize = 100;
+
+/// Where sends are not limited, the oldest challenge makes room.
+const MOST_CHALLENGES_WITHOUT_QUOTA: usize = 10;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -341,38 +550,56 @@ mod tests {
     use core::num::NonZeroU32;
 
     use super::*;
+    use crate::id::{Binding, KeyId};
 
     const NOW: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
 
-    fn opened(from: Authenticator, number: u8) -> Authenticator {
+    fn limits(sends: Vec<Quota>) -> Limits {
+        let guesses_per_address = Quota::new(NonZeroU32::MAX, Duration::from_secs(60));
+        Limits { sends, guesses_per_challenge: NonZeroU8::MIN, guesses_per_address }
+    }
+
+    fn open(from: Authenticator, number: u8, limits: &Limits) -> Result<Authenticator, NotOpened> {
+        let policy = CodePolicy::default();
         let new = NewChallenge {
             id: ChallengeId::from_bytes([number; 32]),
             nonce: Nonce::from_bytes([number; 16]),
             code_key: KeyId::from_bytes([0; KeyId::LEN]),
             binding: Binding::from_bytes([number; Binding::LEN]),
-            code_validity: Duration::from_secs(60),
-            token_validity: Duration::from_secs(300),
+            policy: &policy,
+            knows_key: &|_| true,
         };
-        let quota = Quota::new(NonZeroU32::MAX, Duration::from_secs(60));
-        let limits = Limits { sends: vec![quota], guesses_per_challenge: NonZeroU8::MIN, guesses_per_address: quota };
-        from.open(&new, &limits, NOW).ok().unwrap().into_parts().0
+        let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
+        OpenChallenge { new, limits }.decide(Some(from), attempt).map(|decision| decision.into_parts().0)
     }
 
     #[test]
-    fn the_newest_challenges_are_kept_and_no_more_than_there_is_room_for() {
+    fn without_quotas_the_newest_challenges_are_kept_and_no_more_than_there_is_room_for() {
         let mut state = Authenticator::default();
         for number in 0..12 {
-            state = opened(state, number);
+            state = open(state, number, &limits(Vec::new())).unwrap();
         }
         let is_kept: Vec<bool> =
-            (0..13).map(|number| state.has_opened(&ChallengeId::from_bytes([number; 32]))).collect();
+            (0..13).map(|number| state.challenge(&ChallengeId::from_bytes([number; 32])).is_some()).collect();
         let expected: Vec<bool> = (0..13).map(|number| (2..12).contains(&number)).collect();
         assert_eq!(is_kept, expected);
     }
 
     #[test]
+    fn with_quotas_no_challenge_makes_room_for_another() {
+        let limits = limits(vec![Quota::new(NonZeroU32::MAX, Duration::from_secs(60))]);
+        let mut state = Authenticator::default();
+        for number in 0..100 {
+            state = open(state, number, &limits).unwrap();
+        }
+        let refused = NotOpened::Throttled { retry_after: Duration::from_secs(300) };
+        assert_eq!(open(state.clone(), 100, &limits).err(), Some(refused));
+        assert_eq!(state.challenges.len(), 100);
+    }
+
+    #[test]
     fn a_reading_within_the_tolerance_is_not_from_the_future() {
-        let state = opened(Authenticator::default(), 1);
+        let state = open(Authenticator::default(), 1, &limits(Vec::new())).unwrap();
         assert!(!state.is_from_the_future(NOW.before(CLOCK_TOLERANCE)));
         assert!(state.is_from_the_future(NOW.before(CLOCK_TOLERANCE + Duration::from_millis(1))));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::access_token::AccessTokenVerifier;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Settings;
+use crate::config::{LONGEST_REPEAT_WINDOW, Settings};
 use crate::directory::Directory;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::flow::Core;
@@ -89,6 +89,12 @@ impl ServerBuilder {
         if !settings.quotas_are_sound() {
             return Err(ConfigError::Quota);
         }
+        if !settings.challenges_have_room() {
+            return Err(ConfigError::TooManyChallenges);
+        }
+        if settings.repeat_window > LONGEST_REPEAT_WINDOW {
+            return Err(ConfigError::RepeatWindow);
+        }
         if !settings.grant_types_are_distinct() {
             return Err(ConfigError::GrantType);
         }
@@ -126,8 +132,14 @@ pub enum ConfigError {
     ValidityTooShort,
     /// Sessions would end in all before they end without a refresh, or before their access tokens expire.
     SessionValidity,
-    /// A quota has no window or allows more than 1,000 events, all of which an address's record would have to keep.
+    /// A quota has a window of less than a millisecond, or allows more than 1,000 events, all of which an address's record
+    /// would have to keep.
     Quota,
+    /// The send quotas allow an address more than 100 live challenges, all of which its record would have to keep: the windows
+    /// are too short for how long an otp_token is valid.
+    TooManyChallenges,
+    /// Answers would be repeated for longer than 60 seconds.
+    RepeatWindow,
     /// A `grant_type` is empty, was given twice, or is that of the refresh grant.
     GrantType,
     /// The path of an endpoint does not begin with a slash, has a character that no path has, or was given twice.
@@ -141,7 +153,9 @@ impl core::fmt::Display for ConfigError {
             Self::SessionValidity => {
                 "the absolute validity of a session has to cover the idle one, and that of access tokens"
             }
-            Self::Quota => "a quota needs a window, and may allow at most 1000 events in it",
+            Self::Quota => "a quota needs a window of a millisecond at least, and may allow at most 1000 events in it",
+            Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
+            Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
             Self::GrantType => "a grant_type is empty, was given twice or is reserved",
             Self::Endpoint => "the path of an endpoint is not a path, or was given twice",
         })

@@ -238,9 +238,9 @@ pub struct AuthSource {
 }
 
 impl AuthSource {
-    /// A source of a channel, with 6 digits that are valid for 60 seconds.
+    /// A source of a channel, with codes of 6 digits that are valid for 3 minutes, and otp_tokens that are valid for 5.
     pub fn new(id: AuthSourceId, channel: Channel) -> Self {
-        Self { id, channel, code: CodePolicy::default() }
+        Self { id, channel, code: CodePolicy::of_login() }
     }
 
     /// Replaces the shape and validity of the codes.
@@ -263,8 +263,7 @@ impl AuthSource {
 /// The shape and validity of codes, and of the tokens that name their challenges.
 #[derive(Clone, Debug)]
 pub struct CodePolicy {
-    length: NonZeroU8,
-    alphabet: Arc<str>,
+    shape: CodeShape,
     validity: Duration,
     token_validity: Duration,
 }
@@ -282,7 +281,7 @@ impl CodePolicy {
         if validity < Duration::from_secs(1) || validity > LONGEST_VALIDITY {
             return Err(InvalidCodePolicy);
         }
-        Ok(Self { length, alphabet: DIGITS.into(), validity, token_validity: TOKEN_VALIDITY.max(validity) })
+        Ok(Self { shape: CodeShape { length, alphabet: None }, validity, token_validity: TOKEN_VALIDITY.max(validity) })
     }
 
     /// Replaces the ten digits by another alphabet of 2 to 64 printable ASCII characters, each given once.
@@ -291,11 +290,11 @@ impl CodePolicy {
     /// [`InvalidCodePolicy`] when the alphabet is anything else, or when it leaves fewer than 10,000 different codes.
     pub fn with_alphabet(mut self, alphabet: &str) -> Result<Self, InvalidCodePolicy> {
         let distinct: std::collections::BTreeSet<u8> = alphabet.bytes().filter(u8::is_ascii_graphic).collect();
-        let codes = distinct.len().saturating_pow(u32::from(self.length.get()));
+        let codes = distinct.len().saturating_pow(u32::from(self.length()));
         if distinct.len() != alphabet.len() || !(2..=64).contains(&alphabet.len()) || codes < 10_000 {
             return Err(InvalidCodePolicy);
         }
-        self.alphabet = alphabet.into();
+        self.shape.alphabet = (alphabet != DIGITS).then(|| alphabet.into());
         Ok(self)
     }
 
@@ -313,7 +312,7 @@ impl CodePolicy {
 
     /// How many characters a code has.
     pub fn length(&self) -> u8 {
-        self.length.get()
+        self.shape.length.get()
     }
 
     /// How long a code is valid.
@@ -326,14 +325,41 @@ impl CodePolicy {
         self.token_validity
     }
 
-    pub(crate) fn alphabet(&self) -> &str {
-        &self.alphabet
+    pub(crate) fn shape(&self) -> &CodeShape {
+        &self.shape
+    }
+
+    /// The codes of a login source, unless it says otherwise: 6 digits that are valid for 3 minutes.
+    fn of_login() -> Self {
+        Self { validity: LOGIN_VALIDITY, ..Self::default() }
     }
 }
 
+/// 6 digits that are valid for 60 seconds, and otp_tokens that are valid for 5 minutes.
 impl Default for CodePolicy {
     fn default() -> Self {
-        Self { length: SIX, alphabet: DIGITS.into(), validity: Duration::from_secs(60), token_validity: TOKEN_VALIDITY }
+        let shape = CodeShape { length: SIX, alphabet: None };
+        Self { shape, validity: Duration::from_secs(60), token_validity: TOKEN_VALIDITY }
+    }
+}
+
+/// How codes are spelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CodeShape {
+    pub(crate) length: NonZeroU8,
+    /// `None` for the ten digits.
+    pub(crate) alphabet: Option<Arc<str>>,
+}
+
+impl CodeShape {
+    pub(crate) fn alphabet(&self) -> &str {
+        self.alphabet.as_deref().unwrap_or(DIGITS)
+    }
+
+    /// Tells whether a text is spelled like a code.
+    pub(crate) fn fits(&self, text: &str) -> bool {
+        let alphabet = self.alphabet().as_bytes();
+        text.len() == usize::from(self.length.get()) && text.bytes().all(|byte| alphabet.contains(&byte))
     }
 }
 
@@ -387,6 +413,7 @@ const LENGTHS: core::ops::RangeInclusive<u8> = 4..=10;
 const SIX: NonZeroU8 = NonZeroU8::MIN.saturating_add(5);
 const DIGITS: &str = "0123456789";
 const TOKEN_VALIDITY: Duration = Duration::from_secs(300);
+const LOGIN_VALIDITY: Duration = Duration::from_secs(180);
 const LONGEST_VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::client::CodePolicy;
+use crate::client::CodeShape;
 use crate::id::{Binding, KeyId, Nonce, RecordKey};
 use crate::keyring::{Keyring, mac};
 use crate::secret::Code;
@@ -15,27 +15,27 @@ pub(crate) struct CodeSource<'a> {
 }
 
 /// The code of a source, or `None` when its key is not accepted any more.
-pub(crate) fn derive(keyring: &Keyring, key: &KeyId, source: CodeSource<'_>, policy: &CodePolicy) -> Option<Code> {
+pub(crate) fn derive(keyring: &Keyring, key: &KeyId, source: CodeSource<'_>, shape: &CodeShape) -> Option<Code> {
     let keys = keyring.find(key)?;
     let parts = [source.record.as_bytes().as_slice(), source.binding.as_bytes(), source.nonce.as_bytes()];
     let bytes = Zeroizing::new(mac(&keys.codes, parts));
     let (head, _) = bytes.split_first_chunk()?;
-    Some(Code::new(spell(u128::from_be_bytes(*head), policy)))
+    Some(Code::new(spell(u128::from_be_bytes(*head), shape)))
 }
 
 /// Writes a number in the digits of the alphabet, leading ones kept.
 ///
 /// There are at most 64^10 = 2^60 codes for 2^128 numbers, so no code is likelier than another by more than one part
 /// in 2^68.
-fn spell(mut number: u128, policy: &CodePolicy) -> String {
-    let alphabet = policy.alphabet().as_bytes();
+fn spell(mut number: u128, shape: &CodeShape) -> String {
+    let alphabet = shape.alphabet().as_bytes();
     let base = u128::try_from(alphabet.len()).unwrap_or(u128::MAX);
     let digit = |_| {
         let digit = usize::try_from(number.checked_rem(base).unwrap_or_default()).unwrap_or_default();
         number = number.checked_div(base).unwrap_or_default();
         char::from(alphabet.get(digit).copied().unwrap_or_default())
     };
-    (0..policy.length()).map(digit).collect()
+    (0..shape.length.get()).map(digit).collect()
 }
 
 #[cfg(test)]
@@ -44,10 +44,15 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
+    use crate::client::CodePolicy;
     use crate::keyring::MasterKey;
 
     fn policy(length: u8) -> CodePolicy {
         CodePolicy::new(length, Duration::from_secs(60)).unwrap()
+    }
+
+    fn shape(length: u8) -> CodeShape {
+        policy(length).shape().clone()
     }
 
     #[test]
@@ -58,7 +63,7 @@ mod tests {
             let (record, nonce) = (RecordKey::from_bytes([record; 32]), Nonce::from_bytes([0; 16]));
             let binding = Binding::from_bytes([binding; Binding::LEN]);
             let source = CodeSource { record: &record, binding: &binding, nonce: &nonce };
-            derive(&keyring, &keyring.active().id, source, &policy(10)).unwrap().expose_secret().to_owned()
+            derive(&keyring, &keyring.active().id, source, &shape(10)).unwrap().expose_secret().to_owned()
         };
         assert_eq!(code(1, 1), code(1, 1));
         assert!(code(1, 1) != code(2, 1) && code(1, 1) != code(1, 2));
@@ -66,10 +71,10 @@ mod tests {
 
     #[test]
     fn leading_zeros_are_kept() {
-        assert_eq!(spell(0, &policy(6)), "000000");
-        assert_eq!(spell(123, &policy(4)), "3210");
-        assert_eq!(spell(u128::MAX, &policy(10)).len(), 10);
-        assert_eq!(spell(5, &policy(4).with_alphabet("ABCDEFGHJK").unwrap()), "FAAA");
+        assert_eq!(spell(0, &shape(6)), "000000");
+        assert_eq!(spell(123, &shape(4)), "3210");
+        assert_eq!(spell(u128::MAX, &shape(10)).len(), 10);
+        assert_eq!(spell(5, policy(4).with_alphabet("ABCDEFGHJK").unwrap().shape()), "FAAA");
     }
 
     #[test]
@@ -82,7 +87,7 @@ mod tests {
         for index in 0..20_000_u128 {
             let nonce = Nonce::from_bytes(index.to_be_bytes());
             let source = CodeSource { record: &record, binding: &binding, nonce: &nonce };
-            let code = derive(&keyring, &key, source, &policy(6)).unwrap();
+            let code = derive(&keyring, &key, source, &shape(6)).unwrap();
             for (position, digit) in code.expose_secret().bytes().enumerate() {
                 counts[position][usize::from(digit - b'0')] += 1;
             }

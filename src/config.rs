@@ -34,6 +34,7 @@ pub struct Settings {
     pub(crate) scopes_supported: Scope,
     pub(crate) claims_supported: Vec<String>,
     pub(crate) discloses_used_addresses: bool,
+    pub(crate) repeat_window: Duration,
 }
 
 impl Settings {
@@ -68,23 +69,41 @@ impl Settings {
 
     /// How often one address may be sent to. Defaults to once in 30 seconds and 50 times in 24 hours. Without any quota
     /// anybody who may send can flood a phone at the host's expense: see [`danger`](crate::danger).
+    ///
+    /// No send ends a challenge that is live, so the record of an address has room for 100. Quotas that allow more of them
+    /// while an otp_token is valid are refused by `build`; where the codes of an auth source live for so long that there could
+    /// be more, a send waits until the first of them expires.
     #[must_use]
     pub fn send_quotas(mut self, first: Quota, others: &[Quota]) -> Self {
         self.limits.sends = core::iter::once(first).chain(others.iter().copied()).collect();
         self
     }
 
-    /// How many guesses each challenge has. Defaults to 5.
+    /// How many guesses each code has, over all challenges that share it. Defaults to 5.
     #[must_use]
     pub fn guesses_per_challenge(mut self, guesses: NonZeroU8) -> Self {
         self.limits.guesses_per_challenge = guesses;
         self
     }
 
-    /// How many wrong guesses each address has, over all its challenges, clients and usages. Defaults to 25 in 24 hours.
+    /// How many guesses each address has, over all its challenges, clients and usages. Defaults to 25 in 24 hours.
+    ///
+    /// A right code takes back the guesses that were charged to it, itself among them; a request that fails for the host's
+    /// fault takes back its own. An address without guesses is not sent to either.
     #[must_use]
     pub fn guesses_per_address(mut self, quota: Quota) -> Self {
         self.limits.guesses_per_address = quota;
+        self
+    }
+
+    /// For how long a right code whose answer was lost is answered again: to the same client, for the same otp_token and code,
+    /// with tokens of the *same* session, and only while nobody has used that session. At most 60 seconds. Defaults to zero,
+    /// which is never, since NIST SP 800-63B section 3.1.3.2 wants a code to be accepted once.
+    ///
+    /// Each repetition is charged as a guess before its code is compared, and is given back when the code was right.
+    #[must_use]
+    pub fn repeat_answer_within(mut self, window: Duration) -> Self {
+        self.repeat_window = window;
         self
     }
 
@@ -143,7 +162,12 @@ impl Settings {
 impl Settings {
     pub(crate) fn quotas_are_sound(&self) -> bool {
         let mut quotas = self.limits.sends.iter().chain([&self.limits.guesses_per_address]);
-        quotas.all(|quota| !quota.window().is_zero() && quota.count().get() <= MOST_COUNTED)
+        quotas.all(|quota| quota.window() >= SHORTEST_WINDOW && quota.count().get() <= MOST_COUNTED)
+    }
+
+    /// Tells whether an address can't have more live challenges than its record has room for.
+    pub(crate) fn challenges_have_room(&self) -> bool {
+        self.limits.leave_room_for(self.code.token_validity())
     }
 
     pub(crate) fn grant_types_are_distinct(&self) -> bool {
@@ -176,6 +200,7 @@ impl Default for Settings {
             scopes_supported: Scope::openid(),
             claims_supported: Vec::new(),
             discloses_used_addresses: false,
+            repeat_window: Duration::ZERO,
         }
     }
 }
@@ -184,7 +209,8 @@ impl Default for Settings {
 pub mod danger {
     use super::Settings;
 
-    /// Lifts all send quotas. Anybody who may send can then flood a phone, and the host pays: for load tests.
+    /// Lifts all send quotas. Anybody who may send can then flood a phone, and the host pays; and the record of an address
+    /// keeps its ten latest challenges, so that a send can end a code that is good. For load tests.
     pub fn without_send_quotas(mut settings: Settings) -> Settings {
         settings.limits.sends.clear();
         settings
@@ -209,3 +235,8 @@ const FIVE_GUESSES: NonZeroU8 = NonZeroU8::MIN.saturating_add(4);
 const TWENTY_FIVE: NonZeroU32 = NonZeroU32::MIN.saturating_add(24);
 const FIFTY: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
 const MOST_COUNTED: u32 = 1000;
+
+/// Time is counted in whole milliseconds.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(1);
+
+pub(crate) const LONGEST_REPEAT_WINDOW: Duration = Duration::from_secs(60);

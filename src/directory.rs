@@ -13,6 +13,13 @@ use crate::user::{User, UserClaims};
 ///
 /// Addresses arrive normalised; the directory has to keep its own in the same form, which the server's
 /// [`AddressPolicy`](crate::AddressPolicy) produces. An error is answered with 503 and spends at most one guess.
+///
+/// **Addresses that lead to one user must have one budget.** Guesses are counted for each budget. A directory that finds a
+/// user by another form of the address than the one it was given, for example without dots, lets an attacker guess anew
+/// with each form: 25 guesses a day become as many as there are forms. Such a directory looks users up by
+/// [`AddressPolicy::budget_of`](crate::AddressPolicy::budget_of), and its rules go to
+/// [`AddressPolicy::with_budgets`](crate::AddressPolicy::with_budgets). A user who has several addresses of their own, such
+/// as a telephone and a mailbox, has a budget for each.
 pub trait Directory: Send + Sync {
     /// What goes wrong in this directory. It reaches the host's [`Observer`](crate::Observer), never a client.
     type Error: core::error::Error + Send + Sync + 'static;
@@ -28,7 +35,8 @@ pub trait Directory: Send + Sync {
 
     /// The user that an address belongs to. `SELECT subject, status, tokens_valid_after FROM users WHERE phone_number = $1`
     ///
-    /// For logins it is asked only after the caller has proved the address, so its timing tells nothing.
+    /// For logins it is asked only after the caller has proved the address, so its timing tells nothing. It must not find
+    /// one user by addresses of different budgets that are forms of one address (see [`Directory`]).
     fn user_by_address(&self, address: &Address) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send;
 
     /// The user of this subject. `SELECT subject, status, tokens_valid_after FROM users WHERE subject = $1`
@@ -51,7 +59,9 @@ pub trait Directory: Send + Sync {
     /// Creates the user of an address, or gets them where they exist: two calls for one address, at the same time or
     /// after a failure, give one user.
     /// `INSERT … ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number RETURNING subject, status, tokens_valid_after`
-    fn sign_up(&self, address: &Address) -> impl Future<Output = Result<User, Self::Error>> + Send;
+    ///
+    /// `None` refuses: the address may not sign up. The client is told that there is no such user.
+    fn sign_up(&self, address: &Address) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send;
 }
 
 impl<D: Directory> Directory for Arc<D> {
@@ -85,7 +95,7 @@ impl<D: Directory> Directory for Arc<D> {
         (**self).user_claims(subject, client, scope)
     }
 
-    fn sign_up(&self, address: &Address) -> impl Future<Output = Result<User, Self::Error>> + Send {
+    fn sign_up(&self, address: &Address) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send {
         (**self).sign_up(address)
     }
 }

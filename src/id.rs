@@ -171,8 +171,8 @@ pub(crate) fn is_path(text: &str) -> bool {
     text == "/" || (has_whole_escapes && segments.split('/').all(is_segment))
 }
 
-/// Declares an identifier of random bytes, written as base64url.
-macro_rules! random_id {
+/// Declares an identifier of random bytes.
+macro_rules! random_bytes {
     ($(#[$doc:meta])* $vis:vis $name:ident, $len:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -192,7 +192,30 @@ macro_rules! random_id {
             pub const fn as_bytes(&self) -> &[u8; $len] {
                 &self.0
             }
+
+            /// Reads base64url without padding.
+            fn from_base64url(text: &str) -> Result<Self, InvalidId> {
+                let mut bytes = [0; $len];
+                match BASE64URL.decode_slice(text, &mut bytes) {
+                    Ok($len) => Ok(Self(bytes)),
+                    _ => Err(InvalidId(())),
+                }
+            }
+
+            fn serialize_base64url<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut text = [0; $len * 4usize.div_ceil(3)];
+                let len = BASE64URL.encode_slice(self.0, &mut text).map_err(S::Error::custom)?;
+                let text = text.get(..len).and_then(|text| core::str::from_utf8(text).ok());
+                serializer.serialize_str(text.unwrap_or_default())
+            }
         }
+    };
+}
+
+/// Declares an identifier of random bytes, written as base64url.
+macro_rules! random_id {
+    ($(#[$doc:meta])* $vis:vis $name:ident, $len:literal) => {
+        random_bytes! { $(#[$doc])* $vis $name, $len }
 
         impl core::fmt::Debug for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -202,10 +225,7 @@ macro_rules! random_id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut text = [0; $len * 4usize.div_ceil(3)];
-                let len = BASE64URL.encode_slice(self.0, &mut text).map_err(S::Error::custom)?;
-                let text = text.get(..len).and_then(|text| core::str::from_utf8(text).ok());
-                serializer.serialize_str(text.unwrap_or_default())
+                self.serialize_base64url(serializer)
             }
         }
 
@@ -219,11 +239,7 @@ macro_rules! random_id {
             type Error = InvalidId;
 
             fn try_from(text: String) -> Result<Self, InvalidId> {
-                let mut bytes = [0; $len];
-                match BASE64URL.decode_slice(&text, &mut bytes) {
-                    Ok($len) => Ok(Self(bytes)),
-                    _ => Err(InvalidId(())),
-                }
+                Self::from_base64url(&text)
             }
         }
     };
@@ -239,13 +255,16 @@ random_id! {
     pub SessionId, 32
 }
 
-random_id! {
+random_bytes! {
     /// Names one signed token: the `jti` claim (RFC 7519 section 4.1.7).
+    ///
+    /// It is written as a UUID of version 8 (RFC 9562 section 5.8), in lower case. Earlier versions wrote base64url; tokens of
+    /// theirs are read, and their identifier is written as it was unless it happens to have the bits of such a UUID.
     pub TokenId, 16
 }
 
 random_id! {
-    /// What the record of a session keeps of an access token that was revoked: its number, and 40 of its random bits.
+    /// What the record of a session keeps of an access token that was revoked: its number, and 34 of its random bits.
     pub TokenMark, 9
 }
 
@@ -281,13 +300,51 @@ random_id! {
 }
 
 impl TokenId {
-    /// The identifier of an access token: the number of its issue within its session, then random bytes.
+    /// The identifier of an access token: the number of its issue within its session, then random bits, with the version
+    /// and the variant of a UUID among them.
     pub(crate) fn of(issue: u32, random: [u8; 12]) -> Self {
         let mut bytes = [0; Self::LEN];
         let (number, rest) = bytes.split_at_mut(4);
         number.copy_from_slice(&issue.to_be_bytes());
         rest.copy_from_slice(&random);
+        let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
+        *version = *version & 0x0f | VERSION_8;
+        *variant = *variant & 0x3f | VARIANT;
         Self(bytes)
+    }
+
+    /// Writes the identifier as a UUID, if it has the version and the variant of one.
+    fn as_uuid<'t>(&self, text: &'t mut [u8; UUID_LEN]) -> Option<&'t str> {
+        let [.., version, _, variant, _, _, _, _, _, _, _] = self.0;
+        if version & 0xf0 != VERSION_8 || variant & 0xc0 != VARIANT {
+            return None;
+        }
+        let mut digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+        for (at, character) in text.iter_mut().enumerate() {
+            *character = match at {
+                8 | 13 | 18 | 23 => b'-',
+                _ => digits.next().and_then(|digit| b"0123456789abcdef".get(usize::from(digit))).copied()?,
+            };
+        }
+        core::str::from_utf8(text).ok()
+    }
+
+    /// Reads a UUID of version 8, in the one way in which it is written.
+    fn from_uuid(text: &str) -> Result<Self, InvalidId> {
+        let digit = |character: u8| match character {
+            b'0'..=b'9' => Ok(character - b'0'),
+            b'a'..=b'f' => Ok(character - b'a' + 10),
+            _ => Err(InvalidId(())),
+        };
+        let mut digits = text.bytes().filter(|character| *character != b'-').map(digit);
+        let mut bytes = [0; Self::LEN];
+        for byte in &mut bytes {
+            let (high, low) = (digits.next().ok_or(InvalidId(()))??, digits.next().ok_or(InvalidId(()))??);
+            *byte = high << 4 | low;
+        }
+        let id = Self(bytes);
+        // With its hyphens elsewhere, more digits or other bits it is no such UUID.
+        if id.as_uuid(&mut [0; UUID_LEN]) == Some(text) { Ok(id) } else { Err(InvalidId(())) }
     }
 
     pub(crate) fn issue(&self) -> u32 {
@@ -296,6 +353,36 @@ impl TokenId {
 
     pub(crate) fn mark(&self) -> TokenMark {
         TokenMark(leading(&self.0))
+    }
+}
+
+impl core::fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&String::from(*self))
+    }
+}
+
+impl Serialize for TokenId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.as_uuid(&mut [0; UUID_LEN]) {
+            Some(uuid) => serializer.serialize_str(uuid),
+            None => self.serialize_base64url(serializer),
+        }
+    }
+}
+
+impl From<TokenId> for String {
+    fn from(id: TokenId) -> Self {
+        id.as_uuid(&mut [0; UUID_LEN]).map_or_else(|| BASE64URL.encode(id.0), str::to_owned)
+    }
+}
+
+impl TryFrom<String> for TokenId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        // Version 0.1 wrote base64url. Its tokens are good until they expire.
+        if text.len() == UUID_LEN { Self::from_uuid(&text) } else { Self::from_base64url(&text) }
     }
 }
 
@@ -315,6 +402,11 @@ impl Mark {
 fn leading<const N: usize>(bytes: &[u8]) -> [u8; N] {
     core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default())
 }
+
+/// RFC 9562 section 4.
+const UUID_LEN: usize = 36;
+const VERSION_8: u8 = 0x80;
+const VARIANT: u8 = 0x80;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -355,6 +447,42 @@ mod tests {
         ] {
             assert!(Issuer::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_token_is_named_by_a_uuid() {
+        for (issue, random, text) in [
+            (0, [0; 12], "00000000-0000-8000-8000-000000000000"),
+            (u32::MAX, [0xff; 12], "ffffffff-ffff-8fff-bfff-ffffffffffff"),
+            (7, *b"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67", "00000007-0123-8567-89ab-cdef01234567"),
+        ] {
+            let id = TokenId::of(issue, random);
+            assert_eq!((String::from(id), format!("{id:?}"), id.issue()), (text.to_owned(), text.to_owned(), issue));
+            assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
+            assert_eq!(TokenId::try_from(text.to_owned()).unwrap(), id);
+        }
+        for bad in [
+            "00000007-0123-8567-89AB-cdef01234567",
+            "00000007-0123-4567-89ab-cdef01234567",
+            "00000007-0123-8567-49ab-cdef01234567",
+            "000000070123-8567-89ab-cdef-01234567",
+            "00000007-0123-8567-89ab-cdef0123456g",
+            "00000007-0123-8567-89ab-cdef012345678",
+            "------------------------------------",
+            "0000000701238567 89ab cdef01234567   ",
+            "é0000007-0123-8567-89ab-cdef0123456",
+            "",
+        ] {
+            assert!(TokenId::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_earlier_token_is_read_and_written_as_it_was() {
+        let text = "AAAABwEjRWeJq83vASNFZw";
+        let id = TokenId::try_from(text.to_owned()).unwrap();
+        assert_eq!((String::from(id), id.issue()), (text.to_owned(), 7));
+        assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use crate::address::Address;
+use crate::address::{Address, AddressPolicy};
 use crate::grant::Usage;
 use crate::id::{AuthSourceId, Binding, ClientId, Issuer, KeyId, RecordKey, SessionId};
 use crate::secret::secret_from_base64;
@@ -108,14 +108,21 @@ impl Keyring {
         &self.active
     }
 
+    /// Names the secret that seals what is made now, while others are accepted beside it. A repeated answer is then sealed
+    /// under the same one, whichever host gives it.
+    pub(crate) fn names_its_key(&self) -> Option<KeyId> {
+        (!self.accepted.is_empty()).then_some(self.active.id)
+    }
+
     /// The keys with this identifier, if they are still accepted.
     pub(crate) fn find(&self, id: &KeyId) -> Option<&SealingKeys> {
         core::iter::once(&self.active).chain(&self.accepted).find(|keys| keys.id == *id)
     }
 
-    /// Where the record of an address is kept.
-    pub(crate) fn authenticator_key(&self, address: &Address) -> RecordKey {
-        let parts = ["authenticator", channel_name(address), address.as_str()];
+    /// Where the record of an address is kept: that of all addresses with its budget.
+    pub(crate) fn authenticator_key(&self, address: &Address, policy: &AddressPolicy) -> RecordKey {
+        let budget = policy.budget(address);
+        let parts = ["authenticator", channel_name(address), &budget];
         RecordKey::from_bytes(mac(&self.records, parts.map(str::as_bytes)))
     }
 
@@ -212,7 +219,6 @@ const SHORTEST: usize = 32;
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::address::AddressPolicy;
 
     fn keyring() -> Keyring {
         let secret = MasterKey::from_bytes(&[7; 32]).unwrap();
@@ -228,13 +234,29 @@ mod tests {
     /// Were they others, every record would be lost with the version that changed them.
     #[test]
     fn records_stay_where_they_are_from_version_to_version() {
-        let email = Address::Email(AddressPolicy::default().email("user@example.com").unwrap());
-        let phone = Address::Phone(AddressPolicy::default().phone_number("+8613612345678").unwrap());
-        let keys = [&email, &phone].map(|address| String::from(keyring().authenticator_key(address)));
-        let known = ["wH4R5nyanpHHLqUNQBYzl4KsxkNB5s__7wyTdRyXKAg", "4yFQPpsT1WPvAOueZg-wkJMmYdK8wjhI_w8DuzfKnew"];
-        assert_eq!(keys, known);
+        let default = AddressPolicy::default();
+        let chinese = AddressPolicy::default().with_country_code("86").unwrap();
+        let email = Address::Email(default.email("user@example.com").unwrap());
+        let phone = Address::Phone(chinese.phone_number("+8613612345678").unwrap());
+        let keys = [(&email, &default), (&email, &chinese), (&phone, &chinese), (&phone, &default)]
+            .map(|(address, policy)| String::from(keyring().authenticator_key(address, policy)));
+        let of_email = "wH4R5nyanpHHLqUNQBYzl4KsxkNB5s__7wyTdRyXKAg";
+        let of_phone = "4yFQPpsT1WPvAOueZg-wkJMmYdK8wjhI_w8DuzfKnew";
+        assert_eq!(keys, [of_email, of_email, of_phone, "bEKmkm6x-5WtkfqhZpjRxRieBV7711TdSNv_XXSNfHM"]);
         let session = SessionId::from_bytes([9; 32]);
         assert_eq!(String::from(keyring().session_key(&session)), "SJoqEvZCwWcCwp_oAfGR5j1ERwZbUtsJSwGjtr2VKAc");
+    }
+
+    #[test]
+    fn addresses_of_one_budget_have_one_record_and_bindings_of_their_own() {
+        let policy = AddressPolicy::default();
+        let client = ClientId::new("CLIENT").unwrap();
+        let [user, news] =
+            ["user@example.com", "user+news@example.com"].map(|text| Address::Email(policy.email(text).unwrap()));
+        let keys = [&user, &news].map(|address| keyring().authenticator_key(address, &policy));
+        assert_eq!(keys[0], keys[1]);
+        let bindings = [&user, &news].map(|address| keyring().binding(&client, None, address, Usage::Login));
+        assert_ne!(bindings[0], bindings[1]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod wire;
 
 // Rules: state machines and decisions, without I/O, time or randomness of their own.
 mod authenticator;
+mod challenge;
 mod claims;
 mod client;
 mod decision;
@@ -30,6 +31,7 @@ mod access_token;
 mod code;
 mod jwk;
 pub mod jws;
+mod key_file;
 mod keyring;
 mod sealed;
 mod signer;
@@ -85,6 +87,7 @@ pub use grant::{Grant, Usage};
 pub use id::{AuthSourceId, ClientId, InvalidId, Issuer, RecordKey, SessionId, Subject, Tag, TokenId};
 pub use jwk::{Algorithm, KeyError, PublicKey, PublicKeySet};
 pub use jws::JwsError;
+pub use key_file::KeyFile;
 pub use keyring::{InvalidMasterKey, Keyring, MasterKey};
 pub use memory::{MemoryDirectory, MemoryStore};
 pub use meter::Quota;

@@ -15,7 +15,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Allows `count` events in any `window`.
+    /// Allows `count` events in any `window`, which is counted in whole milliseconds.
     ///
     /// ```
     /// use core::{num::NonZeroU32, time::Duration};
@@ -33,6 +33,12 @@ impl Quota {
     /// How many events are allowed in it.
     pub const fn count(&self) -> NonZeroU32 {
         self.count
+    }
+
+    /// How many events there can be in a stretch of another length.
+    pub(crate) fn most_within(&self, stretch: Duration) -> usize {
+        let windows = stretch.as_nanos().div_ceil(self.window.as_nanos().max(1));
+        self.limit().saturating_mul(usize::try_from(windows).unwrap_or(usize::MAX))
     }
 
     fn limit(&self) -> usize {
@@ -53,22 +59,53 @@ impl Meter {
     /// Counts one event at `now`, and forgets what no quota looks at any more.
     pub(crate) fn record(&mut self, now: Timestamp, quotas: &[Quota]) {
         let horizon = now.before(longest_window(quotas));
-        self.put_right(now);
+        self.clamp_to(now);
         self.times.retain(|time| *time > horizon);
         self.times.push(now);
     }
 
     /// Counts events from the future as of now. They mean that the clock was set back: nothing is forgotten early, and
     /// nobody waits for longer than a window.
-    pub(crate) fn put_right(&mut self, now: Timestamp) {
+    pub(crate) fn clamp_to(&mut self, now: Timestamp) {
         for time in &mut self.times {
             *time = (*time).min(now);
         }
     }
 
-    /// Forgets every event.
-    pub(crate) fn clear(&mut self) {
-        self.times.clear();
+    pub(crate) fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The events, the oldest first.
+    pub(crate) fn instants(&self) -> impl Iterator<Item = Timestamp> {
+        self.times.iter().copied()
+    }
+
+    /// Takes one event of this instant back, if there is one.
+    pub(crate) fn take_back(&mut self, time: Timestamp) {
+        if let Some(position) = self.times.iter().rposition(|known| *known == time) {
+            self.times.remove(position);
+        }
+    }
+
+    /// Moves one event of this instant to before the shortest of `quotas` looks, so that only the longer ones still count
+    /// it. Nothing is moved where that quota would have been full then.
+    pub(crate) fn move_out_of_the_shortest(&mut self, time: Timestamp, quotas: &[Quota]) -> bool {
+        let Some(shortest) = quotas.iter().min_by_key(|quota| quota.window) else { return false };
+        let earlier = time.before(shortest.window);
+        let mut moved = self.clone();
+        moved.take_back(time);
+        if moved.times.len() == self.times.len() || moved.within(shortest, earlier).count() >= shortest.limit() {
+            return false;
+        }
+        let position = moved.times.partition_point(|known| *known <= earlier);
+        moved.times.insert(position, earlier);
+        *self = moved;
+        true
     }
 
     /// How long to wait until every quota has room for one more event; zero when it has now.
@@ -102,6 +139,12 @@ impl Meter {
 
 fn longest_window(quotas: &[Quota]) -> Duration {
     quotas.iter().map(Quota::window).max().unwrap_or_default()
+}
+
+impl FromIterator<Timestamp> for Meter {
+    fn from_iter<I: IntoIterator<Item = Timestamp>>(instants: I) -> Self {
+        Self { times: instants.into_iter().collect() }
+    }
 }
 
 /// Stored as the first instant and the distances from one to the next, which keeps records short.

@@ -3,8 +3,9 @@
 use core::error::Error;
 use core::time::Duration;
 
+use crate::error::DeliveryFailure;
 use crate::grant::Usage;
-use crate::id::{ClientId, RecordKey, SessionId};
+use crate::id::{ClientId, RecordKey, SessionId, Subject};
 
 /// Is told what happened.
 ///
@@ -28,6 +29,13 @@ pub enum Event<'a> {
         /// What for.
         usage: Usage,
     },
+    /// The host could not deliver a code.
+    DeliveryFailed {
+        /// The hashed address.
+        address: RecordKey,
+        /// Why.
+        failure: DeliveryFailure,
+    },
     /// A challenge was refused, because the address was sent to too often.
     Throttled {
         /// Who asked for it.
@@ -36,6 +44,20 @@ pub enum Event<'a> {
         address: RecordKey,
         /// How long the address stays closed.
         retry_after: Duration,
+    },
+    /// A challenge was refused, because no guess is left for the address: somebody guesses at its codes.
+    LockedOut {
+        /// Who asked for it.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// How long the address stays closed.
+        retry_after: Duration,
+    },
+    /// A client did not prove who it is: it is unknown, or its secret is wrong, missing or not expected.
+    ClientRefused {
+        /// Who it says it is, if that can be read. The text is the caller's.
+        client: Option<&'a ClientId>,
     },
     /// A wrong or expired code was presented.
     WrongCode {
@@ -59,8 +81,28 @@ pub enum Event<'a> {
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
+        /// The user.
+        subject: &'a Subject,
         /// The session that began.
         session: SessionId,
+    },
+    /// A login whose answer was lost was answered again.
+    LoginRepeated {
+        /// By whom.
+        client: &'a ClientId,
+        /// The user.
+        subject: &'a Subject,
+        /// The session that had begun.
+        session: SessionId,
+    },
+    /// A user was created for an address, or found there by another request at the same time.
+    SignedUp {
+        /// By whom.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// The user.
+        subject: &'a Subject,
     },
     /// A code was redeemed for the proof that an address is its user's.
     Verified {
@@ -75,6 +117,8 @@ pub enum Event<'a> {
     Refreshed {
         /// By whom.
         client: &'a ClientId,
+        /// The user.
+        subject: &'a Subject,
         /// The session that goes on.
         session: SessionId,
     },
@@ -83,6 +127,8 @@ pub enum Event<'a> {
     ReuseDetected {
         /// By whom.
         client: &'a ClientId,
+        /// The user.
+        subject: &'a Subject,
         /// The session that is over.
         session: SessionId,
     },
@@ -90,6 +136,8 @@ pub enum Event<'a> {
     SessionRevoked {
         /// The client that signed out; `None` when it was the host.
         client: Option<&'a ClientId>,
+        /// The user.
+        subject: &'a Subject,
         /// The session that is over.
         session: SessionId,
     },
@@ -97,6 +145,8 @@ pub enum Event<'a> {
     AccessTokenRevoked {
         /// By whom.
         client: &'a ClientId,
+        /// The user.
+        subject: &'a Subject,
         /// The session that it comes from, which goes on.
         session: SessionId,
     },

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::address::{Address, AddressPolicy, Channel};
-use crate::error::{SendError, TokenError};
+use crate::error::{SendError, TokenError, TokenQueryError};
 use crate::grant::Usage;
 use crate::id::{AuthSourceId, ClientId};
 use crate::scope::{InvalidScope, Scope};
@@ -241,11 +241,19 @@ pub struct TokenQuery<'a> {
 }
 
 impl<'a> TokenQuery<'a> {
-    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, InvalidRequest> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, TokenQueryError> {
+        // RFC 6749 section 5.2: no client authentication at all is a failed one, before anything else is looked at.
+        let anonymous = TokenQueryError::InvalidClient { basic: false };
+        if request.authorization.is_none() && request.body.is_empty() {
+            return Err(anonymous);
+        }
         let mut members = match encoding(request, rules)? {
             Encoding::Form => Members::from_form(request.body)?,
-            Encoding::Json => return Err(InvalidRequest::body(Problem::ContentType)),
+            Encoding::Json => return Err(InvalidRequest::body(Problem::ContentType).into()),
         };
+        if request.authorization.is_none() && !members.has(Member::ClientId) && !members.has(Member::ClientSecret) {
+            return Err(anonymous);
+        }
         let credentials = ClientCredentials::parse(request, &mut members)?;
         let token = members.take_secret(Member::Token)?.ok_or(missing(Member::Token))?;
         Ok(Self { credentials, token })

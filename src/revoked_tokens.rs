@@ -13,7 +13,7 @@ use crate::id::{InvalidId, TokenId, TokenMark};
 pub(crate) struct RevokedTokens {
     /// Tokens whose number lies below are all revoked.
     #[serde(rename = "b")]
-    below: u32,
+    below: u64,
     #[serde(rename = "l")]
     listed: Listed,
 }
@@ -29,7 +29,7 @@ impl RevokedTokens {
 
     /// Tells whether all tokens of this number are revoked, and all before them.
     pub(crate) fn are_revoked_up_to(&self, issue: u32) -> bool {
-        issue < self.below
+        u64::from(issue) < self.below
     }
 
     /// Adds a token. Returns the lowest number of which not all are revoked.
@@ -38,7 +38,7 @@ impl RevokedTokens {
         while self.listed.0.len() > MOST_LISTED {
             self.fold_oldest();
         }
-        self.below
+        u32::try_from(self.below).unwrap_or(u32::MAX)
     }
 
     /// Shortens the list when every token of the session has expired.
@@ -52,8 +52,9 @@ impl RevokedTokens {
 
     fn fold_oldest(&mut self) {
         let Some(oldest) = self.listed.0.iter().map(TokenMark::issue).min() else { return };
-        self.below = self.below.max(oldest.saturating_add(1));
-        self.listed.0.retain(|listed| listed.issue() >= self.below);
+        // Beyond 32 bits, so that the last number there is leaves the list as well.
+        self.below = self.below.max(u64::from(oldest).saturating_add(1));
+        self.listed.0.retain(|listed| u64::from(listed.issue()) >= self.below);
     }
 }
 
@@ -124,6 +125,15 @@ mod tests {
         assert_eq!(lowest, [0, 0, 0, 0, 0, 0, 0, 0, 6]);
         assert!((0..9).all(|random| revoked.contains(&token(5, random))));
         assert!(!revoked.contains(&token(6, 0)));
+    }
+
+    #[test]
+    fn tokens_of_the_last_number_fold_too() {
+        let mut revoked = RevokedTokens::default();
+        for random in 0..9 {
+            revoked.insert(&token(u32::MAX, random));
+        }
+        assert!(revoked.contains(&token(u32::MAX, 9)) && revoked.listed.0.is_empty());
     }
 
     #[test]

@@ -47,15 +47,17 @@ impl OtpTokenContent {
 pub(crate) struct RefreshTokenContent {
     pub(crate) session: SessionId,
     pub(crate) generation: u32,
+    /// When its session ends in any case.
     pub(crate) expires_at: Timestamp,
     /// Of the client that it was issued to.
     pub(crate) client_mark: [u8; 15],
 }
 
 impl RefreshTokenContent {
-    /// Writes and seals the token: 96 bytes, so 128 characters.
-    pub(crate) fn seal(&self, keyring: &Keyring) -> RefreshToken {
-        let keys = keyring.active();
+    /// Writes and seals the token, under a secret that is still known or else under the active one: 96 bytes, so 128
+    /// characters.
+    pub(crate) fn seal(&self, keyring: &Keyring, under: Option<&KeyId>) -> RefreshToken {
+        let keys = under.and_then(|id| keyring.find(id)).unwrap_or(keyring.active());
         let mut token = Writer::new(keys);
         token.put(self.session.as_bytes());
         token.put(&self.generation.to_be_bytes());
@@ -217,9 +219,9 @@ mod tests {
             expires_at: Timestamp::from_unix_secs(300),
             client_mark: [4; 15],
         };
-        let token = content.seal(&keyring(1));
+        let token = content.seal(&keyring(1), None);
         assert_eq!(token.expose_secret().len(), 128);
-        assert_eq!(token.expose_secret(), content.seal(&keyring(1)).expose_secret());
+        assert_eq!(token.expose_secret(), content.seal(&keyring(1), None).expose_secret());
         assert!(unseal(token.expose_secret(), &keyring(1), 0).is_none());
 
         let read = |secret, secs| {

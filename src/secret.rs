@@ -1,4 +1,9 @@
 //! Values that must not leak: redacted, wiped when dropped, without `Clone`, `Display` or `Serialize`.
+//!
+//! What the crate owns is wiped: these values, the bytes of a [`MasterKey`](crate::MasterKey), decoded key files and the
+//! bodies of replies. Not wiped are the keys that `ring` holds (HMAC keys, signing keys and digests under way), what a host
+//! has taken out ([`Reply::into_body`](crate::Reply::into_body)), and the request, which is the host's. A process that may
+//! have leaked its memory has leaked its keys.
 
 use std::borrow::Cow;
 
@@ -109,10 +114,13 @@ impl core::fmt::Debug for PresentedSecret<'_> {
 ///
 /// A client secret is a random value of at least 128 bits that the host generated, so a plain digest is enough; a
 /// secret that a human chose has no place here.
+///
+/// An empty secret is that of nobody: no client can authenticate with it, whatever the digest is.
 pub struct ClientSecret([u8; digest::SHA256_OUTPUT_LEN]);
 
 impl ClientSecret {
-    /// Digests `secret` and forgets it.
+    /// Digests `secret` and forgets it. The digest of an empty text, such as a variable that is not set, authenticates
+    /// nobody.
     ///
     /// ```
     /// let secret = otp_grant::ClientSecret::digest("TENANT_CLIENT_SECRET");
@@ -128,7 +136,15 @@ impl ClientSecret {
 
     /// Compares with what a client presented. Digests are compared, so neither content nor length shows in the timing.
     pub(crate) fn matches(&self, presented: &PresentedSecret<'_>) -> bool {
-        self.0.ct_eq(&sha256(presented.0.as_bytes())).into()
+        let digest = Zeroizing::new(sha256(presented.0.as_bytes()));
+        let is_empty = Choice::from(u8::from(presented.0.is_empty()));
+        (self.0.ct_eq(&*digest) & !is_empty).into()
+    }
+}
+
+impl Drop for ClientSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -175,5 +191,7 @@ mod tests {
         }
         assert!(ClientSecret::digest("a").matches(&PresentedSecret::new("a")));
         assert!(!ClientSecret::digest("a").matches(&PresentedSecret::new("b")));
+        assert!(!ClientSecret::digest("").matches(&PresentedSecret::new("")));
+        assert!(!ClientSecret::digest("a").matches(&PresentedSecret::new("")));
     }
 }

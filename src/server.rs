@@ -4,7 +4,7 @@ use crate::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::address::AddressPolicy;
 use crate::directory::Directory;
 use crate::endpoints::Endpoints;
-use crate::error::{SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
+use crate::error::{DeliveryFailure, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
 use crate::flow::Core;
 use crate::flow::access_token::CheckError;
 use crate::flow::send_otp::Delivery;
@@ -48,6 +48,14 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         self.core.send_otp(request).await
     }
 
+    /// Answers for a code that could not be delivered, and lets its address be sent to again at once, instead of after the
+    /// shortest quota. The send still counts for the longer quotas, and a second failure in a row waits like any other.
+    ///
+    /// It costs a load and a swap. A store that fails changes nothing but that: the reply then says how long to wait.
+    pub async fn delivery_failed(&self, delivery: Delivery, failure: DeliveryFailure) -> Reply {
+        self.core.delivery_failed(delivery, failure).await
+    }
+
     /// `POST /oauth2/token`: redeems a code or a refresh token for tokens (RFC 6749 section 3.2).
     ///
     /// A 503 may be retried: it spent at most one guess; a refresh token can be presented again within its retry window, and
@@ -85,7 +93,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     pub async fn revoke(&self, request: Request<'_>) -> Reply {
         let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {
             Ok(parsed) => parsed,
-            Err(error) => return TokenQueryError::from(error).into(),
+            Err(error) => return error.into(),
         };
         match self.revoke_token(parsed).await {
             Ok(()) => Reply::done(),
@@ -119,7 +127,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     pub async fn introspect(&self, request: Request<'_>) -> Reply {
         let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {
             Ok(parsed) => parsed,
-            Err(error) => return TokenQueryError::from(error).into(),
+            Err(error) => return error.into(),
         };
         match self.introspect_token(parsed).await {
             Ok(introspection) => introspection.into(),

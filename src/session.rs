@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Channel;
 use crate::client::{LONGEST_RETRY_WINDOW, RefreshPolicy};
-use crate::decision::Decision;
-use crate::id::{ClientId, Mark, Subject, TokenId};
+use crate::decision::{Attempt, Change, Decision};
+use crate::id::{ClientId, KeyId, Mark, Subject, TokenId};
 use crate::revoked_tokens::RevokedTokens;
 use crate::scope::Scope;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
@@ -27,9 +27,15 @@ pub struct Session {
     channel: Channel,
     #[serde(rename = "a")]
     auth_time: Timestamp,
+    /// From when on its user's tokens were valid when the session began. What its user ends later ends it.
+    #[serde(rename = "v", skip_serializing_if = "Option::is_none", default)]
+    tokens_valid_after: Option<Timestamp>,
     /// Of the refresh token that is current.
     #[serde(rename = "g")]
     generation: u32,
+    /// The secret that the current refresh token is sealed under, while hosts accept several.
+    #[serde(rename = "y", skip_serializing_if = "Option::is_none", default)]
+    sealed_under: Option<KeyId>,
     /// The number that the access tokens of the latest login or refresh carry.
     #[serde(rename = "n")]
     issue: u32,
@@ -60,10 +66,9 @@ pub struct Session {
 impl Session {
     /// The session of a login that happens `now`.
     pub(crate) fn open(login: Login, validity: &SessionValidity, access_token: Duration, now: Timestamp) -> Self {
-        let Login { client, subject, scope, channel, tokens_valid_after } = login;
+        let Login { client, subject, scope, channel, tokens_valid_after, sealed_under } = login;
         // The directory's clock may be a little ahead: whoever has just signed out everywhere can log in again.
-        let ahead = tokens_valid_after.filter(|after| now.until(*after) <= CLOCK_TOLERANCE);
-        let auth_time = ahead.map_or(now, |after| now.max(after));
+        let auth_time = tokens_valid_after.map_or(now, |after| now.max(after));
         let ends_at = now.after(validity.absolute).whole_second();
         Self {
             client,
@@ -71,7 +76,9 @@ impl Session {
             scope,
             channel,
             auth_time,
+            tokens_valid_after,
             generation: 0,
+            sealed_under,
             issue: 0,
             used_at: now,
             retry_until: None,
@@ -84,78 +91,33 @@ impl Session {
         }
     }
 
-    /// Continues the session, or ends it when its refresh token has been superseded (RFC 9700 section 4.14.2).
-    ///
-    /// Nobody but its client gets this far: a refresh token says whom it was issued to.
-    pub(crate) fn refresh(self, refresh: &Refresh, now: Timestamp) -> Result<Decision<Self, Refreshed>, NotRefreshed> {
-        let (mut next, now) = self.at(now);
-        let standing = next.standing(refresh.generation, refresh.asked_at, now);
-        match standing {
-            Standing::Dead => return Err(NotRefreshed::Dead),
-            // It may be this very request that superseded it, and others who went on since.
-            Standing::Superseded if refresh.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
-            // Stolen, and used by both its owner and the thief; which of them this is, nobody can tell.
-            Standing::Superseded => {
-                let next = next.ended(RevocationReason::Reuse).marked(refresh.mark);
-                return Ok(Decision::new(next, Refreshed::Replayed));
-            }
-            // So many tokens were revoked meanwhile that the one that was made ready is dead.
-            _ if next.revoked_tokens.are_revoked_up_to(refresh.issue) => return Err(NotRefreshed::Unresolved),
-            Standing::Retried => {
-                let continued = Refreshed::Continued(Continued::of(&next));
-                return Ok(Decision::as_it_is(self, continued));
-            }
-            Standing::Current => {}
-        }
-        next.retry_until = None;
-        if let RefreshPolicy::Rotate { retry_window } = refresh.policy {
-            next.generation = next.generation.checked_add(1).ok_or(NotRefreshed::Dead)?;
-            next.retry_until = Some(now.after(retry_window));
-        }
-        next.issue = next.issue.saturating_add(1);
-        next.used_at = now;
-        next.expires_at = now.after(refresh.idle).min(next.ends_at);
-        // Retries were answered until a window after the latest refresh.
-        if now.has_reached(next.latest_expiry.after(LONGEST_RETRY_WINDOW)) {
-            next.revoked_tokens.fold();
-        }
-        next.latest_expiry = next.latest_expiry.max(now.after(refresh.access_token));
-        let continued = Refreshed::Continued(Continued::of(&next));
-        Ok(Decision::new(next.marked(refresh.mark), continued))
-    }
-
-    /// Ends the session, with every token of it.
-    pub(crate) fn revoke(&self, reason: RevocationReason, mark: Mark) -> Result<Decision<Self, ()>, Dead> {
-        if self.revoked.is_some() {
-            return Err(Dead);
-        }
-        Ok(Decision::new(self.clone().ended(reason).marked(mark), ()))
-    }
-
-    /// Ends one access token.
-    pub(crate) fn revoke_access_token(&self, token: &TokenId, mark: Mark) -> Result<Decision<Self, ()>, Dead> {
-        if self.has_revoked(token) {
-            return Err(Dead);
-        }
-        let mut next = self.clone();
-        // The answers to come, a retry's as well, carry a number that is not among those that are all revoked.
-        next.issue = next.issue.max(next.revoked_tokens.insert(token));
-        Ok(Decision::new(next.marked(mark), ()))
-    }
-
     /// Tells whether an access token of this session has been revoked, by itself or with the session.
     pub(crate) fn has_revoked(&self, token: &TokenId) -> bool {
         self.revoked.is_some() || self.revoked_tokens.contains(token)
     }
 
-    /// Tells whether the session began before the instant from which on its user's tokens are valid.
-    pub(crate) fn began_before(&self, tokens_valid_after: Option<Timestamp>) -> bool {
-        tokens_valid_after.is_some_and(|after| !self.auth_time.has_reached(after))
+    /// Tells whether its user has ended all sessions since it began.
+    ///
+    /// The clock of the host where it began may have been ahead of the one that said when, and a directory may keep whole
+    /// seconds; so a session that began a little later ends as well, unless its login knew of that instant already.
+    pub(crate) fn is_ended_by(&self, tokens_valid_after: Option<Timestamp>) -> bool {
+        let later = tokens_valid_after.filter(|after| self.tokens_valid_after.is_none_or(|known| *after > known));
+        later.is_some_and(|after| !self.auth_time.has_reached(after.after(CLOCK_TOLERANCE)))
     }
 
-    /// Tells whether the request with this mark wrote this state, or the one before it.
-    pub(crate) fn was_written_by(&self, mark: &Mark) -> bool {
-        self.marks.contains(mark)
+    /// Tells whether the session has been revoked or has expired.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.revoked.is_some() || now.has_reached(self.expires_at)
+    }
+
+    /// Tells whether there is nothing left to revoke, by the clock of any host.
+    fn is_over_everywhere(&self, now: Timestamp) -> bool {
+        self.is_over(now.before(CLOCK_TOLERANCE))
+    }
+
+    /// Tells whether nobody has used what its login was given.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.generation == 0 && self.issue == 0 && self.marks.is_empty()
     }
 
     pub(crate) fn client(&self) -> &ClientId {
@@ -197,21 +159,24 @@ impl Session {
         self.ends_at
     }
 
-    /// What the first refresh token of the session says.
-    pub(crate) fn first_refresh_token(&self) -> RefreshTokenFacts {
-        RefreshTokenFacts::of(self)
+    /// What the current refresh token of the session says.
+    pub(crate) fn refresh_token(&self) -> RefreshTokenFacts {
+        let Self { generation, ends_at, sealed_under, .. } = *self;
+        RefreshTokenFacts { generation, absolute_expiry: ends_at, sealed_under }
     }
 
     /// Where a refresh token stands that was issued to this session's client, in a session as it is seen at `now`. Whether
-    /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief.
+    /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief. Of the clock
+    /// that said so and the one that began the window, the later counts.
     pub(crate) fn standing(&self, generation: u32, asked_at: Timestamp, now: Timestamp) -> Standing {
-        if self.revoked.is_some() || now.has_reached(self.expires_at) {
+        if self.is_over(now) {
             return Standing::Dead;
         }
         if generation == self.generation {
             return Standing::Current;
         }
         let is_predecessor = generation.checked_add(1) == Some(self.generation);
+        let asked_at = asked_at.max(self.used_at);
         let in_time = self.retry_until.is_some_and(|until| !asked_at.has_reached(until));
         // A generation that is still to come can only mean that the store went back to an older copy.
         if is_predecessor && in_time { Standing::Retried } else { Standing::Superseded }
@@ -255,23 +220,137 @@ pub(crate) struct Login {
     pub(crate) scope: Scope,
     pub(crate) channel: Channel,
     pub(crate) tokens_valid_after: Option<Timestamp>,
+    pub(crate) sealed_under: Option<KeyId>,
 }
 
-/// A refresh token that is presented by the client that it was issued to.
-pub(crate) struct Refresh {
+/// Continues a session for a refresh token that its client presents, or ends it when the token has been superseded
+/// (RFC 9700 section 4.14.2).
+///
+/// Nobody but its client gets this far: a refresh token says whom it was issued to.
+pub(crate) struct RefreshSession {
     pub(crate) generation: u32,
     /// When the session was first loaded for it.
     pub(crate) asked_at: Timestamp,
+    /// Where the token stood then.
+    pub(crate) stood: Standing,
     /// The number of the access token that was made ready.
     pub(crate) issue: u32,
     pub(crate) policy: RefreshPolicy,
     pub(crate) idle: Duration,
     /// How long access tokens live.
     pub(crate) access_token: Duration,
-    /// Identifies this request, so that after an unknown outcome the flow finds out whether it was the one that wrote.
+    /// What a successor is sealed under, while hosts accept several secrets.
+    pub(crate) sealed_under: Option<KeyId>,
+    /// Identifies this request, so that after an unknown outcome it is found out whether it was the one that wrote.
     pub(crate) mark: Mark,
-    /// Whether this request may have written already without a trace of it being left.
-    pub(crate) follows_unknown_outcome: bool,
+}
+
+impl Change for RefreshSession {
+    type State = Session;
+    type Verdict = Refreshed;
+    type Refusal = NotRefreshed;
+
+    fn decide(&self, state: Option<Session>, attempt: Attempt) -> Result<Decision<Session, Refreshed>, NotRefreshed> {
+        let loaded = state.ok_or(NotRefreshed::Dead)?;
+        let (mut next, now) = loaded.at(attempt.now);
+        match next.standing(self.generation, self.asked_at, now) {
+            Standing::Dead => return Err(NotRefreshed::Dead),
+            // It may be this very request that superseded it, and others who went on since.
+            Standing::Superseded if attempt.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
+            // It was good when it was presented, and others were faster. That makes nobody a thief.
+            Standing::Superseded if self.stood != Standing::Superseded => return Err(NotRefreshed::Overtaken),
+            // Stolen, and used by both its owner and the thief; which of them this is, nobody can tell.
+            Standing::Superseded => {
+                let next = next.ended(RevocationReason::Reuse).marked(self.mark);
+                return Ok(Decision::new(next, Refreshed::Replayed));
+            }
+            // So many tokens were revoked meanwhile that the one that was made ready is dead.
+            _ if next.revoked_tokens.are_revoked_up_to(self.issue) => return Err(NotRefreshed::Unresolved),
+            Standing::Retried => {
+                let continued = Refreshed::Continued(Continued(next.refresh_token()));
+                return Ok(Decision::as_it_is(loaded, continued));
+            }
+            Standing::Current => {}
+        }
+        next.retry_until = None;
+        if let RefreshPolicy::Rotate { retry_window } = self.policy {
+            next.generation = next.generation.checked_add(1).ok_or(NotRefreshed::Dead)?;
+            next.sealed_under = self.sealed_under;
+            next.retry_until = Some(now.after(retry_window));
+        }
+        next.issue = next.issue.saturating_add(1);
+        next.used_at = now;
+        next.expires_at = now.after(self.idle).min(next.ends_at);
+        // Retries were answered until a window after the latest refresh.
+        if now.has_reached(next.latest_expiry.after(LONGEST_RETRY_WINDOW)) {
+            next.revoked_tokens.fold();
+        }
+        next.latest_expiry = next.latest_expiry.max(now.after(self.access_token));
+        let continued = Refreshed::Continued(Continued(next.refresh_token()));
+        Ok(Decision::new(next.marked(self.mark), continued))
+    }
+
+    fn found_in(&self, stored: &Session) -> Option<Refreshed> {
+        let place = stored.marks.iter().position(|mark| *mark == self.mark)?;
+        // Nothing is written to a session that is over, so that its end was the latest write.
+        if place == 0 && stored.revoked == Some(RevocationReason::Reuse) {
+            return Some(Refreshed::Replayed);
+        }
+        let facts = stored.refresh_token();
+        let generation = match self.policy {
+            RefreshPolicy::Rotate { .. } => self.generation.checked_add(1)?,
+            RefreshPolicy::Stable => self.generation,
+        };
+        let sealed_under = if generation == facts.generation { facts.sealed_under } else { self.sealed_under };
+        Some(Refreshed::Continued(Continued(RefreshTokenFacts { generation, sealed_under, ..facts })))
+    }
+}
+
+/// Ends a session, with every token of it.
+pub(crate) struct EndSession {
+    pub(crate) reason: RevocationReason,
+    pub(crate) mark: Mark,
+}
+
+impl Change for EndSession {
+    type State = Session;
+    type Verdict = ();
+    type Refusal = Dead;
+
+    fn decide(&self, state: Option<Session>, attempt: Attempt) -> Result<Decision<Session, ()>, Dead> {
+        let state = state.filter(|state| !state.is_over_everywhere(attempt.now)).ok_or(Dead)?;
+        Ok(Decision::new(state.ended(self.reason).marked(self.mark), ()))
+    }
+
+    fn found_in(&self, stored: &Session) -> Option<()> {
+        stored.marks.contains(&self.mark).then_some(())
+    }
+}
+
+/// Ends one access token.
+pub(crate) struct RevokeToken<'a> {
+    pub(crate) token: &'a TokenId,
+    pub(crate) mark: Mark,
+}
+
+impl Change for RevokeToken<'_> {
+    type State = Session;
+    type Verdict = ();
+    type Refusal = Dead;
+
+    fn decide(&self, state: Option<Session>, attempt: Attempt) -> Result<Decision<Session, ()>, Dead> {
+        let mut next = state.filter(|state| !state.is_over_everywhere(attempt.now)).ok_or(Dead)?;
+        if next.has_revoked(self.token) {
+            return Err(Dead);
+        }
+        // The answers to come, a retry's as well, carry a number that is not among those that are all revoked.
+        next.issue = next.issue.max(next.revoked_tokens.insert(self.token));
+        Ok(Decision::new(next.marked(self.mark), ()))
+    }
+
+    fn found_in(&self, stored: &Session) -> Option<()> {
+        stored.marks.contains(&self.mark).then_some(())
+    }
 }
 
 /// Why a session was not refreshed.
@@ -279,6 +358,8 @@ pub(crate) struct Refresh {
 pub(crate) enum NotRefreshed {
     /// It is over.
     Dead,
+    /// The token was good when it was presented, and has been superseded by others meanwhile. This request gets nothing.
+    Overtaken,
     /// What this request has done so far can't be known, or has been overtaken. It can be made again.
     Unresolved,
 }
@@ -296,34 +377,18 @@ pub(crate) struct Continued(RefreshTokenFacts);
 
 impl Continued {
     /// What the refresh token of the answer says.
-    ///
-    /// `stored` has the last word: it may be that not the last attempt of this request was applied but an earlier one,
-    /// late, and everybody has to get the same token.
-    pub(crate) fn refresh_token(&self, stored: Option<&Session>) -> RefreshTokenFacts {
-        let stored = stored.map(RefreshTokenFacts::of);
-        stored.filter(|stored| stored.generation == self.0.generation).unwrap_or(self.0)
-    }
-
-    fn of(session: &Session) -> Self {
-        Self(RefreshTokenFacts::of(session))
+    pub(crate) fn refresh_token(&self) -> RefreshTokenFacts {
+        self.0
     }
 }
 
-/// What a refresh token says of its session's state.
+/// What a refresh token says of its session, and what it is sealed under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RefreshTokenFacts {
     pub(crate) generation: u32,
-    /// When the session ends unless it is refreshed.
-    pub(crate) idle_expiry: Timestamp,
-    /// When it ends in any case.
+    /// When the session ends in any case.
     pub(crate) absolute_expiry: Timestamp,
-}
-
-impl RefreshTokenFacts {
-    fn of(session: &Session) -> Self {
-        let Session { generation, expires_at, ends_at, .. } = *session;
-        Self { generation, idle_expiry: expires_at, absolute_expiry: ends_at }
-    }
+    pub(crate) sealed_under: Option<KeyId>,
 }
 
 /// Where a refresh token stands in its session.
@@ -389,45 +454,56 @@ mod tests {
             scope: Scope::openid(),
             channel: Channel::Sms,
             tokens_valid_after: None,
+            sealed_under: None,
         };
         Session::open(login, &SessionValidity::default(), Duration::from_secs(300), NOW)
     }
 
-    fn refresh(issue: u32) -> Refresh {
-        Refresh {
+    fn refresh(issue: u32) -> RefreshSession {
+        RefreshSession {
             generation: 0,
             asked_at: NOW,
+            stood: Standing::Current,
             issue,
             policy: RefreshPolicy::default(),
             idle: Duration::from_secs(3600),
             access_token: Duration::from_secs(300),
+            sealed_under: None,
             mark: Mark::from_bytes([1; 8]),
-            follows_unknown_outcome: false,
         }
     }
+
+    const ATTEMPT: Attempt = Attempt { now: NOW, follows_unknown_outcome: false };
 
     #[test]
     fn a_token_that_was_made_ready_is_not_released_when_its_number_was_revoked_meanwhile() {
         let mut session = session();
         // Nine tokens of the number that was made ready: more than are listed.
         for random in 0..9 {
-            let token = TokenId::of(1, [random; 12]);
-            session = session.revoke_access_token(&token, Mark::from_bytes([2; 8])).unwrap().into_parts().0;
+            let revoke = RevokeToken { token: &TokenId::of(1, [random; 12]), mark: Mark::from_bytes([2; 8]) };
+            session = revoke.decide(Some(session), ATTEMPT).unwrap().into_parts().0;
         }
-        assert_eq!(session.clone().refresh(&refresh(1), NOW).err(), Some(NotRefreshed::Unresolved));
-        assert!(session.clone().refresh(&refresh(2), NOW).is_ok());
+        assert_eq!(refresh(1).decide(Some(session.clone()), ATTEMPT).err(), Some(NotRefreshed::Unresolved));
+        assert!(refresh(2).decide(Some(session.clone()), ATTEMPT).is_ok());
         // What is made ready now has a number that is not revoked.
         assert_eq!((session.issue_for(Standing::Current), session.issue_for(Standing::Retried)), (3, 2));
     }
 
     #[test]
-    fn the_stored_session_has_the_last_word_on_its_own_refresh_token_alone() {
-        let session = session();
-        let continued = Continued::of(&session);
-        let later = Session { expires_at: NOW, ..session.clone() };
-        let gone_on = Session { generation: 1, ..later.clone() };
-        assert_eq!(continued.refresh_token(None), RefreshTokenFacts::of(&session));
-        assert_eq!(continued.refresh_token(Some(&later)), RefreshTokenFacts::of(&later));
-        assert_eq!(continued.refresh_token(Some(&gone_on)), RefreshTokenFacts::of(&session));
+    fn what_a_refresh_says_after_an_unknown_outcome_is_what_is_stored() {
+        let refreshed = refresh(1).decide(Some(session()), ATTEMPT).unwrap().into_parts().0;
+        let facts = |stored: &Session| match refresh(1).found_in(stored) {
+            Some(Refreshed::Continued(continued)) => Some(continued.refresh_token()),
+            _ => None,
+        };
+        assert_eq!(facts(&session()), None);
+        assert_eq!(facts(&refreshed), Some(refreshed.refresh_token()));
+        let gone_on = Session { generation: 2, ..refreshed.clone() };
+        assert_eq!(facts(&gone_on).map(|facts| facts.generation), Some(1));
+        let replayed = RefreshSession { stood: Standing::Superseded, ..refresh(1) };
+        let later = Attempt { now: NOW.after(Duration::from_secs(11)), ..ATTEMPT };
+        let asked_later = RefreshSession { asked_at: later.now, ..replayed };
+        let ended = asked_later.decide(Some(refreshed), later).unwrap().into_parts().0;
+        assert!(matches!(asked_later.found_in(&ended), Some(Refreshed::Replayed)));
     }
 }

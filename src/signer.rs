@@ -28,6 +28,11 @@ pub trait Signer: Send + Sync {
     /// What goes wrong in this signer.
     type Error: Error + Send + Sync + 'static;
 
+    /// Whether the key can change behind the signer, as it can in an HSM or at a key service. Each signature is then
+    /// verified before anything is spent for it; one by another key is answered with 503. Defaults to true; `false` is for a
+    /// key that this process holds.
+    const KEY_CAN_CHANGE: bool = true;
+
     /// Signs `message`.
     fn sign(&self, message: &[u8]) -> impl Future<Output = Result<Vec<u8>, Self::Error>> + Send;
 }
@@ -63,6 +68,8 @@ impl<E: Error + 'static> Error for SignerError<E> {
 /// A [`Signer`] of any type.
 pub(crate) trait AnySigner: Send + Sync {
     fn sign<'a>(&'a self, message: &'a [u8]) -> Signature<'a>;
+
+    fn key_can_change(&self) -> bool;
 }
 
 /// A signature to come.
@@ -72,5 +79,9 @@ pub(crate) type Signature<'a> =
 impl<S: Signer> AnySigner for S {
     fn sign<'a>(&'a self, message: &'a [u8]) -> Signature<'a> {
         Box::pin(async move { Signer::sign(self, message).await.map_err(Into::into) })
+    }
+
+    fn key_can_change(&self) -> bool {
+        S::KEY_CAN_CHANGE
     }
 }

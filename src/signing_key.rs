@@ -7,13 +7,11 @@ use ring::rsa;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use crate::base64url::BASE64URL;
 use crate::jwk::{Algorithm, KeyError, PublicKey};
-use crate::secret::secret_from_base64;
+use crate::key_file::{KeyFile, diagnosis};
 use crate::signer::{AnySigner, Signer, SignerError};
 
 /// A private key that signs tokens, read once and used for as long as the server runs, or a [`Signer`] that has one.
@@ -41,42 +39,37 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads a PEM file, as `openssl genpkey` writes it: `PRIVATE KEY` (PKCS#8), or `RSA PRIVATE KEY` (PKCS#1).
+    /// Reads a PEM file, as `openssl genpkey` writes it: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1) or
+    /// `EC PRIVATE KEY` (SEC 1).
     ///
-    /// The file may have other sections, such as certificates, but only one private key. RSA keys need a modulus of
-    /// 2048, 3072 or 4096 bits. `openssl pkcs8 -topk8 -nocrypt` converts what is encrypted or in another format.
+    /// [`KeyFile::from_pem`] says what else may be in the file, and which forms of its text are read. RSA keys need a modulus
+    /// of 2048, 3072 or 4096 bits. P-256 keys need their public key beside them; [`KeyError::PublicKeyMissing`] says
+    /// how to add it. `openssl pkcs8 -topk8 -nocrypt` converts what is encrypted.
     ///
     /// # Errors
     /// [`KeyError::NoPrivateKey`] (also when it is encrypted), [`KeyError::SeveralPrivateKeys`], and what
     /// [`SigningKey::from_der`] says.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let mut keys = PrivateKeyDer::pem_slice_iter(pem.as_bytes()).map(|key| key.map(Zeroizing::new));
-        let key = keys.next().ok_or(KeyError::NoPrivateKey)?.map_err(|_| KeyError::Malformed)?;
-        // Which of several keys signs should not depend on their order in a file.
-        match keys.next() {
-            None => Self::from_private_key(&key),
-            Some(Ok(_)) => Err(KeyError::SeveralPrivateKeys),
-            Some(Err(_)) => Err(KeyError::Malformed),
-        }
+        Self::from_file(&KeyFile::from_pem(pem)?)
     }
 
-    /// Reads the base64 that stands between the lines `-----BEGIN` and `-----END` of such a file, with or without its line
-    /// breaks: a form that fits into an environment variable.
+    /// Reads base64 that fits into an environment variable: of such a file as a whole, or of what stands between its lines
+    /// `-----BEGIN` and `-----END`, with or without line breaks.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] when it is not base64, and what [`SigningKey::from_der`] says.
+    /// [`KeyError::Malformed`] when it is not base64, and what [`SigningKey::from_pem`] says.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        Self::from_der(&secret_from_base64(text).map_err(|_| KeyError::Malformed)?)
+        Self::from_file(&KeyFile::from_base64(text)?)
     }
 
     /// Reads the DER that is inside of such a file. The bytes stay the caller's to wipe.
     ///
     /// # Errors
     /// [`KeyError::Unsupported`] when the key is neither RSA nor P-256 nor Ed25519, or in another format,
-    /// [`KeyError::RsaTooSmall`] and [`KeyError::RsaTooLarge`] outside of 2048 to 4096 bits, and
-    /// [`KeyError::Malformed`].
+    /// [`KeyError::PublicKeyMissing`], [`KeyError::RsaTooSmall`] and [`KeyError::RsaTooLarge`] outside of 2048 to 4096
+    /// bits, [`KeyError::RsaOddSize`], and [`KeyError::Malformed`].
     pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
-        Self::from_private_key(&PrivateKeyDer::try_from(der).map_err(|_| KeyError::Malformed)?)
+        Self::from_file(&KeyFile::from_der(der)?)
     }
 
     /// Makes an ES256 or EdDSA key at random. It is lost with the process; tokens it signed can then be verified only
@@ -161,18 +154,22 @@ impl SigningKey {
                 if signature.len() != self.public.signature_len() {
                     return Err(SigningError::WrongLength);
                 }
+                if signer.key_can_change() && !self.public.verifies(token.as_bytes(), &signature) {
+                    return Err(SigningError::WrongKey);
+                }
                 append(&mut token, &signature);
             }
         }
         Ok(token)
     }
 
-    fn from_private_key(key: &PrivateKeyDer<'_>) -> Result<Self, KeyError> {
-        Self::new(match key {
-            PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der())?,
-            PrivateKeyDer::Pkcs1(der) => KeyPair::Rsa(RsaKeyPair::from_der(der.secret_pkcs1_der()).map_err(rejection)?),
-            _ => return Err(KeyError::Unsupported),
-        })
+    fn from_file(file: &KeyFile) -> Result<Self, KeyError> {
+        let pair = match KeyPair::from_pkcs8(file.der()) {
+            // In PKCS#1 there is no algorithm that could be another one.
+            Err(KeyError::Malformed) => RsaKeyPair::from_der(file.der()).map(KeyPair::Rsa).map_err(rejection),
+            decided => decided,
+        };
+        Self::new(pair.map_err(|error| if error == KeyError::Malformed { diagnosis(file.der()) } else { error })?)
     }
 
     fn new(pair: KeyPair) -> Result<Self, KeyError> {
@@ -231,6 +228,8 @@ pub(crate) enum SigningError {
     Signer(Box<dyn core::error::Error + Send + Sync>),
     /// The host's signer gave something that is no signature of this algorithm.
     WrongLength,
+    /// The published key does not verify what the host's signer signed: it has another key now.
+    WrongKey,
 }
 
 impl core::fmt::Display for SigningError {
@@ -239,6 +238,7 @@ impl core::fmt::Display for SigningError {
             Self::Pair => "the token could not be signed",
             Self::Signer(_) => "the signer failed",
             Self::WrongLength => "the signer gave a signature of the wrong length",
+            Self::WrongKey => "the published key does not verify what the signer signed",
         })
     }
 }
@@ -247,7 +247,7 @@ impl core::error::Error for SigningError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Signer(error) => Some(&**error),
-            Self::Pair | Self::WrongLength => None,
+            Self::Pair | Self::WrongLength | Self::WrongKey => None,
         }
     }
 }
@@ -348,6 +348,8 @@ const LONGEST_SIGNATURE: usize = 512;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
 mod tests {
     use pollster::block_on;
+    use rustls_pki_types::PrivateKeyDer;
+    use rustls_pki_types::pem::PemObject;
 
     use super::*;
     use crate::jwk::PublicKeySet;
@@ -490,7 +492,8 @@ mod tests {
         assert_eq!(SigningKey::from_der(&der(RSA_1024)).unwrap_err(), KeyError::RsaTooSmall);
         let too_large = pkcs1(&[&[0], &[0x7f; 513], &[1, 0, 1], &[1], &[1], &[1], &[1], &[1], &[1]]);
         assert_eq!(SigningKey::from_der(&too_large).unwrap_err(), KeyError::RsaTooLarge);
-        assert_eq!(error(&P256.replace("PRIVATE", "EC PRIVATE")), KeyError::Unsupported);
+        assert_eq!(error(&P256.replace("PRIVATE", "EC PRIVATE")), KeyError::Malformed);
+        assert_eq!(error(&P256.replace("PRIVATE", "OPENSSH PRIVATE")), KeyError::Unsupported);
         let random = SystemRandom::new();
         let p384 = EcdsaKeyPair::generate_pkcs8(&ring::signature::ECDSA_P384_SHA384_FIXED_SIGNING, &random).unwrap();
         assert_eq!(SigningKey::from_der(p384.as_ref()).unwrap_err(), KeyError::Unsupported);

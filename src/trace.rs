@@ -4,7 +4,7 @@ use crate::observer::{Event, Observer};
 
 /// Writes each event as one structured `tracing` event of the target `otp_grant`.
 ///
-/// Logins, refreshes and sign-outs are `INFO`; throttled sends and wrong codes `WARN`; a stolen refresh token, and what
+/// Logins, refreshes and sign-outs are `INFO`; what was refused or not delivered `WARN`; a stolen refresh token, and what
 /// fails in the host, `ERROR`. Addresses appear as the keys of their records; nothing that is written can be replayed.
 ///
 /// ```
@@ -32,25 +32,48 @@ impl Observer for TracingObserver {
             Event::Exhausted { client, address } => {
                 tracing::warn!(target: TARGET, client = client.as_str(), ?address, "challenge spent or used up");
             }
-            Event::LoggedIn { client, address, session } => {
-                tracing::info!(target: TARGET, client = client.as_str(), ?address, ?session, "logged in");
+            Event::DeliveryFailed { address, failure } => {
+                tracing::warn!(target: TARGET, ?address, ?failure, "code not delivered");
+            }
+            Event::LockedOut { client, address, retry_after } => {
+                let retry_after = retry_after.as_secs();
+                tracing::warn!(target: TARGET, client = client.as_str(), ?address, retry_after, "no guess is left");
+            }
+            Event::ClientRefused { client } => {
+                let client = client.map(|client| client.as_str());
+                tracing::warn!(target: TARGET, client, "client authentication failed");
+            }
+            Event::LoggedIn { client, address, subject, session } => {
+                let (client, subject) = (client.as_str(), subject.as_str());
+                tracing::info!(target: TARGET, client, ?address, subject, ?session, "logged in");
+            }
+            Event::LoginRepeated { client, subject, session } => {
+                let (client, subject) = (client.as_str(), subject.as_str());
+                tracing::info!(target: TARGET, client, subject, ?session, "login answered again");
+            }
+            Event::SignedUp { client, address, subject } => {
+                let (client, subject) = (client.as_str(), subject.as_str());
+                tracing::info!(target: TARGET, client, ?address, subject, "signed up");
             }
             Event::Verified { client, address, usage } => {
                 let usage = usage.as_str();
                 tracing::info!(target: TARGET, client = client.as_str(), ?address, usage, "address verified");
             }
-            Event::Refreshed { client, session } => {
-                tracing::info!(target: TARGET, client = client.as_str(), ?session, "refreshed");
+            Event::Refreshed { client, subject, session } => {
+                let (client, subject) = (client.as_str(), subject.as_str());
+                tracing::info!(target: TARGET, client, subject, ?session, "refreshed");
             }
-            Event::ReuseDetected { client, session } => {
-                tracing::error!(target: TARGET, client = client.as_str(), ?session, "refresh token reused");
+            Event::ReuseDetected { client, subject, session } => {
+                let (client, subject) = (client.as_str(), subject.as_str());
+                tracing::error!(target: TARGET, client, subject, ?session, "refresh token reused");
             }
-            Event::SessionRevoked { client, session } => {
-                let client = client.map(|client| client.as_str());
-                tracing::info!(target: TARGET, client, ?session, "session revoked");
+            Event::SessionRevoked { client, subject, session } => {
+                let (client, subject) = (client.map(|client| client.as_str()), subject.as_str());
+                tracing::info!(target: TARGET, client, subject, ?session, "session revoked");
             }
-            Event::AccessTokenRevoked { client, session } => {
-                tracing::info!(target: TARGET, client = client.as_str(), ?session, "access token revoked");
+            Event::AccessTokenRevoked { client, subject, session } => {
+                let (client, subject) = (client.as_str(), subject.as_str());
+                tracing::info!(target: TARGET, client, subject, ?session, "access token revoked");
             }
             Event::StoreFailed { error } => tracing::error!(target: TARGET, error, "store failed"),
             Event::DirectoryFailed { error } => tracing::error!(target: TARGET, error, "directory failed"),

@@ -191,7 +191,7 @@ async fn a_wrong_or_expired_code_before_an_unknown_or_locked_user() {
             let guess = but(&wrong_code(&body), json!({ "auto_signup": auto_signup }));
             expect_wrong_code(&host, &guess, if auto_signup { 3 } else { 4 }).await;
         }
-        host.advance(secs(60));
+        host.advance(secs(180));
         expect_wrong_code(&host, &body, 2).await;
         assert!(
             !host.directory.calls.lock().unwrap().iter().any(|call| call.starts_with("user") || *call == "sign_up")

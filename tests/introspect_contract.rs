@@ -103,8 +103,8 @@ async fn a_refresh_token_is_told_whole_and_has_no_token_type() {
     let second = host.refresh_with(first, &[("scope", "openid")]).await.1;
     let newer = refresh_token_body(START + 100 + FOURTEEN_DAYS, &sid);
     assert_reply(&host.introspect(text(&second, "refresh_token"), &[]).await, 200, &newer, &[]);
-    // What would be answered again is still good for that, for as long as it would be on its own.
-    assert_reply(&host.introspect(first, &[]).await, 200, &body, &[]);
+    // What would be answered again is still good for that.
+    assert_reply(&host.introspect(first, &[]).await, 200, &newer, &[]);
     host.advance(secs(10));
     assert_inactive(&host, first).await;
     assert_reply(&host.introspect(text(&second, "refresh_token"), &[]).await, 200, &newer, &[]);
@@ -281,13 +281,24 @@ async fn a_malformed_request_says_what_is_wrong() {
     let whole = form(&[("token", token)], &[]);
     for (body, said) in [
         (form(&[], &[]), "token is missing"),
-        (form(&[("token", token)], &NAMELESS), "client_id is missing"),
+        (form(&[("token", token)], &NAMELESS[..1]), "client_id is missing"),
         (format!("{whole}&token={token}"), "token is given twice"),
         (format!("{whole}&token_type_hint=a&token_type_hint=b"), "token_type_hint is given twice"),
         (format!("{whole}&x=%"), "the body is not a valid form"),
     ] {
         assert_reply(&host.server.introspect(form_request(&body, None)).await, 400, &invalid(said), &[]);
     }
+    // Nobody says who they are: that is no missing member, whatever else is wrong.
+    for body in [String::new(), "x=1".to_owned(), form(&[("token", token)], &NAMELESS), form(&[], &NAMELESS)] {
+        assert_reply(
+            &host.server.introspect(form_request(&body, None)).await,
+            401,
+            r#"{"error":"invalid_client"}"#,
+            &[],
+        );
+    }
+    let nothing = Request { content_type: None, authorization: None, body: b"" };
+    assert_reply(&host.server.introspect(nothing).await, 401, r#"{"error":"invalid_client"}"#, &[]);
     let json = json!({ "token": token, "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET" });
     let reply = host.server.introspect(json_request(&json.to_string(), None)).await;
     assert_reply(&reply, 400, &invalid("the body has an unsupported content type"), &[]);

@@ -49,7 +49,8 @@ struct Model {
     challenges: Vec<Challenge>,
     /// Codes that logged somebody in.
     spent: Vec<String>,
-    wrong_at: Vec<u64>,
+    /// The codes that were guessed at in vain, and when.
+    wrong_at: Vec<(String, u64)>,
     /// Whether the clock has ever been set back by more than hosts may differ; codes may then end early.
     set_back: bool,
     faulty: bool,
@@ -75,6 +76,7 @@ async fn play(steps: &[Step]) {
             }
             Step::Send => match host.try_send(&sms_send(PHONE)).await {
                 Ok(sent) => model.sent(sent),
+                Err(reply) if reply.status() == 400 => assert!(model.budget() == 0 || model.faulty || model.set_back),
                 Err(reply) => assert_eq!((reply.status(), model.faulty), (503, true)),
             },
             Step::Guess { challenge, right } => {
@@ -98,13 +100,26 @@ impl Model {
         let in_flight = self.challenges.iter().rfind(|old| {
             old.sent.code == sent.code && old.code_expires_at > now && !self.spent.contains(&old.sent.code)
         });
-        let code_expires_at = in_flight.map_or(now + 60, |old| old.code_expires_at);
+        let code_expires_at = in_flight.map_or(now + 180, |old| old.code_expires_at);
         self.challenges.push(Challenge { sent, code_expires_at, token_expires_at: now + 300, compared: 0, unknown: 0 });
+    }
+
+    /// How many guesses are left for the address.
+    fn budget(&self) -> usize {
+        let now = self.now;
+        25 - self.wrong_at.iter().filter(|(_, at)| *at + 86_400 > now).count().min(25)
     }
 
     fn answered(&mut self, index: usize, right: bool, reply: &(u16, serde_json::Value)) {
         let now = self.now;
-        let budget = 25 - self.wrong_at.iter().filter(|at| **at + 86_400 > now).count().min(25);
+        let budget = self.budget();
+        let code = self.challenges[index].sent.code.clone();
+        let unknown: usize =
+            self.challenges.iter().filter(|other| other.sent.code == code).map(|other| other.unknown).sum();
+        // A guess is compared with each code that is in time, so that of this one there were at least these.
+        let compared =
+            self.challenges.iter().filter(|other| other.sent.code == code).map(|other| other.compared).sum::<usize>();
+        let all_compared: usize = self.challenges.iter().map(|other| other.compared).sum();
         let spent = self.spent.contains(&self.challenges[index].sent.code);
         let challenge = &mut self.challenges[index];
         let code_expired = now >= challenge.code_expires_at;
@@ -117,19 +132,19 @@ impl Model {
                 assert!(right, "a wrong code logged in");
                 assert!(!spent, "a code logged in twice");
                 assert!(!code_expired || self.set_back, "an expired code logged in");
-                assert!(challenge.compared < 5, "a sixth comparison");
-                self.spent.push(challenge.sent.code.clone());
-                self.wrong_at.clear();
+                assert!(compared < 5, "a sixth comparison");
+                self.wrong_at.retain(|(guessed, _)| *guessed != code);
+                self.spent.push(code);
             }
             (400, "Unknown or expired OTP") => {
                 challenge.compared += 1;
-                assert!(challenge.compared <= 5, "a sixth comparison");
+                assert!(compared < 5, "a sixth comparison");
                 assert!(!right || code_expired || self.set_back, "a right code was refused");
                 assert!(budget > 0 || self.set_back, "a comparison over the budget of the address");
-                self.wrong_at.push(now);
+                self.wrong_at.push((code, now));
             }
             (400, "Unknown or expired otp_token") => {
-                let used_up = challenge.compared + challenge.unknown >= 5 || budget == 0;
+                let used_up = all_compared + unknown >= 5 || budget == 0;
                 let older = self.challenges.len() - 1 - index;
                 assert!(spent || token_expired || used_up || older >= 9 || !sure, "a live challenge was refused");
             }

@@ -86,7 +86,7 @@ async fn a_right_code_beside_four_wrong_guesses_always_logs_in() {
 }
 
 #[tokio::test]
-async fn a_resend_beside_a_wrong_guess_leaves_the_new_code_alive_and_the_old_token_counted() {
+async fn a_resend_beside_a_wrong_guess_shares_its_code_and_counts_the_guess_once() {
     for yields in 0..6 {
         let host = Host::new();
         let first = host.send(&sms_send(PHONE)).await;
@@ -100,7 +100,12 @@ async fn a_resend_beside_a_wrong_guess_leaves_the_new_code_alive_and_the_old_tok
             assert_eq!(host.token(&guess).await.1["attempts_remaining"], remaining);
         }
         assert_eq!(host.token(&sms_grant(PHONE, &first)).await.0, 400);
-        assert_eq!(host.token(&sms_grant(PHONE, &second)).await.0, 200);
+        assert_eq!(host.token(&sms_grant(PHONE, &second)).await.0, 400);
+        host.store.yields.store(0, SeqCst);
+        host.advance(secs(30));
+        let third = host.send(&send).await;
+        assert_ne!(third.code, first.code);
+        assert_eq!(host.token(&sms_grant(PHONE, &third)).await.0, 200);
     }
 }
 

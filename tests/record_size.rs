@@ -35,7 +35,8 @@ async fn the_records_of_a_login_are_small() {
 async fn the_record_of_an_address_under_siege_is_bounded() {
     let host = Host::with(danger::without_send_quotas(Settings::default()));
     for round in 0..100 {
-        let sent = host.send(&sms_send(PHONE)).await;
+        // When no guess is left, nothing more is sent.
+        let Ok(sent) = host.try_send(&sms_send(PHONE)).await else { break };
         let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
         for _ in 0..round % 6 {
             host.token(&guess).await;

@@ -30,9 +30,8 @@ fn basic(pair: &str) -> String {
 /// 200 with an empty body, which therefore has no type.
 #[track_caller]
 fn assert_done(reply: &Reply) {
-    let headers: Vec<_> = reply.headers().collect();
-    assert_eq!(headers, [("Cache-Control", "no-store"), ("Pragma", "no-cache")]);
-    assert_eq!((reply.status(), reply.body()), (200, &b""[..]));
+    // Of JSON, though there is none: some clients take an answer without a content type for a failure.
+    assert_reply(reply, 200, "", &[]);
 }
 
 async fn revoke(host: &Host, token: &str) {
@@ -216,7 +215,7 @@ async fn a_malformed_request_says_what_is_wrong_and_revokes_nothing() {
     for (body, said) in [
         (form(&NO_CHANGES, &[]), "token is missing"),
         (form(&NO_CHANGES, &[("token", "")]), "token is missing"),
-        (form(&[("token", &access[2])], &NAMELESS), "client_id is missing"),
+        (form(&[("token", &access[2])], &NAMELESS[..1]), "client_id is missing"),
         (format!("{whole}&token={}", access[2]), "token is given twice"),
         (format!("{whole}&client_id=TENANT_CLIENT_ID"), "client_id is given twice"),
         (format!("{whole}&x=1&x=1"), "the body has an unknown member twice"),
@@ -231,6 +230,14 @@ async fn a_malformed_request_says_what_is_wrong_and_revokes_nothing() {
         let said = invalid("the body has an unsupported content type");
         assert_reply(&host.server.revoke(request).await, 400, &said, &[]);
     }
+    // Nobody says who they are: that is no missing member, whatever else is wrong.
+    for body in
+        [String::new(), "x=1".to_owned(), form(&[("token", &access[2])], &NAMELESS), form(&NO_CHANGES, &NAMELESS)]
+    {
+        assert_reply(&host.server.revoke(form_request(&body, None)).await, 401, INVALID_CLIENT, &[]);
+    }
+    let nothing = Request { content_type: None, authorization: None, body: b"" };
+    assert_reply(&host.server.revoke(nothing).await, 401, INVALID_CLIENT, &[]);
     let both = host.server.revoke(form_request(&whole, Some(&basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET")))).await;
     assert_reply(&both, 400, &invalid("the body has a client_secret besides the Authorization header"), &[]);
     assert_access(&host, &access[2], true).await;

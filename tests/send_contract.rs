@@ -70,7 +70,8 @@ async fn every_usage_on_both_channels_is_accepted_with_the_same_reply() {
             let host = Host::new();
             let delivery = try_raw(&host, &used_for(usage, &body), None).await.unwrap();
             assert_eq!(delivery.usage().as_str(), usage);
-            assert_eq!(delivery.validity(), secs(60));
+            let validity = if usage == "login" { 180 } else { 60 };
+            assert_eq!(delivery.validity(), secs(validity));
             let code = delivery.code().expose_secret().to_owned();
             assert!(code.len() == 6 && code.bytes().all(|digit| digit.is_ascii_digit()), "{code}");
             let channel = if body["email"].is_null() { Channel::Sms } else { Channel::Email };
@@ -81,7 +82,10 @@ async fn every_usage_on_both_channels_is_accepted_with_the_same_reply() {
             assert_headers(&reply, &[]);
             let said: Value = serde_json::from_slice(reply.body()).unwrap();
             let otp_token = said["otp_token"].as_str().unwrap();
-            let whole = json!({ "otp_token": otp_token, "expires_in": 300, "code_length": 6, "resend_after": 30 });
+            let whole = json!({
+                "otp_token": otp_token, "expires_in": 300, "code_expires_in": validity, "code_length": 6,
+                "resend_after": 30,
+            });
             assert_eq!(said, whole);
             assert!(!otp_token.is_empty() && !otp_token.contains(&code));
         }
@@ -480,4 +484,20 @@ async fn a_login_send_does_not_show_whether_there_is_a_user() {
 
 fn header_list(reply: &Reply) -> Vec<(String, String)> {
     reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn an_empty_secret_authenticates_nobody() {
+    let id = |name| AuthSourceId::new(name).unwrap();
+    let unset = std::env::var("OTP_GRANT_TEST_IS_NOT_SET").unwrap_or_default();
+    let client = Client::confidential(ClientId::new("EMPTY").unwrap(), ClientSecret::digest(&unset))
+        .with_auth_source(id("MOCK_SMS_OTP_AUTH_SOURCE_ID"));
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let host = Host::with_directory(Settings::default(), key, sample_directory().with_client(client));
+    let named = but(&sms_send(PHONE), json!({ "client_id": "EMPTY", "client_secret": null })).to_string();
+    let nameless = without_credentials(&sms_send(PHONE)).to_string();
+    for (body, authorization) in [(&nameless, Some(basic("EMPTY:"))), (&named, Some(basic("EMPTY:"))), (&named, None)] {
+        let reply = host.server.send_otp(json_request(body, authorization.as_deref())).await.unwrap_err();
+        assert_eq!((reply.status(), reply.body()), (401, &br#"{"error":"invalid_client"}"#[..]));
+    }
 }

@@ -202,3 +202,29 @@ async fn a_subject_that_the_directory_does_not_know_passes_offline_only() {
         assert_eq!(online, Err(CheckError::Revoked));
     }
 }
+
+#[tokio::test]
+async fn a_token_of_the_version_before_is_good_and_can_be_revoked() {
+    for issued in Issued::under_both().await {
+        // It named its tokens in base64url.
+        let bytes = TokenId::try_from(text(&issued.claims, "jti").to_owned()).unwrap();
+        let earlier = but(&issued.claims, json!({ "jti": BASE64URL.encode(bytes.as_bytes()) }));
+        let mut other = *bytes.as_bytes();
+        other[6] = 0;
+        let other = but(&issued.claims, json!({ "jti": BASE64URL.encode(other) }));
+        for claims in [&earlier, &other] {
+            assert_eq!(issued.check(&issued.header, claims).await, Ok(()));
+        }
+        let token = issued.sign(issued.header.to_string(), other.to_string());
+        let said = read(&issued.host.introspect(&token, &[]).await).1;
+        assert_eq!((&said["active"], &said["jti"]), (&json!(true), &other["jti"]));
+        assert_eq!(issued.host.revoke(&token, &[]).await.status(), 200);
+        assert!(!issued.host.is_active(&token).await);
+        // Under either name it is the same token.
+        assert!(issued.host.is_active(&issued.sign(issued.header.to_string(), earlier.to_string())).await);
+        let token = issued.sign(issued.header.to_string(), earlier.to_string());
+        assert_eq!(issued.host.revoke(&token, &[]).await.status(), 200);
+        let token = issued.sign(issued.header.to_string(), issued.claims.to_string());
+        assert!(!issued.host.is_active(&token).await);
+    }
+}

@@ -80,8 +80,10 @@ async fn two_faults_in_a_row_are_a_503_with_nothing_released() {
             host.store.fault(second, Fault::FailBefore);
             assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, unavailable());
             assert_eq!(host.counters.logins.load(SeqCst), 0);
-            let spent = (first, fault) == (3, Fault::FailAfter);
-            assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, if spent { 400 } else { 200 });
+            // A code that was spent for nothing is given back, and so is the guess.
+            let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
+            assert_eq!(host.token(&guess).await.1["attempts_remaining"], 4, "{fault:?} at {first}");
+            assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200, "{fault:?} at {first}");
         }
     }
 }
@@ -116,15 +118,51 @@ async fn a_send_survives_one_fault_or_says_so() {
 }
 
 #[tokio::test]
-async fn a_directory_that_fails_spends_one_guess_and_no_more() {
+async fn a_directory_that_fails_costs_no_guess_and_one_swap() {
     let host = Host::new();
     let sent = host.send(&sms_send(PHONE)).await;
+    let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
     host.directory.down.store(true, SeqCst);
-    for _ in 0..4 {
-        assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, unavailable());
+    for _ in 0..40 {
+        let (calls, said) = host.store_calls(host.token(&sms_grant(PHONE, &sent))).await;
+        assert_eq!((calls, said), (3, unavailable()));
     }
     host.directory.down.store(false, SeqCst);
+    assert_eq!(host.token(&guess).await.1["attempts_remaining"], 4);
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_directory_locks_out_nobody_and_wrong_codes_are_charged_all_the_same() {
+    let host = Host::new();
+    host.directory.down.store(true, SeqCst);
+    for _ in 0..8 {
+        let sent = host.send(&sms_send(PHONE)).await;
+        for _ in 0..5 {
+            assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, unavailable());
+        }
+        let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
+        for left in [4, 3] {
+            assert_eq!(host.token(&guess).await.1["attempts_remaining"], left);
+        }
+        host.advance(secs(120));
+    }
+    host.directory.down.store(false, SeqCst);
+    let sent = host.send(&sms_send(PHONE)).await;
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+    assert_eq!(host.counters.wrong_codes.load(SeqCst), 16);
+}
+
+#[tokio::test]
+async fn a_send_that_failed_does_not_count() {
+    for fault in [Fault::FailBefore, Fault::FailAfter] {
+        let host = Host::new();
+        host.store.fault(1, fault);
+        host.store.fault(2, Fault::FailBefore);
+        assert_eq!(host.try_send(&sms_send(PHONE)).await.unwrap_err().status(), 503);
+        let sent = host.send(&sms_send(PHONE)).await;
+        assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+    }
 }
 
 /// Polls a future so many times and drops it; tells what it answered if it came to its end.

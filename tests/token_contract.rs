@@ -370,10 +370,8 @@ async fn the_right_code_works_at_the_last_guess() {
 async fn row_8_what_looks_like_the_code_is_not_the_code() {
     let (host, body) = ready(PHONE).await;
     let code = body["otp"].as_str().unwrap();
-    for (otp, remaining) in
-        [(format!(" {code}"), 4), (format!("{code} "), 3), (format!("{code}0"), 2), (code[..5].to_owned(), 1)]
-    {
-        refuse(&host, &but(&body, json!({ "otp": otp })), 400, &row_8(remaining)).await;
+    for otp in [format!(" {code}"), format!("{code} "), format!("{code}0"), code[..5].to_owned()] {
+        refuse(&host, &but(&body, json!({ "otp": otp })), 400, &row_8(5)).await;
     }
     accept(&host, &body).await;
 }
@@ -381,13 +379,13 @@ async fn row_8_what_looks_like_the_code_is_not_the_code() {
 #[tokio::test]
 async fn a_code_expires_at_its_instant_and_its_token_at_its_own() {
     let (host, body) = ready(PHONE).await;
-    host.advance(Duration::from_millis(59_999));
+    host.advance(Duration::from_millis(179_999));
     accept(&host, &body).await;
 
     let (host, body) = ready(PHONE).await;
-    host.advance(secs(60));
+    host.advance(secs(180));
     refuse(&host, &body, 400, &row_8(4)).await;
-    host.advance(Duration::from_millis(239_999));
+    host.advance(Duration::from_millis(119_999));
     refuse(&host, &body, 400, &row_8(3)).await;
     host.advance(Duration::from_millis(1));
     refuse(&host, &body, 400, ROW_6).await;

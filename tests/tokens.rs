@@ -68,6 +68,9 @@ async fn both_tokens_have_the_claims_and_header_of_the_contract() {
         assert!(id["amr"].as_array().unwrap().contains(&json!("otp")));
         assert!(!text(&id, "jti").is_empty() && !text(&id, "sid").is_empty());
         assert_ne!(id["jti"], access["jti"]);
+        for claims in [&access, &id] {
+            assert!(is_uuid_of_version_8(text(claims, "jti")), "{}", claims["jti"]);
+        }
     }
 }
 
@@ -198,4 +201,14 @@ async fn a_token_does_not_choose_how_it_is_checked() {
 async fn a_token_of_another_key_is_refused() {
     let said = host_of(Settings::default(), KEYS[2].1).log_in(json!({})).await;
     assert!(Host::new().server.verify_access_token(text(&said, "access_token"), Audience::EveryClient).is_err());
+}
+
+/// RFC 9562 sections 4 and 5.8.
+fn is_uuid_of_version_8(text: &str) -> bool {
+    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && parts.iter().all(|part| is_hex(part))
+        && parts[2].starts_with('8')
+        && parts[3].starts_with(['8', '9', 'a', 'b'])
 }

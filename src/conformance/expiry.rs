@@ -5,20 +5,25 @@ use core::time::Duration;
 use futures_util::future::{try_join, try_join_all};
 
 use super::records;
-use super::trial::{Ledger, Trial, give_way, now};
+use super::trial::{Ledger, Outcome, Trial, give_way, now};
 use super::violation::{Promise, Violation, describe};
 use crate::id::Tag;
 use crate::store::{Store, Swap};
 use crate::time::Timestamp;
 
-pub(super) async fn until_delete_after<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledger>, Violation> {
-    let deadline = late_in_a_second(now().after(Duration::from_millis(1200)));
+pub(super) async fn until_delete_after<S: Store>(on: &Trial<'_, S>) -> Result<Outcome, Violation> {
+    // Beyond the shortest time for which the store keeps anything.
+    let deadline = late_in_a_second(now().after(Duration::from_millis(1200)).after(on.deletes_within()));
     // All at once: one after the other, a slow store would not have them before the deadline.
     let written = try_join_all((0..8).map(|number| write_until(on, number, deadline))).await?;
     let mut ledgers: Vec<Ledger> = written.into_iter().flatten().collect();
     let traffic = on.watch(&mut ledgers, deadline.after(Duration::from_millis(300))).await?;
+    let late = deadline.before(Duration::from_millis(500));
+    let due = ledgers.iter().filter(|ledger| ledger.latest().is_some_and(|latest| latest.delete_after == deadline));
+    let was_looked_at = due.into_iter().any(|ledger| ledger.was_found_since(late));
     ledgers.push(traffic);
-    Ok(ledgers)
+    let not_observed = if was_looked_at { Vec::new() } else { vec![Promise::StaysStored] };
+    Ok(Outcome { ledgers, not_observed })
 }
 
 /// Writes three records: one until the deadline, one that is prolonged before it, and one that stays longer all along.
@@ -47,7 +52,7 @@ async fn write_until<S: Store>(
     Ok([due, prolonged, kept])
 }
 
-pub(super) async fn deleted_altogether<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledger>, Violation> {
+pub(super) async fn deleted_altogether<S: Store>(on: &Trial<'_, S>) -> Result<Outcome, Violation> {
     let start = now();
     let mut ledgers = Vec::new();
     // Some long due, some just now, and some from the start.
@@ -63,21 +68,25 @@ pub(super) async fn deleted_altogether<S: Store>(on: &Trial<'_, S>) -> Result<Ve
         ledgers.push((ledger, false));
     }
     let mut round = 0;
-    while !now().has_reached(start.after(Duration::from_millis(1450))) {
+    while !now().has_reached(start.after(Duration::from_millis(1450)).after(on.deletes_within())) {
         for (ledger, is_gone) in &mut ledgers {
             *is_gone = look_again(on, ledger, round, *is_gone).await?;
             round += 1;
         }
         give_way().await;
     }
-    let mut written = Vec::new();
+    let (mut written, mut deleted) = (Vec::new(), 0);
     for (number, (mut ledger, mut is_gone)) in ledgers.into_iter().enumerate() {
         is_gone = look_again(on, &mut ledger, number, is_gone).await?;
+        // Of those that ended as they were written, some stores keep nothing in the first place.
+        deleted += usize::from(is_gone && number % 4 != 0);
         write_over(on, &mut ledger, number, is_gone).await?;
         on.look_everywhere(&mut ledger).await?;
         written.push(ledger);
     }
-    Ok(written)
+    // One that was deleted, and written over, tells of the others: all are deleted by the same means.
+    let not_observed = if deleted > 0 { Vec::new() } else { vec![Promise::DeletedAltogether] };
+    Ok(Outcome { ledgers: written, not_observed })
 }
 
 /// Loads a record that may be deleted. Once it is gone, it has to be so for everybody.

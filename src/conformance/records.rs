@@ -3,14 +3,21 @@
 use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 
+use serde_json::Value;
+
 use crate::address::Channel;
-use crate::authenticator::{Authenticator, Limits, NewChallenge};
-use crate::client::RefreshPolicy;
+use crate::authenticator::{Authenticator, Limits, OpenChallenge, ReserveGuess};
+use crate::challenge::NewChallenge;
+use crate::client::{CodePolicy, InvalidCodePolicy, RefreshPolicy};
+use crate::decision::{Attempt, Change};
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
-use crate::id::{Binding, ChallengeId, ClientId, InvalidId, KeyId, Mark, Nonce, Subject, TokenId};
+use crate::id::{Binding, ChallengeId, ClientId, InvalidId, KeyId, Mark, Nonce, SessionId, Subject, TokenId};
 use crate::meter::Quota;
 use crate::scope::{InvalidScope, Scope};
-use crate::session::{Login, Refresh, Session, SessionValidity};
+use crate::secret::PresentedSecret;
+use crate::session::{
+    EndSession, Login, RefreshSession, RevocationReason, RevokeToken, Session, SessionValidity, Standing,
+};
 use crate::store::RecordBody;
 use crate::time::Timestamp;
 
@@ -20,6 +27,8 @@ pub(super) enum NoBody {
     Entropy(EntropyUnavailable),
     Id(InvalidId),
     Scope(InvalidScope),
+    Code(InvalidCodePolicy),
+    Json(serde_json::Error),
 }
 
 impl core::fmt::Display for NoBody {
@@ -28,6 +37,8 @@ impl core::fmt::Display for NoBody {
             Self::Entropy(cause) => cause.fmt(f),
             Self::Id(cause) => cause.fmt(f),
             Self::Scope(cause) => cause.fmt(f),
+            Self::Code(cause) => cause.fmt(f),
+            Self::Json(cause) => cause.fmt(f),
         }
     }
 }
@@ -75,28 +86,25 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
     let client = ClientId::new(&printable).map_err(NoBody::Id)?;
     let subject = Subject::new(&printable).map_err(NoBody::Id)?;
     let mut session = open(client, subject, scope);
-    for generation in 0..3 {
-        let refresh = Refresh {
+    for generation in 0..3_u32 {
+        let refresh = RefreshSession {
             generation,
             asked_at: START,
+            stood: Standing::Current,
             issue: generation.saturating_add(1),
             policy: RefreshPolicy::Rotate { retry_window: MINUTE },
             idle: DAY * 365,
             access_token: DAY,
+            sealed_under: Some(KeyId::from_bytes(random()?)),
             mark: Mark::from_bytes(random()?),
-            follows_unknown_outcome: false,
         };
-        if let Ok(decision) = session.clone().refresh(&refresh, START) {
-            session = decision.into_parts().0;
-        }
+        session = changed(session, &refresh, START);
     }
     // As many as the list takes before it folds, and what it does then.
     for issue in 0..REVOKED {
         let token = TokenId::of(issue, random()?);
-        let mark = Mark::from_bytes(random()?);
-        if let Ok(decision) = session.revoke_access_token(&token, mark) {
-            session = decision.into_parts().0;
-        }
+        let revoke = RevokeToken { token: &token, mark: Mark::from_bytes(random()?) };
+        session = changed(session, &revoke, START);
     }
     Ok(RecordBody::Session(session))
 }
@@ -104,44 +112,115 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
 /// The largest authenticator: as many challenges as there may be, each with five guesses, and 1000 sends and 1000
 /// guesses that are still counted.
 pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
-    let quota = Quota::new(NonZeroU32::MIN.saturating_add(1999), DAY);
-    let limits = Limits {
-        sends: vec![quota],
-        guesses_per_challenge: NonZeroU8::MIN.saturating_add(4),
-        guesses_per_address: quota,
-    };
+    let limits = limits();
+    let short = CodePolicy::new(6, MINUTE).map_err(NoBody::Code)?;
+    let long = CodePolicy::new(10, DAY).and_then(|policy| policy.with_alphabet(LETTERS)).map_err(NoBody::Code)?;
     let mut state = Authenticator::default();
     let mut now = START;
     for round in 0..SENDS {
         // Distances that take many digits.
         now = now.after(Duration::from_millis(80_000));
+        // The last hundred challenges stay, with five guesses each. The others of the thousand come from those before.
+        let is_kept = round >= SENDS - KEPT;
         let new = NewChallenge {
             id: ChallengeId::from_bytes(random()?),
             nonce: Nonce::from_bytes(random()?),
             code_key: KeyId::from_bytes(random()?),
             binding: Binding::from_bytes(random()?),
-            code_validity: DAY,
-            token_validity: DAY,
+            policy: if is_kept { &long } else { &short },
+            knows_key: &|_| true,
         };
-        if let Ok(decision) = state.clone().open(&new, &limits, now) {
-            state = decision.into_parts().0;
-        }
-        // The last ten challenges get five guesses each, and the others of the thousand come from those before.
-        let guesses = if round >= SENDS - 10 || round % 5 == 0 { 5 } else { 0 };
+        let id = new.id;
+        let policy = new.policy;
+        state = changed(state, &OpenChallenge { new, limits: &limits }, now);
+        let guesses = if is_kept || round % 5 == 0 { 5 } else { 0 };
+        let text = LETTERS.get(..usize::from(policy.length())).filter(|_| is_kept).unwrap_or("123456");
         for _ in 0..guesses {
-            if let Ok(decision) = state.clone().reserve(&new.id, Mark::from_bytes(random()?), &limits, now) {
-                state = decision.into_parts().0;
-            }
+            let guess = ReserveGuess {
+                id,
+                mark: Mark::from_bytes(random()?),
+                presented: &PresentedSecret::new(text),
+                policy,
+                limits: &limits,
+                repeat_window: Duration::ZERO,
+            };
+            state = changed(state, &guess, now);
         }
     }
     Ok(RecordBody::Authenticator(state))
 }
 
+/// The state after a change, or as it was where the change is refused.
+fn changed<C: Change<State: Clone>>(state: C::State, change: &C, now: Timestamp) -> C::State {
+    let attempt = Attempt { now, follows_unknown_outcome: false };
+    match change.decide(Some(state.clone()), attempt) {
+        Ok(decision) => decision.into_parts().0,
+        Err(_) => state,
+    }
+}
+
+/// Bodies that have every member between them, each of its values and each of its absences.
+pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
+    let mut bodies = vec![
+        session(1)?,
+        empty_authenticator(),
+        largest_session()?,
+        largest_authenticator()?,
+        spent_authenticator()?,
+        session_by(Channel::Sms)?,
+    ];
+    for reason in [RevocationReason::Reuse, RevocationReason::SignedOut, RevocationReason::Host] {
+        bodies.push(revoked_session(reason)?);
+    }
+    Ok(bodies)
+}
+
+/// A session that is over before its time.
+fn revoked_session(reason: RevocationReason) -> Result<RecordBody, NoBody> {
+    let mark = Mark::from_bytes(random()?);
+    Ok(match largest_session()? {
+        RecordBody::Session(session) => RecordBody::Session(changed(session, &EndSession { reason, mark }, START)),
+        body => body,
+    })
+}
+
+/// Of an address with challenges that were spent, and others that were not. Nothing but a right code spends one, and there is
+/// none here, so that it is written as a record has it.
+fn spent_authenticator() -> Result<RecordBody, NoBody> {
+    let mut body = serde_json::to_value(largest_authenticator()?).map_err(NoBody::Json)?;
+    let challenges = body.pointer_mut("/authenticator/c").and_then(Value::as_array_mut);
+    for challenge in challenges.into_iter().flatten().step_by(2).filter_map(Value::as_object_mut) {
+        let mark = || random().map(|bytes| Value::from(String::from(Mark::from_bytes(bytes))));
+        challenge.insert("s".to_owned(), mark()?);
+        challenge.insert("x".to_owned(), vec![mark()?].into());
+        let session = String::from(SessionId::from_bytes(random()?));
+        challenge.insert("r".to_owned(), vec![Value::from(session), START.as_unix_millis().into()].into());
+    }
+    serde_json::from_value(body).map_err(NoBody::Json)
+}
+
+fn session_by(channel: Channel) -> Result<RecordBody, NoBody> {
+    let client = ClientId::new("conformance").map_err(NoBody::Id)?;
+    let subject = Subject::new("1").map_err(NoBody::Id)?;
+    Ok(RecordBody::Session(open_by(channel, client, subject, Scope::openid())))
+}
+
 fn open(client: ClientId, subject: Subject, scope: Scope) -> Session {
-    let login = Login { client, subject, scope, channel: Channel::Email, tokens_valid_after: None };
+    open_by(Channel::Email, client, subject, scope)
+}
+
+fn open_by(channel: Channel, client: ClientId, subject: Subject, scope: Scope) -> Session {
+    let login = Login { client, subject, scope, channel, tokens_valid_after: Some(START), sealed_under: None };
     Session::open(login, &SessionValidity::default(), MINUTE, START)
 }
 
+fn limits() -> Limits {
+    let quota = Quota::new(NonZeroU32::MIN.saturating_add(1999), DAY);
+    Limits { sends: vec![quota], guesses_per_challenge: NonZeroU8::MIN.saturating_add(4), guesses_per_address: quota }
+}
+
+const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const KEPT: u32 = 100;
 const SENDS: u32 = 1000;
 const REVOKED: u32 = 8;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -151,14 +230,18 @@ const START: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
     use super::*;
+    use crate::authenticator::Challenge;
+    use crate::revoked_tokens::RevokedTokens;
 
     #[test]
     fn the_largest_records_are_as_large_as_they_say() {
         let authenticator = serde_json::to_value(largest_authenticator().unwrap()).unwrap();
         let authenticator = &authenticator["authenticator"];
         let challenges = authenticator["c"].as_array().unwrap();
-        assert_eq!(challenges.len(), 10);
+        assert_eq!(challenges.len(), 100);
         assert!(challenges.iter().all(|challenge| challenge["g"].as_array().unwrap().len() == 5));
         assert_eq!(authenticator["s"].as_array().unwrap().len(), 1000);
         assert!(authenticator["f"].as_array().unwrap().len() >= 1000);
@@ -168,5 +251,81 @@ mod tests {
         assert_eq!(session["u"].as_str().unwrap().len(), 255);
         assert_eq!(session["k"].as_array().unwrap().len(), 2);
         assert_eq!(session["t"]["l"].as_str().unwrap().len(), 8 * 12);
+    }
+
+    /// The names that a type reads: the members of a structure, or the variants of an enumeration.
+    fn names_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+        let mut names: &[&str] = &[];
+        // It gives no value, so that the names are all that it leaves behind.
+        drop(T::deserialize(Names(&mut names)));
+        names
+    }
+
+    struct Names<'n>(&'n mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Names<'_> {
+        type Error = serde::de::value::Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(Self::Error::custom("only names"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            names: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = names;
+            self.deserialize_any(visitor)
+        }
+
+        fn deserialize_enum<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            names: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = names;
+            self.deserialize_any(visitor)
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map identifier ignored_any
+        }
+    }
+
+    /// Were a member left out, a store that loses it would pass.
+    #[test]
+    fn the_bodies_have_every_member_and_each_of_its_values() {
+        let bodies: Vec<Value> = every_kind().unwrap().iter().map(|body| serde_json::to_value(body).unwrap()).collect();
+        let all = |pointer: &str| -> Vec<Value> {
+            let (kind, member) = pointer.split_once('/').unwrap_or((pointer, ""));
+            let of_kind = bodies.iter().filter_map(|body| body.get(kind));
+            match member {
+                "" => of_kind.cloned().collect(),
+                member => of_kind.filter_map(|body| body.get(member)).cloned().collect(),
+            }
+        };
+        let challenges: Vec<Value> =
+            all("authenticator/c").iter().flat_map(|all| all.as_array().unwrap().clone()).collect();
+        for (names, found) in [
+            (names_of::<RecordBody>(), bodies.clone()),
+            (names_of::<Session>(), all("session")),
+            (names_of::<Authenticator>(), all("authenticator")),
+            (names_of::<Challenge>(), challenges),
+            (names_of::<RevokedTokens>(), all("session/t")),
+        ] {
+            assert!(!names.is_empty());
+            for name in names {
+                assert!(found.iter().any(|value| value.get(name).is_some_and(|value| !value.is_null())), "{name}");
+            }
+        }
+        for (names, found) in
+            [(names_of::<RevocationReason>(), all("session/d")), (names_of::<Channel>(), all("session/m"))]
+        {
+            assert!(!names.is_empty() && names.iter().all(|name| found.iter().any(|value| value == name)));
+        }
     }
 }

@@ -15,21 +15,29 @@ use crate::store::{Record, RecordBody, Store, Swap};
 use crate::time::Timestamp;
 
 /// Several instances of the store, on the same records.
-pub(super) struct Instances<S>([S; INSTANCES]);
+pub(super) struct Instances<S> {
+    stores: [S; INSTANCES],
+    deletes_within: Duration,
+}
 
 impl<S: Store> Instances<S> {
     /// Makes them, one after another.
-    pub(super) async fn make<F>(check: &'static str, make: &impl Fn() -> F) -> Result<Self, Violation>
+    pub(super) async fn make<F>(
+        check: &'static str,
+        deletes_within: Duration,
+        make: &impl Fn() -> F,
+    ) -> Result<Self, Violation>
     where
         F: Future<Output = Result<S, S::Error>>,
     {
         let failed = |cause| Violation::failed(check, "making a store", cause);
-        Ok(Self([
+        let stores = [
             make().await.map_err(failed)?,
             make().await.map_err(failed)?,
             make().await.map_err(failed)?,
             make().await.map_err(failed)?,
-        ]))
+        ];
+        Ok(Self { stores, deletes_within })
     }
 
     pub(super) fn trial(&self, check: &'static str) -> Trial<'_, S> {
@@ -44,6 +52,11 @@ pub(super) struct Trial<'a, S> {
 }
 
 impl<S: Store> Trial<'_, S> {
+    /// How long the store takes at most until it deletes what may be deleted.
+    pub(super) fn deletes_within(&self) -> Duration {
+        self.instances.deletes_within
+    }
+
     pub(super) fn random_key(&self) -> Result<RecordKey, Violation> {
         Ok(RecordKey::from_bytes(self.random()?))
     }
@@ -68,6 +81,10 @@ impl<S: Store> Trial<'_, S> {
 
     pub(super) fn made(&self, body: Result<RecordBody, NoBody>) -> Result<RecordBody, Violation> {
         body.map_err(|cause| Violation::failed(self.check, "making a record", cause))
+    }
+
+    pub(super) fn all_made(&self, bodies: Result<Vec<RecordBody>, NoBody>) -> Result<Vec<RecordBody>, Violation> {
+        bodies.map_err(|cause| Violation::failed(self.check, "making a record", cause))
     }
 
     pub(super) fn broken(&self, promise: Promise, expected: impl Into<String>, found: impl Into<String>) -> Violation {
@@ -222,6 +239,7 @@ impl<S: Store> Trial<'_, S> {
             }
             _ => {
                 ledger.seen.insert(instance, ledger.stored.len());
+                ledger.found_at = Some(now());
                 Ok(())
             }
         }
@@ -234,13 +252,34 @@ impl<S: Store> Trial<'_, S> {
     }
 
     pub(super) fn instance(&self, instance: usize) -> &S {
-        let [first, second, third, fourth] = &self.instances.0;
+        let [first, second, third, fourth] = &self.instances.stores;
         match instance % INSTANCES {
             0 => first,
             1 => second,
             2 => third,
             _ => fourth,
         }
+    }
+}
+
+/// What a check has seen of a store that did nothing wrong.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) ledgers: Vec<Ledger>,
+    pub(super) not_observed: Vec<Promise>,
+}
+
+impl Outcome {
+    pub(super) fn add(&mut self, other: impl Into<Self>) {
+        let Self { ledgers, not_observed } = other.into();
+        self.ledgers.extend(ledgers);
+        self.not_observed.extend(not_observed);
+    }
+}
+
+impl From<Vec<Ledger>> for Outcome {
+    fn from(ledgers: Vec<Ledger>) -> Self {
+        Self { ledgers, not_observed: Vec::new() }
     }
 }
 
@@ -254,12 +293,19 @@ pub(super) struct Ledger {
     never: HashMap<Tag, Promise>,
     /// How many were stored when each instance last loaded the latest.
     seen: HashMap<usize, usize>,
+    /// When the latest was last found.
+    found_at: Option<Timestamp>,
 }
 
 impl Ledger {
     /// Of a key under which nothing is stored.
     pub(super) fn new(key: RecordKey) -> Self {
-        Self { key, stored: Vec::new(), never: HashMap::new(), seen: HashMap::new() }
+        Self { key, stored: Vec::new(), never: HashMap::new(), seen: HashMap::new(), found_at: None }
+    }
+
+    /// Tells whether the latest was found at this instant or later.
+    pub(super) fn was_found_since(&self, instant: Timestamp) -> bool {
+        self.found_at.is_some_and(|found_at| found_at.has_reached(instant))
     }
 
     pub(super) fn latest(&self) -> Option<&Record> {

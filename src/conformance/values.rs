@@ -10,12 +10,7 @@ use crate::store::Store;
 use crate::time::Timestamp;
 
 pub(super) async fn whole_records<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledger>, Violation> {
-    let bodies = [
-        on.made(records::session(1))?,
-        records::empty_authenticator(),
-        on.made(records::largest_session())?,
-        on.made(records::largest_authenticator())?,
-    ];
+    let bodies = on.all_made(records::every_kind())?;
     let hour = now().after(HOUR);
     let mut ledgers = Vec::new();
     for delete_after in DELETE_AFTERS.into_iter().chain([hour]) {

@@ -17,7 +17,7 @@ impl<S: Store, D: Directory> Core<S, D> {
     ) -> Result<AccessTokenClaims, CheckError> {
         let claims = self.verifier.verify(token, audience, self.clock.now()).map_err(CheckError::Refused)?;
         let held = self.load::<Session>(self.keyring.session_key(&claims.session)).await?;
-        let session = held.state().ok_or(CheckError::Revoked)?;
+        let session = held.state().filter(|session| !session.is_over(held.now())).ok_or(CheckError::Revoked)?;
         if session.has_revoked(&claims.token_id) || !self.user_may_go_on(session).await? {
             return Err(CheckError::Revoked);
         }
@@ -27,7 +27,7 @@ impl<S: Store, D: Directory> Core<S, D> {
     /// Tells whether the user of a session exists, may log in, and has not ended all sessions since it began.
     pub(crate) async fn user_may_go_on(&self, session: &Session) -> Result<bool, Unavailable> {
         let user = self.asked(self.directory.user_by_subject(session.subject()).await)?;
-        Ok(user.is_some_and(|user| user.status == UserStatus::Active && !session.began_before(user.tokens_valid_after)))
+        Ok(user.is_some_and(|user| user.status == UserStatus::Active && !session.is_ended_by(user.tokens_valid_after)))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use core::convert::Infallible;
 
-use crate::authenticator::{Authenticator, Limits};
-use crate::decision::Decision;
+use crate::authenticator::{Authenticator, ClampToNow, Limits, NothingToDo};
+use crate::decision::{Attempt, Change, Decision};
 use crate::directory::Directory;
 use crate::error::Unavailable;
 use crate::flow::Core;
@@ -12,7 +12,7 @@ use crate::id::{RecordKey, Tag};
 use crate::observer::Event;
 use crate::session::Session;
 use crate::store::{Record, RecordBody, Store, Swap};
-use crate::time::Timestamp;
+use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
 /// A state, the tag that it was stored with, and when it was loaded.
 pub(crate) struct Held<T> {
@@ -23,7 +23,7 @@ pub(crate) struct Held<T> {
 }
 
 impl<T> Held<T> {
-    /// The state, unless there is none or it has expired.
+    /// The state, if there is one. Whether it has expired is for its rules to say.
     pub(crate) fn state(&self) -> Option<&T> {
         self.state.as_ref()
     }
@@ -34,15 +34,6 @@ impl<T> Held<T> {
     }
 }
 
-/// One attempt of a request to decide and to store.
-#[derive(Clone, Copy)]
-pub(crate) struct Attempt {
-    /// The clock, read for this decision.
-    pub(crate) now: Timestamp,
-    /// Whether an earlier attempt failed, without a trace of it in the state that is decided on now.
-    pub(crate) follows_unknown_outcome: bool,
-}
-
 /// Why nothing was stored.
 pub(crate) enum Refused<E> {
     ByRule(E),
@@ -50,15 +41,15 @@ pub(crate) enum Refused<E> {
 }
 
 impl<S: Store, D: Directory> Core<S, D> {
-    /// Loads the state that is kept under `key`. A record that has expired counts as absent, but keeps its tag.
+    /// Loads the state that is kept under `key`.
     pub(crate) async fn load<T: State>(&self, key: RecordKey) -> Result<Held<T>, Unavailable> {
         let record = self.store.load(&key).await.map_err(|error| self.store_failed(&error))?;
         let now = self.clock.now();
-        let Some(Record { tag, delete_after, body }) = record else {
+        let Some(Record { tag, body, .. }) = record else {
             return Ok(Held { key, tag: None, state: None, now });
         };
         let state = T::from_body(body).ok_or_else(|| self.faulted(&WrongKind))?;
-        Ok(Held { key, tag: Some(tag), state: Some(state).filter(|_| !now.has_reached(delete_after)), now })
+        Ok(Held { key, tag: Some(tag), state: Some(state), now })
     }
 
     /// Loads the record of an address.
@@ -74,17 +65,15 @@ impl<S: Store, D: Directory> Core<S, D> {
         if !held.state.as_ref().is_some_and(|state| state.is_from_the_future(held.now)) {
             return Ok(held);
         }
-        let put_right = |state: Option<Authenticator>, attempt: Attempt| {
-            state.and_then(|state| state.put_right(attempt.now)).ok_or(AsItShouldBe)
-        };
-        match self.update(held, put_right, |_| false, draw).await {
+        match self.update(held, &ClampToNow, draw).await {
             Ok(((), held)) => Ok(held),
-            Err(Refused::ByRule(AsItShouldBe)) => self.load(key).await,
+            // Another request has put it right already.
+            Err(Refused::ByRule(NothingToDo)) => self.load(key).await,
             Err(Refused::Unavailable) => Err(Unavailable),
         }
     }
 
-    /// Stores what `decide` makes of the state, and opens its verdict. What changes nothing is not stored.
+    /// Stores what a change makes of the state, and opens its verdict. What changes nothing is not stored.
     ///
     /// The clock is read for each decision, after its state was loaded: a store that is slow must not make what others
     /// wrote meanwhile look as if the clock had been set back.
@@ -93,30 +82,33 @@ impl<S: Store, D: Directory> Core<S, D> {
     /// of another request, so the loop ends.
     ///
     /// When the store answers with an error, or with a conflict that our own write may have caused (a store below may
-    /// have sent it twice), the state is loaded once more: our tag, or the mark that `is_ours` looks for, tells that it
-    /// was applied, even if somebody has written since. If it is not there, the decision is stored again. That second
-    /// write also fences the first: should that arrive late, its tag is out of date. After a second error, resolved in the
-    /// same way, the request ends.
-    pub(crate) async fn update<T: State, V, E>(
+    /// have sent it twice), the state is loaded once more: our tag, or the trace that the change looks for, tells that it
+    /// was applied, even if somebody has written since. The verdict then follows from what is stored, since it may have been
+    /// an earlier attempt that was. If it is not there, the decision is stored again. That second write also fences the first:
+    /// should that arrive late, its tag is out of date. After a second error, resolved in the same way, the request ends.
+    pub(crate) async fn update<C: Change>(
         &self,
-        mut held: Held<T>,
-        decide: impl Fn(Option<T>, Attempt) -> Result<Decision<T, V>, E>,
-        is_ours: impl Fn(&T) -> bool,
+        mut held: Held<C::State>,
+        change: &C,
         draw: &mut Draw,
-    ) -> Result<(V, Held<T>), Refused<E>> {
+    ) -> Result<(C::Verdict, Held<C::State>), Refused<C::Refusal>>
+    where
+        C::State: State,
+    {
         let mut failures = 0;
         for _ in 0..MAX_CONFLICTS {
             let attempt = Attempt { now: self.clock.now(), follows_unknown_outcome: failures > 0 };
-            let (state, is_new, verdict) = decide(held.state.take(), attempt).map_err(Refused::ByRule)?.into_parts();
+            let (state, is_new, verdict) =
+                change.decide(held.state.take(), attempt).map_err(Refused::ByRule)?.into_parts();
             if !is_new {
                 return Ok((verdict.open_stored(), Held { state: Some(state), ..held }));
             }
             let tag = Tag::from_bytes(self.random(draw)?);
-            let delete_after = state.delete_after(&self.settings.limits);
+            let delete_after = state.delete_after(&self.settings.limits).after(CLOCK_TOLERANCE);
             let record = Record { tag, delete_after, body: state.into_body() };
             match self.store.swap(&held.key, held.tag, &record).await {
                 Ok(Swap::Stored) => {
-                    let state = T::from_body(record.body);
+                    let state = C::State::from_body(record.body);
                     return Ok((verdict.open_stored(), Held { key: held.key, tag: Some(tag), state, now: held.now }));
                 }
                 Ok(Swap::Conflict) => {}
@@ -126,14 +118,32 @@ impl<S: Store, D: Directory> Core<S, D> {
                 }
             }
             held = self.load(held.key).await?;
-            if held.tag == Some(tag) || held.state.as_ref().is_some_and(&is_ours) {
+            if held.tag == Some(tag) {
                 return Ok((verdict.open_stored(), held));
+            }
+            if let Some(verdict) = held.state.as_ref().and_then(|state| change.found_in(state)) {
+                return Ok((verdict, held));
             }
             if failures > 1 {
                 return Err(Refused::Unavailable);
             }
         }
         Err(Refused::Unavailable)
+    }
+
+    /// Undoes what a request has stored before it failed, as far as that can be done now. What is lost is a guess or a send.
+    pub(crate) async fn undo<C: Change<State = Authenticator>>(
+        &self,
+        key: RecordKey,
+        held: Option<Held<Authenticator>>,
+        change: &C,
+        draw: &mut Draw,
+    ) -> Option<C::Verdict> {
+        let held = match held {
+            Some(held) => held,
+            None => self.load(key).await.ok()?,
+        };
+        self.update(held, change, draw).await.ok().map(|(verdict, _)| verdict)
     }
 
     /// Stores the first state of a key that is drawn at random, and so can't be there already unless we put it there.
@@ -144,8 +154,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         draw: &mut Draw,
     ) -> Result<(), Unavailable> {
         let nothing = Held { key, tag: None, state: None, now: self.clock.now() };
-        let decide = |_: Option<T>, _| Ok::<_, Infallible>(Decision::new(first.clone(), ()));
-        match self.update(nothing, decide, |_| true, draw).await {
+        match self.update(nothing, &Insert(first), draw).await {
             Ok(((), _)) => Ok(()),
             Err(Refused::ByRule(never)) => match never {},
             Err(Refused::Unavailable) => Err(Unavailable),
@@ -155,6 +164,23 @@ impl<S: Store, D: Directory> Core<S, D> {
     fn store_failed(&self, error: &S::Error) -> Unavailable {
         self.observer.event(&Event::StoreFailed { error });
         Unavailable
+    }
+}
+
+/// The first state of a key that nobody else knows: whatever is found there is ours.
+struct Insert<'a, T>(&'a T);
+
+impl<T: Clone> Change for Insert<'_, T> {
+    type State = T;
+    type Verdict = ();
+    type Refusal = Infallible;
+
+    fn decide(&self, _: Option<T>, _: Attempt) -> Result<Decision<T, ()>, Infallible> {
+        Ok(Decision::new(self.0.clone(), ()))
+    }
+
+    fn found_in(&self, _stored: &T) -> Option<()> {
+        Some(())
     }
 }
 
@@ -206,9 +232,6 @@ impl<E> From<Unavailable> for Refused<E> {
     }
 }
 
-/// Another request has put the record right already.
-struct AsItShouldBe;
-
 /// A record of another kind lies under the key: two secrets or issuers were mixed up.
 #[derive(Debug)]
 struct WrongKind;
@@ -222,5 +245,5 @@ impl core::fmt::Display for WrongKind {
 impl core::error::Error for WrongKind {}
 
 /// Each conflict is the progress of another request. Guesses and sends are bounded by what an address is allowed, and no
-/// client refreshes one session so often at once.
-const MAX_CONFLICTS: usize = 1000;
+/// client refreshes one session so often at once; a store that answers with nothing else is not asked for ever.
+const MAX_CONFLICTS: usize = 128;

@@ -56,7 +56,7 @@ impl<S: Store, D: Directory> Core<S, D> {
             client: session.client().clone(),
             scope,
             session: token.session,
-            expires_at: token.expires_at.min(session.expires_at()),
+            expires_at: session.expires_at(),
         }))
     }
 

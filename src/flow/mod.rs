@@ -16,7 +16,10 @@ use std::sync::Arc;
 
 use crate::access_token::AccessTokenVerifier;
 use crate::address::Channel;
-use crate::authenticator::{Authenticator, Gone, Proven, Redeemed, Reserved, WrongCode};
+use crate::authenticator::{
+    Authenticator, NotReserved, Proven, RedeemChallenge, Redeemed, ReleaseGuess, ReserveGuess, WrongCode,
+};
+use crate::challenge::CodeInFlight;
 use crate::client::{AuthSource, AuthenticatedClient, CodePolicy};
 use crate::clock::Clock;
 use crate::code::{self, CodeSource};
@@ -24,9 +27,9 @@ use crate::config::Settings;
 use crate::directory::Directory;
 use crate::entropy::Entropy;
 use crate::error::Unavailable;
-use crate::flow::commit::{Attempt, Held, Refused};
+use crate::flow::commit::{Held, Refused};
 use crate::flow::draw::Draw;
-use crate::id::{AuthSourceId, ClientId, Issuer, Mark, RecordKey};
+use crate::id::{AuthSourceId, ClientId, Issuer, Mark, RecordKey, SessionId};
 use crate::keyring::Keyring;
 use crate::observer::{Event, Observer};
 use crate::request::ClientCredentials;
@@ -68,11 +71,11 @@ impl<S: Store, D: Directory> Core<S, D> {
         credentials: &ClientCredentials<'_>,
     ) -> Result<AuthenticatedClient, ClientRefused> {
         let (id, secret, basic) = match credentials {
-            ClientCredentials::Named { id, secret, basic } => (id, secret, basic),
-            ClientCredentials::Unreadable { basic } => return Err(ClientRefused::Invalid { basic: *basic }),
+            ClientCredentials::Named { id, secret, basic } => (id, secret, *basic),
+            ClientCredentials::Unreadable { basic } => return Err(self.client_refused(None, *basic)),
         };
         let known = self.asked(self.directory.client(id).await).map_err(|Unavailable| ClientRefused::Unavailable)?;
-        AuthenticatedClient::authenticate(known, secret.as_ref()).map_err(|_| ClientRefused::Invalid { basic: *basic })
+        AuthenticatedClient::authenticate(known, secret.as_ref()).map_err(|_| self.client_refused(Some(id), basic))
     }
 
     /// Finds the auth source that the client may use on this channel.
@@ -93,49 +96,58 @@ impl<S: Store, D: Directory> Core<S, D> {
         client: &ClientId,
         guess: Guess<'_>,
         draw: &mut Draw,
-    ) -> Result<(Proven, Held<Authenticator>), GuessRefused> {
-        let mark = Mark::from_bytes(self.random(draw)?);
+    ) -> Result<(Proof, Held<Authenticator>), GuessRefused> {
         let held = self.load_authenticator(guess.key, draw).await?;
-        let reserve = |state: Option<Authenticator>, attempt: Attempt| {
-            state.ok_or(Gone)?.reserve(&guess.token.challenge, mark, &self.settings.limits, attempt.now)
+        let reserve = ReserveGuess {
+            id: guess.token.challenge,
+            mark: guess.mark,
+            presented: guess.presented,
+            policy: guess.policy,
+            limits: &self.settings.limits,
+            repeat_window: self.settings.repeat_window,
         };
-        let is_ours = |state: &Authenticator| state.has_reserved(&guess.token.challenge, &mark);
-        let (reserved, held): (Reserved, _) = self
-            .update(held, reserve, is_ours, draw)
-            .await
-            .map_err(|refused| self.exhausted(client, guess.key, refused))?;
+        let (reserved, held) = match self.update(held, &reserve, draw).await {
+            Ok(reserved) => reserved,
+            Err(refused) => {
+                // It may have been charged, and nothing was compared for it.
+                if matches!(refused, Refused::Unavailable) {
+                    self.release(None, &guess, guess.mark, draw).await;
+                }
+                return Err(self.exhausted(client, guess.key, refused));
+            }
+        };
 
-        let (key, nonce) = reserved.code_source();
+        let repeats = reserved.repeats();
         // A code whose key has been retired can't be right any more; its guess is charged like any other.
-        let code = code::derive(
-            &self.keyring,
-            key,
-            CodeSource { record: &guess.key, binding: &guess.token.binding, nonce },
-            guess.policy,
-        )
-        .ok_or(GuessRefused::Gone)?;
-        let WrongCode { attempts_remaining } = match reserved.compare(&code, guess.presented) {
-            Ok(proven) => return Ok((proven, held)),
-            Err(wrong) => wrong,
+        let derive = |code: &CodeInFlight| {
+            let source = CodeSource { record: &guess.key, binding: &guess.token.binding, nonce: &code.nonce };
+            code::derive(&self.keyring, &code.key, source, &code.shape)
         };
-        self.observer.event(&Event::WrongCode { client, address: guess.key, attempts_remaining });
-        Err(GuessRefused::Wrong { attempts_remaining })
+        match (reserved.compare(derive, guess.presented), repeats) {
+            (Ok(proven), None) => Ok((Proof::Spendable(proven), held)),
+            (Ok(_), Some(session)) => Ok((Proof::Repeated(session), held)),
+            (Err(WrongCode { attempts_remaining }), _) => {
+                self.observer.event(&Event::WrongCode { client, address: guess.key, attempts_remaining });
+                Err(GuessRefused::Wrong { attempts_remaining })
+            }
+        }
     }
 
     /// Spends the challenge: the last write, after which what was prepared may be released.
     async fn spend(
         &self,
         held: Held<Authenticator>,
-        token: &OtpTokenContent,
-        proven: &Proven,
-        spender: Mark,
+        redeem: &RedeemChallenge<'_>,
         draw: &mut Draw,
     ) -> Result<Redeemed, GuessRefused> {
-        let redeem =
-            |state: Option<Authenticator>, attempt: Attempt| state.ok_or(Gone)?.redeem(proven, spender, attempt.now);
-        let is_ours = |state: &Authenticator| state.was_spent_by(&token.challenge, &spender);
-        let (redeemed, _) = self.update(held, redeem, is_ours, draw).await?;
+        let (redeemed, _) = self.update(held, redeem, draw).await?;
         Ok(redeemed)
+    }
+
+    /// Gives a guess back whose code was right, after a failure that is not the client's.
+    async fn release(&self, held: Option<Held<Authenticator>>, guess: &Guess<'_>, spender: Mark, draw: &mut Draw) {
+        let release = ReleaseGuess { mark: guess.mark, spender };
+        let _ = self.undo(guess.key, held, &release, draw).await;
     }
 
     /// What the directory answered.
@@ -146,11 +158,16 @@ impl<S: Store, D: Directory> Core<S, D> {
         })
     }
 
-    fn exhausted(&self, client: &ClientId, address: RecordKey, refused: Refused<Gone>) -> GuessRefused {
-        if matches!(refused, Refused::ByRule(Gone)) {
+    fn exhausted(&self, client: &ClientId, address: RecordKey, refused: Refused<NotReserved>) -> GuessRefused {
+        if matches!(refused, Refused::ByRule(NotReserved::NoSuchChallenge)) {
             self.observer.event(&Event::Exhausted { client, address });
         }
         refused.into()
+    }
+
+    fn client_refused(&self, client: Option<&ClientId>, basic: bool) -> ClientRefused {
+        self.observer.event(&Event::ClientRefused { client });
+        ClientRefused::Invalid { basic }
     }
 
     pub(crate) fn faulted(&self, error: &(dyn core::error::Error + 'static)) -> Unavailable {
@@ -164,13 +181,23 @@ impl<S: Store, D: Directory> Core<S, D> {
 struct Guess<'a> {
     key: RecordKey,
     token: &'a OtpTokenContent,
+    /// Identifies this guess.
+    mark: Mark,
     presented: &'a PresentedSecret<'a>,
     policy: &'a CodePolicy,
 }
 
+/// What a right code is good for.
+enum Proof {
+    /// Its challenge can be spent.
+    Spendable(Proven),
+    /// Its challenge was spent a moment ago, for the login of this session.
+    Repeated(SessionId),
+}
+
 /// Why a guess led to nothing.
 enum GuessRefused {
-    Gone,
+    NoSuchChallenge,
     Wrong { attempts_remaining: usize },
     Unavailable,
 }
@@ -181,10 +208,11 @@ impl From<Unavailable> for GuessRefused {
     }
 }
 
-impl From<Refused<Gone>> for GuessRefused {
-    fn from(refused: Refused<Gone>) -> Self {
+impl From<Refused<NotReserved>> for GuessRefused {
+    fn from(refused: Refused<NotReserved>) -> Self {
         match refused {
-            Refused::ByRule(Gone) => Self::Gone,
+            Refused::ByRule(NotReserved::NoSuchChallenge) => Self::NoSuchChallenge,
+            Refused::ByRule(NotReserved::NotACode { attempts_remaining }) => Self::Wrong { attempts_remaining },
             Refused::Unavailable => Self::Unavailable,
         }
     }

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::directory::Directory;
 use crate::error::TokenError;
 use crate::flow::Core;
-use crate::flow::commit::{Attempt, Refused};
+use crate::flow::commit::Refused;
 use crate::flow::draw::Draw;
 use crate::flow::tokens::Issue;
 use crate::grant::Grant;
@@ -14,7 +14,7 @@ use crate::reply::TokenResponse;
 use crate::request::{AskedScope, RefreshGrantRequest};
 use crate::scope::Scope;
 use crate::sealed::RefreshTokenContent;
-use crate::session::{NotRefreshed, Refresh, Refreshed, Session, Standing};
+use crate::session::{NotRefreshed, RefreshSession, Refreshed, Session, Standing};
 use crate::store::Store;
 use crate::user::UserStatus;
 
@@ -52,31 +52,27 @@ impl<S: Store, D: Directory> Core<S, D> {
         };
 
         // Everything is made ready; the swap that advances the session comes last and releases it.
-        let mark = Mark::from_bytes(self.random(&mut draw)?);
-        let rule = |state: Option<Session>, attempt: Attempt| {
-            let refresh = Refresh {
-                generation: token.generation,
-                asked_at,
-                issue,
-                policy: client.refresh_policy(),
-                idle: self.settings.session_validity.idle,
-                access_token: self.settings.token_validity.access_token,
-                mark,
-                follows_unknown_outcome: attempt.follows_unknown_outcome,
-            };
-            state.ok_or(NotRefreshed::Dead)?.refresh(&refresh, attempt.now)
+        let refresh = RefreshSession {
+            generation: token.generation,
+            asked_at,
+            stood: standing,
+            issue,
+            policy: client.refresh_policy(),
+            idle: self.settings.session_validity.idle,
+            access_token: self.settings.token_validity.access_token,
+            sealed_under: self.keyring.names_its_key(),
+            mark: Mark::from_bytes(self.random(&mut draw)?),
         };
-        let is_ours = |state: &Session| state.was_written_by(&mark);
-        let (refreshed, held) = self.update(held, rule, is_ours, &mut draw).await?;
+        let subject = session.subject();
+        let (refreshed, _) = self.update(held, &refresh, &mut draw).await?;
         let Refreshed::Continued(continued) = refreshed else {
-            self.observer.event(&Event::ReuseDetected { client: client.id(), session: token.session });
+            self.observer.event(&Event::ReuseDetected { client: client.id(), subject, session: token.session });
             return Err(TokenError::UnknownRefreshToken);
         };
         // What had been superseded does not become current again, so that this is never missing.
         let prepared = prepared.ok_or(TokenError::UnknownRefreshToken)?;
-        let refresh_token =
-            self.refresh_token(&client, token.client_mark, token.session, continued.refresh_token(held.state()));
-        self.observer.event(&Event::Refreshed { client: client.id(), session: token.session });
+        let refresh_token = self.refresh_token(&client, token.client_mark, token.session, continued.refresh_token());
+        self.observer.event(&Event::Refreshed { client: client.id(), subject, session: token.session });
         Ok(prepared.release(continued, refresh_token))
     }
 
@@ -92,7 +88,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         if user.status != UserStatus::Active {
             return Err(TokenError::UserNotActive);
         }
-        if session.began_before(user.tokens_valid_after) {
+        if session.is_ended_by(user.tokens_valid_after) {
             return Err(TokenError::UnknownRefreshToken);
         }
         let asked = asked.get().map_err(|_| TokenError::InvalidScope)?;
@@ -103,7 +99,7 @@ impl<S: Store, D: Directory> Core<S, D> {
 impl From<Refused<NotRefreshed>> for TokenError {
     fn from(refused: Refused<NotRefreshed>) -> Self {
         match refused {
-            Refused::ByRule(NotRefreshed::Dead) => Self::UnknownRefreshToken,
+            Refused::ByRule(NotRefreshed::Dead | NotRefreshed::Overtaken) => Self::UnknownRefreshToken,
             Refused::ByRule(NotRefreshed::Unresolved) | Refused::Unavailable => Self::TemporarilyUnavailable,
         }
     }

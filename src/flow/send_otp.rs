@@ -2,16 +2,17 @@
 
 use core::time::Duration;
 
-use crate::address::Address;
-use crate::authenticator::{Authenticator, NewChallenge, Throttled};
+use crate::address::{Address, Channel};
+use crate::authenticator::{AllowResend, NotOpened, OpenChallenge, TakeBackSend};
+use crate::challenge::NewChallenge;
 use crate::code::{self, CodeSource};
 use crate::directory::Directory;
 use crate::error::{DeliveryFailure, SendError};
-use crate::flow::commit::{Attempt, Refused};
+use crate::flow::commit::Refused;
 use crate::flow::draw::Draw;
 use crate::flow::{ClientRefused, Core, SourceRefused};
 use crate::grant::Usage;
-use crate::id::{ChallengeId, Nonce};
+use crate::id::{ChallengeId, ClientId, Nonce, RecordKey};
 use crate::observer::Event;
 use crate::reply::{Reply, SendResponse};
 use crate::request::SendRequest;
@@ -44,7 +45,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         }
 
         let policy = source.as_ref().map_or(&self.settings.code, |source| source.code());
-        let key = self.keyring.authenticator_key(&address);
+        let key = self.keyring.authenticator_key(&address, &self.settings.rules.addresses);
         let source_id = source.as_ref().map(|source| source.id());
         let binding = self.keyring.binding(client.id(), source_id, &address, usage);
         let new = NewChallenge {
@@ -52,40 +53,89 @@ impl<S: Store, D: Directory> Core<S, D> {
             nonce: Nonce::from_bytes(self.random(&mut draw)?),
             code_key: self.keyring.active().id,
             binding,
-            code_validity: policy.validity(),
-            token_validity: policy.token_validity(),
+            policy,
+            // The secret of a code may have leaked and been dropped since: such a code is not shared, but replaced.
+            knows_key: &|id| self.keyring.find(id).is_some(),
         };
-        let held = self.load_authenticator(key, &mut draw).await?;
+        let (id, token_validity) = (new.id, policy.token_validity());
         let limits = &self.settings.limits;
-        let open =
-            |state: Option<Authenticator>, attempt: Attempt| state.unwrap_or_default().open(&new, limits, attempt.now);
-        let is_ours = |state: &Authenticator| state.has_opened(&new.id);
-        let opened = match self.update(held, open, is_ours, &mut draw).await {
+        let held = self.load_authenticator(key, &mut draw).await?;
+        let opened = match self.update(held, &OpenChallenge { new, limits }, &mut draw).await {
             Ok((opened, _)) => opened,
-            Err(Refused::Unavailable) => return Err(SendError::TemporarilyUnavailable),
-            Err(Refused::ByRule(Throttled { retry_after })) => {
-                self.observer.event(&Event::Throttled { client: client.id(), address: key, retry_after });
-                return Err(SendError::RateLimited { channel, retry_after });
+            Err(Refused::Unavailable) => {
+                // Nobody gets to know this challenge, so that it need not count.
+                self.undo(key, None, &TakeBackSend { id, token_validity }, &mut draw).await;
+                return Err(SendError::TemporarilyUnavailable);
             }
+            Err(Refused::ByRule(refused)) => return Err(self.not_opened(client.id(), key, channel, refused)),
         };
 
-        // The key of a shared code can be missing only if it was dropped from the keyring before the code expired.
-        let source = CodeSource { record: &key, binding: &binding, nonce: &opened.nonce };
-        let code = code::derive(&self.keyring, &opened.code_key, source, policy);
-        let code = code.ok_or(SendError::TemporarilyUnavailable)?;
+        let source = CodeSource { record: &key, binding: &binding, nonce: &opened.code.nonce };
+        let code = code::derive(&self.keyring, &opened.code.key, source, &opened.code.shape);
+        let code = code.ok_or_else(|| self.faulted(&UnknownKey))?;
         let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding };
         let now = self.clock.now();
         let validity = now.until(opened.code_expires_at);
         let response = SendResponse {
             otp_token: content.seal(&self.keyring),
             expires_in: now.until(opened.expires_at).as_secs(),
-            code_length: policy.length(),
+            code_expires_in: validity.as_secs(),
+            code_length: opened.code.shape.length.get(),
             resend_after: secs_rounded_up(opened.resend_after),
         };
         self.observer.event(&Event::Sent { client: client.id(), address: key, usage });
-        Ok(Delivery { address, code, usage, validity, response })
+        let sent = SentChallenge { key, id, token_validity };
+        Ok(Delivery { address, code, usage, validity, response, sent })
+    }
+
+    /// Answers for a code that could not be delivered, and lets its address be sent to again at once.
+    pub(crate) async fn delivery_failed(&self, delivery: Delivery, failure: DeliveryFailure) -> Reply {
+        let SentChallenge { key, id, token_validity } = delivery.sent;
+        let resend_after = delivery.response.resend_after;
+        self.observer.event(&Event::DeliveryFailed { address: key, failure });
+        if failure != DeliveryFailure::Undeliverable {
+            return delivery.failed(failure);
+        }
+        let allow = AllowResend { id, token_validity, limits: &self.settings.limits };
+        let retry_after = self.undo(key, None, &allow, &mut Draw::new()).await;
+        let retry_after = retry_after.map_or(resend_after, secs_rounded_up);
+        delivery.failed(failure).retry_after(retry_after)
+    }
+
+    fn not_opened(&self, client: &ClientId, address: RecordKey, channel: Channel, refused: NotOpened) -> SendError {
+        let retry_after = match refused {
+            NotOpened::Throttled { retry_after } => {
+                self.observer.event(&Event::Throttled { client, address, retry_after });
+                retry_after
+            }
+            NotOpened::NoGuessLeft { retry_after } => {
+                self.observer.event(&Event::LockedOut { client, address, retry_after });
+                retry_after
+            }
+        };
+        SendError::RateLimited { channel, retry_after }
     }
 }
+
+/// The challenge of a delivery: where it is kept, and how long it lives.
+#[derive(Clone, Copy)]
+struct SentChallenge {
+    key: RecordKey,
+    id: ChallengeId,
+    token_validity: Duration,
+}
+
+/// The code of a challenge that was just opened can't be derived: two keyrings were mixed up.
+#[derive(Debug)]
+struct UnknownKey;
+
+impl core::fmt::Display for UnknownKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a stored challenge names a secret that this keyring does not have")
+    }
+}
+
+impl core::error::Error for UnknownKey {}
 
 /// A code to be delivered by the host, and the reply that awaits the outcome.
 ///
@@ -99,6 +149,7 @@ pub struct Delivery {
     usage: Usage,
     validity: Duration,
     response: SendResponse,
+    sent: SentChallenge,
 }
 
 impl Delivery {
@@ -127,7 +178,9 @@ impl Delivery {
         self.response.into()
     }
 
-    /// The reply when it was not.
+    /// The reply when it was not. The send counts all the same; see
+    /// [`AuthorizationServer::delivery_failed`](crate::AuthorizationServer::delivery_failed), which lets the user try again
+    /// at once.
     pub fn failed(self, failure: DeliveryFailure) -> Reply {
         Reply::delivery_failed(self.address.channel(), failure)
     }

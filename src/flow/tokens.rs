@@ -2,11 +2,12 @@
 
 use crate::authenticator::Redeemed;
 use crate::claims::{AccessClaims, AccessTokenProfile, IdClaims, TokenFacts};
-use crate::client::{Client, RefreshPolicy};
+use crate::client::Client;
 use crate::directory::Directory;
 use crate::error::Unavailable;
 use crate::flow::Core;
 use crate::flow::draw::Draw;
+use crate::flow::otp_grant::Repeated;
 use crate::grant::Grant;
 use crate::id::{SessionId, TokenId};
 use crate::reply::TokenResponse;
@@ -41,6 +42,8 @@ pub(crate) trait Committed {}
 impl Committed for Redeemed {}
 
 impl Committed for Continued {}
+
+impl Committed for Repeated {}
 
 /// What the tokens of one answer are for.
 pub(crate) struct Issue<'a> {
@@ -89,14 +92,11 @@ impl<S: Store, D: Directory> Core<S, D> {
         session: SessionId,
         facts: RefreshTokenFacts,
     ) -> Option<RefreshToken> {
-        let expires_at = match client.refresh_policy() {
-            RefreshPolicy::Rotate { .. } => facts.idle_expiry,
-            // It is never replaced, so each use has to be able to put the idle expiry off, which the session keeps.
-            RefreshPolicy::Stable => facts.absolute_expiry,
-        };
-        client.may_use(Grant::RefreshToken).then(|| {
-            RefreshTokenContent { session, generation: facts.generation, expires_at, client_mark }.seal(&self.keyring)
-        })
+        let RefreshTokenFacts { generation, absolute_expiry, sealed_under } = facts;
+        // It says when its session ends in any case. Whether the session has been idle for too long, its record says; a
+        // superseded token is known for as long as there is a session to be stolen.
+        let content = RefreshTokenContent { session, generation, expires_at: absolute_expiry, client_mark };
+        client.may_use(Grant::RefreshToken).then(|| content.seal(&self.keyring, sealed_under.as_ref()))
     }
 
     async fn sign(

@@ -1,11 +1,11 @@
 //! Redeems a code for the proof that an address was verified, for the usages other than login.
 
 use crate::address::Address;
-use crate::authenticator::Redeemed;
+use crate::authenticator::{RedeemChallenge, Redeemed};
 use crate::directory::Directory;
 use crate::error::Unavailable;
 use crate::flow::draw::Draw;
-use crate::flow::{Core, Guess, GuessRefused};
+use crate::flow::{Core, Guess, GuessRefused, Proof};
 use crate::grant::Usage;
 use crate::id::{ClientId, Mark};
 use crate::observer::Event;
@@ -28,11 +28,23 @@ impl<S: Store, D: Directory> Core<S, D> {
             return Err(VerifyError::MismatchedOtpToken);
         }
 
-        let key = self.keyring.authenticator_key(&address);
-        let guess = Guess { key, token: &token, presented: &otp, policy: &self.settings.code };
-        let (proven, held) = self.prove(client_id, guess, &mut draw).await?;
+        let key = self.keyring.authenticator_key(&address, &self.settings.rules.addresses);
+        let mark = Mark::from_bytes(self.random(&mut draw)?);
         let spender = Mark::from_bytes(self.random(&mut draw)?);
-        let redeemed = self.spend(held, &token, &proven, spender, &mut draw).await?;
+        let guess = Guess { key, token: &token, mark, presented: &otp, policy: &self.settings.code };
+        let (proof, held) = self.prove(client_id, guess, &mut draw).await?;
+        // Nothing is kept of a verification that could be repeated.
+        let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
+        let redeem = RedeemChallenge { proven: &proven, spender, session: None };
+        let redeemed = match self.spend(held, &redeem, &mut draw).await {
+            Ok(redeemed) => redeemed,
+            Err(refused) => {
+                if matches!(refused, GuessRefused::Unavailable) {
+                    self.release(None, &guess, spender, &mut draw).await;
+                }
+                return Err(refused.into());
+            }
+        };
 
         self.observer.event(&Event::Verified { client: client_id, address: key, usage });
         Ok(VerifiedAddress::new(redeemed, address, usage, self.clock.now()))
@@ -96,8 +108,8 @@ pub enum VerifyError {
         /// How many more guesses there are.
         attempts_remaining: usize,
     },
-    /// The host's fault: the store or the random bytes failed. The request can be made again; at most one guess was
-    /// spent.
+    /// The host's fault: the store or the random bytes failed. The request can be made again. What it had stored is taken
+    /// back; where that fails too, one guess is lost, or the code.
     TemporarilyUnavailable,
 }
 
@@ -123,7 +135,7 @@ impl From<Unavailable> for VerifyError {
 impl From<GuessRefused> for VerifyError {
     fn from(refused: GuessRefused) -> Self {
         match refused {
-            GuessRefused::Gone => Self::UnknownOtpToken,
+            GuessRefused::NoSuchChallenge => Self::UnknownOtpToken,
             GuessRefused::Wrong { attempts_remaining } => Self::UnknownOtp { attempts_remaining },
             GuessRefused::Unavailable => Self::TemporarilyUnavailable,
         }

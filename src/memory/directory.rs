@@ -94,10 +94,10 @@ impl Directory for MemoryDirectory {
         Ok(lock(&self.users).claims.get(subject).cloned().unwrap_or_default())
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<User, EntropyUnavailable> {
+    async fn sign_up(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
         let mut users = lock(&self.users);
         if let Some(user) = users.of_address(address) {
-            return Ok(user.clone());
+            return Ok(Some(user.clone()));
         }
         // Random, so that no subject is ever given to somebody else, not even by the next process.
         let mut bytes = [0; 16];
@@ -105,7 +105,7 @@ impl Directory for MemoryDirectory {
         let user = User::new(Subject::random(bytes), UserStatus::Active);
         let slot = users.put(user.clone());
         users.by_address.insert(address.clone(), slot);
-        Ok(user)
+        Ok(Some(user))
     }
 }
 

@@ -5,10 +5,12 @@ mod send;
 mod token;
 mod userinfo;
 
+use core::mem;
 use core::time::Duration;
 use std::borrow::Cow;
 
 use serde::Serialize;
+use zeroize::Zeroize;
 
 pub use self::introspection::{ActiveToken, Introspection, TokenKind};
 pub(crate) use self::send::SendResponse;
@@ -20,7 +22,7 @@ pub use self::userinfo::UserinfoResponse;
 pub struct Reply {
     status: u16,
     headers: Vec<(&'static str, Cow<'static, str>)>,
-    body: Vec<u8>,
+    body: Body,
 }
 
 impl Reply {
@@ -39,14 +41,14 @@ impl Reply {
         self.headers().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The body.
+    /// The body. It is wiped when the reply is dropped, as it may have tokens in it.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.body.0
     }
 
-    /// The body, taken out.
-    pub fn into_body(self) -> Vec<u8> {
-        self.body
+    /// The body, taken out. It is the caller's to wipe from then on.
+    pub fn into_body(mut self) -> Vec<u8> {
+        mem::take(&mut self.body.0)
     }
 
     /// A public document that may be cached for some time: the key set, the metadata.
@@ -55,25 +57,25 @@ impl Reply {
         Self {
             status: 200,
             headers: vec![("Content-Type", JSON.into()), ("Cache-Control", cache_control.into())],
-            body,
+            body: Body(body),
         }
     }
 
     /// A document that may be cached for some time.
     pub(crate) fn document(document: &impl Serialize, max_age: Duration) -> Self {
-        Self::cacheable(Self::json(200, document).body, max_age)
+        Self::cacheable(Self::json(200, document).into_body(), max_age)
     }
 
-    /// An empty 200.
+    /// An empty 200. Its content type is JSON all the same: some clients read a body without one as an error.
     pub(crate) fn done() -> Self {
-        Self { status: 200, headers: NO_STORE.map(|(name, value)| (name, value.into())).to_vec(), body: Vec::new() }
+        Self::json_body(200, Vec::new())
     }
 
     /// The endpoint has other methods than that of the request (RFC 9110 section 15.5.6).
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
-        let mut reply = Self { status: 405, ..Self::done() };
-        reply.headers.push(("Allow", allowed.into()));
-        reply
+        let mut headers = NO_STORE.map(|(name, value)| (name, value.into())).to_vec();
+        headers.push(("Allow", allowed.into()));
+        Self { status: 405, headers, body: Body(Vec::new()) }
     }
 
     fn json(status: u16, body: &impl Serialize) -> Self {
@@ -90,7 +92,7 @@ impl Reply {
         let mut headers = Vec::with_capacity(4);
         headers.push(("Content-Type", JSON.into()));
         headers.extend(NO_STORE.map(|(name, value)| (name, value.into())));
-        Self { status, headers, body }
+        Self { status, headers, body: Body(body) }
     }
 
     fn error(status: u16, error: &str) -> Self {
@@ -121,6 +123,17 @@ impl Reply {
 impl core::fmt::Debug for Reply {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// A body, wiped when dropped.
+struct Body(Vec<u8>);
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // All its room at once: what is in use would be wiped byte by byte.
+        self.0.clear();
+        self.0.zeroize();
     }
 }
 

@@ -12,6 +12,7 @@ use crate::time::secs_rounded_up;
 pub(crate) struct SendResponse {
     pub(crate) otp_token: OtpToken,
     pub(crate) expires_in: u64,
+    pub(crate) code_expires_in: u64,
     pub(crate) code_length: u8,
     pub(crate) resend_after: u64,
 }
@@ -22,11 +23,13 @@ impl From<SendResponse> for Reply {
         struct Body<'a> {
             otp_token: &'a str,
             expires_in: u64,
+            code_expires_in: u64,
             code_length: u8,
             resend_after: u64,
         }
-        let SendResponse { otp_token, expires_in, code_length, resend_after } = response;
-        Self::json(200, &Body { otp_token: otp_token.expose_secret(), expires_in, code_length, resend_after })
+        let SendResponse { otp_token, expires_in, code_expires_in, code_length, resend_after } = response;
+        let otp_token = otp_token.expose_secret();
+        Self::json(200, &Body { otp_token, expires_in, code_expires_in, code_length, resend_after })
     }
 }
 
@@ -42,7 +45,7 @@ impl From<SendError> for Reply {
             SendError::AddressIsUsed(Channel::Sms) => Self::error(400, "phone_number_is_used"),
             SendError::AddressIsUsed(Channel::Email) => Self::error(400, "email_is_used"),
             SendError::RateLimited { channel, retry_after } => {
-                let mut reply = match channel {
+                let reply = match channel {
                     Channel::Sms => {
                         Self::described(400, "sms_rate_limit_exceeded", "SMS rate limit exceeded for same phone number")
                     }
@@ -52,8 +55,7 @@ impl From<SendError> for Reply {
                         "Email rate limit exceeded for same email address",
                     ),
                 };
-                reply.headers.push(("Retry-After", secs_rounded_up(retry_after).to_string().into()));
-                reply
+                reply.retry_after(secs_rounded_up(retry_after))
             }
             SendError::TemporarilyUnavailable => Self::not_sent(),
         }
@@ -70,6 +72,14 @@ impl Reply {
             (DeliveryFailure::InsufficientQuota, Channel::Sms) => Self::error(400, "insufficient_sms_quota"),
             (DeliveryFailure::Undeliverable, _) => Self::not_sent(),
         }
+    }
+
+    /// The same reply with a time to wait, if there is one.
+    pub(crate) fn retry_after(mut self, secs: u64) -> Self {
+        if secs > 0 {
+            self.headers.push(("Retry-After", secs.to_string().into()));
+        }
+        self
     }
 
     fn not_sent() -> Self {

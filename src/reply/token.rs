@@ -1,6 +1,6 @@
 //! Replies of the token endpoint.
 
-use super::{ErrorBody, Reply, TYPICAL_BODY};
+use super::{ErrorBody, Reply};
 use crate::error::TokenError;
 use crate::scope::Scope;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
@@ -24,7 +24,11 @@ pub struct TokenResponse {
 impl From<TokenResponse> for Reply {
     fn from(response: TokenResponse) -> Self {
         let TokenResponse { access_token, refresh_token, id_token, scope, expires_in } = response;
-        let mut body = Vec::with_capacity(TYPICAL_BODY);
+        let secrets = [Some(access_token.expose_secret()), refresh_token.as_ref().map(RefreshToken::expose_secret)];
+        let tokens = secrets.into_iter().chain([id_token.as_ref().map(IdToken::expose_secret), Some(scope.as_str())]);
+        // With room for all of it, it is never moved, so no part of it stays behind.
+        let room = tokens.flatten().map(str::len).sum::<usize>().saturating_add(NAMES_AND_NUMBERS);
+        let mut body = Vec::with_capacity(room);
         body.push(b'{');
         put(&mut body, "access_token", access_token.expose_secret());
         if let Some(refresh_token) = refresh_token {
@@ -42,6 +46,9 @@ impl From<TokenResponse> for Reply {
         Self::json_body(200, body)
     }
 }
+
+/// More than the names of all members, their punctuation and a number of seconds take.
+const NAMES_AND_NUMBERS: usize = 160;
 
 /// Writes a member that others follow. Tokens are base64url with dots, and a scope has neither `"` nor `\` (RFC 6749
 /// section 3.3), so nothing in them needs an escape; looking for some took as long as all parsing of a request.

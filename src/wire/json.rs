@@ -104,8 +104,9 @@ impl<'a> Visitor<'a> for ValueVisitor {
         Ok(Value::Bool(value))
     }
 
+    /// Many serializers write `null` for a member that is absent.
     fn visit_unit<E>(self) -> Result<Value<'a>, E> {
-        Ok(Value::Other)
+        Ok(Value::Omitted)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Value<'a>, E> {
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_member_of_another_type_is_named() {
-        for value in ["null", "1", "-1", "1.5", "true", "[]", "[\"1\"]", "{}", "{\"a\":1}"] {
+        for value in ["1", "-1", "1.5", "true", "[]", "[\"1\"]", "{}", "{\"a\":1}"] {
             let body = format!("{{\"otp\":{value}}}");
             let error = Members::from_json(body.as_bytes()).unwrap().take_str(Member::Otp).unwrap_err();
             assert_eq!(error.to_string(), "otp must be a string", "{value}");
@@ -246,12 +247,27 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_null_counts_as_absent() {
+        let mut members = Members::from_json(br#"{"otp":null,"auto_signup":null,"client_secret":null}"#).unwrap();
+        assert_eq!(members.take_str(Member::Otp), Ok(None));
+        assert_eq!(members.take_bool(Member::AutoSignup), Ok(false));
+        assert!(members.take_secret(Member::ClientSecret).unwrap().is_none());
+        let error = Members::from_json(br#"{"otp":null}"#).unwrap().require_str(Member::Otp).unwrap_err();
+        assert_eq!(error.to_string(), "otp is missing");
+        // It is given twice all the same, whichever comes first.
+        for body in [r#"{"otp":null,"otp":"1"}"#, r#"{"otp":"1","otp":null}"#, r#"{"otp":null,"otp":null}"#] {
+            assert_eq!(refusal(body.as_bytes()), "otp is given twice");
+        }
+        assert_eq!(refusal(br#"{"hunter2":null,"hunter2":null}"#), "the body has an unknown member twice");
+    }
+
+    #[test]
     fn booleans_may_be_strings() {
         for (value, expected) in [("true", true), ("false", false), ("\"true\"", true), ("\"false\"", false)] {
             let body = format!("{{\"auto_signup\":{value}}}");
             assert_eq!(Members::from_json(body.as_bytes()).unwrap().take_bool(Member::AutoSignup), Ok(expected));
         }
-        for value in ["null", "1", "0", "\"\"", "\"TRUE\"", "\"1\"", "[true]", "\" true\""] {
+        for value in ["1", "0", "\"\"", "\"TRUE\"", "\"1\"", "[true]", "\" true\""] {
             let body = format!("{{\"auto_signup\":{value}}}");
             let error = Members::from_json(body.as_bytes()).unwrap().take_bool(Member::AutoSignup).unwrap_err();
             assert_eq!(error.to_string(), "auto_signup must be true or false", "{value}");

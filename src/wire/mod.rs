@@ -22,7 +22,7 @@ pub(crate) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Reads one JSON object.
+    /// Reads one JSON object. A member that is `null` counts as omitted.
     ///
     /// # Errors
     /// [`InvalidRequest`] when the body is anything else, is nested more than 128 deep, or has a member twice.
@@ -43,10 +43,15 @@ impl<'a> Members<'a> {
         Ok(members)
     }
 
+    /// Tells whether a member was sent, with whatever value.
+    pub(crate) fn has(&mut self, member: Member) -> bool {
+        !matches!(self.known.slot(member), None | Some(Value::Omitted))
+    }
+
     /// Takes a text, if it was sent.
     ///
     /// # Errors
-    /// [`InvalidRequest`] when the member is not a string (`null` is none), or is empty.
+    /// [`InvalidRequest`] when the member is not a string, or is empty.
     pub(crate) fn take_str(&mut self, member: Member) -> Result<Option<Cow<'a, str>>, InvalidRequest> {
         let Some(mut value) = self.known.slot(member).take() else { return Ok(None) };
         match &mut value {
@@ -180,7 +185,7 @@ enum Value<'a> {
     Omitted,
     Text(Cow<'a, str>),
     Bool(bool),
-    /// A JSON value that no member has: a number, `null`, an array or an object.
+    /// A JSON value that no member has: a number, an array or an object.
     Other,
 }
 

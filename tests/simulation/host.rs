@@ -226,7 +226,7 @@ impl Directory for SteppedDirectory {
         self.users.user_claims(subject, client, scope).await.map_err(|_| Broken)
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<User, Broken> {
+    async fn sign_up(&self, address: &Address) -> Result<Option<User>, Broken> {
         self.asked(Part::Users, "sign_up").await?;
         self.users.sign_up(address).await.map_err(|_| Broken)
     }

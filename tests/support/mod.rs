@@ -269,7 +269,7 @@ impl Directory for TestDirectory {
         Ok(claims)
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<User, Broken> {
+    async fn sign_up(&self, address: &Address) -> Result<Option<User>, Broken> {
         self.enter("sign_up").await?;
         let user = self.inner.sign_up(address).await.unwrap();
         Ok(user)

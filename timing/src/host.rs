@@ -197,7 +197,7 @@ impl Directory for Names {
         Ok(UserClaims::new())
     }
 
-    async fn sign_up(&self, _: &Address) -> Result<User, Infallible> {
+    async fn sign_up(&self, _: &Address) -> Result<Option<User>, Infallible> {
         unreachable!("nobody signs up here")
     }
 }

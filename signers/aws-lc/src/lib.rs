@@ -7,11 +7,7 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use otp_grant::{Algorithm, KeyError, PublicKey, SigningKey};
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject as _;
+use otp_grant::{Algorithm, KeyError, KeyFile, PublicKey, SigningKey};
 use zeroize::Zeroizing;
 
 use crate::key::Key;
@@ -28,21 +24,15 @@ use crate::key::Key;
 /// # Errors
 /// Those of [`SigningKey::from_pem`]; the file has to be another one.
 pub async fn from_pem(pem: &str) -> Result<SigningKey, KeyError> {
-    let core = SigningKey::from_pem(pem)?;
-    let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map(Zeroizing::new).map_err(|_| KeyError::Malformed)?;
-    signed_by_aws_lc(core.public_key(), der.secret_der()).await
+    from_der(KeyFile::from_pem(pem)?.der()).await
 }
 
-/// Reads the base64 that stands between the lines of such a file, as [`SigningKey::from_base64`] does.
+/// Reads the base64 of such a file, or what stands between its lines, as [`SigningKey::from_base64`] does.
 ///
 /// # Errors
 /// Those of [`SigningKey::from_base64`].
 pub async fn from_base64(text: &str) -> Result<SigningKey, KeyError> {
-    // With room for all of it, it is never moved.
-    let mut compact = Zeroizing::new(String::with_capacity(text.len()));
-    compact.extend(text.chars().filter(|character| !character.is_ascii_whitespace()));
-    let der = BASE64_STANDARD.decode(compact.as_bytes()).map(Zeroizing::new).map_err(|_| KeyError::Malformed)?;
-    from_der(&der).await
+    from_der(KeyFile::from_base64(text)?.der()).await
 }
 
 /// Reads the DER that is inside of such a file, as [`SigningKey::from_der`] does. The bytes stay the caller's to wipe.
@@ -50,7 +40,9 @@ pub async fn from_base64(text: &str) -> Result<SigningKey, KeyError> {
 /// # Errors
 /// Those of [`SigningKey::from_der`].
 pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
-    signed_by_aws_lc(SigningKey::from_der(der)?.public_key(), der).await
+    // In the format that both libraries read.
+    let file = KeyFile::from_der(der)?;
+    signed_by_aws_lc(SigningKey::from_der(file.der())?.public_key(), file.der()).await
 }
 
 /// Makes a key at random. It is lost with the process. Unlike [`SigningKey::generate`] it makes RSA keys, too, of 2048 bits.

@@ -61,14 +61,16 @@ fn what_other_programs_write_is_read() {
 
 #[test]
 fn a_bad_file_is_refused_for_the_reason_that_the_core_gives() {
-    let [(rsa, _), _, (ed25519, _), (p256, _)] = FILES;
+    let [(rsa, _), _, (ed25519, _), (p256, _), _] = FILES;
+    let without_public = include_str!("../../../tests/keys/es256_without_public_pkcs8.pem");
     let rsa1024 = include_str!("../../../tests/keys/rsa1024_pkcs8.pem");
     let damaged = rsa.replacen(&rsa[200..204], "AAAA", 1);
     for (pem, error) in [
         ("", KeyError::NoPrivateKey),
         ("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", KeyError::NoPrivateKey),
         (&[ed25519, rsa].concat(), KeyError::SeveralPrivateKeys),
-        (&p256.replace("PRIVATE", "EC PRIVATE"), KeyError::Unsupported),
+        (&p256.replace("PRIVATE", "OPENSSH PRIVATE"), KeyError::Unsupported),
+        (without_public, KeyError::PublicKeyMissing),
         (rsa1024, KeyError::RsaTooSmall),
         (&damaged, KeyError::Malformed),
     ] {
@@ -129,9 +131,10 @@ fn base64(text: &str) -> Vec<u8> {
     base64::prelude::BASE64_STANDARD.decode(text.replace('\n', "")).unwrap_or_default()
 }
 
-const FILES: [(&str, Algorithm); 4] = [
+const FILES: [(&str, Algorithm); 5] = [
     (include_str!("../../../tests/keys/rsa2048_pkcs8.pem"), Algorithm::RS256),
     (include_str!("../../../tests/keys/rsa2048_pkcs1.pem"), Algorithm::RS256),
     (include_str!("../../../tests/keys/ed25519_pkcs8.pem"), Algorithm::EdDSA),
     (include_str!("../../../tests/keys/es256_pkcs8.pem"), Algorithm::ES256),
+    (include_str!("../../../tests/keys/es256_sec1.pem"), Algorithm::ES256),
 ];

@@ -225,7 +225,8 @@ impl Change for TakeBackSend {
         let challenge = next.challenge(&self.id).ok_or(NothingToDo)?;
         let sent_at = challenge.expires_at.before(self.token_validity);
         next.sends.take_back(sent_at);
-        next.challenges.retain(|challenge| challenge.id != self.id);
+        // A challenge whose code has been compared stays for the count, since others may share the code.
+        next.challenges.retain(|challenge| challenge.id != self.id || challenge.guesses() > 0);
         Ok(Decision::new(next.written(now), ()))
     }
 
@@ -355,13 +356,14 @@ impl Change for ReserveGuess<'_> {
 
 /// Gives a guess back whose code was right, and whose request then failed for no fault of the client's. If the request had
 /// spent the challenge already, that is taken back too: nobody was given anything for it.
-pub(crate) struct ReleaseGuess {
+pub(crate) struct ReleaseGuess<'a> {
     pub(crate) mark: Mark,
     /// What the request spends challenges by.
     pub(crate) spender: Mark,
+    pub(crate) limits: &'a Limits,
 }
 
-impl Change for ReleaseGuess {
+impl Change for ReleaseGuess<'_> {
     type State = Authenticator;
     type Verdict = ();
     type Refusal = NothingToDo;
@@ -375,7 +377,10 @@ impl Change for ReleaseGuess {
         let mut found = false;
         for challenge in &mut next.challenges {
             if challenge.spent_by == Some(self.spender) {
-                challenge.unspend();
+                // There was no success that could forgive the guesses of others.
+                for _ in 0..challenge.unspend(&self.mark, now) {
+                    next.failures.record(now, &[self.limits.guesses_per_address]);
+                }
                 found = true;
             }
             found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();

@@ -99,10 +99,11 @@ impl Session {
     /// Tells whether its user has ended all sessions since it began.
     ///
     /// The clock of the host where it began may have been ahead of the one that said when, and a directory may keep whole
-    /// seconds; so a session that began a little later ends as well, unless its login knew of that instant already.
+    /// seconds. A session that began up to six seconds later ends as well, unless its login knew of that instant already.
     pub(crate) fn is_ended_by(&self, tokens_valid_after: Option<Timestamp>) -> bool {
         let later = tokens_valid_after.filter(|after| self.tokens_valid_after.is_none_or(|known| *after > known));
-        later.is_some_and(|after| !self.auth_time.has_reached(after.after(CLOCK_TOLERANCE)))
+        let tolerance = CLOCK_TOLERANCE.saturating_add(WHOLE_SECOND);
+        later.is_some_and(|after| !self.auth_time.has_reached(after.after(tolerance)))
     }
 
     /// Tells whether the session has been revoked or has expired.
@@ -169,17 +170,20 @@ impl Session {
     /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief. Of the clock
     /// that said so and the one that began the window, the later counts.
     pub(crate) fn standing(&self, generation: u32, asked_at: Timestamp, now: Timestamp) -> Standing {
-        if self.is_over(now) {
+        if self.is_over_everywhere(now) {
             return Standing::Dead;
-        }
-        if generation == self.generation {
-            return Standing::Current;
         }
         let is_predecessor = generation.checked_add(1) == Some(self.generation);
         let asked_at = asked_at.max(self.used_at);
         let in_time = self.retry_until.is_some_and(|until| !asked_at.has_reached(until));
         // A generation that is still to come can only mean that the store went back to an older copy.
-        if is_predecessor && in_time { Standing::Retried } else { Standing::Superseded }
+        let standing = match generation == self.generation {
+            true => Standing::Current,
+            false if is_predecessor && in_time => Standing::Retried,
+            false => Standing::Superseded,
+        };
+        // By the clock of another host the session may go on: a replay ends it there as well.
+        if self.is_over(now) && standing != Standing::Superseded { Standing::Dead } else { standing }
     }
 
     /// This session as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the
@@ -436,6 +440,9 @@ impl Default for SessionValidity {
         Self { idle: DAY * 14, absolute: DAY * 30 }
     }
 }
+
+/// What a directory that keeps whole seconds cuts off.
+const WHOLE_SECOND: Duration = Duration::from_secs(1);
 
 /// Two: whoever is told the result of a rotation may rotate again before the one that made it has found out.
 const MARKS: usize = 2;

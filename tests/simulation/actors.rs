@@ -178,7 +178,13 @@ impl<'r> Actors<'r> {
             let Some((before, after)) = change.of_session() else { continue };
             let is_new = before.revoked.is_none() && after.revoked.as_deref() == Some("reuse");
             let Some(Ask::Refresh(token)) = history.asks.get(change.request) else { continue };
-            if is_new && !self.stolen.contains(&token.session) {
+            // Whose request came too late for a retry, because the directory took so long, can't be told from a thief.
+            let loaded = history.loads(change.request).next();
+            let in_time = loaded.is_some_and(|(place, _)| {
+                let loaded_at = history.entries[place].at + 2 * self.habits.spread;
+                token.generation == before.generation || loaded_at < before.used_at + history.rules.retry_window
+            });
+            if is_new && in_time && !self.stolen.contains(&token.session) {
                 return Err(format!("honest users stay: request {} was taken for a thief's", change.request));
             }
         }

@@ -116,7 +116,9 @@ pub fn explore_at(world: &World, scene: &Scene, combination: &[usize], hosts: &[
         for call in 0..*number {
             let planned = Planned { request: *request, call, mishap: Mishap::SignerFails };
             place.every_schedule(&Trouble::at(planned), tally);
-            place.every_schedule(&Trouble { key_moves: Some(call), ..Trouble::default() }, tally);
+            if world.setup(0).key_can_change {
+                place.every_schedule(&Trouble { key_moves: Some(call), ..Trouble::default() }, tally);
+            }
         }
     }
 }
@@ -227,6 +229,7 @@ impl Placed<'_> {
             let requests = asked.iter().enumerate().map(|(index, ask)| world.request_at(host(index), ask)).collect();
             let run = search.run(&world.store, requests, alike, outside);
             world.calls.slow_down(None);
+            world.calls.move_the_key(None);
             // A plan for a call that no request made is the run without one.
             let came_to_pass = trouble.calls.is_empty() || world.store.mishaps_came_to_pass(trouble.calls.len());
             if let Some(run) = run.filter(|_| came_to_pass) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::{Clock, Event, Observer, Record, RecordKey};
 use serde::Deserialize;
 
@@ -117,6 +118,9 @@ pub struct ChallengeView {
     pub expires_at: u64,
     #[serde(rename = "g")]
     pub guesses: Vec<String>,
+    /// The guesses that named another challenge of the same asker, and were compared with this one's code as well.
+    #[serde(rename = "x", default)]
+    pub other_guesses: Vec<String>,
     #[serde(rename = "s", default)]
     pub spent_by: Option<String>,
 }
@@ -141,7 +145,7 @@ pub struct SessionView {
 #[derive(Clone, Debug, Default, Deserialize)]
 struct RevokedView {
     #[serde(rename = "b")]
-    below: u32,
+    below: u64,
     #[serde(rename = "l")]
     listed: String,
 }
@@ -174,6 +178,12 @@ impl AddressView {
     pub fn challenge(&self, id: &str) -> Option<&ChallengeView> {
         self.challenges.iter().find(|challenge| challenge.id == id)
     }
+
+    /// How many guesses are charged to a code, over the challenges that share it.
+    pub fn guesses_of(&self, nonce: &str) -> usize {
+        let sharing = self.challenges.iter().filter(|challenge| challenge.nonce == nonce);
+        sharing.map(|challenge| challenge.guesses.len() + challenge.other_guesses.len()).sum()
+    }
 }
 
 /// The instants that a meter keeps as distances.
@@ -195,13 +205,12 @@ impl SessionView {
     /// Whether an access token was revoked by itself.
     pub fn has_revoked(&self, token_id: &str) -> bool {
         let RevokedView { below, listed } = &self.revoked_tokens;
-        issue_of(token_id) < *below || listed.as_bytes().chunks(12).any(|mark| token_id.as_bytes().starts_with(mark))
+        // A UUID, whose first bytes are the number of the token.
+        let digits: String = token_id.chars().filter(|character| *character != '-').collect();
+        let bytes: Vec<u8> = (0..9).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect();
+        let (issue, mark) = (u32::from_be_bytes(bytes[..4].try_into().unwrap()), BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        u64::from(issue) < *below || listed.as_bytes().chunks(12).any(|listed| listed == mark.as_bytes())
     }
-}
-
-fn issue_of(token_id: &str) -> u32 {
-    let bytes = crate::request::base64url(token_id);
-    u32::from_be_bytes(bytes[..4].try_into().unwrap())
 }
 
 /// The log of a run.
@@ -323,10 +332,11 @@ impl<'a> History<'a> {
         Self { past, rules, acts, asks, entries, clock_was_set_back, struck, of_request, versions }
     }
 
-    /// What was in place of a session when a request began.
-    pub fn session_at_begin(&self, act: &Act) -> Option<&'a SessionView> {
-        let key = self.of_request.get(act.number).and_then(|_| self.key_of(act.number))?;
-        self.before(&key, act.began.place.checked_sub(AFTER_THE_PAST)?)?.session()
+    /// What was in place of a session when a request first loaded it, and when that was.
+    pub fn session_at_load(&self, act: &Act) -> Option<(u64, &'a SessionView)> {
+        self.of_request.get(act.number)?;
+        let (place, key) = self.loads(act.number).next()?;
+        Some((self.entries[place].at, self.before(&key, place)?.session()?))
     }
 
     /// What a request did, with the places.
@@ -446,11 +456,50 @@ impl<'a> Change<'a> {
         })
     }
 
+    /// The challenges that were spent before this change, and are not any more.
+    pub fn unspent(&self) -> impl Iterator<Item = &'a ChallengeView> {
+        let before = self.before.and_then(View::address);
+        let after = self.after.address().map(|address| address.challenges.as_slice()).unwrap_or_default();
+        after.iter().filter(move |challenge| {
+            let known = before.and_then(|before| before.challenge(&challenge.id));
+            challenge.spent_by.is_none() && known.is_some_and(|known| known.spent_by.is_some())
+        })
+    }
+
+    /// The guesses that this change charged, with the challenges that they were charged to.
+    pub fn charges(&self) -> Vec<(&'a str, &'a ChallengeView)> {
+        marks_beyond(self.after, self.before)
+    }
+
+    /// The guesses that this change gave back: of challenges that are still there.
+    pub fn given_back(&self) -> Vec<(&'a str, &'a ChallengeView)> {
+        let there = |(_, challenge): &(&str, &ChallengeView)| {
+            self.after.address().is_some_and(|after| after.challenge(&challenge.id).is_some())
+        };
+        let Some(before) = self.before else { return Vec::new() };
+        marks_beyond(before, Some(self.after)).into_iter().filter(there).collect()
+    }
+
     /// Whether this change charged a guess to a challenge.
     pub fn charged(&self, id: &str) -> bool {
         let guesses = |view: &View| view.address()?.challenge(id).map(|challenge| challenge.guesses.len());
         guesses(self.after) > self.before.and_then(guesses).or(Some(0))
     }
+}
+
+/// The guesses that one version of a record has and another one does not.
+fn marks_beyond<'v>(of: &'v View, other: Option<&View>) -> Vec<(&'v str, &'v ChallengeView)> {
+    let other = other.and_then(View::address);
+    let mut beyond = Vec::new();
+    for challenge in of.address().map(|address| address.challenges.as_slice()).unwrap_or_default() {
+        let known = other.and_then(|other| other.challenge(&challenge.id));
+        let knows = |mark: &String| {
+            known.is_some_and(|known| known.guesses.contains(mark) || known.other_guesses.contains(mark))
+        };
+        let marks = challenge.guesses.iter().chain(&challenge.other_guesses).filter(|mark| !knows(mark));
+        beyond.extend(marks.map(|mark| (mark.as_str(), challenge)));
+    }
+    beyond
 }
 
 /// Where a history begins, in the order of everything: after what happened in the past.

@@ -27,6 +27,8 @@ pub struct Setup {
     pub idle: u64,
     pub absolute: u64,
     pub is_rfc9068: bool,
+    /// Whether the key of the signer can move behind it.
+    pub key_can_change: bool,
 }
 
 impl Default for Setup {
@@ -41,6 +43,7 @@ impl Default for Setup {
             idle: 14 * 86_400,
             absolute: 30 * 86_400,
             is_rfc9068: false,
+            key_can_change: false,
         }
     }
 }

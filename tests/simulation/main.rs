@@ -221,7 +221,8 @@ fn requests_with_two_troubles() {
 /// A signer that fails, or whose key moves behind it.
 #[test]
 fn requests_with_a_signer_that_fails() {
-    let world = World::new(0, "openid").that_verifies();
+    let setup = Setup { key_can_change: true, ..Setup::default() };
+    let world = World::of_hosts(0, "openid", &[setup]).that_verifies();
     let mut tally = Tally::default();
     for scene in [Scene::of_a_code(&world), Scene::of_refreshes(&world)] {
         for kinds in combinations::<2>(scene.kinds.len()) {

@@ -36,16 +36,24 @@ impl Remembering {
     }
 }
 
-/// The key of the simulated servers.
-pub fn signing_key(signer: &Arc<Remembering>) -> SigningKey {
+/// The key of the simulated servers. Where it can change, each signature is verified before it is used.
+pub fn signing_key(signer: &Arc<Remembering>, key_can_change: bool) -> SigningKey {
     let public = SigningKey::from_pem(PEM).unwrap().public_key().clone();
-    block_on(SigningKey::of_signer(Shared(signer.clone()), public)).unwrap()
+    let signer = signer.clone();
+    let key = if key_can_change {
+        block_on(SigningKey::of_signer(Shared::<true>(signer), public))
+    } else {
+        block_on(SigningKey::of_signer(Shared::<false>(signer), public))
+    };
+    key.unwrap()
 }
 
-struct Shared(Arc<Remembering>);
+struct Shared<const KEY_CAN_CHANGE: bool>(Arc<Remembering>);
 
-impl Signer for Shared {
+impl<const KEY_CAN_CHANGE: bool> Signer for Shared<KEY_CAN_CHANGE> {
     type Error = Broken;
+
+    const KEY_CAN_CHANGE: bool = KEY_CAN_CHANGE;
 
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Broken> {
         let Remembering { pairs, random, signatures, log, store, calls } = &*self.0;

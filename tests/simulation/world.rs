@@ -150,7 +150,8 @@ impl World {
         self.polled.store(OUTSIDE, SeqCst);
         let Self { store, clock, log, random, calls, users, signer, .. } = self;
         let directory = SteppedDirectory::new(&setup, users.clone(), log.clone(), store.clone(), calls.clone());
-        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), setup.keyring(), signing_key(signer))
+        let key = signing_key(signer, setup.key_can_change);
+        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), setup.keyring(), key)
             .settings(setup.settings())
             .clock(HostClock { clock: clock.clone(), ahead: setup.ahead })
             .entropy(random.clone())

@@ -118,9 +118,9 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
 fn is_gone(challenge: &Challenge, at: u64, address: Option<&AddressView>) -> bool {
     let Some(address) = address else { return at >= challenge.expires_at };
     let of_day = instants(&address.failures).iter().filter(|time| **time + DAY > at).count();
-    let is_over = address
-        .challenge(&challenge.id)
-        .is_none_or(|found| found.spent_by.is_some() || at >= found.expires_at || found.guesses.len() >= 5);
+    let is_over = address.challenge(&challenge.id).is_none_or(|found| {
+        found.spent_by.is_some() || at >= found.expires_at || address.guesses_of(&found.nonce) >= 5
+    });
     is_over || of_day >= 25
 }
 
@@ -130,7 +130,8 @@ fn is_throttled(history: &History<'_>, request: usize) -> bool {
     let Some(address) = history.before(&key, place).and_then(View::address) else { return false };
     let sends = instants(&address.sends);
     let within = |window| sends.iter().filter(|time| **time + window > at).count();
-    within(30 * SECOND) >= 1 || within(DAY) >= 50
+    let guesses = instants(&address.failures).iter().filter(|time| **time + DAY > at).count();
+    within(30 * SECOND) >= 1 || within(DAY) >= 50 || guesses >= 25
 }
 
 /// Whether the state of its session is a reason to refuse a token.

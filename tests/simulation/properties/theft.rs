@@ -45,7 +45,7 @@ pub(super) fn theft_is_loud(history: &History<'_>) -> Checked {
 }
 
 /// "It was stolen, by this caller or from this caller" (rustdoc of `Event::ReuseDetected`): a request that began with a token
-/// that was good is no theft, whatever overtook it.
+/// that was good when it was loaded is no theft, whatever overtakes it.
 pub(super) fn an_overtaken_refresh_is_no_theft(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -56,9 +56,11 @@ pub(super) fn an_overtaken_refresh_is_no_theft(history: &History<'_>) -> Checked
         if act.read_stale {
             continue;
         }
-        let Some(session) = history.session_at_begin(act) else { continue };
+        let Some((loaded_at, session)) = history.session_at_load(act).filter(|(at, _)| *at <= told.at) else {
+            continue;
+        };
         let window = history.rules.window_at(act.began.at);
-        let is_in_time = told.at + 2 * spread < session.used_at + window;
+        let is_in_time = loaded_at + 2 * spread < session.used_at + window;
         let was_good = session.generation == token.generation
             || session.generation == token.generation + 1 && session.retry_until.is_some() && is_in_time;
         if was_good && session.revoked.is_none() {

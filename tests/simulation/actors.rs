@@ -182,7 +182,8 @@ impl<'r> Actors<'r> {
             let loaded = history.loads(change.request).next();
             let in_time = loaded.is_some_and(|(place, _)| {
                 let loaded_at = history.entries[place].at + 2 * self.habits.spread;
-                token.generation == before.generation || loaded_at < before.used_at + history.rules.retry_window
+                token.generation == before.generation
+                    || loaded_at < before.used_at + history.rules.shortest_retry_window
             });
             if is_new && in_time && !self.stolen.contains(&token.session) {
                 return Err(format!("honest users stay: request {} was taken for a thief's", change.request));

@@ -45,6 +45,8 @@ pub struct Rules {
     pub absolute: u64,
     /// The longest retry window that is in force at any host.
     pub retry_window: u64,
+    /// The shortest one that is in force at any host, at any time.
+    pub shortest_retry_window: u64,
     /// From when on every host has a retry window of zero.
     pub zero_since: Option<u64>,
     /// When a sealing secret that has leaked was dropped.
@@ -68,6 +70,7 @@ impl Rules {
             idle: first.idle * 1000,
             absolute: first.absolute * 1000,
             retry_window: setups.iter().map(|setup| setup.retry_window * 1000).max().unwrap_or_default(),
+            shortest_retry_window: setups.iter().map(|setup| setup.retry_window * 1000).min().unwrap_or_default(),
             zero_since: setups.iter().all(|setup| setup.retry_window == 0).then_some(0),
             leaked_at: None,
             is_exact: setups.len() == 1,

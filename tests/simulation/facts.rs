@@ -196,9 +196,10 @@ pub fn instants(distances: &[u64]) -> Vec<u64> {
 }
 
 impl SessionView {
-    /// Whether a refresh token of this generation, asked for at an instant, should not be used any more.
+    /// Whether a refresh token of this generation, asked for at an instant, should not be used any more. Of that instant and
+    /// the one that superseded it the later counts.
     pub fn is_superseded(&self, generation: u32, at: u64) -> bool {
-        let in_time = self.retry_until.is_some_and(|until| at < until);
+        let in_time = self.retry_until.is_some_and(|until| at.max(self.used_at) < until);
         generation + 1 < self.generation || generation + 1 == self.generation && !in_time
     }
 

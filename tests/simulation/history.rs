@@ -165,6 +165,7 @@ impl Play<'_> {
         let hosts = if all { 0..self.world.hosts() } else { host..host + 1 };
         for host in hosts {
             let Some(setup) = change.step(step, &self.world.setup(host)) else { return };
+            self.rules.shortest_retry_window = self.rules.shortest_retry_window.min(setup.retry_window * 1000);
             self.world.set_up(host, setup);
             self.world.log.note_outside(What::Changed(format!("host {host} takes step {step} of {change:?}")));
             self.changing.host = host + 1;

@@ -58,7 +58,8 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
                 return Err(format!("request {} gave a wrong guess back", change.request));
             }
             if is_compared {
-                *of_code.entry(&of.nonce).or_default() -= 1;
+                let count = of_code.entry(&of.nonce).or_default();
+                *count = count.saturating_sub(1);
             }
             compared.retain(|compared| compared.mark != mark);
         }
@@ -67,7 +68,10 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
         }
         for (mark, of) in change.charges() {
             let count = of_code.entry(&of.nonce).or_default();
-            *count += 1;
+            // What is guessed when the code has expired is wrong whatever it is.
+            if history.decision(&change).1 < of.code_expires_at + tolerance(history) {
+                *count += 1;
+            }
             let mut recent = 0;
             if of.id == challenge.id {
                 let counted = compared.iter().filter(|compared| compared.forgiven_by.is_none());

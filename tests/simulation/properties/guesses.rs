@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 
-use super::{Checked, DAY};
+use super::{Checked, DAY, tolerance};
 use crate::acts::Act;
 use crate::facts::{History, Told};
 use crate::request::{Answer, Challenge};
 
 /// "Five guesses for each code" (README 1), "5 for a code … a new code resets nothing" (SECURITY): over all challenges that
-/// share it.
+/// share it, for as long as it is in its time. What is guessed later is wrong whatever it is.
 pub(super) fn a_code_is_compared_five_times(history: &History<'_>) -> Checked {
     let mut compared: HashMap<(&str, &str), usize> = HashMap::new();
     for act in &history.acts {
         let Some((challenge, right)) = act.guess() else { continue };
-        if is_a_comparison(act, right) || act.has_redeemed() {
+        let told = act.was_told(Told::WrongCode).unwrap_or(act.ended());
+        let lives_for = history.rules.code_validity + history.rules.spread() + tolerance(history);
+        let is_in_time = sent_at(history, challenge).is_some_and(|sent| told.at < sent + lives_for);
+        if is_in_time && is_a_comparison(act, right) || act.has_redeemed() {
             let count = compared.entry((challenge.phone, &challenge.code)).or_default();
             *count += 1;
             if *count > 5 {
@@ -104,8 +107,7 @@ pub(super) fn no_code_tells_another(history: &History<'_>) -> Checked {
 fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubts: bool) -> bool {
     let same_code = |other: &Challenge| other.phone == challenge.phone && other.code == challenge.code;
     let (ended, spread) = (act.ended(), history.rules.spread());
-    let sent = history.acts.iter().filter(|other| other.sent().is_some_and(same_code));
-    let Some(sent_at) = sent.map(|other| other.began.at).min() else { return true };
+    let Some(sent_at) = sent_at(history, challenge) else { return true };
     if ended.at + spread >= sent_at + history.rules.code_validity {
         return true;
     }
@@ -114,8 +116,8 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     }
     let others = history.acts.iter().filter(|other| other.began != act.began && other.began < ended);
     let guesses = others.filter_map(|other| Some((other, other.guess()?)));
-    let at_code = guesses.clone().filter(|(_, (guessed, _))| same_code(guessed));
-    let redeemed = at_code.clone().any(|(other, (_, right))| {
+    let mut at_code = guesses.clone().filter(|(_, (guessed, _))| same_code(guessed) || guessed.id == challenge.id);
+    let redeemed = at_code.any(|(other, (_, right))| {
         let in_doubt = match other.answer() {
             None => true,
             Some(Answer::Unavailable) => doubts && other.store_mishaps > 0,
@@ -123,7 +125,12 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
         };
         right && (other.has_redeemed() || in_doubt)
     });
-    let of_code = at_code.filter(|(other, (_, right))| may_have_charged(act, other, *right)).count();
+    // Where an asker was sent two codes a guess is compared with both.
+    let of_asker = guesses.filter(|(other, (guessed, _))| {
+        let asker = |of: &Challenge| (of.phone, of.client, of.purpose);
+        asker(guessed) == asker(challenge) && other.ended().at >= sent_at
+    });
+    let of_code = of_asker.filter(|(other, (_, right))| may_have_charged(act, other, *right)).count();
     redeemed || of_code >= 5 || charges_that_may_be(history, act) >= 25
 }
 
@@ -168,6 +175,13 @@ pub(super) fn sure_charges<'h>(
             && ended.at.saturating_sub(other.began.at) + history.rules.spread() < DAY
             && !history.acts.iter().any(is_forgiven)
     })
+}
+
+/// When the code of a challenge was first sent: not before that instant.
+fn sent_at(history: &History<'_>, challenge: &Challenge) -> Option<u64> {
+    let same_code = |other: &Challenge| other.phone == challenge.phone && other.code == challenge.code;
+    let sent = history.acts.iter().filter(|other| other.sent().is_some_and(same_code));
+    sent.map(|other| other.began.at).min()
 }
 
 /// Whether a request shows that a code was compared, and that it stays charged.

@@ -59,8 +59,7 @@ pub(super) fn an_overtaken_refresh_is_no_theft(history: &History<'_>) -> Checked
         let Some((loaded_at, session)) = history.session_at_load(act).filter(|(at, _)| *at <= told.at) else {
             continue;
         };
-        let window = history.rules.window_at(act.began.at);
-        let is_in_time = loaded_at + 2 * spread < session.used_at + window;
+        let is_in_time = loaded_at + 2 * spread < session.used_at + history.rules.shortest_retry_window;
         let was_good = session.generation == token.generation
             || session.generation == token.generation + 1 && session.retry_until.is_some() && is_in_time;
         if was_good && session.revoked.is_none() {

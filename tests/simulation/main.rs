@@ -201,6 +201,21 @@ fn requests_on_an_address_with_many_challenges() {
     tally.judge("many challenges");
 }
 
+/// Two codes of one asker, both in their time: either logs in with either otp_token, and each once.
+#[test]
+fn requests_on_an_address_with_two_codes() {
+    let mut tally = Tally::default();
+    let world = World::new(0, "profile");
+    let scene = Scene::of_two_codes(&world);
+    combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    for kind in 0..scene.kinds.len() {
+        explore_two_troubles(&world, &scene, &[kind], &mut tally);
+    }
+    let world = World::of_hosts(0, "profile", &[Setup::default(), Setup { ahead: 4_000, ..Setup::default() }]);
+    explore_apart(&world, &Scene::of_two_codes(&world).named("4000-ms-ahead"), &mut tally);
+    tally.judge("two codes");
+}
+
 /// One request, and every two things that can go wrong with it; two at an address whose code is half as old as it may get.
 #[test]
 fn requests_with_two_troubles() {

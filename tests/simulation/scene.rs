@@ -115,6 +115,38 @@ impl Scene {
         }
     }
 
+    /// An address with two codes of one asker that are both in their time. Three guesses were made at the first one, and a third
+    /// challenge shares the second one.
+    pub fn of_two_codes(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let first = before.send(KNOWN, Purpose::Login, CLIENT);
+        for _ in 0..3 {
+            before.guess_wrong(&first);
+        }
+        world.clock.advance(secs(world.setup(0).code_validity / 2 - 29));
+        let second = before.send(KNOWN, Purpose::Login, CLIENT);
+        assert_ne!(first.code, second.code, "two codes");
+        // The otp_token of one with the code of the other.
+        let crossed = |of: &Challenge, code: &Challenge| Arc::new(Challenge { code: code.code.clone(), ..of.clone() });
+        let kinds = vec![
+            ("send", send(KNOWN, CLIENT)),
+            ("wrong-first", guess(&first, false)),
+            ("wrong-second", guess(&second, false)),
+            ("first", guess(&first, true)),
+            ("second", guess(&second, true)),
+            ("second-at-first", guess(&crossed(&first, &second), true)),
+            ("first-at-second", guess(&crossed(&second, &first), true)),
+        ];
+        let scene = before.end("two-codes".to_owned(), kinds);
+        let aftermath = [
+            (0, guess(&first, true)),
+            (0, guess(&crossed(&first, &second), true)),
+            (0, guess(&crossed(&second, &first), true)),
+            (0, guess(&second, true)),
+        ];
+        Self { follows_up: true, aftermath: aftermath.into(), clock_jumps: &[29_000], pauses: &[1, 29_000], ..scene }
+    }
+
     /// An address whose codes are valid for ten minutes, and that somebody else has had ten sent to since the first one.
     pub fn of_many_challenges(world: &World) -> Self {
         let mut before = Before::begin(world);

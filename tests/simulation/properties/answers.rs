@@ -1,8 +1,10 @@
 //! Answers: that they are true, and that nobody is turned away without a reason.
 
 use super::address::{guesses, opened};
+use super::theft::login;
 use super::{Checked, DAY, SECOND};
-use crate::facts::{AddressView, History, SessionView, Told, View, What, instants};
+use crate::acts::Act;
+use crate::facts::{AFTER_THE_PAST, AddressView, History, SessionView, Told, View, What, instants};
 use crate::request::{Answer, Ask, Challenge};
 use crate::world::{LOCKED, UNKNOWN};
 
@@ -99,13 +101,25 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
         }
         let found = history.loads(request).next_back();
         let found = found.map(|(place, key)| (history.entries[place].at, history.before(&key, place)));
+        // Of the challenges with this code none can be redeemed.
+        let cannot_be_redeemed = |view: Option<&View>| {
+            let sent = history.acts.iter().filter_map(Act::sent);
+            let mut same = sent.filter(|sent| sent.phone == challenge.phone && sent.code == challenge.code);
+            let address = view.and_then(View::address);
+            same.all(|sent| {
+                let view = address.and_then(|address| address.challenge(&sent.id));
+                view.is_none_or(|view| {
+                    let is_used_up = address.is_some_and(|address| address.guesses_of(&view.nonce) >= 5);
+                    view.spent_by.is_some() || is_used_up || history.entries[place].at >= view.code_expires_at
+                })
+            })
+        };
         let is_due = match (answer, found) {
             (Answer::Gone, None) => history.entries[place].at >= challenge.expires_at,
-            (Answer::Gone, Some((at, view))) => is_gone(challenge, at, view.and_then(View::address)),
-            (Answer::WrongCode { .. }, Some((_, view))) if right => {
-                let view = view.and_then(View::address).and_then(|address| address.challenge(&challenge.id));
-                view.is_none_or(|view| history.entries[place].at >= view.code_expires_at)
+            (Answer::Gone, Some((at, view))) => {
+                is_gone(challenge, at, view.and_then(View::address)) || right && cannot_be_redeemed(view)
             }
+            (Answer::WrongCode { .. }, Some((_, view))) if right => cannot_be_redeemed(view),
             _ => true,
         };
         if !is_due {
@@ -142,6 +156,17 @@ fn session_is_refused(history: &History<'_>, request: usize, answered: usize) ->
         _ => return false,
     };
     let answered_at = history.entries[answered].at;
+    // The directory says so, and no record.
+    let login = history.asks[request].session().and_then(|session| login(history, session));
+    let signed_out = |act: &Act| {
+        let ends = |login: &Act| login.ask.phone() == act.ask.phone() && act.ended().at + 12_000 > login.began.at;
+        matches!(act.ask, Ask::SignOutEverywhere { .. })
+            && act.began.place < answered + AFTER_THE_PAST
+            && login.is_some_and(ends)
+    };
+    if history.acts.iter().any(signed_out) {
+        return true;
+    }
     let Some((place, key)) = history.loads(request).next_back() else { return answered_at >= expires_at };
     let asked_at = history.loads(request).next().map_or(0, |(place, _)| history.entries[place].at);
     let is_over = |session: &SessionView| {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Checked, DAY, tolerance};
 use crate::acts::Act;
 use crate::facts::{History, Told};
-use crate::request::{Answer, Challenge};
+use crate::request::{Answer, Ask, Challenge};
 
 /// "Five guesses for each code" (README 1), "5 for a code … a new code resets nothing" (SECURITY): over all challenges that
 /// share it, for as long as it is in its time. What is guessed later is wrong whatever it is.
@@ -14,8 +14,9 @@ pub(super) fn a_code_is_compared_five_times(history: &History<'_>) -> Checked {
     for act in &history.acts {
         let Some((challenge, right)) = act.guess() else { continue };
         let told = act.was_told(Told::WrongCode).unwrap_or(act.ended());
-        let lives_for = history.rules.code_validity + history.rules.spread() + tolerance(history);
-        let is_in_time = sent_at(history, challenge).is_some_and(|sent| told.at < sent + lives_for);
+        let spread = history.rules.spread().max(tolerance(history));
+        let is_in_time = sent_at(history, challenge)
+            .is_some_and(|sent| told.at.saturating_add(spread) < sent + history.rules.code_validity);
         if is_in_time && is_a_comparison(act, right) || act.has_redeemed() {
             let count = compared.entry((challenge.phone, &challenge.code)).or_default();
             *count += 1;
@@ -108,6 +109,14 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     let same_code = |other: &Challenge| other.phone == challenge.phone && other.code == challenge.code;
     let (ended, spread) = (act.ended(), history.rules.spread());
     let Some(sent_at) = sent_at(history, challenge) else { return true };
+    // A send whose answer nobody got may have opened the code that a later one shares.
+    let lost = history.acts.iter().filter(|other| {
+        let same = matches!(other.ask, Ask::Send { phone, purpose, client }
+            if (phone, purpose, client) == (challenge.phone, challenge.purpose, challenge.client));
+        let is_lost = matches!(other.answer(), None | Some(Answer::Unavailable));
+        same && is_lost && other.began.at <= sent_at && sent_at <= other.began.at + history.rules.code_validity
+    });
+    let sent_at = lost.map(|other| other.began.at).min().unwrap_or(sent_at);
     if ended.at + spread >= sent_at + history.rules.code_validity {
         return true;
     }
@@ -116,7 +125,20 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     }
     let others = history.acts.iter().filter(|other| other.began != act.began && other.began < ended);
     let guesses = others.filter_map(|other| Some((other, other.guess()?)));
-    let mut at_code = guesses.clone().filter(|(_, (guessed, _))| same_code(guessed) || guessed.id == challenge.id);
+    // An otp_token is spent with its own code, and with the other one of its asker that it was used for.
+    let own = history.acts.iter().filter_map(Act::sent).find(|own| own.id == challenge.id);
+    let is_own = |other: &Challenge| own.is_some_and(|own| own.phone == other.phone && own.code == other.code);
+    // A guess is compared with the code of its otp_token and with the latest other one of the asker.
+    let is_newer = |other: &Act| {
+        let asker = |of: &Challenge| (of.phone, of.client, of.purpose);
+        let newer = other.sent().filter(|newer| asker(newer) == asker(challenge));
+        newer.is_some_and(|newer| !same_code(newer) && !is_own(newer)) && other.ended().at >= sent_at
+    };
+    if own.is_some_and(|own| own.code != challenge.code) && history.acts.iter().any(is_newer) {
+        return true;
+    }
+    let spends = |guessed: &Challenge| same_code(guessed) || guessed.id == challenge.id || is_own(guessed);
+    let mut at_code = guesses.clone().filter(|(_, (guessed, _))| spends(guessed));
     let redeemed = at_code.any(|(other, (_, right))| {
         let in_doubt = match other.answer() {
             None => true,
@@ -125,10 +147,13 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
         };
         right && (other.has_redeemed() || in_doubt)
     });
-    // Where an asker was sent two codes a guess is compared with both.
+    // Where an asker was sent two codes a guess is compared with both; and an otp_token is good for as long as its own code has
+    // guesses left.
+    let own_sent_at = own.and_then(|own| self::sent_at(history, own)).unwrap_or(sent_at);
+    let since = sent_at.min(own_sent_at);
     let of_asker = guesses.filter(|(other, (guessed, _))| {
         let asker = |of: &Challenge| (of.phone, of.client, of.purpose);
-        asker(guessed) == asker(challenge) && other.ended().at >= sent_at
+        asker(guessed) == asker(challenge) && other.ended().at >= since
     });
     let of_code = of_asker.filter(|(other, (_, right))| may_have_charged(act, other, *right)).count();
     redeemed || of_code >= 5 || charges_that_may_be(history, act) >= 25
@@ -194,7 +219,8 @@ fn is_a_comparison(act: &Act, right: bool) -> bool {
 fn may_have_charged(act: &Act, other: &Act, right: bool) -> bool {
     let is_in_flight = other.ended() > act.began;
     match other.answer() {
-        Some(Answer::Gone) => false,
+        // It may have been charged before another one spent the code, or by a write whose answer was lost.
+        Some(Answer::Gone) => other.store_mishaps > 0 || right && other.met_a_conflict,
         // A failure of the directory or the signer gives it back; one of the store may have kept it from being given back.
         Some(Answer::Unavailable) if right => is_in_flight || other.store_mishaps > 0,
         _ => true,

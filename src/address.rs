@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 ///
 /// | policy | a number without `+` | which phone numbers share a budget |
 /// |---|---|---|
-/// | default | is kept as written | those with the same last seven digits |
+/// | default | is kept as written | those with the same last eight digits |
 /// | [`with_country_code`](Self::with_country_code) | gets the country code | each has its own |
 /// | [`with_numbering_plan`](Self::with_numbering_plan) | becomes what the host says | each has its own |
 ///
-/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. It
-/// compares as many digits as the shortest number has, so now and then two people share a budget. A host with many
-/// users configures a country or a numbering plan.
+/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. For a
+/// directory they are two addresses. For their budget it compares the last eight digits, which all but a few countries have. Now and
+/// then two people share a budget, and where numbers are shorter one telephone can have two. A host with many users
+/// configures a country or a numbering plan.
 ///
 /// E-mail addresses share a budget where they differ only in a sub-address (RFC 5233): `user+news@example.com` has the
 /// budget of `user@example.com`. Dots count. [`with_budgets`](Self::with_budgets) replaces both rules. E-mail addresses
@@ -444,9 +445,10 @@ fn is_of_no_telephone(number: &str) -> bool {
     }
 }
 
-/// As many digits as the shortest number has.
+/// The digits by which numbers of no known country are told apart. A number that has fewer is compared as a whole.
 fn last_digits(number: &str) -> &str {
-    number.len().checked_sub(MIN_DIGITS).and_then(|from| number.get(from..)).unwrap_or(number)
+    let digits = number.trim_start_matches('+');
+    digits.len().checked_sub(TOLD_APART_BY).and_then(|from| digits.get(from..)).unwrap_or(digits)
 }
 
 /// The address without what follows the first `+` in its local part.
@@ -469,6 +471,7 @@ fn is_unambiguous(local: &str) -> bool {
 
 /// E.164 has at most 15 digits; the shortest numbers in use have 7 with their country code.
 const MIN_DIGITS: usize = 7;
+const TOLD_APART_BY: usize = 8;
 const MAX_DIGITS: usize = 15;
 
 /// The country codes of two digits (ITU-T E.164 annex). Those that begin with 1 or 7 have one digit, all others three.
@@ -479,8 +482,8 @@ const CODES_OF_TWO_DIGITS: [&str; 44] = [
 ];
 
 /// The country codes after which a mobile or landline number can begin with zero, from the metadata of libphonenumber 9:
-/// Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, San Marino, the Vatican and Tajikistan.
-const BEFORE_A_ZERO: [&str; 9] = ["39", "225", "226", "229", "241", "242", "378", "379", "992"];
+/// Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, Rwanda, San Marino, the Vatican and Tajikistan.
+const BEFORE_A_ZERO: [&str; 10] = ["39", "225", "226", "229", "241", "242", "250", "378", "379", "992"];
 
 /// RFC 5321 section 4.5.3.1, and erratum 1690 of RFC 3696.
 const MAX_LOCAL_PART: usize = 64;
@@ -682,12 +685,12 @@ mod tests {
         let british = ["07911 123456", "+447911123456", "+44 (0)7911 123456", "+0044 7911 123456", "0044 7911 123456"];
         let american =
             ["(202) 555-0123", "+1 202 555 0123", "1-202-555-0123", "001 202 555 0123", "011 1 202 555 0123"];
-        let icelandic = ["123 4567", "+354 123 4567", "354 1234567", "00354 1234567", "+354 (0)123 4567"];
+        let danish = ["12 34 56 78", "+45 12 34 56 78", "4512345678", "0045 12345678", "+45 (0)12345678"];
         let everything: [(AddressPolicy, &[&str], &str); 8] = [
-            (AddressPolicy::default(), &chinese, "2345678"),
-            (AddressPolicy::default(), &british, "1123456"),
-            (AddressPolicy::default(), &american, "5550123"),
-            (AddressPolicy::default(), &icelandic, "1234567"),
+            (AddressPolicy::default(), &chinese, "12345678"),
+            (AddressPolicy::default(), &british, "11123456"),
+            (AddressPolicy::default(), &american, "25550123"),
+            (AddressPolicy::default(), &danish, "12345678"),
             (with_code("86"), &chinese, "+8613612345678"),
             (with_code("44"), &british, "+447911123456"),
             (with_code("1"), &american, "+12025550123"),

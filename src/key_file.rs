@@ -51,11 +51,7 @@ impl KeyFile {
     /// # Errors
     /// [`KeyError::Malformed`] when it is not base64, and what [`KeyFile::from_pem`] says.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        let text = unquoted(text);
-        if text.contains(BEGIN) {
-            return Self::from_pem(text);
-        }
-        let decoded = secret_from_base64(text).map_err(|_| KeyError::Malformed)?;
+        let decoded = secret_from_base64(unquoted(text)).map_err(|_| KeyError::Malformed)?;
         match pem_in(&decoded) {
             Some(pem) => Self::from_pem(pem),
             None => Self::from_der(&decoded),

@@ -242,7 +242,7 @@ mod tests {
             .map(|(address, policy)| String::from(keyring().authenticator_key(address, policy)));
         let of_email = "wH4R5nyanpHHLqUNQBYzl4KsxkNB5s__7wyTdRyXKAg";
         let of_phone = "4yFQPpsT1WPvAOueZg-wkJMmYdK8wjhI_w8DuzfKnew";
-        assert_eq!(keys, [of_email, of_email, of_phone, "bEKmkm6x-5WtkfqhZpjRxRieBV7711TdSNv_XXSNfHM"]);
+        assert_eq!(keys, [of_email, of_email, of_phone, "dxLHF5GSGOb_yqlLmYPN1DFsWbtb0LacyD6ELAW_goc"]);
         let session = SessionId::from_bytes([9; 32]);
         assert_eq!(String::from(keyring().session_key(&session)), "SJoqEvZCwWcCwp_oAfGR5j1ERwZbUtsJSwGjtr2VKAc");
     }

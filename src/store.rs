@@ -58,7 +58,12 @@ pub enum Swap {
     Conflict,
 }
 
-/// What is kept under one key. Serializes with serde; an adapter needs no more than `tag` and `delete_after`.
+/// What is kept under one key. An adapter looks at no more than `tag` and `delete_after`.
+///
+/// It serializes with serde, in formats that name the members of structures: JSON, CBOR (`ciborium`) and MessagePack with
+/// names (`rmp_serde::to_vec_named`) carry every record. Members without a value are left out, so formats without names
+/// don't work: postcard, bincode and compact MessagePack (`rmp_serde::to_vec`) lose track of which member is which, and
+/// fail when they read. The conformance suite finds an adapter that loses anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Identifies this write.

@@ -26,7 +26,7 @@ async fn logs_in(host: &Host) -> bool {
     match host.try_send(&sms_send(PHONE)).await {
         Ok(sent) => host.token(&sms_grant(PHONE, &sent)).await.0 == 200,
         Err(reply) => {
-            assert_eq!(read(&reply).1["error"], "sms_rate_limit_exceeded");
+            assert_eq!(text(&read(&reply).1, "error"), "sms_rate_limit_exceeded");
             false
         }
     }

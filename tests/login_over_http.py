@@ -1,4 +1,4 @@
-"""Logs in over HTTP and lives with the tokens: login_over_http.py URL OUTBOX ALGORITHM.
+"""Logs in over HTTP and lives with the tokens: login_over_http.py URL OUTBOX ALGORITHM [ISSUER].
 
 Uses the standard library alone.
 """
@@ -12,11 +12,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-URL, OUTBOX, ALGORITHM = sys.argv[1:]
-ISSUER = "https://sample.portal.example.com"
+URL, OUTBOX, ALGORITHM, *ISSUER = sys.argv[1:]
+ISSUER = ISSUER[0] if ISSUER else "https://sample.portal.example.com"
 CLIENT = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET"}
 API = {"client_id": "API_CLIENT_ID", "client_secret": "API_CLIENT_SECRET"}
 USER = {"sub": "MOCK_USER_ID", "email": "MOCK_USERNAME@example.com", "email_verified": True}
+# A host's reader that stops at the limit answers 413. What it hands over, the authorization server refuses.
+TOO_MUCH = (400, 413)
 INVALID_TOKEN = (401, "invalid_token")
 NO_REFRESH = (400, {"error": "invalid_grant", "error_description": "Unknown or expired refresh_token"})
 
@@ -191,7 +193,7 @@ def check_bodies(access_token):
         check("a body in parts", in_parts, 200)
         check("one code more", len(sent_codes()), len(before) + 1)
         status, _, refused = call_with("POST", "/otp/send", is_json, b" " * 20_000, chunked=True)
-        check("too much in parts", (status, refused["error"]), (400, "invalid_request"))
+        check("too much in parts", (status in TOO_MUCH, refused["error"]), (True, "invalid_request"))
 
     bearer, form = ("Authorization", f"Bearer {access_token}"), ("Content-Type", "application/x-www-form-urlencoded")
     body = f"access_token={access_token}".encode()
@@ -259,5 +261,5 @@ status, headers, _ = call("/userinfo", method="DELETE")
 check("DELETE /userinfo", (status, headers["Allow"]), (405, "GET, HEAD, POST"))
 check("no such endpoint", call("/oauth2/nothing")[0], 404)
 status, _, refused = call("/oauth2/token", b" " * 20_000)
-check("too much", (status, refused["error"]), (400, "invalid_request"))
+check("too much", (status in TOO_MUCH, refused["error"]), (True, "invalid_request"))
 print(f"{URL}: logged in over SMS and e-mail, refreshed, caught a replay and signed out with {ALGORITHM}")

@@ -166,7 +166,7 @@ impl Directory for ByBudget {
         self.0.user_claims(subject, client, scope).await
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<User, EntropyUnavailable> {
+    async fn sign_up(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
         self.0.sign_up(&Self::address(address)).await
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use ed25519_dalek::{Signer as _, SigningKey as DalekKey};
 use futures::FutureExt;
-use otp_grant::{Audience, PublicKey, Settings, Signer, SignerError, SigningKey, SigningKeys};
+use otp_grant::{Audience, KeyError, PublicKey, Settings, Signer, SignerError, SigningKey, SigningKeys};
 use pollster::block_on;
 use serde_json::json;
 use support::*;
@@ -149,4 +149,25 @@ fn it_takes_part_in_a_change_of_keys() {
         assert!(switched.is_active(text(&login, "access_token")).await);
         assert_eq!(switched.refresh(text(&login, "refresh_token")).await.0, 200);
     });
+}
+
+#[test]
+fn its_key_has_the_name_that_the_host_gives_it() {
+    let signer = Elsewhere::new(1);
+    let key = || block_on(SigningKey::of_signer(signer.clone(), signer.public())).unwrap();
+    let id = "8f1c0f5e-2c3b-4d9e-9a57-0d3c1f3a5b11";
+    let host = Host::with_key(Settings::default(), key().with_key_id(id).unwrap());
+    let login = block_on(host.log_in(json!({})));
+    assert_eq!(host.server.key_set().find(id).unwrap().thumbprint(), signer.public().thumbprint());
+    for name in ["access_token", "id_token"] {
+        let header = text(&login, name).split('.').next().unwrap();
+        assert_eq!(header, base64(format!(r#"{{"kid":"{id}","typ":"JWT","alg":"EdDSA"}}"#).as_bytes()));
+    }
+    assert!(host.server.verify_access_token(text(&login, "access_token"), Audience::EveryClient).is_ok());
+    // Two keys of one name are refused, and a name that no header can carry.
+    let other = Elsewhere::new(2).public();
+    let other = block_on(SigningKey::of_signer(Elsewhere::new(2), other)).unwrap().with_key_id(id).unwrap();
+    let keys = SigningKeys::new(key().with_key_id(id).unwrap());
+    assert_eq!(keys.publishing(other.public_key().clone()).err(), Some(KeyError::DuplicateKeyId));
+    assert_eq!(key().with_key_id("\"").err(), Some(KeyError::InvalidKeyId));
 }

@@ -94,6 +94,8 @@ fn what_is_configured_wrongly() {
     each_says_something_else(&[
         KeyError::Malformed,
         KeyError::Unsupported,
+        KeyError::PublicKeyMissing,
+        KeyError::RsaOddSize,
         KeyError::RsaTooSmall,
         KeyError::RsaTooLarge,
         KeyError::PrivateMembers,

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS otp_grant_users (
     status             TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'locked', 'frozen', 'inactive')),
     -- Normalised: digits with `+` and the country code (or as [addresses] says), e-mail in lower case.
     phone_number       TEXT UNIQUE,
-    email              TEXT UNIQUE,
+    email              TEXT UNIQUE CHECK (email = lower(email COLLATE "C")),
     -- Milliseconds since 1970. "Sign out everywhere": SET tokens_valid_after = extract(epoch FROM now()) * 1000
     tokens_valid_after BIGINT CHECK (tokens_valid_after >= 0),
     -- A JSON object: what userinfo may return, filtered by scope.

@@ -1,17 +1,23 @@
-// The login page: an address, a code, tokens. Nothing but this file, tokens.js and words.js runs here.
+// The login page: an address, a code, tokens. Nothing but this file and the modules that it imports runs here.
 //
 // Tokens are variables of this module and nothing else. Whatever else ran on this origin could read local storage,
 // session storage and (without HttpOnly) cookies, now or at any later time; a variable can't be read from outside, and
 // is gone with the tab. The price is that reloading the page means signing in again.
+//
+// The session storage of the tab has what was asked for last, until it is used or too old. After a reload, the code
+// of the message can still be entered. Without that code it is worth nothing.
 
+import { plain, readCode } from "./codes.js";
 import { fill, opaqueCard, tokenCard } from "./tokens.js";
 import { attempts, duration, explain } from "./words.js";
 
 const settings = JSON.parse(document.body.dataset.settings);
 const $ = (id) => document.getElementById(id);
 
-/** What was asked for last: channel, address, otp_token, when it ends, and when another code can be asked for. */
+/** What was asked for last: channel, address, otp_token, when that and the code end, and when another can be had. */
 let challenge = null;
+/** The address that a code could not be sent to, the last time. */
+let undelivered = null;
 /** The last answer of the token endpoint. */
 let tokens = null;
 /** One request at a time: a second press of a button does nothing. */
@@ -117,6 +123,10 @@ const addressMember = (at, address) => ({ [at === "sms" ? "phone_number" : "emai
 
 function showAddress() {
   show("address-step");
+  if (isLive(challenge)) {
+    document.querySelector(`input[value=${challenge.channel}]`).checked = true;
+    addressField().value = challenge.address;
+  }
   for (const at of ["sms", "email"]) {
     const radio = document.querySelector(`input[value=${at}]`);
     radio.parentElement.hidden = !settings.sources[at];
@@ -137,24 +147,36 @@ function showField() {
 async function sendCode() {
   const at = channel();
   const field = addressField();
-  const address = field.value.trim();
+  const address = typed(at, field);
   if (!address) {
     complain(at === "sms" ? "Please enter your phone number." : "Please enter your e-mail address.", field);
     return;
   }
-  const pending = challenge?.channel === at && challenge.address === address && secondsUntil(challenge.resendAt) > 0;
-  if (pending && secondsUntil(challenge.endsAt) > 0) {
+  if (!isFor(challenge, at, address)) adopt(await ofOtherTab(at, address));
+  if (isFor(challenge, at, address) && secondsUntil(challenge.resendAt) > 0) {
     showCode();
     say("A code was sent there a moment ago. Please enter it.");
     return;
   }
   const answer = await requestCode(at, address);
   if (!answer.ok) {
-    complain(explain(answer, at), field);
+    complain(explain(answer, at, undelivered === key(at, address)), field);
+    noteFailure(answer, at, address);
     return;
   }
   showCode();
   say("The code is on its way.");
+}
+
+/** What a field has, in characters that the server reads. */
+function typed(at, field) {
+  const text = at === "sms" ? plain(field.value) : field.value;
+  return text.replace(/\p{Cf}/gu, "").trim();
+}
+
+/** An address without what only spells it. The server knows more of that; here it saves a message. */
+function key(at, address) {
+  return `${at} ${at === "sms" ? address.replace(/[\s().-]/g, "") : address.toLowerCase()}`;
 }
 
 async function requestCode(at, address) {
@@ -165,29 +187,112 @@ async function requestCode(at, address) {
     ...addressMember(at, address),
   });
   if (answer.ok) {
-    const { otp_token, expires_in, code_length, resend_after } = answer.body;
-    const endsAt = after(expires_in);
-    challenge = { channel: at, address, otpToken: otp_token, length: code_length, endsAt, resendAt: after(resend_after) };
-  } else if (challenge?.channel === at && challenge.address === address && answer.retryAfter) {
+    const { otp_token, expires_in, code_expires_in, code_length, resend_after } = answer.body;
+    adopt({
+      channel: at,
+      address,
+      otpToken: otp_token,
+      length: code_length,
+      endsAt: after(expires_in),
+      codeEndsAt: code_expires_in === undefined ? null : after(code_expires_in),
+      resendAt: after(resend_after),
+    });
+    undelivered = null;
+  } else if (isFor(challenge, at, address) && answer.retryAfter) {
     challenge.resendAt = after(answer.retryAfter);
+    remember();
   }
   return answer;
+}
+
+/** A code that could not be sent is why there is none, if the next request comes too early. */
+function noteFailure(answer, at, address) {
+  if (answer.error === "temporarily_unavailable") undelivered = key(at, address);
+}
+
+// What was asked for, as it is kept: in the tab, and by other tabs.
+
+const isLive = (kept) => Boolean(kept) && secondsUntil(kept.endsAt) > 0;
+const isFor = (kept, at, address) => isLive(kept) && key(kept.channel, kept.address) === key(at, address);
+
+/** Only the page of this client and these endpoints. */
+const place = `otp-grant ${settings.endpoints.send} ${settings.client}`;
+const tabs = new BroadcastChannel(place);
+
+function adopt(other) {
+  if (!isLive(other) || typeof other.otpToken !== "string" || !settings.sources[other.channel]) return;
+  challenge = other;
+  remember();
+}
+
+/** Keeps what was asked for through a reload. A browser that keeps nothing costs just that. */
+function remember() {
+  try {
+    if (isLive(challenge)) sessionStorage.setItem(place, JSON.stringify(challenge));
+    else sessionStorage.removeItem(place);
+  } catch (error) {
+    console.warn(error);
+  }
+}
+
+function recall() {
+  try {
+    adopt(parsed(sessionStorage.getItem(place)));
+  } catch (error) {
+    console.warn(error);
+  }
+  remember();
+}
+
+/** Asks the other tabs of this browser what they asked for: a message that was sent for one can be used in each. */
+async function ofOtherTab(at, address) {
+  return new Promise((resolve) => {
+    waiting = (found) => isFor(found, at, address) && resolve(found);
+    tabs.postMessage({ wanted: key(at, address) });
+    setTimeout(resolve, 100, null);
+  });
+}
+let waiting = () => {};
+
+tabs.addEventListener("message", ({ data }) => {
+  if (data.wanted && isLive(challenge) && key(challenge.channel, challenge.address) === data.wanted) {
+    tabs.postMessage({ found: challenge });
+  }
+  if (data.found) waiting(data.found);
+  if (data.used && challenge?.otpToken === data.used) {
+    forget();
+    if ($("code-step").hidden) return;
+    showAddress();
+    say("This code was used in another tab.");
+  }
+});
+
+/** Forgets what was asked for, and shows no trace of it to the next user of this tab. */
+function forget() {
+  challenge = null;
+  remember();
+  for (const id of ["phone", "email", "code"]) $(id).value = "";
+  for (const id of ["sent-to", "attempts"]) $(id).textContent = "";
 }
 
 // The second step: a code.
 
 function showCode() {
+  // Back leads to the address, and forward here again.
+  if (history.state?.step !== "code") history.pushState({ step: "code" }, "");
   show("code-step");
-  const kind = settings.numeric[challenge.channel] ? "digits" : "characters";
-  $("code-length").textContent = `${challenge.length} ${kind}`;
+  $("code-length").textContent = shape();
   $("sent-to").textContent = challenge.address;
   $("code").value = "";
-  $("code").inputMode = settings.numeric[challenge.channel] ? "numeric" : "text";
-  $("attempts").textContent = "";
+  $("code").inputMode = isNumeric() ? "numeric" : "text";
+  $("attempts").textContent = attempts(challenge.attemptsLeft);
   offerSignUp(false);
   tick();
   $("code").focus();
 }
+
+const isNumeric = () => /^[0-9]+$/.test(settings.alphabets[challenge.channel]);
+const shape = () => `${challenge.length} ${isNumeric() ? "digits" : "characters"}`;
 
 function offerSignUp(offered) {
   $("sign-up").hidden = !offered;
@@ -195,26 +300,26 @@ function offerSignUp(offered) {
 }
 
 async function redeem(signUp) {
-  // People copy codes together with the blanks around and inside of them, and type digits as wide as ideographs.
-  const code = $("code").value.normalize("NFKC").replace(/[\s-]/g, "");
-  if (code.length !== challenge.length) {
+  const code = readCode($("code").value, challenge.length, settings.alphabets[challenge.channel]);
+  if (code === null) {
     offerSignUp(false);
-    complain(`The code has ${challenge.length} characters.`, $("code"));
+    complain(`The code has ${shape()}.`, $("code"));
     return;
   }
+  const { otpToken } = challenge;
   const answer = await postJson(settings.endpoints.token, {
     grant_type: settings.grants[challenge.channel],
     client_id: settings.client,
     auth_source_id: settings.sources[challenge.channel],
-    otp_token: challenge.otpToken,
+    otp_token: otpToken,
     otp: code,
     ...addressMember(challenge.channel, challenge.address),
     ...(signUp ? { auto_signup: true } : {}),
     ...(settings.scope ? { scope: settings.scope } : {}),
   });
   if (answer.ok) {
-    challenge = null;
-    $("code").value = "";
+    tabs.postMessage({ used: otpToken });
+    forget();
     keep(answer.body);
     show("signed-in-step");
     $("profile").hidden = true;
@@ -227,16 +332,23 @@ async function redeem(signUp) {
     return;
   }
   offerSignUp(false);
-  if (answer.attemptsRemaining !== undefined) $("attempts").textContent = attempts(answer.attemptsRemaining);
+  if (!challenge) return;
+  if (answer.attemptsRemaining !== undefined) {
+    challenge.attemptsLeft = answer.attemptsRemaining;
+    remember();
+    $("attempts").textContent = attempts(answer.attemptsRemaining);
+  }
   const isOver = answer.description === "Unknown or expired otp_token" || answer.attemptsRemaining === 0;
   complain(explain(answer), $("code"));
   if (isOver && !$("resend").disabled) $("resend").focus();
 }
 
 async function resend() {
-  const answer = await requestCode(challenge.channel, challenge.address);
+  const { channel: at, address } = challenge;
+  const answer = await requestCode(at, address);
   if (!answer.ok) {
-    complain(explain(answer, challenge.channel));
+    complain(explain(answer, at, undelivered === key(at, address)));
+    noteFailure(answer, at, address);
     return;
   }
   showCode();
@@ -296,7 +408,7 @@ async function signOut() {
 
 function leave() {
   tokens = null;
-  challenge = null;
+  forget();
   $("tokens").replaceChildren();
   $("profile-claims").replaceChildren();
   showAddress();
@@ -304,8 +416,9 @@ function leave() {
 
 // Time.
 
-const after = (seconds) => performance.now() + seconds * 1000;
-const secondsUntil = (instant) => Math.max(0, Math.ceil((instant - performance.now()) / 1000));
+// Instants are times of the clock, which goes on while the page is reloaded.
+const after = (seconds) => Date.now() + seconds * 1000;
+const secondsUntil = (instant) => Math.max(0, Math.ceil((instant - Date.now()) / 1000));
 
 function tick() {
   if (challenge && !$("code-step").hidden && !busy) {
@@ -314,6 +427,7 @@ function tick() {
     if (button.disabled && wait === 0 && !$("notice").textContent) say("You can ask for a new code now.");
     button.disabled = wait > 0;
     button.textContent = wait > 0 ? `New code in ${wait} s` : "Send a new code";
+    $("lifetime").textContent = lifetime();
   }
   if (tokens) {
     const left = secondsUntil(tokens.endsAt);
@@ -323,11 +437,20 @@ function tick() {
   }
 }
 
+/** What is known of how long the code is good: an older server says how long its otp_token is, and no more. */
+function lifetime() {
+  const left = secondsUntil(challenge.codeEndsAt ?? challenge.endsAt);
+  if (left === 0) return "The code is too old now. Please ask for a new one.";
+  return challenge.codeEndsAt === null ? "" : `The code is good for ${duration(left)}.`;
+}
+
 // What the user does.
 
 function begin() {
   $("hint").textContent = settings.hint ?? "";
-  if (settings.countryCode) {
+  if (settings.example) {
+    $("phone-help").textContent = `Such as ${settings.example}, or with + and the country code.`;
+  } else if (settings.countryCode) {
     $("phone-help").textContent = `With the country code; without it, +${settings.countryCode} is assumed.`;
   }
   for (const radio of document.querySelectorAll("input[name=channel]")) {
@@ -345,17 +468,32 @@ function begin() {
   onClick("sign-out", "signed-in-step", "Signing out…", signOut);
   $("change").addEventListener("click", () => {
     if (busy) return;
-    say("");
-    complain("");
-    showAddress();
-    addressField().select();
+    if (history.state?.step === "code") history.back();
+    else changeAddress();
+  });
+  addEventListener("popstate", () => {
+    if (tokens || busy) return;
+    if (history.state?.step === "code" && isLive(challenge)) showCode();
+    else changeAddress();
   });
   // Whoever corrects the code has not proved the new one.
   $("code").addEventListener("input", () => offerSignUp(false));
   $("userinfo").hidden = !settings.endpoints.userinfo;
   $("sign-out").hidden = !settings.endpoints.revoke;
   setInterval(tick, 500);
+  recall();
+  // A reload stays at its step. A user who comes again, and was sent a code, has come to enter it.
+  const step = history.state?.step ?? "code";
+  if (history.state?.step !== "code" || !isLive(challenge)) history.replaceState({ step: "address" }, "");
+  if (step === "code" && isLive(challenge)) showCode();
+  else showAddress();
+}
+
+function changeAddress() {
+  say("");
+  complain("");
   showAddress();
+  addressField().select();
 }
 
 function onSubmit(form, label, work) {

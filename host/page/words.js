@@ -1,7 +1,10 @@
 // What the page says: errors, times and claims in plain words.
 
-/** Explains an answer of the server that is not a success. */
-export function explain(answer, channel) {
+/**
+ * Explains an answer of the server that is not a success. Where a code was asked for, there is a channel; `undelivered`
+ * says that the one before could not be sent to the same address.
+ */
+export function explain(answer, channel, undelivered = false) {
   const { status, error, description, retryAfter, attemptsRemaining } = answer;
   if (status === 0) return "The server can't be reached. Check your connection, and try again.";
   switch (error) {
@@ -15,6 +18,8 @@ export function explain(answer, channel) {
       return "This e-mail address already belongs to an account.";
     case "invalid_email":
       return "No message can be sent to this address. Please use another one.";
+    case "invalid_phone_number":
+      return "No message can be sent to this phone number. Please use another one.";
     case "insufficient_sms_quota":
       return "No more text messages can be sent at the moment. Please try again later, or use e-mail.";
     case "insufficient_email_quota":
@@ -22,13 +27,18 @@ export function explain(answer, channel) {
     case "sms_rate_limit_exceeded":
     case "email_rate_limit_exceeded": {
       const what = error.startsWith("sms") ? "this phone number" : "this e-mail address";
-      const why = retryAfter <= 120 ? "We sent a code only just now" : "We sent too many codes";
-      return `${why} to ${what}. Please try again ${inWords(retryAfter)}.`;
+      if (undelivered) return `The code could not be sent to ${what}. You can ask for it again ${inWords(retryAfter)}.`;
+      const why = retryAfter <= 120
+        ? `We sent a code only just now to ${what}.`
+        : `Too many codes were sent to ${what}, or tried for it.`;
+      return `${why} Please try again ${inWords(retryAfter)}.`;
     }
-    case "temporarily_unavailable":
+    case "temporarily_unavailable": {
+      const when = retryAfter > 0 ? inWords(retryAfter) : "in a moment";
       return channel === undefined
-        ? "Something does not work on our side. Nothing is lost: please try again in a moment."
-        : "The code could not be sent. Please try again in a moment.";
+        ? `Something does not work on our side. Nothing is lost: please try again ${when}.`
+        : `The code could not be sent. Please try again ${when}.`;
+    }
     case "invalid_grant":
       return explainGrant(description, attemptsRemaining);
     case "invalid_request":

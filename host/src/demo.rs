@@ -1,5 +1,7 @@
 //! The demo: a configuration that is built in, with keys that live as long as the process unless they are given.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use otp_grant::{Algorithm, Keyring, MasterKey, SigningKey, SigningKeys};
 
 use crate::args::{Alg, Args, Switch};
@@ -19,10 +21,22 @@ pub(crate) async fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
     Ok((config, Keys { keyring: Keyring::new(&master, &master), signing }))
 }
 
+/// The issuer of a demo that listens at an address: where its endpoints are reached, from this machine.
+///
+/// `http` is for loopback addresses alone. A demo that is reached from elsewhere needs `--issuer`.
+pub(crate) fn issuer(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => format!("http://[::1]:{}", address.port()),
+        _ => format!("http://127.0.0.1:{}", address.port()),
+    }
+}
+
 /// What the demo says of several processes that do not share their keys.
 pub(crate) fn warn_of_unshared_keys(args: &Args) {
-    if args.demo && (args.secret.is_none() || args.key.is_none()) {
-        tracing::warn!("other processes on this store need the same --secret and --key, and so does the next start");
+    if args.demo && (args.secret.is_none() || args.key.is_none() || args.issuer.is_none()) {
+        tracing::warn!(
+            "other processes on this store need the same --secret, --key and --issuer, and so does the next start"
+        );
     }
 }
 

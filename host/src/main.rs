@@ -4,8 +4,10 @@ mod args;
 mod config;
 mod delivery;
 mod demo;
+mod descriptors;
 mod directory;
 mod logs;
+mod phone_numbers;
 mod server;
 mod start;
 mod store;
@@ -20,6 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
 use crate::config::{At as _, Config, ConfigError, Source};
+use crate::logs::Log;
 use crate::start::Keys;
 
 #[global_allocator]
@@ -27,10 +30,18 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    logs::begin(args.log, args.log_level);
+    let log = match Log::begin(args.log, args.log_level) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("--log: {error}");
+            return ExitCode::from(2);
+        }
+    };
     // The webhook and the databases speak TLS with it. It can fail only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match runtime().and_then(|runtime| runtime.block_on(run(&args))) {
+    let ended = runtime().and_then(|runtime| runtime.block_on(run(&args)));
+    log.flush();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Not through the log: it is for whoever typed the command, in whatever format logs are.
@@ -51,21 +62,26 @@ fn runtime() -> Result<Runtime, ConfigError> {
 }
 
 async fn run(args: &Args) -> Result<(), ConfigError> {
-    let (config, keys) = configuration(args).await?;
+    let (mut config, keys) = configuration(args).await?;
+    config::add_warnings(&config);
     if args.check {
         start::check(&config, keys)?;
+        config.warnings.log();
         println!("the configuration is good");
         return Ok(());
     }
-    let listen = config.listen;
+    descriptors::provide(&mut config);
+    let listener = TcpListener::bind(config.listen).await.at("listen")?;
+    let address = listener.local_addr().at("listen")?;
+    if args.demo && args.issuer.is_none() {
+        config.issuer = demo::issuer(address);
+    }
+    // Before anybody can find out that the server is there, it can be stopped.
+    let signal = stop_signal()?;
     let started = start::start(config, keys).await?;
     if started.host.store.is_shared() {
         demo::warn_of_unshared_keys(args);
     }
-    let listener = TcpListener::bind(listen).await.at("listen")?;
-    let address = listener.local_addr().at("listen")?;
-    // Before anybody can find out that the server is there, it can be stopped.
-    let signal = stop_signal()?;
     tracing::info!(%address, store = started.host.store.kind(), algorithm = %started.algorithm, "listening");
     println!("listening on http://{address} ({})", started.algorithm);
     if args.demo {
@@ -109,16 +125,20 @@ async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
     Ok((config, keys))
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT. SIGHUP, which asks many servers to read their files again, changes nothing.
 fn stop_signal() -> Result<impl Future<Output = ()>, ConfigError> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate()).at("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).at("SIGINT")?;
+    let mut hang_up = signal(SignalKind::hangup()).at("SIGHUP")?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hang_up.recv() => tracing::warn!("SIGHUP is ignored: a changed configuration takes a restart"),
+            }
         }
     })
 }

@@ -8,6 +8,7 @@ use otp_grant::{Algorithm, AuthorizationServer, Keyring, SigningKeys, TracingObs
 use crate::config::{self, At as _, Config, ConfigError};
 use crate::delivery::Courier;
 use crate::directory::{HostDirectory, UsersTable};
+use crate::phone_numbers::NumberingPlan;
 use crate::server::{Host, LoginPage};
 use crate::store::AnyStore;
 
@@ -35,9 +36,13 @@ pub(crate) struct Started {
 pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let issuer = config::issuer(config)?;
     let settings = config::settings(config)?;
-    AnyStore::kind_of(config.store.read("store", &config.folder)?.expose()).at("store")?;
+    let url = config.store.read("store", config)?;
+    config::check_database_url("store", &url)?;
+    AnyStore::kind_of(url.expose()).at("store")?;
     if let Some(table) = &config.users.table {
-        UsersTable::migration_of(&table.read("users.table", &config.folder)?).at("users.table")?;
+        let url = table.read("users.table", config)?;
+        config::check_database_url("users.table", &url)?;
+        UsersTable::migration_of(&url).at("users.table")?;
     }
     let store = otp_grant::MemoryStore::new();
     let builder = AuthorizationServer::builder(issuer, keys.keyring, keys.signing).settings(settings);
@@ -56,7 +61,8 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
         Some(source) => Some(users_table(&config, source).await?),
         None => None,
     };
-    let url = config.store.read("store", &config.folder)?;
+    let url = config.store.read("store", &config)?;
+    config::check_database_url("store", &url)?;
     let store = Arc::new(AnyStore::open(&url, config.migrate).await.at("store")?);
     AnyStore::keep_purging(Arc::clone(&store), PURGED_EVERY);
 
@@ -68,13 +74,17 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
         .build(Arc::clone(&store), Arc::clone(&directory))
         .at("the configuration")?;
     let courier = Courier::new(&config)?;
-    let page = LoginPage::new(&config, &issuer, server.endpoints());
+    config.warnings.log();
+    let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
+    let page = LoginPage::new(&config, &issuer, server.endpoints(), example.as_deref());
     Ok(Started { host: Host { server, store, directory, courier, page, limits: config.limits }, algorithm })
 }
 
 async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTable, ConfigError> {
     let place = "users.table";
-    let table = UsersTable::connect(&source.read(place, &config.folder)?).await.at(place)?;
+    let url = source.read(place, config)?;
+    config::check_database_url(place, &url)?;
+    let table = UsersTable::connect(&url).await.at(place)?;
     if config.migrate {
         table.migrate().await.at(place)?;
     }

@@ -12,6 +12,7 @@
 mod postgres;
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use support::{Folder, Host, JSON, command, root};
@@ -57,6 +58,9 @@ fn the_sample_file_starts_once_its_keys_are_there() {
         .unwrap();
     assert!(made.status.success());
     let key = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=";
+    // Codes stay out of journals unless the operator asks for them.
+    let active: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(!active.iter().any(|line| line.starts_with("console")), "{active:?}");
     let output = command(&["--config", file.to_str().unwrap(), "--check"])
         .env("OTP_GRANT_INDEX_KEY", key)
         .env("OTP_GRANT_SEALING_KEY", key)
@@ -91,6 +95,154 @@ fn a_check_finds_what_a_start_would_and_leaves_nothing_behind() {
     }
 }
 
+/// What a check of a file says on standard error, and whether it found the file good.
+fn checked(folder: &Folder, text: &str) -> (bool, String) {
+    let file = folder.write("host.toml", text);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let output = command(&["--config", file.to_str().unwrap(), "--check"]).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_setting_that_cannot_work_is_an_error() {
+    let folder = Folder::new("mistakes");
+    let plain = config("").replace("users.table = \"\"\n", "");
+    assert_eq!(checked(&folder, &plain.replace(SAME_KEYS, OTHER_KEYS)), (true, String::new()));
+    let two = |one: &str, other: &str| {
+        format!("{plain}[[users.list]]\nsubject = \"a\"\n{one}\n[[users.list]]\nsubject = \"b\"\n{other}\n")
+    };
+    let addresses = "[addresses]\nregion = \"GB\"\n";
+    for (text, place) in [
+        (format!("{plain}[limits]\nrequest_time = \"0s\"\n"), "limits.request_time: "),
+        (format!("{plain}[limits]\nheader_time = \"0ms\"\n"), "limits.header_time: "),
+        (format!("{plain}[limits]\nbody_time = \"0s\"\n"), "limits.body_time: "),
+        (format!("{plain}[limits]\nbody = 0\n"), "limits.body: "),
+        (
+            format!("{plain}[delivery.webhook]\nurl = \"https://a.example/hunter2\"\ntimeout = \"0s\"\n")
+                .replace("delivery = { outbox = \"outbox\" }\n", ""),
+            "delivery.webhook.timeout: ",
+        ),
+        (two("phone_number = \"+447400123456\"", "phone_number = \"+44 7400 123456\""), "users.list[1].phone_number: "),
+        (
+            two("phone_number = \"+447400123456\"", "phone_number = \"07400 123456\"") + addresses,
+            "users.list[1].phone_number: ",
+        ),
+        (two("email = \"ada@example.com\"", "email = \"ADA@example.com\""), "users.list[1].email: "),
+        (two("", "").replace("\"b\"", "\"a\""), "users.list[1].subject: "),
+        (format!("store = \"redis:hunter2\"\n{plain}"), "store: "),
+        (format!("store = \"redis://127.0.0.1/hunter2\"\n{plain}"), "store: "),
+        (format!("store = \"postgres:hunter2\"\n{plain}"), "store: "),
+        (format!("store = \"postgres://user:hunter2#@host/db\"\n{plain}"), "store: "),
+        (format!("store = \"sqlite:\"\n{plain}"), "store: "),
+        (config("postgres://user:hunter2#@host/db"), "users.table: "),
+        (format!("{plain}[addresses]\nregion = \"UK\"\n"), "addresses.region: "),
+        (format!("{plain}[addresses]\nregion = \"gb\"\n"), "addresses.region: "),
+        (format!("{plain}{addresses}country_code = \"44\"\n"), "addresses.country_code: "),
+    ] {
+        let (good, said) = checked(&folder, &text.replace(SAME_KEYS, OTHER_KEYS));
+        assert!(!good && said.starts_with(place), "{place} {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(!said.contains("hunter2") && !said.contains("7400"), "{said}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_probably_a_mistake_is_a_warning_of_one_line() {
+    let folder = Folder::new("warnings");
+    let plain = config("").replace("users.table = \"\"\n", "").replace(SAME_KEYS, OTHER_KEYS);
+    let web = |secret: &str| format!("{plain}[clients.web]\nsecret = \"{secret}\"\nauth_sources = [\"mail\"]\n");
+    let other = "b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=";
+    let https = plain.replace("http://127.0.0.1:8080/tenant", "https://login.example.com");
+    let with_console = |text: &str| text.replace("outbox = \"outbox\"", "outbox = \"outbox\", console = true");
+    for (text, warning) in [
+        (web("a"), "clients.web.secret: shorter than 16 characters"),
+        (web("hunter2-hunter2"), "clients.web.secret: shorter than 16 characters"),
+        (plain.replace(OTHER_KEYS, SAME_KEYS), "keys.sealing: the same key as keys.index"),
+        (
+            plain.replace(OTHER_KEYS, &OTHER_KEYS.replace(" }", &format!(", accepted = [\"{other}\"] }}"))),
+            "keys.accepted[0]: the same key as keys.sealing",
+        ),
+        (with_console(&https), "delivery.console: codes go to the standard output"),
+        (https.replace("quotas.sends", "danger.without_send_quotas = true\n# "), "danger.without_send_quotas: "),
+    ] {
+        let (good, said) = checked(&folder, &text);
+        assert!(good && said.contains(" WARN ") && said.contains(warning), "{warning} {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(!said.contains("hunter2") && !said.contains(other), "{said}");
+    }
+    for text in [web("0123456789abcdef0123456789abcdef"), with_console(&plain), https] {
+        assert_eq!(checked(&folder, &text), (true, String::new()));
+    }
+}
+
+#[test]
+fn a_key_that_every_account_can_read_or_write_is_a_warning() {
+    let folder = Folder::new("modes");
+    let key = folder.write("sealing", "b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=");
+    let set = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let text = config("").replace("users.table = \"\"\n", "");
+    let text = text
+        .replace(SAME_KEYS, OTHER_KEYS)
+        .replace("sealing = \"b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=\"", "sealing = { file = \"sealing\" }");
+    for (mode, warning) in [
+        (0o600, ""),
+        (0o640, ""),
+        (0o644, "keys.sealing: every account of this machine can read "),
+        (0o602, "keys.sealing: every account of this machine can change "),
+        (0o666, "keys.sealing: every account of this machine can change "),
+    ] {
+        set(&key, mode);
+        let (good, said) = checked(&folder, &text);
+        assert!(good, "{said}");
+        assert_eq!(said.lines().count(), usize::from(!warning.is_empty()), "{mode:o} {said}");
+        assert!(said.contains(warning), "{mode:o} {said}");
+    }
+    // So is a file with keys in it.
+    set(&key, 0o600);
+    let file = folder.file("host.toml");
+    let said = || {
+        let output = command(&["--config", file.to_str().unwrap(), "--check"]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    set(&file, 0o644);
+    assert!(said().contains("--config: every account of this machine can read "), "{}", said());
+    set(&file, 0o600);
+    assert_eq!(said(), "");
+}
+
+#[test]
+fn numbers_are_read_as_the_region_writes_them() {
+    let text = config("").replace("users.table = \"\"\n", "");
+    let text = text.replace("auth_sources.mail", "auth_sources.sms = { channel = \"sms\" }\nauth_sources.mail");
+    let text = text.replace("auth_sources = [\"mail\"]", "auth_sources = [\"mail\", \"sms\"]");
+    let host = Host::configured("region", &format!("{text}[addresses]\nregion = \"GB\"\n"));
+    let send = |number: &str| {
+        let body = format!(r#"{{"client_id":"app","auth_source_id":"sms","phone_number":"{number}"}}"#);
+        host.post("/tenant/otp/send", JSON, &body)
+    };
+    let sent_to = || {
+        let outbox = std::fs::read_to_string(host.folder.file("outbox")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(outbox.lines().last().unwrap()).unwrap();
+        line["to"].as_str().unwrap().to_owned()
+    };
+    for (number, to) in [
+        ("07400 123456", "+447400123456"),
+        ("(07400) 123-456", "+447400123456"),
+        ("7400123456", "+447400123456"),
+        ("020 7183 8750", "+442071838750"),
+        ("+33 6 12 34 56 78", "+33612345678"),
+    ] {
+        assert_eq!(send(number).status, 200, "{number}");
+        assert_eq!(sent_to(), to, "{number}");
+    }
+    for number in ["07400 12345", "007400 123456", "0123", "06 12 34 56 78 90"] {
+        let reply = send(number);
+        assert_eq!((reply.status, &reply.json()["error"]), (400, &"malformed_phone_number".into()), "{number}");
+    }
+}
+
 /// A host below a path, with its users in a table.
 fn config(users: &str) -> String {
     let (key, signing) = (
@@ -115,6 +267,10 @@ scopes = "openid email profile"
 "#
     )
 }
+
+/// The keys of that host, and keys that differ.
+const SAME_KEYS: &str = r#"keys = { index = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=", sealing = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=" }"#;
+const OTHER_KEYS: &str = r#"keys = { index = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=", sealing = "b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=" }"#;
 
 fn log_in(host: &Host, email: &str, more: &str) -> support::Reply {
     let common = format!(r#""client_id":"app","auth_source_id":"mail","email":"{email}""#);
@@ -208,7 +364,7 @@ fn a_host_without_its_tables_is_not_well() {
     assert_eq!(host.get("/healthz").status, 503);
     let common = r#"{"client_id":"app","auth_source_id":"mail","email":"ada@example.com"}"#;
     assert_eq!(host.post("/tenant/otp/send", JSON, common).status, 503);
-    assert!(host.log().contains("store failed") && !host.log().contains("ada@example.com"));
+    assert!(host.logged("store failed") && !host.log().contains("ada@example.com"));
 }
 
 fn sqlite(file: &std::path::Path, statement: &str) {

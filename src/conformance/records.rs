@@ -233,7 +233,7 @@ mod tests {
     use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
     use super::*;
-    use crate::authenticator::Challenge;
+    use crate::challenge::Challenge;
     use crate::revoked_tokens::RevokedTokens;
 
     #[test]

@@ -202,11 +202,14 @@ mod tests {
             "{\"otp\":\"\\ud800\"}",
             "{\"x\":\"\\ud800\"}",
             "{\"otp\":\"1\"",
-            "{\"x\":1e999}",
             "{1:2}",
             "{}//",
         ] {
             assert_eq!(refusal(body.as_bytes()), "the body is not valid JSON", "{body:?}");
+        }
+        // A number that no number type holds, unless another crate has told serde_json to keep its digits.
+        if serde_json::from_str::<serde_json::Value>("1e999").is_err() {
+            assert_eq!(refusal(br#"{"x":1e999}"#), "the body is not valid JSON");
         }
     }
 

@@ -70,7 +70,11 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((name, StrictValue(value))) = members.next_entry::<String, _>()? {
+        while let Some(name) = members.next_key::<String>()? {
+            if name == NUMBER && object.is_empty() {
+                return number(&members.next_value::<String>()?).ok_or_else(|| A::Error::custom("not a number"));
+            }
+            let StrictValue(value) = members.next_value()?;
             if object.insert(name, value).is_some() {
                 return Err(A::Error::custom("duplicate member"));
             }
@@ -79,9 +83,41 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
+/// The value of a number, as `serde_json` gives it by itself.
+fn number(text: &str) -> Option<Value> {
+    let positive = text.parse::<u64>().ok().map(Value::from);
+    // Zero has a sign as a floating-point number alone.
+    let negative = || text.parse::<i64>().ok().filter(|number| *number != 0).map(Value::from);
+    positive.or_else(negative).or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number))
+}
+
+/// What a number is given as, an object with this member and its text, where another crate of the host's tree has switched on
+/// `arbitrary_precision` of `serde_json`: the features of a crate are one set for all who use it. Such an object that stands
+/// in the JSON itself is read as a number too, as `serde_json` reads it then.
+const NUMBER: &str = "$serde_json::private::Number";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_read_in_either_way_in_which_it_is_given() {
+        for text in
+            ["0", "-0", "1", "-1", "18446744073709551615", "-9223372036854775808", "18446744073709551616", "1.5"]
+        {
+            let given = format!(r#"{{"a":{{"{NUMBER}":"{text}"}}}}"#);
+            let found = object(given.as_bytes()).map(|object| object["a"].as_f64());
+            assert_eq!(found, Ok(text.parse().ok()), "{text}");
+            let plain = object(format!(r#"{{"a":{text}}}"#).as_bytes()).map(|object| object["a"].as_u64());
+            assert_eq!(plain, Ok(text.parse().ok()), "{text}");
+            assert_eq!(object(given.as_bytes()).map(|object| object["a"].as_u64()), plain, "{text}");
+        }
+        for text in ["", "x", "1e999", "0x1", "inf", "NaN"] {
+            assert_eq!(object(format!(r#"{{"a":{{"{NUMBER}":"{text}"}}}}"#).as_bytes()), Err(NotStrict), "{text}");
+        }
+        assert_eq!(object(format!(r#"{{"a":{{"{NUMBER}":"1","b":1}}}}"#).as_bytes()), Err(NotStrict));
+        assert_eq!(object(format!(r#"{{"{NUMBER}":"1"}}"#).as_bytes()), Err(NotStrict));
+    }
 
     #[test]
     fn what_is_no_json_value_is_an_error_that_says_what_was_expected() {

@@ -2,17 +2,34 @@
 
 use otp_grant::{KeyError, Keyring, MasterKey, PublicKey, SigningKey, SigningKeys};
 
-use super::{At, Config, ConfigError, Source};
+use super::{At, Config, ConfigError, Secret, Source};
 
 /// The master keys.
 pub(crate) fn keyring(config: &Config) -> Result<Keyring, ConfigError> {
     let keys = config.keys.as_ref().ok_or_else(|| ConfigError::new("[keys]", "index and sealing have to be given"))?;
-    let master =
-        |source: &Source, place: &str| MasterKey::from_base64(source.read(place, &config.folder)?.expose()).at(place);
-    let keyring = Keyring::new(&master(&keys.index, "keys.index")?, &master(&keys.sealing, "keys.sealing")?);
-    keys.accepted.iter().enumerate().try_fold(keyring, |keyring, (index, source)| {
-        Ok(keyring.accepting(&master(source, &format!("keys.accepted[{index}]"))?))
+    let mut known: Vec<(String, Secret)> = Vec::new();
+    let mut master = |source: &Source, place: String| {
+        let text = source.read(&place, config)?;
+        let key = MasterKey::from_base64(text.expose()).at(&place)?;
+        match known.iter().find(|(_, other)| spelling(other.expose()).eq(spelling(text.expose()))) {
+            Some((other, _)) if other == "keys.index" => {
+                let what = "the same key as keys.index: it can't be replaced without forgetting every session";
+                config.warnings.add(&place, what);
+            }
+            Some((other, _)) => config.warnings.add(&place, format_args!("the same key as {other}")),
+            None => known.push((place, text)),
+        }
+        Ok(key)
+    };
+    let (index, sealing) = (master(&keys.index, "keys.index".into())?, master(&keys.sealing, "keys.sealing".into())?);
+    keys.accepted.iter().enumerate().try_fold(Keyring::new(&index, &sealing), |keyring, (number, source)| {
+        Ok(keyring.accepting(&master(source, format!("keys.accepted[{number}]"))?))
     })
+}
+
+/// The characters of a base64 text that say something.
+fn spelling(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|character| !character.is_ascii_whitespace() && *character != '=')
 }
 
 /// The signing keys.
@@ -26,7 +43,7 @@ pub(crate) async fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigE
     let mut keys = SigningKeys::new(active);
     for (index, source) in signing.published.iter().enumerate() {
         let place = format!("signing.published[{index}]");
-        let text = source.read(&place, &config.folder)?;
+        let text = source.read(&place, config)?;
         let key = match text.expose().starts_with('{') {
             true => PublicKey::from_jwk(text.expose().as_bytes()).at(&place)?,
             false => signing_key(text.expose()).await.at(&place)?.public_key().clone(),
@@ -38,7 +55,7 @@ pub(crate) async fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigE
 
 /// One signing key.
 pub(crate) async fn read_signing_key(config: &Config, source: &Source, place: &str) -> Result<SigningKey, ConfigError> {
-    signing_key(source.read(place, &config.folder)?.expose()).await.at(place)
+    signing_key(source.read(place, config)?.expose()).await.at(place)
 }
 
 /// A PEM file, or the base64 inside of one.

@@ -7,9 +7,13 @@ mod quota;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod urls;
 mod values;
+mod warnings;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -22,8 +26,10 @@ pub(crate) use endpoints::{EndpointPaths, endpoints};
 pub(crate) use error::{At, ConfigError};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use quota::{Quotas, Window};
-pub(crate) use settings::{addresses, issuer, settings};
+pub(crate) use settings::{addresses, issuer, numbering_plan, settings};
+pub(crate) use urls::check_database_url;
 pub(crate) use values::{Secret, Source, Span};
+pub(crate) use warnings::{Warnings, add_warnings};
 
 /// The configuration of a host, as its file says it.
 #[derive(Debug, Deserialize)]
@@ -76,14 +82,20 @@ pub(crate) struct Config {
     /// The folder that relative paths of the file begin at.
     #[serde(skip)]
     pub(crate) folder: PathBuf,
+    /// What is allowed, and should be looked at.
+    #[serde(skip)]
+    pub(crate) warnings: Warnings,
 }
 
 impl Config {
     /// Reads a file.
     pub(crate) fn read(file: &Path) -> Result<Self, ConfigError> {
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| ConfigError::new(&name, error))?;
+        let mut text = Zeroizing::new(String::new());
+        let mut opened = File::open(file).map_err(|error| ConfigError::new(&name, error))?;
+        opened.read_to_string(&mut text).map_err(|error| ConfigError::new(&name, error))?;
         let mut config = Self::parse(&name, &text)?;
+        config.warnings.add_permissions("--config", file, &opened, warnings::has_secrets(&config));
         config.folder = file.parent().unwrap_or(Path::new("")).to_owned();
         Ok(config)
     }
@@ -206,6 +218,9 @@ pub(crate) struct Webhook {
     pub(crate) token: Option<Source>,
     #[serde(default = "Span::of_secs::<5>")]
     pub(crate) timeout: Span,
+    /// Messages under way at once; more wait, within the time that each may take.
+    #[serde(default = "webhook_connections")]
+    pub(crate) connections: NonZeroUsize,
 }
 
 /// How long things live.
@@ -223,6 +238,8 @@ pub(crate) struct Validity {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Addresses {
+    /// Whose national spellings of phone numbers are read: two letters of ISO 3166-1.
+    pub(crate) region: Option<String>,
     pub(crate) country_code: Option<String>,
     #[serde(default)]
     pub(crate) international_local_parts: bool,
@@ -360,6 +377,10 @@ impl From<StatusName> for UserStatus {
             StatusName::Inactive => Self::Inactive,
         }
     }
+}
+
+fn webhook_connections() -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(31)
 }
 
 fn yes() -> bool {

@@ -6,7 +6,8 @@ use otp_grant::{
     AccessTokenProfile, AddressPolicy, CodePolicy, Issuer, Scope, SessionValidity, Settings, TokenValidity, danger,
 };
 
-use super::{At, Code, Config, ConfigError, Window, endpoints};
+use super::{At, Code, Config, ConfigError, Span, Window, endpoints};
+use crate::phone_numbers::NumberingPlan;
 
 /// The issuer.
 pub(crate) fn issuer(config: &Config) -> Result<Issuer, ConfigError> {
@@ -16,6 +17,7 @@ pub(crate) fn issuer(config: &Config) -> Result<Issuer, ConfigError> {
 
 /// The settings.
 pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
+    check_limits(config)?;
     let default = Settings::default();
     let settings = default
         .addresses(addresses(config)?)
@@ -39,6 +41,23 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
         None => settings,
     };
     weakened(config, with_quotas(config, settings)?)
+}
+
+/// Refuses limits that no request can keep to.
+fn check_limits(config: &Config) -> Result<(), ConfigError> {
+    let limits = &config.limits;
+    let times = [
+        ("limits.header_time", limits.header_time),
+        ("limits.body_time", limits.body_time),
+        ("limits.request_time", limits.request_time),
+    ];
+    if let Some((place, _)) = times.into_iter().find(|(_, Span(time))| time.is_zero()) {
+        return Err(ConfigError::new(place, "no request can be read or answered in no time"));
+    }
+    if limits.body == 0 {
+        return Err(ConfigError::new("limits.body", "no request is as short as that"));
+    }
+    Ok(())
 }
 
 fn with_quotas(config: &Config, settings: Settings) -> Result<Settings, ConfigError> {
@@ -77,14 +96,24 @@ fn weakened(config: &Config, settings: Settings) -> Result<Settings, ConfigError
 
 /// How addresses are read.
 pub(crate) fn addresses(config: &Config) -> Result<AddressPolicy, ConfigError> {
-    let mut policy = AddressPolicy::default();
-    if let Some(code) = &config.addresses.country_code {
-        policy = policy.with_country_code(code).at("addresses.country_code")?;
-    }
+    let policy = AddressPolicy::default();
+    let mut policy = match (numbering_plan(config)?, &config.addresses.country_code) {
+        (None, None) => policy,
+        (Some(plan), None) => plan.into_policy(policy),
+        (None, Some(code)) => policy.with_country_code(code).at("addresses.country_code")?,
+        (Some(_), Some(_)) => return Err(ConfigError::new("addresses.country_code", "the region has its own")),
+    };
     if config.addresses.international_local_parts {
         policy = policy.with_international_local_parts();
     }
     Ok(policy)
+}
+
+/// The numbering plan of the region that the file names.
+pub(crate) fn numbering_plan(config: &Config) -> Result<Option<NumberingPlan>, ConfigError> {
+    let Some(region) = &config.addresses.region else { return Ok(None) };
+    let what = "a region is two capital letters that have phone numbers, such as GB";
+    NumberingPlan::of(region).map(Some).ok_or_else(|| ConfigError::new("addresses.region", what))
 }
 
 fn token_validity(config: &Config) -> TokenValidity {

@@ -1,14 +1,16 @@
 //! Kinds of values that the file has: durations, secrets, and where a secret is found.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
-use super::ConfigError;
+use super::{Config, ConfigError};
 
 /// A duration: a number and one of `ms`, `s`, `m`, `h`, `d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +85,7 @@ impl Source {
     }
 
     /// Fetches the text, without white space around it. `place` is what the file calls it.
-    pub(crate) fn read(&self, place: &str, folder: &Path) -> Result<Secret, ConfigError> {
+    pub(crate) fn read(&self, place: &str, config: &Config) -> Result<Secret, ConfigError> {
         let text = match self {
             Self::Here(secret) => return Ok(Secret::new(secret.expose().trim().to_owned())),
             Self::Env(name) => std::env::var(name).map(Zeroizing::new).map_err(|error| match error {
@@ -95,10 +97,13 @@ impl Source {
                 }
             })?,
             Self::File(path) => {
-                let path = folder.join(path);
-                std::fs::read_to_string(&path)
-                    .map(Zeroizing::new)
-                    .map_err(|error| ConfigError::new(place, format_args!("{}: {error}", path.display())))?
+                let path = config.folder.join(path);
+                let failed = |error| ConfigError::new(place, format_args!("{}: {error}", path.display()));
+                let mut file = File::open(&path).map_err(failed)?;
+                config.warnings.add_permissions(place, &path, &file, true);
+                let mut text = Zeroizing::new(String::new());
+                file.read_to_string(&mut text).map_err(failed)?;
+                text
             }
         };
         Ok(Secret::new(text.trim().to_owned()))

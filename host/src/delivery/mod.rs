@@ -1,5 +1,6 @@
 //! How codes reach their users: over the console, a file or a webhook.
 
+mod console;
 mod webhook;
 
 use std::fs::{File, OpenOptions};
@@ -8,16 +9,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use otp_grant::{Delivery, DeliveryFailure, Reply};
+use otp_grant::{AuthorizationServer, Delivery, DeliveryFailure, Directory, Reply, Store};
 use serde_json::json;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{At as _, Config, ConfigError};
+use console::Console;
 use webhook::Webhook;
 
 /// Delivers codes in every way that is configured.
 #[derive(Debug)]
 pub(crate) struct Courier {
-    console: bool,
+    console: Option<Console>,
     outbox: Option<Mutex<File>>,
     webhook: Option<Webhook>,
 }
@@ -50,7 +52,7 @@ impl Courier {
                 .map_err(|error| ConfigError::new("delivery.outbox", format_args!("{}: {error}", path.display())))
         };
         Ok(Self {
-            console: delivery.console,
+            console: delivery.console.then(Console::new).transpose().at("delivery.console")?,
             outbox: delivery.outbox.as_deref().map(open).transpose()?.flatten().map(Mutex::new),
             webhook: delivery.webhook.as_ref().map(|webhook| Webhook::new(webhook, config)).transpose()?,
         })
@@ -58,13 +60,18 @@ impl Courier {
 
     /// Delivers a code, and gives the reply that says what came of it.
     ///
-    /// It takes as long for an address that has a user as for one that has none: whether there is a user is not asked.
-    pub(crate) async fn deliver(&self, delivery: Delivery) -> Reply {
+    /// It takes as long for an address that has a user as for one that has none: whether there is a user is not asked. After a
+    /// failure the address can be sent to again at once, or the reply says when.
+    pub(crate) async fn deliver<S: Store, D: Directory>(
+        &self,
+        server: &AuthorizationServer<S, D>,
+        delivery: Delivery,
+    ) -> Reply {
         match self.send(&delivery).await {
             Ok(()) => delivery.accepted(),
             Err(failure) => {
                 tracing::warn!(?failure, usage = delivery.usage().as_str(), "not delivered");
-                delivery.failed(failure)
+                server.delivery_failed(delivery, failure).await
             }
         }
     }
@@ -76,8 +83,8 @@ impl Courier {
         if let Some(outbox) = &self.outbox {
             write(outbox, delivery)?;
         }
-        if self.console {
-            print(delivery)?;
+        if let Some(console) = &self.console {
+            console.print(delivery).await?;
         }
         Ok(())
     }
@@ -88,17 +95,6 @@ fn append(create: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.append(true).create(create).mode(0o600);
     options
-}
-
-/// The one place where a code is printed, and only where the configuration asks for it.
-fn print(delivery: &Delivery) -> Result<(), DeliveryFailure> {
-    let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
-    let (usage, seconds) = (delivery.usage().as_str(), delivery.validity().as_secs());
-    // Whoever read the output may be gone, which `println!` would not survive.
-    writeln!(io::stdout(), "to {to}: {code} is your code for {usage}, valid for {seconds} seconds").map_err(|error| {
-        tracing::error!(%error, "the code can't be printed");
-        DeliveryFailure::Undeliverable
-    })
 }
 
 /// In one write, and without a buffer: whoever reads the file sees whole lines, and sees them before the reply.

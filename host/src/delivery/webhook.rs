@@ -1,10 +1,14 @@
 //! Delivery by a service of the host's: one POST of JSON a code, never repeated.
 
+use std::time::Duration;
+
 use otp_grant::{Channel, Delivery, DeliveryFailure};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::config::{At as _, Config, ConfigError};
 
@@ -14,20 +18,26 @@ pub(super) struct Webhook {
     client: Client,
     url: Url,
     authorization: Option<HeaderValue>,
+    /// One for each message that is under way.
+    connections: Semaphore,
+    timeout: Duration,
 }
 
 impl Webhook {
     pub(super) fn new(entry: &crate::config::Webhook, config: &Config) -> Result<Self, ConfigError> {
         let place = "delivery.webhook.url";
-        let url = entry.url.read(place, &config.folder)?;
+        let url = entry.url.read(place, config)?;
         // The parser's own message could show a part of the URL, and that may be a secret.
         let url = Url::parse(url.expose()).map_err(|_| ConfigError::new(place, "not a URL"))?;
         let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
             return Err(ConfigError::new(place, "codes go over https; http is for 127.0.0.1 and localhost alone"));
         }
+        if entry.timeout.0.is_zero() {
+            return Err(ConfigError::new("delivery.webhook.timeout", "no service answers in no time"));
+        }
         let place = "delivery.webhook.token";
-        let token = entry.token.as_ref().map(|token| token.read(place, &config.folder)).transpose()?;
+        let token = entry.token.as_ref().map(|token| token.read(place, config)).transpose()?;
         let authorization = token.map(|token| {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
                 .map_err(|_| ConfigError::new(place, "a character that no header may have"))?;
@@ -35,10 +45,21 @@ impl Webhook {
             Ok(value)
         });
         // A redirect could carry codes to somebody else.
-        let client = Client::builder().redirect(Policy::none()).timeout(entry.timeout.0);
+        let connections = entry.connections.get().min(Semaphore::MAX_PERMITS);
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .timeout(entry.timeout.0)
+            .pool_max_idle_per_host(connections)
+            .pool_idle_timeout(KEPT_IDLE);
         // Through the proxy of the environment they would leave the machine, and without TLS.
         let client = if url.scheme() == "http" { client.no_proxy() } else { client };
-        Ok(Self { client: client.build().at("[delivery.webhook]")?, url, authorization: authorization.transpose()? })
+        Ok(Self {
+            client: client.build().at("[delivery.webhook]")?,
+            url,
+            authorization: authorization.transpose()?,
+            connections: Semaphore::new(connections),
+            timeout: entry.timeout.0,
+        })
     }
 
     /// Posts a code. 2xx: it was accepted. 422: the address was refused. 429: no quota is left. Anything else, and no
@@ -60,29 +81,60 @@ impl Webhook {
             Some(value) => request.header(AUTHORIZATION, value.clone()),
             None => request,
         };
-        match request.body(body.to_string()).send().await {
-            Ok(response) if response.status().is_success() => Ok(()),
+        let posting = async {
+            let permit = self.connections.acquire().await;
+            let answer = request.body(body.to_string()).send().await;
+            (permit, answer)
+        };
+        // The others that wait take their time from this one.
+        let Ok((_permit, answer)) = timeout(self.timeout, posting).await else { return Err(unreachable("timeout")) };
+        match answer {
             Ok(response) => {
-                tracing::warn!(status = response.status().as_u16(), "the webhook refused a message");
-                Err(match response.status() {
-                    StatusCode::UNPROCESSABLE_ENTITY => DeliveryFailure::AddressRefused,
-                    StatusCode::TOO_MANY_REQUESTS => DeliveryFailure::InsufficientQuota,
-                    _ => DeliveryFailure::Undeliverable,
-                })
+                let status = response.status();
+                finish(response).await;
+                said(status)
             }
-            Err(error) => {
-                // Its URL may be a secret.
-                let error = error.without_url();
-                let kind = if error.is_timeout() {
-                    "timeout"
-                } else if error.is_connect() {
-                    "connect"
-                } else {
-                    "other"
-                };
-                tracing::warn!(kind, "the webhook can't be reached");
-                Err(DeliveryFailure::Undeliverable)
-            }
+            Err(error) if error.is_timeout() => Err(unreachable("timeout")),
+            Err(error) if error.is_connect() => Err(unreachable("connect")),
+            Err(_) => Err(unreachable("other")),
         }
     }
 }
+
+/// What a status means for the message.
+fn said(status: StatusCode) -> Result<(), DeliveryFailure> {
+    if status.is_success() {
+        return Ok(());
+    }
+    tracing::warn!(status = status.as_u16(), "the webhook refused a message");
+    Err(match status {
+        StatusCode::UNPROCESSABLE_ENTITY => DeliveryFailure::AddressRefused,
+        StatusCode::TOO_MANY_REQUESTS => DeliveryFailure::InsufficientQuota,
+        _ => DeliveryFailure::Undeliverable,
+    })
+}
+
+/// The error itself is not logged. It shows the URL, which can be a secret.
+fn unreachable(kind: &'static str) -> DeliveryFailure {
+    tracing::warn!(kind, "the webhook can't be reached");
+    DeliveryFailure::Undeliverable
+}
+
+/// Reads the rest of an answer, so that its connection can be used again. One that is slow to end is given up.
+async fn finish(mut response: Response) {
+    let reading = async {
+        let mut read = 0;
+        while let Ok(Some(chunk)) = response.chunk().await {
+            read += chunk.len();
+            if read > MOST_READ {
+                break;
+            }
+        }
+    };
+    let _ = timeout(READ_WITHIN, reading).await;
+}
+
+/// Shorter than what usual servers keep a connection for (5 seconds): they do not close it while a code goes over it.
+const KEPT_IDLE: Duration = Duration::from_secs(4);
+const MOST_READ: usize = 64 * 1024;
+const READ_WITHIN: Duration = Duration::from_millis(100);

@@ -52,15 +52,19 @@ fn client(config: &Config, id: &str, entry: &ClientEntry) -> Result<Client, Conf
 fn secret(config: &Config, entry: &ClientEntry, place: &str) -> Result<Option<ClientSecret>, ConfigError> {
     match (&entry.secret, &entry.secret_sha256, entry.public) {
         (Some(source), None, false) => {
-            let secret = source.read(&format!("{place}.secret"), &config.folder)?;
+            let secret = source.read(&format!("{place}.secret"), config)?;
             if secret.expose().is_empty() {
                 return Err(ConfigError::new(format!("{place}.secret"), "a secret can't be empty"));
+            }
+            if secret.expose().len() < SHORTEST_SECRET {
+                let what = "shorter than 16 characters, so it can be guessed; `openssl rand -hex 32` makes another";
+                config.warnings.add(&format!("{place}.secret"), what);
             }
             Ok(Some(ClientSecret::digest(secret.expose())))
         }
         (None, Some(source), false) => {
             let place = format!("{place}.secret_sha256");
-            let text = source.read(&place, &config.folder)?;
+            let text = source.read(&place, config)?;
             let digest =
                 from_hex(text.expose()).ok_or_else(|| ConfigError::new(place, "64 hexadecimal digits are expected"))?;
             Ok(Some(ClientSecret::from_sha256(digest)))
@@ -110,3 +114,6 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     }
     Some(digest)
 }
+
+/// Of random hexadecimal digits, 64 bits.
+const SHORTEST_SECRET: usize = 16;

@@ -3,6 +3,7 @@
 mod clients;
 mod users_table;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use otp_grant::{
@@ -32,6 +33,7 @@ impl HostDirectory {
             return Err(ConfigError::new("users.list", "users are either listed or in a table"));
         }
         let configured = clients::read(config)?;
+        check_listed(&config.users.list, addresses)?;
         let mut listed = config.users.list.iter().enumerate();
         let configured = listed.try_fold(configured, |directory, (index, entry)| {
             with_user(directory, entry, &format!("users.list[{index}]"), addresses)
@@ -48,14 +50,38 @@ impl HostDirectory {
     }
 
     /// Signs up as the table does. Who is known already keeps their claims.
-    async fn sign_up_in_memory(&self, address: &Address) -> Result<User, DirectoryError> {
+    async fn sign_up_in_memory(&self, address: &Address) -> Result<Option<User>, DirectoryError> {
         if let Some(user) = self.configured.user_by_address(address).await? {
-            return Ok(user);
+            return Ok(Some(user));
         }
         let user = self.configured.sign_up(address).await?;
-        self.configured.put_claims(user.subject.clone(), claims(proved_claims(address)));
+        if let Some(user) = &user {
+            self.configured.put_claims(user.subject.clone(), claims(proved_claims(address)));
+        }
         Ok(user)
     }
+}
+
+/// Each user of the file is another one, with addresses of their own: of two with one number, only one could be found.
+fn check_listed(list: &[UserEntry], policy: &AddressPolicy) -> Result<(), ConfigError> {
+    let mut known: HashMap<(&str, String), usize> = HashMap::new();
+    for (index, entry) in list.iter().enumerate() {
+        // What can't be read is told where it is read.
+        let phone = entry.phone_number.as_deref().and_then(|text| policy.phone_number(text).ok());
+        let email = entry.email.as_deref().and_then(|text| policy.email(text).ok());
+        let names = [
+            Some(("subject", entry.subject.clone())),
+            phone.map(|number| ("phone_number", number.as_str().to_owned())),
+            email.map(|email| ("email", email.as_str().to_owned())),
+        ];
+        for (member, value) in names.into_iter().flatten() {
+            if let Some(other) = known.insert((member, value), index) {
+                let place = format!("users.list[{index}].{member}");
+                return Err(ConfigError::new(place, format_args!("users.list[{other}] has the same")));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn with_user(
@@ -126,9 +152,9 @@ impl Directory for HostDirectory {
         })
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<User, DirectoryError> {
+    async fn sign_up(&self, address: &Address) -> Result<Option<User>, DirectoryError> {
         Ok(match &self.users {
-            Some(table) => table.sign_up(address).await?,
+            Some(table) => Some(table.sign_up(address).await?),
             None => self.sign_up_in_memory(address).await?,
         })
     }

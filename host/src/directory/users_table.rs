@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use otp_grant::{Address, Entropy as _, Subject, SystemEntropy, Timestamp, User, UserStatus};
+use otp_grant_sql::rusqlite::{self, OptionalExtension as _};
+use otp_grant_sql::{PostgresDatabase, SqlOptions, SqlStoreError, SqliteDatabase};
 use serde_json::{Map, Value};
-use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{AnyPool, Row as _};
 
 use super::proved_claims;
 use crate::config::Secret;
@@ -13,18 +13,25 @@ use crate::config::Secret;
 /// The users of a database.
 #[derive(Debug)]
 pub(crate) struct UsersTable {
-    pool: AnyPool,
-    migration: &'static str,
+    database: Database,
+}
+
+#[derive(Debug)]
+enum Database {
+    Postgres(PostgresDatabase),
+    Sqlite(SqliteDatabase),
 }
 
 impl UsersTable {
     /// Connects to a database, `postgres://…` or `sqlite:…`.
     pub(crate) async fn connect(url: &Secret) -> Result<Self, TableError> {
-        let migration = Self::migration_of(url)?;
-        sqlx::any::install_default_drivers();
-        let pool = AnyPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE);
-        let pool = pool.connect(creating(url).expose()).await?;
-        Ok(Self { pool, migration })
+        let kind = Kind::of(url)?;
+        let (url, options) = (url.expose(), SqlOptions::default().timeout(PATIENCE).max_connections(16));
+        let database = match kind {
+            Kind::Postgres => Database::Postgres(PostgresDatabase::connect(url, options).await?),
+            Kind::Sqlite => Database::Sqlite(SqliteDatabase::connect(url, options).await?),
+        };
+        Ok(Self { database })
     }
 
     /// The schema for the database that a URL names.
@@ -32,25 +39,31 @@ impl UsersTable {
     /// # Errors
     /// [`TableError::UnknownDatabase`] when it is nothing that is known here.
     pub(crate) fn migration_of(url: &Secret) -> Result<&'static str, TableError> {
-        match url.expose().split(':').next() {
-            Some("postgres" | "postgresql") => Ok(include_str!("../../migrations/users_postgres.sql")),
-            Some("sqlite") => Ok(include_str!("../../migrations/users_sqlite.sql")),
-            _ => Err(TableError::UnknownDatabase),
-        }
+        Ok(match Kind::of(url)? {
+            Kind::Postgres => POSTGRES_MIGRATION,
+            Kind::Sqlite => SQLITE_MIGRATION,
+        })
     }
 
     /// Creates the table where it is missing.
     pub(crate) async fn migrate(&self) -> Result<(), TableError> {
-        // Two processes that start at once can both find it missing, and PostgreSQL then lets one of them fail.
-        match sqlx::raw_sql(self.migration).execute(&self.pool).await {
-            Ok(_) => Ok(()),
-            Err(_) => Ok(sqlx::raw_sql(self.migration).execute(&self.pool).await.map(drop)?),
+        match &self.database {
+            Database::Postgres(database) => database.migrate(IS_MIGRATED, POSTGRES_MIGRATION).await?,
+            Database::Sqlite(database) => database.migrate(&["otp_grant_users"], SQLITE_MIGRATION).await?,
         }
+        Ok(())
     }
 
     /// Tells whether the table answers.
     pub(crate) async fn check(&self) -> Result<(), TableError> {
-        in_time(sqlx::query("SELECT 1 FROM otp_grant_users LIMIT 1").fetch_optional(&self.pool)).await.map(drop)
+        match &self.database {
+            Database::Postgres(database) => database.find(CHECK, &[]).await.map(drop)?,
+            Database::Sqlite(database) => {
+                let check = |file: &rusqlite::Connection| file.query_row(CHECK, (), |_| Ok(())).optional();
+                database.read(check).await.map(drop)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn user_by_address(&self, address: &Address) -> Result<Option<User>, TableError> {
@@ -66,9 +79,21 @@ impl UsersTable {
     }
 
     pub(super) async fn claims(&self, subject: &Subject) -> Result<Map<String, Value>, TableError> {
-        let row = in_time(sqlx::query(CLAIMS).bind(subject.as_str()).fetch_optional(&self.pool)).await?;
-        let Some(row) = row else { return Ok(Map::new()) };
-        serde_json::from_str(row.try_get(0)?).map_err(|_| TableError::Unreadable("claims"))
+        let claims: Option<String> = match &self.database {
+            Database::Postgres(database) => {
+                let row = database.find(CLAIMS, &[&subject.as_str()]).await?;
+                row.map(|row| row.try_get(0)).transpose().map_err(|_| TableError::Unreadable("claims"))?
+            }
+            Database::Sqlite(database) => {
+                let subject = subject.as_str().to_owned();
+                let claims = move |file: &rusqlite::Connection| {
+                    file.prepare_cached(CLAIMS)?.query_row((subject,), |row| row.get(0)).optional()
+                };
+                database.read(claims).await?
+            }
+        };
+        let Some(claims) = claims else { return Ok(Map::new()) };
+        serde_json::from_str(&claims).map_err(|_| TableError::Unreadable("claims"))
     }
 
     pub(super) async fn sign_up(&self, address: &Address) -> Result<User, TableError> {
@@ -78,42 +103,91 @@ impl UsersTable {
         };
         let subject = random_subject()?;
         let claims = Value::Object(proved_claims(address)).to_string();
-        let query = sqlx::query(query).bind(subject).bind(address.as_str()).bind(claims);
-        user(&in_time(query.fetch_one(&self.pool)).await?)
+        let row = match &self.database {
+            Database::Postgres(database) => {
+                let row = database.find_once(query, &[&subject, &address.as_str(), &claims]).await?;
+                row.as_ref().map(Row::of_postgres).transpose()?
+            }
+            Database::Sqlite(database) => {
+                let address = address.as_str().to_owned();
+                let sign_up = move |file: &rusqlite::Connection| {
+                    let mut statement = file.prepare_cached(query)?;
+                    statement.query_row((subject, address, claims), Row::of_sqlite).optional()
+                };
+                database.write(sign_up).await?
+            }
+        };
+        row.ok_or(TableError::Other)?.user()
     }
 
     async fn user(&self, query: &'static str, key: &str) -> Result<Option<User>, TableError> {
-        let row = in_time(sqlx::query(query).bind(key).fetch_optional(&self.pool)).await?;
-        row.as_ref().map(user).transpose()
+        let row = match &self.database {
+            Database::Postgres(database) => {
+                database.find(query, &[&key]).await?.as_ref().map(Row::of_postgres).transpose()?
+            }
+            Database::Sqlite(database) => {
+                let key = key.to_owned();
+                let user = move |file: &rusqlite::Connection| {
+                    file.prepare_cached(query)?.query_row((key,), Row::of_sqlite).optional()
+                };
+                database.read(user).await?
+            }
+        };
+        row.map(Row::user).transpose()
     }
 }
 
-/// The URL of a SQLite file says that the file is to be made where it is missing, unless it says something else.
-fn creating(url: &Secret) -> Secret {
-    let url = url.expose();
-    Secret::new(match (url.starts_with("sqlite:") && !url.contains("mode="), url.contains('?')) {
-        (true, false) => format!("{url}?mode=rwc"),
-        (true, true) => format!("{url}&mode=rwc"),
-        (false, _) => url.to_owned(),
-    })
+/// The databases that a table of users can be in.
+enum Kind {
+    Postgres,
+    Sqlite,
 }
 
-fn user(row: &AnyRow) -> Result<User, TableError> {
-    let subject = Subject::new(row.try_get("subject")?).map_err(|_| TableError::Unreadable("subject"))?;
-    let status = match row.try_get("status")? {
-        "active" => UserStatus::Active,
-        "locked" => UserStatus::Locked,
-        "frozen" => UserStatus::Frozen,
-        _ => UserStatus::Inactive,
-    };
-    let mut user = User::new(subject, status);
-    let tokens_valid_after: Option<i64> = row.try_get("tokens_valid_after")?;
-    user.tokens_valid_after = match tokens_valid_after.map(u64::try_from) {
-        None => None,
-        Some(Ok(millis)) => Some(Timestamp::from_unix_millis(millis)),
-        Some(Err(_)) => return Err(TableError::Unreadable("tokens_valid_after")),
-    };
-    Ok(user)
+impl Kind {
+    fn of(url: &Secret) -> Result<Self, TableError> {
+        match url.expose().split(':').next() {
+            Some("postgres" | "postgresql") => Ok(Self::Postgres),
+            Some("sqlite") => Ok(Self::Sqlite),
+            _ => Err(TableError::UnknownDatabase),
+        }
+    }
+}
+
+/// The columns of a user.
+struct Row {
+    subject: String,
+    status: String,
+    tokens_valid_after: Option<i64>,
+}
+
+impl Row {
+    fn of_postgres(row: &otp_grant_sql::deadpool_postgres::tokio_postgres::Row) -> Result<Self, TableError> {
+        match (row.try_get(0), row.try_get(1), row.try_get(2)) {
+            (Ok(subject), Ok(status), Ok(tokens_valid_after)) => Ok(Self { subject, status, tokens_valid_after }),
+            _ => Err(TableError::Unreadable("a column")),
+        }
+    }
+
+    fn of_sqlite(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { subject: row.get(0)?, status: row.get(1)?, tokens_valid_after: row.get(2)? })
+    }
+
+    fn user(self) -> Result<User, TableError> {
+        let subject = Subject::new(&self.subject).map_err(|_| TableError::Unreadable("subject"))?;
+        let status = match &*self.status {
+            "active" => UserStatus::Active,
+            "locked" => UserStatus::Locked,
+            "frozen" => UserStatus::Frozen,
+            _ => UserStatus::Inactive,
+        };
+        let mut user = User::new(subject, status);
+        user.tokens_valid_after = match self.tokens_valid_after.map(u64::try_from) {
+            None => None,
+            Some(Ok(millis)) => Some(Timestamp::from_unix_millis(millis)),
+            Some(Err(_)) => return Err(TableError::Unreadable("tokens_valid_after")),
+        };
+        Ok(user)
+    }
 }
 
 /// A subject that is given to nobody else.
@@ -123,16 +197,15 @@ fn random_subject() -> Result<String, TableError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-async fn in_time<T>(query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, TableError> {
-    tokio::time::timeout(PATIENCE, query).await.map_err(|_| TableError::TooSlow)?.map_err(TableError::from)
-}
-
 /// The table of users failed. It says what kind of failure it was, and none of the values.
 #[derive(Debug)]
 pub(crate) enum TableError {
     UnknownDatabase,
+    /// The URL can't be used, for this reason.
+    Misconfigured(String),
     NotConnected,
     TooSlow,
+    DiskFull,
     NoRandomness,
     /// The database refused a statement, with this code.
     Refused(String),
@@ -141,13 +214,16 @@ pub(crate) enum TableError {
     Other,
 }
 
-impl From<sqlx::Error> for TableError {
-    fn from(error: sqlx::Error) -> Self {
+impl From<SqlStoreError> for TableError {
+    fn from(error: SqlStoreError) -> Self {
         match error {
-            sqlx::Error::Database(error) => Self::Refused(error.code().unwrap_or_default().into_owned()),
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed => Self::NotConnected,
-            sqlx::Error::PoolTimedOut => Self::TooSlow,
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Unreadable("a column"),
+            SqlStoreError::Refused { code } => Self::Refused(code.into()),
+            SqlStoreError::Connection(_) => Self::NotConnected,
+            SqlStoreError::Timeout => Self::TooSlow,
+            SqlStoreError::DiskFull => Self::DiskFull,
+            SqlStoreError::NotARecord => Self::Unreadable("a column"),
+            SqlStoreError::Configuration(cause) => Self::Misconfigured(cause.to_string()),
+            SqlStoreError::NoWriteAheadLog => Self::Misconfigured("it has to be a file".to_owned()),
             _ => Self::Other,
         }
     }
@@ -157,8 +233,10 @@ impl std::fmt::Display for TableError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::UnknownDatabase => f.write_str("the URL has to begin with postgres: or sqlite:"),
+            Self::Misconfigured(reason) => write!(f, "the URL of the database of users can't be used: {reason}"),
             Self::NotConnected => f.write_str("no connection to the database of users"),
             Self::TooSlow => f.write_str("the database of users takes too long"),
+            Self::DiskFull => f.write_str("the disk of the database of users is full"),
             Self::NoRandomness => f.write_str("no random bytes for a subject"),
             Self::Refused(code) => write!(f, "the database of users refused a statement: code {code}"),
             Self::Unreadable(column) => write!(f, "the table of users has an unreadable value: {column}"),
@@ -171,6 +249,11 @@ impl std::error::Error for TableError {}
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
+const POSTGRES_MIGRATION: &str = include_str!("../../migrations/users_postgres.sql");
+const SQLITE_MIGRATION: &str = include_str!("../../migrations/users_sqlite.sql");
+const IS_MIGRATED: &str = "SELECT to_regclass('otp_grant_users') IS NOT NULL";
+
+const CHECK: &str = "SELECT 1 FROM otp_grant_users LIMIT 1";
 const BY_PHONE_NUMBER: &str = "SELECT subject, status, tokens_valid_after FROM otp_grant_users WHERE phone_number = $1";
 const BY_EMAIL: &str = "SELECT subject, status, tokens_valid_after FROM otp_grant_users WHERE email = $1";
 const BY_SUBJECT: &str = "SELECT subject, status, tokens_valid_after FROM otp_grant_users WHERE subject = $1";
@@ -183,3 +266,49 @@ const SIGN_UP_BY_PHONE_NUMBER: &str = "INSERT INTO otp_grant_users (subject, pho
 const SIGN_UP_BY_EMAIL: &str = "INSERT INTO otp_grant_users (subject, email, claims) \
     VALUES ($1, $2, $3) ON CONFLICT (email) DO UPDATE SET email = excluded.email \
     RETURNING subject, status, tokens_valid_after";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_in_sqlite_refuses_what_could_not_be_read() {
+        let file = rusqlite::Connection::open_in_memory().unwrap();
+        file.execute_batch(SQLITE_MIGRATION).unwrap();
+        let insert = |values: &str| {
+            let row = "subject, status, phone_number, email, tokens_valid_after, claims";
+            file.execute(&format!("INSERT INTO otp_grant_users ({row}) VALUES ({values})"), ())
+        };
+        for good in [
+            "'a', 'active', '+8613612345678', 'ada@example.com', 1700000000000, '{}'",
+            "'b ~', 'frozen', NULL, NULL, NULL, '{\"name\":\"Ada Müller\"}'",
+            "'c', 'locked', 8613612345678, NULL, unixepoch() * 1000 + 999, ' {} '",
+        ] {
+            insert(good).unwrap();
+        }
+        for bad in [
+            "'müller', 'active', NULL, NULL, NULL, '{}'",
+            "'tab\t', 'active', NULL, NULL, NULL, '{}'",
+            "'', 'active', NULL, NULL, NULL, '{}'",
+            "x'61', 'active', NULL, NULL, NULL, '{}'",
+            "NULL, 'active', NULL, NULL, NULL, '{}'",
+            "'d', 'Active', NULL, NULL, NULL, '{}'",
+            "'d', 'active', NULL, 'Ada@example.com', NULL, '{}'",
+            "'d', 'active', NULL, 'ada@Example.com', NULL, '{}'",
+            "'d', 'active', NULL, x'61', NULL, '{}'",
+            "'d', 'active', x'2b', NULL, NULL, '{}'",
+            "'d', 'active', NULL, NULL, -1, '{}'",
+            "'d', 'active', NULL, NULL, 'soon', '{}'",
+            "'d', 'active', NULL, NULL, 1.5, '{}'",
+            "'d', 'active', NULL, NULL, NULL, '[]'",
+            "'d', 'active', NULL, NULL, NULL, 'null'",
+            "'d', 'active', NULL, NULL, NULL, '1'",
+            "'d', 'active', NULL, NULL, NULL, '{'",
+            "'d', 'active', NULL, NULL, NULL, ''",
+            "'d', 'active', NULL, NULL, NULL, x'7b7d'",
+            "'d', 'active', NULL, NULL, NULL, NULL",
+        ] {
+            assert!(insert(bad).is_err(), "{bad}");
+        }
+    }
+}

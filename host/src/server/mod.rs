@@ -1,5 +1,6 @@
 //! The HTTP server: which connections are accepted, and for how long.
 
+mod overflow;
 mod page;
 mod patient;
 mod routes;
@@ -11,11 +12,13 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::config::Limits;
+pub(crate) use overflow::MOST as OVERFLOW;
+use overflow::{Overflow, Turn};
 pub(crate) use page::LoginPage;
 use patient::Patient;
 pub(crate) use routes::{App, Host};
@@ -24,23 +27,17 @@ pub(crate) use routes::{App, Host};
 ///
 /// TLS and HTTP/2 are for the proxy in front.
 pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shutdown: impl Future<Output = ()>) {
-    let mut http = http1::Builder::new();
-    // It also ends connections that stay idle.
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header_time.0).max_buf_size(MOST_BUFFERED);
-    let connections = Arc::new(Semaphore::new(limits.connections.get().min(Semaphore::MAX_PERMITS)));
+    let most = limits.connections.get().min(Semaphore::MAX_PERMITS);
+    let connections = Arc::new(Semaphore::new(most));
+    let overflow = Arc::new(Overflow::new(Arc::clone(&connections), limits.request_time.0));
     let graceful = GracefulShutdown::new();
-    let app = Arc::new(app);
+    let server = Server { app: Arc::new(app), header_time: limits.header_time.0, patience: limits.request_time.0 };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        // Who comes when all are taken waits in the backlog of the listener.
-        let next = async {
-            let permit = Arc::clone(&connections).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, stream) = tokio::select! {
-            next = next => match next {
-                (permit, Ok((stream, _))) => (permit, stream),
-                (_, Err(error)) => {
+        let mut stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
                     // Out of file descriptors, most likely: trying again at once would only burn time.
                     tracing::warn!(%error, "no connection can be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -51,23 +48,54 @@ pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shut
         };
         // Replies are small: without it the end of one can wait for the acknowledgement of its beginning.
         let _ = stream.set_nodelay(true);
-        let stream = TokioIo::new(Patient::new(stream, limits.request_time.0));
-        let app = Arc::clone(&app);
-        let service = service_fn(move |request| {
-            let app = Arc::clone(&app);
-            async move { Ok::<_, Infallible>(app.answer(request).await) }
-        });
-        let connection = graceful.watch(http.serve_connection(stream, service));
-        tokio::spawn(async move {
-            // That a client went away or was too slow is its own business.
-            let _ = connection.await;
-            drop(permit);
-        });
+        let (server, watcher) = (server.clone(), graceful.watcher());
+        match Arc::clone(&connections).try_acquire_owned() {
+            Ok(permit) => tokio::spawn(async move {
+                server.connection(stream, true, watcher).await;
+                drop(permit);
+            }),
+            Err(_) => {
+                overflow.warn(most);
+                let (entered, overflow) = (overflow.enter().await, Arc::clone(&overflow));
+                tokio::spawn(async move {
+                    match overflow.wait(entered, &mut stream).await {
+                        Some(Turn::Whole(_permit)) => server.connection(stream, true, watcher).await,
+                        Some(Turn::Health(_permit)) => server.connection(stream, false, watcher).await,
+                        None => {}
+                    }
+                })
+            }
+        };
     }
     drop(listener);
+    overflow.close();
     tracing::info!("finishing the requests in flight");
     if tokio::time::timeout(limits.shutdown_time.0, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests in flight were not finished in time");
+    }
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Server {
+    app: Arc<App>,
+    header_time: Duration,
+    patience: Duration,
+}
+
+impl Server {
+    /// Serves a connection to its end: all of its requests, or the first.
+    async fn connection(&self, stream: TcpStream, all: bool, watcher: Watcher) {
+        let mut http = http1::Builder::new();
+        // The time of headers also ends connections that stay idle.
+        http.timer(TokioTimer::new()).header_read_timeout(self.header_time).max_buf_size(MOST_BUFFERED).keep_alive(all);
+        let stream = TokioIo::new(Patient::new(stream, self.patience));
+        let service = service_fn(move |request| {
+            let app = Arc::clone(&self.app);
+            async move { Ok::<_, Infallible>(app.answer(request).await) }
+        });
+        // That a client went away or was too slow is its own business.
+        let _ = watcher.watch(http.serve_connection(stream, service)).await;
     }
 }
 

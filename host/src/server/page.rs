@@ -19,8 +19,8 @@ pub(crate) struct LoginPage {
 }
 
 impl LoginPage {
-    /// The page, unless the configuration has none.
-    pub(crate) fn new(config: &Config, issuer: &Issuer, endpoints: &Endpoints) -> Option<Self> {
+    /// The page, unless the configuration has none. `example` is a phone number as the host's region writes it.
+    pub(crate) fn new(config: &Config, issuer: &Issuer, endpoints: &Endpoints, example: Option<&str>) -> Option<Self> {
         let Page { client, sms, email, title, scopes, sign_up, hint } = &config.page;
         let client = client.as_ref()?;
         let base = issuer.path();
@@ -31,8 +31,9 @@ impl LoginPage {
             "signUp": sign_up,
             "hint": hint,
             "countryCode": config.addresses.country_code,
+            "example": example,
             "sources": {"sms": sms, "email": email},
-            "numeric": {"sms": is_numeric(config, sms.as_deref()), "email": is_numeric(config, email.as_deref())},
+            "alphabets": {"sms": alphabet(config, sms.as_deref()), "email": alphabet(config, email.as_deref())},
             "grants": {"sms": otp_grant::SMS_GRANT_TYPE, "email": otp_grant::EMAIL_GRANT_TYPE},
             "endpoints": {
                 "send": endpoints.otp_send.as_ref().map(at),
@@ -82,11 +83,10 @@ impl IntoResponse for PageFile {
     }
 }
 
-/// Whether the codes of a source are digits: then a phone shows a keypad for them.
-fn is_numeric(config: &Config, source: Option<&str>) -> bool {
+/// The characters of a source's codes: what has others can't be a code, and where all are digits, a phone shows a keypad.
+fn alphabet(config: &Config, source: Option<&str>) -> String {
     let source = source.and_then(|source| config.auth_sources.get(source));
-    let alphabet = source.and_then(|source| source.code.alphabet.as_deref());
-    alphabet.is_none_or(|alphabet| alphabet.bytes().all(|byte| byte.is_ascii_digit()))
+    source.and_then(|source| source.code.alphabet.as_deref()).unwrap_or("0123456789").to_owned()
 }
 
 /// A text inside of an element or of a quoted attribute.
@@ -105,8 +105,9 @@ fn escaped(text: &str) -> String {
     out
 }
 
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 6] = [
     ("app.js", "text/javascript;charset=UTF-8", include_str!("../../page/app.js")),
+    ("codes.js", "text/javascript;charset=UTF-8", include_str!("../../page/codes.js")),
     ("tokens.js", "text/javascript;charset=UTF-8", include_str!("../../page/tokens.js")),
     ("words.js", "text/javascript;charset=UTF-8", include_str!("../../page/words.js")),
     ("style.css", "text/css;charset=UTF-8", include_str!("../../page/style.css")),

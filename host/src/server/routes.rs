@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{self, HeaderMap, HeaderValue, Request, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT, HOST, HeaderName, PRAGMA, X_CONTENT_TYPE_OPTIONS};
+use axum::http::uri::Authority;
+use axum::http::{self, HeaderMap, HeaderValue, Request, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use otp_grant::AuthorizationServer;
@@ -80,6 +81,9 @@ impl App {
         let span = tracing::info_span!("request", number, method, path);
         async {
             let mut response = match place {
+                _ if !names_one_host(&request) => {
+                    (StatusCode::BAD_REQUEST, "one Host header is expected\n").into_response()
+                }
                 Place::Endpoint => endpoint(&self.host, request).await,
                 Place::Other => self.others.call(request).await.unwrap_or_else(|never| match never {}),
             };
@@ -97,26 +101,47 @@ impl App {
 async fn endpoint(host: &Host, request: Request<Incoming>) -> Response {
     let (head, body) = request.into_parts();
     let limits = &host.limits;
-    let reading = read(body, limits.body.saturating_add(READ_BEYOND));
-    let body = match tokio::time::timeout(limits.body_time.0, reading).await {
-        Ok(Some(body)) => body,
-        Ok(None) => return StatusCode::BAD_REQUEST.into_response(),
+    let body = match tokio::time::timeout(limits.body_time.0, read(body, &head.headers, limits.body)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(Unread::TooLong)) => return too_long(limits.body),
+        Ok(Err(Unread::CutShort)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
     let request = otp_grant::Request::from_http(&head.headers, &body);
-    let answering =
-        host.server.handle(head.method.as_str(), head.uri.path(), request, |delivery| host.courier.deliver(delivery));
+    let answering = host.server.handle(head.method.as_str(), head.uri.path(), request, |delivery| {
+        host.courier.deliver(&host.server, delivery)
+    });
     match tokio::time::timeout(limits.request_time.0, answering).await {
         Ok(Some(reply)) => http::Response::from(reply).map(Body::from),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(_) => {
             tracing::error!("a request took too long");
-            let mut response =
-                (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"temporarily_unavailable"}"#).into_response();
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response
+            json(StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"temporarily_unavailable"}"#.to_owned())
         }
+    }
+}
+
+/// An answer of the host's own at an endpoint.
+fn json(status: StatusCode, body: String) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json;charset=UTF-8"), (CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
+    (status, headers, body).into_response()
+}
+
+fn too_long(most: usize) -> Response {
+    let description = format!("The body is longer than {most} bytes");
+    let body = format!(r#"{{"error":"invalid_request","error_description":"{description}"}}"#);
+    json(StatusCode::PAYLOAD_TOO_LARGE, body)
+}
+
+/// Tells whether a request has one Host header that can be one (RFC 9112 section 3.2). HTTP/1.0 may have none.
+fn names_one_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).into_iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            host.is_empty() || Authority::try_from(host.as_bytes()).is_ok_and(|host| !host.as_str().contains('@'))
+        }
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -134,20 +159,35 @@ async fn health(State(host): State<Arc<Host>>) -> impl IntoResponse {
     (StatusCode::OK, no_store, "ok\n")
 }
 
-/// Reads a body, but not much more than `most`: what is longer than the authorization server's own limit, it refuses.
+/// Why there is no body.
+enum Unread {
+    TooLong,
+    /// The client went away. What was cut short must not be taken for a whole.
+    CutShort,
+}
+
+/// Reads a body of at most `most` bytes.
 ///
-/// `None` when the client went away. A body that was cut short must not be taken for a whole one.
-async fn read(mut body: Incoming, most: usize) -> Option<Vec<u8>> {
-    let mut read = Vec::new();
+/// Of a longer one, some is read and forgotten: an answer to a client that still sends can be lost with the connection.
+async fn read(mut body: Incoming, headers: &HeaderMap, most: usize) -> Result<Vec<u8>, Unread> {
+    let declared = body.size_hint().lower();
+    if declared > u64::try_from(most).unwrap_or(u64::MAX) && headers.contains_key(EXPECT) {
+        // It waits to be told before it sends.
+        return Err(Unread::TooLong);
+    }
+    let (mut read, mut seen) = (Vec::new(), 0_usize);
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.ok()?.into_data() {
-            read.extend_from_slice(&data);
+        if let Ok(data) = frame.map_err(|_| Unread::CutShort)?.into_data() {
+            seen = seen.saturating_add(data.len());
+            if seen <= most {
+                read.extend_from_slice(&data);
+            }
         }
-        if read.len() > most {
+        if seen > most.saturating_add(READ_BEYOND) {
             break;
         }
     }
-    Some(read)
+    if seen > most { Err(Unread::TooLong) } else { Ok(read) }
 }
 
 fn endpoint_paths(host: &Host) -> impl Iterator<Item = String> {
@@ -166,9 +206,9 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-const HEALTH: &str = "/healthz";
+pub(super) const HEALTH: &str = "/healthz";
 
-/// How much beyond the limit of the authorization server is read, so that it is the server that says so.
-const READ_BEYOND: usize = 48 * 1024;
+/// How much beyond the limit is read.
+const READ_BEYOND: usize = 256 * 1024;
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

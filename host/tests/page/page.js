@@ -16,7 +16,11 @@ const browser = await chromium.launch({
 
 /** Opens the page as somebody new; what goes wrong in it fails the test. */
 async function visit(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1000, height: 900 }, ...options });
+  return tab(await browser.newContext({ viewport: { width: 1000, height: 900 }, ...options }));
+}
+
+/** Opens the page in a tab more. */
+async function tab(context) {
   const page = await context.newPage();
   page.setDefaultTimeout(5000);
   page.problems = [];
@@ -30,11 +34,17 @@ async function visit(options = {}) {
   return page;
 }
 
-/** What every scenario ends with: no fault in the page, and nothing kept where it could be read. */
-async function leave(page) {
+/** What every scenario ends with: no fault in the page, and nothing kept but what was asked for, until it is used. */
+async function leave(page, pending = false) {
   assert.deepEqual(page.problems, []);
-  const kept = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href]);
-  assert.deepEqual(kept, [0, 0, "", `${url}/`]);
+  const kept = await page.evaluate(() => [localStorage.length, document.cookie, location.href]);
+  assert.deepEqual(kept, [0, "", `${url}/`]);
+  const [challenge, ...others] = await page.evaluate(() => Object.values(sessionStorage));
+  assert.equal(others.length, 0);
+  assert.equal(challenge !== undefined, pending, challenge);
+  // Neither a code nor a token that logs in.
+  const members = ["address", "attemptsLeft", "channel", "codeEndsAt", "endsAt", "length", "otpToken", "resendAt"];
+  for (const member of Object.keys(JSON.parse(challenge ?? "{}"))) assert.ok(members.includes(member), member);
   await page.context().close();
 }
 
@@ -92,7 +102,7 @@ async function enter(page, code) {
 
 async function byKeyboardAlone() {
   const page = await visit();
-  await textIs(page, "phone-help", /without it, \+86 is assumed/);
+  await textIs(page, "phone-help", /^Such as [\d ]+, or with \+ and the country code\.$/);
   await look(page, "1-address");
   await enter(page, "12");
   await textIs(page, "error", /not a phone number/);
@@ -112,7 +122,7 @@ async function byKeyboardAlone() {
   await look(page, "3-code");
 
   await enter(page, "12");
-  await textIs(page, "error", /has 6 characters/);
+  await textIs(page, "error", /has 6 digits/);
   const code = codeFor("13612345678");
   await enter(page, wrong(code));
   await textIs(page, "attempts", /^4 attempts left\.$/);
@@ -151,6 +161,9 @@ async function byKeyboardAlone() {
   await textIs(page, "notice", /^You are signed out\.$/);
   await focusIs(page, "phone");
   assert.equal(await page.textContent("#tokens"), "");
+  // The next user of this tab does not see the number.
+  const shown = await page.evaluate(() => [document.body.textContent, ...[...document.querySelectorAll("input")].map((i) => i.value)]);
+  assert.ok(!shown.join().replaceAll("Sign in as 13612345678", "").includes("13612345678"), shown.join());
   assert.equal((await fetch(`${url}/userinfo`, { headers: { Authorization: `Bearer ${access}` } })).status, 401);
   await look(page, "7-signed-out");
   await leave(page);
@@ -189,7 +202,7 @@ async function lockedUserInTheDark() {
   await enter(page, codeFor("13600000000"));
   await textIs(page, "error", /locked or not active/);
   await look(page, "13-dark-locked");
-  await leave(page);
+  await leave(page, true);
   const active = await visit({ colorScheme: "dark" });
   await askForCode(active, "+8613700000001");
   await enter(active, codeFor("+8613700000001"));
@@ -234,7 +247,176 @@ async function again() {
   assert.equal(await page.textContent("#attempts"), "");
   await enter(page, codeFor(address));
   await focusIs(page, "create");
+  await leave(page, true);
+}
+
+const messages = () => readFileSync(outbox, "utf8").split("\n").length;
+
+/** The message is read elsewhere, and the page is loaded again. */
+async function reloadWhileReading() {
+  const address = "+8613700000004";
+  const page = await visit({ viewport: { width: 390, height: 800 }, isMobile: true, hasTouch: true });
+  await askForCode(page, address);
+  const sent = messages();
+  const code = codeFor(address);
+  await page.reload();
+  await focusIs(page, "code");
+  await textIs(page, "sent", /code of 6 digits to \+8613700000004/);
+  assert.match(await page.textContent("#resend"), /in (1\d|2\d|30) s/);
+  await enter(page, wrong(code));
+  await textIs(page, "attempts", /^4 attempts left\.$/);
+  await page.reload();
+  await textIs(page, "attempts", /^4 attempts left\.$/);
+  await look(page, "17-phone-reloaded");
+  // Another page in the same tab, and back; and the address of the page once more.
+  await page.goto("about:blank");
+  await page.goBack();
+  await focusIs(page, "code");
+  await page.goto("about:blank");
+  await page.goto(url);
+  await focusIs(page, "code");
+  assert.equal(messages(), sent);
+  await enter(page, `Your code is ${code}. Do not tell it to anybody, for 180 seconds.`);
+  await focusIs(page, "create");
+  await page.keyboard.press("Enter");
+  await focusIs(page, "signed-in");
+  await look(page, "18-phone-signed-in");
+  await page.goBack();
+  assert.ok(await page.isVisible("#signed-in"));
+  await page.click("#sign-out");
+  await textIs(page, "notice", /signed out/);
+  await focusIs(page, "phone");
+  assert.equal(await page.inputValue("#phone"), "");
+  // What is over stays over.
+  await page.goForward();
+  await focusIs(page, "phone");
+  await page.reload();
+  await focusIs(page, "phone");
   await leave(page);
+}
+
+async function backAndForth() {
+  const address = "somebody.else@example.com";
+  const page = await visit();
+  await page.locator("input[value=email]").check();
+  await page.locator("#email").focus();
+  await askForCode(page, address);
+  const sent = messages();
+  await page.goBack();
+  await focusIs(page, "email");
+  assert.equal(await page.inputValue("#email"), address);
+  await look(page, "19-back");
+  await page.goForward();
+  await focusIs(page, "code");
+  await page.goBack();
+  await focusIs(page, "email");
+  // It was left on purpose.
+  await page.reload();
+  await focusIs(page, "email");
+  assert.equal(await page.inputValue("#email"), address);
+  await page.keyboard.press("Enter");
+  await focusIs(page, "code");
+  await textIs(page, "notice", /a moment ago/);
+  assert.equal(messages(), sent);
+  await page.click("#change");
+  await focusIs(page, "email");
+  await page.goForward();
+  await enter(page, codeFor(address));
+  await focusIs(page, "create");
+  await leave(page, true);
+}
+
+async function twoTabs() {
+  const first = await visit();
+  await askForCode(first, "+86 137 0000 0005");
+  const code = readFileSync(outbox, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line)).at(-1).code;
+  const sent = messages();
+  const second = await tab(first.context());
+  // A tab learns of it only by the address.
+  await askForCode(second, "+8613700000005");
+  await textIs(second, "notice", /a moment ago/);
+  assert.equal(messages(), sent);
+  await enter(second, code);
+  await focusIs(second, "create");
+  await second.keyboard.press("Enter");
+  await focusIs(second, "signed-in");
+  await textIs(first, "notice", /^This code was used in another tab\.$/);
+  await focusIs(first, "phone");
+  assert.equal(await first.inputValue("#phone"), "");
+  await look(first, "20-used-elsewhere");
+  assert.deepEqual(first.problems, []);
+  await leave(second);
+}
+
+/** Every script has its digits, and what can't be a code costs no attempt. */
+async function digits() {
+  const scripts = { "Arabic": 0x660, "Persian": 0x6f0, "Devanagari": 0x966, "Bengali": 0x9e6, "full-width": 0xff10, "Thai": 0xe50 };
+  for (const [number, [name, zero]] of Object.entries(scripts).entries()) {
+    const page = await visit();
+    const inScript = (text) => text.replace(/\d/g, (digit) => String.fromCodePoint(zero + Number(digit)));
+    const address = `+861370000001${number}`;
+    await askForCode(page, inScript(address));
+    let asked = 0;
+    page.on("request", (request) => { asked += request.url().endsWith("/oauth2/token") ? 1 : 0; });
+    const code = codeFor(address);
+    for (const none of ["", "abc", code.slice(1), `${code}0`, `${code} ${wrong(code)}`, "12a456"]) {
+      await page.fill("#code", none);
+      await page.keyboard.press("Enter");
+      await textIs(page, "error", /has 6 digits/);
+      await page.waitForFunction(() => !document.querySelector("[aria-busy]"));
+    }
+    assert.equal(asked, 0, name);
+    await page.fill("#code", inScript(code));
+    await page.keyboard.press("Enter");
+    await focusIs(page, "create");
+    assert.equal(asked, 1, name);
+    await leave(page, true);
+  }
+}
+
+/** What the server says of time is told, and why there is no code. */
+async function whatIsTold() {
+  const page = await visit();
+  let answer;
+  await page.route("**/otp/send", (route) => route.fulfill({ contentType: "application/json", ...answer, body: JSON.stringify(answer.body) }));
+  const limit = { error: "sms_rate_limit_exceeded" };
+  answer = { status: 503, headers: { "Retry-After": "29" }, body: { error: "temporarily_unavailable" } };
+  await enter(page, "+8613700000020");
+  await textIs(page, "error", /^The code could not be sent\. Please try again in 29 seconds\.$/);
+  answer = { status: 400, headers: { "Retry-After": "27" }, body: limit };
+  await page.keyboard.press("Enter");
+  await textIs(page, "error", /^The code could not be sent to this phone number\. You can ask for it again in 27 seconds\.$/);
+  await look(page, "21-not-delivered");
+  // Another number is another matter.
+  await enter(page, "+8613700000021");
+  await textIs(page, "error", /^We sent a code only just now to this phone number\. Please try again in 27 seconds\.$/);
+  answer = { status: 400, headers: { "Retry-After": "7200" }, body: limit };
+  await page.keyboard.press("Enter");
+  await textIs(page, "error", /^Too many codes were sent to this phone number, or tried for it\. Please try again in 2 hours\.$/);
+  answer = { status: 400, body: { error: "invalid_phone_number" } };
+  await page.keyboard.press("Enter");
+  await textIs(page, "error", /No message can be sent to this phone number/);
+  const sent = { otp_token: "a", expires_in: 300, code_length: 6, resend_after: 30 };
+  answer = { status: 200, body: { ...sent, code_expires_in: 91 } };
+  await page.keyboard.press("Enter");
+  await focusIs(page, "code");
+  await textIs(page, "lifetime", /^The code is good for 1 minute (30|31) seconds\.$/);
+  await look(page, "22-lifetime");
+  await page.evaluate(() => sessionStorage.clear());
+  answer = { status: 200, body: { ...sent, code_expires_in: 1, resend_after: 1 } };
+  await page.goBack();
+  await enter(page, "+8613700000022");
+  await focusIs(page, "code");
+  await textIs(page, "lifetime", /^The code is too old now\. Please ask for a new one\.$/);
+  answer = { status: 200, body: sent };
+  await page.waitForSelector("#resend:enabled");
+  await page.click("#resend");
+  await textIs(page, "lifetime", /^$/);
+  answer = { status: 503, body: { error: "temporarily_unavailable" } };
+  await page.goBack();
+  await enter(page, "+8613700000023");
+  await textIs(page, "error", /^The code could not be sent\. Please try again in a moment\.$/);
+  await leave(page, true);
 }
 
 async function whenTheServerFails() {
@@ -280,7 +462,17 @@ try {
   const waiting = again();
   // Its failure is reported when it is waited for.
   waiting.catch(() => {});
-  for (const scenario of [byKeyboardAlone, unknownAddress, lockedUserInTheDark, whenTheServerFails]) await scenario();
+  const scenarios = [
+    byKeyboardAlone, unknownAddress, lockedUserInTheDark, whenTheServerFails, reloadWhileReading, backAndForth, twoTabs, digits,
+    whatIsTold,
+  ];
+  for (const scenario of scenarios) {
+    try {
+      await scenario();
+    } catch (error) {
+      throw new Error(scenario.name, { cause: error });
+    }
+  }
   await waiting;
   console.log(`${url}: signed in on the page with a keyboard, on a phone and in the dark, and out again`);
 } finally {

@@ -71,13 +71,24 @@ impl Host {
     }
 
     pub fn start(folder: Folder, arguments: &[&str]) -> Self {
+        Self::spawn(folder, command(arguments))
+    }
+
+    /// A host with a file, in a process that may have so many descriptors at most.
+    pub fn with_descriptors(name: &str, text: &str, limits: &str) -> Self {
+        let folder = Folder::new(name);
+        folder.write("outbox", "");
+        let file = folder.write("host.toml", text);
+        let host = command(&["--config", file.to_str().unwrap()]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("{limits} && exec \"$0\" \"$@\"")]).arg(host.get_program()).args(host.get_args());
+        Self::spawn(folder, limited)
+    }
+
+    fn spawn(folder: Folder, mut command: Command) -> Self {
         let open = |name| std::fs::File::create(folder.file(name)).unwrap();
-        let mut child = command(arguments)
-            .args(["--listen", "127.0.0.1:0"])
-            .stdout(open("out"))
-            .stderr(open("log"))
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.args(["--listen", "127.0.0.1:0"]).stdout(open("out")).stderr(open("log")).spawn().unwrap();
         let began = Instant::now();
         loop {
             let out = std::fs::read_to_string(folder.file("out")).unwrap();
@@ -130,14 +141,33 @@ impl Host {
         std::fs::read_to_string(self.folder.file("log")).unwrap()
     }
 
+    /// Waits until something is in the log, which is written after the answer.
+    pub fn logged(&self, text: &str) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            if self.log().contains(text) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
     pub fn out(&self) -> String {
         std::fs::read_to_string(self.folder.file("out")).unwrap()
     }
 
     /// Asks it to stop. Only this process is meant.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        self.signal("TERM");
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until it has stopped, and gives its exit code.
@@ -158,6 +188,11 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process of this test.
+pub fn signal(id: u32, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status().unwrap().success());
 }
 
 /// What a host answered.
@@ -206,12 +241,17 @@ pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Logs in at a host of the sample names, and lives with the tokens.
+/// Logs in at a host of the sample names whose issuer is where it listens, and lives with the tokens.
 pub fn log_in_over_http(host: &Host, algorithm: &str) {
+    log_in_over_http_as(host, algorithm, &host.url());
+}
+
+/// Logs in at a host of the sample names, and lives with the tokens.
+pub fn log_in_over_http_as(host: &Host, algorithm: &str, issuer: &str) {
     let outbox = host.folder.file("outbox");
     let output = Command::new("python3")
         .current_dir(root())
-        .args(["tests/login_over_http.py", &host.url(), outbox.to_str().unwrap(), algorithm])
+        .args(["tests/login_over_http.py", &host.url(), outbox.to_str().unwrap(), algorithm, issuer])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,96 +1,57 @@
 //! What carries the commands.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisResult};
-use tokio::time::timeout;
+use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisResult};
+use tokio::time::Instant;
 
+#[cfg(feature = "cluster")]
+use crate::cluster::Cluster;
 use crate::error::RedisStoreError;
 use crate::options::RedisOptions;
+use crate::server::Server;
 
 /// A connection that comes back. A clone is the same one.
 #[derive(Clone)]
 pub(crate) enum Connection {
-    /// Made elsewhere.
-    Given(ConnectionManager),
-    Single(Arc<Renewed>),
+    Single(Arc<Server>),
     #[cfg(feature = "cluster")]
-    Cluster(redis::cluster_async::ClusterConnection),
+    Cluster(Arc<Cluster>),
 }
 
 impl Connection {
     pub(crate) async fn to_server(url: &str, options: &RedisOptions) -> Result<Self, RedisStoreError> {
-        let client = Client::open(info(url, options)?)?;
-        // No attempts within an attempt: the next command is one, and until then everybody fails at once. A command has its time
-        // limit from the store, and needs no second one.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(options.connection_timeout))
-            .set_response_timeout(None);
-        let connecting = ConnectionManager::new_with_config(client.clone(), config.clone());
-        let manager = timeout(options.connection_timeout, connecting).await.map_err(|_| RedisStoreError::Timeout)??;
-        Ok(Self::Single(Arc::new(Renewed { client, config, current: RwLock::new((manager, 0)) })))
+        Self::begin(Server::new(info(url, options)?, options)?, options).await
+    }
+
+    pub(crate) async fn with_client(client: Client, options: &RedisOptions) -> Result<Self, RedisStoreError> {
+        Self::begin(Server::with_client(client, options), options).await
+    }
+
+    async fn begin(server: Server, options: &RedisOptions) -> Result<Self, RedisStoreError> {
+        server.connect(Instant::now() + options.connection_timeout).await?;
+        Ok(Self::Single(Arc::new(server)))
     }
 
     #[cfg(feature = "cluster")]
     pub(crate) async fn to_cluster(urls: &[&str], options: &RedisOptions) -> Result<Self, RedisStoreError> {
         let nodes = urls.iter().map(|url| info(url, options)).collect::<Result<Vec<_>, _>>()?;
-        let client = redis::cluster::ClusterClient::builder(nodes)
-            .connection_timeout(options.connection_timeout)
-            .response_timeout(options.command_timeout)
-            .tcp_settings(tcp_settings(options))
-            .retries(3)
-            .build()?;
-        let connecting = client.get_async_connection();
-        let connection =
-            timeout(options.connection_timeout, connecting).await.map_err(|_| RedisStoreError::Timeout)??;
-        Ok(Self::Cluster(connection))
+        Ok(Self::Cluster(Arc::new(Cluster::connect(nodes, options).await?)))
     }
 
-    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+    /// Sends a command about one key. It is sent again only after an answer that says that it was not run.
+    pub(crate) async fn query<T: FromRedisValue>(&self, key: &str, command: &Cmd, deadline: Instant) -> RedisResult<T> {
         match self {
-            Self::Given(manager) => query(manager.clone(), command).await,
-            Self::Single(renewed) => renewed.query(command).await,
-            #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => query(connection.clone(), command).await,
-        }
-    }
-}
-
-/// A manager that is replaced when it has given up: one that was refused when it connected again never tries once more.
-pub(crate) struct Renewed {
-    client: Client,
-    config: ConnectionManagerConfig,
-    /// With how many there were before it.
-    current: RwLock<(ConnectionManager, u64)>,
-}
-
-impl Renewed {
-    async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        let (manager, number) = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let answer = query(manager, command).await;
-        // Redis says so to nobody who is connected.
-        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::AuthenticationFailed) {
-            self.replace(number);
-        }
-        answer
-    }
-
-    /// Replaces this manager by one that connects for the next command, if nobody else has done so.
-    fn replace(&self, number: u64) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.1 == number {
-            if let Ok(manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone()) {
-                *current = (manager, number.wrapping_add(1));
+            Self::Single(server) => {
+                let _ = key;
+                server.query(command, deadline).await
             }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.query(key, command, deadline).await,
         }
     }
-}
-
-async fn query<T: FromRedisValue>(mut connection: impl ConnectionLike, command: &Cmd) -> RedisResult<T> {
-    command.query_async(&mut connection).await
 }
 
 fn info(url: &str, options: &RedisOptions) -> RedisResult<ConnectionInfo> {
@@ -123,4 +84,4 @@ fn tcp_settings(options: &RedisOptions) -> TcpSettings {
     settings
 }
 
-const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(15);
+const KEEPALIVE: Duration = Duration::from_secs(15);

@@ -1,6 +1,6 @@
 //! What goes wrong between a store and Redis.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 
 /// Why Redis gave no answer that can be used. Says nothing of what is stored, nor under which key.
 ///
@@ -50,9 +50,8 @@ impl From<RedisError> for RedisStoreError {
                 Self::Configuration(error)
             }
             // Their texts quote what was sent or stored: an unknown command is answered with its arguments.
-            ErrorKind::Server(ServerErrorKind::ResponseError) => Self::Refused { code: "ERR".into() },
             ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-                Self::Refused { code: error.code().filter(|code| is_code(code)).unwrap_or("ERR").into() }
+                Self::Refused { code: code_of(&error).filter(|code| is_code(code)).unwrap_or("ERR").into() }
             }
             _ => Self::UnexpectedAnswer,
         }
@@ -81,12 +80,32 @@ impl core::error::Error for RedisStoreError {
     }
 }
 
+/// Tells whether the answer comes from a server that is no primary, or from one that may have a successor without
+/// knowing it.
+pub(crate) fn comes_from_no_primary(error: &RedisError) -> bool {
+    code_of(error).is_some_and(|code| NO_PRIMARY.contains(&code))
+}
+
+/// The code of a refusal. Redis before version 7 wraps the refusal of a command within a script: `ERR Error running
+/// script (…):
+/// -READONLY …`.
+fn code_of(error: &RedisError) -> Option<&str> {
+    let wrapped = || {
+        let words = error.detail()?.split(' ').filter_map(|word| word.strip_prefix('-'));
+        words.into_iter().find(|word| PASSING.contains(word))
+    };
+    match error.code() {
+        Some("ERR") => wrapped().or(Some("ERR")),
+        code => code,
+    }
+}
+
 fn is_code(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// Refusals that pass: while Redis starts, fails over, moves a slot, has no memory, no disk or no replica.
-const PASSING: [&str; 11] = [
+const PASSING: [&str; 12] = [
     "ASK",
     "BUSY",
     "CLUSTERDOWN",
@@ -98,4 +117,11 @@ const PASSING: [&str; 11] = [
     "OOM",
     "READONLY",
     "TRYAGAIN",
+    "UNBLOCKED",
 ];
+
+/// A replica answers `READONLY`, `MASTERDOWN` when it has lost its primary, and `LOADING` while it copies it. A
+/// primary answers `UNBLOCKED` to waiting clients when it is demoted. A cluster node that does not own the slot
+/// answers `MOVED` or `CLUSTERDOWN`. A primary answers `NOREPLICAS` when its replicas may follow another one. `OOM`,
+/// `BUSY` and `MISCONF` are not here: they come from a primary.
+const NO_PRIMARY: [&str; 7] = ["CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "NOREPLICAS", "READONLY", "UNBLOCKED"];

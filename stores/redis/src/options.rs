@@ -39,8 +39,6 @@ impl RedisOptions {
     }
 
     /// Replaces how long it may take to connect, and to connect again after a loss. Defaults to 2 seconds.
-    ///
-    /// It has no effect on a connection that was made elsewhere.
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.connection_timeout = timeout;
         self

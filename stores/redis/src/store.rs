@@ -4,12 +4,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use otp_grant::{Record, RecordKey, Store, Swap, Tag, Timestamp};
-use redis::aio::ConnectionManager;
-use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
-use tokio::time::timeout;
+use redis::{Client, Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
+use tokio::time::Instant;
 
 use crate::connection::Connection;
-use crate::error::RedisStoreError;
+use crate::error::{RedisStoreError, comes_from_no_primary};
 use crate::options::RedisOptions;
 
 /// Keeps records in Redis, one string under one key each. A clone shares the connection.
@@ -23,36 +22,39 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Keeps records through a connection that was made elsewhere: with client certificates, for instance.
+    /// Connects to `redis://[user:password@]host[:port][/database]`, to `redis+unix:///path`, or with the feature
+    /// `tls` to `rediss://…`.
     ///
-    /// Its own timeouts apply as well. It must never read from a replica. A command that it sends twice by itself can be
-    /// a swap that conflicts with itself; otp-grant recognises that, with one more load.
-    /// A `ConnectionManager` whose password is refused when it connects again never tries once more: such a store stays
-    /// useless, while one that [`connect`](Self::connect) made works as soon as the password is right.
-    pub fn new(connection: ConnectionManager, options: RedisOptions) -> Self {
-        Self::with(Connection::Given(connection), options)
-    }
-
-    /// Connects to `redis://[user:password@]host[:port][/database]`, to `redis+unix:///path`, or with the feature `tls` to
-    /// `rediss://…`.
-    ///
-    /// One connection carries all commands. When it is lost, the next command begins a new one.
+    /// One connection carries all commands. When it is lost, when a command gets no answer in time, or when the
+    /// server says that it is no primary, the next command begins a new one, and the name of the host is resolved anew.
     ///
     /// # Errors
-    /// [`RedisStoreError`], when Redis is not there or refuses: then `connect` can be called again. When the URL can't be
-    /// read: then it can't.
+    /// [`RedisStoreError`], when Redis is not there or refuses: then `connect` can be called again. When the URL
+    /// can't be read: then it can't.
     pub async fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::to_server(url, &options).await?, options))
     }
 
-    /// Connects to a Redis Cluster, of which at least one node has to be named by its URL.
+    /// Connects with a client that was made elsewhere: with client certificates, for instance.
     ///
-    /// A command is sent again by itself when its slot has moved or its node was lost. A swap that had already been
-    /// applied then is a conflict with itself; otp-grant recognises its own write.
+    /// Each connection is made by this client, and given up as [`connect`](Self::connect) says. The settings of TCP
+    /// are the client's.
     ///
     /// # Errors
-    /// [`RedisStoreError`], when no node is there or all refuse: then it can be called again. When a URL can't be read: then
-    /// it can't.
+    /// [`RedisStoreError`], when Redis is not there or refuses: then it can be called again.
+    pub async fn connect_with(client: Client, options: RedisOptions) -> Result<Self, RedisStoreError> {
+        Ok(Self::with(Connection::with_client(client, &options).await?, options))
+    }
+
+    /// Connects to a Redis Cluster, of which at least one node has to be named by its URL.
+    ///
+    /// A command goes to the node that owns its slot by the node's own word: no node is asked to answer for another
+    /// one. It is sent again only to where a node has redirected it. User, password, and whether TLS is spoken are
+    /// those of the first URL for all nodes that no URL names.
+    ///
+    /// # Errors
+    /// [`RedisStoreError`], when no node is there or all refuse: then it can be called again. When a URL can't be
+    /// read: then it can't.
     #[cfg(feature = "cluster")]
     pub async fn connect_cluster(urls: &[&str], options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::to_cluster(urls, &options).await?, options))
@@ -66,11 +68,12 @@ impl RedisStore {
         [&*self.prefix, String::from(*key).as_str()].concat()
     }
 
-    /// Where nothing is expected, Redis compares by itself. By `redis-benchmark` that takes it a third of what the script takes.
+    /// Where nothing is expected, Redis compares by itself. By `redis-benchmark` that takes it a third of what the
+    /// script takes.
     async fn insert(&self, key: &str, value: &[u8], delete_at: i64) -> Result<Swap, RedisStoreError> {
         let mut command = Cmd::with_capacity(6, key.len() + value.len() + OTHER_ARGUMENTS);
         command.arg("SET").arg(key).arg(value).arg("NX").arg("PXAT").arg(delete_at);
-        match self.in_time(self.connection.query(&command)).await? {
+        match self.connection.query(key, &command, self.deadline()).await? {
             Value::Okay => Ok(Swap::Stored),
             Value::Nil => Ok(Swap::Conflict),
             _ => Err(RedisStoreError::UnexpectedAnswer),
@@ -83,25 +86,24 @@ impl RedisStore {
             command.arg(verb).arg(script).arg(1).arg(key).arg(tag).arg(value).arg(delete_at);
             command
         };
-        let swapped = self.in_time(async {
-            match self.connection.query::<i64>(&command("EVALSHA", SWAP_SCRIPT.get_hash())).await {
-                // Redis has not run anything. It forgets scripts when it starts.
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    self.connection.query(&command("EVAL", SWAP)).await
-                }
-                answer => answer,
+        let deadline = self.deadline();
+        let evalsha = command("EVALSHA", SWAP_SCRIPT.get_hash());
+        let swapped = match self.connection.query::<i64>(key, &evalsha, deadline).await {
+            // Redis has not run anything. It forgets scripts when it starts.
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.connection.query(key, &command("EVAL", SWAP), deadline).await
             }
-        });
-        match swapped.await? {
+            answer => answer,
+        };
+        match swapped? {
             1 => Ok(Swap::Stored),
             0 => Ok(Swap::Conflict),
             _ => Err(RedisStoreError::UnexpectedAnswer),
         }
     }
 
-    async fn in_time<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, RedisStoreError> {
-        let answer = timeout(self.command_timeout, answer).await.map_err(|_| RedisStoreError::Timeout)?;
-        Ok(answer?)
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.command_timeout
     }
 }
 
@@ -109,16 +111,15 @@ impl Store for RedisStore {
     type Error = RedisStoreError;
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, RedisStoreError> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.key(key));
-        let stored = self.in_time(async {
-            match self.connection.query::<Option<Vec<u8>>>(&command).await {
-                // Often the first that is heard of a connection that was lost long ago. A read may be repeated.
-                Err(error) if error.is_io_error() && !error.is_timeout() => self.connection.query(&command).await,
-                answer => answer,
-            }
-        });
-        stored.await?.map(|stored| decode(&stored)).transpose()
+        let (key, deadline) = (self.key(key), self.deadline());
+        // `GETEX` without options changes nothing, but Redis counts it as a write: a replica does not answer it.
+        let mut command = Cmd::with_capacity(2, key.len() + OTHER_ARGUMENTS);
+        command.arg("GETEX").arg(&key);
+        let stored: Option<Vec<u8>> = match self.connection.query(&key, &command, deadline).await {
+            Err(error) if can_be_repeated(&error) => self.connection.query(&key, &command, deadline).await,
+            answer => answer,
+        }?;
+        stored.map(|stored| decode(&stored)).transpose()
     }
 
     async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, RedisStoreError> {
@@ -134,6 +135,12 @@ impl core::fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("RedisStore").field("prefix", &self.prefix).finish_non_exhaustive()
     }
+}
+
+/// Tells whether a load is sent once more, over the next connection. A load is often the first command after a
+/// connection was lost or a primary was demoted.
+fn can_be_repeated(error: &RedisError) -> bool {
+    error.is_io_error() && !error.is_timeout() || comes_from_no_primary(error)
 }
 
 /// The tag as text, then the record as JSON. The script compares the tag without having to parse anything.
@@ -170,8 +177,9 @@ const USUAL_LEN: usize = 1024;
 /// More than the verb, a tag and the numbers of a command take.
 const OTHER_ARGUMENTS: usize = 64;
 
-/// Compares and writes. The range of a string that isn't there is empty, and no tag is. One command writes value and expiry, so
-/// nothing is half done when it fails. Numbers would be written out as text for each call; here they are text already.
+/// Compares and writes. The range of a string that isn't there is empty, and no tag is. One command writes value and
+/// expiry, so nothing is half done when it fails. Numbers would be written out as text for each call; here they are
+/// text already.
 const SWAP: &str = "\
 if redis.call('GETRANGE', KEYS[1], '0', '21') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use otp_grant::{Store, Swap};
@@ -38,8 +40,50 @@ fn cluster() -> ([Redis; 3], [String; 3]) {
 }
 
 fn node(port: u16) -> Redis {
-    let port = port.to_string();
-    Redis::with(&["--cluster-enabled", "yes", "--bind", "127.0.0.1", "--port", &port, "--appendonly", "no"])
+    Redis::on_port(port, &["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"])
+}
+
+/// Three nodes and a replica of the first one.
+struct Replicated {
+    nodes: [Redis; 3],
+    urls: [String; 3],
+    replica: Redis,
+}
+
+impl Replicated {
+    fn start() -> Self {
+        let (nodes, urls) = cluster();
+        let port = free_port();
+        let replica = node(port);
+        let primary: String = nodes[0].run(&["CLUSTER", "MYID"]);
+        replica.run::<()>(&["CLUSTER", "MEET", "127.0.0.1", urls[0].rsplit(':').next().unwrap()]);
+        replica.until(&["CLUSTER", "NODES"], &primary);
+        replica.run::<()>(&["CLUSTER", "REPLICATE", &primary]);
+        replica.until(&["INFO", "replication"], "master_link_status:up");
+        // A replica is shown to clients when it is known to have got something.
+        for node in &nodes {
+            node.until(&["CLUSTER", "SLOTS"], &format!("int({port})"));
+        }
+        Self { nodes, urls, replica }
+    }
+
+    async fn store(&self) -> RedisStore {
+        RedisStore::connect_cluster(&self.urls.each_ref().map(|url| &**url), RedisOptions::default()).await.unwrap()
+    }
+
+    /// The former replica sends nothing to its own replicas any more.
+    fn cut_link(&self) {
+        self.replica.run::<()>(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
+        self.replica.run::<()>(&["CLIENT", "KILL", "TYPE", "replica"]);
+    }
+
+    /// The numbers of keys that belong to the first node or its successor.
+    fn keys_of_first(&self) -> impl Iterator<Item = u64> {
+        (0..).filter(|number| {
+            let name = format!("otp-grant:{}", String::from(key(*number)));
+            self.nodes[1].run::<u64>(&["CLUSTER", "KEYSLOT", &name]) <= 5460
+        })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,42 +137,187 @@ async fn a_slot_may_move() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_replica_is_asked() {
-    let (nodes, urls) = cluster();
-    let urls = urls.each_ref().map(|url| &**url);
+    let cluster = Replicated::start();
     let stored = (0..50).map(|number| record(number, later())).collect::<Vec<_>>();
-    let store = async || RedisStore::connect_cluster(&urls, RedisOptions::default()).await.unwrap();
-    let primary: String = redis::cmd("CLUSTER").arg("MYID").query(&mut nodes[0].commands()).unwrap();
-    let replica_port = free_port();
-    let replica = node(replica_port);
-    let mut commands = replica.commands();
-    let port = urls[0].rsplit(':').next().unwrap();
-    redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(port).exec(&mut commands).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let until = |node: &Redis, command: [&str; 2], shown: &str| loop {
-        let answer: redis::Value = redis::cmd(command[0]).arg(command[1]).query(&mut node.commands()).unwrap();
-        if format!("{answer:?}").contains(shown) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{command:?} never shows {shown}");
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    until(&replica, ["CLUSTER", "NODES"], &primary);
-    redis::cmd("CLUSTER").arg("REPLICATE").arg(&primary).exec(&mut commands).unwrap();
-    until(&replica, ["INFO", "replication"], "master_link_status:up");
-    let writer = store().await;
+    let writer = cluster.store().await;
     for (number, stored) in (0..).zip(&stored) {
         assert_eq!(writer.swap(&key(number), None, stored).await.unwrap(), Swap::Stored);
     }
-    // A replica is shown to clients when it is known to have got something.
-    for node in &nodes {
-        until(node, ["CLUSTER", "SLOTS"], &format!("int({replica_port})"));
-    }
-
-    let reader = store().await;
+    let reader = cluster.store().await;
     for (number, stored) in (0..).zip(stored) {
         assert_eq!(reader.load(&key(number)).await.unwrap(), Some(stored));
     }
-    let calls = |node: &Redis| redis::cmd("INFO").arg("commandstats").query::<String>(&mut node.commands()).unwrap();
-    assert!(calls(&nodes[0]).contains("cmdstat_get:"));
-    assert!(!calls(&replica).contains("cmdstat_get:"), "{}", calls(&replica));
+    assert!(cluster.nodes[0].calls("getex") > 0);
+    assert_eq!(cluster.replica.calls("getex"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demoted_node_is_not_read() {
+    let cluster = Replicated::start();
+    let (one, other) = (cluster.store().await, cluster.store().await);
+    let keys = cluster.keys_of_first().take(20).collect::<Vec<_>>();
+    for number in &keys {
+        assert_eq!(one.swap(&key(*number), None, &record(1, later())).await.unwrap(), Swap::Stored);
+    }
+    cluster.replica.until(&["DBSIZE"], "int(20)");
+    cluster.replica.run::<()>(&["CLUSTER", "FAILOVER"]);
+    cluster.nodes[0].until(&["INFO", "replication"], "role:slave");
+    cluster.nodes[0].until(&["INFO", "replication"], "master_link_status:up");
+    cluster.cut_link();
+    cluster.nodes[0].until(&["INFO", "replication"], "master_link_status:down");
+
+    // One host replaces each record, as a sign-out does. The other host has not heard of the failover.
+    for number in &keys {
+        let revoked = other.swap(&key(*number), Some(record(1, 0).tag), &record(2, later())).await.unwrap();
+        assert_eq!(revoked, Swap::Stored);
+        assert_eq!(one.load(&key(*number)).await.unwrap().unwrap().tag, record(2, 0).tag);
+        let again = one.swap(&key(*number), Some(record(1, 0).tag), &record(3, later())).await.unwrap();
+        assert_eq!(again, Swap::Conflict);
+    }
+    // A new store that is told of the demoted node only.
+    let new = RedisStore::connect_cluster(&[&cluster.urls[0]], RedisOptions::default()).await.unwrap();
+    for number in &keys {
+        assert_eq!(new.load(&key(*number)).await.unwrap().unwrap().tag, record(2, 0).tag);
+    }
+    assert_eq!(cluster.nodes[0].calls("evalsha"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_slots_of_a_frozen_node_are_served_by_its_successor() {
+    let cluster = Replicated::start();
+    let (busy, idle) = (cluster.store().await, cluster.store().await);
+    let mut keys = cluster.keys_of_first();
+    let first = keys.next().unwrap();
+    let stored = record(1, later());
+    assert_eq!(idle.swap(&key(first), None, &stored).await.unwrap(), Swap::Stored);
+    cluster.replica.until(&["DBSIZE"], "int(1)");
+    let keys = keys.take(1000).collect::<Vec<_>>();
+
+    cluster.nodes[0].pause();
+    let frozen = Instant::now();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let numbers = Arc::new(Mutex::new(keys));
+    let tasks = (0..4).map(|_| {
+        let (busy, is_over, numbers) = (busy.clone(), Arc::clone(&is_over), Arc::clone(&numbers));
+        tokio::spawn(async move {
+            let (mut attempts, mut failures, mut stored) = (0, Vec::new(), Vec::new());
+            while !is_over.load(SeqCst) {
+                let number = numbers.lock().unwrap().pop().unwrap();
+                let started = Instant::now();
+                attempts += 1;
+                match busy.swap(&key(number), None, &record(number, later())).await {
+                    // Sent twice, it would conflict with itself.
+                    Ok(swap) => {
+                        assert_eq!(swap, Swap::Stored);
+                        stored.push(number);
+                    }
+                    Err(error) => {
+                        assert!(error.is_retryable(), "{error:?}");
+                        failures.push((started, Instant::now()));
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            (attempts, failures, stored)
+        })
+    });
+    let tasks = tasks.collect::<Vec<_>>();
+    cluster.replica.until(&["INFO", "replication"], "role:master");
+    let promoted = Instant::now();
+    println!("promoted {:?} after the freeze", promoted - frozen);
+    tokio::time::sleep_until((promoted + RECOVERED + Duration::from_millis(500)).into()).await;
+    is_over.store(true, SeqCst);
+    let (mut attempts, mut acknowledged, mut last_failure) = (0, Vec::new(), promoted);
+    for task in tasks {
+        let (more, failures, stored) = task.await.unwrap();
+        attempts += more;
+        assert!(failures.iter().all(|(started, _)| *started < promoted + RECOVERED), "{failures:?}");
+        last_failure = failures.iter().map(|(_, at)| *at).max().unwrap_or(promoted).max(last_failure);
+        assert!(!stored.is_empty());
+        acknowledged.extend(stored);
+    }
+    println!("busy: last failure {:?} after the promotion", last_failure - promoted);
+
+    // A store that was idle may fail once.
+    let started = Instant::now();
+    let mut failures = 0;
+    while let Err(error) = idle.load(&key(first)).await {
+        assert!(error.is_retryable(), "{error:?}");
+        failures += 1;
+    }
+    println!("idle: {failures} failures and {:?}", started.elapsed());
+    assert!(failures <= 1 && started.elapsed() < RECOVERED, "{failures}");
+    let revoked = record(2, later());
+    assert_eq!(idle.swap(&key(first), Some(stored.tag), &revoked).await.unwrap(), Swap::Stored);
+
+    // The frozen node goes on. It hears that it was replaced, but gets nothing from its successor.
+    cluster.cut_link();
+    cluster.nodes[0].resume();
+    cluster.nodes[0].until(&["INFO", "replication"], "role:slave");
+    for store in [&busy, &idle, &cluster.store().await] {
+        assert_eq!(store.load(&key(first)).await.unwrap(), Some(revoked.clone()));
+        assert_eq!(store.swap(&key(first), Some(stored.tag), &record(3, later())).await.unwrap(), Swap::Conflict);
+        for number in &acknowledged {
+            assert_eq!(store.load(&key(*number)).await.unwrap().unwrap().tag, record(*number, 0).tag);
+        }
+    }
+    let run = cluster.nodes[0].calls("set") + cluster.replica.calls("set");
+    // The first was run at both, as the one told the other; then it was replaced once.
+    assert!(run <= attempts + 3, "{run} of {attempts}");
+}
+
+/// While a slot is being moved, the old owner answers `ASK` for keys that it does not have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_on_its_way_is_asked_for_at_both_ends() {
+    let (nodes, urls) = cluster();
+    // With a user that may do no more than it has to.
+    for node in &nodes {
+        let may = ["+getex", "+set", "+getrange", "+eval", "+evalsha", "+@connection", "+cluster|slots"];
+        node.run::<()>(&[&["ACL", "SETUSER", "host", "on", ">secret", "~otp-grant:*"], &may[..]].concat());
+    }
+    let url = urls[0].replace("redis://", "redis://host:secret@");
+    let store = RedisStore::connect_cluster(&[&url], RedisOptions::default()).await.unwrap();
+    let of_first = |number: &u64| {
+        let name = format!("otp-grant:{}", String::from(key(*number)));
+        nodes[1].run::<u64>(&["CLUSTER", "KEYSLOT", &name]) <= 5460
+    };
+    let number = (0..).find(of_first).unwrap();
+    let name = format!("otp-grant:{}", String::from(key(number)));
+    let slot = nodes[0].run::<u64>(&["CLUSTER", "KEYSLOT", &name]).to_string();
+    let [from, to] = [0, 1].map(|node| nodes[node].run::<String>(&["CLUSTER", "MYID"]));
+    nodes[1].run::<()>(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]);
+    nodes[0].run::<()>(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]);
+    let [one, two, three] = [1, 2, 3].map(|tag| record(tag, later()));
+    assert_eq!(store.load(&key(number)).await.unwrap(), None);
+    assert_eq!(store.swap(&key(number), None, &one).await.unwrap(), Swap::Stored);
+    assert_eq!(store.swap(&key(number), None, &two).await.unwrap(), Swap::Conflict);
+    assert_eq!(store.swap(&key(number), Some(one.tag), &two).await.unwrap(), Swap::Stored);
+    assert_eq!(store.load(&key(number)).await.unwrap(), Some(two.clone()));
+    assert_eq!([nodes[0].run::<u64>(&["DBSIZE"]), nodes[1].run(&["DBSIZE"])], [0, 1]);
+    for node in [1, 0, 2] {
+        nodes[node].run::<()>(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]);
+    }
+    assert_eq!(store.swap(&key(number), Some(two.tag), &three).await.unwrap(), Swap::Stored);
+    assert_eq!(store.load(&key(number)).await.unwrap(), Some(three));
+}
+
+#[tokio::test]
+async fn what_is_no_cluster_is_an_error() {
+    let alone = Redis::on_port(free_port(), &[]);
+    let lonely = node(free_port());
+    let port = |server: &Redis| server.run::<Vec<String>>(&["CONFIG", "GET", "port"]).remove(1);
+    for (url, is_retryable) in [
+        (format!("redis://127.0.0.1:{}", free_port()), true),
+        (format!("redis://127.0.0.1:{}", port(&alone)), false),
+        (format!("redis://127.0.0.1:{}", port(&lonely)), true),
+        (alone.url(), false),
+    ] {
+        let error = RedisStore::connect_cluster(&[&url], RedisOptions::default()).await.unwrap_err();
+        assert_eq!(error.is_retryable(), is_retryable, "{url}: {error:?}");
+    }
+    let error = RedisStore::connect_cluster(&[], RedisOptions::default()).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error:?}");
+}
+
+/// The slots must be served again within this time after a promotion.
+const RECOVERED: Duration = Duration::from_secs(3);

@@ -37,7 +37,7 @@ async fn a_login_is_six_commands() {
         line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
     };
     // Two of the writes insert. The others are scripts, and each has a `SET` inside.
-    let calls = ["get", "set", "evalsha", "eval"].map(calls);
+    let calls = ["getex", "set", "evalsha", "eval"].map(calls);
     assert_eq!(calls, [2, 4, 2, 0], "{stats}");
 }
 
@@ -193,7 +193,7 @@ async fn a_user_that_may_do_no_more_than_it_has_to() {
     let server = Redis::start();
     let mut acl = redis::cmd("ACL");
     acl.arg("SETUSER").arg("host").arg("on").arg(">secret").arg("~otp-grant:*");
-    acl.arg("+get").arg("+set").arg("+getrange").arg("+eval").arg("+evalsha").arg("+@connection");
+    acl.arg("+getex").arg("+set").arg("+getrange").arg("+eval").arg("+evalsha").arg("+@connection");
     acl.exec(&mut server.commands()).unwrap();
     let url = format!("{}?user=host&pass=secret", server.url());
     login::log_in(RedisStore::connect(&url, RedisOptions::default()).await.unwrap()).await;

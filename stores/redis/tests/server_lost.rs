@@ -36,10 +36,10 @@ async fn a_server_that_hangs_costs_the_timeout_and_no_more() {
 
     server.pause();
     let started = Instant::now();
-    let error = store.load(&key(1)).await.unwrap_err();
-    assert!(matches!(error, RedisStoreError::Timeout) && error.is_retryable(), "{error:?}");
     let error = store.swap(&key(1), Some(stored.tag), &record(2, later())).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, RedisStoreError::Timeout), "{error:?}");
+    let error = store.load(&key(1)).await.unwrap_err();
+    assert!(matches!(error, RedisStoreError::Timeout) && error.is_retryable(), "{error:?}");
     let error = RedisStore::connect(&server.url(), options).await.unwrap_err();
     assert!(matches!(error, RedisStoreError::Timeout), "{error:?}");
     let took = started.elapsed();
@@ -161,13 +161,11 @@ async fn a_refusal_to_connect_again_is_not_for_ever() {
 }
 
 #[tokio::test]
-async fn a_manager_that_never_gives_up_costs_the_timeout_and_no_more() {
+async fn a_client_that_was_made_elsewhere_costs_the_timeout_and_no_more() {
     let server = Redis::start();
-    let config = redis::aio::ConnectionManagerConfig::new().set_response_timeout(None).set_connection_timeout(None);
     let client = redis::Client::open(server.url()).unwrap();
-    let manager = redis::aio::ConnectionManager::new_with_config(client, config).await.unwrap();
     let limit = Duration::from_millis(300);
-    let store = RedisStore::new(manager, RedisOptions::default().command_timeout(limit));
+    let store = RedisStore::connect_with(client, RedisOptions::default().command_timeout(limit)).await.unwrap();
     assert_eq!(store.load(&key(1)).await.unwrap(), None);
     server.pause();
     let started = Instant::now();
@@ -181,6 +179,7 @@ async fn a_manager_that_never_gives_up_costs_the_timeout_and_no_more() {
     let took = started.elapsed();
     assert!(took >= 2 * limit && took < 4 * limit, "{took:?}");
     server.resume();
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
 }
 
 #[cfg(feature = "tls")]

@@ -7,7 +7,7 @@
 #[non_exhaustive]
 pub enum SqlStoreError {
     /// There is no connection, or it was lost. The next operation makes another one.
-    Connection(sqlx::Error),
+    Connection(Cause),
     /// There was no answer, no connection or no lock in time.
     Timeout,
     /// The database refused the statement.
@@ -21,8 +21,13 @@ pub enum SqlStoreError {
     UnexpectedAnswer,
     /// The operation was not completed, because the runtime shuts down.
     Interrupted,
+    /// The disk has too little room left for SQLite to clear its write-ahead log. It passes when there is room, or when the
+    /// reader that keeps the log has ended.
+    DiskFull,
+    /// SQLite's write-ahead log has grown to its limit, because a reader keeps it. It passes when the reader has ended.
+    WriteAheadLogFull,
     /// The caller's fault: the URL is malformed, or asks for what this build doesn't have.
-    Configuration(sqlx::Error),
+    Configuration(Cause),
     /// The caller's fault: SQLite can't keep a write-ahead log for this database, as it is in memory or on a network.
     NoWriteAheadLog,
 }
@@ -36,35 +41,12 @@ impl SqlStoreError {
     /// ```
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connection(_) | Self::Timeout | Self::Interrupted => true,
+            Self::Connection(_) | Self::Timeout | Self::Interrupted | Self::DiskFull | Self::WriteAheadLogFull => true,
             Self::Refused { code } => match code.parse::<u32>() {
                 Ok(result_code) if code.len() < 5 => PASSING_RESULT_CODES.contains(&(result_code & 0xff)),
                 _ => PASSING_SQLSTATES.iter().any(|class| code.starts_with(class)),
             },
             Self::NotARecord | Self::UnexpectedAnswer | Self::Configuration(_) | Self::NoWriteAheadLog => false,
-        }
-    }
-}
-
-impl From<sqlx::Error> for SqlStoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::Connection(error)
-            }
-            sqlx::Error::PoolTimedOut => Self::Timeout,
-            sqlx::Error::Configuration(_) | sqlx::Error::InvalidArgument(_) => Self::Configuration(error),
-            // Its text can quote what was sent or stored.
-            sqlx::Error::Database(refusal) => {
-                let code = refusal.code().unwrap_or_default();
-                match code.parse::<u32>() {
-                    _ if code == QUERY_CANCELED => Self::Timeout,
-                    Ok(result_code) if code.len() < 5 && result_code & 0xff == SQLITE_BUSY => Self::Timeout,
-                    _ => Self::Refused { code: (*code).into() },
-                }
-            }
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::NotARecord,
-            _ => Self::UnexpectedAnswer,
         }
     }
 }
@@ -78,6 +60,8 @@ impl core::fmt::Display for SqlStoreError {
             Self::NotARecord => "what is stored in the database is not a record",
             Self::UnexpectedAnswer => "the database gave an unexpected answer",
             Self::Interrupted => "the operation was interrupted",
+            Self::DiskFull => "the disk of the database is full",
+            Self::WriteAheadLogFull => "a reader keeps SQLite's write-ahead log, which has grown to its limit",
             Self::Configuration(_) => "the connection to the database is configured wrongly",
             Self::NoWriteAheadLog => "SQLite can't keep a write-ahead log for this database",
         })
@@ -87,19 +71,31 @@ impl core::fmt::Display for SqlStoreError {
 impl core::error::Error for SqlStoreError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Connection(cause) | Self::Configuration(cause) => Some(cause),
+            Self::Connection(Cause(cause)) | Self::Configuration(Cause(cause)) => Some(&**cause),
             _ => None,
         }
     }
 }
 
-/// What `statement_timeout` ends with.
-const QUERY_CANCELED: &str = "57014";
+/// What the driver of the database, or the operating system, says of it.
+#[derive(Debug)]
+pub struct Cause(Box<dyn core::error::Error + Send + Sync>);
 
-const SQLITE_BUSY: u32 = 5;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl Cause {
+    pub(crate) fn new(cause: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl core::fmt::Display for Cause {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// `BUSY`, `LOCKED`, `NOMEM`, `INTERRUPT`, `IOERR`, `FULL`, `CANTOPEN` and `PROTOCOL`.
-const PASSING_RESULT_CODES: [u32; 8] = [SQLITE_BUSY, 6, 7, 9, 10, 13, 14, 15];
+const PASSING_RESULT_CODES: [u32; 8] = [5, 6, 7, 9, 10, 13, 14, 15];
 
 /// Connection exceptions, a server that is read-only (25006), rollbacks, resources, locks, interventions, system errors.
 const PASSING_SQLSTATES: [&str; 7] = ["08", "25006", "40", "53", "55", "57", "58"];

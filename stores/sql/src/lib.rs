@@ -8,13 +8,14 @@ mod postgres;
 mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod statement;
 
-pub use error::SqlStoreError;
+#[cfg(feature = "postgres")]
+pub use deadpool_postgres;
+pub use error::{Cause, SqlStoreError};
 pub use options::SqlOptions;
 #[cfg(feature = "postgres")]
-pub use postgres::PostgresStore;
+pub use postgres::{PostgresDatabase, PostgresStore};
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStore;
-pub use sqlx;
+pub use rusqlite;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteDatabase, SqliteStore};

@@ -1,13 +1,10 @@
-//! A record as a row, and the statements on it.
+//! A record as a row.
 
 use std::time::Duration;
 
 use otp_grant::{Record, Timestamp};
 
 use crate::error::SqlStoreError;
-
-/// The columns `tag` and `value`.
-pub(crate) type Stored = (Vec<u8>, String);
 
 /// What a swap writes.
 pub(crate) struct Row {
@@ -23,11 +20,11 @@ impl Row {
     }
 }
 
-pub(crate) fn decode((tag, value): &Stored) -> Result<Record, SqlStoreError> {
+pub(crate) fn decode(tag: &[u8], value: &str) -> Result<Record, SqlStoreError> {
     // The cause would quote the value.
     let record: Record = serde_json::from_str(value).map_err(|_| SqlStoreError::NotARecord)?;
     // Swaps go by the one tag, the core by the other.
-    if record.tag.as_bytes()[..] == tag[..] { Ok(record) } else { Err(SqlStoreError::NotARecord) }
+    if record.tag.as_bytes()[..] == *tag { Ok(record) } else { Err(SqlStoreError::NotARecord) }
 }
 
 /// The latest `delete_after` that may be purged.
@@ -42,14 +39,6 @@ fn saturated(at: Timestamp) -> i64 {
 
 /// How much longer records are kept: a host whose clock is ahead of the others' by less purges nothing too early.
 const KEPT_LONGER: Duration = Duration::from_secs(60);
-
-pub(crate) const LOAD: &str = "SELECT tag, value FROM otp_grant_records WHERE key = $1";
-
-pub(crate) const INSERT: &str = "\
-    INSERT INTO otp_grant_records (key, tag, value, delete_after) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO NOTHING";
-
-pub(crate) const UPDATE: &str = "\
-    UPDATE otp_grant_records SET tag = $2, value = $3, delete_after = $4 WHERE key = $1 AND tag = $5";
 
 #[cfg(test)]
 mod tests {
@@ -68,7 +57,7 @@ mod tests {
     #[test]
     fn what_is_not_a_record_is_an_error() {
         for value in ["", "{}", "null", "\u{0}", &"[".repeat(10_000)] {
-            assert!(matches!(decode(&(vec![0; 16], value.to_owned())), Err(SqlStoreError::NotARecord)));
+            assert!(matches!(decode(&[0; 16], value), Err(SqlStoreError::NotARecord)));
         }
     }
 }

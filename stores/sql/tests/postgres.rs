@@ -7,9 +7,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use otp_grant::{Record, Store, Swap, Timestamp};
-use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError, sqlx};
+use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError};
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::Connection;
 use support::login::{self, key, later, now, record};
 use support::said;
 use support::server::Postgres;
@@ -28,7 +27,7 @@ async fn people_log_in() {
     let server = Postgres::start();
     login::log_in(server.store().await).await;
     for _ in 0..5 {
-        sqlx::query("DELETE FROM otp_grant_records").execute(&mut server.statements().await).await.unwrap();
+        server.statements().await.batch_execute("DELETE FROM otp_grant_records").await.unwrap();
         login::fifty_right_codes(server.store().await, server.store().await).await;
     }
 }
@@ -72,10 +71,10 @@ async fn hosts_migrate_at_the_same_time_and_again() {
     store.migrate().await.unwrap();
 
     // A host that may use the table and not create one.
-    let mut statements = server.statements().await;
+    let statements = server.statements().await;
     let grants = "CREATE ROLE host LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC;
         GRANT SELECT, INSERT, UPDATE, DELETE ON otp_grant_records TO host";
-    sqlx::raw_sql(grants).execute(&mut statements).await.unwrap();
+    statements.batch_execute(grants).await.unwrap();
     let url = server.url().replace("user=postgres", "user=host");
     let store = PostgresStore::connect(&url, SqlOptions::default()).await.unwrap();
     store.migrate().await.unwrap();
@@ -83,15 +82,14 @@ async fn hosts_migrate_at_the_same_time_and_again() {
     assert_eq!(store.purge(Timestamp::from_unix_millis(now()), 10).await.unwrap(), 1);
 
     // The table of another schema is another store.
-    sqlx::query("CREATE SCHEMA login").execute(&mut statements).await.unwrap();
+    statements.batch_execute("CREATE SCHEMA login").await.unwrap();
     let url = format!("{}&options[search_path]=login", server.url());
     let login = PostgresStore::connect(&url, SqlOptions::default()).await.unwrap();
     login.migrate().await.unwrap();
     assert_eq!(login.swap(&key(1), None, &record(1, later())).await.unwrap(), Swap::Stored);
     assert_eq!(store.load(&key(1)).await.unwrap(), None);
-    let (there,): (i64,) =
-        sqlx::query_as("SELECT count(*) FROM login.otp_grant_records").fetch_one(&mut statements).await.unwrap();
-    assert_eq!(there, 1);
+    let there = statements.query_one("SELECT count(*) FROM login.otp_grant_records", &[]).await.unwrap();
+    assert_eq!(there.get::<_, i64>(0), 1);
 }
 
 #[tokio::test]
@@ -115,9 +113,9 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
     let store = server.store().await;
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
-    let mut statements = server.statements().await;
+    let statements = server.statements().await;
     let good = "CREATE TABLE good AS SELECT * FROM otp_grant_records";
-    sqlx::query(good).execute(&mut statements).await.unwrap();
+    statements.batch_execute(good).await.unwrap();
     for change in [
         "value = 'secret'",
         "value = ''",
@@ -131,7 +129,7 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
             "DELETE FROM otp_grant_records; INSERT INTO otp_grant_records SELECT * FROM good;
             UPDATE otp_grant_records SET {change}"
         );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut statements).await.unwrap();
+        statements.batch_execute(&change).await.unwrap();
         let error = store.load(&key(1)).await.unwrap_err();
         assert!(matches!(error, SqlStoreError::NotARecord) && !error.is_retryable(), "{error:?}");
         assert!(!format!("{error:?} {}", said(&error)).contains("secret"), "{error:?}");
@@ -140,10 +138,10 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
     assert_eq!(store.swap(&key(1), Some(stored.tag), &stored).await.unwrap(), Swap::Conflict);
 
     // A table that is not ours.
-    sqlx::query("DROP TABLE otp_grant_records").execute(&mut statements).await.unwrap();
+    statements.batch_execute("DROP TABLE otp_grant_records").await.unwrap();
     let other = "CREATE TABLE otp_grant_records (key BYTEA, tag TEXT, value BYTEA, delete_after BIGINT);
         INSERT INTO otp_grant_records SELECT decode(repeat('ff', 32), 'hex'), 'secret', 'secret', 0";
-    sqlx::raw_sql(other).execute(&mut statements).await.unwrap();
+    statements.batch_execute(other).await.unwrap();
     for error in [
         store.load(&key(u64::MAX)).await.unwrap_err(),
         store.swap(&key(1), None, &stored).await.map(|_| ()).unwrap_err(),
@@ -170,10 +168,9 @@ async fn purge_deletes_what_is_due_and_never_what_was_renewed() {
 
     // A row that somebody holds is left alone, and nobody waits for it.
     let mut holder = server.statements().await;
-    let mut transaction = holder.begin().await.unwrap();
-    let held = sqlx::query("UPDATE otp_grant_records SET delete_after = $1 WHERE key = $2");
-    let held = held.bind(i64::MAX).bind(&key(999).as_bytes()[..]);
-    held.execute(&mut *transaction).await.unwrap();
+    let transaction = holder.transaction().await.unwrap();
+    let held = "UPDATE otp_grant_records SET delete_after = $1 WHERE key = $2";
+    transaction.execute(held, &[&i64::MAX, &&key(999).as_bytes()[..]]).await.unwrap();
 
     let purges = (0..4).map(|_| {
         let store = store.clone();
@@ -284,8 +281,8 @@ async fn a_server_that_hangs_costs_the_timeout_and_no_more() {
 
     // A lock that is held costs no more either, and the server gives up as well.
     let mut holder = server.statements().await;
-    let mut transaction = holder.begin().await.unwrap();
-    sqlx::query("SELECT * FROM otp_grant_records FOR UPDATE").execute(&mut *transaction).await.unwrap();
+    let transaction = holder.transaction().await.unwrap();
+    transaction.batch_execute("SELECT * FROM otp_grant_records FOR UPDATE").await.unwrap();
     let tag = store.load(&key(1)).await.unwrap().unwrap().tag;
     let started = Instant::now();
     let error = store.swap(&key(1), Some(tag), &record(3, later())).await.map(|_| ()).unwrap_err();
@@ -303,14 +300,14 @@ async fn a_connection_that_hangs_does_not_keep_its_place() {
     let server = Postgres::start();
     let limit = Duration::from_millis(300);
     let store = server.store_with(SqlOptions::default().timeout(limit).max_connections(1)).await;
-    let mut statements = server.statements().await;
-    let mut stop = async || {
+    let statements = server.statements().await;
+    let stop = async || {
         let others = "SELECT pid FROM pg_stat_activity
             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-        let others: Vec<(i32,)> = sqlx::query_as(others).fetch_all(&mut statements).await.unwrap();
+        let others = statements.query(others, &[]).await.unwrap();
         assert!(!others.is_empty());
-        for (pid,) in others {
-            kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
+        for other in others {
+            kill_process(Pid::from_raw(other.get(0)).unwrap(), Signal::STOP).unwrap();
         }
     };
     for client_hangs_up in [false, true, false] {
@@ -340,11 +337,8 @@ async fn a_client_that_hangs_up_leaves_no_connection_behind() {
         let _ = tokio::time::timeout(Duration::from_micros(round), store.load(&key(1))).await;
         expected = store.load(&key(1)).await.unwrap().map(|record| record.tag);
     }
-    let (connections,): (i64,) =
-        sqlx::query_as("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
-            .fetch_one(&mut server.statements().await)
-            .await
-            .unwrap();
+    let connections = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+    let connections: i64 = server.statements().await.query_one(connections, &[]).await.unwrap().get(0);
     assert!(connections <= 3, "{connections}");
 }
 
@@ -416,7 +410,7 @@ async fn a_login_fails_while_the_server_is_gone_and_works_when_it_is_back() {
 async fn a_load_does_not_mind_that_the_server_has_closed_its_connection() {
     let server = Postgres::start();
     let store = server.store_with(SqlOptions::default().max_connections(2)).await;
-    let mut statements = server.statements().await;
+    let statements = server.statements().await;
     let close_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
     let (first, mut expected) = (key(1), None);
@@ -425,21 +419,43 @@ async fn a_load_does_not_mind_that_the_server_has_closed_its_connection() {
         assert!(loads.iter().all(|load| load.as_ref().unwrap().as_ref().map(|record| record.tag) == expected));
         // Until the connections are back in the pool.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        sqlx::query(close_others).execute(&mut statements).await.unwrap();
+        statements.batch_execute(close_others).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(store.load(&first).await.unwrap().map(|record| record.tag), expected);
 
-        // A swap is sent once, and its error passes.
+        // Nor does a swap: its connection is known to be closed before it is sent.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        sqlx::query(close_others).execute(&mut statements).await.unwrap();
+        statements.batch_execute(close_others).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         let next = record(tag, later());
-        let error = store.swap(&first, expected, &next).await.map(|_| ()).unwrap_err();
-        assert!(error.is_retryable(), "{error:?}");
-        store.load(&first).await.unwrap();
         assert_eq!(store.swap(&first, expected, &next).await.unwrap(), Swap::Stored);
         expected = Some(next.tag);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_whose_connection_is_lost_is_not_sent_again() {
+    let server = Postgres::start();
+    let store = server.store().await;
+    let stored = record(1, later());
+    assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
+    let mut holder = server.statements().await;
+    let holding = holder.transaction().await.unwrap();
+    holding.batch_execute("SELECT * FROM otp_grant_records FOR UPDATE").await.unwrap();
+    let swapping = tokio::spawn({
+        let store = store.clone();
+        async move { store.swap(&key(1), Some(stored.tag), &record(2, later())).await }
+    });
+    let waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let statements = server.statements().await;
+    while statements.query(waiting, &[]).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let error = swapping.await.unwrap().map(|_| ()).unwrap_err();
+    assert!(matches!(error, SqlStoreError::Connection(_)) && error.is_retryable(), "{error:?}");
+    holding.commit().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(store.load(&key(1)).await.unwrap().unwrap().tag, stored.tag);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -451,7 +467,7 @@ async fn a_swap_after_a_pause_does_not_mind_that_the_server_has_closed_its_conne
     tokio::time::sleep(Duration::from_millis(200)).await;
     let close_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    sqlx::query(close_others).execute(&mut server.statements().await).await.unwrap();
+    server.statements().await.batch_execute(close_others).await.unwrap();
     // From then on a connection is asked first.
     tokio::time::sleep(Duration::from_millis(1000)).await;
     assert_eq!(store.swap(&key(1), Some(stored.tag), &record(2, later())).await.unwrap(), Swap::Stored);
@@ -461,10 +477,10 @@ async fn a_swap_after_a_pause_does_not_mind_that_the_server_has_closed_its_conne
 async fn a_server_that_takes_no_writes_or_nobody_else_for_now_can_be_asked_again() {
     let server = Postgres::start();
     let store = server.store_with(SqlOptions::default().max_connections(1)).await;
-    let mut statements = server.statements().await;
-    let mut change = async |statement: &'static str| {
-        sqlx::query(statement).execute(&mut statements).await.unwrap();
-        sqlx::query("SELECT pg_reload_conf()").execute(&mut statements).await.unwrap();
+    let statements = server.statements().await;
+    let change = async |statement: &'static str| {
+        statements.batch_execute(statement).await.unwrap();
+        statements.batch_execute("SELECT pg_reload_conf()").await.unwrap();
         // Until every process has heard of it.
         tokio::time::sleep(Duration::from_millis(300)).await;
     };

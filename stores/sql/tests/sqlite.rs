@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use otp_grant::{Store, Swap, Tag, Timestamp};
-use otp_grant_sql::{SqlOptions, SqlStoreError, SqliteStore, sqlx};
-use sqlx::{Connection, SqliteConnection};
+use otp_grant_sql::rusqlite::Connection;
+use otp_grant_sql::{SqlOptions, SqlStoreError, SqliteStore};
 use support::login::{self, key, later, now, record};
 use support::*;
 
@@ -121,9 +121,9 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
     let store = store(&url).await;
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
-    let mut statements = SqliteConnection::connect(&url).await.unwrap();
+    let statements = Connection::open(path(&url)).unwrap();
     let good = "CREATE TABLE good AS SELECT * FROM otp_grant_records";
-    sqlx::query(good).execute(&mut statements).await.unwrap();
+    statements.execute_batch(good).unwrap();
     for change in [
         "value = 'secret'",
         "value = ''",
@@ -137,14 +137,14 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
             "DELETE FROM otp_grant_records; INSERT INTO otp_grant_records SELECT * FROM good;
             UPDATE otp_grant_records SET {change}"
         );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut statements).await.unwrap();
+        statements.execute_batch(&change).unwrap();
         let error = store.load(&key(1)).await.unwrap_err();
         assert!(matches!(error, SqlStoreError::NotARecord) && !error.is_retryable(), "{error:?}");
         assert!(!format!("{error:?} {}", said(&error)).contains("secret"), "{error:?}");
     }
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Conflict);
     assert_eq!(store.swap(&key(1), Some(stored.tag), &stored).await.unwrap(), Swap::Conflict);
-    sqlx::query("DROP TABLE otp_grant_records").execute(&mut statements).await.unwrap();
+    statements.execute_batch("DROP TABLE otp_grant_records").unwrap();
     let error = store.load(&key(1)).await.unwrap_err();
     assert!(matches!(error, SqlStoreError::Refused { .. }) && !error.is_retryable(), "{error:?}");
     assert_eq!(said(&error), "the database refused the statement: 1");
@@ -220,13 +220,13 @@ async fn purge_takes_the_oldest_and_goes_by_what_was_swapped_last() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_waits_for_another_that_makes_the_file() {
     let (_directory, url) = sqlite_file();
-    let mut holder = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    let holder = Connection::open(path(&url)).unwrap();
     // SQLite refuses at once to change the journal while somebody is about to write.
-    sqlx::raw_sql("CREATE TABLE other (x); BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+    holder.execute_batch("CREATE TABLE other (x); BEGIN IMMEDIATE").unwrap();
     let starting = tokio::spawn(async move { store(&url).await.load(&key(1)).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!starting.is_finished());
-    sqlx::query("COMMIT").execute(&mut holder).await.unwrap();
+    holder.execute_batch("COMMIT").unwrap();
     assert_eq!(starting.await.unwrap(), None);
 }
 
@@ -255,8 +255,8 @@ async fn a_lock_that_is_held_costs_the_timeout_and_no_more() {
     let store = SqliteStore::connect(&url, SqlOptions::default().timeout(limit)).await.unwrap();
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
-    let mut holder = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+    let holder = Connection::open(path(&url)).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let started = Instant::now();
     let error = store.swap(&key(1), Some(stored.tag), &record(2, later())).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, SqlStoreError::Timeout) && error.is_retryable(), "{error:?}");
@@ -265,7 +265,7 @@ async fn a_lock_that_is_held_costs_the_timeout_and_no_more() {
     assert_eq!(store.load(&key(1)).await.unwrap(), Some(stored.clone()));
     // SQLite gives up as well: nothing is left behind that is done when the lock is free.
     tokio::time::sleep(limit).await;
-    sqlx::query("COMMIT").execute(&mut holder).await.unwrap();
+    holder.execute_batch("COMMIT").unwrap();
     tokio::time::sleep(limit).await;
     assert_eq!(store.load(&key(1)).await.unwrap(), Some(stored.clone()));
     assert_eq!(store.swap(&key(1), Some(stored.tag), &record(3, later())).await.unwrap(), Swap::Stored);

@@ -11,10 +11,12 @@
 #[path = "../../../support/login.rs"]
 pub mod login;
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use otp_grant_redis::{RedisOptions, RedisStore, redis};
@@ -44,6 +46,13 @@ impl Redis {
         let mut redis = Self { directory, arguments, process: None };
         redis.restart();
         redis
+    }
+
+    /// Listens on a port of the loopback interface as well, and keeps everything in memory.
+    pub fn on_port(port: u16, arguments: &[&str]) -> Self {
+        let port = port.to_string();
+        let common = ["--bind", "127.0.0.1", "--port", &port, "--appendonly", "no", "--repl-diskless-sync-delay", "0"];
+        Self::with(&[&common[..], arguments].concat())
     }
 
     /// Starts it, after it was killed.
@@ -99,6 +108,31 @@ impl Redis {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
+    /// Runs a command of the test's own.
+    pub fn run<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        redis::cmd(command[0]).arg(&command[1..]).query(&mut self.commands()).unwrap()
+    }
+
+    /// Waits until the answer to a command shows something.
+    pub fn until(&self, command: &[&str], shown: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let answer = format!("{:?}", self.run::<redis::Value>(command));
+            if answer.contains(shown) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{command:?} never shows {shown}: {answer}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How often it has run a command, since the statistics were last reset.
+    pub fn calls(&self, name: &str) -> u64 {
+        let stats: String = self.run(&["INFO", "commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+    }
+
     /// Whether it has read back what it had on disk.
     fn answers(&self) -> bool {
         let client = redis::Client::open(self.url()).unwrap();
@@ -114,6 +148,48 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// An address that leads to a server, and can be made to lead to another one. Connections that are there already
+/// stay with their server, even when it is gone: the client hears nothing.
+pub struct Address {
+    port: u16,
+    leads_to: Arc<AtomicU16>,
+}
+
+impl Address {
+    pub fn leading_to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Self { port: listener.local_addr().unwrap().port(), leads_to: Arc::new(AtomicU16::new(port)) };
+        let leads_to = Arc::clone(&address.leads_to);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", leads_to.load(SeqCst)))) {
+                    let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                    std::thread::spawn(move || pass_on(from_client, to_server));
+                    std::thread::spawn(move || pass_on(server, client));
+                }
+            }
+        });
+        address
+    }
+
+    pub fn lead_to(&self, port: u16) {
+        self.leads_to.store(port, SeqCst);
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+/// Passes on until the sender has nothing more to say, whether anybody listens or not.
+fn pass_on(mut from: TcpStream, mut to: TcpStream) {
+    to.set_nodelay(true).unwrap();
+    let mut buffer = [0; 16_384];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let _ = to.write_all(&buffer[..length]);
     }
 }
 

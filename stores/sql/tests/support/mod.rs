@@ -25,6 +25,11 @@ pub fn sqlite_file() -> (TempDir, String) {
     (directory, url)
 }
 
+/// The file of such a URL.
+pub fn path(url: &str) -> &str {
+    url.strip_prefix("sqlite:").unwrap()
+}
+
 /// All that a log would have of an error.
 pub fn said(error: &otp_grant_sql::SqlStoreError) -> String {
     let mut said = error.to_string();

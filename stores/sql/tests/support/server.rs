@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use otp_grant_sql::{PostgresStore, SqlOptions, sqlx};
+use otp_grant_sql::deadpool_postgres::tokio_postgres::{Client, NoTls};
+use otp_grant_sql::{PostgresStore, SqlOptions};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
-use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 pub struct Postgres {
@@ -29,11 +30,7 @@ impl Postgres {
     }
 
     pub fn with(settings: &[&str]) -> Self {
-        let directory = tempfile::Builder::new().prefix("otp-grant-sql-").tempdir().unwrap();
-        if let Some((user, group)) = other_user() {
-            chown(directory.path(), Some(user), Some(group)).unwrap();
-        }
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let directory = folder();
         let output = program("initdb")
             .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--pgdata"])
             .arg(directory.path().join("data"))
@@ -45,6 +42,61 @@ impl Postgres {
         let mut postgres = Self { directory, settings, process: None };
         postgres.restart();
         postgres
+    }
+
+    /// A copy that follows a primary, which from now on acknowledges only what the copy has applied.
+    pub async fn standby_of(primary: &Self) -> Self {
+        let directory = folder();
+        let output = program("pg_basebackup")
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--username=postgres", "--pgdata"])
+            .arg(directory.path().join("data"))
+            .arg("--host")
+            .arg(primary.directory.path())
+            .current_dir(directory.path())
+            .output()
+            .expect(MISSING);
+        assert!(output.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&output.stderr));
+        let mut standby = Self { directory, settings: primary.settings.clone(), process: None };
+        standby.restart();
+        let primary = primary.statements().await;
+        for setting in ["synchronous_standby_names = '*'", "synchronous_commit = remote_apply"] {
+            primary.batch_execute(&format!("ALTER SYSTEM SET {setting}")).await.unwrap();
+        }
+        primary.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let follows = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while primary.query(follows, &[]).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        standby
+    }
+
+    /// Makes a standby a primary of its own.
+    pub async fn promote(&self) {
+        let statements = self.statements().await;
+        let promoted: bool = statements.query_one("SELECT pg_promote()", &[]).await.unwrap().get(0);
+        assert!(promoted);
+    }
+
+    /// Puts a file into its folder, which nobody else may read.
+    pub fn take(&self, name: &str, file: &std::path::Path) {
+        let copy = self.directory.path().join("data").join(name);
+        fs::copy(file, &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = other_user() {
+            chown(&copy, Some(user), Some(group)).unwrap();
+        }
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join(".s.PGSQL.5432")
+    }
+
+    /// Starts it again, with one more setting.
+    pub fn restart_with(&mut self, setting: &str) {
+        self.kill();
+        self.settings.push(setting.to_owned());
+        self.restart();
     }
 
     /// Starts it, after it was killed, and waits until it has read back what it had on disk.
@@ -112,8 +164,11 @@ impl Postgres {
     }
 
     /// A connection for statements of the test's own.
-    pub async fn statements(&self) -> PgConnection {
-        PgConnection::connect(&self.url()).await.unwrap()
+    pub async fn statements(&self) -> Client {
+        let (client, connection) =
+            otp_grant_sql::deadpool_postgres::tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
     }
 
     fn answers(&self) -> bool {
@@ -135,6 +190,15 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn folder() -> TempDir {
+    let directory = tempfile::Builder::new().prefix("otp-grant-sql-").tempdir().unwrap();
+    if let Some((user, group)) = other_user() {
+        chown(directory.path(), Some(user), Some(group)).unwrap();
+    }
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    directory
 }
 
 /// What a postmaster that we started has started.

@@ -1,0 +1,88 @@
+//! The URLs of databases: what a driver would take for something else is refused here, before anything is asked.
+
+use reqwest::Url;
+
+use super::{ConfigError, Secret};
+
+/// Refuses a URL that can't name a database. One of an unknown kind is left to the store that opens it.
+///
+/// The text is not repeated: it may have a password in it.
+pub(crate) fn check_database_url(place: &str, url: &Secret) -> Result<(), ConfigError> {
+    let url = url.expose();
+    let (kind, expected) = match url.split(':').next() {
+        Some(kind @ ("redis" | "rediss")) => (kind, "redis://[:password@]host[:port][/number]"),
+        Some(kind @ ("redis+unix" | "unix")) => (kind, "unix:///path/of/the/socket"),
+        Some(kind @ ("postgres" | "postgresql")) => (kind, "postgres://user:password@host[:port]/database"),
+        Some("sqlite") => ("sqlite", "sqlite:FILE"),
+        _ => return Ok(()),
+    };
+    let is_good = match kind {
+        "sqlite" => url.strip_prefix("sqlite:").is_some_and(|rest| {
+            let file = rest.split('?').next().unwrap_or_default().trim_start_matches("//");
+            !file.is_empty()
+        }),
+        _ => Url::parse(url).is_ok_and(|parsed| url.contains("://") && is_good(kind, &parsed)),
+    };
+    let what =
+        format_args!("not a URL of this kind of database, {expected}; %40 stands for @ in a password, %2F for /");
+    if is_good { Ok(()) } else { Err(ConfigError::new(place, what)) }
+}
+
+fn is_good(kind: &str, url: &Url) -> bool {
+    let has_host = url.host_str().is_some_and(|host| !host.is_empty());
+    let path = url.path().trim_start_matches('/');
+    match kind {
+        "redis" | "rediss" => has_host && (path.is_empty() || path.parse::<u32>().is_ok()),
+        "redis+unix" | "unix" => !path.is_empty(),
+        // Without a host, and with a socket in its place, the driver looks where PostgreSQL's own tools do.
+        _ => !path.contains('/') && (has_host || url.username().is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_names_no_database_is_refused_without_being_repeated() {
+        for good in [
+            "memory",
+            "redis://127.0.0.1",
+            "redis://127.0.0.1:6379/0",
+            "rediss://user:pass%40word@cache.example.com:6380/2?protocol=resp3",
+            "unix:///run/redis.sock",
+            "redis+unix:///run/redis.sock?db=1",
+            "postgres://user:pass@db.example.com/otp?sslmode=verify-full",
+            "postgresql://127.0.0.1:5432/otp",
+            "postgres://%2Fvar%2Frun%2Fpostgresql/otp",
+            "postgres:///otp?host=/var/run/postgresql",
+            "sqlite:/var/lib/records.db",
+            "sqlite:records.db?mode=rwc",
+            "sqlite://records.db",
+            "sqlite::memory:",
+        ] {
+            check_database_url("store", &Secret::new(good.to_owned())).unwrap_or_else(|error| panic!("{good} {error}"));
+        }
+        for bad in [
+            "redis:",
+            "redis:hunter2",
+            "redis:/hunter2",
+            "redis://",
+            "redis://hunter2@",
+            "redis://host:hunter2",
+            "redis://host/hunter2",
+            "redis://:hunter2@host:99999",
+            "unix://",
+            "postgres:hunter2",
+            "postgres:hunter2/db",
+            "postgres://user:hunter2#@host/db",
+            "postgres://user:hunter2/db",
+            "postgres://user:p/hunter2@host/db",
+            "sqlite:",
+            "sqlite:?mode=hunter2",
+        ] {
+            let error = check_database_url("store", &Secret::new(bad.to_owned())).unwrap_err().to_string();
+            assert!(error.starts_with("store: not a URL") && !error.contains("hunter2"), "{bad} {error}");
+        }
+    }
+}

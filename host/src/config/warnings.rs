@@ -1,0 +1,68 @@
+//! What is allowed and is probably a mistake: one line of the log each, once there is no error.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::{Config, Source};
+
+/// Collects warnings while a configuration is read. An error stands alone, without warnings before it.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings(Mutex<Vec<String>>);
+
+impl Warnings {
+    /// Adds one, with its place. It repeats no secret.
+    pub(crate) fn add(&self, place: &str, what: impl Display) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{place}: {what}"));
+    }
+
+    /// Logs them, once.
+    pub(crate) fn log(&self) {
+        for warning in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// Adds one where every account of the machine can write a file, or read it although it is secret.
+    pub(super) fn add_permissions(&self, place: &str, path: &Path, file: &File, is_secret: bool) {
+        let Ok(metadata) = file.metadata() else { return };
+        let mode = metadata.permissions().mode() & 0o777;
+        let can = match (mode & 0o002 != 0, mode & 0o004 != 0 && is_secret) {
+            (true, _) => "change",
+            (false, true) => "read",
+            (false, false) => return,
+        };
+        if metadata.is_file() {
+            self.add(
+                place,
+                format_args!("every account of this machine can {can} {} (mode {mode:03o})", path.display()),
+            );
+        }
+    }
+}
+
+/// Adds what follows from the configuration as a whole.
+pub(crate) fn add_warnings(config: &Config) {
+    let is_public = config.issuer.starts_with("https://");
+    if config.delivery.console && is_public {
+        let what = "codes go to the standard output, and from there to wherever it is kept, such as a journal";
+        config.warnings.add("delivery.console", what);
+    }
+    if config.danger.without_send_quotas && is_public {
+        config.warnings.add("danger.without_send_quotas", "anybody can have any number of messages sent");
+    }
+}
+
+/// Tells whether a secret stands in the file itself.
+pub(super) fn has_secrets(config: &Config) -> bool {
+    let is_here = |source: &Source| matches!(source, Source::Here(_));
+    let master = config.keys.iter().flat_map(|keys| [&keys.index, &keys.sealing].into_iter().chain(&keys.accepted));
+    let signing = config.signing.iter().map(|signing| &signing.active);
+    let clients = config.clients.values().filter_map(|client| client.secret.as_ref());
+    let webhook = config.delivery.webhook.iter().filter_map(|webhook| webhook.token.as_ref());
+    let databases = std::iter::once(&config.store).chain(&config.users.table);
+    let has_password = |source: &Source| matches!(source, Source::Here(url) if url.expose().contains('@'));
+    master.chain(signing).chain(clients).chain(webhook).any(is_here) || databases.into_iter().any(has_password)
+}

@@ -1,0 +1,226 @@
+//! Connections beyond the limit: health checks are answered at once, others wait, and too many are sent away.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::routes::HEALTH;
+
+/// Where connections wait that came when all were taken.
+///
+/// A connection that has asked for nothing yet keeps no other out: the oldest of them makes room for the next.
+#[derive(Debug)]
+pub(super) struct Overflow {
+    connections: Arc<Semaphore>,
+    /// Those that have not said yet what they want, and since when. Dropping the sender of one ends it.
+    silent: Mutex<BTreeMap<u64, (Instant, oneshot::Sender<()>)>>,
+    numbers: AtomicU64,
+    queue: Arc<Semaphore>,
+    health: Arc<Semaphore>,
+    leaving: Arc<Semaphore>,
+    warned: Mutex<Option<Instant>>,
+    patience: Duration,
+}
+
+/// A place among the connections that have asked for nothing yet.
+#[derive(Debug)]
+pub(super) struct Entered {
+    number: u64,
+    ended: oneshot::Receiver<()>,
+}
+
+/// How a connection is served that had to wait.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Like any other.
+    Whole(OwnedSemaphorePermit),
+    /// For the one health check that it asked for.
+    Health(OwnedSemaphorePermit),
+}
+
+impl Overflow {
+    /// Begins empty. `patience` is how long a request waits at most.
+    pub(super) fn new(connections: Arc<Semaphore>, patience: Duration) -> Self {
+        Self {
+            connections,
+            silent: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            queue: Arc::new(Semaphore::new(QUEUE)),
+            health: Arc::new(Semaphore::new(HEALTH_CHECKS)),
+            leaving: Arc::new(Semaphore::new(LEAVING)),
+            warned: Mutex::default(),
+            patience,
+        }
+    }
+
+    /// Warns that the limit is reached, but not of each connection.
+    pub(super) fn warn(&self, limit: usize) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|at| at.elapsed() > WARNED_EVERY) {
+            *warned = Some(Instant::now());
+            tracing::warn!(limit, "all connections are taken: others wait (limits.connections)");
+        }
+    }
+
+    /// Ends those that have asked for nothing.
+    pub(super) fn close(&self) {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Gives a connection a place.
+    ///
+    /// That of the oldest, where all are taken. One that came just now may have sent a request that is not seen yet, so it
+    /// is given a moment.
+    pub(super) async fn enter(&self) -> Entered {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (end, ended) = oneshot::channel();
+        while !self.has_room() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (Instant::now(), end));
+        Entered { number, ended }
+    }
+
+    fn has_room(&self) -> bool {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if silent.len() < SILENT {
+            return true;
+        }
+        let is_old = silent.first_key_value().is_some_and(|(_, (since, _))| since.elapsed() > A_MOMENT);
+        if is_old {
+            silent.pop_first();
+        }
+        is_old
+    }
+
+    /// Waits until the connection can be served. `None` when it was ended.
+    pub(super) async fn wait(&self, entered: Entered, stream: &mut TcpStream) -> Option<Turn> {
+        let Entered { number, ended } = entered;
+        let asks_for = tokio::select! {
+            asks_for = first_request(stream) => asks_for,
+            permit = Arc::clone(&self.connections).acquire_owned() => {
+                self.leave(number);
+                return permit.ok().map(Turn::Whole);
+            }
+            // However it ends.
+            _ = ended => return None,
+        };
+        self.leave(number);
+        match asks_for? {
+            Asked::Health => match Arc::clone(&self.health).try_acquire_owned() {
+                Ok(permit) => Some(Turn::Health(permit)),
+                Err(_) => self.refuse(stream).await,
+            },
+            Asked::Other => self.turn_of_request(stream).await,
+        }
+    }
+
+    async fn turn_of_request(&self, stream: &mut TcpStream) -> Option<Turn> {
+        if let Ok(_queued) = self.queue.try_acquire()
+            && let Ok(Ok(permit)) = timeout(self.patience, Arc::clone(&self.connections).acquire_owned()).await
+        {
+            return Some(Turn::Whole(permit));
+        }
+        self.refuse(stream).await
+    }
+
+    fn leave(&self, number: u64) {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    }
+
+    /// Says that there are too many, where that can be said without many waiting for it.
+    async fn refuse(&self, stream: &mut TcpStream) -> Option<Turn> {
+        if let Ok(_leaving) = self.leaving.try_acquire() {
+            let _ = timeout(LEAVING_TIME, async {
+                stream.write_all(BUSY).await?;
+                stream.shutdown().await?;
+                // What was sent and is not read would take the answer with it.
+                let mut rest = [0; 1024];
+                for _ in 0..64 {
+                    if stream.read(&mut rest).await? == 0 {
+                        break;
+                    }
+                }
+                std::io::Result::Ok(())
+            })
+            .await;
+        }
+        None
+    }
+}
+
+enum Asked {
+    Health,
+    Other,
+}
+
+/// What the first request is for, without reading it. `None` when the client went away.
+async fn first_request(stream: &TcpStream) -> Option<Asked> {
+    let mut start = [0; HEALTH.len() + 6];
+    loop {
+        let peeked = stream.peek(&mut start).await.ok().filter(|read| *read > 0)?;
+        match is_health(start.get(..peeked)?) {
+            Some(true) => return Some(Asked::Health),
+            Some(false) => return Some(Asked::Other),
+            // That there is more can't be waited for without reading.
+            None => sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+/// Tells whether a request that begins like this is a health check; `None` while it could become one.
+fn is_health(start: &[u8]) -> Option<bool> {
+    let lines = ["GET", "HEAD"].map(|method| format!("{method} {HEALTH}"));
+    let rest = lines.iter().find_map(|line| start.strip_prefix(line.as_bytes()));
+    match rest {
+        Some([]) => None,
+        Some([next, ..]) => Some(matches!(next, b' ' | b'?')),
+        None if lines.iter().any(|line| line.as_bytes().starts_with(start)) => None,
+        None => Some(false),
+    }
+}
+
+/// How many connections there can be beyond the limit.
+pub(crate) const MOST: usize = SILENT + QUEUE + HEALTH_CHECKS + LEAVING;
+
+const SILENT: usize = 64;
+const A_MOMENT: Duration = Duration::from_millis(50);
+const QUEUE: usize = 128;
+const HEALTH_CHECKS: usize = 16;
+const LEAVING: usize = 16;
+const LEAVING_TIME: Duration = Duration::from_secs(1);
+const WARNED_EVERY: Duration = Duration::from_secs(10);
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json;charset=UTF-8\r\n\
+    Cache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 35\r\n\r\n\
+    {\"error\":\"temporarily_unavailable\"}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_health_check_is_told_from_its_first_bytes() {
+        for (start, is) in [
+            ("GET /healthz HTTP/1.1\r\n", Some(true)),
+            ("GET /healthz?a", Some(true)),
+            ("HEAD /healthz H", Some(true)),
+            ("GET /health", None),
+            ("G", None),
+            ("GET /healthz", None),
+            ("GET /healthzz", Some(false)),
+            ("GET /", None),
+            ("GET / HTTP", Some(false)),
+            ("POST /otp/send", Some(false)),
+        ] {
+            assert_eq!(is_health(start.as_bytes()), is, "{start}");
+        }
+        let head = BUSY.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+        assert_eq!(BUSY.len() - head - 4, 35);
+    }
+}

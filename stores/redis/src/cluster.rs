@@ -1,0 +1,356 @@
+//! The nodes of a Redis Cluster, and which of them to ask about a key.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use redis::{
+    Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value,
+    from_redis_value,
+};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::error::{RedisStoreError, comes_from_no_primary};
+use crate::options::RedisOptions;
+use crate::server::Server;
+
+/// A cluster. The owners of slots that it remembers are hints: a node refuses a command whose slot it does not own.
+pub(crate) struct Cluster {
+    /// Credentials and TLS for nodes that no URL names.
+    info: ConnectionInfo,
+    options: RedisOptions,
+    slots: RwLock<Slots>,
+    /// When the nodes were last asked for the owners. Locked while they are being asked.
+    asked: Mutex<Option<Instant>>,
+    turn: AtomicUsize,
+}
+
+struct Slots {
+    nodes: HashMap<Address, Arc<Node>>,
+    /// By the number of the slot.
+    owners: Vec<Option<Arc<Node>>>,
+}
+
+struct Node {
+    address: Address,
+    server: Server,
+    /// A URL names it, so it is never removed.
+    is_named: bool,
+    /// Its last command had no answer, or was refused because the node is no primary.
+    is_suspect: AtomicBool,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Address {
+    host: String,
+    port: u16,
+}
+
+/// The slots from the first to the last have one owner.
+struct Range {
+    first: usize,
+    last: usize,
+    owner: Address,
+}
+
+impl Cluster {
+    pub(crate) async fn connect(named: Vec<ConnectionInfo>, options: &RedisOptions) -> Result<Self, RedisStoreError> {
+        let info = named.first().cloned().ok_or_else(|| malformed("a cluster needs the URL of a node"))?;
+        let mut nodes = HashMap::new();
+        for info in named {
+            let node = Node::new(Address::of(&info)?, info, options, true)?;
+            nodes.insert(node.address.clone(), Arc::new(node));
+        }
+        let slots = RwLock::new(Slots { nodes, owners: Vec::new() });
+        let cluster =
+            Self { info, options: options.clone(), slots, asked: Mutex::new(None), turn: AtomicUsize::new(0) };
+        let ranges = cluster.ask_for_owners(Instant::now() + options.connection_timeout).await?;
+        cluster.adopt(ranges)?;
+        Ok(cluster)
+    }
+
+    /// Sends a command to the owner of a key's slot, and again only to where a node has redirected it.
+    ///
+    /// After any other failure the owners are asked for anew.
+    pub(crate) async fn query<T: FromRedisValue>(
+        self: &Arc<Self>,
+        key: &str,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> RedisResult<T> {
+        let slot = slot_of(key);
+        let mut node = self.owner(slot)?;
+        if node.is_suspect() {
+            // The other nodes may know of a successor.
+            self.refresh(deadline).await;
+            node = self.owner(slot)?;
+        }
+        let mut is_asked = false;
+        let mut redirections = 0;
+        loop {
+            let answer = if is_asked {
+                node.server.ask(command, deadline).await
+            } else {
+                node.server.query(command, deadline).await
+            };
+            let Err(error) = answer else {
+                node.is_suspect.store(false, Relaxed);
+                return answer;
+            };
+            let to = error.redirect_node().and_then(|(to, _)| Address::parse(to, &node.address));
+            match (error.kind(), to) {
+                (_, Some(_)) if redirections == MOST_REDIRECTIONS => return Err(error),
+                (ErrorKind::Server(ServerErrorKind::Moved), Some(to)) => {
+                    node = self.node(&to)?;
+                    self.write().learn(slot, &node);
+                    self.refresh_meanwhile();
+                    is_asked = false;
+                }
+                (ErrorKind::Server(ServerErrorKind::Ask), Some(to)) => {
+                    node = self.node(&to)?;
+                    is_asked = true;
+                }
+                _ => {
+                    if error.is_io_error() || error.is_unrecoverable_error() || comes_from_no_primary(&error) {
+                        node.is_suspect.store(true, Relaxed);
+                        self.refresh_meanwhile();
+                    }
+                    return Err(error);
+                }
+            }
+            redirections += 1;
+        }
+    }
+
+    /// The remembered owner of a slot. If there is none, any node, which redirects.
+    fn owner(&self, slot: usize) -> RedisResult<Arc<Node>> {
+        let slots = self.read();
+        let owner = slots.owners.get(slot).and_then(Option::as_ref).or_else(|| slots.nodes.values().next());
+        owner.cloned().ok_or_else(|| malformed("no node is known"))
+    }
+
+    fn node(&self, address: &Address) -> RedisResult<Arc<Node>> {
+        self.write().node(address, self)
+    }
+
+    fn refresh_meanwhile(self: &Arc<Self>) {
+        if self.asked.try_lock().is_ok() {
+            let (cluster, deadline) = (Arc::clone(self), Instant::now() + self.options.command_timeout);
+            tokio::spawn(async move { cluster.refresh(deadline).await });
+        }
+    }
+
+    /// Asks the nodes for the owners of all slots, unless that was just done. Keeps what is remembered if no node
+    /// answers.
+    async fn refresh(&self, deadline: Instant) {
+        let mut asked = self.asked.lock().await;
+        if asked.is_some_and(|at| at.elapsed() < BETWEEN_REFRESHES) {
+            return;
+        }
+        if let Ok(ranges) = self.ask_for_owners(deadline).await {
+            let _ = self.adopt(ranges);
+        }
+        *asked = Some(Instant::now());
+    }
+
+    /// Returns the first answer of a node. Each call begins with another node and ends with the suspect ones.
+    async fn ask_for_owners(&self, deadline: Instant) -> RedisResult<Vec<Range>> {
+        let mut nodes = self.read().nodes.values().cloned().collect::<Vec<_>>();
+        nodes.sort_by(|one, other| one.address.cmp(&other.address));
+        let turn = self.turn.fetch_add(1, Relaxed).checked_rem(nodes.len()).unwrap_or(0);
+        nodes.rotate_left(turn);
+        nodes.sort_by_key(|node| node.is_suspect());
+        let mut views = JoinSet::new();
+        for (delay, node) in (0..).map(|place| BETWEEN_NODES * place).zip(nodes) {
+            views.spawn(async move {
+                sleep(delay).await;
+                let view = node.server.query::<Value>(redis::cmd("CLUSTER").arg("SLOTS"), deadline).await?;
+                parse_view(view, &node.address)
+            });
+        }
+        let mut last = malformed("no node is known");
+        while let Some(view) = views.join_next().await {
+            match view {
+                Ok(Ok(ranges)) => return Ok(ranges),
+                Ok(Err(error)) => last = error,
+                Err(_) => {}
+            }
+        }
+        Err(last)
+    }
+
+    fn adopt(&self, ranges: Vec<Range>) -> RedisResult<()> {
+        let mut slots = self.write();
+        let mut owners = vec![None; SLOTS];
+        for Range { first, last, owner } in ranges {
+            let node = slots.node(&owner, self)?;
+            if let Some(range) = owners.get_mut(first..=last) {
+                range.fill(Some(node));
+            }
+        }
+        slots.owners = owners;
+        slots.forget_who_owns_nothing();
+        Ok(())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Slots> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Slots> {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slots {
+    fn node(&mut self, address: &Address, cluster: &Cluster) -> RedisResult<Arc<Node>> {
+        if let Some(node) = self.nodes.get(address) {
+            return Ok(Arc::clone(node));
+        }
+        let info = cluster.info.clone().set_addr(address.within(cluster.info.addr()));
+        let node = Arc::new(Node::new(address.clone(), info, &cluster.options, false)?);
+        self.nodes.insert(address.clone(), Arc::clone(&node));
+        Ok(node)
+    }
+
+    fn learn(&mut self, slot: usize, owner: &Arc<Node>) {
+        if let Some(known) = self.owners.get_mut(slot) {
+            *known = Some(Arc::clone(owner));
+        }
+    }
+
+    /// Removes nodes that own no slot. Commands that wait for a suspect one among them would wait in vain, and fail
+    /// at once.
+    fn forget_who_owns_nothing(&mut self) {
+        let Self { nodes, owners } = self;
+        nodes.retain(|_, node| {
+            let owns = owners.iter().flatten().any(|owner| Arc::ptr_eq(owner, node));
+            if !owns && node.is_suspect() {
+                node.server.end();
+            }
+            owns || node.is_named
+        });
+    }
+}
+
+impl Node {
+    fn new(address: Address, info: ConnectionInfo, options: &RedisOptions, is_named: bool) -> RedisResult<Self> {
+        Ok(Self { address, server: Server::new(info, options)?, is_named, is_suspect: AtomicBool::new(false) })
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.is_suspect.load(Relaxed) || self.server.is_silent()
+    }
+}
+
+impl Address {
+    fn of(info: &ConnectionInfo) -> RedisResult<Self> {
+        match info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Ok(Self { host: host.clone(), port: *port })
+            }
+            _ => Err(malformed("a node of a cluster has a host and a port")),
+        }
+    }
+
+    /// Reads `host:port`. No host, or one that the node itself does not know, is the host of the node that says so.
+    fn parse(text: &str, said_by: &Self) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some(Self::new(host, port.parse().ok()?, said_by))
+    }
+
+    fn new(host: &str, port: u16, said_by: &Self) -> Self {
+        Self { host: if matches!(host, "" | "?") { &said_by.host } else { host }.to_owned(), port }
+    }
+
+    /// This address, with the transport of another one.
+    fn within(&self, addr: &ConnectionAddr) -> ConnectionAddr {
+        let Self { host, port } = self.clone();
+        match addr.clone() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+            }
+            _ => ConnectionAddr::Tcp(host, port),
+        }
+    }
+}
+
+/// Reads the answer to `CLUSTER SLOTS`: first slot, last slot, and the owner's host, port and more; the replicas
+/// follow.
+fn parse_view(view: Value, said_by: &Address) -> RedisResult<Vec<Range>> {
+    let mut ranges = Vec::new();
+    for range in from_redis_value::<Vec<Vec<Value>>>(view)? {
+        let [first, last, owner, ..] = &range[..] else { return Err(unexpected()) };
+        let owner = from_redis_value::<Vec<Value>>(owner.clone())?;
+        let [host, port, ..] = &owner[..] else { return Err(unexpected()) };
+        let host = from_redis_value::<Option<String>>(host.clone())?.unwrap_or_default();
+        ranges.push(Range {
+            first: from_redis_value(first.clone())?,
+            last: from_redis_value(last.clone())?,
+            owner: Address::new(&host, from_redis_value(port.clone())?, said_by),
+        });
+    }
+    // The node has not joined a cluster.
+    if ranges.is_empty() { Err(unexpected()) } else { Ok(ranges) }
+}
+
+/// The slot of a key (Redis Cluster specification, "Hash tags"): only what is within the first pair of braces
+/// counts, unless it is empty.
+fn slot_of(key: &str) -> usize {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
+    usize::from(crc16::State::<crc16::XMODEM>::calculate(hashed.as_bytes())) % SLOTS
+}
+
+fn malformed(what: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::InvalidClientConfig, what))
+}
+
+fn unexpected() -> RedisError {
+    io::Error::from(io::ErrorKind::InvalidData).into()
+}
+
+const SLOTS: usize = 16_384;
+
+/// How often a command follows a redirection. Nodes that redirect more often do not agree.
+const MOST_REDIRECTIONS: u32 = 5;
+
+/// The shortest time between two questions for the owners.
+const BETWEEN_REFRESHES: Duration = Duration::from_millis(100);
+
+/// How long to wait for a node's answer before the next node is also asked.
+const BETWEEN_NODES: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_slot_that_the_specification_says() {
+        assert_eq!(slot_of("123456789"), 0x31c3);
+        assert_eq!(slot_of("foo"), 12_182);
+        assert_eq!(slot_of("{foo}bar"), 12_182);
+        assert_eq!(slot_of("otp{foo}{bar}"), 12_182);
+        assert_eq!(slot_of("foo{}{bar}"), 8_363);
+        assert_eq!(slot_of("foo{{bar}}zap"), slot_of("{bar"));
+        assert_ne!(slot_of("foo}{"), slot_of("foo"));
+    }
+
+    #[test]
+    fn a_redirection_without_a_host_is_to_the_host_that_says_so() {
+        let said_by = Address { host: "redis.example".to_owned(), port: 7000 };
+        let parse = |text| Address::parse(text, &said_by).map(|address| (address.host, address.port));
+        assert_eq!(parse("10.0.0.1:7001"), Some(("10.0.0.1".to_owned(), 7001)));
+        assert_eq!(parse("[::1]:7001"), Some(("::1".to_owned(), 7001)));
+        assert_eq!(parse("::1:7001"), Some(("::1".to_owned(), 7001)));
+        assert_eq!(parse(":7001"), Some(("redis.example".to_owned(), 7001)));
+        assert_eq!(parse("?:7001"), Some(("redis.example".to_owned(), 7001)));
+        assert_eq!(parse("10.0.0.1"), None);
+        assert_eq!(parse("10.0.0.1:none"), None);
+    }
+}

@@ -1,0 +1,374 @@
+//! A PostgreSQL through a pool of connections, one statement at a time, each in a limited time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use deadpool_postgres::tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use deadpool_postgres::tokio_postgres::{Error, NoTls, Row};
+use deadpool_postgres::{
+    Client, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod,
+};
+use futures_util::TryStreamExt;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::url::Url;
+use crate::error::{Cause, SqlStoreError};
+use crate::options::SqlOptions;
+
+/// A PostgreSQL, for statements of the host's own: a table of users, for instance. A clone shares the connections.
+///
+/// Nothing is asked of a connection that was used within the last second. One that is lost, that does not answer in time, or
+/// that says that its server takes no writes, is closed, and so is every other one that was made before: the next statement
+/// makes a new connection, to wherever the address leads by then.
+#[derive(Clone)]
+pub struct PostgresDatabase {
+    pool: Pool,
+    timeout: Duration,
+    trust: Trust,
+}
+
+impl PostgresDatabase {
+    /// Uses a pool that was made elsewhere, as [`PostgresStore::new`](crate::PostgresStore::new) does.
+    pub fn new(pool: Pool, options: SqlOptions) -> Self {
+        Self { pool, timeout: options.timeout, trust: Trust::default() }
+    }
+
+    /// Connects to `postgres://[user[:password]@]host[:port]/database`.
+    ///
+    /// Each connection tells the server the time limit (`statement_timeout`) and the isolation level as options of its start,
+    /// which some poolers refuse; make the pool yourself then, and use [`new`](Self::new).
+    ///
+    /// # Errors
+    /// [`SqlStoreError`], when PostgreSQL is not there or refuses: then `connect` can be called again. When the URL can't be
+    /// read: then it can't.
+    pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
+        let Url { mut server, tls } = Url::parse(url)?;
+        // A server that lives says that it has given up before we take its connection for dead.
+        let limit = (options.timeout.as_millis() * 9 / 10).clamp(1, 0x7fff_ffff);
+        let given = server.get_options().map(|options| format!("{options} ")).unwrap_or_default();
+        server
+            .options(format!("{given}-c statement_timeout={limit} -c default_transaction_isolation=read\\ committed"));
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match tls {
+            None => Manager::from_config(server, NoTls, recycling),
+            #[cfg(feature = "tls")]
+            Some(tls) => Manager::from_config(server, tls.connector()?, recycling),
+            #[cfg(not(feature = "tls"))]
+            Some(never) => match never {},
+        };
+        let trust = Trust::default();
+        let pool = Pool::builder(manager)
+            // Few connections that are busy, rather than many that have to be asked whether they still work.
+            .queue_mode(QueueMode::Lifo)
+            .max_size(usize::try_from(options.max_connections).unwrap_or(usize::MAX))
+            .pre_recycle(trust.clone().hook(TRUSTED_FOR.min(options.timeout / 2)))
+            .build()
+            .map_err(|error| SqlStoreError::Configuration(Cause::new(error)))?;
+        let database = Self { pool, timeout: options.timeout, trust };
+        timeout(options.timeout, database.lease()).await.map_err(|_| SqlStoreError::Timeout)??;
+        Ok(database)
+    }
+
+    /// Runs a statement that only reads, and returns its first row. When the connection turns out to be lost, the statement is
+    /// sent again: often nobody has heard before that the server was restarted.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]; it can be called again.
+    pub async fn find(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, SqlStoreError> {
+        Ok(self.in_time(statement, parameters, 3).await?.first)
+    }
+
+    /// Runs a statement, and returns its first row. It is sent once.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]; then the statement may have been run, or not, or may yet be.
+    pub async fn find_once(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, SqlStoreError> {
+        Ok(self.in_time(statement, parameters, 1).await?.first)
+    }
+
+    /// Runs a statement, and tells how many rows it affected. It is sent once.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]; then the statement may have been run, or not, or may yet be.
+    pub async fn execute(&self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, SqlStoreError> {
+        Ok(self.in_time(statement, parameters, 1).await?.affected)
+    }
+
+    /// Runs the statements of a migration in one transaction, unless a question is answered with true. Several hosts may do it
+    /// at the same time.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`], within some minutes; it can be called again.
+    pub async fn migrate(&self, is_migrated: &str, statements: &str) -> Result<(), SqlStoreError> {
+        let lease = timeout(self.timeout, self.lease()).await.map_err(|_| SqlStoreError::Timeout)??;
+        let mut connection = lease.into_connection()?;
+        let answer = timeout(MIGRATION_TIMEOUT, migrate(&mut connection, is_migrated, statements)).await;
+        if !matches!(answer, Ok(Ok(()))) {
+            close(connection);
+        }
+        answer.map_err(|_| SqlStoreError::Timeout)?.map_err(SqlStoreError::from)
+    }
+
+    async fn in_time(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        attempts: usize,
+    ) -> Result<Answer, SqlStoreError> {
+        let answer = timeout(self.timeout, async {
+            let mut attempt = 1;
+            loop {
+                match self.lease().await?.run(statement, parameters).await {
+                    Err(error) if attempt < attempts && is_sent_again(&error) => attempt += 1,
+                    answer => return answer.map_err(SqlStoreError::from),
+                }
+            }
+        });
+        answer.await.unwrap_or(Err(SqlStoreError::Timeout))
+    }
+
+    async fn lease(&self) -> Result<Lease<'_>, SqlStoreError> {
+        loop {
+            let connection = self.pool.get().await?;
+            if self.trust.extends_to(Object::metrics(&connection).created) {
+                return Ok(Lease { connection: Some(connection), sent: None, database: self });
+            }
+            close(connection);
+        }
+    }
+
+    /// Closes every connection that was made before: those that nobody uses at once, the others when they come back.
+    fn distrust(&self) {
+        self.trust.end();
+        self.pool.retain(|_, metrics| self.trust.extends_to(metrics.created));
+    }
+}
+
+impl core::fmt::Debug for PostgresDatabase {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PostgresDatabase").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+struct Answer {
+    first: Option<Row>,
+    affected: u64,
+}
+
+/// A connection while a statement uses it.
+struct Lease<'a> {
+    connection: Option<Client>,
+    /// Since when an answer is awaited.
+    sent: Option<Instant>,
+    database: &'a PostgresDatabase,
+}
+
+impl Lease<'_> {
+    async fn run(mut self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Answer, Error> {
+        self.sent = Some(Instant::now());
+        let answer = match &self.connection {
+            Some(connection) => answer(connection, statement, parameters).await,
+            None => Ok(Answer { first: None, affected: 0 }),
+        };
+        self.sent = None;
+        if let Err(error) = &answer {
+            let is_gone = tells_of_the_server(error);
+            if let Some(connection) = self.connection.take_if(|_| is_gone || !leaves_the_connection(error)) {
+                close(connection);
+            }
+            if is_gone {
+                self.database.distrust();
+            }
+        }
+        answer
+    }
+
+    fn into_connection(mut self) -> Result<Client, SqlStoreError> {
+        self.connection.take().ok_or(SqlStoreError::UnexpectedAnswer)
+    }
+}
+
+impl Drop for Lease<'_> {
+    /// A statement that nobody waits for any more, because its time is over or the client has hung up, keeps its connection
+    /// until it is answered, or until it should have been.
+    fn drop(&mut self) {
+        let (Some(connection), Some(sent)) = (self.connection.take(), self.sent) else { return };
+        let Ok(runtime) = Handle::try_current() else { return close(connection) };
+        let left = self.database.timeout.saturating_sub(sent.elapsed());
+        if left.is_zero() {
+            close(connection);
+            return self.database.distrust();
+        }
+        let database = self.database.clone();
+        runtime.spawn(async move {
+            // Its answer comes after that of the statement.
+            if !matches!(timeout(left, connection.check_connection()).await, Ok(Ok(()))) {
+                close(connection);
+                database.distrust();
+            }
+        });
+    }
+}
+
+/// Which connections are still believed to lead to the server: those that were made after the last one failed.
+#[derive(Clone, Default)]
+struct Trust(Arc<Mutex<Option<Instant>>>);
+
+impl Trust {
+    fn extends_to(&self, created: Instant) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|ended| created > ended)
+    }
+
+    fn end(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Asks a connection that nobody has used for a while whether it still works.
+    fn hook(self, patience: Duration) -> Hook {
+        Hook::async_fn(move |connection, metrics| {
+            let trust = self.clone();
+            Box::pin(async move {
+                if !trust.extends_to(metrics.created) {
+                    return Err(HookError::message("made before another connection failed"));
+                }
+                if metrics.last_used() < TRUSTED_FOR || connection.is_closed() {
+                    return Ok(());
+                }
+                if !matches!(timeout(patience, connection.check_connection()).await, Ok(Ok(()))) {
+                    trust.end();
+                    return Err(HookError::message("does not answer"));
+                }
+                Ok(())
+            })
+        })
+    }
+}
+
+/// A parameter, of which a log says nothing.
+struct Quiet<'a>(&'a (dyn ToSql + Sync));
+
+impl core::fmt::Debug for Quiet<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("_")
+    }
+}
+
+impl ToSql for Quiet<'_> {
+    fn to_sql(&self, to: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn core::error::Error + Sync + Send>> {
+        self.0.to_sql_checked(to, out)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+async fn answer(connection: &Client, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Answer, Error> {
+    let statement = connection.prepare_cached(statement).await?;
+    let rows = connection.query_raw(&statement, parameters.iter().map(|parameter| Quiet(*parameter))).await?;
+    let mut rows = core::pin::pin!(rows);
+    let mut first = None;
+    while let Some(row) = rows.try_next().await? {
+        first.get_or_insert(row);
+    }
+    Ok(Answer { first, affected: rows.rows_affected().unwrap_or(0) })
+}
+
+async fn migrate(connection: &mut Client, is_migrated: &str, statements: &str) -> Result<(), Error> {
+    let transaction = connection.transaction().await?;
+    // Others may be about to create it.
+    transaction.batch_execute("SET LOCAL statement_timeout = '60s'").await?;
+    transaction.query("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+    let is_there: bool = transaction.query_one(is_migrated, &[]).await?.try_get(0)?;
+    if !is_there {
+        transaction.batch_execute(statements).await?;
+    }
+    transaction.commit().await
+}
+
+/// Closes the socket at once. To return the connection to the pool would keep its place for a peer that may be gone for good.
+fn close(connection: Client) {
+    drop(Object::take(connection));
+}
+
+fn is_lost(error: &Error) -> bool {
+    let is_io = core::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>());
+    // The server shuts down, has crashed, or starts.
+    error.is_closed() || is_io || matches!(code(error), Some("57P01" | "57P02" | "57P03"))
+}
+
+/// The server is gone, or is no primary any more: another connection to it is no better.
+fn tells_of_the_server(error: &Error) -> bool {
+    is_lost(error) || code(error) == Some(READ_ONLY)
+}
+
+/// The connection itself can go on after this error.
+fn leaves_the_connection(error: &Error) -> bool {
+    match code(error) {
+        Some(code) => !OUTDATED_STATEMENT.contains(&code),
+        // A parameter that the statement can't have was never sent.
+        None => core::error::Error::source(error)
+            .is_some_and(|cause| cause.is::<deadpool_postgres::tokio_postgres::types::WrongType>()),
+    }
+}
+
+fn is_sent_again(error: &Error) -> bool {
+    is_lost(error) || code(error).is_some_and(|code| OUTDATED_STATEMENT.contains(&code))
+}
+
+fn code(error: &Error) -> Option<&str> {
+    error.code().map(|state| state.code())
+}
+
+impl From<Error> for SqlStoreError {
+    /// Its text can quote what was sent or stored, unless it tells of a lost connection.
+    fn from(error: Error) -> Self {
+        match code(&error) {
+            Some(QUERY_CANCELED) => Self::Timeout,
+            Some(code) => Self::Refused { code: code.into() },
+            None if is_lost(&error) => Self::Connection(Cause::new(error)),
+            None => Self::UnexpectedAnswer,
+        }
+    }
+}
+
+impl From<PoolError> for SqlStoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Timeout(_) => Self::Timeout,
+            PoolError::Backend(error) if error.code().is_some() => error.into(),
+            PoolError::Backend(error) => Self::Connection(Cause::new(error)),
+            other => Self::Connection(Cause::new(other)),
+        }
+    }
+}
+
+/// How long a connection is taken to be alive without being asked, and how long it may take to say that it is.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// A server that works gives up before.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(150);
+
+/// An arbitrary number, "otpgrant" in ASCII.
+const MIGRATION_LOCK: i64 = 0x6f74_7067_7261_6e74;
+
+/// What `statement_timeout` ends with.
+const QUERY_CANCELED: &str = "57014";
+
+/// A standby, or a primary that was demoted.
+const READ_ONLY: &str = "25006";
+
+/// The prepared statement is unknown (a pooler has changed the server), or its table has changed.
+const OUTDATED_STATEMENT: [&str; 2] = ["26000", "0A000"];

@@ -1,0 +1,118 @@
+//! PostgreSQL.
+
+mod database;
+#[cfg(feature = "tls")]
+mod tls;
+mod url;
+
+use deadpool_postgres::Pool;
+use deadpool_postgres::tokio_postgres::types::ToSql;
+use otp_grant::{Record, RecordKey, Store, Swap, Tag, Timestamp};
+
+pub use database::PostgresDatabase;
+
+use crate::error::SqlStoreError;
+use crate::options::SqlOptions;
+use crate::row::{Row, decode, due};
+
+/// Keeps records in PostgreSQL 9.6 or later, one row each. A clone shares the connections.
+///
+/// Each operation is one statement. `READ COMMITTED` is enough.
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    database: PostgresDatabase,
+}
+
+impl PostgresStore {
+    /// Keeps records through a pool that was made elsewhere. Its transactions have to be `READ COMMITTED` by default, and its
+    /// server must be the primary.
+    ///
+    /// An operation then also waits at most as long as the pool's own time-outs say. The `max_size` of the pool is used;
+    /// [`SqlOptions::max_connections`] is not. The server goes on with a statement whose time is over, unless the pool's
+    /// connections say otherwise (`statement_timeout`). Let the pool recycle with `RecyclingMethod::Fast`: the other methods
+    /// send a question before each statement.
+    pub fn new(pool: Pool, options: SqlOptions) -> Self {
+        Self::over(PostgresDatabase::new(pool, options))
+    }
+
+    /// Keeps records in a database that the host also uses for tables of its own.
+    pub fn over(database: PostgresDatabase) -> Self {
+        Self { database }
+    }
+
+    /// Connects to `postgres://[user[:password]@]host[:port]/database`, as [`PostgresDatabase::connect`] does.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`], when PostgreSQL is not there or refuses: then `connect` can be called again. When the URL can't be
+    /// read: then it can't.
+    pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
+        Ok(Self::over(PostgresDatabase::connect(url, options).await?))
+    }
+
+    /// Creates the table, if it isn't there. Several hosts may do it at the same time.
+    ///
+    /// Where hosts may not create tables, run `migrations/postgres.sql` yourself; then this finds that nothing is to be done.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`], within some minutes; it can be called again.
+    pub async fn migrate(&self) -> Result<(), SqlStoreError> {
+        self.database.migrate(IS_MIGRATED, include_str!("../../migrations/postgres.sql")).await
+    }
+
+    /// Deletes at most `limit` records that may have been deleted for a minute, the oldest first, and tells how many they were.
+    ///
+    /// Call it now and then, for instance each minute until it deletes fewer than `limit`, with a limit of 1000. Several hosts
+    /// may do it at the same time, each takes other rows. It never waits for a swap, nor deletes what a swap has renewed.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]; it can be called again.
+    pub async fn purge(&self, now: Timestamp, limit: u32) -> Result<u64, SqlStoreError> {
+        self.database.execute(PURGE, &[&due(now), &i64::from(limit)]).await
+    }
+}
+
+impl Store for PostgresStore {
+    type Error = SqlStoreError;
+
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, SqlStoreError> {
+        let Some(row) = self.database.find(LOAD, &[&&key.as_bytes()[..]]).await? else { return Ok(None) };
+        let (Ok(tag), Ok(value)) = (row.try_get(0), row.try_get(1)) else { return Err(SqlStoreError::NotARecord) };
+        decode(tag, value).map(Some)
+    }
+
+    async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, SqlStoreError> {
+        let row = Row::of(next)?;
+        let (key, tag) = (&key.as_bytes()[..], &row.tag[..]);
+        let written: [&(dyn ToSql + Sync); 4] = [&key, &tag, &row.value, &row.delete_after];
+        let affected = match &expected {
+            Some(expected) => {
+                let [key, tag, value, delete_after] = written;
+                self.database.execute(UPDATE, &[key, tag, value, delete_after, &&expected.as_bytes()[..]]).await?
+            }
+            None => self.database.execute(INSERT, &written).await?,
+        };
+        match affected {
+            1 => Ok(Swap::Stored),
+            0 => Ok(Swap::Conflict),
+            _ => Err(SqlStoreError::UnexpectedAnswer),
+        }
+    }
+}
+
+const LOAD: &str = "SELECT tag, value FROM otp_grant_records WHERE key = $1";
+
+const INSERT: &str = "\
+    INSERT INTO otp_grant_records (key, tag, value, delete_after) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO NOTHING";
+
+const UPDATE: &str = "\
+    UPDATE otp_grant_records SET tag = $2, value = $3, delete_after = $4 WHERE key = $1 AND tag = $5";
+
+const IS_MIGRATED: &str = "\
+    SELECT to_regclass('otp_grant_records') IS NOT NULL AND to_regclass('otp_grant_records_delete_after') IS NOT NULL";
+
+/// The array is computed once, or else a plan could lock more rows than `limit`. A row that was rewritten after the statement
+/// began is compared as it is now.
+const PURGE: &str = "\
+    DELETE FROM otp_grant_records WHERE delete_after <= $1 AND key = ANY (ARRAY( \
+        SELECT key FROM otp_grant_records WHERE delete_after <= $1 \
+        ORDER BY delete_after LIMIT $2 FOR UPDATE SKIP LOCKED))";

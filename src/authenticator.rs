@@ -603,6 +603,29 @@ mod tests {
     }
 
     #[test]
+    fn a_success_that_is_taken_back_has_forgiven_no_guess() {
+        let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
+        let (policy, presented) = (CodePolicy::default(), PresentedSecret::new("123456"));
+        let limits = Limits { guesses_per_challenge: NonZeroU8::MAX, ..limits(Vec::new()) };
+        let (id, nonce) = (ChallengeId::from_bytes([1; 32]), Nonce::from_bytes([1; 16]));
+        let [wrong, right, spender] = [2, 3, 4].map(|number| Mark::from_bytes([number; 8]));
+        let mut state = open(Authenticator::default(), 1, &limits).unwrap();
+        for mark in [wrong, right] {
+            let (policy, limits, presented) = (&policy, &limits, &presented);
+            let reserve = ReserveGuess { id, mark, presented, policy, limits, repeat_window: Duration::ZERO };
+            state = reserve.decide(Some(state), attempt).ok().unwrap().into_parts().0;
+        }
+        let redeem = RedeemChallenge { proven: &Proven { id, nonce }, spender, session: None };
+        let spent = redeem.decide(Some(state), attempt).ok().unwrap().into_parts().0;
+        assert_eq!((spent.failures.len(), spent.guesses_of(&nonce)), (0, 2));
+
+        let release = ReleaseGuess { mark: right, spender, limits: &limits };
+        let state = release.decide(Some(spent), attempt).ok().unwrap().into_parts().0;
+        assert_eq!((state.failures.len(), state.guesses_of(&nonce)), (1, 1));
+        assert!(state.challenge(&id).unwrap().is_live(NOW));
+    }
+
+    #[test]
     fn a_reading_within_the_tolerance_is_not_from_the_future() {
         let state = open(Authenticator::default(), 1, &limits(Vec::new())).unwrap();
         assert!(!state.is_from_the_future(NOW.before(CLOCK_TOLERANCE)));

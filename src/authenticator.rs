@@ -227,7 +227,8 @@ impl Change for TakeBackSend {
         let challenge = next.challenge(&self.id).ok_or(NothingToDo)?;
         let sent_at = challenge.expires_at.before(self.token_validity);
         next.sends.take_back(sent_at);
-        next.challenges.retain(|challenge| challenge.id != self.id);
+        // A challenge whose code has been compared stays for the count, since others may share the code.
+        next.challenges.retain(|challenge| challenge.id != self.id || challenge.guesses() > 0);
         Ok(Decision::new(next.written(now), ()))
     }
 
@@ -357,13 +358,14 @@ impl Change for ReserveGuess<'_> {
 
 /// Gives a guess back whose code was right, and whose request then failed for no fault of the client's. If the request had
 /// spent the challenge already, that is taken back too: nobody was given anything for it.
-pub(crate) struct ReleaseGuess {
+pub(crate) struct ReleaseGuess<'a> {
     pub(crate) mark: Mark,
     /// What the request spends challenges by.
     pub(crate) spender: Mark,
+    pub(crate) limits: &'a Limits,
 }
 
-impl Change for ReleaseGuess {
+impl Change for ReleaseGuess<'_> {
     type State = Authenticator;
     type Verdict = ();
     type Refusal = NothingToDo;
@@ -377,7 +379,10 @@ impl Change for ReleaseGuess {
         let mut found = false;
         for challenge in &mut next.challenges {
             if challenge.spent_by == Some(self.spender) {
-                challenge.unspend();
+                // There was no success that could forgive the guesses of others.
+                for _ in 0..challenge.unspend(&self.mark, now) {
+                    next.failures.record(now, self.limits.guesses_per_address.window());
+                }
                 found = true;
             }
             found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();
@@ -601,6 +606,29 @@ mod tests {
         let refused = NotOpened::Throttled { retry_after: Duration::from_secs(300) };
         assert_eq!(open(state.clone(), 100, &limits).err(), Some(refused));
         assert_eq!(state.challenges.len(), 100);
+    }
+
+    #[test]
+    fn a_success_that_is_taken_back_has_forgiven_no_guess() {
+        let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
+        let (policy, presented) = (CodePolicy::default(), PresentedSecret::new("123456"));
+        let limits = Limits { guesses_per_challenge: NonZeroU8::MAX, ..limits(Vec::new()) };
+        let (id, nonce) = (ChallengeId::from_bytes([1; 32]), Nonce::from_bytes([1; 16]));
+        let [wrong, right, spender] = [2, 3, 4].map(|number| Mark::from_bytes([number; 8]));
+        let mut state = open(Authenticator::default(), 1, &limits).unwrap();
+        for mark in [wrong, right] {
+            let (policy, limits, presented) = (&policy, &limits, &presented);
+            let reserve = ReserveGuess { id, mark, presented, policy, limits, repeat_window: Duration::ZERO };
+            state = reserve.decide(Some(state), attempt).ok().unwrap().into_parts().0;
+        }
+        let redeem = RedeemChallenge { proven: &Proven { id, nonce }, spender, session: None };
+        let spent = redeem.decide(Some(state), attempt).ok().unwrap().into_parts().0;
+        assert_eq!((spent.failures.len(), spent.guesses_of(&nonce)), (0, 2));
+
+        let release = ReleaseGuess { mark: right, spender, limits: &limits };
+        let state = release.decide(Some(spent), attempt).ok().unwrap().into_parts().0;
+        assert_eq!((state.failures.len(), state.guesses_of(&nonce)), (1, 1));
+        assert!(state.challenge(&id).unwrap().is_live(NOW));
     }
 
     #[test]

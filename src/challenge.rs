@@ -136,12 +136,15 @@ impl Challenge {
         }
     }
 
-    /// Makes it as good as before it was spent.
-    pub(crate) fn unspend(&mut self) {
+    /// Makes it as good as before it was spent. The guesses that were forgiven, but for the one with this mark, are charged
+    /// again as of `now`; returns how many.
+    pub(crate) fn unspend(&mut self, own: &Mark, now: Timestamp) -> usize {
         self.spent_by = None;
         if let Some(seldom) = &mut self.seldom {
             seldom.answer = None;
         }
+        let forgiven = self.guesses.iter_mut().filter(|charged| charged.at.is_none() && charged.mark != *own);
+        forgiven.map(|charged| charged.at = Some(now)).count()
     }
 
     fn shape(&self, policy: &CodePolicy) -> CodeShape {

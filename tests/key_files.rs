@@ -55,7 +55,9 @@ fn a_key_is_the_same_however_its_text_arrives() {
             BASE64_STANDARD.encode(pem.replace('\n', "\\n")),
         ] {
             assert_eq!(key_id(SigningKey::from_pem(&text)), expected, "{text:?}");
-            assert_eq!(key_id(SigningKey::from_base64(&text)), expected, "{text:?}");
+            // A PEM file is not base64, though base64 of one is.
+            let of_base64 = if text.contains("BEGIN") { Err(KeyError::Malformed) } else { expected.clone() };
+            assert_eq!(key_id(SigningKey::from_base64(&text)), of_base64, "{text:?}");
         }
         let mut in_lines = BASE64_STANDARD.encode(pem);
         in_lines.insert(40, '\n');

@@ -517,3 +517,21 @@ async fn an_empty_secret_authenticates_nobody() {
         assert_eq!((reply.status(), reply.body()), (401, &br#"{"error":"invalid_client"}"#[..]));
     }
 }
+
+#[test]
+fn settings_that_lift_a_limit_without_saying_so_are_refused() {
+    let built = |settings: Settings| {
+        let key = SigningKey::from_pem(include_str!("keys/es256_pkcs8.pem")).unwrap();
+        AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
+            .settings(settings)
+            .build(MemoryStore::new(), sample_directory())
+            .err()
+    };
+    let of = |count, window| Quota::new(NonZeroU32::new(count).unwrap(), window);
+    let sends = |quota| Settings::default().send_quotas(quota, &[]);
+    assert_eq!(built(sends(of(1, std::time::Duration::from_micros(999)))), Some(ConfigError::Quota));
+    assert_eq!(built(sends(of(1001, secs(86_400)))), Some(ConfigError::Quota));
+    // Each would leave more challenges alive than an address's record keeps.
+    assert_eq!(built(sends(of(1, secs(2)))), Some(ConfigError::TooManyChallenges));
+    assert_eq!(built(sends(of(1, secs(3)))), None);
+}

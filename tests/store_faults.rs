@@ -204,3 +204,40 @@ async fn a_grant_that_is_dropped_at_any_await_leaves_the_code_usable_or_spent() 
     // Only the drop between the applied spend and its answer finds the code spent.
     assert_eq!((usable, spent), (7, 1));
 }
+
+/// A store that answers every swap with a conflict.
+#[derive(Default)]
+struct Stubborn(std::sync::atomic::AtomicUsize);
+
+impl otp_grant::Store for Stubborn {
+    type Error = Broken;
+
+    async fn load(&self, _: &otp_grant::RecordKey) -> Result<Option<otp_grant::Record>, Broken> {
+        self.0.fetch_add(1, SeqCst);
+        Ok(None)
+    }
+
+    async fn swap(
+        &self,
+        _: &otp_grant::RecordKey,
+        _: Option<otp_grant::Tag>,
+        _: &otp_grant::Record,
+    ) -> Result<otp_grant::Swap, Broken> {
+        self.0.fetch_add(1, SeqCst);
+        Ok(otp_grant::Swap::Conflict)
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_answers_with_nothing_but_conflicts_is_given_up() {
+    let store = std::sync::Arc::new(Stubborn::default());
+    let key = otp_grant::SigningKey::from_pem(include_str!("keys/es256_pkcs8.pem")).unwrap();
+    let server = otp_grant::AuthorizationServer::builder(otp_grant::Issuer::new(ISSUER).unwrap(), keyring(), key)
+        .build(store.clone(), sample_directory())
+        .unwrap();
+    let body = sms_send(PHONE).to_string();
+    let reply = server.send_otp(json_request(&body, None)).await.err().unwrap();
+    assert_eq!(reply.status(), 503);
+    // A conflict is another request's progress, of which there are not so many at one address.
+    assert!(store.0.load(SeqCst) <= 300, "{} calls", store.0.load(SeqCst));
+}

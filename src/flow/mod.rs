@@ -147,7 +147,7 @@ impl<S: Store, D: Directory> Core<S, D> {
 
     /// Gives a guess back whose code was right, after a failure that is not the client's.
     async fn release(&self, held: Option<Held<Authenticator>>, guess: &Guess<'_>, spender: Mark, draw: &mut Draw) {
-        let release = ReleaseGuess { mark: guess.mark, spender };
+        let release = ReleaseGuess { mark: guess.mark, spender, limits: &self.settings.limits };
         let _ = self.undo(guess.key, held, &release, draw).await;
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::facts::History;
 use crate::request::{AccessToken, Answer, Ask, CLIENT, Challenge, PUBLIC_CLIENT, Purpose, RefreshToken, Tokens};
-use crate::world::{KNOWN, LOCKED, OTHER, Random, UNKNOWN};
+use crate::season::{Kind, Season};
+use crate::world::{CAREFUL, KNOWN, LOCKED, OTHER, Random, UNKNOWN};
 
 /// Who makes a request.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +17,39 @@ pub enum Role {
     Guesser,
 }
 
+/// How the actors of a history behave.
+pub struct Habits {
+    /// For how long after its first use an honest client asks again with a token whose answer was lost, in milliseconds.
+    retries_for: u64,
+    /// Whether thieves keep the sessions alive that they are in.
+    thieves_stay: bool,
+    /// Whether users read a message only some time after it has come.
+    reads_late: bool,
+    /// In milliseconds.
+    code_validity: u64,
+    spread: u64,
+}
+
+impl Habits {
+    pub fn of(season: &Season) -> Self {
+        let (spread, setup) = (season.spread(), &season.setups[0]);
+        let windows_close = season.change == Some(crate::season::Change::RetryWindow) || setup.retry_window == 0;
+        Self {
+            retries_for: if windows_close || season.longest_call > 300 { 0 } else { 5_000_u64.saturating_sub(spread) },
+            thieves_stay: matches!(season.kind, Kind::ShortSessions | Kind::Clocks),
+            reads_late: season.kind == Kind::LongCodes,
+            code_validity: setup.code_validity * 1000,
+            spread,
+        }
+    }
+}
+
 /// A request that somebody makes.
 pub type Move = (Role, Ask);
 
 pub struct Actors<'r> {
     random: &'r Random,
+    habits: Habits,
     users: Vec<User>,
     loot: Vec<Arc<RefreshToken>>,
     stolen_access: Vec<Arc<AccessToken>>,
@@ -38,6 +67,10 @@ struct User {
     wallet: Option<Wallet>,
     /// Whether they have done something in this round.
     is_busy: bool,
+    /// When they look at their messages, or may ask again.
+    waits_until: u64,
+    /// How often they have entered the code that is on their mind.
+    tries: usize,
 }
 
 /// What the tabs of a user share.
@@ -53,11 +86,12 @@ struct Wallet {
 }
 
 impl<'r> Actors<'r> {
-    pub fn new(random: &'r Random) -> Self {
-        let user = |phone| User { phone, challenges: Vec::new(), wallet: None, is_busy: false };
-        let users = [KNOWN, OTHER, KNOWN, LOCKED, UNKNOWN].map(user).into();
+    pub fn new(random: &'r Random, habits: Habits) -> Self {
+        let user =
+            |phone| User { phone, challenges: Vec::new(), wallet: None, is_busy: false, waits_until: 0, tries: 0 };
+        let users = [KNOWN, OTHER, KNOWN, LOCKED, UNKNOWN, CAREFUL].map(user).into();
         let (loot, stolen_access, guessed_at, stolen) = Default::default();
-        Self { random, users, loot, stolen_access, guessed_at, target: KNOWN, stolen }
+        Self { random, habits, users, loot, stolen_access, guessed_at, target: KNOWN, stolen }
     }
 
     /// What somebody does next; tabs do it at once.
@@ -73,7 +107,21 @@ impl<'r> Actors<'r> {
     }
 
     pub fn choose_a_target(&mut self) {
-        self.target = self.random.pick(&[KNOWN, OTHER, LOCKED, UNKNOWN]);
+        let targets = if self.habits.reads_late { [CAREFUL; 4] } else { [KNOWN, OTHER, LOCKED, UNKNOWN] };
+        self.target = self.random.pick(&targets);
+    }
+
+    /// Whoever enters nothing but right codes tries to log in, again and again.
+    pub fn insist(&mut self, now: u64) -> Vec<Move> {
+        let index = self.users.len() - 1;
+        self.users[index].is_busy = true;
+        self.next_of_careful(index, now)
+    }
+
+    pub fn log_out(&mut self, phone: &str) {
+        for user in self.users.iter_mut().filter(|user| user.phone == phone) {
+            user.wallet = None;
+        }
     }
 
     /// The guesser has another code sent to the target.
@@ -99,7 +147,7 @@ impl<'r> Actors<'r> {
                 Vec::new()
             }
             Role::Guesser => match answer {
-                Some(Answer::Sent(challenge)) => {
+                Some(Answer::Sent(challenge)) if challenge.phone != CAREFUL => {
                     self.guessed_at.push(challenge.clone());
                     (0..self.random.below(8)).map(|_| self.guess_of_guesser(challenge)).collect()
                 }
@@ -130,7 +178,14 @@ impl<'r> Actors<'r> {
             let Some((before, after)) = change.of_session() else { continue };
             let is_new = before.revoked.is_none() && after.revoked.as_deref() == Some("reuse");
             let Some(Ask::Refresh(token)) = history.asks.get(change.request) else { continue };
-            if is_new && !self.stolen.contains(&token.session) {
+            // Whose request came too late for a retry, because the directory took so long, can't be told from a thief.
+            let loaded = history.loads(change.request).next();
+            let in_time = loaded.is_some_and(|(place, _)| {
+                let loaded_at = history.entries[place].at + 2 * self.habits.spread;
+                token.generation == before.generation
+                    || loaded_at < before.used_at + history.rules.shortest_retry_window
+            });
+            if is_new && in_time && !self.stolen.contains(&token.session) {
                 return Err(format!("honest users stay: request {} was taken for a thief's", change.request));
             }
         }
@@ -142,6 +197,9 @@ impl<'r> Actors<'r> {
         let user = &mut self.users[index];
         if std::mem::replace(&mut user.is_busy, true) {
             return Vec::new();
+        }
+        if user.phone == CAREFUL && (user.wallet.is_none() || random.percent(10)) {
+            return self.next_of_careful(index, now);
         }
         let all = |asks: Vec<Ask>| asks.into_iter().map(|ask| (Role::User(index), ask)).collect();
         let Some(wallet) = &mut user.wallet else {
@@ -163,15 +221,85 @@ impl<'r> Actors<'r> {
                 let tabs = 1 + random.below(3);
                 all(vec![Ask::Refresh(wallet.refresh.clone()); tabs])
             }
-            0 => all(vec![Ask::RevokeSession(refresh.clone())]),
+            0 => {
+                let phone = user.phone;
+                let old = wallet.old.last().unwrap_or(refresh).clone();
+                all(vec![match random.below(6) {
+                    0 if [KNOWN, OTHER, CAREFUL].contains(&phone) => {
+                        Ask::SignOutEverywhere { phone, in_whole_seconds: random.percent(50) }
+                    }
+                    1 => Ask::EndSession(refresh.clone()),
+                    2 => Ask::RevokeSession(old),
+                    _ => Ask::RevokeSession(refresh.clone()),
+                }])
+            }
             1..=2 => all(vec![Ask::RevokeAccess(access.clone())]),
             3..=4 => all(vec![Ask::IntrospectRefresh(refresh.clone()), Ask::IntrospectAccess(access.clone())]),
             _ => all(vec![Ask::Userinfo(access.clone()); 1 + random.below(2)]),
         }
     }
 
+    /// Of the user who enters nothing but right codes, and asks for another one where none is in its time.
+    fn next_of_careful(&mut self, index: usize, now: u64) -> Vec<Move> {
+        let (random, habits) = (self.random, &self.habits);
+        let user = &mut self.users[index];
+        user.wallet = None;
+        user.tries = 0;
+        if now < user.waits_until {
+            return Vec::new();
+        }
+        let margin = 2 * habits.spread + 15_000;
+        // The otp_token's validity is the longer one.
+        let sent_at = |challenge: &Challenge| challenge.expires_at - habits.code_validity.max(300_000);
+        user.challenges.retain(|challenge| now + margin < sent_at(challenge) + habits.code_validity);
+        let ask = match user.challenges.as_slice() {
+            [] => Ask::Send { phone: user.phone, purpose: Purpose::Login, client: CLIENT },
+            _ if habits.reads_late && random.percent(20) => {
+                Ask::Send { phone: user.phone, purpose: Purpose::Login, client: CLIENT }
+            }
+            challenges => guess(&random.pick(challenges), true),
+        };
+        vec![(Role::User(index), ask)]
+    }
+
+    fn answered_to_careful(&mut self, index: usize, ask: &Ask, answer: Option<&Answer>, now: u64) -> Option<Ask> {
+        let (random, habits) = (self.random, &self.habits);
+        let user = &mut self.users[index];
+        match (ask, answer) {
+            (_, Some(Answer::Sent(challenge))) => {
+                user.challenges.push(challenge.clone());
+                let late = if habits.reads_late { random.up_to(habits.code_validity - 60_000) } else { 0 };
+                user.waits_until = now + late;
+                (late == 0).then(|| guess(challenge, true))
+            }
+            (Ask::Send { .. }, Some(Answer::Throttled { retry_after })) => {
+                user.waits_until = now + retry_after * 1000 + habits.spread;
+                None
+            }
+            (Ask::Guess { .. }, Some(Answer::Unavailable)) => {
+                user.tries += 1;
+                (user.tries < 5).then(|| ask.clone())
+            }
+            (Ask::Guess { challenge, .. }, answer) => {
+                user.challenges.retain(|other| other.id != challenge.id);
+                if let Some(Answer::LoggedIn(tokens)) = answer {
+                    user.challenges.clear();
+                    user.wallet.get_or_insert_with(|| Wallet::new(tokens, now));
+                    return Some(Ask::Userinfo(tokens.access.clone()));
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
     fn answered_to_user(&mut self, index: usize, ask: &Ask, answer: Option<&Answer>, now: u64) -> Vec<Move> {
         let random = self.random;
+        if self.users[index].phone == CAREFUL && matches!(ask, Ask::Send { .. } | Ask::Guess { .. }) {
+            let next = self.answered_to_careful(index, ask, answer, now);
+            return next.map(|ask| (Role::User(index), ask)).into_iter().collect();
+        }
+        let retries_for = self.habits.retries_for;
         let user = &mut self.users[index];
         let is_lost = matches!(answer, None | Some(Answer::Unavailable));
         let next = match (ask, answer) {
@@ -182,26 +310,26 @@ impl<'r> Actors<'r> {
             (Ask::Guess { .. }, Some(Answer::LoggedIn(tokens))) => {
                 user.challenges.clear();
                 user.wallet.get_or_insert_with(|| Wallet::new(tokens, now));
-                None
+                random.percent(30).then(|| Ask::Userinfo(tokens.access.clone()))
             }
             (Ask::Guess { challenge, .. }, Some(Answer::Gone | Answer::Verified)) => {
                 user.challenges.retain(|other| other.id != challenge.id);
                 None
             }
-            (Ask::Guess { challenge, .. }, Some(Answer::WrongCode)) => {
+            (Ask::Guess { challenge, .. }, Some(Answer::WrongCode { .. })) => {
                 random.percent(60).then(|| guess(challenge, random.percent(70)))
             }
             (Ask::Guess { challenge, .. }, Some(Answer::NoUser)) => {
                 random.percent(50).then(|| Ask::Guess { challenge: challenge.clone(), right: true, signs_up: true })
             }
-            (Ask::Guess { .. } | Ask::RevokeSession(_) | Ask::RevokeAccess(_), _) if is_lost => {
+            (Ask::Guess { .. } | Ask::RevokeSession(_) | Ask::EndSession(_) | Ask::RevokeAccess(_), _) if is_lost => {
                 random.percent(60).then(|| ask.clone())
             }
-            (Ask::RevokeSession(_), _) => {
+            (Ask::RevokeSession(_) | Ask::EndSession(_) | Ask::SignOutEverywhere { .. }, _) => {
                 user.wallet = None;
                 None
             }
-            (Ask::Refresh(token), _) => user.refreshed(token, answer, now),
+            (Ask::Refresh(token), _) => user.refreshed(token, answer, now, retries_for),
             _ => None,
         };
         next.map(|ask| (Role::User(index), ask)).into_iter().collect()
@@ -221,7 +349,11 @@ impl<'r> Actors<'r> {
         if self.loot.is_empty() || random.percent(30) {
             return Vec::new();
         }
-        let token = random.pick(&self.loot);
+        let token = if self.habits.thieves_stay && random.percent(70) {
+            self.loot[self.loot.len() - 1].clone()
+        } else {
+            random.pick(&self.loot)
+        };
         let ask = match random.below(20) {
             0 => Ask::RevokeSession(token),
             1..=2 => Ask::IntrospectRefresh(token),
@@ -250,10 +382,16 @@ impl<'r> Actors<'r> {
 
 impl User {
     /// Takes the newest tokens; asks again at once when the answer was lost.
-    fn refreshed(&mut self, token: &Arc<RefreshToken>, answer: Option<&Answer>, now: u64) -> Option<Ask> {
+    fn refreshed(
+        &mut self,
+        token: &Arc<RefreshToken>,
+        answer: Option<&Answer>,
+        now: u64,
+        retries_for: u64,
+    ) -> Option<Ask> {
         let wallet = self.wallet.as_mut().filter(|wallet| wallet.refresh.session == token.session)?;
         match answer {
-            Some(Answer::Refreshed(Tokens { refresh, access })) => {
+            Some(Answer::Refreshed(Tokens { refresh, access, .. })) => {
                 if refresh.generation > wallet.refresh.generation {
                     wallet.old.push(std::mem::replace(&mut wallet.refresh, refresh.clone()));
                     wallet.access = access.clone();
@@ -264,7 +402,7 @@ impl User {
             }
             None | Some(Answer::Unavailable) if wallet.refresh.generation == token.generation => {
                 wallet.is_lost = true;
-                let in_time = wallet.used_at.is_some_and(|used| now < used + 5_000);
+                let in_time = wallet.used_at.is_some_and(|used| now < used + retries_for);
                 in_time.then(|| Ask::Refresh(token.clone()))
             }
             None | Some(Answer::Unavailable) => None,
@@ -278,7 +416,7 @@ impl User {
 
 impl Wallet {
     fn new(tokens: &Tokens, now: u64) -> Self {
-        let Tokens { refresh, access } = tokens.clone();
+        let Tokens { refresh, access, .. } = tokens.clone();
         Self { refresh, access, old: Vec::new(), refreshed_at: now, used_at: None, is_lost: false }
     }
 }

@@ -1,24 +1,42 @@
 //! Every order of the store calls of a few requests on one record, with every single thing that can go wrong at every call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::facts::{Entry, History, What};
+use crate::facts::{Entry, History, OUTSIDE, What};
 use crate::properties;
-use crate::request::Ask;
+use crate::request::{Answer, Ask};
 use crate::scene::Scene;
 use crate::support::steps::{Mishap, Planned, Search, Step};
 use crate::world::World;
 
 /// What goes wrong in a run.
-#[derive(Clone, Copy, Debug)]
-pub enum Trouble {
-    Nothing,
-    Call(Planned),
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    pub calls: Vec<Planned>,
     /// The clock jumps by so many milliseconds between two steps.
-    Clock(i64),
+    pub clock: Option<i64>,
+    /// A call of directory or signer takes so long: of a request, its number among those, in milliseconds.
+    pub slow: Option<(usize, usize, u64)>,
+    /// After so many signatures another key signs than the one that is published.
+    pub key_moves: Option<usize>,
+}
+
+impl Trouble {
+    fn at(planned: Planned) -> Self {
+        Self { calls: vec![planned], ..Self::default() }
+    }
+
+    fn jump(millis: i64) -> Self {
+        Self { clock: Some(millis), ..Self::default() }
+    }
+
+    fn is_none(&self) -> bool {
+        let Self { calls, clock, slow, key_moves } = self;
+        calls.is_empty() && clock.is_none() && slow.is_none() && key_moves.is_none()
+    }
 }
 
 /// How much was run.
@@ -29,6 +47,39 @@ pub struct Tally {
     pub requests: usize,
     /// What could be seen from outside, for each schedule: the calls of the store and the directory, and the answers.
     pub seen: Vec<u64>,
+    /// What was found of each property.
+    pub findings: BTreeMap<String, Finding>,
+}
+
+/// What was found of a property: the first one, and in which combinations, with the troubles.
+#[derive(Default)]
+pub struct Finding {
+    first: String,
+    labels: BTreeSet<String>,
+}
+
+impl Tally {
+    fn found(&mut self, found: &str, label: &str, report: impl Fn() -> String) {
+        let property = found.split(':').next().unwrap_or_default().to_owned();
+        let finding = self.findings.entry(property).or_insert_with(|| {
+            let first = format!("{found}\n{}", report());
+            Finding { first, labels: BTreeSet::new() }
+        });
+        finding.labels.insert(label.to_owned());
+    }
+
+    /// Fails if anything was found.
+    pub fn judge(&self, name: &str) {
+        println!("{name}: {self}");
+        let shown = std::env::var("SIMULATION_SHOWN").map_or(SHOWN, |number| number.parse().unwrap());
+        let report = |(property, finding): (&String, &Finding)| {
+            let Finding { first, labels } = finding;
+            let some: Vec<&str> = labels.iter().step_by(labels.len().div_ceil(shown)).map(String::as_str).collect();
+            format!("{property}: in {} plans, as {}\n{first}", labels.len(), some.join(", "))
+        };
+        let findings: Vec<String> = self.findings.iter().map(report).collect();
+        assert!(findings.is_empty(), "{} found:\n{}", findings.len(), findings.join("\n\n"));
+    }
 }
 
 impl fmt::Display for Tally {
@@ -40,34 +91,69 @@ impl fmt::Display for Tally {
 
 /// Runs a combination of kinds of a scene, and then again with every single thing that can go wrong.
 pub fn explore(world: &World, scene: &Scene, combination: &[usize], tally: &mut Tally) {
-    let Calls { of_store, of_directory } = explore_without_trouble(world, scene, combination, tally);
-    for ((request, call), (loads, swaps)) in of_store {
-        let mishaps = MISHAPS.iter().filter(|mishap| match mishap {
-            Mishap::Late | Mishap::Twice | Mishap::FailAfter => swaps,
-            Mishap::Stale => loads,
-            Mishap::DirectoryFails => false,
-            _ => true,
-        });
-        for mishap in mishaps {
-            let planned = Planned { request, call, mishap: *mishap };
-            every_schedule(world, scene, combination, Trouble::Call(planned), tally);
-        }
-    }
-    for (request, calls) in of_directory {
-        for call in 0..calls {
-            let planned = Planned { request, call, mishap: Mishap::DirectoryFails };
-            every_schedule(world, scene, combination, Trouble::Call(planned), tally);
-        }
+    let calls = explore_without_trouble(world, scene, combination, tally);
+    let place = Placed { world, scene, combination, hosts: &[] };
+    for planned in calls.mishaps() {
+        place.every_schedule(&Trouble::at(planned), tally);
     }
     for jump in scene.clock_jumps {
-        every_schedule(world, scene, combination, Trouble::Clock(*jump), tally);
+        place.every_schedule(&Trouble::jump(*jump), tally);
+    }
+}
+
+/// Runs a combination of kinds of a scene at these hosts; and again with each call of directory and signer slow or, of the
+/// signer, failing, and with a signer whose key moves.
+pub fn explore_at(world: &World, scene: &Scene, combination: &[usize], hosts: &[usize], tally: &mut Tally) {
+    let place = Placed { world, scene, combination, hosts };
+    tally.combinations += 1;
+    let calls = place.every_schedule(&Trouble::default(), tally);
+    for (request, number) in &calls.outside {
+        for (call, millis) in (0..*number).flat_map(|call| scene.pauses.iter().map(move |millis| (call, *millis))) {
+            place.every_schedule(&Trouble { slow: Some((*request, call, millis)), ..Trouble::default() }, tally);
+        }
+    }
+    for (request, number) in &calls.of_signer {
+        for call in 0..*number {
+            let planned = Planned { request: *request, call, mishap: Mishap::SignerFails };
+            place.every_schedule(&Trouble::at(planned), tally);
+            if world.setup(0).key_can_change {
+                place.every_schedule(&Trouble { key_moves: Some(call), ..Trouble::default() }, tally);
+            }
+        }
+    }
+}
+
+/// Runs a combination of kinds of a scene with every two things that can go wrong: at two calls, or at a call while the clock
+/// jumps.
+pub fn explore_two_troubles(world: &World, scene: &Scene, combination: &[usize], tally: &mut Tally) {
+    let place = Placed { world, scene, combination, hosts: &[] };
+    tally.combinations += 1;
+    let calls = place.every_schedule(&Trouble::default(), tally);
+    for first in calls.mishaps() {
+        for jump in scene.clock_jumps {
+            place.every_schedule(&Trouble { clock: Some(*jump), ..Trouble::at(first) }, tally);
+        }
+        // What goes wrong makes for other calls.
+        for second in place.every_schedule(&Trouble::at(first), tally).mishaps() {
+            if (first.request, first.call) < (second.request, second.call) {
+                place.every_schedule(&Trouble { calls: vec![first, second], ..Trouble::default() }, tally);
+            }
+        }
     }
 }
 
 /// Runs a combination of kinds of a scene.
 pub fn explore_without_trouble(world: &World, scene: &Scene, combination: &[usize], tally: &mut Tally) -> Calls {
     tally.combinations += 1;
-    every_schedule(world, scene, combination, Trouble::Nothing, tally)
+    Placed { world, scene, combination, hosts: &[] }.every_schedule(&Trouble::default(), tally)
+}
+
+/// Every choice of hosts for so many requests, but those at which all of them go to one host.
+pub fn placements(requests: usize, hosts: usize) -> Vec<Vec<usize>> {
+    let number = u32::try_from(requests).unwrap();
+    let of = |choice: usize| (0..number).map(|digit| choice / hosts.pow(digit) % hosts).collect::<Vec<_>>();
+    let is_apart = |placed: &Vec<usize>| requests == 1 || placed.iter().any(|host| *host != placed[0]);
+    (0..hosts.pow(number)).map(of).filter(is_apart).collect()
 }
 
 /// Every sorted choice of `N` kinds, with repetition.
@@ -87,76 +173,157 @@ pub fn combinations<const N: usize>(kinds: usize) -> Vec<[usize; N]> {
 pub struct Calls {
     /// For each call of each request, whether it ever is a load, and a swap.
     of_store: BTreeMap<(usize, usize), (bool, bool)>,
-    /// How often each request asked the directory at most.
+    /// How often each request asked the directory at most, the signer, and both.
     of_directory: BTreeMap<usize, usize>,
+    of_signer: BTreeMap<usize, usize>,
+    outside: BTreeMap<usize, usize>,
 }
 
-fn every_schedule(world: &World, scene: &Scene, combination: &[usize], trouble: Trouble, tally: &mut Tally) -> Calls {
-    let mut calls = Calls::default();
-    let label = label(scene, combination, trouble);
-    if std::env::var("SIMULATION_ONLY").is_ok_and(|only| only != label && !matches!(trouble, Trouble::Nothing)) {
-        return calls;
-    }
-    let planned = match trouble {
-        Trouble::Call(planned) => Some(planned),
-        _ => None,
-    };
-    let jump = || {
-        if let Trouble::Clock(millis) = trouble {
-            let by = Duration::from_millis(millis.unsigned_abs());
-            if millis < 0 {
-                world.clock.set_back(by)
-            } else {
-                world.clock.advance(by)
-            }
-            if millis < 0 {
-                world.log.note_outside(What::ClockSetBack);
-            }
-        }
-    };
-    let outside: Option<&dyn Fn()> = if matches!(trouble, Trouble::Clock(_)) { Some(&jump) } else { None };
-    let asked: Vec<Ask> = combination.iter().map(|kind| scene.kinds[*kind].1.clone()).collect();
-    let asks: Vec<Ask> = asked.iter().chain(&scene.aftermath).cloned().collect();
-    let spared = |index| planned.is_none_or(|planned: Planned| planned.request != index);
-    let alike = |one: usize, other: usize| combination[one] == combination[other] && spared(one) && spared(other);
-    let mut search = Search::with_conflicts_as_reads();
-    let plan = hash(&label);
-    loop {
-        world.store.begin(scene.records.clone(), asked.len(), planned);
-        world.clock.set(scene.at);
-        world.random.begin_again(plan);
-        world.log.take();
-        let requests = asked.iter().map(|ask| world.request(ask)).collect();
-        let run = search.run(&world.store, requests, alike, outside);
-        // A plan for a call that no request made is the run without one.
-        if let Some(run) = run.filter(|_| planned.is_none() || world.store.mishap_came_to_pass()) {
-            let struck = world.store.struck();
-            let mut entries = world.log.take();
-            tally.schedules += 1;
-            tally.requests += asks.len();
-            tally.seen.push(seen(&run.steps, &entries));
-            calls.count(&entries);
-            for ask in &scene.aftermath {
-                world.ask(world.store.join(), ask);
-            }
-            entries.extend(world.log.take());
-            let history = History::new(&scene.past, &asks, &entries, &struck);
-            if let Err(found) = properties::check(&history) {
-                panic!("{found}\n{}", report(&label, &asks, &run.steps, &entries));
-            }
-        }
-        if !search.advance() {
+/// A combination of kinds of a scene, each at a host; at the first one where none is named.
+struct Placed<'a> {
+    world: &'a World,
+    scene: &'a Scene,
+    combination: &'a [usize],
+    hosts: &'a [usize],
+}
+
+impl Placed<'_> {
+    fn every_schedule(&self, trouble: &Trouble, tally: &mut Tally) -> Calls {
+        let Self { world, scene, combination, hosts } = self;
+        let mut calls = Calls::default();
+        let label = self.label(trouble);
+        if std::env::var("SIMULATION_ONLY").is_ok_and(|only| only != label && !trouble.is_none()) {
             return calls;
         }
+        let jump = || {
+            if let Some(millis) = trouble.clock {
+                let by = Duration::from_millis(millis.unsigned_abs());
+                if millis < 0 {
+                    world.clock.set_back(by);
+                    world.log.note_outside(What::ClockSetBack);
+                } else {
+                    world.clock.advance(by);
+                }
+            }
+        };
+        let outside: Option<&dyn Fn()> = if trouble.clock.is_some() { Some(&jump) } else { None };
+        let host = |index: usize| hosts.get(index).copied().unwrap_or_default();
+        let asked: Vec<Ask> = combination.iter().map(|kind| scene.kinds[*kind].1.clone()).collect();
+        let slow = trouble.slow.map(|(request, ..)| request);
+        let spared =
+            |index| trouble.calls.iter().all(|planned: &Planned| planned.request != index) && slow != Some(index);
+        let alike = |one: usize, other: usize| {
+            combination[one] == combination[other] && host(one) == host(other) && spared(one) && spared(other)
+        };
+        let mut search = Search::with_conflicts_as_reads();
+        let plan = hash(&label);
+        loop {
+            world.store.begin(scene.records.clone(), asked.len(), None);
+            trouble.calls.iter().for_each(|planned| world.store.plan(*planned));
+            world.calls.slow_down(trouble.slow);
+            world.calls.move_the_key(trouble.key_moves);
+            world.clock.set(scene.at);
+            world.random.begin_again(plan);
+            world.forget_sign_outs();
+            world.log.take();
+            let requests = asked.iter().enumerate().map(|(index, ask)| world.request_at(host(index), ask)).collect();
+            let run = search.run(&world.store, requests, alike, outside);
+            world.calls.slow_down(None);
+            world.calls.move_the_key(None);
+            // A plan for a call that no request made is the run without one.
+            let came_to_pass = trouble.calls.is_empty() || world.store.mishaps_came_to_pass(trouble.calls.len());
+            if let Some(run) = run.filter(|_| came_to_pass) {
+                let struck = world.store.struck();
+                let mut entries = world.log.take();
+                tally.schedules += 1;
+                tally.seen.push(seen(&run.steps, &entries));
+                calls.count(&entries);
+                let (mut asks, mut placed) = (asked.clone(), (0..asked.len()).map(host).collect::<Vec<_>>());
+                let later = if scene.follows_up { follow_up(&run.answers, world.hosts()) } else { Vec::new() };
+                for (host, ask) in later.iter().chain(&scene.aftermath) {
+                    world.ask_at(*host, world.store.join(), ask);
+                    asks.push(ask.clone());
+                    placed.push(*host);
+                }
+                tally.requests += asks.len();
+                entries.extend(world.log.take());
+                let history = History::new(&scene.past, &scene.rules, (&asks, &placed), &entries, &struck);
+                for found in properties::check(&history) {
+                    tally.found(&found, &label, || report(&label, &asks, &run.steps, &entries));
+                }
+            }
+            if !search.advance() {
+                return calls;
+            }
+        }
     }
+
+    fn label(&self, trouble: &Trouble) -> String {
+        let Self { scene, combination, hosts, .. } = self;
+        let at = |index| hosts.get(index).map(|host| format!("@{host}")).unwrap_or_default();
+        let kinds =
+            combination.iter().enumerate().map(|(index, kind)| format!("{}{}", scene.kinds[*kind].0, at(index)));
+        let mut troubles: Vec<String> = Vec::new();
+        for Planned { request, call, mishap } in &trouble.calls {
+            troubles.push(format!("{mishap:?}-at-call-{call}-of-{request}"));
+        }
+        troubles.extend(trouble.clock.map(|millis| format!("clock{millis:+}")));
+        troubles.extend(
+            trouble.slow.map(|(request, call, millis)| format!("{millis}-ms-at-outside-call-{call}-of-{request}")),
+        );
+        troubles.extend(trouble.key_moves.map(|after| format!("key-moves-after-{after}")));
+        if troubles.is_empty() {
+            troubles.push("nothing".to_owned());
+        }
+        format!("{}/{}/{}", scene.name, kinds.collect::<Vec<_>>().join("+"), troubles.join("&"))
+    }
+}
+
+/// What is asked after a run by whoever got something in it: what they were sent or given must be good.
+fn follow_up(answers: &[Option<Answer>], hosts: usize) -> Vec<(usize, Ask)> {
+    let mut asks = Vec::new();
+    let got = || answers.iter().flatten();
+    // The newest token of a session alone.
+    let tokens = got().filter_map(|answer| match answer {
+        Answer::LoggedIn(tokens) | Answer::Refreshed(tokens) => Some(tokens),
+        _ => None,
+    });
+    if let Some(newest) = tokens.max_by_key(|tokens| tokens.refresh.generation) {
+        asks.push((0, Ask::Refresh(newest.refresh.clone())));
+    }
+    for (index, answer) in got().enumerate() {
+        if let Answer::Sent(challenge) = answer {
+            asks.push(((index + 1) % hosts, Ask::Guess { challenge: challenge.clone(), right: true, signs_up: false }));
+        }
+    }
+    asks
 }
 
 impl Calls {
+    /// Everything that can go wrong at one call.
+    fn mishaps(&self) -> Vec<Planned> {
+        let mut all = Vec::new();
+        for ((request, call), (loads, swaps)) in &self.of_store {
+            let mishaps = MISHAPS.iter().filter(|mishap| match mishap {
+                Mishap::Late | Mishap::Twice | Mishap::FailAfter => *swaps,
+                Mishap::Stale => *loads,
+                Mishap::DirectoryFails => false,
+                _ => true,
+            });
+            all.extend(mishaps.map(|mishap| Planned { request: *request, call: *call, mishap: *mishap }));
+        }
+        for (request, calls) in &self.of_directory {
+            let fails = |call| Planned { request: *request, call, mishap: Mishap::DirectoryFails };
+            all.extend((0..*calls).map(fails));
+        }
+        all
+    }
+
     /// Adds those of a run.
     fn count(&mut self, entries: &[Entry]) {
-        let mut made = BTreeMap::<usize, (usize, usize)>::new();
-        for entry in entries {
-            let (of_store, of_directory) = made.entry(entry.request).or_default();
+        let mut made = BTreeMap::<usize, [usize; 3]>::new();
+        for entry in entries.iter().filter(|entry| entry.request != OUTSIDE) {
+            let [of_store, of_directory, of_signer] = made.entry(entry.request).or_default();
             match entry.what {
                 What::Loaded(_) | What::Stored(..) | What::Conflict => {
                     let (loads, swaps) = self.of_store.entry((entry.request, *of_store)).or_default();
@@ -164,12 +331,17 @@ impl Calls {
                     *of_store += 1;
                 }
                 What::Asked(_) => *of_directory += 1,
+                What::Signed => *of_signer += 1,
                 _ => {}
             }
         }
-        for (request, (_, asked)) in made {
-            let most = self.of_directory.entry(request).or_default();
-            *most = asked.max(*most);
+        for (request, [_, asked, signed]) in made {
+            for (calls, number) in
+                [(&mut self.of_directory, asked), (&mut self.of_signer, signed), (&mut self.outside, asked + signed)]
+            {
+                let most = calls.entry(request).or_default();
+                *most = number.max(*most);
+            }
         }
     }
 }
@@ -190,16 +362,6 @@ fn seen(steps: &[Step], entries: &[Entry]) -> u64 {
     hasher.finish()
 }
 
-fn label(scene: &Scene, combination: &[usize], trouble: Trouble) -> String {
-    let kinds: Vec<&str> = combination.iter().map(|kind| scene.kinds[*kind].0).collect();
-    let trouble = match trouble {
-        Trouble::Nothing => "nothing".to_owned(),
-        Trouble::Call(Planned { request, call, mishap }) => format!("{mishap:?}-at-call-{call}-of-{request}"),
-        Trouble::Clock(millis) => format!("clock{millis:+}"),
-    };
-    format!("{}/{}/{trouble}", scene.name, kinds.join("+"))
-}
-
 fn report(label: &str, asks: &[Ask], steps: &[Step], entries: &[Entry]) -> String {
     let lines = entries.iter().map(|entry| format!("\n  {entry}"));
     let names = asks.iter().enumerate().map(|(index, ask)| format!("\n  {index}: {}", ask.name()));
@@ -209,6 +371,9 @@ fn report(label: &str, asks: &[Ask], steps: &[Step], entries: &[Entry]) -> Strin
         lines.collect::<String>(),
     )
 }
+
+/// Of how many plans in which something was found the names are shown.
+const SHOWN: usize = 12;
 
 /// What can go wrong at a call.
 pub const MISHAPS: [Mishap; 8] = [

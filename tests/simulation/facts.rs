@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::{Clock, Event, Observer, Record, RecordKey};
 use serde::Deserialize;
 
+use crate::acts::{Act, Rules};
 use crate::request::{Answer, Ask};
 use crate::support::ManualClock;
 use crate::support::steps::{Effect, Mishap};
@@ -30,10 +32,16 @@ pub enum What {
     Deleted(RecordKey),
     /// The directory was asked.
     Asked(&'static str),
+    /// The signer was asked.
+    Signed,
     /// The observer was told.
     Told(Told),
     Answered(Answer),
+    /// What was released can't be verified under the key set.
+    Unverifiable,
     ClockSetBack,
+    /// Settings or secrets of a host were changed, or a part of it went down or came back.
+    Changed(String),
 }
 
 impl What {
@@ -46,6 +54,9 @@ impl What {
             Self::Conflict => "swap: conflict".to_owned(),
             Self::Deleted(_) => "deleted".to_owned(),
             Self::Asked(name) => format!("asks the directory: {name}"),
+            Self::Signed => "asks the signer".to_owned(),
+            Self::Unverifiable => "can't be verified".to_owned(),
+            Self::Changed(what) => what.clone(),
             Self::Told(told) => format!("tells the observer: {told:?}"),
             Self::Answered(answer) => format!("gets {}", answer.name()),
             Self::ClockSetBack => "the clock is set back".to_owned(),
@@ -72,6 +83,8 @@ pub enum Told {
     Refreshed,
     ReuseDetected,
     Revoked,
+    /// The store, the directory or something else failed.
+    Failed,
     Other,
 }
 
@@ -105,6 +118,9 @@ pub struct ChallengeView {
     pub expires_at: u64,
     #[serde(rename = "g")]
     pub guesses: Vec<String>,
+    /// The guesses that named another challenge of the same asker, and were compared with this one's code as well.
+    #[serde(rename = "x", default)]
+    pub other_guesses: Vec<String>,
     #[serde(rename = "s", default)]
     pub spent_by: Option<String>,
 }
@@ -129,7 +145,7 @@ pub struct SessionView {
 #[derive(Clone, Debug, Default, Deserialize)]
 struct RevokedView {
     #[serde(rename = "b")]
-    below: u32,
+    below: u64,
     #[serde(rename = "l")]
     listed: String,
 }
@@ -162,6 +178,12 @@ impl AddressView {
     pub fn challenge(&self, id: &str) -> Option<&ChallengeView> {
         self.challenges.iter().find(|challenge| challenge.id == id)
     }
+
+    /// How many guesses are charged to a code, over the challenges that share it.
+    pub fn guesses_of(&self, nonce: &str) -> usize {
+        let sharing = self.challenges.iter().filter(|challenge| challenge.nonce == nonce);
+        sharing.map(|challenge| challenge.guesses.len() + challenge.other_guesses.len()).sum()
+    }
 }
 
 /// The instants that a meter keeps as distances.
@@ -174,22 +196,22 @@ pub fn instants(distances: &[u64]) -> Vec<u64> {
 }
 
 impl SessionView {
-    /// Whether a refresh token of this generation, asked for at an instant, should not be used any more.
+    /// Whether a refresh token of this generation, asked for at an instant, should not be used any more. Of that instant and
+    /// the one that superseded it the later counts.
     pub fn is_superseded(&self, generation: u32, at: u64) -> bool {
-        let in_time = self.retry_until.is_some_and(|until| at < until);
+        let in_time = self.retry_until.is_some_and(|until| at.max(self.used_at) < until);
         generation + 1 < self.generation || generation + 1 == self.generation && !in_time
     }
 
     /// Whether an access token was revoked by itself.
     pub fn has_revoked(&self, token_id: &str) -> bool {
         let RevokedView { below, listed } = &self.revoked_tokens;
-        issue_of(token_id) < *below || listed.as_bytes().chunks(12).any(|mark| token_id.as_bytes().starts_with(mark))
+        // A UUID, whose first bytes are the number of the token.
+        let digits: String = token_id.chars().filter(|character| *character != '-').collect();
+        let bytes: Vec<u8> = (0..9).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect();
+        let (issue, mark) = (u32::from_be_bytes(bytes[..4].try_into().unwrap()), BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        u64::from(issue) < *below || listed.as_bytes().chunks(12).any(|listed| listed == mark.as_bytes())
     }
-}
-
-fn issue_of(token_id: &str) -> u32 {
-    let bytes = crate::request::base64url(token_id);
-    u32::from_be_bytes(bytes[..4].try_into().unwrap())
 }
 
 /// The log of a run.
@@ -203,6 +225,11 @@ pub struct Log {
 impl Log {
     pub fn new(clock: ManualClock, polled: Arc<AtomicUsize>) -> Self {
         Self { clock, polled, entries: Mutex::default() }
+    }
+
+    /// The request whose turn it is.
+    pub fn polled(&self) -> usize {
+        self.polled.load(SeqCst)
     }
 
     /// Of the request whose turn it is.
@@ -245,6 +272,7 @@ impl Observer for Log {
             Event::Refreshed { .. } => Told::Refreshed,
             Event::ReuseDetected { .. } => Told::ReuseDetected,
             Event::SessionRevoked { .. } | Event::AccessTokenRevoked { .. } => Told::Revoked,
+            Event::StoreFailed { .. } | Event::DirectoryFailed { .. } | Event::Faulted { .. } => Told::Failed,
             _ => Told::Other,
         }));
     }
@@ -257,11 +285,16 @@ pub struct Past {
     /// The challenges that were guessed at, and when. They all belong to one address, as the sends do.
     pub compared: Vec<(String, u64)>,
     pub sent: Vec<u64>,
+    /// The requests that were made, as they look from outside.
+    pub acts: Vec<Act>,
 }
 
 /// What happened, in an order in which it can be asked about.
 pub struct History<'a> {
     pub past: &'a Past,
+    pub rules: &'a Rules,
+    /// Every request as it looks from outside, those of the past among them, in the order in which they began.
+    pub acts: Vec<Act>,
     pub asks: &'a [Ask],
     pub entries: &'a [Entry],
     pub clock_was_set_back: bool,
@@ -273,7 +306,14 @@ pub struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    pub fn new(past: &'a Past, asks: &'a [Ask], entries: &'a [Entry], struck: &'a [(usize, Mishap)]) -> Self {
+    /// `hosts` says which host each request was made at.
+    pub fn new(
+        past: &'a Past,
+        rules: &'a Rules,
+        (asks, hosts): (&'a [Ask], &[usize]),
+        entries: &'a [Entry],
+        struck: &'a [(usize, Mishap)],
+    ) -> Self {
         let mut of_request = vec![Vec::new(); asks.len()];
         let mut versions: HashMap<_, _> = past.views.iter().map(|(key, view)| (*key, vec![(0, Some(view))])).collect();
         let mut clock_was_set_back = false;
@@ -288,7 +328,16 @@ impl<'a> History<'a> {
                 _ => {}
             }
         }
-        Self { past, asks, entries, clock_was_set_back, struck, of_request, versions }
+        let mut acts = past.acts.clone();
+        acts.extend(crate::acts::acts(asks, hosts, entries, struck, AFTER_THE_PAST));
+        Self { past, rules, acts, asks, entries, clock_was_set_back, struck, of_request, versions }
+    }
+
+    /// What was in place of a session when a request first loaded it, and when that was.
+    pub fn session_at_load(&self, act: &Act) -> Option<(u64, &'a SessionView)> {
+        self.of_request.get(act.number)?;
+        let (place, key) = self.loads(act.number).next()?;
+        Some((self.entries[place].at, self.before(&key, place)?.session()?))
     }
 
     /// What a request did, with the places.
@@ -408,12 +457,54 @@ impl<'a> Change<'a> {
         })
     }
 
+    /// The challenges that were spent before this change, and are not any more.
+    pub fn unspent(&self) -> impl Iterator<Item = &'a ChallengeView> {
+        let before = self.before.and_then(View::address);
+        let after = self.after.address().map(|address| address.challenges.as_slice()).unwrap_or_default();
+        after.iter().filter(move |challenge| {
+            let known = before.and_then(|before| before.challenge(&challenge.id));
+            challenge.spent_by.is_none() && known.is_some_and(|known| known.spent_by.is_some())
+        })
+    }
+
+    /// The guesses that this change charged, with the challenges that they were charged to.
+    pub fn charges(&self) -> Vec<(&'a str, &'a ChallengeView)> {
+        marks_beyond(self.after, self.before)
+    }
+
+    /// The guesses that this change gave back: of challenges that are still there.
+    pub fn given_back(&self) -> Vec<(&'a str, &'a ChallengeView)> {
+        let there = |(_, challenge): &(&str, &ChallengeView)| {
+            self.after.address().is_some_and(|after| after.challenge(&challenge.id).is_some())
+        };
+        let Some(before) = self.before else { return Vec::new() };
+        marks_beyond(before, Some(self.after)).into_iter().filter(there).collect()
+    }
+
     /// Whether this change charged a guess to a challenge.
     pub fn charged(&self, id: &str) -> bool {
         let guesses = |view: &View| view.address()?.challenge(id).map(|challenge| challenge.guesses.len());
         guesses(self.after) > self.before.and_then(guesses).or(Some(0))
     }
 }
+
+/// The guesses that one version of a record has and another one does not.
+fn marks_beyond<'v>(of: &'v View, other: Option<&View>) -> Vec<(&'v str, &'v ChallengeView)> {
+    let other = other.and_then(View::address);
+    let mut beyond = Vec::new();
+    for challenge in of.address().map(|address| address.challenges.as_slice()).unwrap_or_default() {
+        let known = other.and_then(|other| other.challenge(&challenge.id));
+        let knows = |mark: &String| {
+            known.is_some_and(|known| known.guesses.contains(mark) || known.other_guesses.contains(mark))
+        };
+        let marks = challenge.guesses.iter().chain(&challenge.other_guesses).filter(|mark| !knows(mark));
+        beyond.extend(marks.map(|mark| (mark.as_str(), challenge)));
+    }
+    beyond
+}
+
+/// Where a history begins, in the order of everything: after what happened in the past.
+pub const AFTER_THE_PAST: usize = 1_000_000;
 
 /// The number of no request.
 pub const OUTSIDE: usize = usize::MAX;

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use otp_grant::Clock;
 
-use crate::actors::{Actors, Move, Role};
+use crate::actors::{Actors, Habits, Move, Role};
+use crate::acts::Rules;
 use crate::exhaustive::MISHAPS;
 use crate::facts::{Entry, History, Past, Told, What};
 use crate::properties;
 use crate::request::{Answer, Ask};
+use crate::season::{Change, Kind, Season};
 use crate::support::secs;
-use crate::support::steps::{Mishap, Planned, Polled, Request};
-use crate::world::{Random, World};
+use crate::support::steps::{Mishap, Part, Planned, Polled, Request};
+use crate::world::{CAREFUL, Random, World};
 
 /// How much was played.
 #[derive(Debug, Default)]
@@ -37,90 +39,166 @@ impl Played {
     }
 }
 
-/// Plays the history of a seed, and holds it against the properties.
-pub fn play(seed: u64) -> Played {
-    let world = World::new(seed, "openid");
+/// Plays the history of a seed, and holds it against the properties. The errors tell how to play it again.
+pub fn play(seed: u64) -> Result<Played, Vec<String>> {
     // What is drawn for the actors does not depend on how many random bytes the server takes.
     let random = Random::new(!seed);
+    let season = Season::of(seed, &random);
+    let world = World::of_hosts(seed, "openid", &season.setups).that_verifies();
+    if season.longest_call > 0 {
+        world.calls.take_time(season.longest_call);
+    }
+    let mut rules = Rules::of(&season.setups);
+    rules.is_exact &= season.longest_call == 0 && season.change.is_none();
     let mut play = Play {
         world: &world,
         random: &random,
-        clock_jumps: random.percent(25),
+        season: &season,
+        rules,
         siege: 0,
+        outage: 0,
+        changing: Changing::default(),
         asks: Vec::new(),
+        hosts: Vec::new(),
         in_flight: Vec::new(),
     };
-    let mut actors = Actors::new(&random);
+    let mut actors = Actors::new(&random, Habits::of(&season));
     let begun = world.now();
     while play.asks.len() < REQUESTS {
         play.pass_time();
+        play.change();
         play.round(&mut actors);
     }
-    let Play { asks, clock_jumps, .. } = play;
+    let Play { asks, hosts, rules, .. } = play;
     let (entries, struck) = (world.log.take(), world.store.struck());
     let nothing = Past::default();
-    let history = History::new(&nothing, &asks, &entries, &struck);
-    if let Err(found) = properties::check(&history).and_then(|()| actors.check(&history)) {
-        let excerpt = excerpt(&asks, &entries, &found);
-        panic!("{found}\n{excerpt}\nagain with: SIMULATION_SEED={seed} cargo test --test simulation histories");
+    let history = History::new(&nothing, &rules, (&asks, &hosts), &entries, &struck);
+    let found = properties::check(&history).into_iter().chain(actors.check(&history).err());
+    let report = |found: String| {
+        let excerpt = excerpt(&asks, &hosts, &entries, &found);
+        let again = format!("again with: SIMULATION_SEED={seed} cargo test --test simulation histories");
+        format!("{found}\n{season:?}\n{excerpt}\n{again}")
+    };
+    let found: Vec<String> = found.map(report).collect();
+    if !found.is_empty() {
+        return Err(found);
     }
     let count = |wanted: fn(&What) -> bool| entries.iter().filter(|entry| wanted(&entry.what)).count();
-    Played {
+    Ok(Played {
         requests: asks.len(),
         mishaps: struck.len(),
-        days: if clock_jumps { 0 } else { (world.now() - begun) / 86_400_000 },
+        days: if season.clock_jumps { 0 } else { (world.now() - begun) / 86_400_000 },
         logins: count(|what| matches!(what, What::Answered(Answer::LoggedIn(_)))),
-        wrong_codes: count(|what| matches!(what, What::Answered(Answer::WrongCode))),
+        wrong_codes: count(|what| matches!(what, What::Answered(Answer::WrongCode { .. }))),
         refreshes: count(|what| matches!(what, What::Answered(Answer::Refreshed(_)))),
         replays: count(|what| matches!(what, What::Told(Told::ReuseDetected))),
-    }
+    })
 }
 
 struct Play<'w> {
     world: &'w World,
     random: &'w Random,
-    clock_jumps: bool,
+    season: &'w Season,
+    rules: Rules,
     /// For how many more rounds the guesser keeps at one address.
     siege: usize,
+    /// For how many more rounds something is down.
+    outage: usize,
+    changing: Changing,
     asks: Vec<Ask>,
+    hosts: Vec<usize>,
     in_flight: Vec<(usize, Role, Request<'w, Answer>)>,
+}
+
+/// How far a change has come.
+#[derive(Default)]
+struct Changing {
+    step: usize,
+    /// The next host that takes the step.
+    host: usize,
+    /// When the last step was done everywhere.
+    done_at: u64,
 }
 
 impl Play<'_> {
     /// Between two rounds, mostly a little, sometimes days.
     fn pass_time(&self) {
-        let Self { world, random, .. } = self;
+        let Self { world, random, season, .. } = self;
         let between =
             |from: u64, to: u64| from + u64::try_from(random.below(usize::try_from(to - from).unwrap())).unwrap();
-        let gap = match random.below(20) {
+        let gap = match (season.setups[0].idle < 86_400, random.below(20)) {
             _ if self.siege > 0 => 31,
-            0..=6 => between(1, 30),
-            7..=12 => between(30, 100),
-            13..=15 => between(100, 900),
-            16..=17 => between(3_600, 12 * 3_600),
-            18 => between(86_400, 6 * 86_400),
-            _ => between(86_400, 20 * 86_400),
+            _ if self.outage > 0 => between(1, 75),
+            (_, 0..=6) => between(1, 30),
+            (_, 7..=12) => between(30, 100),
+            (_, 13..=15) => between(100, 900),
+            // About as long as a session is idle.
+            (true, 16..=18) => between(1_500, 1_900),
+            (true, _) => between(1_700, 7_200),
+            (false, 16..=17) => between(3_600, 12 * 3_600),
+            (false, 18) => between(86_400, 6 * 86_400),
+            (false, _) => between(86_400, 20 * 86_400),
         };
         world.clock.advance(secs(gap));
-        if self.clock_jumps && random.percent(10) {
+        if season.clock_jumps && random.percent(10) {
             world.clock.set_back(secs(random.pick(&[2, 10, 3_600, 2 * 86_400])));
             world.log.note_outside(What::ClockSetBack);
         }
-        // By a clock that was set back nothing can be deleted in time.
-        if !self.clock_jumps && random.percent(10) {
-            world.store.sweep(world.clock.now());
+        // By a clock that was set back nothing can be deleted in time, nor by one that is ahead of others.
+        if !season.clock_jumps && random.percent(10) {
+            let late = season.setups.iter().map(|setup| setup.ahead).min().unwrap_or_default();
+            world.store.sweep(otp_grant::Timestamp::from_unix_millis(
+                world.clock.now().as_unix_millis().saturating_add_signed(late.min(0)),
+            ));
+        }
+    }
+
+    /// Goes on with a change of settings or secrets: at one host, and at the next only when it is done here.
+    fn change(&mut self) {
+        let Some(change) = self.season.change.filter(|_| self.asks.len() > REQUESTS / 5) else { return };
+        let Changing { step, host, done_at } = self.changing;
+        let is_due = !change.waits_for_sessions(step) || self.world.now() > done_at + self.rules.absolute + 10_000;
+        if !is_due || !self.random.percent(30) {
+            return;
+        }
+        let all = change == Change::Leak;
+        let hosts = if all { 0..self.world.hosts() } else { host..host + 1 };
+        for host in hosts {
+            let Some(setup) = change.step(step, &self.world.setup(host)) else { return };
+            self.rules.shortest_retry_window = self.rules.shortest_retry_window.min(setup.retry_window * 1000);
+            self.world.set_up(host, setup);
+            self.world.log.note_outside(What::Changed(format!("host {host} takes step {step} of {change:?}")));
+            self.changing.host = host + 1;
+        }
+        if self.changing.host < self.world.hosts() {
+            return;
+        }
+        let now = self.world.now();
+        self.changing = Changing { step: step + 1, host: 0, done_at: now };
+        match change {
+            Change::Leak => self.rules.leaked_at = Some(now),
+            Change::RetryWindow => self.rules.zero_since = Some(now),
+            _ => {}
         }
     }
 
     /// Some actors ask at once, and go on until all have their answers.
     fn round(&mut self, actors: &mut Actors<'_>) {
-        if self.siege == 0 && self.random.percent(2) {
-            self.siege = 8;
-            actors.choose_a_target();
+        self.goes_down_and_comes_back(actors);
+        if self.siege == 0 && self.outage == 0 {
+            let percent = if self.season.kind == Kind::LongCodes { 25 } else { 2 };
+            if self.random.percent(percent) {
+                self.siege = if self.season.kind == Kind::LongCodes { 12 + self.random.below(25) } else { 8 };
+                actors.choose_a_target();
+            }
         }
         if self.siege > 0 {
             self.siege -= 1;
             let moves = actors.besiege();
+            self.begin(moves);
+        }
+        if self.outage > 0 {
+            let moves = actors.insist(self.world.now());
             self.begin(moves);
         }
         for _ in 0..=self.random.below(4) {
@@ -147,40 +225,70 @@ impl Play<'_> {
         actors.round_is_over();
     }
 
+    fn goes_down_and_comes_back(&mut self, actors: &mut Actors<'_>) {
+        if self.season.kind != Kind::Outages {
+            return;
+        }
+        if self.outage > 0 {
+            self.outage -= 1;
+            if self.outage == 0 {
+                self.world.store.take_down(&[]);
+                self.world.log.note_outside(What::Changed("all is up again".to_owned()));
+            }
+        } else if self.random.percent(5) {
+            let parts = [Part::Users, Part::Users, Part::Users, Part::Directory, Part::Store, Part::Signer];
+            let part = self.random.pick(&parts);
+            self.outage = 3 + self.random.below(30);
+            self.world.store.take_down(&[part]);
+            self.world.log.note_outside(What::Changed(format!("{part:?} goes down")));
+            actors.log_out(CAREFUL);
+        }
+    }
+
     fn begin(&mut self, moves: Vec<Move>) {
         for (role, ask) in moves {
             let index = self.world.store.join();
+            let host = self.random.below(self.world.hosts());
             for call in 0..CALLS {
-                if self.random.percent(MISHAPS_IN_A_HUNDRED_CALLS) {
+                if self.random.percent(self.season.mishaps_in_a_hundred_calls) {
                     let mishap = self.random.pick(&MISHAPS);
                     // A swap may be late for longer than the clock is set back; then nobody knows what it was decided on.
-                    if !(self.clock_jumps && mishap == Mishap::Late) {
+                    if !(self.season.clock_jumps && mishap == Mishap::Late) {
                         self.world.store.plan(Planned { request: index, call, mishap });
                     }
                 }
             }
-            self.in_flight.push((index, role, self.world.request(&ask)));
+            self.in_flight.push((index, role, self.world.request_at(host, &ask)));
             self.asks.push(ask);
+            self.hosts.push(host);
         }
     }
 }
 
 /// What happened around the request that a finding names.
-fn excerpt(asks: &[Ask], entries: &[Entry], found: &str) -> String {
-    let number = found.split("request ").nth(1).and_then(|rest| rest.split([' ', ':']).next()?.parse::<usize>().ok());
-    let Some(number) = number else { return String::new() };
-    let of_it = |entry: &Entry| entry.request == number;
-    let from = entries.iter().position(of_it).unwrap_or(0).saturating_sub(60);
-    let to = entries.iter().rposition(of_it).unwrap_or(0) + 5;
-    let around = entries.get(from..to.min(entries.len())).unwrap_or_default();
+fn excerpt(asks: &[Ask], hosts: &[usize], entries: &[Entry], found: &str) -> String {
+    let numbers = found.split("request ").skip(1);
+    let numbers: Vec<usize> =
+        numbers.filter_map(|rest| rest.split([' ', ':', ';']).next()?.parse::<usize>().ok()).collect();
+    let Some(number) = numbers.last() else { return String::new() };
     let line = |entry: &Entry| match (&entry.what, asks.get(entry.request)) {
-        (What::Began, Some(ask)) => format!("  {entry}: {}\n", ask.name()),
+        (What::Began, Some(ask)) => format!("  {entry}: {} at host {}\n", ask.name(), hosts[entry.request]),
         _ => format!("  {entry}\n"),
     };
-    around.iter().map(line).collect()
+    // What the request is about, from its beginning.
+    let about = |ask: &Ask| (ask.phone(), ask.session().map(str::to_owned));
+    let subject = asks.get(*number).map(about);
+    let is_about = |entry: &Entry| {
+        entry.request == crate::facts::OUTSIDE && matches!(entry.what, What::Changed(_))
+            || asks.get(entry.request).map(about) == subject
+    };
+    let last = entries.iter().rposition(|entry| entry.request == *number).unwrap_or(0);
+    let lines: Vec<String> = entries[..=last].iter().filter(|entry| is_about(entry)).map(line).collect();
+    lines[lines.len().saturating_sub(LINES)..].concat()
 }
 
-const MISHAPS_IN_A_HUNDRED_CALLS: usize = 3;
+/// How much of a history is shown.
+const LINES: usize = 90;
 
 /// More than any request makes, unless others are faster again and again.
 const CALLS: usize = 12;

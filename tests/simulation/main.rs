@@ -7,6 +7,8 @@
 //! - `SIMULATION=all` tries all combinations of 3 requests with everything; otherwise a fixed choice of them. `SIMULATION=3/8` tries the
 //!   third eighth of all.
 //! - `SIMULATION_ONLY=…` runs one plan again, as a failure names it.
+//! - `SIMULATION_PROPERTY=…` holds everything against one property alone, by its name; `SIMULATION_SHOWN=n` names so many of the
+//!   plans that break it.
 //! - `SIMULATION_SEED=n` plays one history again; `SIMULATION_RUNS=n` plays so many.
 #![allow(
     clippy::unwrap_used,
@@ -20,18 +22,26 @@
 mod support;
 
 mod actors;
+mod acts;
 mod exhaustive;
 mod facts;
 mod history;
+mod host;
 mod properties;
 mod request;
 mod scene;
+mod season;
 mod signer;
+mod strangers;
 mod world;
 
-use exhaustive::{Tally, combinations, explore, explore_without_trouble};
+use std::collections::BTreeMap;
+
+use exhaustive::{Tally, combinations, explore, explore_at, explore_two_troubles, explore_without_trouble, placements};
 use history::{Played, play};
-use scene::{Guessed, Scene};
+use host::Setup;
+use scene::{End, Guessed, Scene};
+use season::Change;
 use world::{KNOWN, LOCKED, UNKNOWN, World};
 
 #[test]
@@ -42,7 +52,7 @@ fn two_requests_on_an_address() {
         let scene = Scene::of_address(&world, "known", KNOWN, guessed);
         combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
     }
-    println!("two requests on an address: {tally}");
+    tally.judge("two requests on an address");
 }
 
 #[test]
@@ -53,7 +63,7 @@ fn two_requests_on_a_session() {
         let scene = Scene::of_session(&world, millis_ago);
         combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
     }
-    println!("two requests on a session: {tally}");
+    tally.judge("two requests on a session");
 }
 
 #[test]
@@ -88,7 +98,7 @@ fn three_requests_on_a_session() {
             }
         }
     }
-    println!("three requests on a session: {tally}");
+    tally.judge("three requests on a session");
 }
 
 #[test]
@@ -100,10 +110,155 @@ fn long_histories() {
     };
     let mut sum = Played::default();
     let count = seeds.end - seeds.start;
+    // The first finding of each property, and how many histories break it.
+    let mut findings: BTreeMap<String, (usize, String)> = BTreeMap::new();
     for seed in seeds {
-        sum.add(&play(seed));
+        match play(seed) {
+            Ok(played) => sum.add(&played),
+            Err(found) => {
+                for found in found {
+                    let property = found.split(':').next().unwrap_or_default().to_owned();
+                    findings.entry(property).or_insert((0, found)).0 += 1;
+                }
+            }
+        }
     }
     println!("{count} histories: {sum:?}");
+    let found: Vec<String> = findings.values().map(|(times, found)| format!("{times} times: {found}")).collect();
+    assert!(found.is_empty(), "{} found:\n{}", found.len(), found.join("\n\n"));
+}
+
+/// One or two requests on a session that is about to end by one of the clocks, at each host.
+#[test]
+fn requests_near_an_end_at_two_hosts() {
+    let mut tally = Tally::default();
+    for ahead in AHEAD {
+        let world = World::of_hosts(0, "openid", &[Setup::default(), Setup { ahead, ..Setup::default() }]);
+        let ends = [End::Idle, End::Absolute, End::AccessToken, End::OldToken];
+        let scenes = ends.into_iter().map(|end| Scene::of_an_end(&world, end));
+        for scene in scenes.chain([Scene::of_a_login(&world)]) {
+            explore_apart(&world, &scene.named(&format!("{ahead}-ms-ahead")), &mut tally);
+        }
+    }
+    tally.judge("near an end, at two hosts");
+}
+
+/// One or two requests on an address and on a session, at two hosts whose clocks differ, with and without a retry window.
+#[test]
+fn requests_at_two_hosts() {
+    let mut tally = Tally::default();
+    for (ahead, retry_window) in AHEAD.into_iter().flat_map(|ahead| [(ahead, 10), (ahead, 0)]) {
+        let setup = Setup { retry_window, ..Setup::default() };
+        let world = World::of_hosts(0, "openid", &[setup.clone(), Setup { ahead, ..setup }]);
+        let name = format!("{ahead}-ms-ahead-window-{retry_window}");
+        explore_apart(&world, &Scene::of_refreshes(&world).named(&name), &mut tally);
+        if retry_window > 0 {
+            explore_apart(&world, &Scene::of_a_code(&world).named(&name), &mut tally);
+            explore_apart(&world, &Scene::of_a_resend(&world).named(&name), &mut tally);
+        }
+    }
+    tally.judge("at two hosts");
+}
+
+/// One or two requests on an address and on a session, at two hosts one of which has taken the next step of a change.
+#[test]
+fn requests_at_two_hosts_during_a_change() {
+    let mut tally = Tally::default();
+    for change in [Change::Rotation, Change::Leak, Change::CodeLength, Change::Profile, Change::RetryWindow] {
+        let mut setups = [Setup::default(), Setup::default()];
+        for step in 0.. {
+            let Some(next) = change.step(step, &setups[1]) else { break };
+            setups[1] = next;
+            let leaks = change == Change::Leak;
+            // What was sealed in the last step is forgotten in this one.
+            if change.waits_for_sessions(step) {
+                break;
+            }
+            let before = [Setup::default(), Setup::default()];
+            let world = World::of_hosts(0, "openid", if leaks { &before } else { &setups });
+            let scenes = [Scene::of_refreshes(&world), Scene::of_a_code(&world), Scene::of_a_resend(&world)];
+            // A secret that has leaked is dropped by all at once.
+            if leaks {
+                (0..2).for_each(|host| world.set_up(host, setups[1].clone()));
+            }
+            for scene in scenes {
+                let mut scene = scene.named(&format!("{change:?}-{step}"));
+                scene.rules.leaked_at = leaks.then_some(scene.at);
+                explore_apart(&world, &scene, &mut tally);
+            }
+            setups[0] = setups[1].clone();
+        }
+    }
+    tally.judge("during a change, at two hosts");
+}
+
+/// Codes that are valid for so long that there are more than ten of them.
+#[test]
+fn requests_on_an_address_with_many_challenges() {
+    let world = World::of_hosts(0, "profile", &[Setup { code_validity: 600, ..Setup::default() }]);
+    let (scene, mut tally) = (Scene::of_many_challenges(&world), Tally::default());
+    combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    tally.judge("many challenges");
+}
+
+/// Two codes of one asker, both in their time: either logs in with either otp_token, and each once.
+#[test]
+fn requests_on_an_address_with_two_codes() {
+    let mut tally = Tally::default();
+    let world = World::new(0, "profile");
+    let scene = Scene::of_two_codes(&world);
+    combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    for kind in 0..scene.kinds.len() {
+        explore_two_troubles(&world, &scene, &[kind], &mut tally);
+    }
+    let world = World::of_hosts(0, "profile", &[Setup::default(), Setup { ahead: 4_000, ..Setup::default() }]);
+    explore_apart(&world, &Scene::of_two_codes(&world).named("4000-ms-ahead"), &mut tally);
+    tally.judge("two codes");
+}
+
+/// One request, and every two things that can go wrong with it; two at an address whose code is half as old as it may get.
+#[test]
+fn requests_with_two_troubles() {
+    let world = World::new(0, "profile");
+    let mut tally = Tally::default();
+    let resend = Scene::of_a_resend(&world);
+    for kind in 0..resend.kinds.len() {
+        explore_two_troubles(&world, &resend, &[kind], &mut tally);
+    }
+    let world = World::new(0, "openid");
+    let session = Scene::of_refreshes(&world);
+    for kind in 0..session.kinds.len() {
+        explore_two_troubles(&world, &session, &[kind], &mut tally);
+    }
+    tally.judge("two troubles");
+}
+
+/// A signer that fails, or whose key moves behind it.
+#[test]
+fn requests_with_a_signer_that_fails() {
+    let setup = Setup { key_can_change: true, ..Setup::default() };
+    let world = World::of_hosts(0, "openid", &[setup]).that_verifies();
+    let mut tally = Tally::default();
+    for scene in [Scene::of_a_code(&world), Scene::of_refreshes(&world)] {
+        for kinds in combinations::<2>(scene.kinds.len()) {
+            explore_at(&world, &scene, &kinds, &[], &mut tally);
+        }
+    }
+    tally.judge("signers");
+}
+
+/// Runs every one and two kinds of a scene, at every host and at two.
+fn explore_apart(world: &World, scene: &Scene, tally: &mut Tally) {
+    for placed in placements(1, world.hosts()) {
+        for kind in 0..scene.kinds.len() {
+            explore_at(world, scene, &[kind], &placed, tally);
+        }
+    }
+    for placed in placements(2, world.hosts()) {
+        for kinds in combinations::<2>(scene.kinds.len()) {
+            explore_at(world, scene, &kinds, &placed, tally);
+        }
+    }
 }
 
 /// The same orders of the same calls, and the same answers: with a user, without one, and with one who is locked.
@@ -121,7 +276,14 @@ fn users_look_the_same_until_they_prove_their_address() {
     }
     assert!(seen[0] == seen[1], "an address without a user looks different");
     assert!(seen[0] == seen[2], "an address of a user who is locked looks different");
-    println!("users alike: {tally}");
+    tally.judge("users alike");
+}
+
+/// A stranger who sends and guesses at random sees the same whether the owner of the address logs in or not.
+#[test]
+fn strangers_see_no_logins() {
+    let found: Vec<String> = (0..100).filter_map(|seed| strangers::compare(seed).err()).collect();
+    assert!(found.is_empty(), "{} of 100:\n{}", found.len(), found[0]);
 }
 
 /// Unless more is asked for, most combinations without trouble, and none in which more than one right code is presented.
@@ -143,7 +305,7 @@ fn explore_three_on_an_address(place: usize) {
             _ => {}
         }
     }
-    println!("three requests on an address, guessed at {guessed:?}: {tally}");
+    tally.judge(&format!("three requests on an address, guessed at {guessed:?}"));
 }
 
 /// Whether a combination of three is among those that are asked for, if any are.
@@ -155,6 +317,9 @@ fn asked_for(index: usize) -> Option<bool> {
 }
 
 const GUESSED: [Guessed; 3] = [Guessed::None, Guessed::FourAtTheChallenge, Guessed::TwentyFourAtTheAddress];
+
+/// How far the second host is ahead of the first, in milliseconds.
+const AHEAD: [i64; 6] = [1, -1, 4_000, -4_000, 5_000, -5_000];
 
 /// Inside the retry window of ten seconds, at its last instant, and at the first one after it.
 const MILLIS_AGO: [u64; 3] = [5_000, 9_999, 10_000];

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::{
-    Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, Request, Store, Usage, VerifyError,
-    VerifyOtp,
+    Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, Request, SessionId, Store, Usage,
+    VerifyError, VerifyOtp, jws,
 };
 use serde_json::{Value, json};
 
@@ -14,10 +14,25 @@ use crate::support::{but, form, form_request, json_request, payload, read, text,
 /// One request.
 #[derive(Clone, Debug)]
 pub enum Ask {
-    Send { phone: &'static str, purpose: Purpose, client: &'static str },
-    Guess { challenge: Arc<Challenge>, right: bool, signs_up: bool },
+    Send {
+        phone: &'static str,
+        purpose: Purpose,
+        client: &'static str,
+    },
+    Guess {
+        challenge: Arc<Challenge>,
+        right: bool,
+        signs_up: bool,
+    },
     Refresh(Arc<RefreshToken>),
     RevokeSession(Arc<RefreshToken>),
+    /// The host ends the session that a token belongs to.
+    EndSession(Arc<RefreshToken>),
+    /// The host ends all sessions of a user by `tokens_valid_after`, which is now, by a directory that may keep whole seconds.
+    SignOutEverywhere {
+        phone: &'static str,
+        in_whole_seconds: bool,
+    },
     RevokeAccess(Arc<AccessToken>),
     IntrospectRefresh(Arc<RefreshToken>),
     IntrospectAccess(Arc<AccessToken>),
@@ -25,6 +40,25 @@ pub enum Ask {
 }
 
 impl Ask {
+    /// The phone that it is about, if it names one.
+    pub fn phone(&self) -> Option<&'static str> {
+        match self {
+            Self::Send { phone, .. } | Self::SignOutEverywhere { phone, .. } => Some(phone),
+            Self::Guess { challenge, .. } => Some(challenge.phone),
+            _ => None,
+        }
+    }
+
+    /// The session that it is about, if it names one.
+    pub fn session(&self) -> Option<&str> {
+        match self {
+            Self::Refresh(token) | Self::RevokeSession(token) | Self::EndSession(token) => Some(&token.session),
+            Self::IntrospectRefresh(token) => Some(&token.session),
+            Self::RevokeAccess(token) | Self::IntrospectAccess(token) | Self::Userinfo(token) => Some(&token.session),
+            _ => None,
+        }
+    }
+
     /// What may be said in a message: no token.
     pub fn name(&self) -> String {
         match self {
@@ -39,6 +73,8 @@ impl Ask {
             }
             Self::Refresh(token) => format!("refresh with {token}"),
             Self::RevokeSession(token) => format!("revoke {token}"),
+            Self::EndSession(token) => format!("the host ends the session of {token}"),
+            Self::SignOutEverywhere { phone, .. } => format!("{phone} signs out everywhere"),
             Self::IntrospectRefresh(token) => format!("introspect {token}"),
             Self::RevokeAccess(token) => format!("revoke {token}"),
             Self::IntrospectAccess(token) => format!("introspect {token}"),
@@ -98,16 +134,22 @@ pub struct AccessToken {
 pub struct Tokens {
     pub refresh: Arc<RefreshToken>,
     pub access: Arc<AccessToken>,
+    pub id: Option<Arc<str>>,
 }
 
 /// What came back.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Sent(Arc<Challenge>),
-    Throttled,
+    Throttled {
+        /// In seconds.
+        retry_after: u64,
+    },
     LoggedIn(Tokens),
     Verified,
-    WrongCode,
+    WrongCode {
+        attempts_remaining: Option<u64>,
+    },
     /// `Unknown or expired otp_token`.
     Gone,
     NoUser,
@@ -162,6 +204,14 @@ pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, 
             }
         }
         Ask::RevokeSession(token) => revoke(server, &token.text).await,
+        Ask::EndSession(token) => {
+            let session = SessionId::try_from(token.session.clone()).unwrap();
+            match server.revoke_session(&session).await {
+                Ok(()) => Answer::Done,
+                Err(_) => Answer::Unavailable,
+            }
+        }
+        Ask::SignOutEverywhere { .. } => unreachable!("the directory is told, and not the server"),
         Ask::RevokeAccess(token) => revoke(server, &token.text).await,
         Ask::IntrospectRefresh(token) => introspect(server, &token.text).await,
         Ask::IntrospectAccess(token) => introspect(server, &token.text).await,
@@ -192,10 +242,12 @@ async fn send<S: Store, D: Directory>(
         body["client_secret"] = SECRET.into();
     }
     let sent = server.send_otp(json_request(&body.to_string(), None)).await;
-    let delivery = match sent.map_err(|reply: Reply| read(&reply)) {
+    let delivery = match sent.map_err(|reply: Reply| (retry_after(&reply), read(&reply))) {
         Ok(delivery) => delivery,
-        Err((400, body)) if body["error"] == "sms_rate_limit_exceeded" => return Answer::Throttled,
-        Err(other) => return other_answer(other),
+        Err((Some(retry_after), (400, body))) if body["error"] == "sms_rate_limit_exceeded" => {
+            return Answer::Throttled { retry_after };
+        }
+        Err((_, other)) => return other_answer(other),
     };
     let code = delivery.code().expose_secret().to_owned();
     let (_, reply) = read(&delivery.accepted());
@@ -204,6 +256,11 @@ async fn send<S: Store, D: Directory>(
     let id = BASE64_URL_SAFE_NO_PAD.encode(&bytes[HEAD..HEAD + 32]);
     let expires_at = u64::from_be_bytes(bytes[HEAD + 32..HEAD + 40].try_into().unwrap());
     Answer::Sent(Arc::new(Challenge { phone, purpose, client, otp_token, code, id, expires_at }))
+}
+
+/// What the reply says in its `Retry-After`.
+fn retry_after(reply: &Reply) -> Option<u64> {
+    reply.headers().find(|(name, _)| *name == "Retry-After").map(|(_, value)| value.parse().unwrap())
 }
 
 async fn log_in<S: Store, D: Directory>(
@@ -223,7 +280,7 @@ async fn log_in<S: Store, D: Directory>(
     match read(&server.token(json_request(&body.to_string(), None)).await) {
         (200, body) => Answer::LoggedIn(Tokens::of(&body)),
         (400, body) => match body["error_description"].as_str().unwrap_or_default() {
-            "Unknown or expired OTP" => Answer::WrongCode,
+            "Unknown or expired OTP" => Answer::WrongCode { attempts_remaining: body["attempts_remaining"].as_u64() },
             "Unknown or expired otp_token" => Answer::Gone,
             "User not found" => Answer::NoUser,
             "Abnormal user status" => Answer::NotActive,
@@ -247,7 +304,7 @@ async fn verify<S: Store, D: Directory>(
     };
     match server.verify_otp(request).await {
         Ok(_) => Answer::Verified,
-        Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode,
+        Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode { attempts_remaining: None },
         Err(VerifyError::UnknownOtpToken) => Answer::Gone,
         Err(VerifyError::TemporarilyUnavailable) => Answer::Unavailable,
         Err(other) => Answer::Unexpected(0, other.to_string().into()),
@@ -291,8 +348,16 @@ impl Tokens {
             id: text(&claims, "jti").to_owned(),
             expires_at: claims["exp"].as_u64().unwrap() * 1000,
         };
-        Self { refresh: Arc::new(refresh), access: Arc::new(access) }
+        let id = body["id_token"].as_str().map(Arc::from);
+        Self { refresh: Arc::new(refresh), access: Arc::new(access), id }
     }
+}
+
+/// Whether whoever has the key set of a server can verify the tokens of an answer.
+pub fn verifies<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, answer: &Answer) -> bool {
+    let (Answer::LoggedIn(tokens) | Answer::Refreshed(tokens)) = answer else { return true };
+    let verifies = |token: &str| jws::verify(token, server.key_set()).is_ok();
+    verifies(&tokens.access.text) && tokens.id.as_ref().is_none_or(|id| verifies(id))
 }
 
 pub fn base64url(text: &str) -> Vec<u8> {

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use otp_grant::{Record, RecordBody, RecordKey};
 
-use crate::facts::{Past, View};
-use crate::request::{Answer, Ask, CLIENT, Challenge, PUBLIC_CLIENT, Purpose, Tokens};
+use crate::acts::{Rules, acts};
+use crate::facts::{OUTSIDE, Past, View};
+use crate::request::{Answer, Ask, CLIENT, Challenge, PUBLIC_CLIENT, Purpose, RefreshToken, Tokens};
 use crate::support::{START, secs};
 use crate::world::{KNOWN, World};
 
@@ -14,13 +16,18 @@ pub struct Scene {
     pub name: String,
     pub records: HashMap<RecordKey, Record>,
     pub past: Past,
+    pub rules: Rules,
     /// When the requests come.
     pub at: u64,
     pub kinds: Vec<(&'static str, Ask)>,
-    /// What is asked when they are over.
-    pub aftermath: Vec<Ask>,
+    /// What is asked when they are over, and at which host.
+    pub aftermath: Vec<(usize, Ask)>,
+    /// Whether what the requests got is used before.
+    pub follows_up: bool,
     /// By how much the clock may jump, in milliseconds.
     pub clock_jumps: &'static [i64],
+    /// How long a call of directory or signer may take, in milliseconds.
+    pub pauses: &'static [u64],
 }
 
 /// How many guesses have been made at an address.
@@ -33,33 +40,45 @@ pub enum Guessed {
     TwentyFourAtTheAddress,
 }
 
+/// Which end is two seconds away.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// Of a session that is not refreshed.
+    Idle,
+    /// Of a session in any case.
+    Absolute,
+    /// Of an access token.
+    AccessToken,
+    /// None: but it is so long since the older refresh token was released that a session would have ended without a refresh.
+    OldToken,
+}
+
 impl Scene {
     /// An address with two challenges that share a code, and a third one for another usage. It can be sent to again, and
     /// the code is shared then, too.
     pub fn of_address(world: &World, user: &str, phone: &'static str, guessed: Guessed) -> Self {
-        begin(world);
-        let mut past = Past::default();
+        let mut before = Before::begin(world);
         if matches!(guessed, Guessed::TwentyFourAtTheAddress) {
             for guesses in [5, 5, 5, 5, 4] {
-                let challenge = send(world, phone, Purpose::Login, PUBLIC_CLIENT, &mut past);
+                let challenge = before.send(phone, Purpose::Login, PUBLIC_CLIENT);
                 for _ in 0..guesses {
-                    guess_wrong(world, &challenge, &mut past);
+                    before.guess_wrong(&challenge);
                 }
+                // The next code is another one.
+                world.clock.advance(secs(world.setup(0).code_validity));
             }
         }
-        let to_sign_up = send(world, phone, Purpose::Signup, CLIENT, &mut past);
-        let first = send(world, phone, Purpose::Login, CLIENT, &mut past);
-        let second = send(world, phone, Purpose::Login, CLIENT, &mut past);
+        let to_sign_up = before.send(phone, Purpose::Signup, CLIENT);
+        let first = before.send(phone, Purpose::Login, CLIENT);
+        let second = before.send(phone, Purpose::Login, CLIENT);
         assert_eq!(first.code, second.code, "two challenges that share a code");
         if matches!(guessed, Guessed::FourAtTheChallenge) {
             for _ in 0..4 {
-                guess_wrong(world, &first, &mut past);
+                before.guess_wrong(&first);
             }
         }
-        let guess =
-            |challenge: &Arc<Challenge>, right| Ask::Guess { challenge: challenge.clone(), right, signs_up: false };
         let kinds = vec![
-            ("send", Ask::Send { phone, purpose: Purpose::Login, client: CLIENT }),
+            ("send", send(phone, CLIENT)),
             ("wrong", guess(&first, false)),
             ("wrong-sibling", guess(&second, false)),
             ("verify-wrong", guess(&to_sign_up, false)),
@@ -67,27 +86,93 @@ impl Scene {
             ("right", guess(&first, true)),
             ("right-sibling", guess(&second, true)),
         ];
-        let aftermath = vec![guess(&first, true), guess(&second, true)];
-        let name = format!("{user}-{guessed:?}");
-        Self::begun(world, name, past, kinds, aftermath, &[2_000, 61_000, 301_000, 86_400_000, -2_000, -3_600_000])
+        let scene = before.end(format!("{user}-{guessed:?}"), kinds);
+        Self {
+            aftermath: vec![(0, guess(&first, true)), (0, guess(&second, true))],
+            clock_jumps: &[2_000, 61_000, 301_000, 86_400_000, -2_000, -3_600_000],
+            ..scene
+        }
+    }
+
+    /// An address that was sent to so long ago that exactly half of the time of its code is left.
+    pub fn of_a_resend(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let first = before.send(KNOWN, Purpose::Login, CLIENT);
+        world.clock.advance(secs(30));
+        let kinds = vec![
+            ("send", send(KNOWN, CLIENT)),
+            ("send-of-a-stranger", send(KNOWN, PUBLIC_CLIENT)),
+            ("wrong", guess(&first, false)),
+            ("right", guess(&first, true)),
+        ];
+        let scene = before.end("resend".to_owned(), kinds);
+        Self {
+            follows_up: true,
+            aftermath: vec![(0, guess(&first, true)), (0, send(KNOWN, CLIENT))],
+            clock_jumps: &[1, 31_000],
+            pauses: &[1, 31_000],
+            ..scene
+        }
+    }
+
+    /// An address with two codes of one asker that are both in their time. Three guesses were made at the first one, and a third
+    /// challenge shares the second one.
+    pub fn of_two_codes(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let first = before.send(KNOWN, Purpose::Login, CLIENT);
+        for _ in 0..3 {
+            before.guess_wrong(&first);
+        }
+        world.clock.advance(secs(world.setup(0).code_validity / 2 - 29));
+        let second = before.send(KNOWN, Purpose::Login, CLIENT);
+        assert_ne!(first.code, second.code, "two codes");
+        // The otp_token of one with the code of the other.
+        let crossed = |of: &Challenge, code: &Challenge| Arc::new(Challenge { code: code.code.clone(), ..of.clone() });
+        let kinds = vec![
+            ("send", send(KNOWN, CLIENT)),
+            ("wrong-first", guess(&first, false)),
+            ("wrong-second", guess(&second, false)),
+            ("first", guess(&first, true)),
+            ("second", guess(&second, true)),
+            ("second-at-first", guess(&crossed(&first, &second), true)),
+            ("first-at-second", guess(&crossed(&second, &first), true)),
+        ];
+        let scene = before.end("two-codes".to_owned(), kinds);
+        let aftermath = [
+            (0, guess(&first, true)),
+            (0, guess(&crossed(&first, &second), true)),
+            (0, guess(&crossed(&second, &first), true)),
+            (0, guess(&second, true)),
+        ];
+        Self { follows_up: true, aftermath: aftermath.into(), clock_jumps: &[29_000], pauses: &[1, 29_000], ..scene }
+    }
+
+    /// An address whose codes are valid for ten minutes, and that somebody else has had ten sent to since the first one.
+    pub fn of_many_challenges(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let first = before.send(KNOWN, Purpose::Login, CLIENT);
+        for _ in 0..9 {
+            before.send(KNOWN, Purpose::Login, PUBLIC_CLIENT);
+        }
+        let kinds = vec![
+            ("send", send(KNOWN, CLIENT)),
+            ("send-of-a-stranger", send(KNOWN, PUBLIC_CLIENT)),
+            ("wrong", guess(&first, false)),
+            ("right", guess(&first, true)),
+        ];
+        let scene = before.end("many-challenges".to_owned(), kinds);
+        Self { aftermath: vec![(0, guess(&first, true))], ..scene }
     }
 
     /// A session that was refreshed some milliseconds ago, at the edge of its retry window or inside.
     pub fn of_session(world: &World, millis_ago: u64) -> Self {
-        begin(world);
-        let challenge = send(world, KNOWN, Purpose::Login, CLIENT, &mut Past::default());
-        let Answer::LoggedIn(old) = world.ask(0, &Ask::Guess { challenge, right: true, signs_up: false }) else {
-            panic!("no login");
-        };
+        let mut before = Before::begin(world);
+        let old = before.log_in();
         world.clock.advance(secs(60));
-        let Answer::Refreshed(current) = world.ask(0, &Ask::Refresh(old.refresh.clone())) else {
-            panic!("no refresh");
-        };
-        world.clock.advance(std::time::Duration::from_millis(millis_ago));
-        let records: HashMap<_, _> = world.store.records();
-        let sessions = records.into_iter().filter(|(_, record)| matches!(record.body, RecordBody::Session(_)));
-        world.store.begin(sessions.collect(), 0, None);
-        let Tokens { refresh, access } = &current;
+        let current = before.refresh(&old.refresh);
+        world.clock.advance(Duration::from_millis(millis_ago));
+        before.keep_sessions_alone();
+        let Tokens { refresh, access, .. } = &current;
         let kinds = vec![
             ("refresh-old", Ask::Refresh(old.refresh.clone())),
             ("refresh", Ask::Refresh(refresh.clone())),
@@ -98,46 +183,209 @@ impl Scene {
             ("introspect-access", Ask::IntrospectAccess(access.clone())),
             ("userinfo", Ask::Userinfo(access.clone())),
         ];
-        let aftermath = vec![
+        let scene = before.end(format!("session-{millis_ago}-ms-after-its-refresh"), kinds);
+        let aftermath = [
             Ask::Userinfo(access.clone()),
             Ask::Refresh(refresh.clone()),
             Ask::Refresh(old.refresh.clone()),
             Ask::IntrospectRefresh(refresh.clone()),
         ];
-        let name = format!("session-{millis_ago}-ms-after-its-refresh");
-        let jumps = &[2_000, 11_000, 15 * 86_400_000, -2_000, -3_600_000];
-        Self::begun(world, name, Past::default(), kinds, aftermath, jumps)
+        Self {
+            aftermath: aftermath.map(|ask| (0, ask)).into(),
+            clock_jumps: &[2_000, 11_000, 15 * 86_400_000, -2_000, -3_600_000],
+            ..scene
+        }
     }
 
-    fn begun(
-        world: &World,
-        name: String,
-        past: Past,
-        kinds: Vec<(&'static str, Ask)>,
-        aftermath: Vec<Ask>,
-        clock_jumps: &'static [i64],
-    ) -> Self {
+    /// A session that has been refreshed twice, two seconds before an end by the clock of the first host.
+    pub fn of_an_end(world: &World, end: End) -> Self {
+        let setup = world.setup(0);
+        let (idle, absolute) = (secs(setup.idle), secs(setup.absolute));
+        let mut before = Before::begin(world);
+        let oldest = before.log_in();
+        let first = if matches!(end, End::AccessToken) { secs(60) } else { idle - secs(3_600) };
+        world.clock.advance(first);
+        let old = before.refresh(&oldest.refresh);
+        let (current, left) = match end {
+            End::Idle => (old, idle - secs(2)),
+            End::AccessToken => (old, secs(298)),
+            // The oldest was released two hours longer ago than a session may be idle, less one.
+            End::OldToken => (old, secs(7_200)),
+            End::Absolute => {
+                let second = idle - secs(86_400);
+                world.clock.advance(second);
+                (before.refresh(&old.refresh), absolute - first - second - secs(2))
+            }
+        };
+        world.clock.advance(left);
+        before.keep_sessions_alone();
+        let Tokens { refresh, access, .. } = &current;
+        let mut kinds = vec![
+            ("refresh-old", Ask::Refresh(oldest.refresh.clone())),
+            ("refresh", Ask::Refresh(refresh.clone())),
+            ("sign-out-by-old", Ask::RevokeSession(oldest.refresh.clone())),
+            ("sign-out", Ask::RevokeSession(refresh.clone())),
+            ("end-session", Ask::EndSession(refresh.clone())),
+            ("revoke-access", Ask::RevokeAccess(access.clone())),
+            ("sign-out-everywhere", Ask::SignOutEverywhere { phone: KNOWN, in_whole_seconds: false }),
+        ];
+        if matches!(end, End::AccessToken) {
+            kinds.push(("userinfo", Ask::Userinfo(access.clone())));
+        }
+        let scene = before.end(format!("two-seconds-before-{end:?}"), kinds);
+        let hosts = 0..world.hosts();
+        let aftermath = hosts.flat_map(|host| {
+            let asks = [Ask::Userinfo(access.clone()), Ask::Refresh(refresh.clone())];
+            asks.map(|ask| (host, ask))
+        });
+        Self { follows_up: true, aftermath: aftermath.collect(), pauses: &[1, 3_000], ..scene }
+    }
+
+    /// A user who has just logged in at the last host.
+    pub fn of_a_login(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        world.clock.advance(Duration::from_millis(100));
+        before.host = world.hosts() - 1;
+        let Tokens { refresh, access, .. } = before.log_in();
+        world.clock.advance(Duration::from_millis(800));
+        before.keep_sessions_alone();
+        let everywhere = |in_whole_seconds| Ask::SignOutEverywhere { phone: KNOWN, in_whole_seconds };
+        let kinds = vec![
+            ("refresh", Ask::Refresh(refresh.clone())),
+            ("sign-out-everywhere", everywhere(false)),
+            ("sign-out-everywhere-in-whole-seconds", everywhere(true)),
+        ];
+        let scene = before.end("login".to_owned(), kinds);
+        let hosts = 0..world.hosts();
+        let asks = [Ask::Userinfo(access), Ask::Refresh(refresh)];
+        let aftermath = hosts.flat_map(|host| asks.clone().map(|ask| (host, ask)));
+        Self { aftermath: aftermath.collect(), ..scene }
+    }
+
+    /// A session that was refreshed a minute after it began, a minute ago.
+    pub fn of_refreshes(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let old = before.log_in();
+        world.clock.advance(secs(60));
+        let current = before.refresh(&old.refresh);
+        world.clock.advance(secs(60));
+        before.keep_sessions_alone();
+        let Tokens { refresh, access, .. } = &current;
+        let kinds = vec![
+            ("refresh", Ask::Refresh(refresh.clone())),
+            ("refresh-old", Ask::Refresh(old.refresh.clone())),
+            ("revoke-access", Ask::RevokeAccess(access.clone())),
+            ("sign-out", Ask::RevokeSession(refresh.clone())),
+        ];
+        let scene = before.end("refreshes".to_owned(), kinds);
+        let hosts = 0..world.hosts();
+        let aftermath = hosts.map(|host| (host, Ask::Userinfo(access.clone())));
+        Self {
+            follows_up: true,
+            aftermath: aftermath.collect(),
+            clock_jumps: &[1, 2_000, 11_000],
+            pauses: &[1, 11_000],
+            ..scene
+        }
+    }
+
+    /// A code on its way from the first host.
+    pub fn of_a_code(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let first = before.send(KNOWN, Purpose::Login, CLIENT);
+        let kinds =
+            vec![("send", send(KNOWN, CLIENT)), ("wrong", guess(&first, false)), ("right", guess(&first, true))];
+        let scene = before.end("code".to_owned(), kinds);
+        let hosts = (0..world.hosts()).rev();
+        let aftermath = hosts.map(|host| (host, guess(&first, true)));
+        Self { follows_up: true, aftermath: aftermath.collect(), pauses: &[1, 31_000], ..scene }
+    }
+}
+
+impl Scene {
+    /// The same by another name, for a world that differs.
+    #[must_use]
+    pub fn named(self, world: &str) -> Self {
+        Self { name: format!("{world}-{}", self.name), ..self }
+    }
+}
+
+/// What happens before the requests of a scene.
+struct Before<'w> {
+    world: &'w World,
+    past: Past,
+    /// Where it is asked.
+    host: usize,
+    /// How much has happened.
+    place: usize,
+}
+
+impl<'w> Before<'w> {
+    fn begin(world: &'w World) -> Self {
+        world.store.begin(HashMap::new(), 0, None);
+        world.clock.set(START * 1000);
+        world.forget_sign_outs();
+        world.log.take();
+        Self { world, past: Past::default(), host: 0, place: 0 }
+    }
+
+    fn ask(&mut self, ask: Ask) -> Answer {
+        let Self { world, host, place, past } = self;
+        let answer = world.ask_at(*host, world.store.join(), &ask);
+        let mut entries = world.log.take();
+        entries.iter_mut().for_each(|entry| entry.request = 0);
+        past.acts.extend(acts(&[ask], &[*host], &entries, &[], *place));
+        past.acts.iter_mut().for_each(|act| act.number = OUTSIDE);
+        *place += entries.len();
+        answer
+    }
+
+    /// Sends, and waits until it can be sent again.
+    fn send(&mut self, phone: &'static str, purpose: Purpose, client: &'static str) -> Arc<Challenge> {
+        self.past.sent.push(self.world.now());
+        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose, client }) else { panic!("no challenge") };
+        self.world.clock.advance(secs(30));
+        challenge
+    }
+
+    fn guess_wrong(&mut self, challenge: &Arc<Challenge>) {
+        self.past.compared.push((challenge.id.clone(), self.world.now()));
+        let answer = self.ask(guess(challenge, false));
+        assert!(matches!(answer, Answer::WrongCode { .. }), "{answer:?}");
+    }
+
+    fn log_in(&mut self) -> Tokens {
+        let Answer::Sent(challenge) = self.ask(send(KNOWN, CLIENT)) else { panic!("no challenge") };
+        let Answer::LoggedIn(tokens) = self.ask(guess(&challenge, true)) else { panic!("no login") };
+        tokens
+    }
+
+    fn refresh(&mut self, token: &Arc<RefreshToken>) -> Tokens {
+        let Answer::Refreshed(tokens) = self.ask(Ask::Refresh(token.clone())) else { panic!("no refresh") };
+        tokens
+    }
+
+    fn keep_sessions_alone(&self) {
+        let records = self.world.store.records();
+        let sessions = records.into_iter().filter(|(_, record)| matches!(record.body, RecordBody::Session(_)));
+        self.world.store.begin(sessions.collect(), 0, None);
+    }
+
+    fn end(self, name: String, kinds: Vec<(&'static str, Ask)>) -> Scene {
+        let Self { world, past, .. } = self;
         let (records, at) = (world.store.records(), world.now());
         let views = records.iter().map(|(key, record)| (*key, View::of(record))).collect();
-        Self { name, records, past: Past { views, ..past }, at, kinds, aftermath, clock_jumps }
+        let setups: Vec<_> = (0..world.hosts()).map(|host| world.setup(host)).collect();
+        let (aftermath, follows_up, clock_jumps, pauses) = (Vec::new(), false, &[], &[]);
+        let (past, rules) = (Past { views, ..past }, Rules::of(&setups));
+        Scene { name, records, past, rules, at, kinds, aftermath, follows_up, clock_jumps, pauses }
     }
 }
 
-fn begin(world: &World) {
-    world.store.begin(HashMap::new(), 0, None);
-    world.clock.set(START * 1000);
+fn send(phone: &'static str, client: &'static str) -> Ask {
+    Ask::Send { phone, purpose: Purpose::Login, client }
 }
 
-/// Sends, and waits until it can be sent again.
-fn send(world: &World, phone: &'static str, purpose: Purpose, client: &'static str, past: &mut Past) -> Arc<Challenge> {
-    past.sent.push(world.now());
-    let Answer::Sent(challenge) = world.ask(0, &Ask::Send { phone, purpose, client }) else { panic!("no challenge") };
-    world.clock.advance(secs(30));
-    challenge
-}
-
-fn guess_wrong(world: &World, challenge: &Arc<Challenge>, past: &mut Past) {
-    past.compared.push((challenge.id.clone(), world.now()));
-    let answer = world.ask(0, &Ask::Guess { challenge: challenge.clone(), right: false, signs_up: false });
-    assert!(matches!(answer, Answer::WrongCode), "{answer:?}");
+fn guess(challenge: &Arc<Challenge>, right: bool) -> Ask {
+    Ask::Guess { challenge: challenge.clone(), right, signs_up: false }
 }

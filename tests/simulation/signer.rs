@@ -1,7 +1,7 @@
 //! Signatures that are made once: the runs of a search sign the same few tokens again and again.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use otp_grant::{Signer, SigningKey};
 use pollster::block_on;
@@ -11,42 +11,77 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::facts::{Log, What};
+use crate::host::Calls;
 use crate::support::Broken;
+use crate::support::steps::{Mishap, Part, SteppedStore};
 
-/// The key of the simulated servers.
-pub fn signing_key() -> SigningKey {
-    let public = SigningKey::from_pem(PEM).unwrap().public_key().clone();
-    block_on(SigningKey::of_signer(Remembering::new(), public)).unwrap()
-}
-
-struct Remembering {
-    pair: EcdsaKeyPair,
+/// What signs for all hosts of a world: the key that is published, or another one that has come in its place.
+pub struct Remembering {
+    pairs: [EcdsaKeyPair; 2],
     random: SystemRandom,
-    signatures: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    signatures: Mutex<HashMap<(bool, Vec<u8>), Vec<u8>>>,
+    log: Arc<Log>,
+    store: Arc<SteppedStore>,
+    calls: Arc<Calls>,
 }
 
 impl Remembering {
-    fn new() -> Self {
+    pub fn new(log: Arc<Log>, store: Arc<SteppedStore>, calls: Arc<Calls>) -> Self {
         let (der, random) = (PrivatePkcs8KeyDer::from_pem_slice(PEM.as_bytes()).unwrap(), SystemRandom::new());
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der(), &random).unwrap();
-        Self { pair, random, signatures: Mutex::default() }
+        let other = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let pairs = [der.secret_pkcs8_der(), other.as_ref()]
+            .map(|der| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).unwrap());
+        Self { pairs, random, signatures: Mutex::default(), log, store, calls }
     }
 }
 
-impl Signer for Remembering {
+/// The key of the simulated servers. Where it can change, each signature is verified before it is used.
+pub fn signing_key(signer: &Arc<Remembering>, key_can_change: bool) -> SigningKey {
+    let public = SigningKey::from_pem(PEM).unwrap().public_key().clone();
+    let signer = signer.clone();
+    let key = if key_can_change {
+        block_on(SigningKey::of_signer(Shared::<true>(signer), public))
+    } else {
+        block_on(SigningKey::of_signer(Shared::<false>(signer), public))
+    };
+    key.unwrap()
+}
+
+struct Shared<const KEY_CAN_CHANGE: bool>(Arc<Remembering>);
+
+impl<const KEY_CAN_CHANGE: bool> Signer for Shared<KEY_CAN_CHANGE> {
     type Error = Broken;
 
+    const KEY_CAN_CHANGE: bool = KEY_CAN_CHANGE;
+
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Broken> {
-        let mut signatures = self.signatures.lock().unwrap();
-        if let Some(signature) = signatures.get(message) {
+        let Remembering { pairs, random, signatures, log, store, calls } = &*self.0;
+        let (call, signs) = store.called(Part::Signer);
+        // Not while a server is put together.
+        let is_asked = log.polled() != crate::facts::OUTSIDE;
+        if is_asked {
+            log.note(What::Signed);
+            calls.happens(log.polled(), call).await;
+        }
+        if !signs {
+            return Err(Broken);
+        }
+        let in_place = !is_asked || calls.key_is_in_place();
+        if !in_place {
+            store.strike(Mishap::SignerFails);
+        }
+        let mut signatures = signatures.lock().unwrap();
+        if let Some(signature) = signatures.get(&(in_place, message.to_vec())) {
             return Ok(signature.clone());
         }
         if signatures.len() == MOST {
             // Long histories hardly sign anything twice.
             signatures.clear();
         }
-        let signature = self.pair.sign(&self.random, message).map_err(|Unspecified| Broken)?.as_ref().to_vec();
-        signatures.insert(message.to_vec(), signature.clone());
+        let signature = pairs[usize::from(!in_place)].sign(random, message);
+        let signature = signature.map_err(|Unspecified| Broken)?.as_ref().to_vec();
+        signatures.insert((in_place, message.to_vec()), signature.clone());
         Ok(signature)
     }
 }

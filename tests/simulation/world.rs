@@ -1,76 +1,137 @@
-//! The world of a run: a server on a store that goes step by step, with a directory, a clock and random bytes of its own.
+//! The world of a run: servers on a store that goes step by step, with a directory, clocks and random bytes of its own.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use otp_grant::*;
 use proptest::prelude::RngCore;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use crate::facts::{Log, What};
-use crate::request::{self, Answer, Ask, CLIENT, PUBLIC_CLIENT, SECRET, SOURCE};
-use crate::signer::signing_key;
-use crate::support::steps::{Polled, SteppedStore};
-use crate::support::{Broken, ISSUER, ManualClock, keyring, secs};
+use crate::facts::{Log, OUTSIDE, What};
+use crate::host::{Calls, HostClock, Setup, SteppedDirectory, wait};
+use crate::request::{self, Answer, Ask};
+use crate::signer::{Remembering, signing_key};
+use crate::support::steps::{Polled, Request, SteppedStore};
+use crate::support::{ISSUER, ManualClock};
 
 /// The phones of the simulated users.
 pub const KNOWN: &str = "13610000001";
 pub const OTHER: &str = "13610000002";
 pub const LOCKED: &str = "13610000003";
 pub const UNKNOWN: &str = "13610000004";
+/// Of a user who never enters a wrong code, and at whose address nobody guesses.
+pub const CAREFUL: &str = "13610000005";
 
-/// How long a code is valid, in seconds.
-pub const CODE_VALIDITY: u64 = 120;
+pub type Server = AuthorizationServer<Arc<SteppedStore>, SteppedDirectory>;
 
 pub struct World {
-    pub server: AuthorizationServer<Arc<SteppedStore>, SteppedDirectory>,
     pub store: Arc<SteppedStore>,
     pub clock: ManualClock,
     pub log: Arc<Log>,
     pub random: Arc<Random>,
+    pub calls: Arc<Calls>,
+    users: Arc<MemoryDirectory>,
+    signer: Arc<Remembering>,
+    polled: Arc<AtomicUsize>,
+    hosts: Mutex<Vec<Host>>,
     /// What a login asks for. Without `openid` there is one signature less to wait for.
     scope: &'static str,
+    /// Whether every token that is released is verified.
+    verifies: bool,
+}
+
+#[derive(Clone)]
+struct Host {
+    setup: Setup,
+    server: Arc<Server>,
 }
 
 impl World {
+    /// A world of one host.
     pub fn new(seed: u64, scope: &'static str) -> Self {
-        let (clock, polled) = (ManualClock::new(), Arc::<AtomicUsize>::default());
+        Self::of_hosts(seed, scope, &[Setup::default()])
+    }
+
+    pub fn of_hosts(seed: u64, scope: &'static str, setups: &[Setup]) -> Self {
+        let (clock, polled) = (ManualClock::new(), Arc::new(AtomicUsize::new(OUTSIDE)));
         let log = Arc::new(Log::new(clock.clone(), polled.clone()));
         let watching = log.clone();
-        let store = SteppedStore::watched(polled, move |request, key, effect| {
+        let store = SteppedStore::watched(polled.clone(), move |request, key, effect| {
             watching.note_effect(request, key, effect);
         });
-        let store = Arc::new(store);
-        let random = Arc::new(Random::new(seed));
-        // Codes for signing up are valid for as long as those for logging in.
-        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), signing_key())
-            .settings(Settings::default().code(code_policy()))
-            .clock(clock.clone())
-            .entropy(random.clone())
-            .observer(log.clone())
-            .build(store.clone(), SteppedDirectory { inner: directory(), log: log.clone(), store: store.clone() })
-            .unwrap();
-        Self { server, store, clock, log, random, scope }
+        let (store, random) = (Arc::new(store), Arc::new(Random::new(seed)));
+        let calls = Arc::new(Calls::new(clock.clone(), seed));
+        let signer = Arc::new(Remembering::new(log.clone(), store.clone(), calls.clone()));
+        let users = Arc::new(users());
+        let (hosts, verifies) = (Mutex::default(), false);
+        let world = Self { store, clock, log, random, calls, users, signer, polled, hosts, scope, verifies };
+        for setup in setups {
+            let host = world.host(setup.clone());
+            world.hosts.lock().unwrap().push(host);
+        }
+        world
+    }
+
+    /// Has every token that is released verified.
+    #[must_use]
+    pub fn that_verifies(mut self) -> Self {
+        self.verifies = true;
+        self
     }
 
     pub fn now(&self) -> u64 {
         self.clock.now().as_unix_millis()
     }
 
-    /// A request that notes when it begins and what it gets.
-    pub fn request<'a>(&'a self, ask: &Ask) -> crate::support::steps::Request<'a, Answer> {
-        let ask = ask.clone();
+    pub fn hosts(&self) -> usize {
+        self.hosts.lock().unwrap().len()
+    }
+
+    pub fn setup(&self, host: usize) -> Setup {
+        self.hosts.lock().unwrap()[host].setup.clone()
+    }
+
+    /// Puts a host together anew. Requests that it has begun go on as they were.
+    pub fn set_up(&self, host: usize, setup: Setup) {
+        let host_of_setup = self.host(setup);
+        self.hosts.lock().unwrap()[host] = host_of_setup;
+    }
+
+    /// Users as they are at the beginning.
+    pub fn forget_sign_outs(&self) {
+        for (subject, status, _) in USERS {
+            self.users.put_user(User::new(Subject::new(subject).unwrap(), status));
+        }
+    }
+
+    /// A request to one of the hosts, which notes when it begins and what it gets.
+    pub fn request_at<'a>(&'a self, host: usize, ask: &Ask) -> Request<'a, Answer> {
+        let (ask, Host { setup, server }) = (ask.clone(), self.hosts.lock().unwrap()[host].clone());
         Box::pin(async move {
-            self.log.note(What::Began);
-            let answer = request::answer(&self.server, &ask, self.scope).await;
+            let answer = match &ask {
+                Ask::SignOutEverywhere { phone, in_whole_seconds } => {
+                    wait().await;
+                    self.log.note(What::Began);
+                    let now = HostClock { clock: self.clock.clone(), ahead: setup.ahead }.now();
+                    self.sign_out_everywhere(phone, if *in_whole_seconds { now.whole_second() } else { now });
+                    Answer::Done
+                }
+                ask => {
+                    self.log.note(What::Began);
+                    request::answer(&server, ask, self.scope).await
+                }
+            };
+            if self.verifies && !request::verifies(&server, &answer) {
+                self.log.note(What::Unverifiable);
+            }
             self.log.note(What::Answered(answer.clone()));
             answer
         })
     }
 
-    /// Asks while nobody else does.
-    pub fn ask(&self, index: usize, ask: &Ask) -> Answer {
-        let mut request = self.request(ask);
+    /// Asks one of the hosts while nobody else does.
+    pub fn ask_at(&self, host: usize, index: usize, ask: &Ask) -> Answer {
+        let mut request = self.request_at(host, ask);
         loop {
             match self.store.poll(index, &mut request) {
                 Polled::Answered(answer) => return answer,
@@ -79,47 +140,25 @@ impl World {
             }
         }
     }
-}
 
-/// A directory that notes what it is asked, and doesn't answer where that is planned.
-pub struct SteppedDirectory {
-    inner: MemoryDirectory,
-    log: Arc<Log>,
-    store: Arc<SteppedStore>,
-}
-
-impl SteppedDirectory {
-    fn asked(&self, name: &'static str) -> Result<&MemoryDirectory, Broken> {
-        self.log.note(What::Asked(name));
-        if self.store.directory_answers() { Ok(&self.inner) } else { Err(Broken) }
-    }
-}
-
-impl Directory for SteppedDirectory {
-    type Error = Broken;
-
-    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Broken> {
-        self.asked("client")?.client(id).await.map_err(|_| Broken)
+    fn sign_out_everywhere(&self, phone: &str, at: Timestamp) {
+        let (subject, status, _) = USERS.into_iter().find(|(_, _, of)| *of == phone).unwrap();
+        self.users.put_user(User::new(Subject::new(subject).unwrap(), status).with_tokens_valid_after(at));
     }
 
-    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Broken> {
-        self.asked("auth_source")?.auth_source(id).await.map_err(|_| Broken)
-    }
-
-    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Broken> {
-        self.asked("user_by_address")?.user_by_address(address).await.map_err(|_| Broken)
-    }
-
-    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, Broken> {
-        self.asked("user_by_subject")?.user_by_subject(subject).await.map_err(|_| Broken)
-    }
-
-    async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, Broken> {
-        self.asked("user_claims")?.user_claims(subject, client, scope).await.map_err(|_| Broken)
-    }
-
-    async fn sign_up(&self, address: &Address) -> Result<Option<User>, Broken> {
-        self.asked("sign_up")?.sign_up(address).await.map_err(|_| Broken)
+    fn host(&self, setup: Setup) -> Host {
+        self.polled.store(OUTSIDE, SeqCst);
+        let Self { store, clock, log, random, calls, users, signer, .. } = self;
+        let directory = SteppedDirectory::new(&setup, users.clone(), log.clone(), store.clone(), calls.clone());
+        let key = signing_key(signer, setup.key_can_change);
+        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), setup.keyring(), key)
+            .settings(setup.settings())
+            .clock(HostClock { clock: clock.clone(), ahead: setup.ahead })
+            .entropy(random.clone())
+            .observer(log.clone())
+            .build(store.clone(), directory)
+            .unwrap();
+        Host { setup, server: Arc::new(server) }
     }
 }
 
@@ -146,6 +185,11 @@ impl Random {
         usize::try_from(number % u64::try_from(limit).unwrap()).unwrap()
     }
 
+    /// A number up to `most`.
+    pub fn up_to(&self, most: u64) -> u64 {
+        self.0.lock().unwrap().next_u64() % (most + 1)
+    }
+
     /// Whether something happens that does so `percent` times in a hundred.
     pub fn percent(&self, percent: usize) -> bool {
         self.below(100) < percent
@@ -163,23 +207,16 @@ impl Entropy for Random {
     }
 }
 
-fn directory() -> MemoryDirectory {
-    let source = AuthSourceId::new(SOURCE).unwrap();
-    let scope = Scope::parse("openid profile").unwrap();
-    let client =
-        |client: Client| client.with_auth_source(source.clone()).with_scopes(scope.clone(), Scope::openid()).unwrap();
-    let phone = |text| Address::Phone(AddressPolicy::default().phone_number(text).unwrap());
-    let user = |subject, status| User::new(Subject::new(subject).unwrap(), status);
-    let id = |id| ClientId::new(id).unwrap();
-    MemoryDirectory::new()
-        .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(SECRET))))
-        .with_client(client(Client::public(id(PUBLIC_CLIENT)).that_may_send()))
-        .with_auth_source(AuthSource::new(source.clone(), Channel::Sms).with_code(code_policy()))
-        .with_user(user("KNOWN_USER_ID", UserStatus::Active), [phone(KNOWN)])
-        .with_user(user("OTHER_USER_ID", UserStatus::Active), [phone(OTHER)])
-        .with_user(user("LOCKED_USER_ID", UserStatus::Locked), [phone(LOCKED)])
+fn users() -> MemoryDirectory {
+    USERS.into_iter().fold(MemoryDirectory::new(), |users, (subject, status, phone)| {
+        let phone = Address::Phone(AddressPolicy::default().phone_number(phone).unwrap());
+        users.with_user(User::new(Subject::new(subject).unwrap(), status), [phone])
+    })
 }
 
-fn code_policy() -> CodePolicy {
-    CodePolicy::new(6, secs(CODE_VALIDITY)).unwrap()
-}
+const USERS: [(&str, UserStatus, &str); 4] = [
+    ("KNOWN_USER_ID", UserStatus::Active, KNOWN),
+    ("OTHER_USER_ID", UserStatus::Active, OTHER),
+    ("LOCKED_USER_ID", UserStatus::Locked, LOCKED),
+    ("CAREFUL_USER_ID", UserStatus::Active, CAREFUL),
+];

@@ -276,7 +276,7 @@ impl Directory for TestDirectory {
     }
 }
 
-/// Counts what the observer is told.
+/// Counts what the observer is told, and keeps it.
 #[derive(Clone, Default)]
 pub struct Counters {
     pub wrong_codes: Arc<AtomicUsize>,
@@ -285,10 +285,13 @@ pub struct Counters {
     pub reuses: Arc<AtomicUsize>,
     pub revocations: Arc<AtomicUsize>,
     pub faults: Arc<AtomicUsize>,
+    /// What it was told, as text.
+    pub told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Observer for Counters {
     fn event(&self, event: &Event<'_>) {
+        self.told.lock().unwrap().push(format!("{event:?}"));
         match event {
             Event::WrongCode { .. } => self.wrong_codes.fetch_add(1, SeqCst),
             Event::LoggedIn { .. } | Event::Verified { .. } => self.logins.fetch_add(1, SeqCst),

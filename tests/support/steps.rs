@@ -6,4 +6,4 @@ mod store;
 #[allow(unused_imports, reason = "each scenario file uses its own part of the harness")]
 pub use search::{Run, Search, Step};
 #[allow(unused_imports, reason = "as above")]
-pub use store::{Effect, Mishap, Planned, Polled, Request, SteppedStore};
+pub use store::{Effect, Mishap, Part, Planned, Polled, Request, SteppedStore};

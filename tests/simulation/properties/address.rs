@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::RecordKey;
 
 use super::{Checked, DAY, SECOND, tolerance};
-use crate::facts::{ChallengeView, Change, Entry, History, Told, View, What};
+use crate::facts::{ChallengeView, Change, Entry, History, OUTSIDE, Told, View, What};
 use crate::request::{Answer, Ask, Challenge, Purpose};
 
 /// 1: a guess is charged by a stored write, one at most, and only then is the code compared.
@@ -26,55 +26,125 @@ pub(super) fn comparisons_are_reserved(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 1 and 7: at most 5 comparisons for a challenge, and 25 in 24 hours for an address since its last success.
+/// 1 and 7: at most 5 comparisons for a code, over all challenges that share it and those of the same asker that it was
+/// presented at, and 25 in 24 hours for an address. A success forgives the guesses that named a challenge that it spends; where it
+/// is taken back, they count again. No comparison is given back but one with a right code whose request came to nothing.
 pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Checked {
-    let compared = history.past.compared.iter();
-    let mut of_challenge: HashMap<&str, usize> = HashMap::new();
-    for (id, _) in compared.clone() {
-        *of_challenge.entry(id).or_default() += 1;
-    }
-    let mut of_address = Times::of_past(history, compared.map(|(_, at)| *at));
-    for change in history.changes() {
-        let times = of_address.entry(change.key).or_default();
-        if change.spent().next().is_some() {
-            times.0.clear();
+    let mut of_code: HashMap<&str, usize> = HashMap::new();
+    let mut of_address: HashMap<RecordKey, Vec<Compared<'_>>> = HashMap::new();
+    for (key, address) in history.past.views.iter().filter_map(|(key, view)| Some((*key, view.address()?))) {
+        for (id, at) in &history.past.compared {
+            let nonce = address.challenge(id).map_or(id.as_str(), |challenge| challenge.nonce.as_str());
+            *of_code.entry(nonce).or_default() += 1;
+            let times = Times(vec![(0, *at)]);
+            of_address.entry(key).or_default().push(Compared { mark: "", id, times, forgiven_by: None });
         }
-        let Some(Ask::Guess { challenge, .. }) = history.asks.get(change.request) else { continue };
-        if !change.charged(&challenge.id) || comparison(history, change.request, challenge).is_none() {
+    }
+    for change in history.changes() {
+        let compared = of_address.entry(change.key).or_default();
+        let spent: HashSet<&str> = change.spent().map(|challenge| challenge.id.as_str()).collect();
+        for compared in compared.iter_mut().filter(|compared| spent.contains(compared.id)) {
+            compared.forgiven_by = compared.forgiven_by.or(Some(change.request));
+        }
+        if change.unspent().next().is_some() {
+            compared.iter_mut().filter(|compared| compared.forgiven_by == Some(change.request)).for_each(|compared| {
+                compared.forgiven_by = None;
+            });
+        }
+        let Some(Ask::Guess { challenge, right, .. }) = history.asks.get(change.request) else { continue };
+        let is_compared = comparison(history, change.request, challenge).is_some();
+        for (mark, of) in change.given_back() {
+            if is_compared && !right {
+                return Err(format!("request {} gave a wrong guess back", change.request));
+            }
+            if is_compared {
+                let count = of_code.entry(&of.nonce).or_default();
+                *count = count.saturating_sub(1);
+            }
+            compared.retain(|compared| compared.mark != mark);
+        }
+        if !is_compared {
             continue;
         }
-        let count = of_challenge.entry(&challenge.id).or_default();
-        *count += 1;
-        let recent = times.within(history, &change, DAY) + 1;
-        times.add(history, &change);
-        if *count > 5 || recent > 25 {
-            let request = change.request;
-            return Err(format!("request {request} was comparison {count} of its challenge, {recent} of its address"));
+        for (mark, of) in change.charges() {
+            let count = of_code.entry(&of.nonce).or_default();
+            // What is guessed when the code has expired is wrong whatever it is.
+            if history.decision(&change).1 < of.code_expires_at + tolerance(history) {
+                *count += 1;
+            }
+            let mut recent = 0;
+            if of.id == challenge.id {
+                let counted = compared.iter().filter(|compared| compared.forgiven_by.is_none());
+                recent = 1 + counted.map(|compared| compared.times.within(history, &change, DAY)).sum::<usize>();
+                let mut times = Times::default();
+                times.add(history, &change);
+                compared.push(Compared { mark, id: &challenge.id, times, forgiven_by: None });
+            }
+            if *count > 5 || recent > 25 {
+                let request = change.request;
+                return Err(format!("request {request} was comparison {count} of a code, {recent} of its address"));
+            }
         }
     }
     Ok(())
 }
 
-/// 2 and 3: of all challenges that share a code one is spent, once; whoever succeeds is the one who spent it, with the right
-/// code; and nothing is compared afterwards.
+/// A comparison that an address was charged for.
+struct Compared<'h> {
+    mark: &'h str,
+    /// The challenge that it named.
+    id: &'h str,
+    times: Times,
+    /// The request whose success forgave it.
+    forgiven_by: Option<usize>,
+}
+
+/// 2 and 3: a code is spent once, and so is an otp_token; one success spends every challenge that shares its code, and the one
+/// that was named. Whoever succeeds is the one who spent it, with the right code; and nothing is compared afterwards. Only a
+/// request that gets nothing takes back what it has spent.
 pub(super) fn codes_are_redeemed_once(history: &History<'_>) -> Checked {
-    let mut spent: HashSet<(RecordKey, &str)> = HashSet::new();
+    let mut redeemed: HashMap<(RecordKey, &str), usize> = HashMap::new();
     for (key, address) in history.past.views.iter().filter_map(|(key, view)| Some((*key, view.address()?))) {
         let challenges = address.challenges.iter().filter(|challenge| challenge.spent_by.is_some());
-        spent.extend(challenges.map(|challenge| (key, challenge.nonce.as_str())));
+        redeemed.extend(challenges.map(|challenge| ((key, challenge.nonce.as_str()), OUTSIDE)));
     }
     for change in history.changes() {
-        if let Some(Ask::Guess { challenge, .. }) = history.asks.get(change.request) {
-            let view = change.after.address().and_then(|address| address.challenge(&challenge.id));
-            let is_spent = view.is_some_and(|challenge| spent.contains(&(change.key, challenge.nonce.as_str())));
-            if change.charged(&challenge.id) && is_spent {
-                return Err(format!("request {} may compare a code that is spent", change.request));
+        let request = change.request;
+        if change.unspent().next().is_some() {
+            let is_own = change.unspent().all(|challenge| {
+                let before = change.before.and_then(View::address).and_then(|before| before.challenge(&challenge.id));
+                let mut own = history.stored_by(request).flat_map(|change| change.spent().collect::<Vec<_>>());
+                own.any(|spent| spent.id == challenge.id && before.is_some_and(|it| it.spent_by == spent.spent_by))
+            });
+            let got_nothing = matches!(history.answer(request), None | Some((_, Answer::Unavailable)));
+            if !is_own || !got_nothing {
+                return Err(format!("request {request} took back what was spent"));
+            }
+            redeemed.retain(|_, by| *by != request);
+        }
+        let (Some(Ask::Guess { challenge, .. }), Some(after)) = (history.asks.get(request), change.after.address())
+        else {
+            continue;
+        };
+        for (_, of) in change.charges() {
+            if of.spent_by.is_some() || redeemed.contains_key(&(change.key, of.nonce.as_str())) {
+                return Err(format!("request {request} may compare a code that is spent"));
             }
         }
-        for challenge in change.spent() {
-            if !spent.insert((change.key, &challenge.nonce)) {
-                return Err(format!("request {} spent a code again", change.request));
-            }
+        let spent: Vec<&ChallengeView> = change.spent().collect();
+        let Some(named) = spent.iter().find(|spent| spent.id == challenge.id) else {
+            if spent.is_empty() { continue } else { return Err(format!("request {request} spent another's code")) }
+        };
+        // Beside the challenge that was named all have the code that was right.
+        let nonce = spent.iter().find(|spent| spent.id != named.id).map_or(&named.nonce, |other| &other.nonce);
+        let is_whole = after.challenges.iter().all(|other| other.nonce != *nonce || other.spent_by.is_some());
+        let is_alone = spent.iter().all(|other| other.id == named.id || other.nonce == *nonce);
+        if !is_whole || !is_alone || redeemed.insert((change.key, nonce), request).is_some() {
+            return Err(format!("request {request} spent a code again, or not all of it"));
+        }
+        let before = change.before.and_then(View::address);
+        if before.and_then(|before| before.challenge(&named.id)).is_some_and(|known| known.spent_by.is_some()) {
+            return Err(format!("request {request} spent a challenge again"));
         }
     }
     for (request, challenge, right) in guesses(history) {
@@ -94,8 +164,8 @@ pub(super) fn codes_are_redeemed_once(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 8: a challenge ends when it expires, is redeemed or makes room; its guesses are never forgotten, and a code that is sent
-/// again does not live longer.
+/// 8: a challenge ends when it expires or is redeemed; its guesses are never forgotten, and a code that is sent again does not
+/// live longer. A request that comes to nothing may take its own guess back, and its own challenge that nobody has got.
 pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -104,21 +174,32 @@ pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
         let (Some(before), Some(after)) = (change.before.and_then(View::address), change.after.address()) else {
             continue;
         };
-        let spent: Vec<&str> = change.spent().map(|challenge| challenge.nonce.as_str()).collect();
+        let request = change.request;
+        let may_take_back = matches!(history.answer(request), None | Some((_, Answer::Unavailable)));
+        let earlier = || history.stored_by(request).filter(|own| own.place < change.place);
         for old in &before.challenges {
-            let is_due = change.at >= old.expires_at;
-            let ended = is_due || spent.contains(&old.nonce.as_str()) || before.challenges.len() >= 10;
             let lost = match after.challenge(&old.id) {
-                None => !ended,
+                None => {
+                    let opened_it = |own: Change<'_>| {
+                        let knew = own.before.and_then(View::address).and_then(|view| view.challenge(&old.id));
+                        knew.is_none() && own.after.address().is_some_and(|view| view.challenge(&old.id).is_some())
+                    };
+                    change.at < old.expires_at && !(may_take_back && earlier().any(opened_it))
+                }
                 Some(new) => {
-                    new.guesses.len() < old.guesses.len()
-                        || (&new.nonce, new.code_expires_at) != (&old.nonce, old.code_expires_at)
+                    (&new.nonce, new.code_expires_at) != (&old.nonce, old.code_expires_at)
                         || new.expires_at != old.expires_at
                 }
             };
             let extended = |new: &&ChallengeView| new.nonce == old.nonce && new.code_expires_at != old.code_expires_at;
             if lost || after.challenges.iter().any(|new| extended(&new)) {
-                return Err(format!("request {} changed a challenge that it must leave alone", change.request));
+                return Err(format!("request {request} changed a challenge that it must leave alone"));
+            }
+        }
+        for (mark, _) in change.given_back() {
+            let is_own = earlier().any(|own| own.charges().iter().any(|(charged, _)| *charged == mark));
+            if !may_take_back || !is_own {
+                return Err(format!("request {request} forgot a guess"));
             }
         }
     }
@@ -135,6 +216,8 @@ pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
             continue;
         }
         let times = of_address.entry(change.key).or_default();
+        // A send that got a 503 has told nobody of its challenge. It is taken back, where it can be.
+        times.0.retain(|(place, _)| !is_taken_back(history, *place, change.place));
         let (in_thirty_seconds, in_a_day) =
             (times.within(history, &change, 30 * SECOND), times.within(history, &change, DAY));
         times.add(history, &change);
@@ -143,6 +226,18 @@ pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
         }
     }
     Ok(())
+}
+
+/// Whether the challenge that was opened at a place has been taken away by its own request before another place.
+fn is_taken_back(history: &History<'_>, place: usize, before: usize) -> bool {
+    let Some(opening) = history.change_at(place).filter(|_| opened(history, place)) else { return false };
+    let knew = |id: &str| opening.before.and_then(View::address).is_some_and(|view| view.challenge(id).is_some());
+    let own = opening.after.address().and_then(|view| view.challenges.iter().find(|new| !knew(&new.id)));
+    let Some(own) = own else { return false };
+    history.stored_by(opening.request).any(|change| {
+        let view = change.after.address();
+        (place + 1..before).contains(&change.place) && view.is_some_and(|view| view.challenge(&own.id).is_none())
+    })
 }
 
 /// 11: until an address is proved the directory is asked for the client and its auth source alone, and the answer is the

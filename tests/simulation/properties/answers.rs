@@ -1,8 +1,10 @@
 //! Answers: that they are true, and that nobody is turned away without a reason.
 
 use super::address::{guesses, opened};
+use super::theft::login;
 use super::{Checked, DAY, SECOND};
-use crate::facts::{AddressView, History, SessionView, Told, View, What, instants};
+use crate::acts::Act;
+use crate::facts::{AFTER_THE_PAST, AddressView, History, SessionView, Told, View, What, instants};
 use crate::request::{Answer, Ask, Challenge};
 use crate::world::{LOCKED, UNKNOWN};
 
@@ -59,7 +61,7 @@ pub(super) fn unknown_outcomes_are_resolved(history: &History<'_>) -> Checked {
         let has_rotated =
             history.stored_by(request).any(|change| change.place < place && change.of_session().is_some_and(advances));
         let denied = match answer {
-            Answer::WrongCode | Answer::Gone | Answer::NoUser | Answer::NotActive => has_spent,
+            Answer::WrongCode { .. } | Answer::Gone | Answer::NoUser | Answer::NotActive => has_spent,
             Answer::Unavailable => (has_spent || has_rotated) && history.mishaps_of(request) < 2,
             _ => false,
         };
@@ -77,7 +79,7 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
             Answer::Unexpected(..) => false,
             _ if history.is_struck(request) || history.clock_was_set_back => true,
             Answer::Unavailable => false,
-            Answer::Throttled => is_throttled(history, request),
+            Answer::Throttled { .. } => is_throttled(history, request),
             Answer::NotActive | Answer::NoUser => match &history.asks[request] {
                 Ask::Guess { challenge, signs_up, .. } => match answer {
                     Answer::NotActive => challenge.phone == LOCKED,
@@ -99,13 +101,25 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
         }
         let found = history.loads(request).next_back();
         let found = found.map(|(place, key)| (history.entries[place].at, history.before(&key, place)));
+        // Of the challenges with this code none can be redeemed.
+        let cannot_be_redeemed = |view: Option<&View>| {
+            let sent = history.acts.iter().filter_map(Act::sent);
+            let mut same = sent.filter(|sent| sent.phone == challenge.phone && sent.code == challenge.code);
+            let address = view.and_then(View::address);
+            same.all(|sent| {
+                let view = address.and_then(|address| address.challenge(&sent.id));
+                view.is_none_or(|view| {
+                    let is_used_up = address.is_some_and(|address| address.guesses_of(&view.nonce) >= 5);
+                    view.spent_by.is_some() || is_used_up || history.entries[place].at >= view.code_expires_at
+                })
+            })
+        };
         let is_due = match (answer, found) {
             (Answer::Gone, None) => history.entries[place].at >= challenge.expires_at,
-            (Answer::Gone, Some((at, view))) => is_gone(challenge, at, view.and_then(View::address)),
-            (Answer::WrongCode, Some((_, view))) if right => {
-                let view = view.and_then(View::address).and_then(|address| address.challenge(&challenge.id));
-                view.is_none_or(|view| history.entries[place].at >= view.code_expires_at)
+            (Answer::Gone, Some((at, view))) => {
+                is_gone(challenge, at, view.and_then(View::address)) || right && cannot_be_redeemed(view)
             }
+            (Answer::WrongCode { .. }, Some((_, view))) if right => cannot_be_redeemed(view),
             _ => true,
         };
         if !is_due {
@@ -118,9 +132,9 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
 fn is_gone(challenge: &Challenge, at: u64, address: Option<&AddressView>) -> bool {
     let Some(address) = address else { return at >= challenge.expires_at };
     let of_day = instants(&address.failures).iter().filter(|time| **time + DAY > at).count();
-    let is_over = address
-        .challenge(&challenge.id)
-        .is_none_or(|found| found.spent_by.is_some() || at >= found.expires_at || found.guesses.len() >= 5);
+    let is_over = address.challenge(&challenge.id).is_none_or(|found| {
+        found.spent_by.is_some() || at >= found.expires_at || address.guesses_of(&found.nonce) >= 5
+    });
     is_over || of_day >= 25
 }
 
@@ -130,7 +144,8 @@ fn is_throttled(history: &History<'_>, request: usize) -> bool {
     let Some(address) = history.before(&key, place).and_then(View::address) else { return false };
     let sends = instants(&address.sends);
     let within = |window| sends.iter().filter(|time| **time + window > at).count();
-    within(30 * SECOND) >= 1 || within(DAY) >= 50
+    let guesses = instants(&address.failures).iter().filter(|time| **time + DAY > at).count();
+    within(30 * SECOND) >= 1 || within(DAY) >= 50 || guesses >= 25
 }
 
 /// Whether the state of its session is a reason to refuse a token.
@@ -141,6 +156,17 @@ fn session_is_refused(history: &History<'_>, request: usize, answered: usize) ->
         _ => return false,
     };
     let answered_at = history.entries[answered].at;
+    // The directory says so, and no record.
+    let login = history.asks[request].session().and_then(|session| login(history, session));
+    let signed_out = |act: &Act| {
+        let ends = |login: &Act| login.ask.phone() == act.ask.phone() && act.ended().at + 12_000 > login.began.at;
+        matches!(act.ask, Ask::SignOutEverywhere { .. })
+            && act.began.place < answered + AFTER_THE_PAST
+            && login.is_some_and(ends)
+    };
+    if history.acts.iter().any(signed_out) {
+        return true;
+    }
     let Some((place, key)) = history.loads(request).next_back() else { return answered_at >= expires_at };
     let asked_at = history.loads(request).next().map_or(0, |(place, _)| history.entries[place].at);
     let is_over = |session: &SessionView| {

@@ -36,7 +36,7 @@ pub(super) fn a_refresh_token_has_one_successor(history: &History<'_>) -> Checke
             continue;
         }
         let presented = refreshes(history, change.request).map(|token| token.generation);
-        let fixed = after.retry_until.is_some_and(|until| until <= change.at + 10 * SECOND);
+        let fixed = after.retry_until.is_some_and(|until| until <= change.at + history.rules.retry_window);
         let advanced = after.generation == before.generation + 1 && presented == Some(before.generation);
         if !advanced || !(fixed || history.clock_was_set_back) {
             return Err(format!("request {} rotated {presented:?} to {}", change.request, after.generation));
@@ -89,7 +89,7 @@ pub(super) fn nothing_is_revoked_without_cause(history: &History<'_>) -> Checked
         }
         let request = change.request;
         let is_due = match (after.revoked.as_deref(), &history.asks[request]) {
-            (Some("signed_out"), Ask::RevokeSession(_)) => true,
+            (Some("signed_out"), Ask::RevokeSession(_)) | (Some("host"), Ask::EndSession(_)) => true,
             (Some("reuse"), Ask::Refresh(token)) => {
                 let asked_at = history.loads(request).next().map(|(place, _)| history.entries[place].at);
                 let rotated = history.stored_by(request).any(|own| {
@@ -172,6 +172,7 @@ pub(super) fn a_revocation_that_is_answered_is_stored(history: &History<'_>) -> 
         let session = key.and_then(|key| history.before(&key, place)).and_then(View::session);
         let is_over = session.is_none_or(|session| session.revoked.is_some() || at >= session.expires_at);
         let is_done = match &history.asks[request] {
+            Ask::EndSession(_) => is_over,
             Ask::RevokeSession(token) => is_over && (key.is_some() || at >= token.expires_at),
             Ask::RevokeAccess(token) => {
                 let listed = session.is_some_and(|session| session.has_revoked(&token.id));

@@ -75,7 +75,11 @@ impl Search {
                     let (call, writes) = (store.awaited(index), store.writes());
                     run.poll(index, store, &mut requests);
                     let has_written = store.writes() > writes;
-                    trail.extend(call.map(|call| (index, Touch { writes: has_written, ..call })));
+                    match call {
+                        Some(call) => trail.push((index, Touch { writes: has_written, ..call })),
+                        // What is no call of the store may not change places with anything.
+                        None => trail.clear(),
+                    }
                 }
                 Step::LateSwap => {
                     trail.clear();

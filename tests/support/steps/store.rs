@@ -28,6 +28,20 @@ pub enum Mishap {
     DropAfter,
     /// The directory does not answer. The calls that are counted for this are its own.
     DirectoryFails,
+    /// The signer does not sign. The calls that are counted for this are its own.
+    SignerFails,
+    /// The store is down for as long as the run says so.
+    Outage,
+}
+
+/// A part of the host that can be down for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    Store,
+    /// What the directory knows of users, not of clients.
+    Users,
+    Directory,
+    Signer,
 }
 
 /// What goes wrong, at which call of which request.
@@ -64,6 +78,7 @@ pub struct SteppedStore {
     /// The request that is being polled.
     polled: Arc<AtomicUsize>,
     watcher: Option<Box<Watcher>>,
+    down: Mutex<Vec<Part>>,
 }
 
 type Watcher = dyn Fn(usize, &RecordKey, Effect<'_>) + Send + Sync;
@@ -88,6 +103,7 @@ struct State {
 struct Progress {
     calls: usize,
     directory_calls: usize,
+    signer_calls: usize,
     waits_for: Option<Call>,
 }
 
@@ -159,6 +175,11 @@ impl SteppedStore {
         !self.state.lock().unwrap().struck.is_empty()
     }
 
+    /// Whether so many things went wrong.
+    pub fn mishaps_came_to_pass(&self, number: usize) -> bool {
+        self.state.lock().unwrap().struck.len() >= number
+    }
+
     /// What went wrong, and in which request.
     pub fn struck(&self) -> Vec<(usize, Mishap)> {
         self.state.lock().unwrap().struck.clone()
@@ -213,16 +234,36 @@ impl SteppedStore {
         Some(Touch { key, is_load: expects.is_none(), writes: expects.is_some_and(|expected| expected == found) })
     }
 
-    /// Counts a call of the directory by the request whose turn it is, and tells whether it is answered.
-    pub fn directory_answers(&self) -> bool {
+    /// Says what is down from now on.
+    pub fn take_down(&self, parts: &[Part]) {
+        *self.down.lock().unwrap() = parts.to_vec();
+    }
+
+    /// Counts a call of the directory or the signer by the request whose turn it is. Tells how many such calls the request
+    /// had made before, and whether this one is answered.
+    pub fn called(&self, part: Part) -> (usize, bool) {
         let request = self.polled.load(SeqCst);
+        let is_down = {
+            let down = self.down.lock().unwrap();
+            down.contains(&part) || part == Part::Users && down.contains(&Part::Directory)
+        };
         let mut state = self.state.lock().unwrap();
-        let Some(progress) = state.requests.get_mut(request) else { return true };
-        let call = progress.directory_calls;
-        progress.directory_calls += 1;
-        let fails = state.planned.contains(&Planned { request, call, mishap: Mishap::DirectoryFails });
-        state.struck.extend(fails.then_some((request, Mishap::DirectoryFails)));
-        !fails
+        let Some(progress) = state.requests.get_mut(request) else { return (0, true) };
+        let before = progress.directory_calls + progress.signer_calls;
+        let (calls, mishap) = match part {
+            Part::Signer => (&mut progress.signer_calls, Mishap::SignerFails),
+            _ => (&mut progress.directory_calls, Mishap::DirectoryFails),
+        };
+        let call = *calls;
+        *calls += 1;
+        let fails = is_down || state.planned.contains(&Planned { request, call, mishap });
+        state.struck.extend(fails.then_some((request, mishap)));
+        (before, !fails)
+    }
+
+    /// Notes what goes wrong in the request whose turn it is.
+    pub fn strike(&self, mishap: Mishap) {
+        self.state.lock().unwrap().struck.push((self.polled.load(SeqCst), mishap));
     }
 
     /// How many swaps were applied in this run.
@@ -269,9 +310,12 @@ impl SteppedStore {
         let mishap = {
             let mut state = self.state.lock().unwrap();
             let here = |planned: &&Planned| {
-                (planned.request, planned.call) == (request, number) && planned.mishap != Mishap::DirectoryFails
+                let is_of_store = !matches!(planned.mishap, Mishap::DirectoryFails | Mishap::SignerFails);
+                (planned.request, planned.call) == (request, number) && is_of_store
             };
             let mishap = state.planned.iter().find(here).map(|planned| planned.mishap);
+            let is_down = self.down.lock().unwrap().contains(&Part::Store);
+            let mishap = if is_down { Some(Mishap::Outage) } else { mishap };
             // Nothing is stale where nothing was swapped.
             let mishap = mishap.filter(|mishap| {
                 *mishap != Mishap::Stale || call.expects.is_none() && state.replaced.contains_key(&call.key)
@@ -306,7 +350,7 @@ impl Store for SteppedStore {
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, Broken> {
         let mishap = self.turn(Call { key: *key, expects: None }).await;
-        if mishap == Some(Mishap::FailBefore) {
+        if matches!(mishap, Some(Mishap::FailBefore | Mishap::Outage)) {
             return Err(Broken);
         }
         self.tell(self.polled.load(SeqCst), key, Effect::Loaded);
@@ -324,7 +368,7 @@ impl Store for SteppedStore {
         let request = self.polled.load(SeqCst);
         let mut swap = Swap::Conflict;
         match mishap {
-            Some(Mishap::FailBefore) => return Err(Broken),
+            Some(Mishap::FailBefore | Mishap::Outage) => return Err(Broken),
             Some(Mishap::Late) => {
                 let late = LateSwap { request, key: *key, expected, next: next.clone() };
                 self.state.lock().unwrap().late.push(late);

@@ -1,0 +1,195 @@
+//! Requests as they look from outside: what was asked and when, what was answered, and what the host was told. Promises are
+//! about these, and know nothing of records.
+
+use crate::facts::{Entry, OUTSIDE, Told, What};
+use crate::request::{Answer, Ask, Challenge, RefreshToken, Tokens};
+use crate::support::steps::Mishap;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Act {
+    /// Its number in the history, or [`OUTSIDE`] for one that came before.
+    pub number: usize,
+    pub host: usize,
+    pub ask: Ask,
+    pub began: Moment,
+    /// `None` where whoever asked has hung up.
+    pub answered: Option<(Moment, Answer)>,
+    pub told: Vec<(Moment, Told)>,
+    /// How often something went wrong in it.
+    pub mishaps: usize,
+    /// How often something went wrong at the store.
+    pub store_mishaps: usize,
+    /// Whether one of the mishaps broke the contract of the store: a load that was out of date.
+    pub read_stale: bool,
+    /// Whether somebody else's write came before its own.
+    pub met_a_conflict: bool,
+    pub is_unverifiable: bool,
+}
+
+/// A place in the order of everything that happened, and the time by a clock that is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    pub place: usize,
+    pub at: u64,
+}
+
+/// What the hosts of a history are told.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How far the clocks of the hosts are ahead.
+    pub ahead: Vec<i64>,
+    /// In milliseconds, as all that follows.
+    pub code_validity: u64,
+    pub idle: u64,
+    pub absolute: u64,
+    /// The longest retry window that is in force at any host.
+    pub retry_window: u64,
+    /// The shortest one that is in force at any host, at any time.
+    pub shortest_retry_window: u64,
+    /// From when on every host has a retry window of zero.
+    pub zero_since: Option<u64>,
+    /// When a sealing secret that has leaked was dropped.
+    pub leaked_at: Option<u64>,
+    /// Whether the instants in the log are those that the hosts saw: one clock, and calls that take no time.
+    pub is_exact: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::of(&[crate::host::Setup::default()])
+    }
+}
+
+impl Rules {
+    pub fn of(setups: &[crate::host::Setup]) -> Self {
+        let first = &setups[0];
+        Self {
+            ahead: setups.iter().map(|setup| setup.ahead).collect(),
+            code_validity: first.code_validity * 1000,
+            idle: first.idle * 1000,
+            absolute: first.absolute * 1000,
+            retry_window: setups.iter().map(|setup| setup.retry_window * 1000).max().unwrap_or_default(),
+            shortest_retry_window: setups.iter().map(|setup| setup.retry_window * 1000).min().unwrap_or_default(),
+            zero_since: setups.iter().all(|setup| setup.retry_window == 0).then_some(0),
+            leaked_at: None,
+            is_exact: setups.len() == 1,
+        }
+    }
+
+    /// By how much the clocks differ.
+    pub fn spread(&self) -> u64 {
+        let (least, most) = (self.ahead.iter().min(), self.ahead.iter().max());
+        least.zip(most).map_or(0, |(least, most)| least.abs_diff(*most))
+    }
+
+    /// The longest retry window of what was superseded at an instant.
+    pub fn window_at(&self, at: u64) -> u64 {
+        if self.zero_since.is_some_and(|since| at >= since) { 0 } else { self.retry_window }
+    }
+}
+
+impl Act {
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answered.as_ref().map(|(_, answer)| answer)
+    }
+
+    /// When it was answered; never, for one that was dropped.
+    pub fn ended(&self) -> Moment {
+        self.answered.as_ref().map_or(Moment { place: usize::MAX, at: u64::MAX }, |(moment, _)| *moment)
+    }
+
+    /// The tokens that it released.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        match self.answer()? {
+            Answer::LoggedIn(tokens) | Answer::Refreshed(tokens) => Some(tokens),
+            _ => None,
+        }
+    }
+
+    /// The challenge that it sent.
+    pub fn sent(&self) -> Option<&Challenge> {
+        match self.answer()? {
+            Answer::Sent(challenge) => Some(challenge),
+            _ => None,
+        }
+    }
+
+    /// The challenge that it guesses at, and whether by the right code.
+    pub fn guess(&self) -> Option<(&Challenge, bool)> {
+        match &self.ask {
+            Ask::Guess { challenge, right, .. } => Some((challenge, *right)),
+            _ => None,
+        }
+    }
+
+    /// The token that it refreshes with.
+    pub fn refresh(&self) -> Option<&RefreshToken> {
+        match &self.ask {
+            Ask::Refresh(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// The session that it is about, or begins.
+    pub fn session(&self) -> Option<&str> {
+        self.ask.session().or_else(|| self.tokens().map(|tokens| tokens.refresh.session.as_str()))
+    }
+
+    pub fn was_told(&self, told: Told) -> Option<Moment> {
+        self.told.iter().find(|(_, other)| *other == told).map(|(moment, _)| *moment)
+    }
+
+    /// Whether a code was redeemed by it.
+    pub fn has_redeemed(&self) -> bool {
+        matches!(self.answer(), Some(Answer::LoggedIn(_) | Answer::Verified))
+    }
+
+    /// How a finding names it.
+    pub fn name(&self) -> String {
+        let of =
+            if self.number == OUTSIDE { "an earlier request".to_owned() } else { format!("request {}", self.number) };
+        format!("{of} ({} at host {})", self.ask.name(), self.host)
+    }
+}
+
+/// The acts of a history, in the order in which they began. `from` is the place of the first entry.
+pub fn acts(asks: &[Ask], hosts: &[usize], entries: &[Entry], struck: &[(usize, Mishap)], from: usize) -> Vec<Act> {
+    let mut acts: Vec<Act> = Vec::with_capacity(asks.len());
+    let mut of_request: Vec<Option<usize>> = vec![None; asks.len()];
+    for (index, entry) in entries.iter().enumerate() {
+        let Some(slot) = of_request.get_mut(entry.request) else { continue };
+        let moment = Moment { place: from + index, at: entry.at };
+        if let What::Began = entry.what {
+            *slot = Some(acts.len());
+            let own = struck.iter().filter(|(request, _)| *request == entry.request);
+            acts.push(Act {
+                number: entry.request,
+                host: hosts.get(entry.request).copied().unwrap_or_default(),
+                ask: asks[entry.request].clone(),
+                began: moment,
+                answered: None,
+                told: Vec::new(),
+                mishaps: own.clone().count(),
+                store_mishaps: own.clone().filter(|(_, mishap)| is_of_store(*mishap)).count(),
+                read_stale: own.clone().any(|(_, mishap)| *mishap == Mishap::Stale),
+                met_a_conflict: false,
+                is_unverifiable: false,
+            });
+            continue;
+        }
+        let Some(act) = slot.and_then(|place| acts.get_mut(place)) else { continue };
+        match &entry.what {
+            What::Answered(answer) => act.answered = Some((moment, answer.clone())),
+            What::Told(told) => act.told.push((moment, *told)),
+            What::Conflict => act.met_a_conflict = true,
+            What::Unverifiable => act.is_unverifiable = true,
+            _ => {}
+        }
+    }
+    acts
+}
+
+fn is_of_store(mishap: Mishap) -> bool {
+    !matches!(mishap, Mishap::DirectoryFails | Mishap::SignerFails)
+}

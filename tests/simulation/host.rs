@@ -1,0 +1,239 @@
+//! The hosts of a world: servers on one store, each with a clock, settings and secrets of its own.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use otp_grant::*;
+
+use crate::facts::{Log, What};
+use crate::request::{CLIENT, PUBLIC_CLIENT, SECRET, SOURCE};
+use crate::support::steps::{Part, SteppedStore};
+use crate::support::{Broken, ManualClock, secs};
+use crate::world::Random;
+
+/// What a host is told at its start. Hosts of one world differ in it.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How far the clock of the host is ahead, in milliseconds.
+    pub ahead: i64,
+    /// The sealing secret, by a number, and the others that are accepted beside it.
+    pub sealing: u8,
+    pub accepted: Vec<u8>,
+    pub code_length: u8,
+    /// In seconds.
+    pub code_validity: u64,
+    pub retry_window: u64,
+    pub idle: u64,
+    pub absolute: u64,
+    pub is_rfc9068: bool,
+    /// Whether the key of the signer can move behind it.
+    pub key_can_change: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            ahead: 0,
+            sealing: 2,
+            accepted: Vec::new(),
+            code_length: 6,
+            code_validity: CODE_VALIDITY,
+            retry_window: 10,
+            idle: 14 * 86_400,
+            absolute: 30 * 86_400,
+            is_rfc9068: false,
+            key_can_change: false,
+        }
+    }
+}
+
+impl Setup {
+    pub fn keyring(&self) -> Keyring {
+        let secret = |number: u8| MasterKey::from_bytes(&[number; 32]).unwrap();
+        let keyring = Keyring::new(&secret(1), &secret(self.sealing));
+        self.accepted.iter().fold(keyring, |keyring, number| keyring.accepting(&secret(*number)))
+    }
+
+    pub fn settings(&self) -> Settings {
+        let validity = SessionValidity { idle: secs(self.idle), absolute: secs(self.absolute) };
+        // Codes for signing up are valid for as long as those for logging in.
+        let settings = Settings::default().code(self.code()).session_validity(validity);
+        if !self.is_rfc9068 {
+            return settings;
+        }
+        let audience = "https://api.example.com".to_owned();
+        settings.access_token_profile(AccessTokenProfile::Rfc9068 { audience })
+    }
+
+    /// The clients and auth sources of the host.
+    fn registry(&self) -> MemoryDirectory {
+        let source = AuthSourceId::new(SOURCE).unwrap();
+        let scope = Scope::parse("openid profile").unwrap();
+        let client = |client: Client| {
+            let policy = RefreshPolicy::Rotate { retry_window: secs(self.retry_window) };
+            let client = client.with_auth_source(source.clone()).with_refresh_policy(policy).unwrap();
+            client.with_scopes(scope.clone(), Scope::openid()).unwrap()
+        };
+        let id = |id| ClientId::new(id).unwrap();
+        MemoryDirectory::new()
+            .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(SECRET))))
+            .with_client(client(Client::public(id(PUBLIC_CLIENT)).that_may_send()))
+            .with_auth_source(AuthSource::new(source.clone(), Channel::Sms).with_code(self.code()))
+    }
+
+    fn code(&self) -> CodePolicy {
+        CodePolicy::new(self.code_length, secs(self.code_validity)).unwrap()
+    }
+}
+
+/// The clock of one host.
+#[derive(Clone)]
+pub struct HostClock {
+    pub clock: ManualClock,
+    pub ahead: i64,
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.clock.now().as_unix_millis().saturating_add_signed(self.ahead))
+    }
+}
+
+/// How long the calls of directory and signer take, and which key signs.
+pub struct Calls {
+    clock: ManualClock,
+    random: Random,
+    /// The longest time that a call takes, in milliseconds.
+    longest: AtomicU64,
+    /// Whether others have their turn meanwhile.
+    waits: AtomicBool,
+    /// The one call that takes so long: of a request, its number among those of directory and signer, in milliseconds.
+    slow: Mutex<Option<(usize, usize, u64)>>,
+    /// From which signature on another key signs than the one that is published.
+    moved_at: Mutex<Option<usize>>,
+}
+
+impl Calls {
+    pub fn new(clock: ManualClock, seed: u64) -> Self {
+        let random = Random::new(seed.wrapping_add(1 << 40));
+        let (longest, waits, slow, moved_at) = Default::default();
+        Self { clock, random, longest, waits, slow, moved_at }
+    }
+
+    /// Lets calls take up to so many milliseconds, in which others have their turn.
+    pub fn take_time(&self, longest: u64) {
+        self.longest.store(longest, SeqCst);
+        self.waits.store(true, SeqCst);
+    }
+
+    pub fn slow_down(&self, slow: Option<(usize, usize, u64)>) {
+        *self.slow.lock().unwrap() = slow;
+    }
+
+    /// Makes another key sign, after so many signatures.
+    pub fn move_the_key(&self, after: Option<usize>) {
+        *self.moved_at.lock().unwrap() = after;
+    }
+
+    /// Whether the key that signs now is the one that is published.
+    pub fn key_is_in_place(&self) -> bool {
+        match &mut *self.moved_at.lock().unwrap() {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+
+    /// Lets a call happen: by this request, its number among the calls of the request.
+    pub async fn happens(&self, request: usize, call: usize) {
+        let longest = self.longest.load(SeqCst);
+        if longest > 0 {
+            self.clock.advance(Duration::from_millis(self.random.up_to(longest)));
+        }
+        let slow = *self.slow.lock().unwrap();
+        if let Some((_, _, millis)) = slow.filter(|(of, number, _)| (*of, *number) == (request, call)) {
+            self.clock.advance(Duration::from_millis(millis));
+        }
+        if self.waits.load(SeqCst) {
+            wait().await;
+        }
+    }
+}
+
+/// Lets others have their turn.
+pub async fn wait() {
+    let mut has_waited = false;
+    std::future::poll_fn(|_| {
+        if std::mem::replace(&mut has_waited, true) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+/// The directory of a host, which notes what it is asked, and doesn't answer where that is planned.
+pub struct SteppedDirectory {
+    registry: MemoryDirectory,
+    users: Arc<MemoryDirectory>,
+    log: Arc<Log>,
+    store: Arc<SteppedStore>,
+    calls: Arc<Calls>,
+}
+
+impl SteppedDirectory {
+    pub fn new(
+        setup: &Setup,
+        users: Arc<MemoryDirectory>,
+        log: Arc<Log>,
+        store: Arc<SteppedStore>,
+        calls: Arc<Calls>,
+    ) -> Self {
+        Self { registry: setup.registry(), users, log, store, calls }
+    }
+
+    async fn asked(&self, part: Part, name: &'static str) -> Result<(), Broken> {
+        self.log.note(What::Asked(name));
+        let (call, is_answered) = self.store.called(part);
+        self.calls.happens(self.log.polled(), call).await;
+        if is_answered { Ok(()) } else { Err(Broken) }
+    }
+}
+
+impl Directory for SteppedDirectory {
+    type Error = Broken;
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Broken> {
+        self.asked(Part::Directory, "client").await?;
+        self.registry.client(id).await.map_err(|_| Broken)
+    }
+
+    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Broken> {
+        self.asked(Part::Directory, "auth_source").await?;
+        self.registry.auth_source(id).await.map_err(|_| Broken)
+    }
+
+    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Broken> {
+        self.asked(Part::Users, "user_by_address").await?;
+        self.users.user_by_address(address).await.map_err(|_| Broken)
+    }
+
+    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, Broken> {
+        self.asked(Part::Users, "user_by_subject").await?;
+        self.users.user_by_subject(subject).await.map_err(|_| Broken)
+    }
+
+    async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, Broken> {
+        self.asked(Part::Users, "user_claims").await?;
+        self.users.user_claims(subject, client, scope).await.map_err(|_| Broken)
+    }
+
+    async fn sign_up(&self, address: &Address) -> Result<Option<User>, Broken> {
+        self.asked(Part::Users, "sign_up").await?;
+        self.users.sign_up(address).await.map_err(|_| Broken)
+    }
+}
+
+/// How long a code is valid unless a host is told otherwise, in seconds.
+pub const CODE_VALIDITY: u64 = 120;

@@ -1,0 +1,230 @@
+//! Guesses, as those see them who make them: how many codes are compared, and that right ones log in.
+
+use std::collections::HashMap;
+
+use super::{Checked, DAY, tolerance};
+use crate::acts::Act;
+use crate::facts::{History, Told};
+use crate::request::{Answer, Ask, Challenge};
+
+/// "Five guesses for each code" (README 1), "5 for a code … a new code resets nothing" (SECURITY): over all challenges that
+/// share it, for as long as it is in its time. What is guessed later is wrong whatever it is.
+pub(super) fn a_code_is_compared_five_times(history: &History<'_>) -> Checked {
+    let mut compared: HashMap<(&str, &str), usize> = HashMap::new();
+    for act in &history.acts {
+        let Some((challenge, right)) = act.guess() else { continue };
+        let told = act.was_told(Told::WrongCode).unwrap_or(act.ended());
+        let spread = history.rules.spread().max(tolerance(history));
+        let is_in_time = sent_at(history, challenge)
+            .is_some_and(|sent| told.at.saturating_add(spread) < sent + history.rules.code_validity);
+        if is_in_time && is_a_comparison(act, right) || act.has_redeemed() {
+            let count = compared.entry((challenge.phone, &challenge.code)).or_default();
+            *count += 1;
+            if *count > 5 {
+                return Err(format!("{} was comparison {count} of its code", act.name()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// "25 in 24 hours for each address, over all resends, clients and purposes" (README 1), "25 in any 24 hours" (SECURITY): a
+/// success forgives the guesses at the code that it redeems and no others (DESIGN 2, 7).
+pub(super) fn an_address_is_guessed_at_25_times_a_day(history: &History<'_>) -> Checked {
+    if history.clock_was_set_back {
+        return Ok(());
+    }
+    for (index, act) in history.acts.iter().enumerate() {
+        let Some((_, right)) = act.guess().filter(|(_, right)| is_a_comparison(act, *right)) else { continue };
+        let count = 1 + sure_charges(history, &history.acts[..index], act).count();
+        if count > 25 {
+            return Err(format!("{} was comparison {count} of its address in a day (right: {right})", act.name()));
+        }
+    }
+    Ok(())
+}
+
+/// "A resend does not kill the code on its way" (README 6), "and nobody else's send does either" (DESIGN 2, 8). "What failed here
+/// spent nothing but, at most, one guess" (CONTRACT 2, row 12), and that is given back (DESIGN 2, 7). So a code that was sent,
+/// whose time is not over, that nobody redeemed and that has guesses left logs in, at every host and with the otp_token
+/// that it came with.
+pub(super) fn a_right_code_in_its_time_logs_in(history: &History<'_>) -> Checked {
+    if history.clock_was_set_back {
+        return Ok(());
+    }
+    for act in &history.acts {
+        let Some((challenge, true)) = act.guess() else { continue };
+        let is_refused = matches!(act.answer(), Some(Answer::Gone | Answer::WrongCode { .. }));
+        if !is_refused || act.read_stale || act.store_mishaps > 1 || act.number == crate::facts::OUTSIDE {
+            continue;
+        }
+        if !may_be_refused(history, act, challenge, true) {
+            let name = act.answer().map(Answer::name).unwrap_or_default();
+            return Err(format!("{} had a right code in its time, and got {name}", act.name()));
+        }
+    }
+    Ok(())
+}
+
+/// "A 503 can be retried; it cost at most one guess" (README 3), "a 503 may be retried" (rustdoc of `token`).
+pub(super) fn a_503_can_be_retried(history: &History<'_>) -> Checked {
+    if history.clock_was_set_back {
+        return Ok(());
+    }
+    for act in &history.acts {
+        let Some((challenge, true)) = act.guess() else { continue };
+        let is_refused = matches!(act.answer(), Some(Answer::Gone | Answer::WrongCode { .. }));
+        let was_unavailable = |other: &Act| {
+            let same = other.guess().is_some_and(|(other, right)| right && other.id == challenge.id);
+            same && matches!(other.answer(), Some(Answer::Unavailable)) && other.ended() < act.began
+        };
+        if !is_refused || act.mishaps > 0 || !history.acts.iter().any(was_unavailable) {
+            continue;
+        }
+        if !may_be_refused(history, act, challenge, false) {
+            let name = act.answer().map(Answer::name).unwrap_or_default();
+            return Err(format!("{} repeats what got a 503, and got {name}", act.name()));
+        }
+    }
+    Ok(())
+}
+
+/// A code that is longer than one that was sent does not tell it: whoever changes the length of codes while one is on its
+/// way gives nobody a second look at it ("codes are derived", SECURITY).
+pub(super) fn no_code_tells_another(history: &History<'_>) -> Checked {
+    let sent: Vec<(&Act, &Challenge)> = history.acts.iter().filter_map(|act| Some((act, act.sent()?))).collect();
+    for (act, long) in &sent {
+        let told = |(_, short): &&(&Act, &Challenge)| {
+            short.phone == long.phone && short.code.len() < long.code.len() && long.code.contains(&short.code)
+        };
+        if let Some((other, _)) = sent.iter().find(told) {
+            return Err(format!("the code of {} has that of {} in it", act.name(), other.name()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether there may be a reason to refuse a right code. With `doubts` a request that got a 503 may have redeemed it.
+fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubts: bool) -> bool {
+    let same_code = |other: &Challenge| other.phone == challenge.phone && other.code == challenge.code;
+    let (ended, spread) = (act.ended(), history.rules.spread());
+    let Some(sent_at) = sent_at(history, challenge) else { return true };
+    // A send whose answer nobody got may have opened the code that a later one shares.
+    let lost = history.acts.iter().filter(|other| {
+        let same = matches!(other.ask, Ask::Send { phone, purpose, client }
+            if (phone, purpose, client) == (challenge.phone, challenge.purpose, challenge.client));
+        let is_lost = matches!(other.answer(), None | Some(Answer::Unavailable));
+        same && is_lost && other.began.at <= sent_at && sent_at <= other.began.at + history.rules.code_validity
+    });
+    let sent_at = lost.map(|other| other.began.at).min().unwrap_or(sent_at);
+    if ended.at + spread >= sent_at + history.rules.code_validity {
+        return true;
+    }
+    if history.rules.leaked_at.is_some_and(|leaked| sent_at <= leaked && ended.at >= leaked) {
+        return true;
+    }
+    let others = history.acts.iter().filter(|other| other.began != act.began && other.began < ended);
+    let guesses = others.filter_map(|other| Some((other, other.guess()?)));
+    // An otp_token is spent with its own code, and with the other one of its asker that it was used for.
+    let own = history.acts.iter().filter_map(Act::sent).find(|own| own.id == challenge.id);
+    let is_own = |other: &Challenge| own.is_some_and(|own| own.phone == other.phone && own.code == other.code);
+    // A guess is compared with the code of its otp_token and with the latest other one of the asker.
+    let is_newer = |other: &Act| {
+        let asker = |of: &Challenge| (of.phone, of.client, of.purpose);
+        let newer = other.sent().filter(|newer| asker(newer) == asker(challenge));
+        newer.is_some_and(|newer| !same_code(newer) && !is_own(newer)) && other.ended().at >= sent_at
+    };
+    if own.is_some_and(|own| own.code != challenge.code) && history.acts.iter().any(is_newer) {
+        return true;
+    }
+    let spends = |guessed: &Challenge| same_code(guessed) || guessed.id == challenge.id || is_own(guessed);
+    let mut at_code = guesses.clone().filter(|(_, (guessed, _))| spends(guessed));
+    let redeemed = at_code.any(|(other, (_, right))| {
+        let in_doubt = match other.answer() {
+            None => true,
+            Some(Answer::Unavailable) => doubts && other.store_mishaps > 0,
+            _ => false,
+        };
+        right && (other.has_redeemed() || in_doubt)
+    });
+    // Where an asker was sent two codes a guess is compared with both; and an otp_token is good for as long as its own code has
+    // guesses left.
+    let own_sent_at = own.and_then(|own| self::sent_at(history, own)).unwrap_or(sent_at);
+    let since = sent_at.min(own_sent_at);
+    let of_asker = guesses.filter(|(other, (guessed, _))| {
+        let asker = |of: &Challenge| (of.phone, of.client, of.purpose);
+        asker(guessed) == asker(challenge) && other.ended().at >= since
+    });
+    let of_code = of_asker.filter(|(other, (_, right))| may_have_charged(act, other, *right)).count();
+    redeemed || of_code >= 5 || charges_that_may_be(history, act) >= 25
+}
+
+/// How many guesses an address may have been charged in the day before a request ended.
+pub(super) fn charges_that_may_be(history: &History<'_>, act: &Act) -> usize {
+    let Some(phone) = act.ask.phone() else { return 0 };
+    let counts = |other: &&Act| {
+        let Some((challenge, right)) = other.guess() else { return false };
+        let until = if other.answered.is_some() { other.ended().at } else { other.began.at + HOUR };
+        let is_recent = until + history.rules.spread() + DAY > act.began.at;
+        let forgives = |success: &Act| {
+            let same = |(of, _): (&Challenge, bool)| of.phone == phone && of.code == challenge.code;
+            success.has_redeemed() && success.guess().is_some_and(same) && success.ended() < act.began
+        };
+        challenge.phone == phone
+            && other.began != act.began
+            && other.began < act.ended()
+            && is_recent
+            && may_have_charged(act, other, right)
+            && !(other.ended() < act.began && history.acts.iter().any(forgives))
+    };
+    history.acts.iter().filter(counts).count()
+}
+
+/// The comparisons that were charged to the address of a request, for sure: within a day, and not forgiven since.
+pub(super) fn sure_charges<'h>(
+    history: &'h History<'_>,
+    before: &'h [Act],
+    act: &'h Act,
+) -> impl Iterator<Item = &'h Act> {
+    let ended = act.was_told(Told::WrongCode).unwrap_or(act.ended());
+    before.iter().filter(move |other| {
+        let Some((challenge, right)) = other.guess() else { return false };
+        let is_forgiven = |success: &Act| {
+            let same =
+                |(of, right): (&Challenge, bool)| right && of.phone == challenge.phone && of.code == challenge.code;
+            let may_be = success.has_redeemed() || matches!(success.answer(), None | Some(Answer::Unavailable));
+            success.guess().is_some_and(same) && may_be && success.began < ended
+        };
+        Some(challenge.phone) == act.ask.phone()
+            && is_a_comparison(other, right)
+            && ended.at.saturating_sub(other.began.at) + history.rules.spread() < DAY
+            && !history.acts.iter().any(is_forgiven)
+    })
+}
+
+/// When the code of a challenge was first sent: not before that instant.
+fn sent_at(history: &History<'_>, challenge: &Challenge) -> Option<u64> {
+    let same_code = |other: &Challenge| other.phone == challenge.phone && other.code == challenge.code;
+    let sent = history.acts.iter().filter(|other| other.sent().is_some_and(same_code));
+    sent.map(|other| other.began.at).min()
+}
+
+/// Whether a request shows that a code was compared, and that it stays charged.
+fn is_a_comparison(act: &Act, right: bool) -> bool {
+    let is_wrong = !right && act.was_told(Told::WrongCode).is_some();
+    is_wrong || matches!(act.answer(), Some(Answer::NoUser | Answer::NotActive))
+}
+
+/// Whether a guess may have been charged, and not given back, when another one was looked at.
+fn may_have_charged(act: &Act, other: &Act, right: bool) -> bool {
+    let is_in_flight = other.ended() > act.began;
+    match other.answer() {
+        // It may have been charged before another one spent the code, or by a write whose answer was lost.
+        Some(Answer::Gone) => other.store_mishaps > 0 || right && other.met_a_conflict,
+        // A failure of the directory or the signer gives it back; one of the store may have kept it from being given back.
+        Some(Answer::Unavailable) if right => is_in_flight || other.store_mishaps > 0,
+        _ => true,
+    }
+}
+
+const HOUR: u64 = 3_600_000;

@@ -1,0 +1,87 @@
+//! Sends, as those see them who ask for them.
+
+use super::guesses::{charges_that_may_be, sure_charges};
+use super::{Checked, DAY, SECOND};
+use crate::acts::Act;
+use crate::facts::History;
+use crate::request::{Answer, Ask};
+
+/// "Too many sends to one address (default: one in 30 s, 50 in a day)" and "no guess is left for the address" (CONTRACT 1) are
+/// the reasons to refuse a send, and a 503 that can be taken back is none.
+pub(super) fn a_send_is_refused_for_a_reason(history: &History<'_>) -> Checked {
+    if history.clock_was_set_back {
+        return Ok(());
+    }
+    for act in history.acts.iter().filter(|act| matches!(act.answer(), Some(Answer::Throttled { .. }))) {
+        let within = |window: u64| {
+            sends_to(history, act).filter(move |other| {
+                let counts = match other.answer() {
+                    Some(Answer::Sent(_)) | None => true,
+                    Some(Answer::Unavailable) => other.store_mishaps > 1 || other.ended() > act.began,
+                    _ => false,
+                };
+                let until = if other.answered.is_some() { other.ended().at } else { other.began.at + HOUR };
+                counts && until + window + history.rules.spread() > act.began.at
+            })
+        };
+        let is_due = within(30 * SECOND).next().is_some() || within(DAY).count() >= 50;
+        if !act.read_stale && !is_due && charges_that_may_be(history, act) < 25 {
+            return Err(format!("{} was refused without a reason", act.name()));
+        }
+    }
+    Ok(())
+}
+
+/// "No guess is left for the address, so that no code could be redeemed" (CONTRACT 1): no message is sent that nobody can use.
+pub(super) fn an_address_without_guesses_is_not_sent_to(history: &History<'_>) -> Checked {
+    if history.clock_was_set_back {
+        return Ok(());
+    }
+    for (index, act) in history.acts.iter().enumerate().filter(|(_, act)| act.sent().is_some() && !act.read_stale) {
+        let charged = sure_charges(history, &history.acts[..index], act).filter(|other| other.ended() < act.began);
+        let count = charged.count();
+        if count >= 25 {
+            return Err(format!("{} was sent to an address with {count} guesses in a day", act.name()));
+        }
+    }
+    Ok(())
+}
+
+/// "And `Retry-After` in seconds" (CONTRACT 1), "how long the address stays closed" (rustdoc of `Event::Throttled`): whoever
+/// waits for as long, when nobody else asks or guesses meanwhile, is sent a code.
+pub(super) fn a_retry_after_is_true(history: &History<'_>) -> Checked {
+    if history.clock_was_set_back {
+        return Ok(());
+    }
+    for act in &history.acts {
+        let (Some(Answer::Throttled { retry_after }), Some(phone)) = (act.answer(), act.ask.phone()) else { continue };
+        let opens_at = act.ended().at + retry_after * SECOND + history.rules.spread();
+        let mut later = history.acts.iter().filter(|other| other.began > act.ended());
+        let again = later.find(|other| {
+            matches!(other.ask, Ask::Send { phone: other, .. } if other == phone) && other.began.at >= opens_at
+        });
+        let Some(again) = again.filter(|again| matches!(again.answer(), Some(Answer::Throttled { .. }))) else {
+            continue;
+        };
+        let meddles = |other: &Act| {
+            let asks = matches!(other.ask, Ask::Send { .. } | Ask::Guess { .. });
+            let since = other.ended() > act.began || other.answered.is_none();
+            let is_one_of_them = other.began == act.began || other.began == again.began;
+            asks && other.ask.phone() == Some(phone) && since && other.began < again.ended() && !is_one_of_them
+        };
+        if !act.read_stale && !again.read_stale && !history.acts.iter().any(meddles) {
+            return Err(format!("{} came {retry_after} s after it was refused, and was refused again", again.name()));
+        }
+    }
+    Ok(())
+}
+
+/// The sends to the address of a request that may have been counted when it was looked at.
+fn sends_to<'h>(history: &'h History<'_>, act: &'h Act) -> impl Iterator<Item = &'h Act> {
+    history.acts.iter().filter(move |other| {
+        let asks = matches!(other.ask, Ask::Send { .. }) && other.ask.phone() == act.ask.phone();
+        asks && other.began != act.began && other.began < act.ended()
+    })
+}
+
+const HOUR: u64 = 3_600_000;

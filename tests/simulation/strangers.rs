@@ -1,0 +1,62 @@
+//! What a stranger sees of an address while its owner logs in, and while they don't.
+
+use std::sync::Arc;
+
+use crate::request::{Answer, Ask, CLIENT, Challenge, PUBLIC_CLIENT, Purpose};
+use crate::support::secs;
+use crate::world::{KNOWN, Random, World};
+
+/// "Strangers learn nothing … every reply is the same" (README 10), "until an address is proven … whether they have just logged
+/// in" (DESIGN 2, 11): plays a stranger who sends and guesses at random, once with an owner who redeems the codes that they
+/// were sent and once with one who does not. The owner asks for codes in both.
+pub fn compare(seed: u64) -> Result<usize, String> {
+    let [with, without] = [true, false].map(|logs_in| watch(seed, logs_in));
+    let differs = with.iter().zip(&without).position(|(one, other)| one != other);
+    match differs {
+        None if with.len() == without.len() => Ok(with.len()),
+        None => Err(format!("seed {seed}: the stranger got {} answers, and {}", with.len(), without.len())),
+        Some(place) => Err(format!(
+            "seed {seed}: answer {place} of the stranger is {} when the owner logs in, and {} when they don't",
+            with[place], without[place]
+        )),
+    }
+}
+
+/// What the stranger is answered, but for the tokens in it.
+fn watch(seed: u64, owner_logs_in: bool) -> Vec<String> {
+    let world = World::new(seed, "profile");
+    let random = Random::new(!seed);
+    let mut seen = Vec::new();
+    let mut challenges: Vec<Arc<Challenge>> = Vec::new();
+    let send = |client| Ask::Send { phone: KNOWN, purpose: Purpose::Login, client };
+    let guess = |challenge: &Arc<Challenge>, right| Ask::Guess { challenge: challenge.clone(), right, signs_up: false };
+    for _ in 0..STEPS {
+        world.clock.advance(secs(random.pick(&[1, 5, 31, 31, 61, 61, 130, 600, 7_200])));
+        if random.percent(25) {
+            let answer = world.ask_at(0, world.store.join(), &send(CLIENT));
+            if let (Answer::Sent(challenge), true) = (answer, owner_logs_in) {
+                world.ask_at(0, world.store.join(), &guess(&challenge, true));
+            }
+            continue;
+        }
+        let mut asks = vec![send(PUBLIC_CLIENT)];
+        let latest: Vec<_> = challenges.iter().rev().take(2).cloned().collect();
+        if !latest.is_empty() {
+            asks.extend((0..random.below(6)).map(|_| guess(&random.pick(&latest), false)));
+        }
+        for ask in asks {
+            let answer = world.ask_at(0, world.store.join(), &ask);
+            seen.push(match &answer {
+                Answer::Throttled { retry_after } => format!("Throttled for {retry_after} s"),
+                Answer::WrongCode { attempts_remaining } => format!("WrongCode, {attempts_remaining:?} remaining"),
+                other => other.name(),
+            });
+            if let Answer::Sent(challenge) = answer {
+                challenges.push(challenge);
+            }
+        }
+    }
+    seen
+}
+
+const STEPS: usize = 40;

@@ -446,8 +446,6 @@ impl Default for SessionValidity {
     }
 }
 
-/// What a directory that keeps whole seconds cuts off.
-
 /// Two: whoever is told the result of a rotation may rotate again before the one that made it has found out.
 const MARKS: usize = 2;
 

@@ -27,8 +27,8 @@ pub(super) fn comparisons_are_reserved(history: &History<'_>) -> Checked {
 }
 
 /// 1 and 7: at most 5 comparisons for a code, over all challenges that share it and those of the same asker that it was
-/// presented at, and 25 in 24 hours for an address. A success forgives the guesses that named a challenge that it spends; where it
-/// is taken back, they count again. No comparison is given back but one with a right code whose request came to nothing.
+/// presented at, and 25 in 24 hours for an address. A success forgives the guesses that named its challenge; where it is taken
+/// back, they count again. No comparison is given back but one with a right code whose request came to nothing.
 pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Checked {
     let mut of_code: HashMap<&str, usize> = HashMap::new();
     let mut of_address: HashMap<RecordKey, Vec<Compared<'_>>> = HashMap::new();
@@ -42,8 +42,12 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
     }
     for change in history.changes() {
         let compared = of_address.entry(change.key).or_default();
-        let spent: HashSet<&str> = change.spent().map(|challenge| challenge.id.as_str()).collect();
-        for compared in compared.iter_mut().filter(|compared| spent.contains(compared.id)) {
+        let named = history.asks.get(change.request).and_then(|ask| match ask {
+            Ask::Guess { challenge, .. } => Some(challenge.id.as_str()),
+            _ => None,
+        });
+        let forgives = change.spent().any(|spent| Some(spent.id.as_str()) == named);
+        for compared in compared.iter_mut().filter(|compared| forgives && Some(compared.id) == named) {
             compared.forgiven_by = compared.forgiven_by.or(Some(change.request));
         }
         if change.unspent().next().is_some() {

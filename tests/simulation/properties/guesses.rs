@@ -142,7 +142,7 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     let redeemed = at_code.any(|(other, (_, right))| {
         let in_doubt = match other.answer() {
             None => true,
-            Some(Answer::Unavailable) => doubts && other.store_mishaps > 0,
+            Some(Answer::Unavailable) => doubts && other.may_have_left_something(),
             _ => false,
         };
         right && (other.has_redeemed() || in_doubt)
@@ -220,8 +220,8 @@ fn may_have_charged(act: &Act, other: &Act, right: bool) -> bool {
     match other.answer() {
         // It may have been charged before another one spent the code, or by a write whose answer was lost.
         Some(Answer::Gone) => other.store_mishaps > 0 || right && other.met_a_conflict,
-        // A failure of the directory or the signer gives it back; one of the store may have kept it from being given back.
-        Some(Answer::Unavailable) if right => is_in_flight || other.store_mishaps > 0,
+        // It is given back, unless the store failed again and again.
+        Some(Answer::Unavailable) if right => is_in_flight || other.may_have_left_something(),
         _ => true,
     }
 }

@@ -70,6 +70,9 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
         if !is_compared {
             continue;
         }
+        if !is_charged_to_both(history, &change, challenge) {
+            return Err(format!("request {} was not charged to the other code of its asker", change.request));
+        }
         for (mark, of) in change.charges() {
             let count = of_code.entry(&of.nonce).or_default();
             // What is guessed when the code has expired is wrong whatever it is.
@@ -91,6 +94,25 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
         }
     }
     Ok(())
+}
+
+/// Whether a guess that was charged to its own challenge was charged to the other code of the same asker as well, if there is
+/// one in its time with guesses left: it is compared with both.
+fn is_charged_to_both(history: &History<'_>, change: &Change<'_>, challenge: &Challenge) -> bool {
+    let (Some(before), true) = (change.before.and_then(View::address), change.charged(&challenge.id)) else {
+        return true;
+    };
+    let Some(own) = before.challenge(&challenge.id) else { return true };
+    let now = history.decision(change).1 + tolerance(history);
+    let is_other = |other: &&ChallengeView| {
+        other.binding == own.binding
+            && other.nonce != own.nonce
+            && other.spent_by.is_none()
+            && now < other.code_expires_at
+            && before.guesses_of(&other.nonce) < 5
+    };
+    let others: Vec<&str> = before.challenges.iter().filter(is_other).map(|other| other.nonce.as_str()).collect();
+    others.is_empty() || change.charges().iter().any(|(_, of)| others.contains(&of.nonce.as_str()))
 }
 
 /// A comparison that an address was charged for.

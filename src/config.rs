@@ -97,11 +97,12 @@ impl Settings {
     }
 
     /// For how long a right code whose answer was lost is answered again: to the same client, for the same otp_token and code,
-    /// with tokens of the *same* session, and only while nobody has used that session. At most 60 seconds. Defaults to zero,
+    /// with tokens of the *same* session, and only while nobody has refreshed it or revoked anything of it. At most 60 seconds. Defaults to zero,
     /// which is never, since NIST SP 800-63B section 3.1.3.2 wants a code to be accepted once. A code that was entered with
     /// the otp_token of another send, which had a code of its own, is not answered again.
     ///
-    /// Each repetition is charged as a guess before its code is compared, and is given back when the code was right.
+    /// Each repetition is charged as a guess before its code is compared, and is given back, as far as the
+    /// store allows, when the code was right.
     #[must_use]
     pub fn repeat_answer_within(mut self, window: Duration) -> Self {
         self.repeat_window = window;

@@ -50,19 +50,25 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     }
 
     /// Answers for a code that could not be delivered, and lets its address be sent to again at once, instead of after the
-    /// shortest quota. The send still counts for the longer quotas, and a second failure in a row waits like any other.
+    /// shortest quota. The send still counts for the longer quotas, as if it had been made one shortest window earlier: where
+    /// deliveries fail, one message more can be tried in a longer window. A second failure in a row waits like any other.
     ///
-    /// It costs a load and a swap. A store that fails changes nothing but that: the reply then says how long to wait.
+    /// That is for [`DeliveryFailure::Undeliverable`]; other failures are answered and change nothing. It costs a load and a
+    /// swap. Where the store fails, the reply says how long to wait.
     pub async fn delivery_failed(&self, delivery: Delivery, failure: DeliveryFailure) -> Reply {
         self.core.delivery_failed(delivery, failure).await
     }
 
     /// `POST /oauth2/token`: redeems a code or a refresh token for tokens (RFC 6749 section 3.2).
     ///
-    /// A 503 may be retried: it spent at most one guess; a refresh token can be presented again within its retry window, and
-    /// later unless the store had stored the refresh although it said otherwise. A 400 `invalid_grant` never turns into a
-    /// success, except that the code of `User not found` works again with `auto_signup`, and code and refresh token of
-    /// `Abnormal user status` when the user may log in again.
+    /// A 503 may be retried. What it had stored is taken back, as far as the store allows. A refresh token can be presented
+    /// again within its retry window, and later unless the store had stored the refresh although it said otherwise.
+    ///
+    /// A 400 `invalid_grant` turns into a success only where the directory or the time changes what it follows from:
+    ///
+    /// - The code of `User not found` works with `auto_signup`, or when there is such a user.
+    /// - Code and refresh token of a user who may not log in work when the user may again.
+    /// - A code works again when the guesses of an address come back while a code is good.
     pub async fn token(&self, request: Request<'_>) -> Reply {
         let parsed = match TokenRequest::parse(&request, &self.core.settings.rules) {
             Ok(parsed) => parsed,

@@ -1,7 +1,7 @@
 //! What must hold of every history, one function a property.
 //!
-//! The first ones read the records, and know the rules; their numbers are those of section 2 of the design. The others are
-//! written from a sentence each that is promised to somebody, which stands above them, and look at requests from outside.
+//! The first ones read the records, and know the rules. The others are written from a sentence each that is promised to
+//! somebody, which stands above them, and look at requests from outside.
 
 mod address;
 mod answers;

@@ -20,7 +20,7 @@ use crate::support::steps::{Mishap, Part, SteppedStore};
 pub struct Remembering {
     pairs: [EcdsaKeyPair; 2],
     random: SystemRandom,
-    signatures: Mutex<HashMap<(bool, Vec<u8>), Vec<u8>>>,
+    signatures: Mutex<Signatures>,
     log: Arc<Log>,
     store: Arc<SteppedStore>,
     calls: Arc<Calls>,
@@ -89,3 +89,6 @@ impl<const KEY_CAN_CHANGE: bool> Signer for Shared<KEY_CAN_CHANGE> {
 const PEM: &str = include_str!("../keys/es256_pkcs8.pem");
 
 const MOST: usize = 10_000;
+
+/// What was signed, by which of the keys, and with what.
+type Signatures = HashMap<(bool, Vec<u8>), Vec<u8>>;

@@ -233,6 +233,6 @@ pub const CLIENT: &str = "TENANT_CLIENT_ID";
 pub const SECRET: &str = "TENANT_CLIENT_SECRET";
 pub const SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
 /// How long a code is good for; its otp_token is for longer.
-pub const CODE_VALIDITY: Duration = Duration::from_secs(60);
+pub const CODE_VALIDITY: Duration = Duration::from_secs(180);
 /// Of SHA-256, and so of each MAC.
 pub const DIGEST_LEN: usize = 32;

@@ -63,6 +63,10 @@ impl core::fmt::Display for RedisStoreError {
         f.write_str(match self {
             Self::Connection(_) => "no connection to Redis",
             Self::Timeout => "Redis did not answer in time",
+            Self::Refused { code } if **code == *"ERR" => {
+                "Redis refused the command: ERR (a command that it does not know, as before version 6.2 or under another \
+                 name, or too many connections)"
+            }
             Self::Refused { code } => return write!(f, "Redis refused the command: {code}"),
             Self::NotARecord => "what is stored in Redis is not a record",
             Self::UnexpectedAnswer => "Redis gave an unexpected answer",

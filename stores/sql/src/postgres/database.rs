@@ -336,9 +336,10 @@ impl From<Error> for SqlStoreError {
     /// Its text can quote what was sent or stored, unless it tells of a lost connection.
     fn from(error: Error) -> Self {
         match code(&error) {
+            // A server that ends a connection can say so before it is closed.
+            _ if is_lost(&error) => Self::Connection(Cause::new(error)),
             Some(QUERY_CANCELED) => Self::Timeout,
             Some(code) => Self::Refused { code: code.into() },
-            None if is_lost(&error) => Self::Connection(Cause::new(error)),
             None => Self::UnexpectedAnswer,
         }
     }

@@ -26,8 +26,9 @@ impl Url {
             return Err(wrong("the URL does not begin with postgres://"));
         }
         // A password may have a question mark. It can't have a slash.
-        let authority =
-            url.split('/').nth(2).and_then(|authority| authority.find('@')).map_or(0, |at| at + "postgres://".len());
+        let begin = url.find("://").map_or(0, |at| at.saturating_add(3));
+        let password = url.get(begin..).and_then(|rest| rest.split('/').next());
+        let authority = password.and_then(|password| password.find('@')).map_or(0, |at| begin.saturating_add(at));
         let question = url.get(authority..).and_then(|rest| rest.find('?')).map(|at| authority + at);
         let (before, parameters) = match question.and_then(|at| url.split_at_checked(at)) {
             Some((before, parameters)) => (before, parameters.trim_start_matches('?')),

@@ -20,6 +20,8 @@ pub struct Act {
     pub mishaps: usize,
     /// How often something went wrong at the store.
     pub store_mishaps: usize,
+    /// Whether a swap of it was applied late, or may have been.
+    pub was_late: bool,
     /// Whether one of the mishaps broke the contract of the store: a load that was out of date.
     pub read_stale: bool,
     /// Whether somebody else's write came before its own.
@@ -140,6 +142,13 @@ impl Act {
         self.told.iter().find(|(_, other)| *other == told).map(|(moment, _)| *moment)
     }
 
+    /// Whether what it stored may have stayed although it was answered with a 503. Two failures of the store are what makes an
+    /// outcome unknown, or what keeps it from being taken back after another part failed.
+    pub fn may_have_left_something(&self) -> bool {
+        let elsewhere = self.mishaps - self.store_mishaps;
+        self.was_late || self.store_mishaps > 2 || self.store_mishaps > 1 && elsewhere > 0
+    }
+
     /// Whether a code was redeemed by it.
     pub fn has_redeemed(&self) -> bool {
         matches!(self.answer(), Some(Answer::LoggedIn(_) | Answer::Verified))
@@ -172,6 +181,7 @@ pub fn acts(asks: &[Ask], hosts: &[usize], entries: &[Entry], struck: &[(usize, 
                 told: Vec::new(),
                 mishaps: own.clone().count(),
                 store_mishaps: own.clone().filter(|(_, mishap)| is_of_store(*mishap)).count(),
+                was_late: own.clone().any(|(_, mishap)| *mishap == Mishap::Late),
                 read_stale: own.clone().any(|(_, mishap)| *mishap == Mishap::Stale),
                 met_a_conflict: false,
                 is_unverifiable: false,

@@ -112,6 +112,9 @@ pub struct ChallengeView {
     pub id: String,
     #[serde(rename = "n")]
     pub nonce: String,
+    /// Who asked for it, and what for.
+    #[serde(rename = "b")]
+    pub binding: String,
     #[serde(rename = "c")]
     pub code_expires_at: u64,
     #[serde(rename = "e")]

@@ -27,8 +27,8 @@ pub(super) fn comparisons_are_reserved(history: &History<'_>) -> Checked {
 }
 
 /// 1 and 7: at most 5 comparisons for a code, over all challenges that share it and those of the same asker that it was
-/// presented at, and 25 in 24 hours for an address. A success forgives the guesses that named a challenge that it spends; where it
-/// is taken back, they count again. No comparison is given back but one with a right code whose request came to nothing.
+/// presented at, and 25 in 24 hours for an address. A success forgives the guesses that named its challenge; where it is taken
+/// back, they count again. No comparison is given back but one with a right code whose request came to nothing.
 pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Checked {
     let mut of_code: HashMap<&str, usize> = HashMap::new();
     let mut of_address: HashMap<RecordKey, Vec<Compared<'_>>> = HashMap::new();
@@ -42,8 +42,12 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
     }
     for change in history.changes() {
         let compared = of_address.entry(change.key).or_default();
-        let spent: HashSet<&str> = change.spent().map(|challenge| challenge.id.as_str()).collect();
-        for compared in compared.iter_mut().filter(|compared| spent.contains(compared.id)) {
+        let named = history.asks.get(change.request).and_then(|ask| match ask {
+            Ask::Guess { challenge, .. } => Some(challenge.id.as_str()),
+            _ => None,
+        });
+        let forgives = change.spent().any(|spent| Some(spent.id.as_str()) == named);
+        for compared in compared.iter_mut().filter(|compared| forgives && Some(compared.id) == named) {
             compared.forgiven_by = compared.forgiven_by.or(Some(change.request));
         }
         if change.unspent().next().is_some() {
@@ -66,6 +70,9 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
         if !is_compared {
             continue;
         }
+        if !is_charged_to_both(history, &change, challenge) {
+            return Err(format!("request {} was not charged to the other code of its asker", change.request));
+        }
         for (mark, of) in change.charges() {
             let count = of_code.entry(&of.nonce).or_default();
             // What is guessed when the code has expired is wrong whatever it is.
@@ -87,6 +94,25 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
         }
     }
     Ok(())
+}
+
+/// Whether a guess that was charged to its own challenge was charged to the other code of the same asker as well, if there is
+/// one in its time with guesses left: it is compared with both.
+fn is_charged_to_both(history: &History<'_>, change: &Change<'_>, challenge: &Challenge) -> bool {
+    let (Some(before), true) = (change.before.and_then(View::address), change.charged(&challenge.id)) else {
+        return true;
+    };
+    let Some(own) = before.challenge(&challenge.id) else { return true };
+    let now = history.decision(change).1 + tolerance(history);
+    let is_other = |other: &&ChallengeView| {
+        other.binding == own.binding
+            && other.nonce != own.nonce
+            && other.spent_by.is_none()
+            && now < other.code_expires_at
+            && before.guesses_of(&other.nonce) < 5
+    };
+    let others: Vec<&str> = before.challenges.iter().filter(is_other).map(|other| other.nonce.as_str()).collect();
+    others.is_empty() || change.charges().iter().any(|(_, of)| others.contains(&of.nonce.as_str()))
 }
 
 /// A comparison that an address was charged for.

@@ -29,7 +29,7 @@ pub(super) fn a_code_is_compared_five_times(history: &History<'_>) -> Checked {
 }
 
 /// "25 in 24 hours for each address, over all resends, clients and purposes" (README 1), "25 in any 24 hours" (SECURITY): a
-/// success forgives the guesses at the code that it redeems and no others (DESIGN 2, 7).
+/// success forgives the guesses that named its otp_token and no others (DESIGN 2, 7).
 pub(super) fn an_address_is_guessed_at_25_times_a_day(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -142,7 +142,7 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     let redeemed = at_code.any(|(other, (_, right))| {
         let in_doubt = match other.answer() {
             None => true,
-            Some(Answer::Unavailable) => doubts && other.store_mishaps > 0,
+            Some(Answer::Unavailable) => doubts && other.may_have_left_something(),
             _ => false,
         };
         right && (other.has_redeemed() || in_doubt)
@@ -167,7 +167,7 @@ pub(super) fn charges_that_may_be(history: &History<'_>, act: &Act) -> usize {
         let until = if other.answered.is_some() { other.ended().at } else { other.began.at + HOUR };
         let is_recent = until + history.rules.spread() + DAY > act.began.at;
         let forgives = |success: &Act| {
-            let same = |(of, _): (&Challenge, bool)| of.phone == phone && of.code == challenge.code;
+            let same = |(of, _): (&Challenge, bool)| of.id == challenge.id;
             success.has_redeemed() && success.guess().is_some_and(same) && success.ended() < act.began
         };
         challenge.phone == phone
@@ -190,8 +190,7 @@ pub(super) fn sure_charges<'h>(
     before.iter().filter(move |other| {
         let Some((challenge, right)) = other.guess() else { return false };
         let is_forgiven = |success: &Act| {
-            let same =
-                |(of, right): (&Challenge, bool)| right && of.phone == challenge.phone && of.code == challenge.code;
+            let same = |(of, right): (&Challenge, bool)| right && of.id == challenge.id;
             let may_be = success.has_redeemed() || matches!(success.answer(), None | Some(Answer::Unavailable));
             success.guess().is_some_and(same) && may_be && success.began < ended
         };
@@ -221,8 +220,8 @@ fn may_have_charged(act: &Act, other: &Act, right: bool) -> bool {
     match other.answer() {
         // It may have been charged before another one spent the code, or by a write whose answer was lost.
         Some(Answer::Gone) => other.store_mishaps > 0 || right && other.met_a_conflict,
-        // A failure of the directory or the signer gives it back; one of the store may have kept it from being given back.
-        Some(Answer::Unavailable) if right => is_in_flight || other.store_mishaps > 0,
+        // It is given back, unless the store failed again and again.
+        Some(Answer::Unavailable) if right => is_in_flight || other.may_have_left_something(),
         _ => true,
     }
 }

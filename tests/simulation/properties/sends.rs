@@ -17,7 +17,7 @@ pub(super) fn a_send_is_refused_for_a_reason(history: &History<'_>) -> Checked {
             sends_to(history, act).filter(move |other| {
                 let counts = match other.answer() {
                     Some(Answer::Sent(_)) | None => true,
-                    Some(Answer::Unavailable) => other.store_mishaps > 1 || other.ended() > act.began,
+                    Some(Answer::Unavailable) => other.may_have_left_something() || other.ended() > act.began,
                     _ => false,
                 };
                 let until = if other.answered.is_some() { other.ended().at } else { other.began.at + HOUR };

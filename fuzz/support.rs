@@ -75,6 +75,7 @@ pub fn assert_bounded(peak: usize, input: usize, multiple: usize) {
 /// Empties the list of calls that the harness keeps, which would else be measured when it grows.
 pub fn forget_calls(host: &Host) {
     host.directory.calls.lock().unwrap().clear();
+    host.counters.told.lock().unwrap().clear();
 }
 
 /// Counts what is held. The targets have one thread.

@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
                 .filter(Result::is_ok),
         );
         let again: Vec<_> = again.map(|again| again.unwrap().public_key().clone()).collect();
-        assert_eq!(again, [key.public_key().clone(), key.public_key().clone()]);
+        assert!(again.len() >= 2 && again.iter().all(|again| again == key.public_key()));
         check(key);
     }
     let Ok(text) = std::str::from_utf8(input) else { return };

@@ -1,5 +1,9 @@
 //! The budget of guesses follows the address: over resends, challenges, clients and usages.
-#![allow(clippy::unwrap_used, reason = "the helpers of a scenario that fails have to fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of a scenario that fails have to fail loudly"
+)]
 
 mod support;
 
@@ -196,4 +200,21 @@ async fn what_cannot_be_a_code_costs_no_guess() {
     }
     assert_eq!(host.counters.wrong_codes.load(SeqCst), 0);
     assert_eq!(host.token(&grant).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_record_is_kept_for_as_long_as_its_budgets_count() {
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    let kept_until = || {
+        let records = host.store.inner.records();
+        assert_eq!(records.len(), 1);
+        records[0].1.delete_after.as_unix_millis()
+    };
+    let day = START * 1000 + 24 * 3_600_000;
+    assert!(kept_until() >= day, "{}", kept_until());
+    host.advance(secs(100));
+    let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
+    assert_eq!(host.token(&guess).await.1["attempts_remaining"], 4);
+    assert!(kept_until() >= day + 100_000, "{}", kept_until());
 }

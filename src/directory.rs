@@ -12,7 +12,7 @@ use crate::user::{User, UserClaims};
 /// Looks up what the host knows.
 ///
 /// Addresses arrive normalised; the directory has to keep its own in the same form, which the server's
-/// [`AddressPolicy`](crate::AddressPolicy) produces. An error is answered with 503 and spends at most one guess.
+/// [`AddressPolicy`](crate::AddressPolicy) produces. An error is answered with 503, and the guess is given back.
 ///
 /// **Addresses that lead to one user must have one budget.** Guesses are counted for each budget. A directory that finds a
 /// user by another form of the address than the one it was given, for example without dots, lets an attacker guess anew

@@ -274,7 +274,7 @@ fn what_is_wrong_is_noticed() {
         (proved, with_proof(proved, "`tests/token_contract.rs::row_3`"), "there is no test row_3 in"),
         (proved, with_proof(proved, "`tests/token_contract.rs::post`"), "there is no test post in"),
         (proved, with_proof(proved, "`tests/no_such_file.rs::row_3`"), "tests/no_such_file.rs"),
-        (proved, with_proof(proved, "`src/jws.rs::headers_are_read_strictly`"), "there is no test headers_are"),
+        (proved, with_proof(proved, "`src/jwt/jws.rs::headers_are_read_strictly`"), "there is no test headers_are"),
         (proved, with_proof(proved, "`tests/interop/check_tokens.py::no_check`"), "there is no test no_check"),
         (proved, with_proof(proved, "`host/tests/configuration.rs::users_in_a_postgres`"), "there is no test users"),
         (proved, proved.replacen("MUST NOT", "may not", 1), "neither MUST nor SHALL nor REQUIRED"),

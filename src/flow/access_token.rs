@@ -1,34 +1,36 @@
 //! Finds out whether an access token is still good: offline what the token says, then what became of it since.
 
-use crate::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::directory::Directory;
-use crate::error::Unavailable;
-use crate::flow::Core;
+use crate::directory::user::UserStatus;
+use crate::flow::core::Core;
+use crate::flow::record;
+use crate::jwt::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::session::Session;
 use crate::store::Store;
-use crate::user::UserStatus;
+use crate::wire::error::Unavailable;
 
-impl<S: Store, D: Directory> Core<S, D> {
-    /// Checks an access token as it is now: neither expired nor revoked, nor its session over, nor its user locked.
-    pub(crate) async fn check_access_token(
-        &self,
-        token: &str,
-        audience: Audience<'_>,
-    ) -> Result<AccessTokenClaims, CheckError> {
-        let claims = self.verifier.verify(token, audience, self.clock.now()).map_err(CheckError::Refused)?;
-        let held = self.load::<Session>(self.keyring.session_key(&claims.session)).await?;
-        let session = held.state().filter(|session| !session.is_over(held.now())).ok_or(CheckError::Revoked)?;
-        if session.has_revoked(&claims.token_id) || !self.user_may_go_on(session).await? {
-            return Err(CheckError::Revoked);
-        }
-        Ok(claims)
+/// Checks an access token as it is now: neither expired nor revoked, nor its session over, nor its user locked.
+pub(crate) async fn check_access_token<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    token: &str,
+    audience: Audience<'_>,
+) -> Result<AccessTokenClaims, CheckError> {
+    let claims = core.verifier.verify(token, audience, core.clock.now()).map_err(CheckError::Refused)?;
+    let loaded = record::load::<Session, _, _>(core, core.keyring.session_key(&claims.session)).await?;
+    let session = loaded.state().filter(|session| !session.is_over(loaded.now())).ok_or(CheckError::Revoked)?;
+    if session.has_revoked(&claims.token_id) || !user_may_go_on(core, session).await? {
+        return Err(CheckError::Revoked);
     }
+    Ok(claims)
+}
 
-    /// Tells whether the user of a session exists, may log in, and has not ended all sessions since it began.
-    pub(crate) async fn user_may_go_on(&self, session: &Session) -> Result<bool, Unavailable> {
-        let user = self.asked(self.directory.user_by_subject(session.subject()).await)?;
-        Ok(user.is_some_and(|user| user.status == UserStatus::Active && !session.is_ended_by(user.tokens_valid_after)))
-    }
+/// Tells whether the user of a session exists, may log in, and has not ended all sessions since it began.
+pub(crate) async fn user_may_go_on<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    session: &Session,
+) -> Result<bool, Unavailable> {
+    let user = core.looked_up(core.directory.user_by_subject(session.subject()).await)?;
+    Ok(user.is_some_and(|user| user.status == UserStatus::Active && !session.is_ended_by(user.tokens_valid_after)))
 }
 
 /// Why an access token is not accepted now.

@@ -3,45 +3,45 @@
 use core::time::Duration;
 
 use crate::directory::Directory;
-use crate::error::Unavailable;
-use crate::flow::Core;
-use crate::flow::commit::Refused;
-use crate::flow::draw::Draw;
-use crate::keyring::Keyring;
-use crate::keys_in_use::{AnnounceKeys, KeysDiffer, KeysInUse, PeerKeys, ReplaceKeys};
+use crate::flow::core::Core;
+use crate::flow::turn::Refused;
+use crate::flow::turn::Turn;
+use crate::secret::keyring::Keyring;
+use crate::secret::keys_in_use::{AnnounceKeys, KeysDiffer, KeysInUse, PeerKeys, ReplaceKeys};
 use crate::store::Store;
+use crate::wire::error::Unavailable;
 
-impl<S: Store, D: Directory> Core<S, D> {
-    /// Announces the secrets of this host, and compares them with those of the others.
-    pub(crate) async fn check_keyring(&self) -> Result<KeyringCheck, KeyringError> {
-        let held = self.load::<KeysInUse>(Keyring::record_of_keys(&self.issuer)).await?;
-        match self.update(held, &self.announced_keys(), &mut Draw::new()).await {
-            Ok((PeerKeys::Accepted, _)) => Ok(KeyringCheck::Agrees),
-            Ok((PeerKeys::Lacking, _)) => Ok(KeyringCheck::LacksAPeersKey),
-            Err(Refused::ByRule(KeysDiffer::Index)) => Err(KeyringError::OtherIndexSecret),
-            Err(Refused::ByRule(KeysDiffer::Sealing)) => Err(KeyringError::NoSharedSealingSecret),
-            Err(Refused::Unavailable) => Err(KeyringError::Unavailable),
-        }
+/// Announces the secrets of this host, and compares them with those of the others.
+pub(crate) async fn check_keyring<S: Store, D: Directory>(core: &Core<S, D>) -> Result<KeyringCheck, KeyringError> {
+    let mut turn = Turn::new(core);
+    let loaded = turn.load::<KeysInUse>(Keyring::record_of_keys(&core.issuer)).await?;
+    match turn.commit(loaded, &announced_keys(core)).await {
+        Ok((PeerKeys::Accepted, _)) => Ok(KeyringCheck::Agrees),
+        Ok((PeerKeys::Lacking, _)) => Ok(KeyringCheck::LacksAPeersKey),
+        Err(Refused::ByRule(KeysDiffer::Index)) => Err(KeyringError::OtherIndexSecret),
+        Err(Refused::ByRule(KeysDiffer::Sealing)) => Err(KeyringError::NoSharedSealingSecret),
+        Err(Refused::Unavailable) => Err(KeyringError::Unavailable),
     }
+}
 
-    /// Announces the secrets of this host, and forgets what others announced.
-    pub(crate) async fn replace_keyring(&self) -> Result<(), Unavailable> {
-        let held = self.load::<KeysInUse>(Keyring::record_of_keys(&self.issuer)).await?;
-        match self.update(held, &ReplaceKeys(self.announced_keys()), &mut Draw::new()).await {
-            Ok(((), _)) => Ok(()),
-            Err(Refused::ByRule(never)) => match never {},
-            Err(Refused::Unavailable) => Err(Unavailable),
-        }
+/// Announces the secrets of this host, and forgets what others announced.
+pub(crate) async fn replace_keyring<S: Store, D: Directory>(core: &Core<S, D>) -> Result<(), Unavailable> {
+    let mut turn = Turn::new(core);
+    let loaded = turn.load::<KeysInUse>(Keyring::record_of_keys(&core.issuer)).await?;
+    match turn.commit(loaded, &ReplaceKeys(announced_keys(core))).await {
+        Ok(((), _)) => Ok(()),
+        Err(Refused::ByRule(never)) => match never {},
+        Err(Refused::Unavailable) => Err(Unavailable),
     }
+}
 
-    fn announced_keys(&self) -> AnnounceKeys {
-        AnnounceKeys {
-            index: self.keyring.index_id(),
-            sealing: self.keyring.active().id,
-            accepted: self.keyring.accepted_ids(),
-            // A refresh token lives as long as its session, an otp_token for at most a day.
-            keep_for: self.settings.session_validity.absolute.max(DAY),
-        }
+fn announced_keys<S: Store, D: Directory>(core: &Core<S, D>) -> AnnounceKeys {
+    AnnounceKeys {
+        index: core.keyring.index_id(),
+        sealing: core.keyring.active().id,
+        accepted: core.keyring.accepted_ids(),
+        // A refresh token lives as long as its session, an otp_token for at most a day.
+        keep_for: core.settings.session_validity.absolute.max(DAY),
     }
 }
 

@@ -3,118 +3,131 @@
 use core::time::Duration;
 
 use crate::address::{Address, Channel};
-use crate::authenticator::{AllowResend, NotOpened, OpenChallenge, TakeBackSend};
-use crate::challenge::NewChallenge;
-use crate::code::{self, CodeSource};
 use crate::directory::Directory;
-use crate::error::{DeliveryFailure, SendError};
-use crate::flow::commit::Refused;
-use crate::flow::draw::Draw;
-use crate::flow::{ClientRefused, Core, SourceRefused};
+use crate::flow::caller;
+use crate::flow::caller::{ClientRefused, SourceRefused};
+use crate::flow::core::Core;
+use crate::flow::turn::Refused;
+use crate::flow::turn::Turn;
 use crate::grant::Usage;
 use crate::id::{ChallengeId, ClientId, Nonce, RecordKey};
 use crate::observer::Event;
-use crate::reply::{Reply, SendResponse};
-use crate::request::SendRequest;
-use crate::sealed::OtpTokenContent;
+use crate::otp::authenticator::{AllowResend, NotOpened, OpenChallenge, TakeBackSend};
+use crate::otp::challenge::NewChallenge;
+use crate::otp::code::{self, CodeSource};
 use crate::secret::Code;
+use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
 use crate::time::secs_rounded_up;
+use crate::wire::error::{DeliveryFailure, SendError};
+use crate::wire::reply::{Reply, SendResponse};
+use crate::wire::request::SendRequest;
 
-impl<S: Store, D: Directory> Core<S, D> {
-    /// Opens a challenge. For a login neither the answer nor the calls depend on whether the address has a user.
-    pub(crate) async fn send_otp(&self, request: SendRequest<'_>) -> Result<Delivery, SendError> {
-        let mut draw = Draw::new();
-        let SendRequest { credentials, usage, address, auth_source } = request;
-        let channel = address.channel();
+/// Opens a challenge. For a login neither the answer nor the calls depend on whether the address has a user.
+pub(crate) async fn send_otp<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    request: SendRequest<'_>,
+) -> Result<Delivery, SendError> {
+    let mut turn = Turn::new(core);
+    let SendRequest { credentials, usage, address, auth_source } = request;
+    let channel = address.channel();
 
-        let client = self.authenticate(&credentials).await?;
-        if !client.may_send() {
-            return Err(SendError::UnauthorizedClient);
+    let client = caller::authenticate(core, &credentials).await?;
+    if !client.may_send() {
+        return Err(SendError::UnauthorizedClient);
+    }
+    let source = match &auth_source {
+        Some(id) => Some(caller::auth_source(core, &client, id, channel).await?),
+        None => None,
+    };
+    let discloses = core.settings.discloses_used_addresses;
+    if discloses && matches!(usage, Usage::Signup | Usage::UpdateUserinfo) {
+        let user = core.looked_up(core.directory.user_by_address(&address).await)?;
+        if user.is_some() {
+            return Err(SendError::AddressIsUsed(channel));
         }
-        let source = match &auth_source {
-            Some(id) => Some(self.auth_source(&client, id, channel).await?),
-            None => None,
-        };
-        let discloses = self.settings.discloses_used_addresses;
-        if discloses && matches!(usage, Usage::Signup | Usage::UpdateUserinfo) {
-            let user = self.asked(self.directory.user_by_address(&address).await)?;
-            if user.is_some() {
-                return Err(SendError::AddressIsUsed(channel));
-            }
-        }
-
-        let policy = source.as_ref().map_or(&self.settings.code, |source| source.code());
-        let key = self.keyring.authenticator_key(&address, &self.settings.rules.addresses);
-        let source_id = source.as_ref().map(|source| source.id());
-        let binding = self.keyring.binding(client.id(), source_id, &address, usage);
-        let new = NewChallenge {
-            id: ChallengeId::from_bytes(self.random(&mut draw)?),
-            nonce: Nonce::from_bytes(self.random(&mut draw)?),
-            code_key: self.keyring.active().id,
-            binding,
-            policy,
-            // The secret of a code may have leaked and been dropped since: such a code is not shared, but replaced.
-            knows_key: &|id| self.keyring.find(id).is_some(),
-        };
-        let (id, token_validity) = (new.id, policy.token_validity());
-        let limits = &self.settings.limits;
-        let held = self.load_authenticator(key, &mut draw).await?;
-        let opened = match self.update(held, &OpenChallenge { new, limits }, &mut draw).await {
-            Ok((opened, _)) => opened,
-            Err(Refused::Unavailable) => {
-                // Nobody gets to know this challenge, so that it need not count.
-                self.undo(key, None, &TakeBackSend { id, token_validity }, &mut draw).await;
-                return Err(SendError::TemporarilyUnavailable);
-            }
-            Err(Refused::ByRule(refused)) => return Err(self.not_opened(client.id(), key, channel, refused)),
-        };
-
-        let source = CodeSource { record: &key, binding: &binding, nonce: &opened.code.nonce };
-        let code = code::derive(&self.keyring, &opened.code.key, source, &opened.code.shape);
-        let code = code.ok_or_else(|| self.faulted(&UnknownKey))?;
-        let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding };
-        let now = self.clock.now();
-        let validity = now.until(opened.code_expires_at);
-        let response = SendResponse {
-            otp_token: content.seal(&self.keyring),
-            expires_in: now.until(opened.expires_at).as_secs(),
-            code_expires_in: validity.as_secs(),
-            code_length: opened.code.shape.length.get(),
-            resend_after: secs_rounded_up(opened.resend_after),
-        };
-        self.observer.event(&Event::Sent { client: client.id(), address: key, usage });
-        let sent = SentChallenge { key, id, token_validity };
-        Ok(Delivery { address, code, usage, validity, response, sent })
     }
 
-    /// Answers for a code that could not be delivered, and lets its address be sent to again at once.
-    pub(crate) async fn delivery_failed(&self, delivery: Delivery, failure: DeliveryFailure) -> Reply {
-        let SentChallenge { key, id, token_validity } = delivery.sent;
-        let resend_after = delivery.response.resend_after;
-        self.observer.event(&Event::DeliveryFailed { address: key, failure });
-        if failure != DeliveryFailure::Undeliverable {
-            return delivery.failed(failure);
+    let policy = source.as_ref().map_or(&core.settings.code, |source| source.code());
+    let key = core.keyring.authenticator_key(&address, &core.settings.rules.addresses);
+    let source_id = source.as_ref().map(|source| source.id());
+    let binding = core.keyring.binding(client.id(), source_id, &address, usage);
+    let new = NewChallenge {
+        id: ChallengeId::from_bytes(turn.random()?),
+        nonce: Nonce::from_bytes(turn.random()?),
+        code_key: core.keyring.active().id,
+        binding,
+        policy,
+        // The secret of a code may have leaked and been dropped since: such a code is not shared, but replaced.
+        knows_key: &|id| core.keyring.find(id).is_some(),
+    };
+    let (id, token_validity) = (new.id, policy.token_validity());
+    let limits = &core.settings.limits;
+    let loaded = turn.load_authenticator(key).await?;
+    let opened = match turn.commit(loaded, &OpenChallenge { new, limits }).await {
+        Ok((opened, _)) => opened,
+        Err(Refused::Unavailable) => {
+            // Nobody gets to know this challenge, so that it need not count.
+            turn.undo(key, None, &TakeBackSend { id, token_validity }).await;
+            return Err(SendError::TemporarilyUnavailable);
         }
-        let allow = AllowResend { id, token_validity, limits: &self.settings.limits };
-        let retry_after = self.undo(key, None, &allow, &mut Draw::new()).await;
-        let retry_after = retry_after.map_or(resend_after, secs_rounded_up);
-        delivery.failed(failure).retry_after(retry_after)
-    }
+        Err(Refused::ByRule(refused)) => return Err(not_opened(core, client.id(), key, channel, refused)),
+    };
 
-    fn not_opened(&self, client: &ClientId, address: RecordKey, channel: Channel, refused: NotOpened) -> SendError {
-        let retry_after = match refused {
-            NotOpened::Throttled { retry_after } => {
-                self.observer.event(&Event::Throttled { client, address, retry_after });
-                retry_after
-            }
-            NotOpened::NoGuessLeft { retry_after } => {
-                self.observer.event(&Event::LockedOut { client, address, retry_after });
-                retry_after
-            }
-        };
-        SendError::RateLimited { channel, retry_after }
+    let source = CodeSource { record: &key, binding: &binding, nonce: &opened.code.nonce };
+    let code = code::derive(&core.keyring, &opened.code.key, source, &opened.code.shape);
+    let code = code.ok_or_else(|| core.faulted(&UnknownKey))?;
+    let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding };
+    let now = core.clock.now();
+    let validity = now.until(opened.code_expires_at);
+    let response = SendResponse {
+        otp_token: content.seal(&core.keyring),
+        expires_in: now.until(opened.expires_at).as_secs(),
+        code_expires_in: validity.as_secs(),
+        code_length: opened.code.shape.length.get(),
+        resend_after: secs_rounded_up(opened.resend_after),
+    };
+    core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
+    let sent = SentChallenge { key, id, token_validity };
+    Ok(Delivery { address, code, usage, validity, response, sent })
+}
+
+/// Answers for a code that could not be delivered, and lets its address be sent to again at once.
+pub(crate) async fn delivery_failed<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    delivery: Delivery,
+    failure: DeliveryFailure,
+) -> Reply {
+    let SentChallenge { key, id, token_validity } = delivery.sent;
+    let resend_after = delivery.response.resend_after;
+    core.observer.event(&Event::DeliveryFailed { address: key, failure });
+    if failure != DeliveryFailure::Undeliverable {
+        return delivery.failed(failure);
     }
+    let allow = AllowResend { id, token_validity, limits: &core.settings.limits };
+    let retry_after = Turn::new(core).undo(key, None, &allow).await;
+    let retry_after = retry_after.map_or(resend_after, secs_rounded_up);
+    delivery.failed(failure).retry_after(retry_after)
+}
+
+fn not_opened<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    client: &ClientId,
+    address: RecordKey,
+    channel: Channel,
+    refused: NotOpened,
+) -> SendError {
+    let retry_after = match refused {
+        NotOpened::Throttled { retry_after } => {
+            core.observer.event(&Event::Throttled { client, address, retry_after });
+            retry_after
+        }
+        NotOpened::NoGuessLeft { retry_after } => {
+            core.observer.event(&Event::LockedOut { client, address, retry_after });
+            retry_after
+        }
+    };
+    SendError::RateLimited { channel, retry_after }
 }
 
 /// The challenge of a delivery: where it is kept, and how long it lives.

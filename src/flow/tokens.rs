@@ -1,23 +1,23 @@
 //! Prepares the tokens of one answer. They stay closed until what they stand for is stored.
 
-use crate::authenticator::Redeemed;
-use crate::claims::{AccessClaims, AccessTokenProfile, IdClaims, TokenFacts};
-use crate::client::Client;
 use crate::directory::Directory;
-use crate::error::Unavailable;
-use crate::flow::Core;
-use crate::flow::draw::Draw;
-use crate::flow::otp_grant::Repeated;
+use crate::directory::client::Client;
+use crate::flow::core::Core;
+use crate::flow::turn::Turn;
 use crate::grant::Grant;
 use crate::id::{SessionId, TokenId};
-use crate::reply::TokenResponse;
+use crate::jwt::claims::{AccessClaims, AccessTokenProfile, IdClaims, TokenFacts};
+use crate::jwt::signing_key::JwtType;
+use crate::otp::authenticator::Redeemed;
 use crate::scope::Scope;
-use crate::sealed::RefreshTokenContent;
+use crate::secret::sealed::RefreshTokenContent;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
-use crate::session::{Continued, RefreshTokenFacts, Session};
-use crate::signing_key::JwtType;
+use crate::session::Session;
+use crate::session::refresh::{Continued, RefreshTokenFacts};
 use crate::store::Store;
 use crate::time::Timestamp;
+use crate::wire::error::Unavailable;
+use crate::wire::reply::TokenResponse;
 
 /// Tokens that are signed but not released.
 #[must_use]
@@ -43,10 +43,8 @@ impl Committed for Redeemed {}
 
 impl Committed for Continued {}
 
-impl Committed for Repeated {}
-
 /// What the tokens of one answer are for.
-pub(crate) struct Issue<'a> {
+pub(crate) struct Issuance<'a> {
     pub(crate) session: &'a Session,
     pub(crate) session_id: SessionId,
     /// The session's, or a part of it.
@@ -56,59 +54,61 @@ pub(crate) struct Issue<'a> {
     pub(crate) now: Timestamp,
 }
 
-impl<S: Store, D: Directory> Core<S, D> {
-    /// Signs an access token and, where the scope has `openid`, an ID token.
-    pub(crate) async fn prepare(&self, issue: Issue<'_>, draw: &mut Draw) -> Result<Prepared, Unavailable> {
-        let Issue { session, session_id, scope, number, now } = issue;
-        let validity = &self.settings.token_validity;
-        let profile = &self.settings.access_token_profile;
-        let facts = |token_id| TokenFacts { issuer: self.issuer.as_str(), session, session_id, token_id, now };
-        let mut json = Vec::with_capacity(TYPICAL_CLAIMS);
+/// Signs an access token and, where the scope has `openid`, an ID token.
+pub(crate) async fn prepare<S: Store, D: Directory>(
+    turn: &mut Turn<'_, S, D>,
+    issue: Issuance<'_>,
+) -> Result<Prepared, Unavailable> {
+    let core = turn.core;
+    let Issuance { session, session_id, scope, number, now } = issue;
+    let validity = &core.settings.token_validity;
+    let profile = &core.settings.access_token_profile;
+    let facts = |token_id| TokenFacts { issuer: core.issuer.as_str(), session, session_id, token_id, now };
+    let mut json = Vec::with_capacity(TYPICAL_CLAIMS);
 
-        let facts_of_access = facts(TokenId::of(number, self.random(draw)?));
-        let claims = AccessClaims::new(&facts_of_access, &scope, profile, validity);
-        let expires_in = now.until(claims.expires_at()).as_secs();
-        let typ = match profile {
-            AccessTokenProfile::Jwt => JwtType::Jwt,
-            AccessTokenProfile::Rfc9068 { .. } => JwtType::AccessToken,
-        };
-        let access_token = AccessToken::new(self.sign(typ, &claims, &mut json).await?);
+    let facts_of_access = facts(TokenId::of(number, turn.random()?));
+    let claims = AccessClaims::new(&facts_of_access, &scope, profile, validity);
+    let expires_in = now.until(claims.expires_at()).as_secs();
+    let typ = match profile {
+        AccessTokenProfile::Jwt => JwtType::Jwt,
+        AccessTokenProfile::Rfc9068 { .. } => JwtType::AccessToken,
+    };
+    let access_token = AccessToken::new(sign(core, typ, &claims, &mut json).await?);
 
-        let id_token = match scope.contains("openid") {
-            false => None,
-            true => {
-                let claims = IdClaims::new(&facts(TokenId::of(number, self.random(draw)?)), validity);
-                Some(IdToken::new(self.sign(JwtType::Jwt, &claims, &mut json).await?))
-            }
-        };
-        Ok(Prepared { access_token, id_token, scope, expires_in })
-    }
+    let id_token = match scope.contains("openid") {
+        false => None,
+        true => {
+            let claims = IdClaims::new(&facts(TokenId::of(number, turn.random()?)), validity);
+            Some(IdToken::new(sign(core, JwtType::Jwt, &claims, &mut json).await?))
+        }
+    };
+    Ok(Prepared { access_token, id_token, scope, expires_in })
+}
 
-    /// Seals a refresh token, for a client that may refresh. The same facts give the same token.
-    pub(crate) fn refresh_token(
-        &self,
-        client: &Client,
-        client_mark: [u8; 15],
-        session: SessionId,
-        facts: RefreshTokenFacts,
-    ) -> Option<RefreshToken> {
-        let RefreshTokenFacts { generation, absolute_expiry, sealed_under } = facts;
-        // It says when its session ends in any case. Whether the session has been idle for too long, its record says; a
-        // superseded token is known for as long as there is a session to be stolen.
-        let content = RefreshTokenContent { session, generation, expires_at: absolute_expiry, client_mark };
-        client.may_use(Grant::RefreshToken).then(|| content.seal(&self.keyring, sealed_under.as_ref()))
-    }
+/// Seals a refresh token, for a client that may refresh. The same facts give the same token.
+pub(crate) fn refresh_token<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    client: &Client,
+    client_mark: [u8; 15],
+    session: SessionId,
+    facts: RefreshTokenFacts,
+) -> Option<RefreshToken> {
+    let RefreshTokenFacts { generation, absolute_expiry, sealed_under } = facts;
+    // It says when its session ends in any case. Whether the session has been idle for too long, its record says; a
+    // superseded token is known for as long as there is a session to be stolen.
+    let content = RefreshTokenContent { session, generation, expires_at: absolute_expiry, client_mark };
+    client.may_use(Grant::RefreshToken).then(|| content.seal(&core.keyring, sealed_under.as_ref()))
+}
 
-    async fn sign(
-        &self,
-        typ: JwtType,
-        claims: &(impl serde::Serialize + Sync),
-        json: &mut Vec<u8>,
-    ) -> Result<String, Unavailable> {
-        json.clear();
-        serde_json::to_writer(&mut *json, claims).map_err(|error| self.faulted(&error))?;
-        self.signing_keys.active().sign_jwt(typ, json).await.map_err(|error| self.faulted(&error))
-    }
+async fn sign<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    typ: JwtType,
+    claims: &(impl serde::Serialize + Sync),
+    json: &mut Vec<u8>,
+) -> Result<String, Unavailable> {
+    json.clear();
+    serde_json::to_writer(&mut *json, claims).map_err(|error| core.faulted(&error))?;
+    core.signing_keys.active().sign_jwt(typ, json).await.map_err(|error| core.faulted(&error))
 }
 
 /// Most claims fit without growing.

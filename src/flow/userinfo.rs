@@ -1,26 +1,28 @@
 //! Userinfo: a client asks for the claims of the user whose access token it has.
 
-use crate::access_token::Audience;
 use crate::directory::Directory;
-use crate::error::UserinfoError;
-use crate::flow::Core;
 use crate::flow::access_token::CheckError;
-use crate::reply::UserinfoResponse;
-use crate::request::UserinfoRequest;
+use crate::flow::access_token::check_access_token;
+use crate::flow::core::Core;
+use crate::jwt::access_token::Audience;
 use crate::store::Store;
+use crate::wire::error::UserinfoError;
+use crate::wire::reply::UserinfoResponse;
+use crate::wire::request::UserinfoRequest;
 
-impl<S: Store, D: Directory> Core<S, D> {
-    /// Says what the token's client may know of the token's user.
-    pub(crate) async fn userinfo(&self, request: UserinfoRequest<'_>) -> Result<UserinfoResponse, UserinfoError> {
-        let token = request.access_token.expose_secret();
-        let claims = self.check_access_token(token, Audience::EveryClient).await?;
-        if !claims.scope.contains("openid") {
-            return Err(UserinfoError::InsufficientScope);
-        }
-        let answer = self.directory.user_claims(&claims.subject, &claims.client, &claims.scope).await;
-        let user_claims = self.asked(answer).map_err(|_| UserinfoError::TemporarilyUnavailable)?;
-        Ok(UserinfoResponse { subject: claims.subject, claims: user_claims.within(&claims.scope) })
+/// Says what the token's client may know of the token's user.
+pub(crate) async fn userinfo<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    request: UserinfoRequest<'_>,
+) -> Result<UserinfoResponse, UserinfoError> {
+    let token = request.access_token.expose_secret();
+    let claims = check_access_token(core, token, Audience::EveryClient).await?;
+    if !claims.scope.contains("openid") {
+        return Err(UserinfoError::InsufficientScope);
     }
+    let answer = core.directory.user_claims(&claims.subject, &claims.client, &claims.scope).await;
+    let user_claims = core.looked_up(answer).map_err(|_| UserinfoError::TemporarilyUnavailable)?;
+    Ok(UserinfoResponse { subject: claims.subject, claims: user_claims.within(&claims.scope) })
 }
 
 impl From<CheckError> for UserinfoError {

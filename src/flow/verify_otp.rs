@@ -1,54 +1,57 @@
 //! Redeems a code for the proof that an address was verified, for the usages other than login.
 
 use crate::address::Address;
-use crate::authenticator::{RedeemChallenge, Redeemed};
 use crate::directory::Directory;
-use crate::error::Unavailable;
-use crate::flow::draw::Draw;
-use crate::flow::{Core, Guess, GuessRefused, Proof};
+use crate::flow::core::Core;
+use crate::flow::guess;
+use crate::flow::guess::{Guess, GuessRefused, Proof};
+use crate::flow::turn::Turn;
 use crate::grant::Usage;
 use crate::id::{ClientId, Mark};
 use crate::observer::Event;
-use crate::sealed::OtpTokenContent;
+use crate::otp::authenticator::{RedeemChallenge, Redeemed};
 use crate::secret::PresentedSecret;
+use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
 use crate::time::Timestamp;
+use crate::wire::error::Unavailable;
 
-impl<S: Store, D: Directory> Core<S, D> {
-    pub(crate) async fn verify_otp(&self, request: VerifyOtp<'_>) -> Result<VerifiedAddress, VerifyError> {
-        let mut draw = Draw::new();
-        let VerifyOtp { client_id, usage, address, otp_token, otp } = request;
-        // A login is redeemed for tokens, and by the token endpoint alone.
-        if usage == Usage::Login {
-            return Err(VerifyError::MismatchedOtpToken);
-        }
-        let token = OtpTokenContent::unseal(&otp_token, &self.keyring, self.clock.now())
-            .map_err(|_| VerifyError::UnknownOtpToken)?;
-        if token.binding != self.keyring.binding(client_id, None, &address, usage) {
-            return Err(VerifyError::MismatchedOtpToken);
-        }
-
-        let key = self.keyring.authenticator_key(&address, &self.settings.rules.addresses);
-        let mark = Mark::from_bytes(self.random(&mut draw)?);
-        let spender = Mark::from_bytes(self.random(&mut draw)?);
-        let guess = Guess { key, token: &token, mark, presented: &otp, policy: &self.settings.code };
-        let (proof, held) = self.prove(client_id, guess, &mut draw).await?;
-        // Nothing is kept of a verification that could be repeated.
-        let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
-        let redeem = RedeemChallenge { proven: &proven, spender, session: None };
-        let redeemed = match self.spend(held, &redeem, &mut draw).await {
-            Ok(redeemed) => redeemed,
-            Err(refused) => {
-                if matches!(refused, GuessRefused::Unavailable) {
-                    self.release(None, &guess, spender, &mut draw).await;
-                }
-                return Err(refused.into());
-            }
-        };
-
-        self.observer.event(&Event::Verified { client: client_id, address: key, usage });
-        Ok(VerifiedAddress::new(redeemed, address, usage, self.clock.now()))
+pub(crate) async fn verify_otp<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    request: VerifyOtp<'_>,
+) -> Result<VerifiedAddress, VerifyError> {
+    let mut turn = Turn::new(core);
+    let VerifyOtp { client_id, usage, address, otp_token, otp } = request;
+    // A login is redeemed for tokens, and by the token endpoint alone.
+    if usage == Usage::Login {
+        return Err(VerifyError::MismatchedOtpToken);
     }
+    let token = OtpTokenContent::unseal(&otp_token, &core.keyring, core.clock.now())
+        .map_err(|_| VerifyError::UnknownOtpToken)?;
+    if token.binding != core.keyring.binding(client_id, None, &address, usage) {
+        return Err(VerifyError::MismatchedOtpToken);
+    }
+
+    let key = core.keyring.authenticator_key(&address, &core.settings.rules.addresses);
+    let mark = Mark::from_bytes(turn.random()?);
+    let spender = Mark::from_bytes(turn.random()?);
+    let guess = Guess { key, token: &token, mark, presented: &otp, policy: &core.settings.code };
+    let (proof, loaded) = guess::prove(&mut turn, client_id, guess).await?;
+    // Nothing is kept of a verification that could be repeated.
+    let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
+    let redeem = RedeemChallenge { proven: &proven, spender, session: None };
+    let redeemed = match guess::spend(&mut turn, loaded, &redeem).await {
+        Ok(redeemed) => redeemed,
+        Err(refused) => {
+            if matches!(refused, GuessRefused::Unavailable) {
+                guess::release(&mut turn, None, &guess, spender).await;
+            }
+            return Err(refused.into());
+        }
+    };
+
+    core.observer.event(&Event::Verified { client: client_id, address: key, usage });
+    Ok(VerifiedAddress::new(redeemed, address, usage, core.clock.now()))
 }
 
 /// A code that is presented for another usage than login. The host has authenticated the client.

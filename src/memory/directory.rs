@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::address::Address;
-use crate::client::{AuthSource, Client};
 use crate::directory::Directory;
+use crate::directory::user::{User, UserClaims, UserStatus};
+use crate::directory::{AuthSource, Client};
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
 use crate::id::{AuthSourceId, ClientId, Subject};
 use crate::memory::lock;
 use crate::scope::Scope;
-use crate::user::{User, UserClaims, UserStatus};
 
 /// A directory in the memory of one process.
 #[derive(Debug, Default)]

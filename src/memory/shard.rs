@@ -2,9 +2,9 @@
 
 use core::{iter, mem};
 
-use crate::authenticator::Authenticator;
 use crate::id::{RecordKey, Tag};
-use crate::keys_in_use::KeysInUse;
+use crate::otp::authenticator::Authenticator;
+use crate::secret::keys_in_use::KeysInUse;
 use crate::session::Session;
 use crate::store::{Record, RecordBody, Swap};
 use crate::time::Timestamp;

@@ -1,6 +1,6 @@
 //! `application/x-www-form-urlencoded` bodies, read strictly (RFC 6749 appendix B).
 
-use super::{InvalidRequest, Members, Problem, Value};
+use super::members::{InvalidRequest, Members, Problem, Value};
 
 /// Reads every parameter into `members`.
 pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), InvalidRequest> {
@@ -32,8 +32,8 @@ pub(super) fn has_whole_escapes(text: &[u8]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Member;
     use super::*;
+    use crate::wire::members::Member;
 
     fn refusal(body: &[u8]) -> String {
         Members::from_form(body).unwrap_err().to_string()

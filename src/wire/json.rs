@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::{InvalidRequest, Members, Problem, Value};
+use super::members::{InvalidRequest, Members, Problem, Value};
 
 /// Reads one object, and nothing after it, into `members`.
 pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), InvalidRequest> {
@@ -137,8 +137,9 @@ impl<'a> Visitor<'a> for ValueVisitor {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Member, parse_basic};
     use super::*;
+    use crate::wire::basic::parse_basic;
+    use crate::wire::members::Member;
 
     #[test]
     fn what_is_of_another_type_is_an_error_that_says_what_was_expected() {

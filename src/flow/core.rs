@@ -1,0 +1,51 @@
+//! What every flow works with.
+
+use std::sync::Arc;
+
+use crate::directory::Directory;
+use crate::entropy::Entropy;
+use crate::id::Issuer;
+use crate::jwt::access_token::AccessTokenVerifier;
+use crate::jwt::signing_keys::SigningKeys;
+use crate::observer::{Event, Observer};
+use crate::secret::keyring::Keyring;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::time::clock::Clock;
+use crate::wire::error::Unavailable;
+
+/// The ports, the keys and the settings of a server.
+pub(crate) struct Core<S, D> {
+    pub(crate) issuer: Issuer,
+    pub(crate) settings: Settings,
+    pub(crate) keyring: Keyring,
+    pub(crate) signing_keys: SigningKeys,
+    pub(crate) verifier: AccessTokenVerifier,
+    pub(crate) store: S,
+    pub(crate) directory: D,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+impl<S: Store, D: Directory> Core<S, D> {
+    /// What the directory answered. The observer is told of an error.
+    pub(crate) fn looked_up<T>(&self, answer: Result<T, D::Error>) -> Result<T, Unavailable> {
+        answer.map_err(|error| {
+            self.observer.event(&Event::DirectoryFailed { error: &error });
+            Unavailable
+        })
+    }
+
+    /// Tells the observer that the store failed.
+    pub(crate) fn store_failed(&self, error: &S::Error) -> Unavailable {
+        self.observer.event(&Event::StoreFailed { error });
+        Unavailable
+    }
+
+    /// Tells the observer of a failure that is neither the store's nor the directory's.
+    pub(crate) fn faulted(&self, error: &(dyn core::error::Error + 'static)) -> Unavailable {
+        self.observer.event(&Event::Faulted { error });
+        Unavailable
+    }
+}

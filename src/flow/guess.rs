@@ -1,0 +1,136 @@
+//! One guess at a code: charged, compared, spent or given back.
+
+use crate::directory::Directory;
+use crate::flow::core::Core;
+use crate::flow::record::Loaded;
+use crate::flow::turn::{Refused, Turn};
+use crate::id::{ClientId, Mark, RecordKey, SessionId};
+use crate::observer::Event;
+use crate::otp::authenticator::{
+    Authenticator, NotReserved, Proven, RedeemChallenge, Redeemed, ReleaseGuess, ReserveGuess, WrongCode,
+};
+use crate::otp::challenge::CodeInFlight;
+use crate::otp::code::{self, CodeSource};
+use crate::otp::policy::CodePolicy;
+use crate::secret::PresentedSecret;
+use crate::secret::sealed::OtpTokenContent;
+use crate::store::Store;
+use crate::wire::error::Unavailable;
+
+/// Charges one guess, and compares the code only once that is stored.
+pub(crate) async fn prove<S: Store, D: Directory>(
+    turn: &mut Turn<'_, S, D>,
+    client: &ClientId,
+    guess: Guess<'_>,
+) -> Result<(Proof, Loaded<Authenticator>), GuessRefused> {
+    let core = turn.core;
+    let loaded = turn.load_authenticator(guess.key).await?;
+    let reserve = ReserveGuess {
+        id: guess.token.challenge,
+        mark: guess.mark,
+        presented: guess.presented,
+        policy: guess.policy,
+        limits: &core.settings.limits,
+        repeat_window: core.settings.repeat_window,
+    };
+    let (reserved, loaded) = match turn.commit(loaded, &reserve).await {
+        Ok(reserved) => reserved,
+        Err(refused) => {
+            // It may have been charged, and nothing was compared for it.
+            if matches!(refused, Refused::Unavailable) {
+                release(turn, None, &guess, guess.mark).await;
+            }
+            return Err(exhausted(core, client, guess.key, refused));
+        }
+    };
+
+    let repeats = reserved.repeats();
+    // A code whose key has been retired can't be right any more; its guess is charged like any other.
+    let derive = |code: &CodeInFlight| {
+        let source = CodeSource { record: &guess.key, binding: &guess.token.binding, nonce: &code.nonce };
+        code::derive(&core.keyring, &code.key, source, &code.shape)
+    };
+    match (reserved.compare(derive, guess.presented), repeats) {
+        (Ok(proven), None) => Ok((Proof::Spendable(proven), loaded)),
+        (Ok(_), Some(session)) => Ok((Proof::Repeated(session), loaded)),
+        (Err(WrongCode { attempts_remaining }), _) => {
+            core.observer.event(&Event::WrongCode { client, address: guess.key, attempts_remaining });
+            Err(GuessRefused::Wrong { attempts_remaining })
+        }
+    }
+}
+
+/// Spends the challenge: the last write, after which what was prepared may be released.
+pub(crate) async fn spend<S: Store, D: Directory>(
+    turn: &mut Turn<'_, S, D>,
+    loaded: Loaded<Authenticator>,
+    redeem: &RedeemChallenge<'_>,
+) -> Result<Redeemed, GuessRefused> {
+    let (redeemed, _) = turn.commit(loaded, redeem).await?;
+    Ok(redeemed)
+}
+
+/// Gives a guess back whose code was right, after a failure that is not the client's.
+pub(crate) async fn release<S: Store, D: Directory>(
+    turn: &mut Turn<'_, S, D>,
+    loaded: Option<Loaded<Authenticator>>,
+    guess: &Guess<'_>,
+    spender: Mark,
+) {
+    let release = ReleaseGuess { mark: guess.mark, spender, limits: &turn.core.settings.limits };
+    let _ = turn.undo(guess.key, loaded, &release).await;
+}
+
+/// A code that is presented for a challenge.
+#[derive(Clone, Copy)]
+pub(crate) struct Guess<'a> {
+    pub(crate) key: RecordKey,
+    pub(crate) token: &'a OtpTokenContent,
+    /// Identifies this guess.
+    pub(crate) mark: Mark,
+    pub(crate) presented: &'a PresentedSecret<'a>,
+    pub(crate) policy: &'a CodePolicy,
+}
+
+/// What a right code is good for.
+pub(crate) enum Proof {
+    /// Its challenge can be spent.
+    Spendable(Proven),
+    /// Its challenge was spent a moment ago, for the login of this session.
+    Repeated(SessionId),
+}
+
+/// Why a guess led to nothing.
+pub(crate) enum GuessRefused {
+    NoSuchChallenge,
+    Wrong { attempts_remaining: usize },
+    Unavailable,
+}
+
+fn exhausted<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    client: &ClientId,
+    address: RecordKey,
+    refused: Refused<NotReserved>,
+) -> GuessRefused {
+    if matches!(refused, Refused::ByRule(NotReserved::NoSuchChallenge)) {
+        core.observer.event(&Event::Exhausted { client, address });
+    }
+    refused.into()
+}
+
+impl From<Unavailable> for GuessRefused {
+    fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<Refused<NotReserved>> for GuessRefused {
+    fn from(refused: Refused<NotReserved>) -> Self {
+        match refused {
+            Refused::ByRule(NotReserved::NoSuchChallenge) => Self::NoSuchChallenge,
+            Refused::ByRule(NotReserved::NotACode { attempts_remaining }) => Self::Wrong { attempts_remaining },
+            Refused::Unavailable => Self::Unavailable,
+        }
+    }
+}

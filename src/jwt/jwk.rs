@@ -1,0 +1,455 @@
+//! Public keys and key sets as JSON (RFC 7517), and their thumbprints (RFC 7638).
+
+use base64::Engine;
+use ring::digest;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+};
+use serde_json::{Map, Value};
+
+use crate::base64url::BASE64URL;
+use crate::jwt::algorithm::Algorithm;
+use crate::jwt::key_error::KeyError;
+use crate::wire::strict;
+
+/// A public key that verifies signatures, with the identifier that tokens name it by.
+///
+/// Its algorithm follows from what the key is: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA.
+///
+/// ```
+/// use otp_grant::{Algorithm, PublicKey};
+///
+/// let jwk = br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+/// let key = PublicKey::from_jwk(jwk)?;
+/// assert_eq!(key.algorithm(), Algorithm::EdDSA);
+/// assert_eq!(key.key_id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+/// # Ok::<(), otp_grant::KeyError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    key_id: String,
+    material: Material,
+}
+
+impl PublicKey {
+    /// Reads a public JWK. Members it does not know are ignored; without a `kid` the thumbprint is the identifier.
+    /// A P-256 point off its curve is noticed later: it verifies nothing.
+    ///
+    /// # Errors
+    /// [`KeyError::Unsupported`] when the kind, curve, `alg`, `use` or `key_ops` of the key is none that this crate
+    /// verifies with, [`KeyError::PrivateMembers`] when the private key is in it, [`KeyError::RsaTooSmall`],
+    /// [`KeyError::RsaTooLarge`], [`KeyError::InvalidKeyId`], and [`KeyError::Malformed`] for everything else,
+    /// duplicate members and inexact base64url included.
+    pub fn from_jwk(json: &[u8]) -> Result<Self, KeyError> {
+        Self::from_members(&strict::object(json).map_err(|_| KeyError::Malformed)?)
+    }
+
+    /// What the key verifies with.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.material {
+            Material::Rsa { .. } => Algorithm::RS256,
+            Material::P256 { .. } => Algorithm::ES256,
+            Material::Ed25519(_) => Algorithm::EdDSA,
+        }
+    }
+
+    /// The identifier of the key, the `kid` of tokens.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The SHA-256 thumbprint of the key, in base64url (RFC 7638, RFC 8037 section 2).
+    pub fn thumbprint(&self) -> String {
+        let hashed = format!("{{{}}}", self.material.required_members());
+        encode(digest::digest(&digest::SHA256, hashed.as_bytes()).as_ref())
+    }
+
+    /// Writes the key as a JWK with `kty`, `kid`, `use`, `alg` and its public parts.
+    pub fn to_jwk(&self) -> String {
+        let (key_id, algorithm, required) = (&self.key_id, self.algorithm(), self.material.required_members());
+        // Nothing in it needs an escape: `with_key_id` sees to the identifier, base64url to the rest.
+        format!(r#"{{"kid":"{key_id}","use":"sig","alg":"{algorithm}",{required}}}"#)
+    }
+
+    pub(crate) fn from_rsa(n: Vec<u8>, e: Vec<u8>) -> Result<Self, KeyError> {
+        Ok(Self::new(Material::rsa(n, e)?))
+    }
+
+    /// Takes an uncompressed point: the octet 4, then both coordinates.
+    pub(crate) fn from_p256(point: &[u8]) -> Result<Self, KeyError> {
+        let coordinates = point.strip_prefix(&[UNCOMPRESSED]).ok_or(KeyError::Malformed)?;
+        let (x, y) = coordinates.split_at_checked(32).ok_or(KeyError::Malformed)?;
+        Ok(Self::new(Material::P256 { x: exactly(x)?, y: exactly(y)? }))
+    }
+
+    pub(crate) fn from_ed25519(key: &[u8]) -> Result<Self, KeyError> {
+        Ok(Self::new(Material::Ed25519(exactly(key)?)))
+    }
+
+    pub(crate) fn with_key_id(self, key_id: &str) -> Result<Self, KeyError> {
+        // What `"` and `\` would do to the JSON of headers and key sets, no identifier needs.
+        let harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        if (1..=255).contains(&key_id.len()) && key_id.bytes().all(harmless) {
+            Ok(Self { key_id: key_id.to_owned(), ..self })
+        } else {
+            Err(KeyError::InvalidKeyId)
+        }
+    }
+
+    /// Whether the signature is this key's, over this message.
+    #[must_use]
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match &self.material {
+            Material::Rsa { n, e } => {
+                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+            }
+            Material::P256 { x, y } => {
+                let point = [[UNCOMPRESSED].as_slice(), x, y].concat();
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
+            }
+            Material::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature),
+        }
+        .is_ok()
+    }
+
+    /// The bytes of each signature.
+    pub(crate) fn signature_len(&self) -> usize {
+        match &self.material {
+            Material::Rsa { n, .. } => n.len(),
+            Material::P256 { .. } | Material::Ed25519(_) => 64,
+        }
+    }
+
+    fn new(material: Material) -> Self {
+        let unnamed = Self { key_id: String::new(), material };
+        Self { key_id: unnamed.thumbprint(), ..unnamed }
+    }
+
+    fn from_members(members: &Map<String, Value>) -> Result<Self, KeyError> {
+        let kty = text(members, "kty")?.ok_or(KeyError::Malformed)?;
+        if !["RSA", "EC", "OKP"].contains(&kty) {
+            return Err(KeyError::Unsupported);
+        }
+        // Where a public key belongs, a private one has leaked. Dropping the secret half in silence would hide it.
+        if PRIVATE_MEMBERS.iter().any(|name| members.contains_key(*name)) {
+            return Err(KeyError::PrivateMembers);
+        }
+        let algorithm = match (kty, text(members, "crv")?) {
+            ("RSA", _) => Algorithm::RS256,
+            ("EC", Some("P-256")) => Algorithm::ES256,
+            ("OKP", Some("Ed25519")) => Algorithm::EdDSA,
+            (_, Some(_)) => return Err(KeyError::Unsupported),
+            (_, None) => return Err(KeyError::Malformed),
+        };
+        check_purpose(members, algorithm)?;
+
+        let key = Self::new(match algorithm {
+            Algorithm::RS256 => Material::rsa(bytes(members, "n")?, bytes(members, "e")?)?,
+            Algorithm::ES256 => {
+                Material::P256 { x: exactly(&bytes(members, "x")?)?, y: exactly(&bytes(members, "y")?)? }
+            }
+            Algorithm::EdDSA => Material::Ed25519(exactly(&bytes(members, "x")?)?),
+        });
+        match text(members, "kid")? {
+            Some(key_id) => key.with_key_id(key_id),
+            None => Ok(key),
+        }
+    }
+}
+
+impl core::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PublicKey")
+            .field("key_id", &self.key_id)
+            .field("algorithm", &self.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Public keys, each with an identifier of its own.
+///
+/// ```
+/// use otp_grant::{Algorithm, PublicKeySet, SigningKey};
+///
+/// let active = SigningKey::generate(Algorithm::ES256)?;
+/// let previous = SigningKey::generate(Algorithm::ES256)?;
+/// let keys = PublicKeySet::new([active.public_key().clone(), previous.public_key().clone()])?;
+/// assert_eq!(PublicKeySet::from_json(keys.to_json().as_bytes())?, keys);
+/// assert_eq!(keys.find(active.key_id()), Some(active.public_key()));
+/// assert_eq!(keys.iter().count(), 2);
+/// # Ok::<(), otp_grant::KeyError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicKeySet {
+    keys: Vec<PublicKey>,
+}
+
+impl PublicKeySet {
+    /// Collects keys.
+    ///
+    /// # Errors
+    /// [`KeyError::DuplicateKeyId`] when two have the same identifier.
+    pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Result<Self, KeyError> {
+        let mut set = Self::default();
+        keys.into_iter().try_for_each(|key| set.add(key))?;
+        Ok(set)
+    }
+
+    /// A set of one key.
+    pub(crate) fn of(key: PublicKey) -> Self {
+        Self { keys: vec![key] }
+    }
+
+    pub(crate) fn add(&mut self, key: PublicKey) -> Result<(), KeyError> {
+        // With two keys of one name, which of them verifies a token would depend on their order.
+        if self.find(key.key_id()).is_some() {
+            return Err(KeyError::DuplicateKeyId);
+        }
+        self.keys.push(key);
+        Ok(())
+    }
+
+    /// Reads a key set. Keys of a kind, curve, `alg`, `use` or `key_ops` that this crate does not verify with are
+    /// skipped.
+    ///
+    /// # Errors
+    /// What [`PublicKey::from_jwk`] says of any other key, [`KeyError::DuplicateKeyId`], and [`KeyError::Malformed`]
+    /// when the whole is not an object with an array of objects called `keys`.
+    ///
+    /// RFC 7517 section 5.
+    pub fn from_json(json: &[u8]) -> Result<Self, KeyError> {
+        let set = strict::object(json).map_err(|_| KeyError::Malformed)?;
+        let keys = set.get("keys").and_then(Value::as_array).ok_or(KeyError::Malformed)?;
+        let read = |key: &Value| PublicKey::from_members(key.as_object().ok_or(KeyError::Malformed)?);
+        let supported = keys.iter().map(read).filter(|key| *key != Err(KeyError::Unsupported));
+        Self::new(supported.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Writes the key set (RFC 7517 section 5), the body of a JWKS endpoint.
+    pub fn to_json(&self) -> String {
+        let keys: Vec<_> = self.keys.iter().map(PublicKey::to_jwk).collect();
+        format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+    }
+
+    /// The key with this identifier.
+    pub fn find(&self, key_id: &str) -> Option<&PublicKey> {
+        self.keys.iter().find(|key| key.key_id == key_id)
+    }
+
+    /// The keys, in the order in which they were given.
+    pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
+        self.keys.iter()
+    }
+
+    /// The key of a set that has but one.
+    pub(crate) fn only(&self) -> Option<&PublicKey> {
+        self.keys.first().filter(|_| self.keys.len() == 1)
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Material {
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    P256 { x: [u8; 32], y: [u8; 32] },
+    Ed25519([u8; 32]),
+}
+
+impl Material {
+    fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<Self, KeyError> {
+        // RFC 7518 section 6.3.1: as few octets as possible. Else one key would have several thumbprints.
+        let odd = |number: &[u8]| matches!(number, [1..=255, ..]) && number.last().is_some_and(|last| last % 2 == 1);
+        if !odd(&n) || !odd(&e) {
+            return Err(KeyError::Malformed);
+        }
+        if n.len() < 256 || (n.len() == 256 && n.first().is_some_and(|first| *first < 0x80)) {
+            return Err(KeyError::RsaTooSmall);
+        }
+        if n.len() > 1024 || e.len() > 5 {
+            return Err(KeyError::RsaTooLarge);
+        }
+        // From 65537 as FIPS 186-5 asks; a large one would let a key set make every verification slow.
+        match e.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte)) {
+            ..65_537 => Err(KeyError::RsaTooSmall),
+            0x2_0000_0000.. => Err(KeyError::RsaTooLarge),
+            _ => Ok(Self::Rsa { n, e }),
+        }
+    }
+
+    /// The members that thumbprints are made of: in lexicographic order, without white space (RFC 7638 section 3.2).
+    fn required_members(&self) -> String {
+        match self {
+            Self::Rsa { n, e } => format!(r#""e":"{}","kty":"RSA","n":"{}""#, encode(e), encode(n)),
+            Self::P256 { x, y } => format!(r#""crv":"P-256","kty":"EC","x":"{}","y":"{}""#, encode(x), encode(y)),
+            Self::Ed25519(x) => format!(r#""crv":"Ed25519","kty":"OKP","x":"{}""#, encode(x)),
+        }
+    }
+}
+
+/// Refuses a key that its owner set aside for something else than verifying with this algorithm.
+fn check_purpose(members: &Map<String, Value>, algorithm: Algorithm) -> Result<(), KeyError> {
+    let named: Option<Algorithm> = text(members, "alg")?.map(str::parse).transpose()?;
+    if named.is_some_and(|named| named != algorithm) {
+        return Err(KeyError::Malformed);
+    }
+    if text(members, "use")?.is_some_and(|purpose| purpose != "sig") {
+        return Err(KeyError::Unsupported);
+    }
+    match members.get("key_ops") {
+        None => Ok(()),
+        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => Ok(()),
+        Some(Value::Array(_)) => Err(KeyError::Unsupported),
+        Some(_) => Err(KeyError::Malformed),
+    }
+}
+
+fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, KeyError> {
+    members.get(name).map(|value| value.as_str().ok_or(KeyError::Malformed)).transpose()
+}
+
+fn bytes(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, KeyError> {
+    let encoded = text(members, name)?.ok_or(KeyError::Malformed)?;
+    BASE64URL.decode(encoded).map_err(|_| KeyError::Malformed)
+}
+
+fn exactly(bytes: &[u8]) -> Result<[u8; 32], KeyError> {
+    bytes.try_into().map_err(|_| KeyError::Malformed)
+}
+
+fn encode(bytes: &[u8]) -> String {
+    BASE64URL.encode(bytes)
+}
+
+/// SEC 1 section 2.3.3.
+const UNCOMPRESSED: u8 = 4;
+/// RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1, RFC 8037 section 2.
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
+mod tests {
+    use super::*;
+
+    /// RFC 7638 section 3.1.
+    const RSA_N: &str = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWK\
+        RXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgn\
+        Yb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF\
+        44-csFCur-kEgU8awapJzKnqDKgw";
+    const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+    fn rsa(n: &[u8], e: &str) -> Result<PublicKey, KeyError> {
+        PublicKey::from_jwk(format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, encode(n)).as_bytes())
+    }
+
+    fn okp(more: &str) -> Result<PublicKey, KeyError> {
+        PublicKey::from_jwk(format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}"{more}}}"#).as_bytes())
+    }
+
+    #[test]
+    fn thumbprints_are_those_of_the_rfcs() {
+        let rsa = format!(r#"{{"kty":"RSA","n":"{RSA_N}","e":"AQAB","alg":"RS256","kid":"2011-04-29"}}"#);
+        let rsa = PublicKey::from_jwk(rsa.as_bytes()).unwrap();
+        assert_eq!(rsa.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        assert_eq!((rsa.key_id(), rsa.algorithm()), ("2011-04-29", Algorithm::RS256));
+
+        // RFC 8037 appendix A.3.
+        assert_eq!(okp("").unwrap().thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[test]
+    fn a_written_key_reads_back() {
+        let ec = br#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","kid":"1","use":"sig","key_ops":["verify"],"future":[{}]}"#;
+        let modulus = BASE64URL.decode(RSA_N).unwrap();
+        for key in [PublicKey::from_jwk(ec), rsa(&modulus, "AQAB"), okp("")] {
+            let key = key.unwrap();
+            assert_eq!(PublicKey::from_jwk(key.to_jwk().as_bytes()), Ok(key));
+        }
+        let written = okp(r#","kid":"a""#).unwrap().to_jwk();
+        assert_eq!(
+            written,
+            format!(r#"{{"kid":"a","use":"sig","alg":"EdDSA","crv":"Ed25519","kty":"OKP","x":"{X}"}}"#)
+        );
+    }
+
+    #[test]
+    fn a_key_for_something_else_is_refused() {
+        use KeyError::{InvalidKeyId, Malformed, PrivateMembers, Unsupported};
+        for (more, error) in [
+            (r#","kid":"a","kid":"a""#, Malformed),
+            (r#","x":"AA""#, Malformed),
+            (r#","kid":1"#, Malformed),
+            (r#","kid":"""#, InvalidKeyId),
+            (r#","kid":"a\"b""#, InvalidKeyId),
+            (r#","kid":"ключ""#, InvalidKeyId),
+            (r#","alg":"ES256""#, Malformed),
+            (r#","alg":"none""#, Unsupported),
+            (r#","use":"enc""#, Unsupported),
+            (r#","use":null"#, Malformed),
+            (r#","key_ops":["sign"]"#, Unsupported),
+            (r#","key_ops":"verify""#, Malformed),
+            (r#","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A""#, PrivateMembers),
+        ] {
+            assert_eq!(okp(more), Err(error), "{more}");
+        }
+        for (jwk, error) in [
+            (r#"[]"#.to_owned(), Malformed),
+            (r#"{"crv":"Ed25519"}"#.to_owned(), Malformed),
+            (r#"{"kty":"oct","k":"AA"}"#.to_owned(), Unsupported),
+            (format!(r#"{{"kty":"OKP","crv":"X25519","x":"{X}"}}"#), Unsupported),
+            (format!(r#"{{"kty":"EC","crv":"Ed25519","x":"{X}"}}"#), Unsupported),
+            (format!(r#"{{"kty":"EC","crv":"P-256","x":"{X}"}}"#), Malformed),
+            (format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}="}}"#), Malformed),
+            // The same bytes, were the two bits after them not looked at.
+            (format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}p"}}"#, &X[..42]), Malformed),
+            (r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#.to_owned(), Malformed),
+        ] {
+            assert_eq!(PublicKey::from_jwk(jwk.as_bytes()), Err(error), "{jwk}");
+        }
+    }
+
+    #[test]
+    fn rsa_keys_have_a_sane_size() {
+        let modulus = |length: usize, first: u8| {
+            let mut modulus = vec![0xff; length];
+            modulus[0] = first;
+            modulus
+        };
+        let accepted = modulus(256, 0x80);
+        assert!(rsa(&accepted, "AQAB").is_ok());
+        assert!(rsa(&modulus(1024, 0xff), "AQAB").is_ok());
+        assert!(rsa(&accepted, "AQAAAAE").is_ok());
+        assert_eq!(rsa(&modulus(256, 0x7f), "AQAB"), Err(KeyError::RsaTooSmall));
+        assert_eq!(rsa(&modulus(128, 0xff), "AQAB"), Err(KeyError::RsaTooSmall));
+        assert_eq!(rsa(&modulus(1025, 0x01), "AQAB"), Err(KeyError::RsaTooLarge));
+        assert_eq!(rsa(&modulus(257, 0), "AQAB"), Err(KeyError::Malformed));
+        for (e, error) in [
+            ("", KeyError::Malformed),
+            ("AAEAAQ", KeyError::Malformed),
+            ("AQAA", KeyError::Malformed),
+            ("AQ", KeyError::RsaTooSmall),
+            ("Aw", KeyError::RsaTooSmall),
+            ("AgAAAAE", KeyError::RsaTooLarge),
+            ("AQAAAAAB", KeyError::RsaTooLarge),
+            // Its last eight bytes are 65537.
+            ("AQAAAAAAAAEAAQ", KeyError::RsaTooLarge),
+        ] {
+            assert_eq!(rsa(&accepted, e), Err(error), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_set_skips_what_it_cannot_use_and_refuses_what_is_broken() {
+        let usable = okp("").unwrap().to_jwk();
+        let set = |keys: &str| PublicKeySet::from_json(format!(r#"{{"keys":[{keys}]}}"#).as_bytes());
+        let mixed = set(&format!(r#"{{"kty":"oct","k":"AA"}},{{"kty":"EC","crv":"P-384"}},{{"kty":"new"}},{usable}"#));
+        assert_eq!(mixed, PublicKeySet::new([okp("").unwrap()]));
+        assert_eq!(mixed.unwrap().to_json(), format!(r#"{{"keys":[{usable}]}}"#));
+        assert_eq!(set("").unwrap(), PublicKeySet::default());
+
+        assert_eq!(set(&format!("{usable},{usable}")), Err(KeyError::DuplicateKeyId));
+        assert_eq!(set(r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#), Err(KeyError::Malformed));
+        assert_eq!(set("1"), Err(KeyError::Malformed));
+        assert_eq!(set(r#"{"kty":"new","a":{"b":1,"b":1}}"#), Err(KeyError::Malformed));
+        assert_eq!(PublicKeySet::from_json(b"{}"), Err(KeyError::Malformed));
+    }
+}

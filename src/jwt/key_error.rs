@@ -1,0 +1,64 @@
+//! Why a key was refused.
+
+/// Why a key or key set was refused.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// It is not the JSON, PEM or DER of a key, or its parts do not belong together. A key file may be cut off or damaged:
+    /// `openssl pkey -in key.pem -noout -check` looks at it.
+    Malformed,
+    /// It is a key, but of a kind, curve, algorithm, use or file format that is not supported. A P-256 key may spell its curve
+    /// out: `openssl ec -in key.pem -param_enc named_curve -out named.pem` names it. `ssh-keygen -p -m PKCS8 -f key`
+    /// converts the format of OpenSSH, in place.
+    Unsupported,
+    /// A private P-256 key without its public key, as Java writes it. Standards leave the public key out at will, but `ring`
+    /// does not compute it. `openssl ec -in key.pem -out whole.pem` adds it; `openssl pkey` and `openssl pkcs8` do not.
+    PublicKeyMissing,
+    /// An RSA modulus of fewer than 2048 bits, which RS256 forbids (RFC 7518 section 3.3), or an RSA public exponent below
+    /// 65537. The way out is another key: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem`.
+    RsaTooSmall,
+    /// An RSA modulus of more than 4096 bits to sign with, or 8192 to verify with, or a public exponent over 33 bits. The way
+    /// out is another key, as for [`KeyError::RsaTooSmall`].
+    RsaTooLarge,
+    /// An RSA modulus of 2048 to 4096 bits that are neither 2048 nor 3072 nor 4096, to sign with. The way out is another key,
+    /// as for [`KeyError::RsaTooSmall`].
+    RsaOddSize,
+    /// A JWK that should be public has private members.
+    PrivateMembers,
+    /// A PEM file without an unencrypted private key. `openssl pkey -in key.pem -out plain.pem` decrypts one.
+    NoPrivateKey,
+    /// A PEM file with more than one private key.
+    SeveralPrivateKeys,
+    /// A key identifier is not 1 to 255 printable ASCII characters without `"` and `\`.
+    InvalidKeyId,
+    /// Two keys of a set have the same identifier.
+    DuplicateKeyId,
+    /// RSA keys cannot be generated here; `openssl genpkey -algorithm RSA` makes one, and so does `otp-grant-aws-lc`.
+    CannotGenerateRsa,
+    /// The operating system gave no random bytes.
+    NoRandomness,
+}
+
+impl core::fmt::Display for KeyError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the key is malformed",
+            Self::Unsupported => "the key is of a kind, curve, algorithm, use or format that is not supported",
+            Self::PublicKeyMissing => {
+                "the P-256 key comes without its public key, which `openssl ec -in key.pem -out whole.pem` adds"
+            }
+            Self::RsaOddSize => "the RSA key has neither 2048 nor 3072 nor 4096 bits",
+            Self::RsaTooSmall => "the RSA key has fewer than 2048 bits, or a public exponent below 65537",
+            Self::RsaTooLarge => "the RSA key has more bits than supported, or a public exponent over 33 bits",
+            Self::PrivateMembers => "the public key comes with its private members",
+            Self::NoPrivateKey => "the PEM file has no unencrypted private key",
+            Self::SeveralPrivateKeys => "the PEM file has more than one private key",
+            Self::InvalidKeyId => "the key identifier is not 1 to 255 printable ASCII characters without \" and \\",
+            Self::DuplicateKeyId => "two keys have the same identifier",
+            Self::CannotGenerateRsa => "RSA keys cannot be generated, only read",
+            Self::NoRandomness => "the operating system gave no random bytes",
+        })
+    }
+}
+
+impl core::error::Error for KeyError {}

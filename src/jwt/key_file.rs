@@ -1,0 +1,278 @@
+//! Private keys in the files that other programs write.
+
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
+use zeroize::Zeroizing;
+
+use crate::jwt::key_error::KeyError;
+use crate::secret::secret_from_base64;
+
+/// The private key of a file, taken out of its text but not used yet. It is wiped when dropped.
+///
+/// [`SigningKey`](crate::SigningKey) reads files by it. It is of use to a crate that signs with another library and reads
+/// the same files.
+///
+/// ```
+/// use otp_grant::{KeyError, KeyFile};
+///
+/// let file = KeyFile::from_pem("-----BEGIN PRIVATE KEY-----\n\
+///     MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+///     -----END PRIVATE KEY-----\n")?;
+/// assert_eq!(file.der().len(), 48);
+/// # Ok::<(), KeyError>(())
+/// ```
+pub struct KeyFile(Zeroizing<Vec<u8>>);
+
+impl KeyFile {
+    /// Takes the key out of a PEM file: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1) or `EC PRIVATE KEY` (SEC 1).
+    ///
+    /// The file may have other sections, such as certificates, but only one private key. Its text may have come through an
+    /// environment variable or a configuration file: a byte order mark, quotation marks around it, indented lines, `\n` in
+    /// place of line breaks, spaces in place of them, and base64 of the whole file are understood.
+    ///
+    /// # Errors
+    /// [`KeyError::NoPrivateKey`] (also when it is encrypted), [`KeyError::SeveralPrivateKeys`],
+    /// [`KeyError::Unsupported`] when it is in another format, such as that of OpenSSH, and [`KeyError::Malformed`].
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let text = unquoted(text);
+        if text.contains(BEGIN) {
+            return Self::from_sections(&in_lines(text));
+        }
+        let decoded = secret_from_base64(text).map_err(|_| KeyError::NoPrivateKey)?;
+        match pem_in(&decoded) {
+            Some(pem) => Self::from_sections(&in_lines(unquoted(pem))),
+            None => Err(KeyError::NoPrivateKey),
+        }
+    }
+
+    /// Takes the key out of base64: of such a file as a whole, or of what stands between its lines `-----BEGIN` and
+    /// `-----END`. Line breaks do not matter.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] when it is not base64, and what [`KeyFile::from_pem`] says.
+    pub fn from_base64(text: &str) -> Result<Self, KeyError> {
+        let decoded = secret_from_base64(unquoted(text)).map_err(|_| KeyError::Malformed)?;
+        match pem_in(&decoded) {
+            Some(pem) => Self::from_pem(pem),
+            None => Self::from_der(&decoded),
+        }
+    }
+
+    /// Takes the DER that is inside of such a file. The bytes stay the caller's to wipe.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] when it is not that of a private key.
+    pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        PrivateKeyDer::try_from(der).map(|key| Self::new(&key)).map_err(|_| KeyError::Malformed)?
+    }
+
+    /// The key in PKCS#8 or, if it came so, in PKCS#1.
+    pub fn der(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn from_sections(pem: &str) -> Result<Self, KeyError> {
+        let mut keys = PrivateKeyDer::pem_slice_iter(pem.as_bytes()).map(|key| key.map(Zeroizing::new));
+        let Some(key) = keys.next() else {
+            // A private key in a section that nobody here reads.
+            let is_other = |line: &str| line.starts_with(BEGIN) && line.ends_with("PRIVATE KEY-----");
+            let is_encrypted = |line: &str| line.contains("ENCRYPTED");
+            let other = pem.lines().any(|line| is_other(line) && !is_encrypted(line));
+            return Err(if other { KeyError::Unsupported } else { KeyError::NoPrivateKey });
+        };
+        // RFC 1421 section 4.6.1.1: how OpenSSL encrypts in its older format.
+        let damaged =
+            if pem.contains("\nProc-Type: 4,ENCRYPTED") { KeyError::NoPrivateKey } else { KeyError::Malformed };
+        let key = key.map_err(|_| damaged)?;
+        // Which of several keys signs should not depend on their order in a file.
+        match keys.next() {
+            None => Self::new(&key),
+            Some(Ok(_)) => Err(KeyError::SeveralPrivateKeys),
+            Some(Err(_)) => Err(KeyError::Malformed),
+        }
+    }
+
+    fn new(key: &PrivateKeyDer<'_>) -> Result<Self, KeyError> {
+        Ok(Self(match key {
+            PrivateKeyDer::Pkcs8(der) => Zeroizing::new(der.secret_pkcs8_der().to_vec()),
+            PrivateKeyDer::Pkcs1(der) => Zeroizing::new(der.secret_pkcs1_der().to_vec()),
+            PrivateKeyDer::Sec1(der) => p256_in_pkcs8(der.secret_sec1_der()),
+            _ => return Err(KeyError::Unsupported),
+        }))
+    }
+}
+
+impl core::fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("KeyFile(..)")
+    }
+}
+
+/// What is wrong with a key that could be a good one, and that `ring` refuses without saying why.
+pub(crate) fn diagnosis(der: &[u8]) -> KeyError {
+    match modulus_bits(der) {
+        Some(..2048) => return KeyError::RsaTooSmall,
+        Some(4097..) => return KeyError::RsaTooLarge,
+        Some(bits) if bits % 1024 != 0 => return KeyError::RsaOddSize,
+        _ => {}
+    }
+    if lacks_public_key(der) == Some(true) { KeyError::PublicKeyMissing } else { KeyError::Malformed }
+}
+
+/// The text of a PEM file, if it is one that was encoded once more.
+fn pem_in(decoded: &[u8]) -> Option<&str> {
+    core::str::from_utf8(decoded).ok().filter(|text| text.contains(BEGIN))
+}
+
+/// The text without the byte order mark, white space and quotation marks around it.
+fn unquoted(text: &str) -> &str {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let inside = |mark| text.strip_prefix(mark).and_then(|text| text.strip_suffix(mark));
+    inside('"').or_else(|| inside('\'')).unwrap_or(text).trim()
+}
+
+/// A PEM file with each line of it on its own, however its line breaks were lost.
+fn in_lines(text: &str) -> Zeroizing<String> {
+    // With room for all of it, it is never moved: each marker gets at most two line breaks, and there are no more than so.
+    let mut pem = Zeroizing::new(String::with_capacity(text.len().saturating_mul(2)));
+    let mut put = |line: &str| {
+        pem.push_str(line.trim());
+        pem.push('\n');
+    };
+    if text.contains(['\n', '\r']) {
+        text.lines().for_each(put);
+    } else if text.contains("\\n") {
+        text.split("\\n").for_each(|line| put(line.trim_end_matches("\\r")));
+    } else {
+        // `-----BEGIN A----- … -----END A-----`, several times perhaps.
+        for part in text.split("-----") {
+            if part.starts_with("BEGIN ") || part.starts_with("END ") {
+                put(&format!("-----{part}-----"));
+            } else {
+                part.split_ascii_whitespace().for_each(&mut put);
+            }
+        }
+    }
+    pem
+}
+
+/// A P-256 key of SEC 1 in the envelope of PKCS#8 (RFC 5915 section 3, RFC 5958 section 2). If it is of another curve and
+/// says so, its reader notices that.
+fn p256_in_pkcs8(sec1: &[u8]) -> Zeroizing<Vec<u8>> {
+    let element = |tag: u8, parts: &[&[u8]]| {
+        let len = parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut der = Zeroizing::new(Vec::with_capacity(len.saturating_add(4)));
+        der.push(tag);
+        match (u8::try_from(len), u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes()) {
+            (Ok(short @ ..0x80), _) => der.push(short),
+            (Ok(byte), _) => der.extend([0x81, byte]),
+            (Err(_), [high, low]) => der.extend([0x82, high, low]),
+        }
+        parts.iter().for_each(|part| der.extend_from_slice(part));
+        der
+    };
+    let key = element(OCTET_STRING, &[sec1]);
+    element(SEQUENCE, &[&[INTEGER, 1, 0], &[SEQUENCE, 19], &P256, &key])
+}
+
+/// How long the modulus of an RSA key is, in PKCS#8 or PKCS#1.
+fn modulus_bits(der: &[u8]) -> Option<usize> {
+    let key = match in_pkcs8(der) {
+        Some((algorithm, key)) if algorithm == RSA => key,
+        Some(_) => return None,
+        None => der,
+    };
+    let (SEQUENCE, numbers, _) = element(key)? else { return None };
+    let (INTEGER, [0], numbers) = element(numbers)? else { return None };
+    let (INTEGER, modulus, _) = element(numbers)? else { return None };
+    let leading = modulus.iter().take_while(|byte| **byte == 0).count();
+    let modulus = modulus.get(leading..)?;
+    let unused = usize::try_from(modulus.first()?.leading_zeros()).ok()?;
+    Some(modulus.len().saturating_mul(8).saturating_sub(unused))
+}
+
+/// Tells of a P-256 key whether the public key is left out, which is optional (RFC 5915 section 3).
+fn lacks_public_key(der: &[u8]) -> Option<bool> {
+    let (_, key) = in_pkcs8(der).filter(|(algorithm, _)| *algorithm == P256)?;
+    let (SEQUENCE, parts, _) = element(key)? else { return None };
+    let (INTEGER, [1], parts) = element(parts)? else { return None };
+    let (OCTET_STRING, _, mut rest) = element(parts)? else { return None };
+    while !rest.is_empty() {
+        let (tag, _, after) = element(rest)?;
+        if tag == PUBLIC_KEY {
+            return Some(false);
+        }
+        rest = after;
+    }
+    Some(true)
+}
+
+/// The algorithm and the key inside of PKCS#8.
+fn in_pkcs8(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (SEQUENCE, parts, _) = element(der)? else { return None };
+    let (INTEGER, _, parts) = element(parts)? else { return None };
+    let (SEQUENCE, algorithm, parts) = element(parts)? else { return None };
+    let (OCTET_STRING, key, _) = element(parts)? else { return None };
+    Some((algorithm, key))
+}
+
+/// The first element of some DER: its tag, its content, and what follows.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, len, rest) = match der {
+        [tag, len @ ..=0x7f, rest @ ..] => (tag, usize::from(*len), rest),
+        [tag, 0x81, len, rest @ ..] => (tag, usize::from(*len), rest),
+        [tag, 0x82, high, low, rest @ ..] => (tag, usize::from(u16::from_be_bytes([*high, *low])), rest),
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(len)?;
+    Some((*tag, content, rest))
+}
+
+const BEGIN: &str = "-----BEGIN ";
+
+const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
+const SEQUENCE: u8 = 0x30;
+/// `[1]`, constructed.
+const PUBLIC_KEY: u8 = 0xa1;
+/// `id-ecPublicKey` with `prime256v1` (RFC 5480 section 2.1.1).
+const P256: [u8; 19] = *b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+/// `rsaEncryption` with its NULL (RFC 8017 appendix A.1).
+const RSA: [u8; 13] = *b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    const PEM: &str = include_str!("../../tests/keys/es256_pkcs8.pem");
+    const RSA_PEM: &str = include_str!("../../tests/keys/rsa2048_pkcs8.pem");
+
+    #[test]
+    fn nothing_of_the_key_is_printed() {
+        assert_eq!(format!("{:?}", KeyFile::from_pem(PEM).unwrap()), "KeyFile(..)");
+    }
+
+    #[test]
+    fn a_file_is_put_into_lines_within_the_room_that_it_has() {
+        for pem in [PEM, RSA_PEM] {
+            let one_line = pem.replace('\n', " ");
+            for text in [pem.to_owned(), pem.replace('\n', "\\n"), one_line.repeat(20), "-----BEGIN -----".repeat(99)] {
+                let lines = in_lines(&text);
+                assert!(lines.capacity() <= 2 * text.len());
+            }
+            assert_eq!(*in_lines(&one_line), pem);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_nothing() {
+        let der = KeyFile::from_pem(RSA_PEM).unwrap();
+        assert_eq!(modulus_bits(der.der()), Some(2048));
+        for len in 0..der.der().len() {
+            assert_eq!((modulus_bits(&der.der()[..len]), lacks_public_key(&der.der()[..len])), (None, None));
+        }
+        let der = KeyFile::from_pem(PEM).unwrap();
+        assert_eq!(lacks_public_key(der.der()), Some(false));
+    }
+}

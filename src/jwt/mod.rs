@@ -1,0 +1,25 @@
+//! JSON Web Tokens: the keys that sign them, their claims, and how they are verified (RFC 7515, 7517, 7519, 9068).
+
+pub(crate) mod access_token;
+pub(crate) mod algorithm;
+pub(crate) mod claims;
+pub(crate) mod jwk;
+pub mod jws;
+pub(crate) mod key_error;
+pub(crate) mod key_file;
+mod ring_key;
+pub(crate) mod signer;
+pub(crate) mod signing_error;
+pub(crate) mod signing_key;
+pub(crate) mod signing_keys;
+
+pub use crate::jwt::access_token::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier, Audience};
+pub use crate::jwt::algorithm::Algorithm;
+pub use crate::jwt::claims::{AccessTokenProfile, TokenValidity};
+pub use crate::jwt::jwk::{PublicKey, PublicKeySet};
+pub use crate::jwt::jws::JwsError;
+pub use crate::jwt::key_error::KeyError;
+pub use crate::jwt::key_file::KeyFile;
+pub use crate::jwt::signer::{Signer, SignerError};
+pub use crate::jwt::signing_key::SigningKey;
+pub use crate::jwt::signing_keys::SigningKeys;

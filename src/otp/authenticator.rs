@@ -1,0 +1,640 @@
+//! The state machine of one phone number or e-mail address: its live challenges, how often it was sent to, and how
+//! often its codes were guessed at (an out-of-band authenticator, NIST SP 800-63B section 3.1.3).
+
+use core::num::NonZeroU8;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use subtle::Choice;
+
+use crate::change::{Attempt, Change, Decision};
+use crate::id::{ChallengeId, Mark, Nonce, SessionId};
+use crate::otp::challenge::{Challenge, CodeInFlight, NewChallenge, Opened};
+use crate::otp::meter::{Meter, Quota, memory_for_moves};
+use crate::otp::policy::CodePolicy;
+use crate::secret::{Code, PresentedSecret};
+use crate::time::{CLOCK_TOLERANCE, Timestamp};
+
+/// Everything that is known about one address, in one record.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authenticator {
+    /// The latest instant at which this record was written.
+    #[serde(rename = "w")]
+    written_at: Option<Timestamp>,
+    #[serde(rename = "c")]
+    challenges: Vec<Challenge>,
+    #[serde(rename = "s")]
+    sends: Meter,
+    #[serde(rename = "f")]
+    failures: Meter,
+}
+
+impl Authenticator {
+    /// The instant from which this record says nothing that an absent one would not say.
+    pub(crate) fn delete_after(&self, limits: &Limits) -> Timestamp {
+        let challenges = self.challenges.iter().map(|challenge| challenge.expires_at);
+        let meters = [
+            self.sends.forgotten_at(memory_for_moves(&limits.sends)),
+            self.failures.forgotten_at(limits.guesses_per_address.window()),
+        ];
+        let written = self.written_at.unwrap_or(Timestamp::from_unix_secs(0));
+        challenges.chain(meters.into_iter().flatten()).max().unwrap_or(written)
+    }
+
+    /// Tells whether the clock was set back since this record was written.
+    ///
+    /// Hosts' clocks differ by a little, so a reading within [`CLOCK_TOLERANCE`] is not from the future.
+    pub(crate) fn is_from_the_future(&self, now: Timestamp) -> bool {
+        self.written_at.is_some_and(|written| now.until(written) > CLOCK_TOLERANCE)
+    }
+
+    /// This record as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the
+    /// later reading.
+    fn at(mut self, now: Timestamp) -> (Self, Timestamp) {
+        if self.is_from_the_future(now) {
+            self.challenges.clear();
+            return (self, now);
+        }
+        let now = self.written_at.map_or(now, |written| now.max(written));
+        self.challenges.retain(|challenge| !now.has_reached(challenge.expires_at));
+        (self, now)
+    }
+
+    fn written(mut self, now: Timestamp) -> Self {
+        self.written_at = Some(now);
+        self
+    }
+
+    fn challenge(&self, id: &ChallengeId) -> Option<&Challenge> {
+        self.challenges.iter().find(|challenge| challenge.id == *id)
+    }
+
+    /// How many guesses were compared with a code, over all challenges that share it.
+    fn guesses_of(&self, nonce: &Nonce) -> usize {
+        let sharing = self.challenges.iter().filter(|challenge| challenge.nonce == *nonce);
+        sharing.map(Challenge::guesses).fold(0, usize::saturating_add)
+    }
+
+    /// The challenge with the other code that the asker of `own` was sent and that is still in time.
+    fn other_in_time(&self, own: &Challenge, now: Timestamp, limits: &Limits) -> Option<&Challenge> {
+        self.challenges.iter().rfind(|other| {
+            other.binding == own.binding
+                && other.nonce != own.nonce
+                && other.has_code_in_time(now)
+                && self.guesses_of(&other.nonce) < limits.of_challenge()
+        })
+    }
+
+    /// Keeps the number of challenges bounded. No challenge that is live ends for it, unless sends are not limited.
+    fn make_room(&mut self, limits: &Limits, now: Timestamp) -> Result<(), Duration> {
+        let most = if limits.sends.is_empty() { MOST_CHALLENGES_WITHOUT_QUOTA } else { MOST_CHALLENGES };
+        while self.challenges.len() >= most {
+            let spent = self.challenges.iter().position(|challenge| challenge.spent_by.is_some());
+            if spent.is_none() && !limits.sends.is_empty() {
+                let first = self.challenges.iter().map(|challenge| challenge.expires_at).min();
+                return Err(first.map_or(Duration::ZERO, |first| now.until(first)));
+            }
+            self.challenges.remove(spent.unwrap_or(0));
+        }
+        Ok(())
+    }
+}
+
+impl Clone for Authenticator {
+    fn clone(&self) -> Self {
+        let Self { written_at, challenges, sends, failures } = self;
+        Self {
+            written_at: *written_at,
+            challenges: challenges.clone(),
+            sends: sends.clone(),
+            failures: failures.clone(),
+        }
+    }
+
+    /// As many challenges as before take the room of those, so that a store that writes over a record need not ask for more.
+    fn clone_from(&mut self, source: &Self) {
+        if self.challenges.len() != source.challenges.len() {
+            *self = source.clone();
+            return;
+        }
+        let Self { written_at, challenges, sends, failures } = source;
+        self.written_at = *written_at;
+        self.challenges.clone_from_slice(challenges);
+        self.sends.clone_from(sends);
+        self.failures.clone_from(failures);
+    }
+}
+
+/// How often one address may be sent to and guessed at (NIST SP 800-63B section 3.2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) sends: Vec<Quota>,
+    pub(crate) guesses_per_challenge: NonZeroU8,
+    pub(crate) guesses_per_address: Quota,
+}
+
+impl Limits {
+    /// Tells whether an address can never have more live challenges than its record has room for, if each is live for
+    /// `validity`.
+    pub(crate) fn leave_room_for(&self, validity: Duration) -> bool {
+        let most = self.sends.iter().map(|quota| quota.most_within(validity)).min();
+        most.is_none_or(|most| most <= MOST_CHALLENGES)
+    }
+
+    fn of_challenge(&self) -> usize {
+        usize::from(self.guesses_per_challenge.get())
+    }
+}
+
+/// Opens a challenge, unless the address was sent to too often or no guess is left for it.
+///
+/// While at least half of the validity of a code of the same asker is left, the new challenge shares that code, its
+/// expiry and its guesses, so that a resend does not kill the code in flight.
+pub(crate) struct OpenChallenge<'a> {
+    pub(crate) new: NewChallenge<'a>,
+    pub(crate) limits: &'a Limits,
+}
+
+impl OpenChallenge<'_> {
+    fn opened(&self, challenge: &Challenge, state: &Authenticator, now: Timestamp) -> Opened {
+        Opened {
+            id: challenge.id,
+            code: challenge.code(self.new.policy, now),
+            code_expires_at: challenge.code_expires_at,
+            expires_at: challenge.expires_at,
+            resend_after: state.sends.wait(&self.limits.sends, now),
+        }
+    }
+}
+
+impl Change for OpenChallenge<'_> {
+    type State = Authenticator;
+    type Verdict = Opened;
+    type Refusal = NotOpened;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Opened>, NotOpened> {
+        let Self { new, limits } = self;
+        let (mut next, now) = state.unwrap_or_default().at(attempt.now);
+        let of_sends = next.sends.wait(&limits.sends, now);
+        // A code that nobody could redeem is not sent, whoever asks for it.
+        let of_guesses = next.failures.wait(&[limits.guesses_per_address], now);
+        if !of_guesses.is_zero() {
+            return Err(NotOpened::NoGuessLeft { retry_after: of_guesses.max(of_sends) });
+        }
+        if !of_sends.is_zero() {
+            return Err(NotOpened::Throttled { retry_after: of_sends });
+        }
+        let shared = next
+            .challenges
+            .iter()
+            .rfind(|old| old.can_share_code(new, now) && next.guesses_of(&old.nonce) < limits.of_challenge());
+        let challenge = Challenge::new(new, shared, now);
+        next.make_room(limits, now).map_err(|retry_after| NotOpened::Throttled { retry_after })?;
+        next.sends.record(now, memory_for_moves(&limits.sends));
+        let opened = self.opened(&challenge, &next, now);
+        next.challenges.push(challenge);
+        Ok(Decision::new(next.written(now), opened))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Opened> {
+        let challenge = stored.challenge(&self.new.id)?;
+        Some(self.opened(challenge, stored, stored.written_at.unwrap_or_default()))
+    }
+}
+
+/// Takes back a send whose request failed before anybody got to know its challenge.
+pub(crate) struct TakeBackSend {
+    pub(crate) id: ChallengeId,
+    /// How long the challenge was to live.
+    pub(crate) token_validity: Duration,
+}
+
+impl Change for TakeBackSend {
+    type State = Authenticator;
+    type Verdict = ();
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
+        let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
+        let challenge = next.challenge(&self.id).ok_or(NothingToDo)?;
+        let sent_at = challenge.expires_at.before(self.token_validity);
+        next.sends.take_back(sent_at);
+        // A challenge whose code has been compared stays for the count, since others may share the code.
+        next.challenges.retain(|challenge| challenge.id != self.id || challenge.guesses() > 0);
+        Ok(Decision::new(next.written(now), ()))
+    }
+
+    /// What is undone leaves no trace; a second attempt finds nothing to do.
+    fn found_in(&self, _stored: &Authenticator) -> Option<()> {
+        None
+    }
+}
+
+/// Gives one more send to an address whose message could not be delivered. It still counts for the longer quotas.
+pub(crate) struct AllowResend<'a> {
+    pub(crate) id: ChallengeId,
+    /// How long the challenge was to live.
+    pub(crate) token_validity: Duration,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Change for AllowResend<'_> {
+    type State = Authenticator;
+    /// How long to wait for the next send.
+    type Verdict = Duration;
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Duration>, NothingToDo> {
+        let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
+        let sent_at = next.challenge(&self.id).ok_or(NothingToDo)?.expires_at.before(self.token_validity);
+        if !next.sends.move_out_of_the_shortest(sent_at, &self.limits.sends) {
+            let retry_after = next.sends.wait(&self.limits.sends, now);
+            return Ok(Decision::as_it_is(next, retry_after));
+        }
+        let retry_after = next.sends.wait(&self.limits.sends, now);
+        Ok(Decision::new(next.written(now), retry_after))
+    }
+
+    /// A second attempt finds the send moved, and moves nothing.
+    fn found_in(&self, _stored: &Authenticator) -> Option<Duration> {
+        None
+    }
+}
+
+/// Charges one guess to a code and to the address. What it yields, once stored, can compare one text.
+///
+/// Where the asker was sent two codes and both are in time, either is right, and the guess is charged to both. A text that
+/// can't be a code is refused and costs nothing.
+pub(crate) struct ReserveGuess<'a> {
+    pub(crate) id: ChallengeId,
+    /// Identifies this guess, so that after an unknown outcome it is found out whether it was charged.
+    pub(crate) mark: Mark,
+    pub(crate) presented: &'a PresentedSecret<'a>,
+    pub(crate) policy: &'a CodePolicy,
+    pub(crate) limits: &'a Limits,
+    /// How long after a success its answer can be repeated.
+    pub(crate) repeat_window: Duration,
+}
+
+impl ReserveGuess<'_> {
+    /// The session whose answer may be repeated, if the challenge is spent; otherwise the challenge has to be live.
+    fn repeats(&self, challenge: &Challenge, now: Timestamp) -> Result<Option<SessionId>, NotReserved> {
+        if challenge.is_live(now) {
+            return Ok(None);
+        }
+        let (session, at) = challenge.answer().ok_or(NotReserved::NoSuchChallenge)?;
+        let in_time = !now.has_reached(at.after(self.repeat_window)) && !now.has_reached(challenge.code_expires_at);
+        if in_time { Ok(Some(session)) } else { Err(NotReserved::NoSuchChallenge) }
+    }
+
+    fn left(&self, state: &Authenticator, challenge: &Challenge, now: Timestamp) -> usize {
+        let of_code = self.limits.of_challenge().saturating_sub(state.guesses_of(&challenge.nonce));
+        of_code.min(state.failures.remaining(&self.limits.guesses_per_address, now))
+    }
+}
+
+impl Change for ReserveGuess<'_> {
+    type State = Authenticator;
+    type Verdict = Reserved;
+    type Refusal = NotReserved;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Reserved>, NotReserved> {
+        let (mut next, now) = state.ok_or(NotReserved::NoSuchChallenge)?.at(attempt.now);
+        let challenge = next.challenge(&self.id).ok_or(NotReserved::NoSuchChallenge)?;
+        let repeats = self.repeats(challenge, now)?;
+        let left = self.left(&next, challenge, now);
+        let remaining = left.checked_sub(1).ok_or(NotReserved::NoSuchChallenge)?;
+        // Of a spent challenge its own code alone is right.
+        let other = match repeats {
+            None => next.other_in_time(challenge, now, self.limits),
+            Some(_) => None,
+        };
+        let own = challenge.code(self.policy, now);
+        let (other_id, other) = other.map(|other| (other.id, other.code(self.policy, now))).unzip();
+        if !own.could_be(self.presented) && !other.as_ref().is_some_and(|other| other.could_be(self.presented)) {
+            return Err(NotReserved::NotACode { attempts_remaining: left });
+        }
+        for challenge in &mut next.challenges {
+            if challenge.id == self.id {
+                challenge.charge(self.mark, now);
+            } else if Some(challenge.id) == other_id {
+                challenge.charge_other(self.mark);
+            }
+        }
+        next.failures.record(now, self.limits.guesses_per_address.window());
+        let reserved = Reserved { id: self.id, own, other, repeats, attempts_remaining: remaining };
+        Ok(Decision::new(next.written(now), reserved))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Reserved> {
+        let challenge = stored.challenge(&self.id)?;
+        let charged_at = challenge.charged_at(&self.mark)?;
+        let other = stored.challenges.iter().find(|other| other.was_charged_other(&self.mark));
+        Some(Reserved {
+            id: self.id,
+            own: challenge.code(self.policy, charged_at),
+            other: other.map(|other| other.code(self.policy, charged_at)),
+            repeats: self.repeats(challenge, charged_at).ok()?,
+            attempts_remaining: self.left(stored, challenge, charged_at),
+        })
+    }
+}
+
+/// Gives a guess back whose code was right, and whose request then failed for no fault of the client's. If the request had
+/// spent the challenge already, that is taken back too: nobody was given anything for it.
+pub(crate) struct ReleaseGuess<'a> {
+    pub(crate) mark: Mark,
+    /// What the request spends challenges by.
+    pub(crate) spender: Mark,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Change for ReleaseGuess<'_> {
+    type State = Authenticator;
+    type Verdict = ();
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
+        let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
+        let mut found = false;
+        for challenge in &mut next.challenges {
+            if challenge.spent_by == Some(self.spender) {
+                // There was no success that could forgive the guesses of others.
+                for _ in 0..challenge.unspend(&self.mark, now) {
+                    next.failures.record(now, self.limits.guesses_per_address.window());
+                }
+                found = true;
+            }
+            found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();
+            if let Some(charged_at) = challenge.release(&self.mark) {
+                next.failures.take_back(charged_at);
+            }
+        }
+        if found { Ok(Decision::new(next.written(now), ())) } else { Err(NothingToDo) }
+    }
+
+    /// What is undone leaves no trace; a second attempt finds nothing to do.
+    fn found_in(&self, _stored: &Authenticator) -> Option<()> {
+        None
+    }
+}
+
+/// Spends the code that was right: every challenge that shares it, and the one that was named. The guesses that named that
+/// one are forgiven, and no others: those of the challenges that share its code may be an attacker's.
+pub(crate) struct RedeemChallenge<'a> {
+    pub(crate) proven: &'a Proven,
+    pub(crate) spender: Mark,
+    /// The session that it is spent for, where its answer can be repeated: for the challenge that was named, and its code.
+    pub(crate) session: Option<SessionId>,
+}
+
+impl Change for RedeemChallenge<'_> {
+    type State = Authenticator;
+    type Verdict = Redeemed;
+    type Refusal = NotReserved;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Redeemed>, NotReserved> {
+        let mut next = state.ok_or(NotReserved::NoSuchChallenge)?;
+        // Whether it is in time was decided when the guess was reserved. Only another redemption can have come between.
+        let now = next.written_at.map_or(attempt.now, |written| attempt.now.max(written));
+        let Proven { id, nonce } = self.proven;
+        let unspent = |challenge: &&Challenge| challenge.spent_by.is_none();
+        let has_code = next.challenges.iter().filter(unspent).any(|challenge| challenge.nonce == *nonce);
+        let is_named = next.challenge(id).as_ref().is_some_and(unspent);
+        if !has_code || !is_named {
+            return Err(NotReserved::NoSuchChallenge);
+        }
+        for challenge in next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
+            if challenge.nonce == *nonce || challenge.id == *id {
+                let is_answered = challenge.id == *id && challenge.nonce == *nonce;
+                let session = self.session.filter(|_| is_answered);
+                challenge.spend(self.spender, session.map(|session| (session, now)));
+            }
+            if challenge.id == *id {
+                challenge.forgive(|charged_at| next.failures.take_back(charged_at));
+            }
+        }
+        Ok(Decision::new(next.written(now), Redeemed(())))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Redeemed> {
+        let spent = stored.challenge(&self.proven.id)?.spent_by == Some(self.spender);
+        spent.then_some(Redeemed(()))
+    }
+}
+
+/// Makes a record from the future one of now. How long its challenges have lived can't be known, and so they end
+/// instead of living longer; sends and guesses count as of now.
+pub(crate) struct ClampToNow;
+
+impl Change for ClampToNow {
+    type State = Authenticator;
+    type Verdict = ();
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
+        let now = attempt.now;
+        let mut next = state.filter(|state| state.is_from_the_future(now)).ok_or(NothingToDo)?;
+        next.challenges.clear();
+        next.sends.clamp_to(now);
+        next.failures.clamp_to(now);
+        Ok(Decision::new(next.written(now), ()))
+    }
+
+    /// A second attempt finds nothing to do.
+    fn found_in(&self, _stored: &Authenticator) -> Option<()> {
+        None
+    }
+}
+
+/// A guess that has been charged: the only value that can compare a presented text, and only one.
+pub(crate) struct Reserved {
+    id: ChallengeId,
+    own: CodeInFlight,
+    other: Option<CodeInFlight>,
+    repeats: Option<SessionId>,
+    attempts_remaining: usize,
+}
+
+impl Reserved {
+    /// The session whose answer is to be repeated, if its challenge is spent.
+    pub(crate) fn repeats(&self) -> Option<SessionId> {
+        self.repeats
+    }
+
+    /// Compares the presented text with each code that is right, in constant time. A code that has expired, or that can't be
+    /// derived any more, is as good as a wrong one.
+    pub(crate) fn compare(
+        self,
+        derive: impl Fn(&CodeInFlight) -> Option<Code>,
+        presented: &PresentedSecret<'_>,
+    ) -> Result<Proven, WrongCode> {
+        // Compared in any case, and decided by both at once, so that the timing does not tell a wrong code from an expired one.
+        let is_right = |code: &CodeInFlight| {
+            let in_time = Choice::from(u8::from(!code.has_expired));
+            derive(code).map_or(Choice::from(0), |expected| expected.matches(presented) & in_time)
+        };
+        let own = is_right(&self.own);
+        let other = self.other.as_ref().map(|code| (is_right(code), code.nonce));
+        match other {
+            _ if own.into() => Ok(Proven { id: self.id, nonce: self.own.nonce }),
+            Some((other, nonce)) if other.into() => Ok(Proven { id: self.id, nonce }),
+            _ => Err(WrongCode { attempts_remaining: self.attempts_remaining }),
+        }
+    }
+}
+
+/// A code was right; it is not spent yet.
+pub(crate) struct Proven {
+    id: ChallengeId,
+    nonce: Nonce,
+}
+
+/// The code was right and is spent: what the release of tokens takes by value.
+pub(crate) struct Redeemed(());
+
+/// The code was wrong or had expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrongCode {
+    pub(crate) attempts_remaining: usize,
+}
+
+/// Why no guess was charged, or no code spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotReserved {
+    /// The challenge is unknown, expired or spent, or no guess is left for its code or for its address.
+    NoSuchChallenge,
+    /// What was presented can't be a code, and was not compared.
+    NotACode { attempts_remaining: usize },
+}
+
+/// Why no challenge was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotOpened {
+    /// The address was sent to too often.
+    Throttled { retry_after: Duration },
+    /// No guess is left for the address, so that no code could be redeemed.
+    NoGuessLeft { retry_after: Duration },
+}
+
+/// What was to be undone or put right is not there, or not any more.
+pub(crate) struct NothingToDo;
+
+/// The record of an address has room for so many challenges. Settings that could need more are refused; where a code policy of
+/// the directory needs more, the send is.
+const MOST_CHALLENGES: usize = 100;
+
+/// Where sends are not limited, the oldest challenge makes room.
+const MOST_CHALLENGES_WITHOUT_QUOTA: usize = 10;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use core::num::NonZeroU32;
+
+    use super::*;
+    use crate::id::{Binding, KeyId};
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
+
+    fn limits(sends: Vec<Quota>) -> Limits {
+        let guesses_per_address = Quota::new(NonZeroU32::MAX, Duration::from_secs(60));
+        Limits { sends, guesses_per_challenge: NonZeroU8::MIN, guesses_per_address }
+    }
+
+    fn open(from: Authenticator, number: u8, limits: &Limits) -> Result<Authenticator, NotOpened> {
+        let policy = CodePolicy::default();
+        let new = NewChallenge {
+            id: ChallengeId::from_bytes([number; 32]),
+            nonce: Nonce::from_bytes([number; 16]),
+            code_key: KeyId::from_bytes([0; KeyId::LEN]),
+            binding: Binding::from_bytes([number; Binding::LEN]),
+            policy: &policy,
+            knows_key: &|_| true,
+        };
+        let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
+        OpenChallenge { new, limits }.decide(Some(from), attempt).map(|decision| decision.into_parts().0)
+    }
+
+    #[test]
+    fn without_quotas_the_newest_challenges_are_kept_and_no_more_than_there_is_room_for() {
+        let mut state = Authenticator::default();
+        for number in 0..12 {
+            state = open(state, number, &limits(Vec::new())).unwrap();
+        }
+        let is_kept: Vec<bool> =
+            (0..13).map(|number| state.challenge(&ChallengeId::from_bytes([number; 32])).is_some()).collect();
+        let expected: Vec<bool> = (0..13).map(|number| (2..12).contains(&number)).collect();
+        assert_eq!(is_kept, expected);
+    }
+
+    #[test]
+    fn with_quotas_no_challenge_makes_room_for_another() {
+        let limits = limits(vec![Quota::new(NonZeroU32::MAX, Duration::from_secs(60))]);
+        let mut state = Authenticator::default();
+        for number in 0..100 {
+            state = open(state, number, &limits).unwrap();
+        }
+        let refused = NotOpened::Throttled { retry_after: Duration::from_secs(300) };
+        assert_eq!(open(state.clone(), 100, &limits).err(), Some(refused));
+        assert_eq!(state.challenges.len(), 100);
+    }
+
+    #[test]
+    fn a_success_that_is_taken_back_has_forgiven_no_guess() {
+        let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
+        let (policy, presented) = (CodePolicy::default(), PresentedSecret::new("123456"));
+        let limits = Limits { guesses_per_challenge: NonZeroU8::MAX, ..limits(Vec::new()) };
+        let (id, nonce) = (ChallengeId::from_bytes([1; 32]), Nonce::from_bytes([1; 16]));
+        let [wrong, right, spender] = [2, 3, 4].map(|number| Mark::from_bytes([number; 8]));
+        let mut state = open(Authenticator::default(), 1, &limits).unwrap();
+        for mark in [wrong, right] {
+            let (policy, limits, presented) = (&policy, &limits, &presented);
+            let reserve = ReserveGuess { id, mark, presented, policy, limits, repeat_window: Duration::ZERO };
+            state = reserve.decide(Some(state), attempt).ok().unwrap().into_parts().0;
+        }
+        let redeem = RedeemChallenge { proven: &Proven { id, nonce }, spender, session: None };
+        let spent = redeem.decide(Some(state), attempt).ok().unwrap().into_parts().0;
+        assert_eq!((spent.failures.len(), spent.guesses_of(&nonce)), (0, 2));
+
+        let release = ReleaseGuess { mark: right, spender, limits: &limits };
+        let state = release.decide(Some(spent), attempt).ok().unwrap().into_parts().0;
+        assert_eq!((state.failures.len(), state.guesses_of(&nonce)), (1, 1));
+        assert!(state.challenge(&id).unwrap().is_live(NOW));
+    }
+
+    #[test]
+    fn a_reading_within_the_tolerance_is_not_from_the_future() {
+        let state = open(Authenticator::default(), 1, &limits(Vec::new())).unwrap();
+        assert!(!state.is_from_the_future(NOW.before(CLOCK_TOLERANCE)));
+        assert!(state.is_from_the_future(NOW.before(CLOCK_TOLERANCE + Duration::from_millis(1))));
+    }
+}

@@ -1,0 +1,153 @@
+//! Which secrets the hosts of one store work with, so that a host with others is noticed when it starts.
+
+use core::convert::Infallible;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Attempt, Change, Decision};
+use crate::id::KeyId;
+use crate::time::Timestamp;
+
+/// The secrets that hosts have announced, by their names, in one record for each issuer. A name is a MAC, from which no
+/// secret can be computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysInUse {
+    /// The index secret, which is the same for all hosts.
+    #[serde(rename = "i")]
+    index: KeyId,
+    /// The sealing secrets under which hosts seal.
+    #[serde(rename = "s")]
+    sealing: Vec<Announced>,
+    /// The sealing secrets that hosts accept, those under which they seal among them.
+    #[serde(rename = "a")]
+    accepted: Vec<Announced>,
+}
+
+/// A secret, and when it is forgotten unless a host announces it again.
+type Announced = (KeyId, Timestamp);
+
+impl KeysInUse {
+    /// When the last of the secrets is forgotten.
+    pub(crate) fn forgotten_at(&self) -> Timestamp {
+        self.accepted.iter().map(|(_, until)| *until).max().unwrap_or_default()
+    }
+
+    /// What is not forgotten yet.
+    fn at(mut self, now: Timestamp) -> Option<Self> {
+        for list in [&mut self.sealing, &mut self.accepted] {
+            list.retain(|(_, until)| !now.has_reached(*until));
+        }
+        (!self.accepted.is_empty()).then_some(self)
+    }
+}
+
+/// Announces the secrets of a host, and compares them with those that others announced.
+pub(crate) struct AnnounceKeys {
+    pub(crate) index: KeyId,
+    /// What this host seals under.
+    pub(crate) sealing: KeyId,
+    /// All that it accepts, the former among them.
+    pub(crate) accepted: Vec<KeyId>,
+    /// For how long what a secret has sealed can be presented.
+    pub(crate) keep_for: Duration,
+}
+
+impl AnnounceKeys {
+    /// What was announced, with the secrets of this host until an instant.
+    fn added_to(&self, mut known: KeysInUse, until: Timestamp) -> KeysInUse {
+        announce(&mut known.sealing, self.sealing, until);
+        for id in &self.accepted {
+            announce(&mut known.accepted, *id, until);
+        }
+        known
+    }
+
+    /// The secrets of this host alone.
+    pub(crate) fn alone(&self, until: Timestamp) -> KeysInUse {
+        self.added_to(KeysInUse { index: self.index, sealing: Vec::new(), accepted: Vec::new() }, until)
+    }
+
+    /// Tells whether the secrets of this host are kept until an instant already.
+    fn is_in(&self, known: &KeysInUse, until: Timestamp) -> bool {
+        self.added_to(known.clone(), until) == *known
+    }
+}
+
+impl Change for AnnounceKeys {
+    type State = KeysInUse;
+    type Verdict = PeerKeys;
+    type Refusal = KeysDiffer;
+
+    fn decide(&self, state: Option<KeysInUse>, attempt: Attempt) -> Result<Decision<KeysInUse, PeerKeys>, KeysDiffer> {
+        let until = attempt.now.after(self.keep_for);
+        let Some(known) = state.and_then(|state| state.at(attempt.now)) else {
+            return Ok(Decision::new(self.alone(until), PeerKeys::Accepted));
+        };
+        let is_accepted = |(id, _): &Announced| self.accepted.contains(id);
+        if known.index != self.index {
+            return Err(KeysDiffer::Index);
+        }
+        if !known.accepted.iter().any(is_accepted) {
+            return Err(KeysDiffer::Sealing);
+        }
+        let verdict = if known.sealing.iter().all(is_accepted) { PeerKeys::Accepted } else { PeerKeys::Lacking };
+        if self.is_in(&known, until.before(ANNOUNCED_AGAIN)) {
+            return Ok(Decision::as_it_is(known, verdict));
+        }
+        Ok(Decision::new(self.added_to(known, until), verdict))
+    }
+
+    /// A second attempt announces the same.
+    fn found_in(&self, _stored: &KeysInUse) -> Option<PeerKeys> {
+        None
+    }
+}
+
+/// Announces the secrets of a host, and forgets whatever others announced.
+pub(crate) struct ReplaceKeys(pub(crate) AnnounceKeys);
+
+impl Change for ReplaceKeys {
+    type State = KeysInUse;
+    type Verdict = ();
+    type Refusal = Infallible;
+
+    fn decide(&self, _: Option<KeysInUse>, attempt: Attempt) -> Result<Decision<KeysInUse, ()>, Infallible> {
+        let Self(announced) = self;
+        Ok(Decision::new(announced.alone(attempt.now.after(announced.keep_for)), ()))
+    }
+
+    /// A second attempt announces the same.
+    fn found_in(&self, _stored: &KeysInUse) -> Option<()> {
+        None
+    }
+}
+
+/// What a host can do with what others seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerKeys {
+    /// It accepts every secret that they seal under.
+    Accepted,
+    /// It lacks one of them.
+    Lacking,
+}
+
+/// Why the secrets of a host can't be used beside those of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeysDiffer {
+    /// The index secret is another.
+    Index,
+    /// No sealing secret is accepted by this host and by another one.
+    Sealing,
+}
+
+/// Keeps a secret until an instant, or longer where another host said so.
+fn announce(list: &mut Vec<Announced>, id: KeyId, until: Timestamp) {
+    match list.iter_mut().find(|(known, _)| *known == id) {
+        Some((_, known)) => *known = until.max(*known),
+        None => list.push((id, until)),
+    }
+}
+
+/// Hosts that start together write once.
+const ANNOUNCED_AGAIN: Duration = Duration::from_secs(60);

@@ -1,0 +1,165 @@
+//! Puts a server together, and refuses a configuration that contradicts itself.
+
+use std::sync::Arc;
+
+use crate::directory::Directory;
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::flow::core::Core;
+use crate::id::Issuer;
+use crate::jwt::access_token::AccessTokenVerifier;
+use crate::jwt::signing_keys::SigningKeys;
+use crate::observer::{NoObserver, Observer};
+use crate::secret::keyring::Keyring;
+use crate::server::AuthorizationServer;
+use crate::settings::{LONGEST_REPEAT_WINDOW, Settings};
+use crate::store::Store;
+use crate::time::clock::{Clock, SystemClock};
+
+impl AuthorizationServer<(), ()> {
+    /// Begins to set up a server for an issuer, with its secrets and its signing keys (one key is enough to begin with).
+    pub fn builder(issuer: Issuer, keyring: Keyring, signing_keys: impl Into<SigningKeys>) -> ServerBuilder {
+        ServerBuilder {
+            issuer,
+            keyring,
+            signing_keys: signing_keys.into(),
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::default()),
+            observer: Arc::new(NoObserver),
+        }
+    }
+}
+
+/// Sets up an [`AuthorizationServer`].
+#[must_use]
+pub struct ServerBuilder {
+    issuer: Issuer,
+    keyring: Keyring,
+    signing_keys: SigningKeys,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    observer: Arc<dyn Observer>,
+}
+
+impl ServerBuilder {
+    /// Replaces the settings.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Replaces the clock. Defaults to [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Replaces the source of random bytes. Defaults to [`SystemEntropy`].
+    pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Replaces the observer. Defaults to none.
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Arc::new(observer);
+        self
+    }
+
+    /// Puts the server together.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when settings contradict one another.
+    pub fn build<S: Store, D: Directory>(
+        self,
+        store: S,
+        directory: D,
+    ) -> Result<AuthorizationServer<S, D>, ConfigError> {
+        let Self { issuer, keyring, signing_keys, settings, clock, entropy, observer } = self;
+        let second = core::time::Duration::from_secs(1);
+        let validity = &settings.token_validity;
+        let sessions = &settings.session_validity;
+        if [validity.access_token, validity.id_token, sessions.idle].iter().any(|validity| *validity < second) {
+            return Err(ConfigError::ValidityTooShort);
+        }
+        if sessions.absolute < sessions.idle || sessions.idle < validity.access_token {
+            return Err(ConfigError::SessionValidity);
+        }
+        if !settings.quotas_are_sound() {
+            return Err(ConfigError::Quota);
+        }
+        if !settings.challenges_have_room() {
+            return Err(ConfigError::TooManyChallenges);
+        }
+        if settings.repeat_window > LONGEST_REPEAT_WINDOW {
+            return Err(ConfigError::RepeatWindow);
+        }
+        if !settings.grant_types_are_distinct() {
+            return Err(ConfigError::GrantType);
+        }
+        if !settings.endpoints.are_paths() {
+            return Err(ConfigError::Endpoint);
+        }
+        let keys = signing_keys.key_set().clone();
+        let verifier = AccessTokenVerifier::new(issuer.clone(), keys, settings.access_token_profile.clone());
+        Ok(AuthorizationServer::new(Core {
+            keyring: keyring.of(&issuer),
+            issuer,
+            settings,
+            signing_keys,
+            verifier,
+            store,
+            directory,
+            clock,
+            entropy,
+            observer,
+        }))
+    }
+}
+
+impl core::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ServerBuilder").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// The configuration is wrong: the caller's fault, found before any request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A token or a session would live for less than a second.
+    ValidityTooShort,
+    /// Sessions would end in all before they end without a refresh, or before their access tokens expire.
+    SessionValidity,
+    /// A quota has a window of less than a millisecond, or allows more than 1,000 events, all of which an address's record
+    /// would have to keep.
+    Quota,
+    /// The send quotas allow an address more than 100 live challenges, all of which its record would have to keep: the windows
+    /// are too short for how long an otp_token is valid.
+    TooManyChallenges,
+    /// Answers would be repeated for longer than 60 seconds.
+    RepeatWindow,
+    /// A `grant_type` is empty, was given twice, or is that of the refresh grant.
+    GrantType,
+    /// The path of an endpoint does not begin with a slash, has a character that no path has, or was given twice.
+    Endpoint,
+}
+
+impl core::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::ValidityTooShort => "a token or session has to live for at least a second",
+            Self::SessionValidity => {
+                "the absolute validity of a session has to cover the idle one, and that of access tokens"
+            }
+            Self::Quota => "a quota needs a window of a millisecond at least, and may allow at most 1000 events in it",
+            Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
+            Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
+            Self::GrantType => "a grant_type is empty, was given twice or is reserved",
+            Self::Endpoint => "the path of an endpoint is not a path, or was given twice",
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}

@@ -1,0 +1,105 @@
+//! What clients can find out about the server: RFC 8414 metadata, and the OpenID provider configuration.
+
+use serde::Serialize;
+
+use crate::id::Issuer;
+use crate::jwt::algorithm::Algorithm;
+use crate::jwt::jwk::PublicKeySet;
+use crate::settings::Settings;
+use crate::settings::endpoints::Endpoints;
+use crate::wire::request::REFRESH_GRANT_TYPE;
+
+/// The metadata of RFC 8414 section 2; with `openid`, that of OpenID Connect Discovery section 3.
+///
+/// `response_types_supported` is empty and there is no `authorization_endpoint`, as no grant that is served has one. Both
+/// specifications require the former and forbid empty lists; readers miss an absent member more than they mind an empty
+/// one.
+#[derive(Serialize)]
+pub(crate) struct Metadata<'a> {
+    issuer: &'a str,
+    token_endpoint: String,
+    jwks_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otp_send_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_endpoint: Option<String>,
+    scopes_supported: Vec<&'a str>,
+    response_types_supported: [&'static str; 0],
+    grant_types_supported: Vec<&'a str>,
+    token_endpoint_auth_methods_supported: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation_endpoint_auth_methods_supported: Option<&'static [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_endpoint_auth_methods_supported: Option<&'static [&'static str]>,
+    #[serde(flatten)]
+    openid: Option<OpenId<'a>>,
+}
+
+/// What an OpenID provider adds.
+#[derive(Serialize)]
+struct OpenId<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    userinfo_endpoint: Option<String>,
+    subject_types_supported: [&'static str; 1],
+    id_token_signing_alg_values_supported: Vec<&'static str>,
+    claims_supported: Vec<&'a str>,
+    claim_types_supported: [&'static str; 1],
+    claims_parameter_supported: bool,
+    request_parameter_supported: bool,
+    request_uri_parameter_supported: bool,
+}
+
+impl<'a> Metadata<'a> {
+    /// The metadata of an authorization server.
+    pub(crate) fn new(issuer: &'a Issuer, settings: &'a Settings) -> Self {
+        let Endpoints { otp_send, token, revocation, introspection, jwks, .. } = &settings.endpoints;
+        let url = |path: &String| issuer.endpoint(path);
+        let otp_grant_types = settings.rules.grant_types.iter().map(|(uri, _)| uri.as_str());
+        Self {
+            issuer: issuer.as_str(),
+            token_endpoint: url(token),
+            jwks_uri: url(jwks),
+            otp_send_endpoint: otp_send.as_ref().map(url),
+            revocation_endpoint: revocation.as_ref().map(url),
+            introspection_endpoint: introspection.as_ref().map(url),
+            scopes_supported: settings.scopes_supported.iter().collect(),
+            response_types_supported: [],
+            grant_types_supported: otp_grant_types.chain([REFRESH_GRANT_TYPE]).collect(),
+            token_endpoint_auth_methods_supported: &AUTH_METHODS,
+            revocation_endpoint_auth_methods_supported: revocation.as_ref().map(|_| AUTH_METHODS.as_slice()),
+            introspection_endpoint_auth_methods_supported: introspection.as_ref().map(|_| WITH_SECRET),
+            openid: None,
+        }
+    }
+
+    /// The same with what an OpenID provider adds.
+    pub(crate) fn openid(issuer: &'a Issuer, settings: &'a Settings, keys: &PublicKeySet) -> Self {
+        let mut algorithms: Vec<_> = keys.iter().map(|key| key.algorithm()).map(Algorithm::as_str).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        let mut claims: Vec<_> = ID_TOKEN_CLAIMS.to_vec();
+        for claim in settings.claims_supported.iter().map(String::as_str) {
+            if !claims.contains(&claim) {
+                claims.push(claim);
+            }
+        }
+        let openid = OpenId {
+            userinfo_endpoint: settings.endpoints.userinfo.as_ref().map(|path| issuer.endpoint(path)),
+            subject_types_supported: ["public"],
+            id_token_signing_alg_values_supported: algorithms,
+            claims_supported: claims,
+            claim_types_supported: ["normal"],
+            claims_parameter_supported: false,
+            request_parameter_supported: false,
+            request_uri_parameter_supported: false,
+        };
+        Self { openid: Some(openid), ..Self::new(issuer, settings) }
+    }
+}
+
+/// Of which clients without a secret have the last one.
+const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
+const WITH_SECRET: &[&str] = &["client_secret_basic", "client_secret_post"];
+const ID_TOKEN_CLAIMS: [&str; 10] = ["sub", "iss", "aud", "azp", "exp", "iat", "jti", "auth_time", "amr", "sid"];

@@ -1,0 +1,251 @@
+//! The refresh rule: rotation, the retry window of the direct predecessor, and the reuse of a superseded token.
+
+use core::time::Duration;
+
+use crate::change::{Attempt, Change, Decision};
+use crate::id::{KeyId, Mark};
+use crate::session::policy::{LONGEST_RETRY_WINDOW, RefreshPolicy};
+use crate::session::{RevocationReason, Session};
+use crate::time::Timestamp;
+
+/// Continues a session for a refresh token that its client presents, or ends it when the token has been superseded
+/// (RFC 9700 section 4.14.2).
+///
+/// Nobody but its client gets this far: a refresh token says whom it was issued to.
+pub(crate) struct RefreshSession {
+    pub(crate) generation: u32,
+    /// When the session was first loaded for it.
+    pub(crate) asked_at: Timestamp,
+    /// Where the token stood then.
+    pub(crate) stood: Standing,
+    /// The number of the access token that was made ready.
+    pub(crate) issue: u32,
+    pub(crate) policy: RefreshPolicy,
+    pub(crate) idle: Duration,
+    /// How long access tokens live.
+    pub(crate) access_token: Duration,
+    /// What a successor is sealed under, while hosts accept several secrets.
+    pub(crate) sealed_under: Option<KeyId>,
+    /// Identifies this request, so that after an unknown outcome it is found out whether it was the one that wrote.
+    pub(crate) mark: Mark,
+}
+
+impl Change for RefreshSession {
+    type State = Session;
+    type Verdict = Refreshed;
+    type Refusal = NotRefreshed;
+
+    fn decide(&self, state: Option<Session>, attempt: Attempt) -> Result<Decision<Session, Refreshed>, NotRefreshed> {
+        let loaded = state.ok_or(NotRefreshed::Dead)?;
+        let (mut next, now) = loaded.at(attempt.now);
+        match next.standing(self.generation, self.asked_at, now) {
+            Standing::Dead => return Err(NotRefreshed::Dead),
+            // It may be this very request that superseded it, and others who went on since.
+            Standing::Superseded if attempt.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
+            // It was good when it was presented, and others were faster. That makes nobody a thief.
+            Standing::Superseded if self.stood != Standing::Superseded => return Err(NotRefreshed::Overtaken),
+            // Stolen, and used by both its owner and the thief; which of them this is, nobody can tell.
+            Standing::Superseded => {
+                let next = next.ended(RevocationReason::Reuse).marked(self.mark);
+                return Ok(Decision::new(next, Refreshed::Replayed));
+            }
+            // So many tokens were revoked meanwhile that the one that was made ready is dead.
+            _ if next.revoked_tokens.are_revoked_up_to(self.issue) => return Err(NotRefreshed::Unresolved),
+            Standing::Retried => {
+                let continued = Refreshed::Continued(Continued(next.refresh_token()));
+                return Ok(Decision::as_it_is(loaded, continued));
+            }
+            Standing::Current => {}
+        }
+        next.retry_until = None;
+        if let RefreshPolicy::Rotate { retry_window } = self.policy {
+            next.generation = next.generation.checked_add(1).ok_or(NotRefreshed::Dead)?;
+            next.sealed_under = self.sealed_under;
+            next.retry_until = Some(now.after(retry_window));
+        }
+        next.issue = next.issue.saturating_add(1);
+        next.used_at = now;
+        next.expires_at = now.after(self.idle).min(next.ends_at);
+        // Retries were answered until a window after the latest refresh.
+        if now.has_reached(next.latest_expiry.after(LONGEST_RETRY_WINDOW)) {
+            next.revoked_tokens.fold();
+        }
+        next.latest_expiry = next.latest_expiry.max(now.after(self.access_token));
+        let continued = Refreshed::Continued(Continued(next.refresh_token()));
+        Ok(Decision::new(next.marked(self.mark), continued))
+    }
+
+    fn found_in(&self, stored: &Session) -> Option<Refreshed> {
+        let place = stored.marks.iter().position(|mark| *mark == self.mark)?;
+        // Nothing is written to a session that is over, so that its end was the latest write.
+        if place == 0 && stored.revoked == Some(RevocationReason::Reuse) {
+            return Some(Refreshed::Replayed);
+        }
+        let facts = stored.refresh_token();
+        let generation = match self.policy {
+            RefreshPolicy::Rotate { .. } => self.generation.checked_add(1)?,
+            RefreshPolicy::Stable => self.generation,
+        };
+        let sealed_under = if generation == facts.generation { facts.sealed_under } else { self.sealed_under };
+        Some(Refreshed::Continued(Continued(RefreshTokenFacts { generation, sealed_under, ..facts })))
+    }
+}
+
+impl Session {
+    /// Where a refresh token stands that was issued to this session's client, in a session as it is seen at `now`. Whether
+    /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief. Of the clock
+    /// that said so and the one that began the window, the later counts.
+    pub(crate) fn standing(&self, generation: u32, asked_at: Timestamp, now: Timestamp) -> Standing {
+        if self.is_over_everywhere(now) {
+            return Standing::Dead;
+        }
+        let is_current = generation == self.generation;
+        let is_predecessor = generation.checked_add(1) == Some(self.generation);
+        let asked_at = asked_at.max(self.used_at);
+        let in_time = self.retry_until.is_some_and(|until| !asked_at.has_reached(until));
+        let is_retried = is_predecessor && in_time;
+        match () {
+            () if (is_current || is_retried) && self.is_over(now) => Standing::Dead,
+            () if is_current => Standing::Current,
+            () if is_retried => Standing::Retried,
+            // Also where the session has only just expired by this clock: by that of another host, a thief may go on with it.
+            // A generation that is still to come can only mean that the store went back to an older copy.
+            () => Standing::Superseded,
+        }
+    }
+
+    /// The number for the access token that answers a refresh token of this standing.
+    pub(crate) fn issue_for(&self, standing: Standing) -> u32 {
+        if standing == Standing::Current { self.issue.saturating_add(1) } else { self.issue }
+    }
+
+    /// What the current refresh token of the session says.
+    pub(crate) fn refresh_token(&self) -> RefreshTokenFacts {
+        let Self { generation, ends_at, sealed_under, .. } = *self;
+        RefreshTokenFacts { generation, absolute_expiry: ends_at, sealed_under }
+    }
+}
+
+/// Why a session was not refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotRefreshed {
+    /// It is over.
+    Dead,
+    /// The token was good when it was presented, and has been superseded by others meanwhile. This request gets nothing.
+    Overtaken,
+    /// What this request has done so far can't be known, or has been overtaken. It can be made again.
+    Unresolved,
+}
+
+/// What became of a refresh.
+pub(crate) enum Refreshed {
+    /// The session goes on.
+    Continued(Continued),
+    /// The token had been superseded, and the session is over.
+    Replayed,
+}
+
+/// A session that is stored as refreshed: what the release of refreshed tokens takes by value.
+pub(crate) struct Continued(RefreshTokenFacts);
+
+impl Continued {
+    /// What the refresh token of the answer says.
+    pub(crate) fn refresh_token(&self) -> RefreshTokenFacts {
+        self.0
+    }
+}
+
+/// What a refresh token says of its session, and what it is sealed under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RefreshTokenFacts {
+    pub(crate) generation: u32,
+    /// When the session ends in any case.
+    pub(crate) absolute_expiry: Timestamp,
+    pub(crate) sealed_under: Option<KeyId>,
+}
+
+/// Where a refresh token stands in its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is the one to be used.
+    Current,
+    /// Its successor has been made, but not used, and the time to ask again is not over.
+    Retried,
+    /// It should not be used any more by anybody.
+    Superseded,
+    /// The session is over.
+    Dead,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::address::Channel;
+    use crate::id::{ClientId, Subject, TokenId};
+    use crate::scope::Scope;
+    use crate::session::revoke::RevokeToken;
+    use crate::session::{Login, SessionValidity};
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
+
+    fn session() -> Session {
+        let login = Login {
+            client: ClientId::new("CLIENT").unwrap(),
+            subject: Subject::new("USER").unwrap(),
+            scope: Scope::openid(),
+            channel: Channel::Sms,
+            tokens_valid_after: None,
+            sealed_under: None,
+        };
+        Session::open(login, &SessionValidity::default(), Duration::from_secs(300), NOW)
+    }
+
+    fn refresh(issue: u32) -> RefreshSession {
+        RefreshSession {
+            generation: 0,
+            asked_at: NOW,
+            stood: Standing::Current,
+            issue,
+            policy: RefreshPolicy::default(),
+            idle: Duration::from_secs(3600),
+            access_token: Duration::from_secs(300),
+            sealed_under: None,
+            mark: Mark::from_bytes([1; 8]),
+        }
+    }
+
+    const ATTEMPT: Attempt = Attempt { now: NOW, follows_unknown_outcome: false };
+
+    #[test]
+    fn a_token_that_was_made_ready_is_not_released_when_its_number_was_revoked_meanwhile() {
+        let mut session = session();
+        // Nine tokens of the number that was made ready: more than are listed.
+        for random in 0..9 {
+            let revoke = RevokeToken { token: &TokenId::of(1, [random; 12]), mark: Mark::from_bytes([2; 8]) };
+            session = revoke.decide(Some(session), ATTEMPT).unwrap().into_parts().0;
+        }
+        assert_eq!(refresh(1).decide(Some(session.clone()), ATTEMPT).err(), Some(NotRefreshed::Unresolved));
+        assert!(refresh(2).decide(Some(session.clone()), ATTEMPT).is_ok());
+        // What is made ready now has a number that is not revoked.
+        assert_eq!((session.issue_for(Standing::Current), session.issue_for(Standing::Retried)), (3, 2));
+    }
+
+    #[test]
+    fn what_a_refresh_says_after_an_unknown_outcome_is_what_is_stored() {
+        let refreshed = refresh(1).decide(Some(session()), ATTEMPT).unwrap().into_parts().0;
+        let facts = |stored: &Session| match refresh(1).found_in(stored) {
+            Some(Refreshed::Continued(continued)) => Some(continued.refresh_token()),
+            _ => None,
+        };
+        assert_eq!(facts(&session()), None);
+        assert_eq!(facts(&refreshed), Some(refreshed.refresh_token()));
+        let gone_on = Session { generation: 2, ..refreshed.clone() };
+        assert_eq!(facts(&gone_on).map(|facts| facts.generation), Some(1));
+        let replayed = RefreshSession { stood: Standing::Superseded, ..refresh(1) };
+        let later = Attempt { now: NOW.after(Duration::from_secs(11)), ..ATTEMPT };
+        let asked_later = RefreshSession { asked_at: later.now, ..replayed };
+        let ended = asked_later.decide(Some(refreshed), later).unwrap().into_parts().0;
+        assert!(matches!(asked_later.found_in(&ended), Some(Refreshed::Replayed)));
+    }
+}

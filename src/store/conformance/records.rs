@@ -1,0 +1,344 @@
+//! The bodies of the records that the checks store: states of the crate's own machines.
+
+use core::num::{NonZeroU8, NonZeroU32};
+use core::time::Duration;
+
+use serde_json::Value;
+
+use crate::address::Channel;
+use crate::change::{Attempt, Change};
+use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
+use crate::id::{Binding, ChallengeId, ClientId, InvalidId, KeyId, Mark, Nonce, SessionId, Subject, TokenId};
+use crate::otp::authenticator::{Authenticator, Limits, OpenChallenge, ReserveGuess};
+use crate::otp::challenge::NewChallenge;
+use crate::otp::meter::Quota;
+use crate::otp::policy::{CodePolicy, InvalidCodePolicy};
+use crate::scope::{InvalidScope, Scope};
+use crate::secret::PresentedSecret;
+use crate::secret::keys_in_use::AnnounceKeys;
+use crate::session::policy::{RefreshPolicy, SessionValidity};
+use crate::session::refresh::{RefreshSession, Standing};
+use crate::session::revoke::{EndSession, RevokeToken};
+use crate::session::{Login, RevocationReason, Session};
+use crate::store::RecordBody;
+use crate::time::Timestamp;
+
+/// Why a body could not be made.
+#[derive(Debug)]
+pub(super) enum NoBody {
+    Entropy(EntropyUnavailable),
+    Id(InvalidId),
+    Scope(InvalidScope),
+    Code(InvalidCodePolicy),
+    Json(serde_json::Error),
+}
+
+impl core::fmt::Display for NoBody {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Entropy(cause) => cause.fmt(f),
+            Self::Id(cause) => cause.fmt(f),
+            Self::Scope(cause) => cause.fmt(f),
+            Self::Code(cause) => cause.fmt(f),
+            Self::Json(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for NoBody {}
+
+/// Random bytes.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], NoBody> {
+    let mut bytes = [0; N];
+    SystemEntropy::default().fill(&mut bytes).map_err(NoBody::Entropy)?;
+    Ok(bytes)
+}
+
+/// A session of the user with this number.
+pub(super) fn session(user: usize) -> Result<RecordBody, NoBody> {
+    let subject = Subject::new(&user.to_string()).map_err(NoBody::Id)?;
+    let client = ClientId::new("conformance").map_err(NoBody::Id)?;
+    let session = open(client, subject, Scope::openid());
+    Ok(RecordBody::Session(session))
+}
+
+/// The number of the user that a session is of.
+pub(super) fn user(body: &RecordBody) -> Option<usize> {
+    match body {
+        RecordBody::Session(session) => session.subject().as_str().parse().ok(),
+        RecordBody::Authenticator(_) | RecordBody::KeysInUse(_) => None,
+    }
+}
+
+/// Of an address that nothing is known about.
+pub(super) fn empty_authenticator() -> RecordBody {
+    RecordBody::Authenticator(Authenticator::default())
+}
+
+/// The largest session: names as long as they get, of all characters that they may have, and as many revoked tokens as
+/// are listed.
+pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
+    let printable: String = (b' '..=b'~').map(char::from).cycle().take(255).collect();
+    let in_scope = |byte: &u8| !matches!(byte, b' ' | b'"' | b'\\');
+    let tokens: Vec<u8> = (b' '..=b'~').filter(in_scope).cycle().take(960).collect();
+    let scope = tokens.chunks(15).map(String::from_utf8_lossy).enumerate();
+    // A number in front keeps the tokens apart.
+    let scope: Vec<String> = scope.map(|(n, token)| format!("{n:02}{token}").chars().take(15).collect()).collect();
+    let scope = Scope::parse(&scope.join(" ")).map_err(NoBody::Scope)?;
+    let client = ClientId::new(&printable).map_err(NoBody::Id)?;
+    let subject = Subject::new(&printable).map_err(NoBody::Id)?;
+    let mut session = open(client, subject, scope);
+    for generation in 0..3_u32 {
+        let refresh = RefreshSession {
+            generation,
+            asked_at: START,
+            stood: Standing::Current,
+            issue: generation.saturating_add(1),
+            policy: RefreshPolicy::Rotate { retry_window: MINUTE },
+            idle: DAY * 365,
+            access_token: DAY,
+            sealed_under: Some(KeyId::from_bytes(random()?)),
+            mark: Mark::from_bytes(random()?),
+        };
+        session = changed(session, &refresh, START);
+    }
+    // As many as the list takes before it folds, and what it does then.
+    for issue in 0..REVOKED {
+        let token = TokenId::of(issue, random()?);
+        let revoke = RevokeToken { token: &token, mark: Mark::from_bytes(random()?) };
+        session = changed(session, &revoke, START);
+    }
+    Ok(RecordBody::Session(session))
+}
+
+/// The largest authenticator: as many challenges as there may be, each with five guesses, and 1000 sends and 1000
+/// guesses that are still counted.
+pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
+    let limits = limits();
+    let short = CodePolicy::new(6, MINUTE).map_err(NoBody::Code)?;
+    let long = CodePolicy::new(10, DAY).and_then(|policy| policy.with_alphabet(LETTERS)).map_err(NoBody::Code)?;
+    let mut state = Authenticator::default();
+    let mut now = START;
+    for round in 0..SENDS {
+        // Distances that take many digits.
+        now = now.after(Duration::from_millis(80_000));
+        // The last hundred challenges stay, with five guesses each. The others of the thousand come from those before.
+        let is_kept = round >= SENDS - KEPT;
+        let new = NewChallenge {
+            id: ChallengeId::from_bytes(random()?),
+            nonce: Nonce::from_bytes(random()?),
+            code_key: KeyId::from_bytes(random()?),
+            binding: Binding::from_bytes(random()?),
+            policy: if is_kept { &long } else { &short },
+            knows_key: &|_| true,
+        };
+        let id = new.id;
+        let policy = new.policy;
+        state = changed(state, &OpenChallenge { new, limits: &limits }, now);
+        let guesses = if is_kept || round % 5 == 0 { 5 } else { 0 };
+        let text = LETTERS.get(..usize::from(policy.length())).filter(|_| is_kept).unwrap_or("123456");
+        for _ in 0..guesses {
+            let guess = ReserveGuess {
+                id,
+                mark: Mark::from_bytes(random()?),
+                presented: &PresentedSecret::new(text),
+                policy,
+                limits: &limits,
+                repeat_window: Duration::ZERO,
+            };
+            state = changed(state, &guess, now);
+        }
+    }
+    Ok(RecordBody::Authenticator(state))
+}
+
+/// The state after a change, or as it was where the change is refused.
+fn changed<C: Change<State: Clone>>(state: C::State, change: &C, now: Timestamp) -> C::State {
+    let attempt = Attempt { now, follows_unknown_outcome: false };
+    match change.decide(Some(state.clone()), attempt) {
+        Ok(decision) => decision.into_parts().0,
+        Err(_) => state,
+    }
+}
+
+/// Bodies that have every member between them, each of its values and each of its absences.
+pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
+    let mut bodies = vec![
+        session(1)?,
+        empty_authenticator(),
+        largest_session()?,
+        largest_authenticator()?,
+        spent_authenticator()?,
+        session_by(Channel::Sms)?,
+        keys_in_use()?,
+    ];
+    for reason in [RevocationReason::Reuse, RevocationReason::SignedOut, RevocationReason::Host] {
+        bodies.push(revoked_session(reason)?);
+    }
+    Ok(bodies)
+}
+
+/// The keys of an issuer whose hosts accept two, and seal under one of them.
+fn keys_in_use() -> Result<RecordBody, NoBody> {
+    let [index, sealing, other] =
+        [KeyId::from_bytes(random()?), KeyId::from_bytes(random()?), KeyId::from_bytes(random()?)];
+    let announce = AnnounceKeys { index, sealing, accepted: vec![sealing, other], keep_for: DAY * 30 };
+    Ok(RecordBody::KeysInUse(announce.alone(START.after(DAY * 30))))
+}
+
+/// A session that is over before its time.
+fn revoked_session(reason: RevocationReason) -> Result<RecordBody, NoBody> {
+    let mark = Mark::from_bytes(random()?);
+    Ok(match largest_session()? {
+        RecordBody::Session(session) => RecordBody::Session(changed(session, &EndSession { reason, mark }, START)),
+        body => body,
+    })
+}
+
+/// Of an address with challenges that were spent, and others that were not. Nothing but a right code spends one, and there is
+/// none here, so that it is written as a record has it.
+fn spent_authenticator() -> Result<RecordBody, NoBody> {
+    let mut body = serde_json::to_value(largest_authenticator()?).map_err(NoBody::Json)?;
+    let challenges = body.pointer_mut("/authenticator/c").and_then(Value::as_array_mut);
+    for challenge in challenges.into_iter().flatten().step_by(2).filter_map(Value::as_object_mut) {
+        let mark = || random().map(|bytes| Value::from(String::from(Mark::from_bytes(bytes))));
+        challenge.insert("s".to_owned(), mark()?);
+        challenge.insert("x".to_owned(), vec![mark()?].into());
+        let session = String::from(SessionId::from_bytes(random()?));
+        challenge.insert("r".to_owned(), vec![Value::from(session), START.as_unix_millis().into()].into());
+    }
+    serde_json::from_value(body).map_err(NoBody::Json)
+}
+
+fn session_by(channel: Channel) -> Result<RecordBody, NoBody> {
+    let client = ClientId::new("conformance").map_err(NoBody::Id)?;
+    let subject = Subject::new("1").map_err(NoBody::Id)?;
+    Ok(RecordBody::Session(open_by(channel, client, subject, Scope::openid())))
+}
+
+fn open(client: ClientId, subject: Subject, scope: Scope) -> Session {
+    open_by(Channel::Email, client, subject, scope)
+}
+
+fn open_by(channel: Channel, client: ClientId, subject: Subject, scope: Scope) -> Session {
+    let login = Login { client, subject, scope, channel, tokens_valid_after: Some(START), sealed_under: None };
+    Session::open(login, &SessionValidity::default(), MINUTE, START)
+}
+
+fn limits() -> Limits {
+    let quota = Quota::new(NonZeroU32::MIN.saturating_add(1999), DAY);
+    Limits { sends: vec![quota], guesses_per_challenge: NonZeroU8::MIN.saturating_add(4), guesses_per_address: quota }
+}
+
+const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const KEPT: u32 = 100;
+const SENDS: u32 = 1000;
+const REVOKED: u32 = 8;
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const START: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+    use super::*;
+    use crate::otp::challenge::Challenge;
+    use crate::secret::keys_in_use::KeysInUse;
+    use crate::session::revoked_tokens::RevokedTokens;
+
+    #[test]
+    fn the_largest_records_are_as_large_as_they_say() {
+        let authenticator = serde_json::to_value(largest_authenticator().unwrap()).unwrap();
+        let authenticator = &authenticator["authenticator"];
+        let challenges = authenticator["c"].as_array().unwrap();
+        assert_eq!(challenges.len(), 100);
+        assert!(challenges.iter().all(|challenge| challenge["g"].as_array().unwrap().len() == 5));
+        assert_eq!(authenticator["s"].as_array().unwrap().len(), 1000);
+        assert!(authenticator["f"].as_array().unwrap().len() >= 1000);
+        let session = serde_json::to_value(largest_session().unwrap()).unwrap();
+        let session = &session["session"];
+        assert_eq!(session["s"].as_str().unwrap().len(), 1023);
+        assert_eq!(session["u"].as_str().unwrap().len(), 255);
+        assert_eq!(session["k"].as_array().unwrap().len(), 2);
+        assert_eq!(session["t"]["l"].as_str().unwrap().len(), 8 * 12);
+    }
+
+    /// The names that a type reads: the members of a structure, or the variants of an enumeration.
+    fn names_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+        let mut names: &[&str] = &[];
+        // It gives no value, so that the names are all that it leaves behind.
+        drop(T::deserialize(Names(&mut names)));
+        names
+    }
+
+    struct Names<'n>(&'n mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Names<'_> {
+        type Error = serde::de::value::Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(Self::Error::custom("only names"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            names: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = names;
+            self.deserialize_any(visitor)
+        }
+
+        fn deserialize_enum<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            names: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = names;
+            self.deserialize_any(visitor)
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map identifier ignored_any
+        }
+    }
+
+    /// Were a member left out, a store that loses it would pass.
+    #[test]
+    fn the_bodies_have_every_member_and_each_of_its_values() {
+        let bodies: Vec<Value> = every_kind().unwrap().iter().map(|body| serde_json::to_value(body).unwrap()).collect();
+        let all = |pointer: &str| -> Vec<Value> {
+            let (kind, member) = pointer.split_once('/').unwrap_or((pointer, ""));
+            let of_kind = bodies.iter().filter_map(|body| body.get(kind));
+            match member {
+                "" => of_kind.cloned().collect(),
+                member => of_kind.filter_map(|body| body.get(member)).cloned().collect(),
+            }
+        };
+        let challenges: Vec<Value> =
+            all("authenticator/c").iter().flat_map(|all| all.as_array().unwrap().clone()).collect();
+        for (names, found) in [
+            (names_of::<RecordBody>(), bodies.clone()),
+            (names_of::<Session>(), all("session")),
+            (names_of::<Authenticator>(), all("authenticator")),
+            (names_of::<KeysInUse>(), all("keys_in_use")),
+            (names_of::<Challenge>(), challenges),
+            (names_of::<RevokedTokens>(), all("session/t")),
+        ] {
+            assert!(!names.is_empty());
+            for name in names {
+                assert!(found.iter().any(|value| value.get(name).is_some_and(|value| !value.is_null())), "{name}");
+            }
+        }
+        for (names, found) in
+            [(names_of::<RevocationReason>(), all("session/d")), (names_of::<Channel>(), all("session/m"))]
+        {
+            assert!(!names.is_empty() && names.iter().all(|name| found.iter().any(|value| value == name)));
+        }
+    }
+}

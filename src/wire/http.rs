@@ -1,0 +1,120 @@
+//! Conversions from and to the types of the `http` crate (feature `http`), for the frameworks that are built on it.
+
+use ::http::{HeaderMap, Response, StatusCode};
+
+use crate::wire::reply::Reply;
+use crate::wire::request::Request;
+
+impl<'a> Request<'a> {
+    /// Takes what the crate wants to know from a request of the `http` crate (feature `http`).
+    ///
+    /// The same as [`from_headers`](Self::from_headers).
+    ///
+    /// ```
+    /// # use otp_grant::*;
+    /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, request: http::Request<Vec<u8>>) -> Result<(), http::Error> {
+    /// let (head, body) = request.into_parts();
+    /// let asked = Request::from_http(&head.headers, &body);
+    /// let deliver = async |delivery: Delivery| delivery.accepted();
+    /// let response = match server.handle(head.method.as_str(), head.uri.path(), asked, deliver).await {
+    ///     Some(reply) => http::Response::from(reply),
+    ///     None => http::Response::builder().status(404).body(Vec::new())?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_http(headers: &'a HeaderMap, body: &'a [u8]) -> Self {
+        Self::from_headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), body)
+    }
+}
+
+/// Carries a reply as it is: its status, its headers and its body (feature `http`).
+///
+/// ```
+/// # fn example(reply: otp_grant::Reply) {
+/// let response = http::Response::from(reply);
+/// assert_eq!(response.headers()["cache-control"], "no-store");
+/// # }
+/// ```
+impl From<Reply> for Response<Vec<u8>> {
+    fn from(reply: Reply) -> Self {
+        let builder = Response::builder().status(reply.status());
+        let builder = reply.headers().fold(builder, |builder, (name, value)| builder.header(name, value));
+        // The crate makes no header that HTTP could not carry. Were it to, a reply without it could be cached.
+        builder.body(reply.into_body()).unwrap_or_else(|_| {
+            let mut broken = Self::default();
+            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            broken
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use core::time::Duration;
+
+    use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+    use ::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn read(headers: &[(HeaderName, &'static [u8])]) -> (Option<String>, Option<String>) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let request = Request::from_http(&map, b"body");
+        assert_eq!(request.body, b"body");
+        (request.content_type.map(str::to_owned), request.authorization.map(str::to_owned))
+    }
+
+    fn both(content_type: Option<&str>, authorization: Option<&str>) -> (Option<String>, Option<String>) {
+        (content_type.map(str::to_owned), authorization.map(str::to_owned))
+    }
+
+    #[test]
+    fn two_headers_are_taken_as_they_are() {
+        assert_eq!(read(&[]), both(None, None));
+        assert_eq!(read(&[(ACCEPT, b"*/*")]), both(None, None));
+        assert_eq!(read(&[(CONTENT_TYPE, b"a/b; c=d")]), both(Some("a/b; c=d"), None));
+        assert_eq!(
+            read(&[(AUTHORIZATION, b"Basic YTpi"), (CONTENT_TYPE, b"a/b")]),
+            both(Some("a/b"), Some("Basic YTpi"))
+        );
+        assert_eq!(read(&[(AUTHORIZATION, b"")]), both(None, Some("")));
+    }
+
+    #[test]
+    fn a_header_that_is_no_text_is_there_and_empty() {
+        assert_eq!(read(&[(AUTHORIZATION, b"Bearer \xff"), (CONTENT_TYPE, "é".as_bytes())]), both(Some(""), Some("")));
+    }
+
+    #[test]
+    fn of_a_header_that_is_there_twice_neither_is_taken() {
+        for second in [&b"Basic YTpi"[..], b"Bearer x", b"", b"\xff"] {
+            let (one, two) = ((AUTHORIZATION, &b"Basic YTpi"[..]), (AUTHORIZATION, second));
+            assert_eq!(read(&[one.clone(), two.clone()]), both(None, Some("")));
+            assert_eq!(read(&[two, one]), both(None, Some("")));
+        }
+        let twice = [(CONTENT_TYPE, &b"application/json"[..]), (CONTENT_TYPE, b"application/json")];
+        assert_eq!(read(&twice), both(Some(""), None));
+    }
+
+    #[test]
+    fn a_reply_is_carried_as_it_is() {
+        let made: [fn() -> Reply; 3] = [
+            || Reply::cacheable(b"{}".to_vec(), Duration::from_secs(9)),
+            Reply::done,
+            || Reply::method_not_allowed("GET"),
+        ];
+        for made in made {
+            let (reply, response) = (made(), Response::from(made()));
+            assert_eq!((response.status().as_u16(), &**response.body()), (reply.status(), reply.body()));
+            assert_eq!(response.headers().len(), reply.headers().count());
+            for (name, value) in reply.headers() {
+                assert_eq!(response.headers().get(name).unwrap(), value);
+            }
+        }
+    }
+}

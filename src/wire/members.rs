@@ -1,0 +1,317 @@
+//! What comes over the wire: the members of a request, whichever encoding it came in, and what can be wrong with them.
+
+use core::mem;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::secret::{PresentedSecret, wipe};
+
+/// The members of one request. Text without escapes is borrowed from the body.
+///
+/// A name that occurs twice was refused when the body was read, whether it is known or not; unknown members are
+/// otherwise ignored. Text that was unescaped and not taken is wiped.
+pub(crate) struct Members<'a> {
+    known: Known<'a>,
+    unknown: BTreeSet<Cow<'a, str>>,
+}
+
+impl<'a> Members<'a> {
+    /// Reads one JSON object. A member that is `null` counts as omitted.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the body is anything else, is nested more than 128 deep, or has a member twice.
+    pub(crate) fn from_json(body: &'a [u8]) -> Result<Self, InvalidRequest> {
+        let mut members = Self::empty();
+        super::json::read(body, &mut members)?;
+        Ok(members)
+    }
+
+    /// Reads an `application/x-www-form-urlencoded` body. A parameter without a value counts as omitted (RFC 6749
+    /// section 3.2).
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the body is not UTF-8, has a broken escape, or has a parameter twice.
+    pub(crate) fn from_form(body: &'a [u8]) -> Result<Self, InvalidRequest> {
+        let mut members = Self::empty();
+        super::form::read(body, &mut members)?;
+        Ok(members)
+    }
+
+    /// Tells whether a member was sent, with whatever value.
+    pub(crate) fn has(&mut self, member: Member) -> bool {
+        !matches!(self.known.slot(member), None | Some(Value::Omitted))
+    }
+
+    /// Takes a text, if it was sent.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the member is not a string, or is empty.
+    pub(crate) fn take_str(&mut self, member: Member) -> Result<Option<Cow<'a, str>>, InvalidRequest> {
+        let Some(mut value) = self.known.slot(member).take() else { return Ok(None) };
+        match &mut value {
+            Value::Omitted => Ok(None),
+            Value::Text(text) if text.is_empty() => Err(InvalidRequest::member(member, Problem::Empty)),
+            // Nothing borrowed is left to be wiped, as it would be in an empty `String`.
+            Value::Text(text) => Ok(Some(mem::replace(text, Cow::Borrowed("")))),
+            Value::Bool(_) | Value::Other => Err(InvalidRequest::member(member, Problem::NotAString)),
+        }
+    }
+
+    /// Takes a text that has to be there.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the member is missing, is not a string, or is empty.
+    pub(crate) fn require_str(&mut self, member: Member) -> Result<Cow<'a, str>, InvalidRequest> {
+        self.take_str(member)?.ok_or(InvalidRequest::member(member, Problem::Missing))
+    }
+
+    /// Takes a secret, if it was sent.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the member is not a string, or is empty.
+    pub(crate) fn take_secret(&mut self, member: Member) -> Result<Option<PresentedSecret<'a>>, InvalidRequest> {
+        Ok(self.take_str(member)?.map(PresentedSecret::new))
+    }
+
+    /// Takes `true` or `false`, as a boolean or as a string. What was not sent is false.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the member is anything else.
+    pub(crate) fn take_bool(&mut self, member: Member) -> Result<bool, InvalidRequest> {
+        match self.known.slot(member).take().as_ref() {
+            None | Some(Value::Omitted) => Ok(false),
+            Some(Value::Bool(value)) => Ok(*value),
+            Some(Value::Text(text)) if text == "true" => Ok(true),
+            Some(Value::Text(text)) if text == "false" => Ok(false),
+            Some(_) => Err(InvalidRequest::member(member, Problem::NotABoolean)),
+        }
+    }
+
+    fn empty() -> Self {
+        Self { known: Known::default(), unknown: BTreeSet::new() }
+    }
+
+    /// Puts in what was read.
+    pub(super) fn put(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), InvalidRequest> {
+        let Some(member) = Member::from_name(&name) else {
+            // The name is the caller's text, so it is not repeated to the caller.
+            let first = self.unknown.insert(name);
+            return if first { Ok(()) } else { Err(InvalidRequest::body(Problem::RepeatedMember)) };
+        };
+        match self.known.slot(member) {
+            Some(_) => Err(InvalidRequest::member(member, Problem::Duplicate)),
+            slot => {
+                *slot = Some(value);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl core::fmt::Debug for Members<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Members(..)")
+    }
+}
+
+/// Declares the members that are known, once.
+macro_rules! members {
+    ($($variant:ident $name:ident,)*) => {
+        /// A member that is known.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Member {
+            $($variant,)*
+        }
+
+        impl Member {
+            /// The name, as it is sent.
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($name),)*
+                }
+            }
+
+            fn from_name(name: &str) -> Option<Self> {
+                $(if name == stringify!($name) {
+                    return Some(Self::$variant);
+                })*
+                None
+            }
+        }
+
+        /// One place for each member.
+        #[derive(Default)]
+        struct Known<'a> {
+            $($name: Option<Value<'a>>,)*
+        }
+
+        impl<'a> Known<'a> {
+            fn slot(&mut self, member: Member) -> &mut Option<Value<'a>> {
+                match member {
+                    $(Member::$variant => &mut self.$name,)*
+                }
+            }
+        }
+    };
+}
+
+members! {
+    GrantType grant_type,
+    ClientId client_id,
+    ClientSecret client_secret,
+    AuthSourceId auth_source_id,
+    PhoneNumber phone_number,
+    Email email,
+    OtpToken otp_token,
+    Otp otp,
+    AutoSignup auto_signup,
+    Scope scope,
+    Usage usage,
+    RefreshToken refresh_token,
+    Token token,
+    TokenTypeHint token_type_hint,
+    AccessToken access_token,
+}
+
+/// The value of a member.
+pub(super) enum Value<'a> {
+    /// It was named, which counts for finding it twice, but has no value.
+    Omitted,
+    Text(Cow<'a, str>),
+    Bool(bool),
+    /// A JSON value that no member has: a number, an array or an object.
+    Other,
+}
+
+impl Drop for Value<'_> {
+    fn drop(&mut self) {
+        if let Self::Text(Cow::Owned(text)) = self {
+            wipe(text);
+        }
+    }
+}
+
+/// What is wrong with a request, and with which member; never what was sent.
+///
+/// ```
+/// fn log(error: &otp_grant::InvalidRequest) {
+///     println!("{:?}: {error}", error.member_name());
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidRequest {
+    member: Option<Member>,
+    problem: Problem,
+}
+
+impl InvalidRequest {
+    pub(crate) const fn member(member: Member, problem: Problem) -> Self {
+        Self { member: Some(member), problem }
+    }
+
+    pub(crate) const fn body(problem: Problem) -> Self {
+        Self { member: None, problem }
+    }
+
+    /// The name of the member that is wrong, unless it is the request as a whole.
+    pub fn member_name(&self) -> Option<&'static str> {
+        self.member.map(Member::name)
+    }
+}
+
+/// Writes the `error_description` (RFC 6749 section 5.2).
+impl core::fmt::Display for InvalidRequest {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} {}", self.member_name().unwrap_or("the body"), self.problem.text())
+    }
+}
+
+impl core::error::Error for InvalidRequest {}
+
+/// What can be wrong: first with a member, then with the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    Missing,
+    Duplicate,
+    NotAString,
+    NotABoolean,
+    Empty,
+    InvalidValue,
+    NotAllowed,
+    DiffersFromHeader,
+    TooLarge,
+    ContentType,
+    NotJson,
+    NotAnObject,
+    NotAForm,
+    RepeatedMember,
+    NoAddress,
+    TwoAddresses,
+    TwoCredentials,
+    TwoTokens,
+}
+
+impl Problem {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "is missing",
+            Self::Duplicate => "is given twice",
+            Self::NotAString => "must be a string",
+            Self::NotABoolean => "must be true or false",
+            Self::Empty => "must not be empty",
+            Self::InvalidValue => "is not valid",
+            Self::NotAllowed => "is not allowed here",
+            Self::DiffersFromHeader => "differs from the Authorization header",
+            Self::TooLarge => "is too large",
+            Self::ContentType => "has an unsupported content type",
+            Self::NotJson => "is not valid JSON",
+            Self::NotAnObject => "is not a JSON object",
+            Self::NotAForm => "is not a valid form",
+            Self::RepeatedMember => "has an unknown member twice",
+            Self::NoAddress => "has neither phone_number nor email",
+            Self::TwoAddresses => "has both phone_number and email",
+            Self::TwoCredentials => "has a client_secret besides the Authorization header",
+            Self::TwoTokens => "has an access_token besides the Authorization header",
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_names_the_member() {
+        let error = InvalidRequest::member(Member::OtpToken, Problem::Missing);
+        assert_eq!(error.to_string(), "otp_token is missing");
+        assert_eq!(error.member_name(), Some("otp_token"));
+        let error = InvalidRequest::body(Problem::NotAnObject);
+        assert_eq!(error.to_string(), "the body is not a JSON object");
+        assert_eq!(error.member_name(), None);
+    }
+
+    #[test]
+    fn what_is_absent_is_none_false_or_missing() {
+        let mut members = Members::from_json(b"{}").unwrap();
+        assert_eq!(members.take_str(Member::Otp), Ok(None));
+        assert!(members.take_secret(Member::Otp).unwrap().is_none());
+        assert_eq!(members.take_bool(Member::AutoSignup), Ok(false));
+        let missing = InvalidRequest::member(Member::Otp, Problem::Missing);
+        assert_eq!(members.require_str(Member::Otp), Err(missing));
+    }
+
+    #[test]
+    fn text_without_escapes_is_borrowed() {
+        let mut members = Members::from_json(br#"{"otp":"1","scope":"\u0061"}"#).unwrap();
+        assert!(matches!(members.take_str(Member::Otp), Ok(Some(Cow::Borrowed("1")))));
+        assert!(matches!(members.take_str(Member::Scope), Ok(Some(Cow::Owned(text))) if text == "a"));
+        let mut members = Members::from_form(b"otp=1").unwrap();
+        assert!(matches!(members.take_str(Member::Otp), Ok(Some(Cow::Borrowed("1")))));
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", Members::from_form(b"otp=123456").unwrap()), "Members(..)");
+    }
+}

@@ -1,0 +1,90 @@
+//! Replies of the token endpoint.
+
+use super::{ErrorBody, Reply};
+use crate::scope::Scope;
+use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::wire::error::TokenError;
+
+/// What the token endpoint grants (RFC 6749 section 5.1).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TokenResponse {
+    /// The signed access token.
+    pub access_token: AccessToken,
+    /// The refresh token, for clients that may refresh.
+    pub refresh_token: Option<RefreshToken>,
+    /// The ID token, where the scope has `openid`.
+    pub id_token: Option<IdToken>,
+    /// The scope that was granted.
+    pub scope: Scope,
+    /// The seconds until the access token expires.
+    pub expires_in: u64,
+}
+
+impl From<TokenResponse> for Reply {
+    fn from(response: TokenResponse) -> Self {
+        let TokenResponse { access_token, refresh_token, id_token, scope, expires_in } = response;
+        let secrets = [Some(access_token.expose_secret()), refresh_token.as_ref().map(RefreshToken::expose_secret)];
+        let tokens = secrets.into_iter().chain([id_token.as_ref().map(IdToken::expose_secret), Some(scope.as_str())]);
+        // With room for all of it, it is never moved, so no part of it stays behind.
+        let room = tokens.flatten().map(str::len).sum::<usize>().saturating_add(NAMES_AND_NUMBERS);
+        let mut body = Vec::with_capacity(room);
+        body.push(b'{');
+        put(&mut body, "access_token", access_token.expose_secret());
+        if let Some(refresh_token) = refresh_token {
+            put(&mut body, "refresh_token", refresh_token.expose_secret());
+        }
+        put(&mut body, "scope", scope.as_str());
+        if let Some(id_token) = id_token {
+            put(&mut body, "id_token", id_token.expose_secret());
+        }
+        put(&mut body, "token_type", "Bearer");
+        body.extend_from_slice(b"\"expires_in\":");
+        // Writing a number into memory can't fail; were it to, the reply would be no JSON, and no success.
+        let _ = serde_json::to_writer(&mut body, &expires_in);
+        body.push(b'}');
+        Self::json_body(200, body)
+    }
+}
+
+/// More than the names of all members, their punctuation and a number of seconds take.
+const NAMES_AND_NUMBERS: usize = 160;
+
+/// Writes a member that others follow. Tokens are base64url with dots, and a scope has neither `"` nor `\` (RFC 6749
+/// section 3.3), so nothing in them needs an escape; looking for some took as long as all parsing of a request.
+fn put(body: &mut Vec<u8>, name: &str, text: &str) {
+    for part in ["\"", name, "\":\"", text, "\","] {
+        body.extend_from_slice(part.as_bytes());
+    }
+}
+
+impl From<TokenError> for Reply {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::InvalidRequest(cause) => Self::described(400, "invalid_request", &cause.to_string()),
+            TokenError::UnsupportedGrantType => Self::error(400, "unsupported_grant_type"),
+            TokenError::InvalidClient { basic } => Self::invalid_client(basic),
+            TokenError::UnauthorizedClient => Self::error(400, "unauthorized_client"),
+            TokenError::InvalidAuthSource => Self::invalid_auth_source(),
+            TokenError::UnknownOtpToken => Self::described(400, "invalid_grant", "Unknown or expired otp_token"),
+            TokenError::MismatchedOtpToken => {
+                Self::described(400, "invalid_request", "Mismatched OTP token and OTP sending parameters")
+            }
+            TokenError::UnknownOtp { attempts_remaining } => Self::json(
+                400,
+                &ErrorBody {
+                    error: "invalid_grant",
+                    error_description: "Unknown or expired OTP",
+                    attempts_remaining: Some(attempts_remaining),
+                },
+            ),
+            TokenError::UserNotFound => Self::described(400, "invalid_grant", "User not found"),
+            TokenError::UserNotActive => Self::described(400, "invalid_grant", "Abnormal user status"),
+            TokenError::InvalidScope => Self::error(400, "invalid_scope"),
+            TokenError::UnknownRefreshToken => {
+                Self::described(400, "invalid_grant", "Unknown or expired refresh_token")
+            }
+            TokenError::TemporarilyUnavailable => Self::temporarily_unavailable(),
+        }
+    }
+}

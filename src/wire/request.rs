@@ -1,0 +1,378 @@
+//! Typed requests, parsed from what came in over HTTP.
+
+use std::borrow::Cow;
+
+use crate::address::{Address, AddressPolicy, Channel};
+use crate::grant::Usage;
+use crate::id::{AuthSourceId, ClientId};
+use crate::scope::{InvalidScope, Scope};
+use crate::secret::PresentedSecret;
+use crate::wire::basic::parse_basic;
+use crate::wire::error::{SendError, TokenError, TokenQueryError};
+use crate::wire::members::{InvalidRequest, Member, Members, Problem};
+
+/// A request as it came in: two headers and the body.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a str>,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// Takes what the crate wants to know from the headers of a request, their names in any case, and its body.
+    ///
+    /// A header that is there twice, or that is not visible ASCII, counts as present and empty. It then names nobody and no
+    /// media type, so that client authentication fails with `invalid_client` and a body with `invalid_request`; were one of
+    /// two taken, or none, a proxy in front that takes the other could have checked somebody else.
+    ///
+    /// The caller limits how much of the body is read, and how long that may take. A little more than the crate's own limit
+    /// is worth reading: then the client is told. A body that was cut short must not be passed on.
+    ///
+    /// ```
+    /// use otp_grant::Request;
+    ///
+    /// let headers = [("host", &b"login.example.com"[..]), ("content-type", b"application/json")];
+    /// let request = Request::from_headers(headers, b"{}");
+    /// assert_eq!((request.content_type, request.authorization), (Some("application/json"), None));
+    /// ```
+    pub fn from_headers(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>, body: &'a [u8]) -> Self {
+        let mut request = Self { content_type: None, authorization: None, body };
+        for (name, value) in headers {
+            let found = match name {
+                name if name.eq_ignore_ascii_case("Content-Type") => &mut request.content_type,
+                name if name.eq_ignore_ascii_case("Authorization") => &mut request.authorization,
+                _ => continue,
+            };
+            let is_text = found.is_none() && value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+            *found = Some(core::str::from_utf8(value).ok().filter(|_| is_text).unwrap_or_default());
+        }
+        request
+    }
+}
+
+impl core::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Request").field("content_type", &self.content_type).finish_non_exhaustive()
+    }
+}
+
+/// How requests are read.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestRules {
+    /// The `grant_type` values, and what they stand for.
+    pub(crate) grant_types: Vec<(String, Channel)>,
+    pub(crate) addresses: AddressPolicy,
+    pub(crate) body_limit: usize,
+}
+
+/// A request to the token endpoint.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TokenRequest<'a> {
+    /// A code is redeemed.
+    Otp(OtpGrantRequest<'a>),
+    /// A refresh token is redeemed.
+    Refresh(RefreshGrantRequest<'a>),
+}
+
+impl<'a> TokenRequest<'a> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, TokenError> {
+        let mut members = match encoding(request, rules)? {
+            Encoding::Json => Members::from_json(request.body)?,
+            Encoding::Form => Members::from_form(request.body)?,
+        };
+        // Every member is read before the grant type is looked at: a malformed one is told first, whatever the grant.
+        let credentials = ClientCredentials::parse(request, &mut members)?;
+        let grant_type = members.require_str(Member::GrantType)?;
+        let auth_source = members.take_str(Member::AuthSourceId)?;
+        let phone_number = members.take_str(Member::PhoneNumber)?;
+        let email = members.take_str(Member::Email)?;
+        let otp_token = members.take_secret(Member::OtpToken)?;
+        let otp = members.take_secret(Member::Otp)?;
+        let auto_signup = members.take_bool(Member::AutoSignup)?;
+        // RFC 6749 section 5.2: a malformed scope is an invalid scope, and is told after the client was checked.
+        let scope = AskedScope::parse(members.take_str(Member::Scope)?);
+        let refresh_token = members.take_secret(Member::RefreshToken)?;
+
+        if grant_type == REFRESH_GRANT_TYPE {
+            let refresh_token = refresh_token.ok_or(missing(Member::RefreshToken))?;
+            return Ok(Self::Refresh(RefreshGrantRequest { credentials, refresh_token, scope }));
+        }
+        let known = rules.grant_types.iter().find(|(name, _)| *name == *grant_type);
+        let address = match known {
+            Some((_, Channel::Sms)) => {
+                let text = phone_number.ok_or(missing(Member::PhoneNumber))?;
+                let parsed = rules.addresses.phone_number(&text);
+                Address::Phone(parsed.map_err(|_| invalid(Member::PhoneNumber))?)
+            }
+            Some((_, Channel::Email)) => {
+                let text = email.ok_or(missing(Member::Email))?;
+                Address::Email(rules.addresses.email(&text).map_err(|_| invalid(Member::Email))?)
+            }
+            None => return Err(TokenError::UnsupportedGrantType),
+        };
+        let auth_source = auth_source.ok_or(missing(Member::AuthSourceId))?;
+        Ok(Self::Otp(OtpGrantRequest {
+            credentials,
+            auth_source: AuthSourceId::new(&auth_source).map_err(|_| invalid(Member::AuthSourceId))?,
+            address,
+            otp_token: otp_token.ok_or(missing(Member::OtpToken))?,
+            otp: otp.ok_or(missing(Member::Otp))?,
+            auto_signup,
+            scope,
+        }))
+    }
+}
+
+/// A code and the token that came with it, to be redeemed for tokens.
+#[derive(Debug)]
+pub struct OtpGrantRequest<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// The auth source that the code was sent by.
+    pub auth_source: AuthSourceId,
+    /// The address that the code was sent to.
+    pub address: Address,
+    /// The token that came with it.
+    pub otp_token: PresentedSecret<'a>,
+    /// The code.
+    pub otp: PresentedSecret<'a>,
+    /// Whether to create the user where there is none.
+    pub auto_signup: bool,
+    /// The scope that is asked for.
+    pub scope: AskedScope,
+}
+
+/// A refresh token, to be redeemed for fresh tokens (RFC 6749 section 6).
+#[derive(Debug)]
+pub struct RefreshGrantRequest<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// The refresh token.
+    pub refresh_token: PresentedSecret<'a>,
+    /// The scope that is asked for: what was granted at login, or less.
+    pub scope: AskedScope,
+}
+
+/// The scope of a request (RFC 6749 section 3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedScope {
+    /// None is named: the client's default.
+    Default,
+    /// What is named.
+    Some(Scope),
+    /// What is named is no scope.
+    Malformed,
+}
+
+impl AskedScope {
+    /// What was asked for, if anything was.
+    pub(crate) fn get(&self) -> Result<Option<&Scope>, InvalidScope> {
+        match self {
+            Self::Default => Ok(None),
+            Self::Some(scope) => Ok(Some(scope)),
+            Self::Malformed => Err(InvalidScope::new()),
+        }
+    }
+
+    fn parse(text: Option<Cow<'_, str>>) -> Self {
+        text.map_or(Self::Default, |text| Scope::parse(&text).map_or(Self::Malformed, Self::Some))
+    }
+}
+
+/// A request to send a code.
+#[derive(Debug)]
+pub struct SendRequest<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// What the code is for.
+    pub usage: Usage,
+    /// Where it is sent.
+    pub address: Address,
+    /// The auth source, for [`Usage::Login`] and only for it.
+    pub auth_source: Option<AuthSourceId>,
+}
+
+impl<'a> SendRequest<'a> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, SendError> {
+        let mut members = match encoding(request, rules)? {
+            Encoding::Json => Members::from_json(request.body)?,
+            Encoding::Form => return Err(InvalidRequest::body(Problem::ContentType).into()),
+        };
+        let credentials = ClientCredentials::parse(request, &mut members)?;
+        let usage = match members.take_str(Member::Usage)? {
+            None => Usage::Login,
+            Some(text) => Usage::from_wire(&text).ok_or(invalid(Member::Usage))?,
+        };
+        let auth_source = match (usage, members.take_str(Member::AuthSourceId)?) {
+            (Usage::Login, None) => return Err(missing(Member::AuthSourceId).into()),
+            (Usage::Login, Some(id)) => Some(AuthSourceId::new(&id).map_err(|_| invalid(Member::AuthSourceId))?),
+            (_, None) => None,
+            (_, Some(_)) => return Err(InvalidRequest::member(Member::AuthSourceId, Problem::NotAllowed).into()),
+        };
+        let address = match (members.take_str(Member::PhoneNumber)?, members.take_str(Member::Email)?) {
+            (None, None) => return Err(InvalidRequest::body(Problem::NoAddress).into()),
+            (Some(_), Some(_)) => return Err(InvalidRequest::body(Problem::TwoAddresses).into()),
+            (Some(text), None) => {
+                let parsed = rules.addresses.phone_number(&text);
+                Address::Phone(parsed.map_err(|_| SendError::MalformedAddress(Channel::Sms))?)
+            }
+            (None, Some(text)) => {
+                let parsed = rules.addresses.email(&text);
+                Address::Email(parsed.map_err(|_| SendError::MalformedAddress(Channel::Email))?)
+            }
+        };
+        Ok(Self { credentials, usage, address, auth_source })
+    }
+}
+
+/// A token that a client wants to revoke (RFC 7009 section 2.1) or to learn about (RFC 7662 section 2.1).
+///
+/// A `token_type_hint` is read over: what a token is, is told by the token.
+#[derive(Debug)]
+pub struct TokenQuery<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// The access token or refresh token.
+    pub token: PresentedSecret<'a>,
+}
+
+impl<'a> TokenQuery<'a> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, TokenQueryError> {
+        // RFC 6749 section 5.2: no client authentication at all is a failed one, before anything else is looked at.
+        let anonymous = TokenQueryError::InvalidClient { basic: false };
+        if request.authorization.is_none() && request.body.is_empty() {
+            return Err(anonymous);
+        }
+        let mut members = match encoding(request, rules)? {
+            Encoding::Form => Members::from_form(request.body)?,
+            Encoding::Json => return Err(InvalidRequest::body(Problem::ContentType).into()),
+        };
+        if request.authorization.is_none() && !members.has(Member::ClientId) && !members.has(Member::ClientSecret) {
+            return Err(anonymous);
+        }
+        let credentials = ClientCredentials::parse(request, &mut members)?;
+        let token = members.take_secret(Member::Token)?.ok_or(missing(Member::Token))?;
+        Ok(Self { credentials, token })
+    }
+}
+
+/// A request for the claims of a user (OpenID Connect Core section 5.3.1).
+#[derive(Debug)]
+pub struct UserinfoRequest<'a> {
+    /// The access token.
+    pub access_token: PresentedSecret<'a>,
+}
+
+impl<'a> UserinfoRequest<'a> {
+    /// Finds the access token in the `Authorization` header, or in a form (RFC 6750 sections 2.1 and 2.2).
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, InvalidRequest> {
+        let in_header = request.authorization.and_then(bearer_token).map(PresentedSecret::new);
+        let in_body = match encoding(request, rules) {
+            Ok(Encoding::Form) => Members::from_form(request.body)?.take_secret(Member::AccessToken)?,
+            Err(error) if error == InvalidRequest::body(Problem::TooLarge) => return Err(error),
+            // A body of any other kind is not looked at; most requests have none.
+            Ok(Encoding::Json) | Err(_) => None,
+        };
+        match (in_header, in_body) {
+            // One way only, even if the header names nobody.
+            (_, Some(_)) if request.authorization.is_some() => Err(InvalidRequest::body(Problem::TwoTokens)),
+            (Some(access_token), _) | (None, Some(access_token)) => Ok(Self { access_token }),
+            (None, None) => Err(missing(Member::AccessToken)),
+        }
+    }
+}
+
+/// Who a client says it is, and what it shows for it (RFC 6749 section 2.3.1).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientCredentials<'a> {
+    /// Named in the body or by HTTP Basic.
+    Named {
+        /// Who it says it is.
+        id: ClientId,
+        /// Its secret; a public client has none.
+        secret: Option<PresentedSecret<'a>>,
+        /// Whether HTTP Basic was used.
+        basic: bool,
+    },
+    /// What was given can't name a client: a malformed `Authorization` header, or an identifier that no client has.
+    Unreadable {
+        /// Whether there was an `Authorization` header.
+        basic: bool,
+    },
+}
+
+impl<'a> ClientCredentials<'a> {
+    /// Tells whether HTTP Basic was used, which is then challenged for.
+    pub(crate) fn are_basic(&self) -> bool {
+        match self {
+            Self::Named { basic, .. } | Self::Unreadable { basic } => *basic,
+        }
+    }
+
+    fn parse(request: &Request<'_>, members: &mut Members<'a>) -> Result<Self, InvalidRequest> {
+        let body_id = members.take_str(Member::ClientId)?;
+        let body_secret = members.take_secret(Member::ClientSecret)?;
+        let Some(header) = request.authorization else {
+            let id = body_id.ok_or(missing(Member::ClientId))?;
+            return Ok(match ClientId::new(&id) {
+                Ok(id) => Self::Named { id, secret: body_secret, basic: false },
+                Err(_) => Self::Unreadable { basic: false },
+            });
+        };
+        if body_secret.is_some() {
+            return Err(InvalidRequest::body(Problem::TwoCredentials));
+        }
+        let Ok((basic_id, secret)) = parse_basic(header) else { return Ok(Self::Unreadable { basic: true }) };
+        if body_id.is_some_and(|body_id| *body_id != *basic_id) {
+            return Err(InvalidRequest::member(Member::ClientId, Problem::DiffersFromHeader));
+        }
+        match ClientId::new(&basic_id) {
+            Ok(id) => Ok(Self::Named { id, secret: Some(secret), basic: true }),
+            Err(_) => Ok(Self::Unreadable { basic: true }),
+        }
+    }
+}
+
+enum Encoding {
+    Json,
+    Form,
+}
+
+/// The encoding of the body, if there is not too much of it.
+fn encoding(request: &Request<'_>, rules: &RequestRules) -> Result<Encoding, InvalidRequest> {
+    if request.body.len() > rules.body_limit {
+        return Err(InvalidRequest::body(Problem::TooLarge));
+    }
+    let media_type = request.content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        Ok(Encoding::Json)
+    } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Ok(Encoding::Form)
+    } else {
+        Err(InvalidRequest::body(Problem::ContentType))
+    }
+}
+
+/// The token of an `Authorization: Bearer` header.
+fn bearer_token(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
+    Some(token).filter(|token| scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty())
+}
+
+fn missing(member: Member) -> InvalidRequest {
+    InvalidRequest::member(member, Problem::Missing)
+}
+
+fn invalid(member: Member) -> InvalidRequest {
+    InvalidRequest::member(member, Problem::InvalidValue)
+}
+
+/// The `grant_type` of a refresh (RFC 6749 section 6).
+pub(crate) const REFRESH_GRANT_TYPE: &str = "refresh_token";

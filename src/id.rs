@@ -127,9 +127,11 @@ impl Issuer {
         format!("{}/.well-known/openid-configuration", self.path())
     }
 
-    /// The URL of a path below the issuer.
-    pub(crate) fn endpoint(&self, path: &str) -> String {
-        format!("{}{path}", self.0.trim_end_matches('/'))
+    /// The URL of a path, which has that of the issuer already.
+    pub(crate) fn url_of(&self, path: &str) -> String {
+        let issuer = self.0.trim_end_matches('/');
+        let origin = issuer.strip_suffix(self.path()).unwrap_or(issuer);
+        format!("{origin}{path}")
     }
 
     /// The path, without a slash at its end: empty for most issuers. The endpoints of the metadata lie below it.

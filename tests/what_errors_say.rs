@@ -18,7 +18,7 @@ fn each_says_something_else<E: Error + 'static>(errors: &[E]) {
 fn what_a_request_is_refused_for() {
     each_says_something_else(&[
         TokenError::UnsupportedGrantType,
-        TokenError::InvalidClient { basic: true },
+        TokenError::InvalidClient(InvalidClient::InHeader),
         TokenError::UnauthorizedClient,
         TokenError::InvalidAuthSource,
         TokenError::UnknownOtpToken,
@@ -33,7 +33,7 @@ fn what_a_request_is_refused_for() {
     each_says_something_else(&[
         SendError::MalformedAddress(Channel::Sms),
         SendError::MalformedAddress(Channel::Email),
-        SendError::InvalidClient { basic: false },
+        SendError::InvalidClient(InvalidClient::InBody),
         SendError::UnauthorizedClient,
         SendError::InvalidAuthSource,
         SendError::AddressIsUsed(Channel::Sms),
@@ -41,7 +41,7 @@ fn what_a_request_is_refused_for() {
         SendError::TemporarilyUnavailable,
     ]);
     each_says_something_else(&[
-        TokenQueryError::InvalidClient { basic: false },
+        TokenQueryError::InvalidClient(InvalidClient::InBody),
         TokenQueryError::TemporarilyUnavailable,
     ]);
     each_says_something_else(&[

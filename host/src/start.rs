@@ -83,7 +83,7 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
     }
     config.warnings.log();
     let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
-    let page = LoginPage::new(&config, &issuer, server.endpoints(), example.as_deref());
+    let page = LoginPage::new(&config, &server, example.as_deref());
     Ok(Started { host: Host { server, store, directory, courier, page, limits: config.limits }, algorithm })
 }
 

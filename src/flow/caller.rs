@@ -9,7 +9,7 @@ use crate::flow::core::Core;
 use crate::id::{AuthSourceId, ClientId};
 use crate::observer::Event;
 use crate::store::Store;
-use crate::wire::error::Unavailable;
+use crate::wire::error::{InvalidClient, SendError, TokenError, TokenQueryError, Unavailable};
 use crate::wire::request::ClientCredentials;
 
 /// Finds out who asks (RFC 6749 section 2.3).
@@ -17,12 +17,11 @@ pub(crate) async fn authenticate<S: Store, D: Directory>(
     core: &Core<S, D>,
     credentials: &ClientCredentials<'_>,
 ) -> Result<AuthenticatedClient, ClientRefused> {
-    let (id, secret, basic) = match credentials {
-        ClientCredentials::Named { id, secret, basic } => (id, secret, *basic),
-        ClientCredentials::Unreadable { basic } => return Err(client_refused(core, None, *basic)),
+    let ClientCredentials::Named { id, secret, .. } = credentials else {
+        return Err(refused(core, None, credentials));
     };
     let known = core.looked_up(core.directory.client(id).await).map_err(|Unavailable| ClientRefused::Unavailable)?;
-    AuthenticatedClient::authenticate(known, secret.as_ref()).map_err(|_| client_refused(core, Some(id), basic))
+    AuthenticatedClient::authenticate(known, secret.as_ref()).map_err(|_| refused(core, Some(id), credentials))
 }
 
 /// Finds the auth source that the client may use on this channel.
@@ -39,7 +38,7 @@ pub(crate) async fn auth_source<S: Store, D: Directory>(
 
 /// Why a client was turned away.
 pub(crate) enum ClientRefused {
-    Invalid { basic: bool },
+    Invalid(InvalidClient),
     Unavailable,
 }
 
@@ -49,7 +48,56 @@ pub(crate) enum SourceRefused {
     Unavailable,
 }
 
-fn client_refused<S: Store, D: Directory>(core: &Core<S, D>, client: Option<&ClientId>, basic: bool) -> ClientRefused {
+fn refused<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    client: Option<&ClientId>,
+    credentials: &ClientCredentials<'_>,
+) -> ClientRefused {
     core.observer.event(&Event::ClientRefused { client });
-    ClientRefused::Invalid { basic }
+    ClientRefused::Invalid(credentials.refused())
+}
+
+impl From<ClientRefused> for TokenError {
+    fn from(refused: ClientRefused) -> Self {
+        match refused {
+            ClientRefused::Invalid(cause) => cause.into(),
+            ClientRefused::Unavailable => Unavailable.into(),
+        }
+    }
+}
+
+impl From<ClientRefused> for SendError {
+    fn from(refused: ClientRefused) -> Self {
+        match refused {
+            ClientRefused::Invalid(cause) => cause.into(),
+            ClientRefused::Unavailable => Unavailable.into(),
+        }
+    }
+}
+
+impl From<ClientRefused> for TokenQueryError {
+    fn from(refused: ClientRefused) -> Self {
+        match refused {
+            ClientRefused::Invalid(cause) => cause.into(),
+            ClientRefused::Unavailable => Unavailable.into(),
+        }
+    }
+}
+
+impl From<SourceRefused> for TokenError {
+    fn from(refused: SourceRefused) -> Self {
+        match refused {
+            SourceRefused::NotAssociated => Self::InvalidAuthSource,
+            SourceRefused::Unavailable => Unavailable.into(),
+        }
+    }
+}
+
+impl From<SourceRefused> for SendError {
+    fn from(refused: SourceRefused) -> Self {
+        match refused {
+            SourceRefused::NotAssociated => Self::InvalidAuthSource,
+            SourceRefused::Unavailable => Unavailable.into(),
+        }
+    }
 }

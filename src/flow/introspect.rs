@@ -5,7 +5,6 @@ use crate::directory::client::AuthenticatedClient;
 use crate::flow::access_token::CheckError;
 use crate::flow::access_token::{check_access_token, user_may_go_on};
 use crate::flow::caller;
-use crate::flow::caller::ClientRefused;
 use crate::flow::core::Core;
 use crate::flow::record;
 use crate::grant::Grant;
@@ -27,7 +26,7 @@ pub(crate) async fn introspect<S: Store, D: Directory>(
     let client = caller::authenticate(core, &query.credentials).await?;
     // Whoever can name a public client would otherwise learn about every token (RFC 7662 section 2.1).
     if !client.is_confidential() {
-        return Err(TokenQueryError::InvalidClient { basic: query.credentials.are_basic() });
+        return Err(query.credentials.refused().into());
     }
     let token = match RefreshTokenContent::unseal(&query.token, &core.keyring, core.clock.now()) {
         Ok(token) => introspect_refresh_token(core, &client, &token).await?,
@@ -47,7 +46,7 @@ async fn introspect_refresh_token<S: Store, D: Directory>(
     }
     let loaded = record::load::<Session, _, _>(core, core.keyring.session_key(&token.session)).await?;
     let Some(session) = loaded.state() else { return Ok(None) };
-    let (session, now) = session.at(loaded.now());
+    let (session, now) = session.seen_at(loaded.now());
     // What a refresh would give, without one.
     let standing = session.standing(token.generation, loaded.now(), now);
     let is_usable = client.may_use(Grant::RefreshToken) && matches!(standing, Standing::Current | Standing::Retried);
@@ -85,13 +84,4 @@ async fn introspect_access_token<S: Store, D: Directory>(
     };
     let kind = TokenKind::AccessToken { audience, token_id, issued_at };
     Ok(Some(ActiveToken { kind, issuer: core.issuer.clone(), subject, client, scope, session, expires_at }))
-}
-
-impl From<ClientRefused> for TokenQueryError {
-    fn from(refused: ClientRefused) -> Self {
-        match refused {
-            ClientRefused::Invalid { basic } => Self::InvalidClient { basic },
-            ClientRefused::Unavailable => Self::TemporarilyUnavailable,
-        }
-    }
 }

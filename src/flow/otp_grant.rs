@@ -6,7 +6,6 @@ use crate::directory::client::AuthenticatedClient;
 use crate::directory::user::{User, UserStatus};
 use crate::flow::access_token::user_may_go_on;
 use crate::flow::caller;
-use crate::flow::caller::{ClientRefused, SourceRefused};
 use crate::flow::core::Core;
 use crate::flow::guess;
 use crate::flow::guess::{Guess, GuessRefused, Proof};
@@ -162,24 +161,6 @@ struct ProvenLogin<'a> {
 struct Repeated(());
 
 impl Committed for Repeated {}
-
-impl From<ClientRefused> for TokenError {
-    fn from(refused: ClientRefused) -> Self {
-        match refused {
-            ClientRefused::Invalid { basic } => Self::InvalidClient { basic },
-            ClientRefused::Unavailable => Self::TemporarilyUnavailable,
-        }
-    }
-}
-
-impl From<SourceRefused> for TokenError {
-    fn from(refused: SourceRefused) -> Self {
-        match refused {
-            SourceRefused::NotAssociated => Self::InvalidAuthSource,
-            SourceRefused::Unavailable => Self::TemporarilyUnavailable,
-        }
-    }
-}
 
 impl From<GuessRefused> for TokenError {
     fn from(refused: GuessRefused) -> Self {

@@ -40,9 +40,9 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
     }
 
     let loaded = turn.load::<Session>(core.keyring.session_key(&token.session)).await?;
-    let asked_at = loaded.now();
-    let (session, now) = loaded.state().ok_or(TokenError::UnknownRefreshToken)?.at(asked_at);
-    let standing = session.standing(token.generation, asked_at, now);
+    let presented_at = loaded.now();
+    let (session, seen_at) = loaded.state().ok_or(TokenError::UnknownRefreshToken)?.seen_at(presented_at);
+    let standing = session.standing(token.generation, presented_at, seen_at);
     let issue = session.issue_for(standing);
     let prepared = match standing {
         Standing::Dead => return Err(TokenError::UnknownRefreshToken),
@@ -50,16 +50,17 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
         Standing::Superseded => None,
         Standing::Current | Standing::Retried => {
             let scope = scope_of_refresh(core, &client, &session, &request.scope).await?;
-            let now = core.clock.now();
-            let issue = Issuance { session: &session, session_id: token.session, scope, number: issue, now };
-            Some(tokens::prepare(&mut turn, issue).await?)
+            let signed_at = core.clock.now();
+            let session_id = token.session;
+            let issuance = Issuance { session: &session, session_id, scope, number: issue, now: signed_at };
+            Some(tokens::prepare(&mut turn, issuance).await?)
         }
     };
 
     // Everything is made ready; the swap that advances the session comes last and releases it.
     let refresh = RefreshSession {
         generation: token.generation,
-        asked_at,
+        presented_at,
         stood: standing,
         issue,
         policy: client.refresh_policy(),
@@ -68,17 +69,18 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
         sealed_under: core.keyring.names_its_key(),
         mark: Mark::from_bytes(turn.random()?),
     };
-    let subject = session.subject();
+    let subject = session.subject().clone();
+    drop(session);
     let (refreshed, _) = turn.commit(loaded, &refresh).await?;
     let Refreshed::Continued(continued) = refreshed else {
-        core.observer.event(&Event::ReuseDetected { client: client.id(), subject, session: token.session });
+        core.observer.event(&Event::ReuseDetected { client: client.id(), subject: &subject, session: token.session });
         return Err(TokenError::UnknownRefreshToken);
     };
     // What had been superseded does not become current again, so that this is never missing.
     let prepared = prepared.ok_or(TokenError::UnknownRefreshToken)?;
     let refresh_token =
         tokens::refresh_token(core, &client, token.client_mark, token.session, continued.refresh_token());
-    core.observer.event(&Event::Refreshed { client: client.id(), subject, session: token.session });
+    core.observer.event(&Event::Refreshed { client: client.id(), subject: &subject, session: token.session });
     Ok(prepared.release(continued, refresh_token))
 }
 

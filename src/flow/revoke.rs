@@ -102,5 +102,5 @@ fn subject_of(outcome: Result<((), Loaded<Session>), Refused<Dead>>) -> Result<O
 }
 
 fn not_its_token(query: &TokenQuery<'_>) -> TokenQueryError {
-    TokenQueryError::InvalidClient { basic: query.credentials.are_basic() }
+    query.credentials.refused().into()
 }

@@ -5,7 +5,6 @@ use core::time::Duration;
 use crate::address::{Address, Channel};
 use crate::directory::Directory;
 use crate::flow::caller;
-use crate::flow::caller::{ClientRefused, SourceRefused};
 use crate::flow::core::Core;
 use crate::flow::turn::Refused;
 use crate::flow::turn::Turn;
@@ -202,23 +201,5 @@ impl Delivery {
 impl core::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Delivery").field("usage", &self.usage).field("validity", &self.validity).finish_non_exhaustive()
-    }
-}
-
-impl From<ClientRefused> for SendError {
-    fn from(refused: ClientRefused) -> Self {
-        match refused {
-            ClientRefused::Invalid { basic } => Self::InvalidClient { basic },
-            ClientRefused::Unavailable => Self::TemporarilyUnavailable,
-        }
-    }
-}
-
-impl From<SourceRefused> for SendError {
-    fn from(refused: SourceRefused) -> Self {
-        match refused {
-            SourceRefused::NotAssociated => Self::InvalidAuthSource,
-            SourceRefused::Unavailable => Self::TemporarilyUnavailable,
-        }
     }
 }

@@ -13,7 +13,8 @@ use crate::otp::challenge::{Challenge, CodeInFlight, NewChallenge, Opened};
 use crate::otp::meter::{Meter, Quota, memory_for_moves};
 use crate::otp::policy::CodePolicy;
 use crate::secret::{Code, PresentedSecret};
-use crate::time::{CLOCK_TOLERANCE, Timestamp};
+use crate::time::Timestamp;
+use crate::time::set_back::Reading;
 
 /// Everything that is known about one address, in one record.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,21 +44,27 @@ impl Authenticator {
 
     /// Tells whether the clock was set back since this record was written.
     ///
-    /// Hosts' clocks differ by a little, so a reading within [`CLOCK_TOLERANCE`] is not from the future.
+    /// Hosts' clocks differ by a little, so a reading within [`CLOCK_TOLERANCE`](crate::time::CLOCK_TOLERANCE) is not from the future.
     pub(crate) fn is_from_the_future(&self, now: Timestamp) -> bool {
-        self.written_at.is_some_and(|written| now.until(written) > CLOCK_TOLERANCE)
+        matches!(self.reading(now), Reading::SetBack(_))
     }
 
-    /// This record as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the
-    /// later reading.
+    /// This record as a decision at `now` must see it, and the instant to decide at.
     fn at(mut self, now: Timestamp) -> (Self, Timestamp) {
-        if self.is_from_the_future(now) {
-            self.challenges.clear();
-            return (self, now);
+        match self.reading(now) {
+            Reading::At(now) => {
+                self.challenges.retain(|challenge| !now.has_reached(challenge.expires_at));
+                (self, now)
+            }
+            Reading::SetBack(_) => {
+                self.challenges.clear();
+                (self, now)
+            }
         }
-        let now = self.written_at.map_or(now, |written| now.max(written));
-        self.challenges.retain(|challenge| !now.has_reached(challenge.expires_at));
-        (self, now)
+    }
+
+    fn reading(&self, now: Timestamp) -> Reading {
+        self.written_at.map_or(Reading::At(now), |written| Reading::new(now, written))
     }
 
     fn written(mut self, now: Timestamp) -> Self {
@@ -562,6 +569,7 @@ mod tests {
 
     use super::*;
     use crate::id::{Binding, KeyId};
+    use crate::time::CLOCK_TOLERANCE;
 
     const NOW: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
 

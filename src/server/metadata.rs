@@ -5,8 +5,9 @@ use serde::Serialize;
 use crate::id::Issuer;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::jwk::PublicKeySet;
+use crate::server::routes::{Endpoint, Routes};
 use crate::settings::Settings;
-use crate::settings::endpoints::Endpoints;
+
 use crate::wire::request::REFRESH_GRANT_TYPE;
 
 /// The metadata of RFC 8414 section 2; with `openid`, that of OpenID Connect Discovery section 3.
@@ -17,14 +18,14 @@ use crate::wire::request::REFRESH_GRANT_TYPE;
 #[derive(Serialize)]
 pub(crate) struct Metadata<'a> {
     issuer: &'a str,
-    token_endpoint: String,
-    jwks_uri: String,
+    token_endpoint: &'a str,
+    jwks_uri: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    otp_send_endpoint: Option<String>,
+    otp_send_endpoint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    revocation_endpoint: Option<String>,
+    revocation_endpoint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    introspection_endpoint: Option<String>,
+    introspection_endpoint: Option<&'a str>,
     scopes_supported: Vec<&'a str>,
     response_types_supported: [&'static str; 0],
     grant_types_supported: Vec<&'a str>,
@@ -41,7 +42,7 @@ pub(crate) struct Metadata<'a> {
 #[derive(Serialize)]
 struct OpenId<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    userinfo_endpoint: Option<String>,
+    userinfo_endpoint: Option<&'a str>,
     subject_types_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: Vec<&'static str>,
     claims_supported: Vec<&'a str>,
@@ -53,29 +54,29 @@ struct OpenId<'a> {
 
 impl<'a> Metadata<'a> {
     /// The metadata of an authorization server.
-    pub(crate) fn new(issuer: &'a Issuer, settings: &'a Settings) -> Self {
-        let Endpoints { otp_send, token, revocation, introspection, jwks, .. } = &settings.endpoints;
-        let url = |path: &String| issuer.endpoint(path);
+    pub(crate) fn new(issuer: &'a Issuer, settings: &'a Settings, routes: &'a Routes) -> Self {
+        let revocation_endpoint = routes.url(Endpoint::Revocation);
+        let introspection_endpoint = routes.url(Endpoint::Introspection);
         let otp_grant_types = settings.rules.grant_types.iter().map(|(uri, _)| uri.as_str());
         Self {
             issuer: issuer.as_str(),
-            token_endpoint: url(token),
-            jwks_uri: url(jwks),
-            otp_send_endpoint: otp_send.as_ref().map(url),
-            revocation_endpoint: revocation.as_ref().map(url),
-            introspection_endpoint: introspection.as_ref().map(url),
+            token_endpoint: routes.url(Endpoint::Token).unwrap_or_default(),
+            jwks_uri: routes.url(Endpoint::Jwks).unwrap_or_default(),
+            otp_send_endpoint: routes.url(Endpoint::OtpSend),
+            revocation_endpoint,
+            introspection_endpoint,
             scopes_supported: settings.scopes_supported.iter().collect(),
             response_types_supported: [],
             grant_types_supported: otp_grant_types.chain([REFRESH_GRANT_TYPE]).collect(),
             token_endpoint_auth_methods_supported: &AUTH_METHODS,
-            revocation_endpoint_auth_methods_supported: revocation.as_ref().map(|_| AUTH_METHODS.as_slice()),
-            introspection_endpoint_auth_methods_supported: introspection.as_ref().map(|_| WITH_SECRET),
+            revocation_endpoint_auth_methods_supported: revocation_endpoint.map(|_| AUTH_METHODS.as_slice()),
+            introspection_endpoint_auth_methods_supported: introspection_endpoint.map(|_| WITH_SECRET),
             openid: None,
         }
     }
 
     /// The same with what an OpenID provider adds.
-    pub(crate) fn openid(issuer: &'a Issuer, settings: &'a Settings, keys: &PublicKeySet) -> Self {
+    pub(crate) fn openid(issuer: &'a Issuer, settings: &'a Settings, routes: &'a Routes, keys: &PublicKeySet) -> Self {
         let mut algorithms: Vec<_> = keys.iter().map(|key| key.algorithm()).map(Algorithm::as_str).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
@@ -86,7 +87,7 @@ impl<'a> Metadata<'a> {
             }
         }
         let openid = OpenId {
-            userinfo_endpoint: settings.endpoints.userinfo.as_ref().map(|path| issuer.endpoint(path)),
+            userinfo_endpoint: routes.url(Endpoint::Userinfo),
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: algorithms,
             claims_supported: claims,
@@ -95,7 +96,7 @@ impl<'a> Metadata<'a> {
             request_parameter_supported: false,
             request_uri_parameter_supported: false,
         };
-        Self { openid: Some(openid), ..Self::new(issuer, settings) }
+        Self { openid: Some(openid), ..Self::new(issuer, settings, routes) }
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod builder;
 mod metadata;
-mod route;
+mod routes;
+
+use core::future::Future;
 
 use crate::address::AddressPolicy;
 use crate::directory::Directory;
@@ -19,7 +21,8 @@ use crate::jwt::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::jwt::jwk::PublicKeySet;
 pub use crate::server::builder::{ConfigError, ServerBuilder};
 use crate::server::metadata::Metadata;
-use crate::settings::endpoints::Endpoints;
+use crate::server::routes::Routes;
+pub use crate::server::routes::{Endpoint, Route};
 use crate::store::Store;
 use crate::wire::error::{DeliveryFailure, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
 use crate::wire::reply::{Introspection, Reply, TokenResponse, UserinfoResponse};
@@ -33,11 +36,61 @@ use crate::wire::request::{Request, SendRequest, TokenQuery, TokenRequest, Useri
 /// A future that is dropped leaves nothing half done: what was not stored was not said.
 pub struct AuthorizationServer<S, D> {
     core: Core<S, D>,
+    routes: Routes,
 }
 
 impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     pub(crate) fn new(core: Core<S, D>) -> Self {
-        Self { core }
+        Self { routes: Routes::new(&core.issuer, &core.settings.endpoints), core }
+    }
+
+    /// Answers a request to any endpoint, wherever [`Settings::endpoints`](crate::settings::Settings::endpoints) says that it is.
+    /// The answer is `None` when the path is not that of an endpoint. Paths are those of [`routes`](Self::routes), which the
+    /// metadata names as well.
+    ///
+    /// `path` comes without the query, and with the path of the issuer if it has one. `deliver` sends a code and turns the
+    /// delivery into the reply: [`Delivery::accepted`] or [`Delivery::failed`].
+    ///
+    /// ```
+    /// # use otp_grant::*;
+    /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, request: Request<'_>) {
+    /// let deliver = async |delivery: Delivery| {
+    ///     println!("{} for {}", delivery.code().expose_secret(), delivery.address().as_str());
+    ///     delivery.accepted()
+    /// };
+    /// match server.handle("POST", "/oauth2/token", request, deliver).await {
+    ///     Some(reply) => println!("{}", reply.status()),
+    ///     None => println!("404"),
+    /// }
+    /// # }
+    /// ```
+    pub async fn handle<F>(
+        &self,
+        method: &str,
+        path: &str,
+        request: Request<'_>,
+        deliver: impl FnOnce(Delivery) -> F,
+    ) -> Option<Reply>
+    where
+        F: Future<Output = Reply>,
+    {
+        let endpoint = self.routes.find(path)?;
+        // A `GET` has no body that means anything (RFC 9110 section 9.3.1).
+        let request = if method == "POST" { request } else { Request { content_type: None, body: b"", ..request } };
+        Some(match (endpoint, method) {
+            (Endpoint::OtpSend, "POST") => match self.send_otp(request).await {
+                Ok(delivery) => deliver(delivery).await,
+                Err(refusal) => refusal,
+            },
+            (Endpoint::Token, "POST") => self.token(request).await,
+            (Endpoint::Revocation, "POST") => self.revoke(request).await,
+            (Endpoint::Introspection, "POST") => self.introspect(request).await,
+            (Endpoint::Userinfo, "GET" | "HEAD" | "POST") => self.userinfo(request).await,
+            (Endpoint::Jwks, "GET" | "HEAD") => self.jwks(),
+            (Endpoint::Metadata, "GET" | "HEAD") => self.metadata(),
+            (Endpoint::OpenidConfiguration, "GET" | "HEAD") => self.openid_configuration(),
+            (endpoint, _) => Reply::method_not_allowed(endpoint.allow()),
+        })
     }
 
     /// `POST /otp/send`: creates a challenge. The host delivers the code, and replies with what came of it.
@@ -262,7 +315,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// What clients can find out about the server (RFC 8414), to be served at [`Issuer::metadata_path`].
     pub fn metadata(&self) -> Reply {
         let Core { issuer, settings, .. } = &self.core;
-        Reply::document(&Metadata::new(issuer, settings), settings.key_set_max_age)
+        Reply::document(&Metadata::new(issuer, settings, &self.routes), settings.key_set_max_age)
     }
 
     /// The same with what OpenID Connect Discovery adds, to be served at [`Issuer::openid_configuration_path`].
@@ -271,12 +324,12 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// published.
     pub fn openid_configuration(&self) -> Reply {
         let Core { issuer, settings, .. } = &self.core;
-        Reply::document(&Metadata::openid(issuer, settings, self.key_set()), settings.key_set_max_age)
+        Reply::document(&Metadata::openid(issuer, settings, &self.routes, self.key_set()), settings.key_set_max_age)
     }
 
-    /// Where the metadata says that the endpoints are, below [`Issuer::path`]: what a host routes.
-    pub fn endpoints(&self) -> &Endpoints {
-        &self.core.settings.endpoints
+    /// The endpoints that [`handle`](Self::handle) answers, with their paths and URLs.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
     }
 
     /// The issuer.

@@ -7,6 +7,7 @@ pub(crate) mod revoke;
 pub(crate) mod revoked_tokens;
 
 use core::time::Duration;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use crate::id::{ClientId, KeyId, Mark, Subject, TokenId};
 use crate::scope::Scope;
 pub use crate::session::policy::{InvalidRefreshPolicy, RefreshPolicy, SessionValidity};
 use crate::session::revoked_tokens::RevokedTokens;
+use crate::time::set_back::Reading;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
 /// Everything that is known about one login session, in one record that stays the same for all of its refreshes.
@@ -162,21 +164,30 @@ impl Session {
         self.ends_at
     }
 
-    /// This session as a decision at `now` has to see it, and the instant to decide at: of the clocks of two hosts, the
-    /// later reading.
-    ///
-    /// Where the clock was set back, the session does not live longer for it, and how old its last rotation is can't be
-    /// known, so that nobody gets its result again.
-    pub(crate) fn at(&self, now: Timestamp) -> (Self, Timestamp) {
-        let mut state = self.clone();
-        let set_back = now.until(self.used_at);
-        if set_back <= CLOCK_TOLERANCE {
-            return (state, now.max(self.used_at));
+    /// This session as a decision at `now` must see it, and the instant to decide at. It is copied only where the clock was
+    /// set back.
+    pub(crate) fn seen_at(&self, now: Timestamp) -> (Cow<'_, Self>, Timestamp) {
+        match Reading::new(now, self.used_at) {
+            Reading::At(now) => (Cow::Borrowed(self), now),
+            Reading::SetBack(by) => (Cow::Owned(self.clone().shortened(by)), now),
         }
-        state.retry_until = None;
-        state.expires_at = state.expires_at.before(set_back);
-        state.ends_at = state.ends_at.before(set_back).whole_second();
-        (state, now)
+    }
+
+    /// The same, of a session that is decided on.
+    fn at(self, now: Timestamp) -> (Self, Timestamp) {
+        match Reading::new(now, self.used_at) {
+            Reading::At(now) => (self, now),
+            Reading::SetBack(by) => (self.shortened(by), now),
+        }
+    }
+
+    /// The session does not live longer because a clock was set back. The age of its latest rotation is unknown then, so the
+    /// rotation is not repeated.
+    fn shortened(mut self, by: Duration) -> Self {
+        self.retry_until = None;
+        self.expires_at = self.expires_at.before(by);
+        self.ends_at = self.ends_at.before(by).whole_second();
+        self
     }
 
     fn ended(mut self, reason: RevocationReason) -> Self {

@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 /// Nobody but its client gets this far: a refresh token says whom it was issued to.
 pub(crate) struct RefreshSession {
     pub(crate) generation: u32,
-    /// When the session was first loaded for it.
-    pub(crate) asked_at: Timestamp,
+    /// The clock when the session was first loaded for it. Whether the token came in time for a retry is judged by it.
+    pub(crate) presented_at: Timestamp,
     /// Where the token stood then.
     pub(crate) stood: Standing,
     /// The number of the access token that was made ready.
@@ -36,9 +36,8 @@ impl Change for RefreshSession {
     type Refusal = NotRefreshed;
 
     fn decide(&self, state: Option<Session>, attempt: Attempt) -> Result<Decision<Session, Refreshed>, NotRefreshed> {
-        let loaded = state.ok_or(NotRefreshed::Dead)?;
-        let (mut next, now) = loaded.at(attempt.now);
-        match next.standing(self.generation, self.asked_at, now) {
+        let (mut next, now) = state.ok_or(NotRefreshed::Dead)?.at(attempt.now);
+        match next.standing(self.generation, self.presented_at, now) {
             Standing::Dead => return Err(NotRefreshed::Dead),
             // It may be this very request that superseded it, and others who went on since.
             Standing::Superseded if attempt.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
@@ -53,7 +52,8 @@ impl Change for RefreshSession {
             _ if next.revoked_tokens.are_revoked_up_to(self.issue) => return Err(NotRefreshed::Unresolved),
             Standing::Retried => {
                 let continued = Refreshed::Continued(Continued(next.refresh_token()));
-                return Ok(Decision::as_it_is(loaded, continued));
+                // Nothing is retried where the clock was set back, so this is the session as it was loaded.
+                return Ok(Decision::as_it_is(next, continued));
             }
             Standing::Current => {}
         }
@@ -95,14 +95,14 @@ impl Session {
     /// Where a refresh token stands that was issued to this session's client, in a session as it is seen at `now`. Whether
     /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief. Of the clock
     /// that said so and the one that began the window, the later counts.
-    pub(crate) fn standing(&self, generation: u32, asked_at: Timestamp, now: Timestamp) -> Standing {
+    pub(crate) fn standing(&self, generation: u32, presented_at: Timestamp, now: Timestamp) -> Standing {
         if self.is_over_everywhere(now) {
             return Standing::Dead;
         }
         let is_current = generation == self.generation;
         let is_predecessor = generation.checked_add(1) == Some(self.generation);
-        let asked_at = asked_at.max(self.used_at);
-        let in_time = self.retry_until.is_some_and(|until| !asked_at.has_reached(until));
+        let presented_at = presented_at.max(self.used_at);
+        let in_time = self.retry_until.is_some_and(|until| !presented_at.has_reached(until));
         let is_retried = is_predecessor && in_time;
         match () {
             () if (is_current || is_retried) && self.is_over(now) => Standing::Dead,
@@ -204,7 +204,7 @@ mod tests {
     fn refresh(issue: u32) -> RefreshSession {
         RefreshSession {
             generation: 0,
-            asked_at: NOW,
+            presented_at: NOW,
             stood: Standing::Current,
             issue,
             policy: RefreshPolicy::default(),
@@ -244,8 +244,8 @@ mod tests {
         assert_eq!(facts(&gone_on).map(|facts| facts.generation), Some(1));
         let replayed = RefreshSession { stood: Standing::Superseded, ..refresh(1) };
         let later = Attempt { now: NOW.after(Duration::from_secs(11)), ..ATTEMPT };
-        let asked_later = RefreshSession { asked_at: later.now, ..replayed };
-        let ended = asked_later.decide(Some(refreshed), later).unwrap().into_parts().0;
-        assert!(matches!(asked_later.found_in(&ended), Some(Refreshed::Replayed)));
+        let presented_later = RefreshSession { presented_at: later.now, ..replayed };
+        let ended = presented_later.decide(Some(refreshed), later).unwrap().into_parts().0;
+        assert!(matches!(presented_later.found_in(&ended), Some(Refreshed::Replayed)));
     }
 }

@@ -1,6 +1,7 @@
 //! Instants, and the one comparison that decides whether something has expired.
 
 pub(crate) mod clock;
+pub(crate) mod set_back;
 
 pub use crate::time::clock::{Clock, SystemClock};
 use core::time::Duration;

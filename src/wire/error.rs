@@ -14,11 +14,8 @@ pub enum TokenError {
     InvalidRequest(InvalidRequest),
     /// The client's fault: the grant type is unknown.
     UnsupportedGrantType,
-    /// The client is unknown, or its secret is wrong, missing or not expected.
-    InvalidClient {
-        /// Whether it tried HTTP Basic, which is then challenged for.
-        basic: bool,
-    },
+    /// The client could not be authenticated.
+    InvalidClient(InvalidClient),
     /// The client may not use this grant.
     UnauthorizedClient,
     /// The auth source is unknown, of the other channel, or not associated with the client.
@@ -51,7 +48,7 @@ impl core::fmt::Display for TokenError {
         f.write_str(match self {
             Self::InvalidRequest(cause) => return cause.fmt(f),
             Self::UnsupportedGrantType => "unsupported grant type",
-            Self::InvalidClient { .. } => "client authentication failed",
+            Self::InvalidClient(cause) => return cause.fmt(f),
             Self::UnauthorizedClient => "the client may not use this grant",
             Self::InvalidAuthSource => "auth source and client are not associated",
             Self::UnknownOtpToken => "unknown or expired otp_token",
@@ -75,6 +72,12 @@ impl core::error::Error for TokenError {
     }
 }
 
+impl From<InvalidClient> for TokenError {
+    fn from(cause: InvalidClient) -> Self {
+        Self::InvalidClient(cause)
+    }
+}
+
 impl From<InvalidRequest> for TokenError {
     fn from(cause: InvalidRequest) -> Self {
         Self::InvalidRequest(cause)
@@ -89,11 +92,8 @@ pub enum SendError {
     InvalidRequest(InvalidRequest),
     /// The phone number or e-mail address is malformed.
     MalformedAddress(Channel),
-    /// The client is unknown, or its secret is wrong, missing or not expected.
-    InvalidClient {
-        /// Whether it tried HTTP Basic, which is then challenged for.
-        basic: bool,
-    },
+    /// The client could not be authenticated.
+    InvalidClient(InvalidClient),
     /// The client is public and may not send codes.
     UnauthorizedClient,
     /// The auth source is unknown, of the other channel, or not associated with the client.
@@ -117,7 +117,7 @@ impl core::fmt::Display for SendError {
             Self::InvalidRequest(cause) => return cause.fmt(f),
             Self::MalformedAddress(Channel::Sms) => "malformed phone number",
             Self::MalformedAddress(Channel::Email) => "malformed e-mail address",
-            Self::InvalidClient { .. } => "client authentication failed",
+            Self::InvalidClient(cause) => return cause.fmt(f),
             Self::UnauthorizedClient => "the client may not send codes",
             Self::InvalidAuthSource => "auth source and client are not associated",
             Self::AddressIsUsed(_) => "the address already belongs to a user",
@@ -136,6 +136,12 @@ impl core::error::Error for SendError {
     }
 }
 
+impl From<InvalidClient> for SendError {
+    fn from(cause: InvalidClient) -> Self {
+        Self::InvalidClient(cause)
+    }
+}
+
 impl From<InvalidRequest> for SendError {
     fn from(cause: InvalidRequest) -> Self {
         Self::InvalidRequest(cause)
@@ -150,10 +156,7 @@ pub enum TokenQueryError {
     InvalidRequest(InvalidRequest),
     /// The client is unknown, its secret is wrong, missing or not expected, it is public where it may not be, or the token
     /// that it wants to revoke is another client's.
-    InvalidClient {
-        /// Whether it tried HTTP Basic, which is then challenged for.
-        basic: bool,
-    },
+    InvalidClient(InvalidClient),
     /// The host's fault: store, directory or random bytes failed. The request can be sent again.
     TemporarilyUnavailable,
 }
@@ -162,7 +165,7 @@ impl core::fmt::Display for TokenQueryError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::InvalidRequest(cause) => return cause.fmt(f),
-            Self::InvalidClient { .. } => "client authentication failed",
+            Self::InvalidClient(cause) => return cause.fmt(f),
             Self::TemporarilyUnavailable => "temporarily unavailable",
         })
     }
@@ -174,6 +177,12 @@ impl core::error::Error for TokenQueryError {
             Self::InvalidRequest(cause) => Some(cause),
             _ => None,
         }
+    }
+}
+
+impl From<InvalidClient> for TokenQueryError {
+    fn from(cause: InvalidClient) -> Self {
+        Self::InvalidClient(cause)
     }
 }
 
@@ -254,6 +263,26 @@ impl From<Unavailable> for TokenQueryError {
         Self::TemporarilyUnavailable
     }
 }
+
+/// The client is unknown, or its secret is wrong, missing or not expected (`invalid_client`, RFC 6749 section 5.2).
+///
+/// The variant is how the client tried to authenticate. The reply challenges only for what it tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidClient {
+    /// It used HTTP Basic, or another scheme of the `Authorization` header. The reply challenges for Basic.
+    InHeader,
+    /// It named itself in the body, or did not name itself.
+    InBody,
+}
+
+impl core::fmt::Display for InvalidClient {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("client authentication failed")
+    }
+}
+
+impl core::error::Error for InvalidClient {}
 
 /// Why a code could not be delivered; the host's word on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,9 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod strict;
 
-pub use crate::wire::error::{DeliveryFailure, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
+pub use crate::wire::error::{
+    DeliveryFailure, InvalidClient, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError,
+};
 pub use crate::wire::members::InvalidRequest;
 pub use crate::wire::reply::{ActiveToken, Introspection, Reply, TokenKind, TokenResponse, UserinfoResponse};
 pub use crate::wire::request::{

@@ -8,7 +8,7 @@ use crate::id::{AuthSourceId, ClientId};
 use crate::scope::{InvalidScope, Scope};
 use crate::secret::PresentedSecret;
 use crate::wire::basic::parse_basic;
-use crate::wire::error::{SendError, TokenError, TokenQueryError};
+use crate::wire::error::{InvalidClient, SendError, TokenError, TokenQueryError};
 use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 
 /// A request as it came in: two headers and the body.
@@ -244,7 +244,7 @@ pub struct TokenQuery<'a> {
 impl<'a> TokenQuery<'a> {
     pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, TokenQueryError> {
         // RFC 6749 section 5.2: no client authentication at all is a failed one, before anything else is looked at.
-        let anonymous = TokenQueryError::InvalidClient { basic: false };
+        let anonymous = TokenQueryError::InvalidClient(InvalidClient::InBody);
         if request.authorization.is_none() && request.body.is_empty() {
             return Err(anonymous);
         }
@@ -308,10 +308,11 @@ pub enum ClientCredentials<'a> {
 }
 
 impl<'a> ClientCredentials<'a> {
-    /// Tells whether HTTP Basic was used, which is then challenged for.
-    pub(crate) fn are_basic(&self) -> bool {
+    /// The error of a client that presents these and is refused.
+    pub(crate) fn refused(&self) -> InvalidClient {
         match self {
-            Self::Named { basic, .. } | Self::Unreadable { basic } => *basic,
+            Self::Named { basic: true, .. } | Self::Unreadable { basic: true } => InvalidClient::InHeader,
+            Self::Named { .. } | Self::Unreadable { .. } => InvalidClient::InBody,
         }
     }
 

@@ -6,7 +6,7 @@ use axum::http::header::{
     X_FRAME_OPTIONS,
 };
 use axum::response::{IntoResponse, Response};
-use otp_grant::{Endpoints, Issuer};
+use otp_grant::{AuthorizationServer, Directory, Endpoint, Route, Store};
 use serde_json::json;
 
 use crate::config::{Config, Page};
@@ -20,11 +20,15 @@ pub(crate) struct LoginPage {
 
 impl LoginPage {
     /// The page, unless the configuration has none. `example` is a phone number as the host's region writes it.
-    pub(crate) fn new(config: &Config, issuer: &Issuer, endpoints: &Endpoints, example: Option<&str>) -> Option<Self> {
+    pub(crate) fn new<S: Store, D: Directory>(
+        config: &Config,
+        server: &AuthorizationServer<S, D>,
+        example: Option<&str>,
+    ) -> Option<Self> {
         let Page { client, sms, email, title, scopes, sign_up, hint } = &config.page;
         let client = client.as_ref()?;
-        let base = issuer.path();
-        let at = |path: &String| format!("{base}{path}");
+        let base = server.issuer().path();
+        let at = |endpoint| server.routes().find(|route| route.endpoint() == endpoint).map(Route::path);
         let settings = json!({
             "client": client,
             "scope": scopes,
@@ -36,10 +40,10 @@ impl LoginPage {
             "alphabets": {"sms": alphabet(config, sms.as_deref()), "email": alphabet(config, email.as_deref())},
             "grants": {"sms": otp_grant::SMS_GRANT_TYPE, "email": otp_grant::EMAIL_GRANT_TYPE},
             "endpoints": {
-                "send": endpoints.otp_send.as_ref().map(at),
-                "token": at(&endpoints.token),
-                "revoke": endpoints.revocation.as_ref().map(at),
-                "userinfo": endpoints.userinfo.as_ref().map(at),
+                "send": at(Endpoint::OtpSend),
+                "token": at(Endpoint::Token),
+                "revoke": at(Endpoint::Revocation),
+                "userinfo": at(Endpoint::Userinfo),
             },
         });
         let title = title.as_deref().unwrap_or("Sign in");

@@ -54,7 +54,8 @@ enum Place {
 
 impl App {
     pub(crate) fn new(host: Arc<Host>) -> Self {
-        let mut places: HashMap<_, _> = endpoint_paths(&host).map(|path| (path, Place::Endpoint)).collect();
+        let mut places: HashMap<_, _> =
+            host.server.routes().map(|route| (route.path().to_owned(), Place::Endpoint)).collect();
         let mut others = Router::new().without_v07_checks().route(HEALTH, get(health));
         places.insert(HEALTH.to_owned(), Place::Other);
         if let Some(page) = &host.page {
@@ -187,14 +188,6 @@ async fn read(mut body: Incoming, headers: &HeaderMap, most: usize) -> Result<Ve
         }
     }
     if seen > most { Err(Unread::TooLong) } else { Ok(read) }
-}
-
-fn endpoint_paths(host: &Host) -> impl Iterator<Item = String> {
-    let (issuer, endpoints) = (host.server.issuer(), host.server.endpoints());
-    let optional = [&endpoints.otp_send, &endpoints.revocation, &endpoints.introspection, &endpoints.userinfo];
-    let below = optional.into_iter().flatten().chain([&endpoints.token, &endpoints.jwks]);
-    let below = below.map(|path| format!("{}{path}", issuer.path()));
-    below.chain([issuer.metadata_path(), issuer.openid_configuration_path()])
 }
 
 fn set_default(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {

@@ -91,7 +91,7 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
     for generation in 0..3_u32 {
         let refresh = RefreshSession {
             generation,
-            asked_at: START,
+            presented_at: START,
             stood: Standing::Current,
             issue: generation.saturating_add(1),
             policy: RefreshPolicy::Rotate { retry_window: MINUTE },

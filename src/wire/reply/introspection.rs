@@ -115,7 +115,7 @@ impl From<TokenQueryError> for Reply {
     fn from(error: TokenQueryError) -> Self {
         match error {
             TokenQueryError::InvalidRequest(cause) => Self::described(400, "invalid_request", &cause.to_string()),
-            TokenQueryError::InvalidClient { basic } => Self::invalid_client(basic),
+            TokenQueryError::InvalidClient(refused) => refused.into(),
             TokenQueryError::TemporarilyUnavailable => Self::temporarily_unavailable(),
         }
     }

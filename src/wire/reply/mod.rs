@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use zeroize::Zeroize;
 
+use crate::wire::error::InvalidClient;
+
 pub use self::introspection::{ActiveToken, Introspection, TokenKind};
 pub(crate) use self::send::SendResponse;
 pub use self::token::TokenResponse;
@@ -103,20 +105,22 @@ impl Reply {
         Self::json(status, &ErrorBody { error, error_description, attempts_remaining: None })
     }
 
-    fn invalid_client(basic: bool) -> Self {
-        let mut reply = Self::error(401, "invalid_client");
-        if basic {
-            reply.headers.push(("WWW-Authenticate", "Basic".into()));
-        }
-        reply
-    }
-
     fn invalid_auth_source() -> Self {
         Self::described(400, "invalid_auth_source", "Auth source and application not associated")
     }
 
     fn temporarily_unavailable() -> Self {
         Self::described(503, "temporarily_unavailable", "Temporarily unavailable. It is safe to try again.")
+    }
+}
+
+impl From<InvalidClient> for Reply {
+    fn from(error: InvalidClient) -> Self {
+        let mut reply = Self::error(401, "invalid_client");
+        if error == InvalidClient::InHeader {
+            reply.headers.push(("WWW-Authenticate", "Basic".into()));
+        }
+        reply
     }
 }
 

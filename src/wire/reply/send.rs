@@ -39,7 +39,7 @@ impl From<SendError> for Reply {
             SendError::InvalidRequest(cause) => Self::described(400, "invalid_request", &cause.to_string()),
             SendError::MalformedAddress(Channel::Sms) => Self::error(400, "malformed_phone_number"),
             SendError::MalformedAddress(Channel::Email) => Self::error(400, "malformed_email"),
-            SendError::InvalidClient { basic } => Self::invalid_client(basic),
+            SendError::InvalidClient(refused) => refused.into(),
             SendError::UnauthorizedClient => Self::error(400, "unauthorized_client"),
             SendError::InvalidAuthSource => Self::invalid_auth_source(),
             SendError::AddressIsUsed(Channel::Sms) => Self::error(400, "phone_number_is_used"),

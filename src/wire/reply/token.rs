@@ -63,7 +63,7 @@ impl From<TokenError> for Reply {
         match error {
             TokenError::InvalidRequest(cause) => Self::described(400, "invalid_request", &cause.to_string()),
             TokenError::UnsupportedGrantType => Self::error(400, "unsupported_grant_type"),
-            TokenError::InvalidClient { basic } => Self::invalid_client(basic),
+            TokenError::InvalidClient(refused) => refused.into(),
             TokenError::UnauthorizedClient => Self::error(400, "unauthorized_client"),
             TokenError::InvalidAuthSource => Self::invalid_auth_source(),
             TokenError::UnknownOtpToken => Self::described(400, "invalid_grant", "Unknown or expired otp_token"),

@@ -37,7 +37,7 @@ fn client_secret(runner: &mut CtRunner, rng: &mut BenchRng) {
         let query = TokenQuery { credentials: credentials(secret), token: PresentedSecret::new("A") };
         block_on(host.server.introspect_token(query)).unwrap_err()
     };
-    assert!(matches!(refused(SECRET), TokenQueryError::InvalidClient { .. }));
+    assert!(matches!(refused(SECRET), TokenQueryError::InvalidClient(_)));
     measure(runner, rng, wrong, refused);
 }
 

@@ -3,8 +3,6 @@
 //! Prints CSV for `benches/charts.py`. Its times mean little but beside one another.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions, reason = "a benchmark fails loudly")]
 
-mod support;
-
 use std::convert::Infallible;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Barrier, Mutex};
@@ -14,14 +12,13 @@ use std::{fs, mem};
 
 use futures::future::join_all;
 use otp_grant::*;
+use otp_grant_benches::{Bare, KEYS, USERS, directory, granted, is_measured, median, nanos, phone};
+use otp_grant_tests::{
+    Host, ISSUER, ManualClock, PHONE, Sent, but, json_request, keyring, read, secs, sms_grant, sms_send, text, wrong,
+};
 use pollster::block_on;
 use ring::digest::{SHA256, digest};
 use serde_json::json;
-
-use crate::support::harness::{
-    self, ISSUER, ManualClock, PHONE, Sent, but, json_request, keyring, secs, sms_grant, sms_send, text, wrong,
-};
-use crate::support::{Bare, KEYS, USERS, directory, granted, is_measured, median, nanos, phone};
 
 fn main() {
     let sizes: &[usize] = if is_measured() { &[1000, 10_000, 100_000, 1_000_000] } else { &[1000] };
@@ -252,7 +249,7 @@ fn concurrency() {
             print("concurrency", line, at_once, calls as f64 / at_once as f64, "store operations a request");
         };
         block_on(async {
-            let host = harness::Host::new();
+            let host = Host::new();
             let sent = host.send(&sms_send(PHONE)).await;
             let right = sms_grant(PHONE, &sent);
             let guess = but(&right, json!({ "otp": wrong(&sent.code) }));
@@ -261,7 +258,7 @@ fn concurrency() {
             requests("wrong codes", calls);
         });
         block_on(async {
-            let host = harness::Host::new();
+            let host = Host::new();
             let sent = host.send(&sms_send(PHONE)).await;
             let right = sms_grant(PHONE, &sent);
             host.store.yields.store(1, SeqCst);
@@ -269,7 +266,7 @@ fn concurrency() {
             requests("right codes", calls);
         });
         block_on(async {
-            let host = harness::Host::new();
+            let host = Host::new();
             let answer = host.log_in(json!({})).await;
             host.store.yields.store(1, SeqCst);
             let refresh = || host.refresh(text(&answer, "refresh_token"));
@@ -282,7 +279,7 @@ fn concurrency() {
 /// Records as JSON, as a database keeps them.
 fn record_sizes() {
     block_on(async {
-        let host = harness::Host::new();
+        let host = Host::new();
         let mut token = text(&host.log_in(json!({})).await, "refresh_token").to_owned();
         for refreshes in 0..=1000 {
             if [0, 1, 10, 100, 1000].contains(&refreshes) {
@@ -316,19 +313,19 @@ fn record_sizes() {
     });
 }
 
-fn without_quotas() -> harness::Host {
-    harness::Host::with(danger::without_send_quotas(Settings::default()))
+fn without_quotas() -> Host {
+    Host::with(danger::without_send_quotas(Settings::default()))
 }
 
-fn size_of_session(host: &harness::Host) -> f64 {
+fn size_of_session(host: &Host) -> f64 {
     size(host, |body| matches!(body, RecordBody::Session(_)))
 }
 
-fn size_of_address(host: &harness::Host) -> f64 {
+fn size_of_address(host: &Host) -> f64 {
     size(host, |body| matches!(body, RecordBody::Authenticator(_)))
 }
 
-fn size(host: &harness::Host, is_meant: impl Fn(&RecordBody) -> bool) -> f64 {
+fn size(host: &Host, is_meant: impl Fn(&RecordBody) -> bool) -> f64 {
     let records = host.store.inner.records();
     let (_, record) = records.iter().find(|(_, record)| is_meant(&record.body)).unwrap();
     serde_json::to_string(record).unwrap().len() as f64
@@ -345,7 +342,7 @@ fn filled(size: usize, clock: ManualClock) -> MemoryStore {
 }
 
 fn challenge() -> Record {
-    let host = harness::Host::new();
+    let host = Host::new();
     block_on(host.send(&sms_send(PHONE)));
     host.store.inner.records().pop().unwrap().1
 }
@@ -373,7 +370,7 @@ fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, phone: &str)
     let body = sms_send(phone).to_string();
     let delivery = block_on(server.send_otp(json_request(&body, None))).unwrap();
     let code = delivery.code().expose_secret().to_owned();
-    let (_, reply) = harness::read(&delivery.accepted());
+    let (_, reply) = read(&delivery.accepted());
     Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply }
 }
 

@@ -4,18 +4,15 @@
 //! with two signed tokens can be faster. After the groups, `overhead` is what the grant takes beyond them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
-mod support;
-
 use std::sync::Arc;
 
 use criterion::Criterion;
 use mimalloc::MiMalloc;
 use otp_grant::Reply;
+use otp_grant_benches::login::Grant;
+use otp_grant_benches::{Host, KEYS, Server, Work, bench_work, criterion, grant, is_measured, print_overhead};
+use otp_grant_tests::{but, wrong};
 use serde_json::json;
-
-use crate::support::harness::{but, wrong};
-use crate::support::login::Grant;
-use crate::support::{Host, KEYS, Server, Work, bench_work, criterion, grant, is_measured, print_overhead};
 
 /// As in the reference host.
 #[global_allocator]

@@ -6,24 +6,18 @@
 //! own.
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails has to fail loudly")]
 
-mod support;
-
-#[path = "../examples/own_signer/key_service.rs"]
-mod key_service;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use mimalloc::MiMalloc;
 use otp_grant::{Reply, SigningKey};
+use otp_grant_benches::login::Grant;
+use otp_grant_benches::{Host, KEYS, Server, Work, is_measured, median, nanos};
+use otp_grant_example_own_signer::KeyService;
+use otp_grant_tests::json_request;
 use pollster::block_on;
 use serde_json::Value;
-
-use crate::key_service::KeyService;
-use crate::support::harness::json_request;
-use crate::support::login::Grant;
-use crate::support::{Host, KEYS, Server, Work, is_measured, median, nanos};
 
 /// As in the reference host.
 #[global_allocator]

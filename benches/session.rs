@@ -6,15 +6,12 @@
 //! `overhead` is what each takes beyond its floor.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
-mod support;
-
 use criterion::Criterion;
 use mimalloc::MiMalloc;
+use otp_grant_benches::sessions::{Call, Calls, Pool, refresh_body, sign_both, token_body, verify_first};
+use otp_grant_benches::{KEYS, bench_work, criterion, is_measured, print_overhead};
+use otp_grant_tests::read;
 use serde_json::json;
-
-use crate::support::harness::read;
-use crate::support::sessions::{Call, Calls, Pool, refresh_body, sign_both, token_body, verify_first};
-use crate::support::{KEYS, bench_work, criterion, is_measured, print_overhead};
 
 /// As in the reference host.
 #[global_allocator]

@@ -1,14 +1,11 @@
 //! What the targets share: the harness of the scenarios, edits of a text, the memory that work takes, and what a refusal
 //! may say.
 
-#[path = "../tests/support/mod.rs"]
-mod harness;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-pub use harness::*;
 use otp_grant::Reply;
+pub use otp_grant_tests::*;
 use serde_json::Value;
 
 /// Carries out a list of edits, three bytes each: what, where, and with what.

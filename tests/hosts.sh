@@ -2,8 +2,8 @@
 # Logs in and lives with the tokens over HTTP on each example host, with each algorithm, as the contract's samples say.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-hosts=(axum_host actix_host blocking_host)
-cargo build --locked --quiet "${hosts[@]/#/--example=}"
+hosts=(axum actix blocking)
+cargo build --locked --quiet "${hosts[@]/#/--package=otp-grant-example-}"
 dir=$(mktemp -d)
 host=
 stop() { if [ -n "$host" ]; then kill "$host" 2>/dev/null || true; wait "$host" 2>/dev/null || true; host=; fi; }
@@ -11,7 +11,7 @@ trap 'stop; rm -rf "$dir"' EXIT
 
 login() { # example, algorithm
     : >"$dir/outbox"; : >"$dir/log"
-    "${CARGO_TARGET_DIR:-target}/debug/examples/$1" --listen 127.0.0.1:0 --alg "$2" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
+    "${CARGO_TARGET_DIR:-target}/debug/otp-grant-example-$1" --listen 127.0.0.1:0 --alg "$2" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
     host=$!
     for _ in $(seq 300); do
         url=$(grep -oE '127\.0\.0\.1:[0-9]+' "$dir/log" | head -n 1) && break

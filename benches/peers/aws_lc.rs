@@ -1,12 +1,11 @@
 //! What a host gains that signs with `otp-grant-aws-lc`: the OTP grant with the keys of `ring`, and with its.
 
 use criterion::Criterion;
+use otp_grant_benches::login::Grant;
+use otp_grant_benches::{KEYS, bench_work};
+use otp_grant_peers::beside::{Contender, Row, print_ratios};
+use otp_grant_peers::signing::signed_by_aws_lc;
 use serde_json::Value;
-
-use crate::beside::{Contender, Row, print_ratios};
-use crate::signing::signed_by_aws_lc;
-use crate::support::login::Grant;
-use crate::support::{KEYS, bench_work};
 
 pub(crate) fn bench_grants(criterion: &mut Criterion) {
     for key in KEYS {

@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{TimeDelta, Utc};
+use otp_grant_benches::sessions::SESSIONS;
+use otp_grant_benches::{is_measured, nanos};
+use otp_grant_peers::beside::BATCH;
+use otp_grant_tests::text;
 use oxide_auth::endpoint::{Issuer, NormalizedParameter, QueryParameter, WebRequest, WebResponse};
 use oxide_auth::frontends::simple::endpoint::refresh_flow;
 use oxide_auth::primitives::generator::RandomGenerator;
@@ -18,11 +22,6 @@ use oxide_auth::primitives::registrar::{Client, ClientMap, PasswordPolicy, Regis
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use url::Url;
-
-use crate::beside::BATCH;
-use crate::support::harness::text;
-use crate::support::sessions::SESSIONS;
-use crate::support::{is_measured, nanos};
 
 /// A token endpoint, and the forms that refresh its sessions, of which the next is always the one left alone for longest.
 pub(crate) struct Oxide {

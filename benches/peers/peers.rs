@@ -6,23 +6,19 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
 mod aws_lc;
-mod beside;
 mod oxide;
 mod signers;
-mod signing;
-#[path = "../support/mod.rs"]
-mod support;
 
 use criterion::Criterion;
 use mimalloc::MiMalloc;
+use otp_grant_benches::sessions::{Call, Calls, Pool};
+use otp_grant_benches::{KEYS, bench_work, criterion, is_measured};
+use otp_grant_peers::beside::{Contender, Row, print_ratios};
+use otp_grant_peers::signing::{bench_signing, print_signing};
 
 use crate::aws_lc::{bench_grants, print_grants};
-use crate::beside::{Contender, Row, print_ratios};
 use crate::oxide::Oxide;
 use crate::signers::signers;
-use crate::signing::{bench_signing, print_signing};
-use crate::support::sessions::{Call, Calls, Pool};
-use crate::support::{KEYS, bench_work, criterion, is_measured};
 
 /// As in the reference host.
 #[global_allocator]

@@ -5,9 +5,8 @@ use jwt_simple::prelude::{
     Audiences, ECDSAP256KeyPairLike, ES256KeyPair, Ed25519KeyPair, EdDSAKeyPairLike, JWTClaims, RS256KeyPair,
     RSAKeyPairLike, UnixTimeStamp,
 };
+use otp_grant_peers::signing::{Claims, Sign};
 use serde::Serialize;
-
-use crate::signing::{Claims, Sign};
 
 pub(crate) fn signers(algorithm: &str, pem: &str, key_id: &str) -> Vec<(&'static str, Sign)> {
     vec![("jsonwebtoken", jsonwebtoken(algorithm, pem, key_id)), ("jwt-simple", jwt_simple(algorithm, pem, key_id))]

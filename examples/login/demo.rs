@@ -7,7 +7,7 @@ use otp_grant::*;
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use crate::support;
+use crate::samples;
 
 pub(crate) struct Demo {
     server: AuthorizationServer<MemoryStore, MemoryDirectory>,
@@ -21,12 +21,12 @@ pub(crate) struct Sent {
 
 impl Demo {
     pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
-        let issuer = Issuer::new(support::ISSUER)?;
+        let issuer = Issuer::new(samples::ISSUER)?;
         let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
         let silent = Client::public(ClientId::new("SILENT_SPA_CLIENT_ID")?);
         let server = AuthorizationServer::builder(issuer, keyring, SigningKey::generate(Algorithm::ES256)?)
-            .settings(support::sample_settings()?)
-            .build(MemoryStore::new(), support::sample_directory()?.with_client(silent))?;
+            .settings(samples::sample_settings()?)
+            .build(MemoryStore::new(), samples::sample_directory()?.with_client(silent))?;
         Ok(Self { server })
     }
 
@@ -124,10 +124,10 @@ impl Demo {
             println!("\n{name}: its signature is that of a published key\n   {header}\n{claims:#}");
             expect_members(
                 &claims,
-                &json!({"iss": support::ISSUER, "aud": "TENANT_CLIENT_ID", "sub": "MOCK_USER_ID"}),
+                &json!({"iss": samples::ISSUER, "aud": "TENANT_CLIENT_ID", "sub": "MOCK_USER_ID"}),
             )?;
         }
-        let verifier = AccessTokenVerifier::new(Issuer::new(support::ISSUER)?, keys, AccessTokenProfile::default());
+        let verifier = AccessTokenVerifier::new(Issuer::new(samples::ISSUER)?, keys, AccessTokenProfile::default());
         let access_token = member(tokens, "access_token")?;
         let claims = verifier.verify(access_token, Audience::EveryClient, SystemClock.now())?;
         println!("\naccess_token: accepted for {} with scope {}", claims.subject.as_str(), claims.scope.as_str());

@@ -5,9 +5,8 @@
 
 mod demo;
 mod logins;
+mod samples;
 mod sessions;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::error::Error;
 

@@ -1,21 +1,13 @@
 //! What the command line and the file say, from outside: errors, a check, an issuer with a path, a table of users.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
-#[path = "../../stores/sql/tests/support/server.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "the server that the store's tests start"
-)]
-mod postgres;
 mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use otp_grant_stores_support::postgres::Postgres;
 use support::{Folder, Host, JSON, command, root};
 
 fn fails(arguments: &[&str]) -> String {
@@ -439,7 +431,7 @@ fn sqlite(file: &std::path::Path, statement: &str) {
 
 #[test]
 fn users_in_a_postgres_table() {
-    let postgres = postgres::Postgres::start();
+    let postgres = Postgres::start();
     let url = postgres.url();
     lives_with_a_table("users-postgres", &url, |statement| {
         let done = Command::new("psql").args([&url, "-c", statement]).output().unwrap();

@@ -3,7 +3,7 @@
 # in Python, jose in Node. The libraries are installed into a temporary directory.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cargo build --locked --quiet --example axum_host
+cargo build --locked --quiet -p otp-grant-example-axum
 dir=$(mktemp -d)
 host=
 stop() { if [ -n "$host" ]; then kill "$host" 2>/dev/null || true; wait "$host" 2>/dev/null || true; host=; fi; }
@@ -21,7 +21,7 @@ check() { # algorithm
     # The discovery document names the issuer's URLs, so the port has to be known before the host listens.
     address=127.0.0.1:$(free_port)
     : >"$dir/outbox"; : >"$dir/log"
-    "${CARGO_TARGET_DIR:-target}/debug/examples/axum_host" --listen "$address" --issuer "http://$address" \
+    "${CARGO_TARGET_DIR:-target}/debug/otp-grant-example-axum" --listen "$address" --issuer "http://$address" \
         --alg "$1" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
     host=$!
     for _ in $(seq 300); do

@@ -1,9 +1,10 @@
 //! Requests as they look from outside: what was asked and when, what was answered, and what the host was told. Promises are
 //! about these, and know nothing of records.
 
+use otp_grant_tests::steps::Mishap;
+
 use crate::facts::{Entry, OUTSIDE, Told, What};
 use crate::request::{Answer, Ask, Challenge, RefreshToken, Tokens};
-use crate::support::steps::Mishap;
 
 /// One request.
 #[derive(Clone, Debug)]

@@ -5,11 +5,12 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use otp_grant_tests::steps::{Mishap, Planned, Search, Step};
+
 use crate::facts::{Entry, History, OUTSIDE, What};
 use crate::properties;
 use crate::request::{Answer, Ask};
 use crate::scene::Scene;
-use crate::support::steps::{Mishap, Planned, Search, Step};
 use crate::world::World;
 
 /// What goes wrong in a run.

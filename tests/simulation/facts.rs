@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::{Clock, Event, Observer, Record, RecordKey};
+use otp_grant_tests::ManualClock;
+use otp_grant_tests::steps::{Effect, Mishap};
 use serde::Deserialize;
 
 use crate::acts::{Act, Rules};
 use crate::request::{Answer, Ask};
-use crate::support::ManualClock;
-use crate::support::steps::{Effect, Mishap};
 
 /// One thing that happened, when, and to which request.
 #[derive(Clone, Debug)]

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use otp_grant::Clock;
+use otp_grant_tests::secs;
+use otp_grant_tests::steps::{Mishap, Part, Planned, Polled, Request};
 
 use crate::actors::{Actors, Habits, Move, Role};
 use crate::acts::Rules;
@@ -11,8 +13,6 @@ use crate::facts::{Entry, History, Past, Told, What};
 use crate::properties;
 use crate::request::{Answer, Ask};
 use crate::season::{Change, Kind, Season};
-use crate::support::secs;
-use crate::support::steps::{Mishap, Part, Planned, Polled, Request};
 use crate::world::{CAREFUL, Random, World};
 
 /// How much was played.

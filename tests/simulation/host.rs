@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use otp_grant::*;
+use otp_grant_tests::steps::{Part, SteppedStore};
+use otp_grant_tests::{Broken, ManualClock, secs};
 
 use crate::facts::{Log, What};
 use crate::request::{CLIENT, PUBLIC_CLIENT, SECRET, SOURCE};
-use crate::support::steps::{Part, SteppedStore};
-use crate::support::{Broken, ManualClock, secs};
 use crate::world::Random;
 
 /// What a host is told at its start. Hosts of one world differ in it.

@@ -18,9 +18,6 @@
     reason = "a simulation that finds something has to fail loudly"
 )]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod actors;
 mod acts;
 mod exhaustive;

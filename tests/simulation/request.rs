@@ -7,9 +7,8 @@ use otp_grant::{
     Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, Request, SessionId, Store, Usage,
     VerifyError, VerifyOtp, jws,
 };
+use otp_grant_tests::{but, form, form_request, json_request, payload, read, text, wrong};
 use serde_json::{Value, json};
-
-use crate::support::{but, form, form_request, json_request, payload, read, text, wrong};
 
 /// One request.
 #[derive(Clone, Debug)]

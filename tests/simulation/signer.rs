@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use otp_grant::{Signer, SigningKey};
+use otp_grant_tests::Broken;
+use otp_grant_tests::steps::{Mishap, Part, SteppedStore};
 use pollster::block_on;
 use ring::error::Unspecified;
 use ring::rand::SystemRandom;
@@ -13,8 +15,6 @@ use rustls_pki_types::pem::PemObject;
 
 use crate::facts::{Log, What};
 use crate::host::Calls;
-use crate::support::Broken;
-use crate::support::steps::{Mishap, Part, SteppedStore};
 
 /// What signs for all hosts of a world: the key that is published, or another one that has come in its place.
 pub struct Remembering {

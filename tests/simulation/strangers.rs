@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use otp_grant_tests::secs;
+
 use crate::request::{Answer, Ask, CLIENT, Challenge, PUBLIC_CLIENT, Purpose};
-use crate::support::secs;
 use crate::world::{KNOWN, Random, World};
 
 /// "Strangers learn nothing … every reply is the same" (README 10), "until an address is proven … whether they have just logged

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use otp_grant::*;
+use otp_grant_tests::steps::{Polled, Request, SteppedStore};
+use otp_grant_tests::{ISSUER, ManualClock};
 use proptest::prelude::RngCore;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -11,8 +13,6 @@ use crate::facts::{Log, OUTSIDE, What};
 use crate::host::{Calls, HostClock, Setup, SteppedDirectory, wait};
 use crate::request::{self, Answer, Ask};
 use crate::signer::{Remembering, signing_key};
-use crate::support::steps::{Polled, Request, SteppedStore};
-use crate::support::{ISSUER, ManualClock};
 
 /// The phones of the simulated users.
 pub const KNOWN: &str = "13610000001";

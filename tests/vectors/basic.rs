@@ -2,9 +2,8 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use otp_grant::{AuthSourceId, Client, ClientId, ClientSecret, Scope, Settings, SigningKey};
+use otp_grant_tests::*;
 use serde_json::json;
-
-use crate::support::*;
 
 /// A client, its secret, and the credentials that its section writes for them.
 const SAMPLES: [(&str, &str, &str, &str); 5] = [

@@ -10,8 +10,5 @@
     reason = "the helpers of a scenario that fails have to fail loudly"
 )]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod basic;
 mod jose;

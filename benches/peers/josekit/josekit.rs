@@ -2,21 +2,13 @@
 //! program cannot have both.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
-#[path = "../beside.rs"]
-mod beside;
-#[path = "../signing.rs"]
-mod signing;
-#[path = "../../support/mod.rs"]
-mod support;
-
 use std::time::{Duration, UNIX_EPOCH};
 
 use ::josekit::jws::{self, JwsHeader, JwsSigner};
 use ::josekit::jwt::{JwtPayload, encode_with_signer};
 use mimalloc::MiMalloc;
-
-use crate::signing::{Claims, Sign, bench_signing, print_signing};
-use crate::support::{criterion, is_measured};
+use otp_grant_benches::{criterion, is_measured};
+use otp_grant_peers::signing::{Claims, Sign, bench_signing, print_signing};
 
 /// As in the reference host.
 #[global_allocator]

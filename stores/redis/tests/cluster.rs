@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use otp_grant::{Store, Swap};
 use otp_grant_redis::{RedisOptions, RedisStore, redis};
-use support::login::{self, key, later, record};
+use otp_grant_stores_support::{self as login, key, later, record};
 use support::*;
 
 /// Three nodes, each with a third of the slots.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use otp_grant::{Store, Swap};
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError};
-use support::login::{key, later, record};
+use otp_grant_stores_support::{key, later, record};
 use support::*;
 
 /// What becomes of the old primary.

@@ -4,7 +4,7 @@ mod support;
 
 use otp_grant::{Record, RecordBody, Store, Swap};
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError, redis};
-use support::login::{self, key, later, now, record};
+use otp_grant_stores_support::{self as login, key, later, now, record};
 use support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

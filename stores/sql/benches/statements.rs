@@ -8,16 +8,12 @@
     clippy::indexing_slicing,
     reason = "a bench that fails has to fail loudly"
 )]
-#![allow(dead_code, unreachable_pub, reason = "the bench uses its own part of the harness")]
-
-#[path = "../../support/login.rs"]
-mod login;
 
 use std::time::Duration;
 
-use login::{key, later, record};
 use otp_grant::{Store, Swap};
 use otp_grant_sql::{PostgresStore, SqlOptions};
+use otp_grant_stores_support::{key, later, record};
 use rustix::time::{ClockId, clock_gettime};
 
 fn main() {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use otp_grant::{Store, Swap};
 use otp_grant_sql::rusqlite::Connection;
 use otp_grant_sql::{SqlOptions, SqlStoreError, SqliteStore};
-use support::login::{self, key, later, record};
+use otp_grant_stores_support::{self as login, key, later, record};
 use support::*;
 
 /// A reader that keeps what it has seen until it is dropped.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use otp_grant::{Record, Store, Swap};
 use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError};
-use support::login::{self, key, later, record};
-use support::server::Postgres;
+use otp_grant_stores_support::postgres::Postgres;
+use otp_grant_stores_support::{self as login, key, later, record};
 use tokio::net::{TcpListener, UnixStream};
 
 /// A proxy that sends each new connection to the server of the moment, and leaves the others where they are.

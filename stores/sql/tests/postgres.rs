@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use otp_grant::{Record, Store, Swap, Timestamp};
 use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError};
+use otp_grant_stores_support::postgres::Postgres;
+use otp_grant_stores_support::{self as login, key, later, now, record};
 use rustix::process::{Pid, Signal, kill_process};
-use support::login::{self, key, later, now, record};
 use support::said;
-use support::server::Postgres;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_every_promise_of_a_store() {
     let server = Postgres::start();
-    server.store().await;
+    support::store(&server).await;
     let url = server.url();
     let options = SqlOptions::default().max_connections(4);
     otp_grant::conformance::all(|| PostgresStore::connect(&url, options.clone())).await.unwrap();
@@ -25,17 +25,17 @@ async fn keeps_every_promise_of_a_store() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_log_in() {
     let server = Postgres::start();
-    login::log_in(server.store().await).await;
+    login::log_in(support::store(&server).await).await;
     for _ in 0..5 {
         server.statements().await.batch_execute("DELETE FROM otp_grant_records").await.unwrap();
-        login::fifty_right_codes(server.store().await, server.store().await).await;
+        login::fifty_right_codes(support::store(&server).await, support::store(&server).await).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_a_hundred_swaps_wins_whatever_the_server_defaults_to() {
     let server = Postgres::with(&["fsync=off", "default_transaction_isolation=serializable"]);
-    let stores = [server.store().await, server.store().await];
+    let stores = [support::store(&server).await, support::store(&server).await];
     for round in 0..20 {
         let mut expected = None;
         for step in 0..3 {
@@ -95,7 +95,7 @@ async fn hosts_migrate_at_the_same_time_and_again() {
 #[tokio::test]
 async fn the_ends_of_time_are_neither_refused_nor_mistaken() {
     let server = Postgres::start();
-    let store = server.store().await;
+    let store = support::store(&server).await;
     for (number, end) in [(1, u64::MAX), (2, i64::MAX.unsigned_abs()), (3, 0), (4, now() - 3_600_000)] {
         let (first, second) = (record(1, end), record(2, end));
         assert_eq!(store.swap(&key(number), None, &first).await.unwrap(), Swap::Stored);
@@ -110,7 +110,7 @@ async fn the_ends_of_time_are_neither_refused_nor_mistaken() {
 #[tokio::test]
 async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
     let server = Postgres::start();
-    let store = server.store().await;
+    let store = support::store(&server).await;
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
     let statements = server.statements().await;
@@ -155,7 +155,7 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn purge_deletes_what_is_due_and_never_what_was_renewed() {
     let server = Postgres::start();
-    let store = server.store().await;
+    let store = support::store(&server).await;
     let now = Timestamp::from_unix_millis(now());
     let due = |number| record(number, now.as_unix_millis() - 60_000);
     for number in 0..1000 {
@@ -215,7 +215,7 @@ async fn purge_deletes_what_is_due_and_never_what_was_renewed() {
 #[tokio::test]
 async fn purge_takes_the_oldest_and_goes_by_what_was_swapped_last() {
     let server = Postgres::start();
-    let store = server.store().await;
+    let store = support::store(&server).await;
     let now = Timestamp::from_unix_millis(now());
     let due = |number, seconds: u64| record(number, now.as_unix_millis() - 60_000 - 1000 * seconds);
     for (number, seconds) in [(1, 1), (2, 3), (3, 2)] {
@@ -257,7 +257,7 @@ async fn a_server_that_hangs_costs_the_timeout_and_no_more() {
     let server = Postgres::start();
     let limit = Duration::from_millis(300);
     let options = SqlOptions::default().timeout(limit).max_connections(3);
-    let store = server.store_with(options.clone()).await;
+    let store = support::store_with(&server, options.clone()).await;
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
 
@@ -299,7 +299,7 @@ async fn a_server_that_hangs_costs_the_timeout_and_no_more() {
 async fn a_connection_that_hangs_does_not_keep_its_place() {
     let server = Postgres::start();
     let limit = Duration::from_millis(300);
-    let store = server.store_with(SqlOptions::default().timeout(limit).max_connections(1)).await;
+    let store = support::store_with(&server, SqlOptions::default().timeout(limit).max_connections(1)).await;
     let statements = server.statements().await;
     let stop = async || {
         let others = "SELECT pid FROM pg_stat_activity
@@ -328,7 +328,7 @@ async fn a_connection_that_hangs_does_not_keep_its_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_hangs_up_leaves_no_connection_behind() {
     let server = Postgres::start();
-    let store = server.store_with(SqlOptions::default().max_connections(2)).await;
+    let store = support::store_with(&server, SqlOptions::default().max_connections(2)).await;
     let mut expected = None;
     for round in 0..200 {
         let next = record(round, later());
@@ -345,7 +345,7 @@ async fn a_client_that_hangs_up_leaves_no_connection_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_a_crash() {
     let mut server = Postgres::durable();
-    let store = server.store().await;
+    let store = support::store(&server).await;
     for round in 0..2 {
         // Each task counts up its record until the server is gone, and says what it was promised.
         let tasks = (0..20).map(|number| {
@@ -391,7 +391,7 @@ async fn what_was_acknowledged_survives_a_crash() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_fails_while_the_server_is_gone_and_works_when_it_is_back() {
     let mut server = Postgres::durable();
-    let host = login::server(server.store().await);
+    let host = login::server(support::store(&server).await);
     let (otp_token, code) = login::send(&host).await.unwrap();
     server.kill();
     assert_eq!(login::redeem(&host, &otp_token, &code).await.0, 503);
@@ -409,7 +409,7 @@ async fn a_login_fails_while_the_server_is_gone_and_works_when_it_is_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_does_not_mind_that_the_server_has_closed_its_connection() {
     let server = Postgres::start();
-    let store = server.store_with(SqlOptions::default().max_connections(2)).await;
+    let store = support::store_with(&server, SqlOptions::default().max_connections(2)).await;
     let statements = server.statements().await;
     let close_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
@@ -436,7 +436,7 @@ async fn a_load_does_not_mind_that_the_server_has_closed_its_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_whose_connection_is_lost_is_not_sent_again() {
     let server = Postgres::start();
-    let store = server.store().await;
+    let store = support::store(&server).await;
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
     let mut holder = server.statements().await;
@@ -461,7 +461,7 @@ async fn a_swap_whose_connection_is_lost_is_not_sent_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_after_a_pause_does_not_mind_that_the_server_has_closed_its_connection() {
     let server = Postgres::start();
-    let store = server.store_with(SqlOptions::default().max_connections(1)).await;
+    let store = support::store_with(&server, SqlOptions::default().max_connections(1)).await;
     let stored = record(1, later());
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -476,7 +476,7 @@ async fn a_swap_after_a_pause_does_not_mind_that_the_server_has_closed_its_conne
 #[tokio::test]
 async fn a_server_that_takes_no_writes_or_nobody_else_for_now_can_be_asked_again() {
     let server = Postgres::start();
-    let store = server.store_with(SqlOptions::default().max_connections(1)).await;
+    let store = support::store_with(&server, SqlOptions::default().max_connections(1)).await;
     let statements = server.statements().await;
     let change = async |statement: &'static str| {
         statements.batch_execute(statement).await.unwrap();
@@ -504,7 +504,7 @@ async fn a_server_that_takes_no_writes_or_nobody_else_for_now_can_be_asked_again
 #[tokio::test]
 async fn a_migration_on_a_server_that_hangs_has_an_end() {
     let server = Postgres::start();
-    let store = server.store().await;
+    let store = support::store(&server).await;
     // Until the connection is back in the pool.
     tokio::time::sleep(Duration::from_millis(200)).await;
     server.pause();

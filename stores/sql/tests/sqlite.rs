@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use otp_grant::{Store, Swap, Tag, Timestamp};
 use otp_grant_sql::rusqlite::Connection;
 use otp_grant_sql::{SqlOptions, SqlStoreError, SqliteStore};
-use support::login::{self, key, later, now, record};
+use otp_grant_stores_support::{self as login, key, later, now, record};
 use support::*;
 
 async fn store(url: &str) -> SqliteStore {

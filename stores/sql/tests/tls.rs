@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use otp_grant_sql::{PostgresDatabase, SqlOptions, SqlStoreError};
-use support::server::Postgres;
+use otp_grant_stores_support::postgres::Postgres;
 
 /// A server with a certificate for its address, and an authority that has issued it.
 struct Secure {

@@ -8,9 +8,6 @@
     reason = "a harness that fails has to fail loudly"
 )]
 
-#[path = "../../../support/login.rs"]
-pub mod login;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;

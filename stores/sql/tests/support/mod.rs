@@ -8,14 +8,26 @@
     reason = "a harness that fails has to fail loudly"
 )]
 
-#[path = "../../../support/login.rs"]
-pub mod login;
-#[cfg(feature = "postgres")]
-pub mod server;
-
 use std::path::PathBuf;
 
+#[cfg(feature = "postgres")]
+use otp_grant_sql::{PostgresStore, SqlOptions};
+#[cfg(feature = "postgres")]
+use otp_grant_stores_support::postgres::Postgres;
 use tempfile::TempDir;
+
+/// A store on the table of a PostgreSQL.
+#[cfg(feature = "postgres")]
+pub async fn store(postgres: &Postgres) -> PostgresStore {
+    store_with(postgres, SqlOptions::default()).await
+}
+
+#[cfg(feature = "postgres")]
+pub async fn store_with(postgres: &Postgres, options: SqlOptions) -> PostgresStore {
+    let store = PostgresStore::connect(&postgres.url(), options).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
 
 /// A directory for a SQLite file, and its URL.
 pub fn sqlite_file() -> (TempDir, String) {

@@ -1,0 +1,75 @@
+//! A complete host over HTTP, on actix-web: `cargo run -p otp-grant-example-actix -- --listen 127.0.0.1:8080`
+//!
+//! [--alg RS256|ES256|EdDSA] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off]
+
+use std::error::Error;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply};
+use otp_grant_example_support::{Options, Outbox, incoming, sample_directory};
+
+/// The authorization server, and what delivers its codes.
+struct Host {
+    server: AuthorizationServer<MemoryStore, MemoryDirectory>,
+    outbox: Outbox,
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::from_command_line();
+
+    // Secrets that live as long as the process. What is to outlive it, or to be shared, reads them from its
+    // configuration: MasterKey::from_base64.
+    let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
+    let signing_key = options.signing_key()?;
+    let algorithm = signing_key.algorithm();
+    // The two ports: implement Store and Directory for your databases, and put them here.
+    let server = AuthorizationServer::builder(options.issuer.clone(), keyring, signing_key)
+        .settings(options.settings()?)
+        .build(MemoryStore::new(), sample_directory()?)?;
+    // Made once: actix-web calls the closure below for each of its threads, and all of them share this.
+    let host = web::Data::new(Host { server, outbox: options.outbox()? });
+
+    // The routes of your own service go before the default.
+    let app = move || App::new().app_data(host.clone()).default_service(web::to(answer));
+    let http = HttpServer::new(app).bind(options.listen)?;
+    for address in http.addrs() {
+        println!("listening on http://{address} ({algorithm})");
+    }
+    Ok(http.run().await?)
+}
+
+/// Answers a request to any endpoint: the crate finds out which one it is for, and whether it has the method.
+async fn answer(host: web::Data<Host>, request: HttpRequest, body: web::Payload) -> HttpResponse {
+    let Some(body) = incoming::read_body(body).await else { return HttpResponse::BadRequest().finish() };
+    // actix-web 4 takes the end of a connection for the end of a body: only its length tells whether that is all of it.
+    let headers = request.headers();
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return HttpResponse::LengthRequired().finish();
+    }
+    if !incoming::is_whole(&body, announced) {
+        return HttpResponse::BadRequest().finish();
+    }
+    // actix-web has its own types for headers, so they are passed on as text.
+    let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let asked = otp_grant::Request::from_headers(headers, &body);
+    let send = |delivery| host.outbox.send(delivery);
+    match host.server.handle(request.method().as_str(), request.path(), asked, send).await {
+        Some(reply) => write(reply),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+/// Writes a reply as it is; its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).
+fn write(reply: Reply) -> HttpResponse {
+    // The crate has no status that HTTP does not have.
+    let status = StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    for header in reply.headers() {
+        response.append_header(header);
+    }
+    response.body(reply.into_body())
+}

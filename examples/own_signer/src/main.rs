@@ -1,0 +1,56 @@
+//! A signer of your own: `cargo run -p otp-grant-example-own-signer`
+//!
+//! The private key lives with a key service (`lib.rs`), here a thread that signs with `ed25519-dalek`; in your host
+//! an HSM or a service beyond the network. A login waits for its signatures as it waits for the store, and no thread of the
+//! host is blocked. `cargo bench --bench own_signer` measures what that takes.
+
+use std::error::Error;
+
+use futures::executor::block_on;
+use otp_grant::{
+    Address, AddressPolicy, Audience, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId, Issuer,
+    Keyring, MasterKey, MemoryDirectory, MemoryStore, Request, SigningKey, Subject, User, UserStatus,
+};
+use otp_grant_example_own_signer::KeyService;
+use serde_json::{Value, json};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (service, public) = KeyService::start()?;
+    let signing_key = block_on(SigningKey::of_signer(service, public))?;
+
+    let phone = AddressPolicy::default().phone_number("13612345678")?;
+    let client = Client::public(ClientId::new("app")?).that_may_send().with_auth_source(AuthSourceId::new("sms")?);
+    let source = AuthSource::new(AuthSourceId::new("sms")?, Channel::Sms);
+    let user = User::new(Subject::new("anna")?, UserStatus::Active);
+    let directory =
+        MemoryDirectory::new().with_client(client).with_auth_source(source).with_user(user, [Address::Phone(phone)]);
+    let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
+    let server = AuthorizationServer::builder(Issuer::new("https://login.example.com")?, keyring, signing_key)
+        .build(MemoryStore::new(), directory)?;
+
+    let send = json!({
+        "client_id": "app", "auth_source_id": "sms", "usage": "login", "phone_number": "13612345678",
+    });
+    let delivery = block_on(server.send_otp(as_json(&send.to_string()))).map_err(|reply| said(reply.body()))?;
+    let code = delivery.code().expose_secret().to_owned();
+    let sent: Value = serde_json::from_slice(delivery.accepted().body())?;
+    let grant = json!({
+        "grant_type": otp_grant::SMS_GRANT_TYPE, "client_id": "app", "auth_source_id": "sms",
+        "phone_number": "13612345678", "otp_token": sent.get("otp_token"), "otp": code,
+    });
+    let reply = block_on(server.token(as_json(&grant.to_string())));
+    let tokens: Value = serde_json::from_slice(reply.body())?;
+    let access_token = tokens.get("access_token").and_then(Value::as_str).ok_or_else(|| said(reply.body()))?;
+
+    let claims = server.verify_access_token(access_token, Audience::EveryClient)?;
+    println!("signed elsewhere, verified here: the access token of {}", claims.subject.as_str());
+    Ok(())
+}
+
+fn as_json(body: &str) -> Request<'_> {
+    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+}
+
+fn said(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
+}

@@ -1,0 +1,176 @@
+//! A login on any store, and a PostgreSQL of a test's own, for the tests of the adapters beside this folder.
+#![allow(missing_docs, reason = "it is read by whoever writes a scenario, beside the scenario")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_errors_doc,
+    reason = "a harness that fails has to fail loudly"
+)]
+
+#[cfg(feature = "postgres")]
+pub mod postgres;
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use otp_grant::*;
+use serde_json::{Value, json};
+
+pub type Server<S> = AuthorizationServer<Counted<S>, MemoryDirectory>;
+
+/// A store behind counters.
+pub struct Counted<S> {
+    pub inner: S,
+    pub loads: AtomicUsize,
+    pub swaps: AtomicUsize,
+}
+
+impl<S> Counted<S> {
+    pub fn new(inner: S) -> Self {
+        Self { inner, loads: AtomicUsize::new(0), swaps: AtomicUsize::new(0) }
+    }
+
+    /// Loads and swaps since it was last asked.
+    pub fn take_calls(&self) -> (usize, usize) {
+        (self.loads.swap(0, SeqCst), self.swaps.swap(0, SeqCst))
+    }
+}
+
+impl<S: Store> Store for Counted<S> {
+    type Error = S::Error;
+
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, S::Error> {
+        self.loads.fetch_add(1, SeqCst);
+        self.inner.load(key).await
+    }
+
+    async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, S::Error> {
+        self.swaps.fetch_add(1, SeqCst);
+        self.inner.swap(key, expected, next).await
+    }
+}
+
+/// One host of a service; all that are made here share their secrets.
+pub fn server<S: Store>(store: S) -> AuthorizationServer<S, MemoryDirectory> {
+    let sms = AuthSourceId::new("sms").unwrap();
+    let web = Client::confidential(ClientId::new("web").unwrap(), ClientSecret::digest(SECRET));
+    let user = User::new(Subject::new("user-4711").unwrap(), UserStatus::Active);
+    let phone = AddressPolicy::default().phone_number(PHONE).unwrap();
+    let directory = MemoryDirectory::new()
+        .with_auth_source(AuthSource::new(sms.clone(), Channel::Sms))
+        .with_client(web.with_auth_source(sms))
+        .with_user(user, [Address::Phone(phone)]);
+    let key = |byte: u8| MasterKey::from_bytes(&[byte; 32]).unwrap();
+    let keyring = Keyring::new(&key(1), &key(2));
+    let issuer = Issuer::new("https://login.example.com").unwrap();
+    let signing_key = SigningKey::generate(Algorithm::ES256).unwrap();
+    AuthorizationServer::builder(issuer, keyring, signing_key).build(store, directory).unwrap()
+}
+
+/// Asks for a code: its otp_token and the code, or the status of the refusal.
+pub async fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>) -> Result<(String, String), u16> {
+    let body = json!({
+        "client_id": "web", "client_secret": SECRET, "auth_source_id": "sms", "phone_number": PHONE,
+    })
+    .to_string();
+    let delivery = server.send_otp(request(&body)).await.map_err(|reply| reply.status())?;
+    let code = delivery.code().expose_secret().to_owned();
+    let said: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
+    Ok((said["otp_token"].as_str().unwrap().to_owned(), code))
+}
+
+/// Redeems a code.
+pub async fn redeem<S: Store>(
+    server: &AuthorizationServer<S, MemoryDirectory>,
+    otp_token: &str,
+    code: &str,
+) -> (u16, Value) {
+    let body = json!({
+        "grant_type": SMS_GRANT_TYPE, "client_id": "web", "client_secret": SECRET, "auth_source_id": "sms",
+        "phone_number": PHONE, "otp_token": otp_token, "otp": code,
+    });
+    token(server, &body).await
+}
+
+pub async fn refresh<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, refresh_token: &str) -> (u16, Value) {
+    let body = json!({
+        "grant_type": "refresh_token", "client_id": "web", "client_secret": SECRET, "refresh_token": refresh_token,
+    });
+    token(server, &body).await
+}
+
+async fn token<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, body: &Value) -> (u16, Value) {
+    let reply = server.token(request(&body.to_string())).await;
+    (reply.status(), serde_json::from_slice(reply.body()).unwrap())
+}
+
+fn request(body: &str) -> Request<'_> {
+    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+}
+
+/// A record of a real login, under another tag.
+pub fn record(tag: u64, delete_after: u64) -> Record {
+    let mut bytes = [0; Tag::LEN];
+    bytes[..8].copy_from_slice(&tag.to_le_bytes());
+    Record {
+        tag: Tag::from_bytes(bytes),
+        delete_after: Timestamp::from_unix_millis(delete_after),
+        body: AUTHENTICATOR.body.clone(),
+    }
+}
+
+pub fn key(number: u64) -> RecordKey {
+    let mut bytes = [0xff; RecordKey::LEN];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    RecordKey::from_bytes(bytes)
+}
+
+pub fn now() -> u64 {
+    SystemClock.now().as_unix_millis()
+}
+
+/// In an hour: no test takes that long.
+pub fn later() -> u64 {
+    now() + 3_600_000
+}
+
+static AUTHENTICATOR: LazyLock<Record> = LazyLock::new(|| {
+    let store = std::sync::Arc::new(MemoryStore::new());
+    futures::executor::block_on(send(&server(store.clone()))).unwrap();
+    store.records().remove(0).1
+});
+
+const PHONE: &str = "+8613612345678";
+const SECRET: &str = "a long random value";
+
+/// A whole login and what it costs: calls of the store for send, grant and refresh; then the same code again.
+pub async fn log_in<S: Store>(store: S) {
+    let store = std::sync::Arc::new(Counted::new(store));
+    let server = server(store.clone());
+    let (otp_token, code) = send(&server).await.unwrap();
+    assert_eq!(store.take_calls(), (1, 1), "send");
+    let wrong = code.chars().map(|digit| if digit == '9' { '0' } else { '9' }).collect::<String>();
+    assert_eq!(redeem(&server, &otp_token, &wrong).await.0, 400);
+    assert_eq!(store.take_calls(), (1, 1), "wrong code");
+    let (status, tokens) = redeem(&server, &otp_token, &code).await;
+    assert_eq!(status, 200, "{tokens}");
+    assert_eq!(store.take_calls(), (1, 3), "right code");
+    assert_eq!(redeem(&server, &otp_token, &code).await.0, 400, "a code logs in once");
+    store.take_calls();
+    if let Some(refresh_token) = tokens["refresh_token"].as_str() {
+        assert_eq!(refresh(&server, refresh_token).await.0, 200);
+        assert_eq!(store.take_calls(), (1, 1), "refresh");
+    }
+}
+
+/// Fifty requests with the right code over two hosts, each on its own connection.
+pub async fn fifty_right_codes<S: Store>(one: S, other: S) {
+    let hosts = [server(one), server(other)];
+    let (otp_token, code) = send(&hosts[0]).await.unwrap();
+    let requests = (0..50).map(|number| redeem(&hosts[number % 2], &otp_token, &code));
+    let statuses = futures::future::join_all(requests).await.into_iter().map(|(status, _)| status);
+    let statuses = statuses.collect::<Vec<_>>();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+}

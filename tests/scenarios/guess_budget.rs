@@ -1,0 +1,213 @@
+//! The budget of guesses follows the address: over resends, challenges, clients and usages.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use otp_grant_tests::*;
+use serde_json::json;
+
+fn spa(body: &serde_json::Value) -> serde_json::Value {
+    but(body, json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null }))
+}
+
+#[tokio::test]
+async fn twenty_five_wrong_codes_in_a_day_and_then_none_is_compared() {
+    let host = Host::new();
+    let mut challenge = 0;
+    while host.counters.wrong_codes.load(SeqCst) < 25 {
+        // Every other challenge by another client.
+        let through_spa = challenge % 2 == 1;
+        let send = sms_send(PHONE);
+        let sent = host.send(&if through_spa { spa(&send) } else { send }).await;
+        let grant = sms_grant(PHONE, &sent);
+        let guess = but(&grant, json!({ "otp": wrong(&sent.code) }));
+        let guess = if through_spa { spa(&guess) } else { guess };
+        for _ in 0..5 {
+            assert_eq!(host.token(&guess).await.1["error_description"], "Unknown or expired OTP");
+        }
+        host.advance(secs(61));
+        challenge += 1;
+    }
+    assert_eq!(challenge, 5);
+
+    // For hours no code is sent, since none could be redeemed: there is nothing to compare.
+    for _ in 0..10 {
+        assert_eq!(host.refused_send(&sms_send(PHONE)).await.1["error"], "sms_rate_limit_exceeded");
+        host.advance(secs(3600));
+    }
+    assert_eq!(host.counters.wrong_codes.load(SeqCst), 25);
+    // The window moves: five guesses become free 24 hours after the first five.
+    host.advance(secs(24 * 3600 - 10 * 3600 - 5 * 61 - 1));
+    assert_eq!(host.refused_send(&sms_send(PHONE)).await.1["error"], "sms_rate_limit_exceeded");
+    host.advance(secs(1));
+    let sent = host.send(&sms_send(PHONE)).await;
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_success_forgives_and_another_address_is_not_touched() {
+    let host = Host::new();
+    for _ in 0..20 {
+        let sent = host.send(&sms_send(PHONE)).await;
+        let grant = sms_grant(PHONE, &sent);
+        for _ in 0..4 {
+            let reply = host.token(&but(&grant, json!({ "otp": wrong(&sent.code) }))).await;
+            assert_eq!(reply.1["error_description"], "Unknown or expired OTP");
+        }
+        assert_eq!(host.token(&grant).await.0, 200);
+        host.advance(secs(61));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_backwards_gives_nothing_back() {
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    let grant = sms_grant(PHONE, &sent);
+    for _ in 0..5 {
+        host.token(&but(&grant, json!({ "otp": wrong(&sent.code) }))).await;
+    }
+    host.clock.set_back(secs(3600));
+    // The challenge can't live for an hour longer, and the send of a moment ago still counts.
+    assert_eq!(host.token(&grant).await, error(400, "invalid_grant", "Unknown or expired otp_token"));
+    assert_eq!(host.refused_send(&sms_send(PHONE)).await.1["error"], "sms_rate_limit_exceeded");
+    host.advance(secs(30));
+    let sent = host.send(&sms_send(PHONE)).await;
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_live_code_ends_when_the_clock_is_set_back() {
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    host.clock.set_back(secs(60));
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400);
+    // Nor does it live again when the clock has caught up.
+    host.advance(secs(60));
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400);
+    // Clocks of hosts that share a store differ by a little; that ends nothing.
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    host.clock.set_back(secs(2));
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_last_challenge_of_an_address_without_guesses_is_refused_with_a_right_code() {
+    let host = Host::new();
+    for _ in 0..4 {
+        let sent = host.send(&sms_send(PHONE)).await;
+        for _ in 0..5 {
+            host.token(&but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }))).await;
+        }
+        host.advance(secs(31));
+    }
+    let own = host.send(&sms_send(PHONE)).await;
+    host.advance(secs(31));
+    let strangers = host.send(&spa(&sms_send(PHONE))).await;
+    for _ in 0..5 {
+        host.token(&spa(&but(&sms_grant(PHONE, &strangers), json!({ "otp": wrong(&strangers.code) })))).await;
+    }
+    let refused = error(400, "invalid_grant", "Unknown or expired otp_token");
+    assert_eq!(host.token(&sms_grant(PHONE, &own)).await, refused);
+}
+
+#[tokio::test]
+async fn a_send_to_an_address_without_guesses_waits_until_there_is_one() {
+    for phone in [PHONE, NOBODY] {
+        let host = Host::new();
+        for _ in 0..5 {
+            let sent = host.send(&sms_send(phone)).await;
+            for _ in 0..5 {
+                host.token(&but(&sms_grant(phone, &sent), json!({ "otp": wrong(&sent.code) }))).await;
+            }
+            host.advance(secs(60));
+        }
+        let reply = host.try_send(&sms_send(phone)).await.unwrap_err();
+        assert_eq!(read(&reply).1["error"], "sms_rate_limit_exceeded");
+        let wait = 24 * 3600 - 5 * 60;
+        assert_eq!(reply.header("Retry-After"), Some(wait.to_string().as_str()));
+        host.advance(secs(wait));
+        let sent = host.send(&sms_send(phone)).await;
+        let signs_up = but(&sms_grant(phone, &sent), json!({ "auto_signup": true }));
+        assert_eq!(host.token(&signs_up).await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_success_forgives_the_guesses_of_its_own_code_and_no_others() {
+    let host = Host::new();
+    // A stranger spends 24 guesses.
+    for guesses in [5, 5, 5, 5, 4] {
+        let sent = host.send(&spa(&sms_send(PHONE))).await;
+        for _ in 0..guesses {
+            host.token(&spa(&but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) })))).await;
+        }
+        host.advance(secs(31));
+    }
+    // The owner logs in, and the stranger sees nothing of it.
+    let own = host.send(&sms_send(PHONE)).await;
+    assert_eq!(host.token(&sms_grant(PHONE, &own)).await.0, 200);
+    host.advance(secs(31));
+    let sent = host.send(&spa(&sms_send(PHONE))).await;
+    let guess = spa(&but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) })));
+    assert_eq!(host.token(&guess).await.1["attempts_remaining"], 0);
+    assert_eq!(host.token(&guess).await.1["attempts_remaining"], serde_json::Value::Null);
+    assert_eq!(host.counters.wrong_codes.load(SeqCst), 25);
+}
+
+#[tokio::test]
+async fn a_success_does_not_forgive_the_guesses_of_another_otp_token_for_the_same_code() {
+    let host = Host::new();
+    let mut compared = 0;
+    for _ in 0..12 {
+        // The owner and an attacker use the same client, so that they share the code.
+        let owners = host.send(&spa(&sms_send(PHONE))).await;
+        host.advance(secs(30));
+        let Ok(attackers) = host.try_send(&spa(&sms_send(PHONE))).await else { break };
+        assert_eq!(owners.code, attackers.code);
+        for _ in 0..4 {
+            host.token(&spa(&but(&sms_grant(PHONE, &attackers), json!({ "otp": wrong(&attackers.code) })))).await;
+        }
+        assert!([200, 400].contains(&host.token(&spa(&sms_grant(PHONE, &owners))).await.0));
+        compared = host.counters.wrong_codes.load(SeqCst);
+        host.advance(secs(30));
+        if host.try_send(&spa(&sms_send(PHONE))).await.is_err() {
+            break;
+        }
+        host.advance(secs(180));
+    }
+    assert!(compared <= 25, "{compared} wrong codes compared in an hour");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_code_costs_no_guess() {
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    let grant = sms_grant(PHONE, &sent);
+    let spaced = format!("{} {}", &sent.code[..3], &sent.code[3..]);
+    let arabic: String = sent.code.bytes().filter_map(|digit| char::from_u32(u32::from(digit) + 0x630)).collect();
+    for text in [spaced, arabic, "12345".into(), "1234567".into(), "12345a".into(), "Your code".into()] {
+        let (calls, (status, said)) = host.store_calls(host.token(&but(&grant, json!({ "otp": text })))).await;
+        assert_eq!((calls, status), (1, 400), "{text}");
+        assert_eq!((&said["error"], &said["attempts_remaining"]), (&json!("invalid_grant"), &json!(5)), "{text}");
+    }
+    assert_eq!(host.counters.wrong_codes.load(SeqCst), 0);
+    assert_eq!(host.token(&grant).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_record_is_kept_for_as_long_as_its_budgets_count() {
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    let kept_until = || {
+        let records = host.store.inner.records();
+        assert_eq!(records.len(), 1);
+        records[0].1.delete_after.as_unix_millis()
+    };
+    let day = START * 1000 + 24 * 3_600_000;
+    assert!(kept_until() >= day, "{}", kept_until());
+    host.advance(secs(100));
+    let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
+    assert_eq!(host.token(&guess).await.1["attempts_remaining"], 4);
+    assert!(kept_until() >= day + 100_000, "{}", kept_until());
+}

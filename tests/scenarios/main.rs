@@ -1,0 +1,51 @@
+//! The scenarios: each file says in its name what happens, and plays it through the public interface.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "the helpers of a scenario that fails have to fail loudly"
+)]
+
+mod bad_input;
+mod check_access_token;
+mod check_order;
+mod conformance;
+mod default_entropy;
+mod discovery;
+mod forms_and_errors;
+mod guess_budget;
+mod guesses_for_ever;
+mod introspect_contract;
+mod key_files;
+mod key_rotation;
+mod keyring_check;
+mod memory_directory;
+mod model;
+mod nothing_replayable;
+mod one_budget;
+mod own_signer;
+mod parallel_guesses;
+mod promises;
+mod record_formats;
+mod record_size;
+mod refresh_contract;
+mod refresh_interleavings;
+mod refresh_reuse;
+mod resend;
+mod revoke_contract;
+mod route;
+mod send_contract;
+mod session_expiry;
+mod signed_but_wrong;
+mod slow_ports;
+mod store_calls;
+mod store_conformance;
+mod store_faults;
+mod token_contract;
+mod tokens;
+mod two_issuers;
+mod userinfo_contract;
+mod what_errors_say;
+mod what_the_host_hears;

@@ -1,0 +1,87 @@
+//! A dump of the store, and the `{:?}` of public types, hold nothing that could be replayed or tells who logs in.
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+use otp_grant::*;
+use otp_grant_tests::*;
+use serde_json::json;
+
+/// The raw, hex and base64 forms of a secret.
+fn forms(secret: &str) -> Vec<String> {
+    let bytes = secret.as_bytes();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut forms = vec![secret.to_owned(), hex.to_uppercase(), hex];
+    forms.push(BASE64_STANDARD_NO_PAD.encode(bytes));
+    forms.push(BASE64_URL_SAFE_NO_PAD.encode(bytes));
+    if let Ok(raw) = BASE64_URL_SAFE_NO_PAD.decode(secret) {
+        forms.push(raw.iter().map(|byte| format!("{byte:02x}")).collect());
+        forms.push(BASE64_STANDARD_NO_PAD.encode(&raw));
+    }
+    forms
+}
+
+#[tokio::test]
+async fn a_dump_of_the_store_holds_no_secret_and_no_address() {
+    let host = Host::new();
+    let mut secrets = vec![PHONE.to_owned(), EMAIL.to_owned(), EMAIL.to_lowercase()];
+    for round in 0..3 {
+        let sent = host.send(&sms_send(PHONE)).await;
+        let (_, tokens) = match round {
+            0 => host.token(&but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }))).await,
+            _ => host.token(&sms_grant(PHONE, &sent)).await,
+        };
+        secrets.extend([sent.code, sent.otp_token]);
+        let names = ["refresh_token", "access_token", "id_token"];
+        secrets.extend(names.iter().filter_map(|name| tokens[name].as_str()).map(str::to_owned));
+        host.advance(secs(40));
+    }
+    let email = but(
+        &sms_send(PHONE),
+        json!({ "auth_source_id": "MOCK_EMAIL_OTP_AUTH_SOURCE_ID", "phone_number": null, "email": EMAIL }),
+    );
+    let sent = host.send(&email).await;
+    secrets.extend([sent.code, sent.otp_token]);
+
+    let records = host.store.inner.records();
+    assert_eq!(records.len(), 4, "two addresses and two sessions");
+    let dump =
+        format!("{} {records:?}", serde_json::to_string(&records.iter().map(|(_, r)| r).collect::<Vec<_>>()).unwrap());
+    for secret in &secrets {
+        for form in forms(secret) {
+            assert!(!dump.contains(&form), "{form} is in the dump");
+        }
+    }
+}
+
+#[tokio::test]
+async fn debug_output_holds_no_secret_and_no_address() {
+    let host = Host::new();
+    let send = sms_send(PHONE).to_string();
+    let request = json_request(&send, Some("Basic c2VjcmV0"));
+    let delivery = host.server.send_otp(json_request(&send, None)).await.unwrap();
+    let code = delivery.code().expose_secret().to_owned();
+    let mut output =
+        format!("{request:?} {delivery:?} {:?} {:?} {:?}", delivery.code(), delivery.address(), host.server);
+    let reply = delivery.accepted();
+    let body: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
+    let otp_token = body["otp_token"].as_str().unwrap().to_owned();
+    output += &format!("{reply:?}");
+    let sent = Sent { otp_token: otp_token.clone(), code: code.clone(), reply: body };
+    let grant = sms_grant(PHONE, &sent).to_string();
+    let reply = host.server.token(json_request(&grant, None)).await;
+    output += &format!("{reply:?} {:?}", MasterKey::from_bytes(&[b'x'; 32]).unwrap());
+    output += &format!("{:?} {:?}", PresentedSecret::new(code.as_str()), ClientSecret::digest("TENANT_CLIENT_SECRET"));
+    output += &format!("{:?}", host.directory.inner);
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    output += &format!("{key:?} {:?}", key.public_key());
+    for shown in ["Request {", "Delivery {", "Reply {", "SigningKey {", "PublicKey {", "MasterKey(", key.key_id()] {
+        assert!(output.contains(shown), "{shown} is not in {output}");
+    }
+    let tokens: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
+    let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
+    let secrets = [code, otp_token, token("refresh_token"), token("access_token"), PHONE.to_owned()];
+    for secret in secrets.into_iter().chain(["TENANT_CLIENT_SECRET".into(), "mock_username".into(), "c2VjcmV0".into()])
+    {
+        assert!(!output.contains(&secret), "{secret} is in {output}");
+    }
+}

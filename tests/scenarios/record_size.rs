@@ -1,0 +1,81 @@
+//! How large a record gets, serialized.
+
+use otp_grant::{RecordBody, Settings, danger};
+use otp_grant_tests::*;
+use serde_json::json;
+
+fn sizes(host: &Host) -> (usize, usize) {
+    let (mut authenticator, mut session) = (0, 0);
+    for (_, record) in host.store.inner.records() {
+        let size = serde_json::to_string(&record).unwrap().len();
+        match record.body {
+            RecordBody::Authenticator(_) => authenticator = size,
+            _ => session = size,
+        }
+    }
+    (authenticator, session)
+}
+
+#[tokio::test]
+async fn the_records_of_a_login_are_small() {
+    let host = Host::new();
+    let sent = host.send(&sms_send(PHONE)).await;
+    let grant = sms_grant(PHONE, &sent);
+    host.token(&but(&grant, json!({ "otp": wrong(&sent.code) }))).await;
+    assert_eq!(host.token(&grant).await.0, 200);
+    let (authenticator, session) = sizes(&host);
+    println!("authenticator {authenticator} bytes, session {session} bytes");
+    assert!(authenticator < 512 && session < 512, "{authenticator} {session}");
+}
+
+#[tokio::test]
+async fn the_record_of_an_address_under_siege_is_bounded() {
+    let host = Host::with(danger::without_send_quotas(Settings::default()));
+    for round in 0..100 {
+        // When no guess is left, nothing more is sent.
+        let Ok(sent) = host.try_send(&sms_send(PHONE)).await else { break };
+        let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
+        for _ in 0..round % 6 {
+            host.token(&guess).await;
+        }
+    }
+    let (authenticator, _) = sizes(&host);
+    println!("authenticator {authenticator} bytes");
+    assert!(authenticator < 4096, "{authenticator}");
+}
+
+#[tokio::test]
+async fn the_record_of_a_session_stays_small_for_ever() {
+    // With a moving clock tokens expire and leave the list; with one that stands still none ever does.
+    for pause in [secs(100), secs(0)] {
+        let host = Host::new();
+        let said = host.log_in(json!({ "scope": "openid profile email offline_access" })).await;
+        let (mut token, mut access) = (text(&said, "refresh_token").to_owned(), String::new());
+        let (mut largest, mut revoked) = (0, Vec::new());
+        for refresh in 0..10_000 {
+            host.advance(pause);
+            // A scope without openid saves a signature; the session keeps its own.
+            let (status, said) = host.refresh_with(&token, &[("scope", "profile")]).await;
+            assert_eq!(status, 200, "refresh {refresh}: {said}");
+            text(&said, "refresh_token").clone_into(&mut token);
+            text(&said, "access_token").clone_into(&mut access);
+            if refresh % 10 == 0 {
+                assert_eq!(host.revoke(&access, &[]).await.status(), 200);
+                largest = largest.max(sizes(&host).1);
+                revoked.push(access.clone());
+            }
+        }
+        println!("session at most {largest} bytes");
+        assert!(largest > 0 && largest < 512, "{largest}");
+        assert_eq!(revoked.len(), 1000);
+        assert!(host.is_active(&access).await && host.is_active(&token).await);
+        for token in &revoked {
+            assert!(!host.is_active(token).await);
+        }
+        // Nor does it grow when it ends.
+        assert_eq!(host.revoke(&token, &[]).await.status(), 200);
+        let (_, signed_out) = sizes(&host);
+        println!("signed out {signed_out} bytes");
+        assert!(signed_out < 512, "{signed_out}");
+    }
+}

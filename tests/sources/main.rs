@@ -1,0 +1,12 @@
+//! What the sources and the documents say of themselves is true.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "the helpers of a check that fails have to fail loudly"
+)]
+
+mod layers;
+mod requirements;

@@ -26,6 +26,7 @@ mod keys_in_use;
 mod meter;
 mod revoked_tokens;
 mod session;
+mod unknown;
 
 // Keys.
 mod access_token;
@@ -69,7 +70,6 @@ pub use address::{
     Address, AddressPolicy, Channel, EmailAddress, InvalidCountryCode, MalformedEmail, MalformedPhoneNumber,
     PhoneNumber,
 };
-pub use authenticator::Authenticator;
 pub use builder::{ConfigError, ServerBuilder};
 pub use claims::{AccessTokenProfile, TokenValidity};
 pub use client::{
@@ -91,7 +91,6 @@ pub use jwk::{Algorithm, KeyError, PublicKey, PublicKeySet};
 pub use jws::JwsError;
 pub use key_file::KeyFile;
 pub use keyring::{InvalidMasterKey, Keyring, MasterKey};
-pub use keys_in_use::KeysInUse;
 pub use memory::{MemoryDirectory, MemoryStore};
 pub use meter::Quota;
 pub use observer::{Event, NoObserver, Observer};
@@ -103,11 +102,11 @@ pub use request::{
 pub use scope::{InvalidScope, Scope};
 pub use secret::{AccessToken, ClientSecret, Code, IdToken, OtpToken, PresentedSecret, RefreshToken};
 pub use server::AuthorizationServer;
-pub use session::{RevocationReason, Session, SessionValidity};
+pub use session::SessionValidity;
 pub use signer::{Signer, SignerError};
 pub use signing_key::SigningKey;
 pub use signing_keys::SigningKeys;
-pub use store::{Record, RecordBody, Store, Swap};
+pub use store::{InvalidRecord, Record, RecordBody, Store, Swap};
 pub use time::Timestamp;
 #[cfg(feature = "tracing")]
 pub use trace::TracingObserver;

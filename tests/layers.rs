@@ -20,6 +20,7 @@ const ROWS: [(&str, &[&str]); 7] = [
             "claims",
             "revoked_tokens",
             "keys_in_use",
+            "unknown",
         ],
     ),
     (

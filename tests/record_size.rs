@@ -3,7 +3,7 @@
 
 mod support;
 
-use otp_grant::{RecordBody, Settings, danger};
+use otp_grant::{Settings, danger};
 use serde_json::json;
 use support::*;
 
@@ -11,8 +11,8 @@ fn sizes(host: &Host) -> (usize, usize) {
     let (mut authenticator, mut session) = (0, 0);
     for (_, record) in host.store.inner.records() {
         let size = serde_json::to_string(&record).unwrap().len();
-        match record.body {
-            RecordBody::Authenticator(_) => authenticator = size,
+        match record.body.kind() {
+            "authenticator" => authenticator = size,
             _ => session = size,
         }
     }

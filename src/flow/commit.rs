@@ -1,6 +1,7 @@
 //! Stores what a rule decided, and opens its verdict only then. Unknown outcomes are resolved here and nowhere else.
 
 use core::convert::Infallible;
+use core::num::NonZeroU32;
 
 use crate::authenticator::{Authenticator, ClampToNow, Limits, NothingToDo};
 use crate::decision::{Attempt, Change, Decision};
@@ -12,7 +13,7 @@ use crate::id::{RecordKey, Tag};
 use crate::keys_in_use::KeysInUse;
 use crate::observer::Event;
 use crate::session::Session;
-use crate::store::{Record, RecordBody, Store, Swap};
+use crate::store::{Body, Record, RecordBody, Store, Swap};
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
 /// A state, the tag that it was stored with, and when it was loaded.
@@ -49,7 +50,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         let Some(Record { tag, body, .. }) = record else {
             return Ok(Held { key, tag: None, state: None, now });
         };
-        let state = T::from_body(body).ok_or_else(|| self.faulted(&WrongKind))?;
+        let state = T::from_body(body).map_err(|undecidable| self.faulted(&undecidable))?;
         Ok(Held { key, tag: Some(tag), state: Some(state), now })
     }
 
@@ -109,7 +110,7 @@ impl<S: Store, D: Directory> Core<S, D> {
             let record = Record { tag, delete_after, body: state.into_body() };
             match self.store.swap(&held.key, held.tag, &record).await {
                 Ok(Swap::Stored) => {
-                    let state = C::State::from_body(record.body);
+                    let state = C::State::from_body(record.body).ok();
                     return Ok((verdict.open_stored(), Held { key: held.key, tag: Some(tag), state, now: held.now }));
                 }
                 Ok(Swap::Conflict) => {}
@@ -187,21 +188,22 @@ impl<T: Clone> Change for Insert<'_, T> {
 
 /// A state that has a record of its own.
 pub(crate) trait State: Sized {
-    fn from_body(body: RecordBody) -> Option<Self>;
+    /// The state that a body holds, unless this version may not decide on it.
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable>;
     fn into_body(self) -> RecordBody;
     fn delete_after(&self, limits: &Limits) -> Timestamp;
 }
 
 impl State for Authenticator {
-    fn from_body(body: RecordBody) -> Option<Self> {
-        match body {
-            RecordBody::Authenticator(state) => Some(state),
-            RecordBody::Session(_) | RecordBody::KeysInUse(_) => None,
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable> {
+        match body.0 {
+            Body::Authenticator(state) => Ok(state),
+            other => Err(Undecidable::of(&other)),
         }
     }
 
     fn into_body(self) -> RecordBody {
-        RecordBody::Authenticator(self)
+        RecordBody(Body::Authenticator(self))
     }
 
     fn delete_after(&self, limits: &Limits) -> Timestamp {
@@ -210,15 +212,15 @@ impl State for Authenticator {
 }
 
 impl State for Session {
-    fn from_body(body: RecordBody) -> Option<Self> {
-        match body {
-            RecordBody::Session(state) => Some(state),
-            RecordBody::Authenticator(_) | RecordBody::KeysInUse(_) => None,
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable> {
+        match body.0 {
+            Body::Session(state) => Ok(state),
+            other => Err(Undecidable::of(&other)),
         }
     }
 
     fn into_body(self) -> RecordBody {
-        RecordBody::Session(self)
+        RecordBody(Body::Session(self))
     }
 
     fn delete_after(&self, _limits: &Limits) -> Timestamp {
@@ -228,15 +230,15 @@ impl State for Session {
 }
 
 impl State for KeysInUse {
-    fn from_body(body: RecordBody) -> Option<Self> {
-        match body {
-            RecordBody::KeysInUse(state) => Some(state),
-            RecordBody::Authenticator(_) | RecordBody::Session(_) => None,
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable> {
+        match body.0 {
+            Body::KeysInUse(state) => Ok(state),
+            other => Err(Undecidable::of(&other)),
         }
     }
 
     fn into_body(self) -> RecordBody {
-        RecordBody::KeysInUse(self)
+        RecordBody(Body::KeysInUse(self))
     }
 
     fn delete_after(&self, _limits: &Limits) -> Timestamp {
@@ -250,17 +252,39 @@ impl<E> From<Unavailable> for Refused<E> {
     }
 }
 
-/// A record of another kind lies under the key: two secrets or issuers were mixed up.
+/// Why nothing is decided on a stored record. It stays as it is.
 #[derive(Debug)]
-struct WrongKind;
+pub(crate) enum Undecidable {
+    /// A record of another kind lies under the key: two secrets or issuers were mixed up.
+    WrongKind,
+    /// A later version wrote it.
+    Later { format: NonZeroU32 },
+    /// A later version wrote it, which has more kinds of records.
+    UnknownKind,
+}
 
-impl core::fmt::Display for WrongKind {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("a stored record is of the wrong kind")
+impl Undecidable {
+    fn of(body: &Body) -> Self {
+        match body {
+            Body::Later(later) => later.format().map_or(Self::UnknownKind, |format| Self::Later { format }),
+            Body::Authenticator(_) | Body::Session(_) | Body::KeysInUse(_) => Self::WrongKind,
+        }
     }
 }
 
-impl core::error::Error for WrongKind {}
+impl core::fmt::Display for Undecidable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::WrongKind => f.write_str("a stored record is of the wrong kind"),
+            Self::Later { format } => {
+                write!(f, "a stored record has format {format}; this version decides on format 1 alone")
+            }
+            Self::UnknownKind => f.write_str("a stored record is of a kind that this version does not know"),
+        }
+    }
+}
+
+impl core::error::Error for Undecidable {}
 
 /// Each conflict is the progress of another request. Guesses and sends are bounded by what an address is allowed, and no
 /// client refreshes one session so often at once; a store that answers with nothing else is not asked for ever.

@@ -19,6 +19,7 @@ pub mod session;
 pub mod settings;
 pub mod store;
 pub mod time;
+mod unknown;
 pub mod wire;
 
 pub use address::{
@@ -35,17 +36,15 @@ pub use memory::{MemoryDirectory, MemoryStore};
 #[cfg(feature = "tracing")]
 pub use observer::TracingObserver;
 pub use observer::{Event, NoObserver, Observer};
-pub use otp::{Authenticator, Quota};
-pub use otp::{CodePolicy, InvalidCodePolicy};
+pub use otp::{CodePolicy, InvalidCodePolicy, Quota};
 pub use scope::{InvalidScope, Scope};
 pub use secret::{AccessToken, ClientSecret, Code, IdToken, OtpToken, PresentedSecret, RefreshToken};
-pub use secret::{InvalidMasterKey, Keyring, KeysInUse, MasterKey};
+pub use secret::{InvalidMasterKey, Keyring, MasterKey};
 pub use server::*;
-pub use session::{InvalidRefreshPolicy, RefreshPolicy};
-pub use session::{RevocationReason, Session, SessionValidity};
+pub use session::{InvalidRefreshPolicy, RefreshPolicy, SessionValidity};
 pub use settings::{EMAIL_GRANT_TYPE, Endpoints, SMS_GRANT_TYPE, Settings, danger};
 #[cfg(feature = "conformance")]
 pub use store::conformance;
-pub use store::{Record, RecordBody, Store, Swap};
+pub use store::{InvalidRecord, Record, RecordBody, Store, Swap};
 pub use time::{Clock, SystemClock, Timestamp};
 pub use wire::*;

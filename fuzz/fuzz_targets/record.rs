@@ -16,6 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let again: Record = serde_json::from_str(&written).unwrap();
     assert_eq!(again, record);
     assert_eq!(serde_json::to_string(&again).unwrap(), written);
+    assert_eq!(RecordBody::from_bytes(&record.body.to_bytes().unwrap()).as_ref(), Ok(&record.body));
     // Through a value as well, as a document store would keep it.
     assert_eq!(serde_json::from_value::<Record>(serde_json::to_value(&record).unwrap()).unwrap(), record);
 
@@ -66,9 +67,7 @@ fuzz_target!(|input: &[u8]| {
     for (_, left) in host.store.inner.records() {
         let left_written = serde_json::to_string(&left).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&left_written).unwrap(), left);
-        if let RecordBody::Session(session) = &left.body {
-            assert!(!format!("{session:?}").contains(refresh_token));
-        }
+        assert!(!format!("{:?}", left.body).contains(refresh_token));
     }
 });
 
@@ -85,4 +84,5 @@ async fn token(host: &Host, body: &Value) -> Reply {
     host.server.token(json_request(&body, None)).await
 }
 
-const MULTIPLE: usize = 16;
+/// Members that are not known are kept as values, each of which takes more room than its text.
+const MULTIPLE: usize = 64;

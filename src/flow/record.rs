@@ -1,12 +1,14 @@
 //! Loads the records of the store, each as the state that it keeps.
 
+use core::num::NonZeroU32;
+
 use crate::directory::Directory;
 use crate::flow::core::Core;
 use crate::id::{RecordKey, Tag};
 use crate::otp::authenticator::{Authenticator, Limits};
 use crate::secret::keys_in_use::KeysInUse;
 use crate::session::Session;
-use crate::store::{Record, RecordBody, Store};
+use crate::store::{Body, Record, RecordBody, Store};
 use crate::time::Timestamp;
 use crate::wire::error::Unavailable;
 
@@ -20,7 +22,7 @@ pub(crate) async fn load<T: State, S: Store, D: Directory>(
     let Some(Record { tag, body, .. }) = record else {
         return Ok(Loaded { key, tag: None, state: None, now });
     };
-    let state = T::from_body(body).ok_or_else(|| core.faulted(&WrongKind))?;
+    let state = T::from_body(body).map_err(|undecidable| core.faulted(&undecidable))?;
     Ok(Loaded { key, tag: Some(tag), state: Some(state), now })
 }
 
@@ -46,21 +48,22 @@ impl<T> Loaded<T> {
 
 /// A state that has a record of its own.
 pub(crate) trait State: Sized {
-    fn from_body(body: RecordBody) -> Option<Self>;
+    /// The state that a body holds, unless this version may not decide on it.
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable>;
     fn into_body(self) -> RecordBody;
     fn delete_after(&self, limits: &Limits) -> Timestamp;
 }
 
 impl State for Authenticator {
-    fn from_body(body: RecordBody) -> Option<Self> {
-        match body {
-            RecordBody::Authenticator(state) => Some(state),
-            RecordBody::Session(_) | RecordBody::KeysInUse(_) => None,
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable> {
+        match body.0 {
+            Body::Authenticator(state) => Ok(state),
+            other => Err(Undecidable::of(&other)),
         }
     }
 
     fn into_body(self) -> RecordBody {
-        RecordBody::Authenticator(self)
+        RecordBody(Body::Authenticator(self))
     }
 
     fn delete_after(&self, limits: &Limits) -> Timestamp {
@@ -69,15 +72,15 @@ impl State for Authenticator {
 }
 
 impl State for Session {
-    fn from_body(body: RecordBody) -> Option<Self> {
-        match body {
-            RecordBody::Session(state) => Some(state),
-            RecordBody::Authenticator(_) | RecordBody::KeysInUse(_) => None,
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable> {
+        match body.0 {
+            Body::Session(state) => Ok(state),
+            other => Err(Undecidable::of(&other)),
         }
     }
 
     fn into_body(self) -> RecordBody {
-        RecordBody::Session(self)
+        RecordBody(Body::Session(self))
     }
 
     fn delete_after(&self, _limits: &Limits) -> Timestamp {
@@ -87,15 +90,15 @@ impl State for Session {
 }
 
 impl State for KeysInUse {
-    fn from_body(body: RecordBody) -> Option<Self> {
-        match body {
-            RecordBody::KeysInUse(state) => Some(state),
-            RecordBody::Authenticator(_) | RecordBody::Session(_) => None,
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable> {
+        match body.0 {
+            Body::KeysInUse(state) => Ok(state),
+            other => Err(Undecidable::of(&other)),
         }
     }
 
     fn into_body(self) -> RecordBody {
-        RecordBody::KeysInUse(self)
+        RecordBody(Body::KeysInUse(self))
     }
 
     fn delete_after(&self, _limits: &Limits) -> Timestamp {
@@ -103,14 +106,36 @@ impl State for KeysInUse {
     }
 }
 
-/// A record of another kind lies under the key: two secrets or issuers were mixed up.
+/// Why nothing is decided on a stored record. It stays as it is.
 #[derive(Debug)]
-struct WrongKind;
+pub(crate) enum Undecidable {
+    /// A record of another kind lies under the key: two secrets or issuers were mixed up.
+    WrongKind,
+    /// A later version wrote it.
+    Later { format: NonZeroU32 },
+    /// A later version wrote it, which has more kinds of records.
+    UnknownKind,
+}
 
-impl core::fmt::Display for WrongKind {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("a stored record is of the wrong kind")
+impl Undecidable {
+    fn of(body: &Body) -> Self {
+        match body {
+            Body::Later(later) => later.format().map_or(Self::UnknownKind, |format| Self::Later { format }),
+            Body::Authenticator(_) | Body::Session(_) | Body::KeysInUse(_) => Self::WrongKind,
+        }
     }
 }
 
-impl core::error::Error for WrongKind {}
+impl core::fmt::Display for Undecidable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::WrongKind => f.write_str("a stored record is of the wrong kind"),
+            Self::Later { format } => {
+                write!(f, "a stored record has format {format}; this version decides on format 1 alone")
+            }
+            Self::UnknownKind => f.write_str("a stored record is of a kind that this version does not know"),
+        }
+    }
+}
+
+impl core::error::Error for Undecidable {}

@@ -86,7 +86,7 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
             let record = Record { tag, delete_after, body: state.into_body() };
             match self.core.store.swap(&loaded.key, loaded.tag, &record).await {
                 Ok(Swap::Stored) => {
-                    let state = C::State::from_body(record.body);
+                    let state = C::State::from_body(record.body).ok();
                     return Ok((
                         verdict.open_stored(),
                         Loaded { key: loaded.key, tag: Some(tag), state, now: loaded.now },

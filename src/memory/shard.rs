@@ -6,7 +6,7 @@ use crate::id::{RecordKey, Tag};
 use crate::otp::authenticator::Authenticator;
 use crate::secret::keys_in_use::KeysInUse;
 use crate::session::Session;
-use crate::store::{Record, RecordBody, Swap};
+use crate::store::{self, Later, Record, RecordBody, Swap};
 use crate::time::Timestamp;
 
 /// Records by their keys, which need no hash: they are MACs, so that they are spread evenly and nobody can choose many of
@@ -45,6 +45,7 @@ enum Body {
     Authenticator(Authenticator),
     Session(Box<Session>),
     KeysInUse(Box<KeysInUse>),
+    Later(Box<Later>),
 }
 
 impl Shard {
@@ -191,30 +192,32 @@ impl Kept {
     fn replace(&mut self, next: &Record) {
         self.tag = next.tag;
         self.delete_after = next.delete_after;
-        match (&mut self.body, &next.body) {
+        match (&mut self.body, &next.body.0) {
             // In the room that there is.
-            (Body::Authenticator(kept), RecordBody::Authenticator(next)) => kept.clone_from(next),
-            (Body::Session(kept), RecordBody::Session(next)) => (**kept).clone_from(next),
-            (kept, next) => *kept = Body::new(next),
+            (Body::Authenticator(kept), store::Body::Authenticator(next)) => kept.clone_from(next),
+            (Body::Session(kept), store::Body::Session(next)) => (**kept).clone_from(next),
+            (kept, _) => *kept = Body::new(&next.body),
         }
     }
 
     fn record(&self) -> Record {
         let body = match &self.body {
-            Body::Authenticator(state) => RecordBody::Authenticator(state.clone()),
-            Body::Session(state) => RecordBody::Session((**state).clone()),
-            Body::KeysInUse(state) => RecordBody::KeysInUse((**state).clone()),
+            Body::Authenticator(state) => store::Body::Authenticator(state.clone()),
+            Body::Session(state) => store::Body::Session((**state).clone()),
+            Body::KeysInUse(state) => store::Body::KeysInUse((**state).clone()),
+            Body::Later(state) => store::Body::Later(state.clone()),
         };
-        Record { tag: self.tag, delete_after: self.delete_after, body }
+        Record { tag: self.tag, delete_after: self.delete_after, body: RecordBody(body) }
     }
 }
 
 impl Body {
     fn new(body: &RecordBody) -> Self {
-        match body {
-            RecordBody::Authenticator(state) => Self::Authenticator(state.clone()),
-            RecordBody::Session(state) => Self::Session(Box::new(state.clone())),
-            RecordBody::KeysInUse(state) => Self::KeysInUse(Box::new(state.clone())),
+        match &body.0 {
+            store::Body::Authenticator(state) => Self::Authenticator(state.clone()),
+            store::Body::Session(state) => Self::Session(Box::new(state.clone())),
+            store::Body::KeysInUse(state) => Self::KeysInUse(Box::new(state.clone())),
+            store::Body::Later(state) => Self::Later(state.clone()),
         }
     }
 }

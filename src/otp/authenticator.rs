@@ -4,7 +4,7 @@
 use core::num::NonZeroU8;
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::Choice;
 
 use crate::change::{Attempt, Change, Decision};
@@ -15,20 +15,26 @@ use crate::otp::policy::CodePolicy;
 use crate::secret::{Code, PresentedSecret};
 use crate::time::Timestamp;
 use crate::time::set_back::Reading;
+use crate::unknown::{Unknown, keep_unknown_members};
 
 /// Everything that is known about one address, in one record.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Authenticator {
-    /// The latest instant at which this record was written.
-    #[serde(rename = "w")]
-    written_at: Option<Timestamp>,
+#[serde(remote = "Self")]
+pub(crate) struct Authenticator {
+    /// The latest instant at which this record was written; the epoch where it was not.
+    #[serde(rename = "w", serialize_with = "write_instant", deserialize_with = "read_instant", default)]
+    written_at: Timestamp,
     #[serde(rename = "c")]
     challenges: Vec<Challenge>,
     #[serde(rename = "s")]
     sends: Meter,
     #[serde(rename = "f")]
     failures: Meter,
+    #[serde(skip)]
+    unknown: Unknown,
 }
+
+keep_unknown_members!(Authenticator);
 
 impl Authenticator {
     /// The instant from which this record says nothing that an absent one would not say.
@@ -38,8 +44,7 @@ impl Authenticator {
             self.sends.forgotten_at(memory_for_moves(&limits.sends)),
             self.failures.forgotten_at(limits.guesses_per_address.window()),
         ];
-        let written = self.written_at.unwrap_or(Timestamp::from_unix_secs(0));
-        challenges.chain(meters.into_iter().flatten()).max().unwrap_or(written)
+        challenges.chain(meters.into_iter().flatten()).max().unwrap_or(self.written_at)
     }
 
     /// Tells whether the clock was set back since this record was written.
@@ -64,11 +69,11 @@ impl Authenticator {
     }
 
     fn reading(&self, now: Timestamp) -> Reading {
-        self.written_at.map_or(Reading::At(now), |written| Reading::new(now, written))
+        Reading::new(now, self.written_at)
     }
 
     fn written(mut self, now: Timestamp) -> Self {
-        self.written_at = Some(now);
+        self.written_at = now;
         self
     }
 
@@ -109,12 +114,13 @@ impl Authenticator {
 
 impl Clone for Authenticator {
     fn clone(&self) -> Self {
-        let Self { written_at, challenges, sends, failures } = self;
+        let Self { written_at, challenges, sends, failures, unknown } = self;
         Self {
             written_at: *written_at,
             challenges: challenges.clone(),
             sends: sends.clone(),
             failures: failures.clone(),
+            unknown: unknown.clone(),
         }
     }
 
@@ -124,11 +130,12 @@ impl Clone for Authenticator {
             *self = source.clone();
             return;
         }
-        let Self { written_at, challenges, sends, failures } = source;
+        let Self { written_at, challenges, sends, failures, unknown } = source;
         self.written_at = *written_at;
         self.challenges.clone_from_slice(challenges);
         self.sends.clone_from(sends);
         self.failures.clone_from(failures);
+        self.unknown.clone_from(unknown);
     }
 }
 
@@ -209,7 +216,7 @@ impl Change for OpenChallenge<'_> {
 
     fn found_in(&self, stored: &Authenticator) -> Option<Opened> {
         let challenge = stored.challenge(&self.new.id)?;
-        Some(self.opened(challenge, stored, stored.written_at.unwrap_or_default()))
+        Some(self.opened(challenge, stored, stored.written_at))
     }
 }
 
@@ -427,7 +434,7 @@ impl Change for RedeemChallenge<'_> {
     ) -> Result<Decision<Authenticator, Redeemed>, NotReserved> {
         let mut next = state.ok_or(NotReserved::NoSuchChallenge)?;
         // Whether it is in time was decided when the guess was reserved. Only another redemption can have come between.
-        let now = next.written_at.map_or(attempt.now, |written| attempt.now.max(written));
+        let now = attempt.now.max(next.written_at);
         let Proven { id, nonce } = self.proven;
         let unspent = |challenge: &&Challenge| challenge.spent_by.is_none();
         let has_code = next.challenges.iter().filter(unspent).any(|challenge| challenge.nonce == *nonce);
@@ -550,6 +557,15 @@ pub(crate) enum NotOpened {
     Throttled { retry_after: Duration },
     /// No guess is left for the address, so that no code could be redeemed.
     NoGuessLeft { retry_after: Duration },
+}
+
+/// Writes an instant that is not the epoch, or null.
+fn write_instant<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(*at).filter(|at| *at != Timestamp::default()).serialize(serializer)
+}
+
+fn read_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// What was to be undone or put right is not there, or not any more.

@@ -11,6 +11,7 @@ use crate::otp::meter::Meter;
 use crate::otp::policy::{CodePolicy, CodeShape};
 use crate::secret::PresentedSecret;
 use crate::time::Timestamp;
+use crate::unknown::{Unknown, keep_unknown_members};
 
 /// A challenge and its bookkeeping, as it is kept in the record of its address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +170,7 @@ struct Seldom {
     other_guesses: Vec<Mark>,
     /// The session that spent the challenge and when, where an answer can be repeated.
     answer: Option<(SessionId, Timestamp)>,
+    unknown: Unknown,
 }
 
 impl Seldom {
@@ -179,6 +181,7 @@ impl Seldom {
 
 /// A challenge as it is written.
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Self")]
 struct Stored {
     #[serde(rename = "i")]
     id: ChallengeId,
@@ -207,13 +210,17 @@ struct Stored {
     spent_by: Option<Mark>,
     #[serde(rename = "r", skip_serializing_if = "Option::is_none", default)]
     answer: Option<(SessionId, Timestamp)>,
+    #[serde(skip)]
+    unknown: Unknown,
 }
+
+keep_unknown_members!(Stored);
 
 impl From<Challenge> for Stored {
     fn from(challenge: Challenge) -> Self {
         let Challenge { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, spent_by, .. } =
             challenge;
-        let Seldom { code_alphabet, other_guesses, answer } =
+        let Seldom { code_alphabet, other_guesses, answer, unknown } =
             challenge.seldom.map(|seldom| *seldom).unwrap_or_default();
         let guesses = challenge.guesses.iter().map(|charged| charged.mark).collect();
         let guessed_at = challenge.guesses.iter().filter_map(|charged| charged.at).collect();
@@ -231,6 +238,7 @@ impl From<Challenge> for Stored {
             other_guesses,
             spent_by,
             answer,
+            unknown,
         }
     }
 }
@@ -238,12 +246,12 @@ impl From<Challenge> for Stored {
 impl From<Stored> for Challenge {
     fn from(stored: Stored) -> Self {
         let Stored { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, spent_by, .. } = stored;
-        let unknown = stored.guesses.len().saturating_sub(stored.guessed_at.len());
-        let instants = core::iter::repeat_n(None, unknown).chain(stored.guessed_at.instants().map(Some));
+        let without_instant = stored.guesses.len().saturating_sub(stored.guessed_at.len());
+        let instants = core::iter::repeat_n(None, without_instant).chain(stored.guessed_at.instants().map(Some));
         let charged = |(mark, at)| Charged { mark, at };
         let guesses = stored.guesses.into_iter().zip(instants).map(charged).collect();
-        let (code_alphabet, other_guesses, answer) = (stored.code_alphabet, stored.other_guesses, stored.answer);
-        let seldom = Seldom { code_alphabet, other_guesses, answer }.boxed();
+        let Stored { code_alphabet, other_guesses, answer, unknown, .. } = stored;
+        let seldom = Seldom { code_alphabet, other_guesses, answer, unknown }.boxed();
         Self { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, guesses, spent_by, seldom }
     }
 }

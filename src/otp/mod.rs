@@ -6,6 +6,5 @@ pub(crate) mod code;
 pub(crate) mod meter;
 pub(crate) mod policy;
 
-pub use crate::otp::authenticator::Authenticator;
 pub use crate::otp::meter::Quota;
 pub use crate::otp::policy::{CodePolicy, InvalidCodePolicy};

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Attempt, Change, Decision};
 use crate::id::KeyId;
 use crate::time::Timestamp;
+use crate::unknown::{Unknown, keep_unknown_members};
 
 /// The secrets that hosts have announced, by their names, in one record for each issuer. A name is a MAC, from which no
 /// secret can be computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeysInUse {
+#[serde(remote = "Self")]
+pub(crate) struct KeysInUse {
     /// The index secret, which is the same for all hosts.
     #[serde(rename = "i")]
     index: KeyId,
@@ -22,7 +24,11 @@ pub struct KeysInUse {
     /// The sealing secrets that hosts accept, those under which they seal among them.
     #[serde(rename = "a")]
     accepted: Vec<Announced>,
+    #[serde(skip)]
+    unknown: Unknown,
 }
+
+keep_unknown_members!(KeysInUse);
 
 /// A secret, and when it is forgotten unless a host announces it again.
 type Announced = (KeyId, Timestamp);
@@ -34,11 +40,11 @@ impl KeysInUse {
     }
 
     /// What is not forgotten yet.
-    fn at(mut self, now: Timestamp) -> Option<Self> {
+    fn at(mut self, now: Timestamp) -> Self {
         for list in [&mut self.sealing, &mut self.accepted] {
             list.retain(|(_, until)| !now.has_reached(*until));
         }
-        (!self.accepted.is_empty()).then_some(self)
+        self
     }
 }
 
@@ -65,7 +71,13 @@ impl AnnounceKeys {
 
     /// The secrets of this host alone.
     pub(crate) fn alone(&self, until: Timestamp) -> KeysInUse {
-        self.added_to(KeysInUse { index: self.index, sealing: Vec::new(), accepted: Vec::new() }, until)
+        self.in_place_of(None, until)
+    }
+
+    /// The secrets of this host alone, and what this version does not know of those before.
+    fn in_place_of(&self, before: Option<KeysInUse>, until: Timestamp) -> KeysInUse {
+        let unknown = before.map(|before| before.unknown).unwrap_or_default();
+        self.added_to(KeysInUse { index: self.index, sealing: Vec::new(), accepted: Vec::new(), unknown }, until)
     }
 
     /// Tells whether the secrets of this host are kept until an instant already.
@@ -81,8 +93,9 @@ impl Change for AnnounceKeys {
 
     fn decide(&self, state: Option<KeysInUse>, attempt: Attempt) -> Result<Decision<KeysInUse, PeerKeys>, KeysDiffer> {
         let until = attempt.now.after(self.keep_for);
-        let Some(known) = state.and_then(|state| state.at(attempt.now)) else {
-            return Ok(Decision::new(self.alone(until), PeerKeys::Accepted));
+        let known = match state.map(|state| state.at(attempt.now)) {
+            Some(known) if !known.accepted.is_empty() => known,
+            forgotten => return Ok(Decision::new(self.in_place_of(forgotten, until), PeerKeys::Accepted)),
         };
         let is_accepted = |(id, _): &Announced| self.accepted.contains(id);
         if known.index != self.index {
@@ -112,9 +125,9 @@ impl Change for ReplaceKeys {
     type Verdict = ();
     type Refusal = Infallible;
 
-    fn decide(&self, _: Option<KeysInUse>, attempt: Attempt) -> Result<Decision<KeysInUse, ()>, Infallible> {
+    fn decide(&self, state: Option<KeysInUse>, attempt: Attempt) -> Result<Decision<KeysInUse, ()>, Infallible> {
         let Self(announced) = self;
-        Ok(Decision::new(announced.alone(attempt.now.after(announced.keep_for)), ()))
+        Ok(Decision::new(announced.in_place_of(state, attempt.now.after(announced.keep_for)), ()))
     }
 
     /// A second attempt announces the same.

@@ -10,7 +10,6 @@ pub(crate) mod keys_in_use;
 pub(crate) mod sealed;
 
 pub use crate::secret::keyring::{InvalidMasterKey, Keyring, MasterKey};
-pub use crate::secret::keys_in_use::KeysInUse;
 use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};

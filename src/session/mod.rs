@@ -18,10 +18,12 @@ pub use crate::session::policy::{InvalidRefreshPolicy, RefreshPolicy, SessionVal
 use crate::session::revoked_tokens::RevokedTokens;
 use crate::time::set_back::Reading;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
+use crate::unknown::{Unknown, keep_unknown_members};
 
 /// Everything that is known about one login session, in one record that stays the same for all of its refreshes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
+#[serde(remote = "Self")]
+pub(crate) struct Session {
     #[serde(rename = "c")]
     client: ClientId,
     #[serde(rename = "u")]
@@ -67,7 +69,11 @@ pub struct Session {
     /// Of the latest writes, the latest first.
     #[serde(rename = "k", skip_serializing_if = "Vec::is_empty", default)]
     marks: Vec<Mark>,
+    #[serde(skip)]
+    unknown: Unknown,
 }
+
+keep_unknown_members!(Session);
 
 impl Session {
     /// The session of a login that happens `now`.
@@ -94,6 +100,7 @@ impl Session {
             revoked: None,
             revoked_tokens: RevokedTokens::default(),
             marks: Vec::new(),
+            unknown: Unknown::default(),
         }
     }
 
@@ -193,7 +200,7 @@ impl Session {
     fn ended(mut self, reason: RevocationReason) -> Self {
         self.revoked = Some(reason);
         // All are dead now.
-        self.revoked_tokens = RevokedTokens::default();
+        self.revoked_tokens.clear();
         self
     }
 
@@ -217,8 +224,7 @@ pub(crate) struct Login {
 /// Why a session was ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RevocationReason {
+pub(crate) enum RevocationReason {
     /// A refresh token was used again after it had been superseded.
     Reuse,
     /// Its client signed out.

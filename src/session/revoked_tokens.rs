@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InvalidId, TokenId, TokenMark};
+use crate::unknown::{Unknown, keep_unknown_members};
 
 /// Access tokens that were revoked before they expired.
 ///
@@ -10,17 +11,22 @@ use crate::id::{InvalidId, TokenId, TokenMark};
 /// issued before it or together with it count as revoked from then on: a token that was revoked stays so, at the price
 /// that others die with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub(crate) struct RevokedTokens {
     /// Tokens whose number lies below are all revoked.
     #[serde(rename = "b")]
     below: u64,
     #[serde(rename = "l")]
     listed: Listed,
+    #[serde(skip)]
+    unknown: Unknown,
 }
+
+keep_unknown_members!(RevokedTokens);
 
 impl RevokedTokens {
     pub(crate) fn is_empty(&self) -> bool {
-        self.below == 0 && self.listed.0.is_empty()
+        self.below == 0 && self.listed.0.is_empty() && self.unknown.is_empty()
     }
 
     pub(crate) fn contains(&self, token: &TokenId) -> bool {
@@ -39,6 +45,12 @@ impl RevokedTokens {
             self.fold_oldest();
         }
         u32::try_from(self.below).unwrap_or(u32::MAX)
+    }
+
+    /// Forgets all tokens, as it may once the session is over.
+    pub(crate) fn clear(&mut self) {
+        self.below = 0;
+        self.listed.0.clear();
     }
 
     /// Shortens the list when every token of the session has expired.

@@ -3,8 +3,12 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+use core::fmt;
 use core::future::Future;
+use core::num::NonZeroU32;
 
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{RecordKey, Tag};
@@ -12,6 +16,7 @@ use crate::otp::authenticator::Authenticator;
 use crate::secret::keys_in_use::KeysInUse;
 use crate::session::Session;
 use crate::time::Timestamp;
+use crate::unknown::Value;
 
 /// Keeps records. Two operations, both atomic for one key.
 ///
@@ -64,10 +69,8 @@ pub enum Swap {
 
 /// What is kept under one key. An adapter looks at no more than `tag` and `delete_after`.
 ///
-/// It serializes with serde, in formats that name the members of structures: JSON, CBOR (`ciborium`) and MessagePack with
-/// names (`rmp_serde::to_vec_named`) carry every record. Members without a value are left out, so formats without names
-/// don't work: postcard, bincode and compact MessagePack (`rmp_serde::to_vec`) lose track of which member is which, and
-/// fail when they read. The conformance suite finds an adapter that loses anything.
+/// It serializes with serde, in the formats that carry its [`RecordBody`]. The conformance suite finds an adapter that loses
+/// anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Identifies this write.
@@ -78,18 +81,185 @@ pub struct Record {
     pub body: RecordBody,
 }
 
-/// The three kinds of records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RecordBody {
+/// What a record keeps: the state of one phone number or e-mail address, of one login session, or of the secrets that the
+/// hosts of one issuer work with. An adapter stores it as it is.
+///
+/// # Formats
+///
+/// A body serializes with serde in formats that name the members of structures and read values of every type: JSON, CBOR
+/// (`ciborium`) and MessagePack with names (`rmp_serde::to_vec_named`). [`to_bytes`](Self::to_bytes) and
+/// [`from_bytes`](Self::from_bytes) are JSON.
+///
+/// Members without a value are left out, and members of later versions are kept. So formats without names don't work:
+/// postcard, bincode and compact MessagePack (`rmp_serde::to_vec`) lose track of which member is which, and fail when they
+/// read. A store that allows several formats must not translate one into another by rules of its own: a document database
+/// may reorder members, but must not drop, rename or round them. Integers have up to 64 bits.
+///
+/// # Versions
+///
+/// A body says which version may decide on it. Members that this version does not know are kept, and written back with every
+/// change. Where a later version has stored a body on which only later versions may decide, the request is answered with
+/// 503, the [`Observer`](crate::Observer) is told why, and the body stays as it is. `UPGRADING.md` has the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordBody(pub(crate) Body);
+
+impl RecordBody {
+    /// The body as JSON.
+    ///
+    /// ```
+    /// # fn test(body: &otp_grant::RecordBody) -> Result<(), otp_grant::InvalidRecord> {
+    /// let bytes = body.to_bytes()?;
+    /// assert_eq!(otp_grant::RecordBody::from_bytes(&bytes)?, *body);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidRecord`] where a later version's body can't be written as JSON.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, InvalidRecord> {
+        serde_json::to_vec(self).map_err(|_| InvalidRecord(()))
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) has written, in this version, an earlier or a later one.
+    ///
+    /// # Errors
+    /// [`InvalidRecord`] where the bytes are not a body.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidRecord> {
+        serde_json::from_slice(bytes).map_err(|_| InvalidRecord(()))
+    }
+
+    /// What it is the state of: `authenticator` (one phone number or e-mail address), `session`, `keys_in_use`, or a kind of a
+    /// later version.
+    pub fn kind(&self) -> &str {
+        match &self.0 {
+            Body::Authenticator(_) => AUTHENTICATOR,
+            Body::Session(_) => SESSION,
+            Body::KeysInUse(_) => KEYS_IN_USE,
+            Body::Later(later) => later.kind.split_once(FORMAT_SEPARATOR).map_or(&*later.kind, |(kind, _)| kind),
+        }
+    }
+}
+
+impl Serialize for RecordBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Body::Authenticator(state) => serializer.serialize_newtype_variant(NAME, 0, AUTHENTICATOR, state),
+            Body::Session(state) => serializer.serialize_newtype_variant(NAME, 1, SESSION, state),
+            Body::KeysInUse(state) => serializer.serialize_newtype_variant(NAME, 2, KEYS_IN_USE, state),
+            Body::Later(later) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(&later.kind, &later.content)?;
+                map.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_enum(NAME, &[AUTHENTICATOR, SESSION, KEYS_IN_USE], AnyKind)
+    }
+}
+
+/// The kinds of records. The format that a body needs stands in its kind (`session.2`), so that it is read before anything
+/// that may have changed its meaning, in whichever order a store keeps members. Format 1 is not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
     /// Of one phone number or e-mail address.
     Authenticator(Authenticator),
     /// Of one login session.
     Session(Session),
     /// Of one issuer: which secrets its hosts work with, by their names.
     KeysInUse(KeysInUse),
+    /// Of a later version alone.
+    Later(Box<Later>),
 }
+
+/// A body on which this version may not decide, as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Later {
+    kind: String,
+    content: Value,
+}
+
+impl Later {
+    /// The lowest format that may decide on it, if it is of a kind that this version knows.
+    pub(crate) fn format(&self) -> Option<NonZeroU32> {
+        let (kind, format) = self.kind.split_once(FORMAT_SEPARATOR)?;
+        [AUTHENTICATOR, SESSION, KEYS_IN_USE].contains(&kind).then(|| format.parse().ok()).flatten()
+    }
+}
+
+struct AnyKind;
+
+impl<'de> Visitor<'de> for AnyKind {
+    type Value = RecordBody;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body of a record")
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<RecordBody, A::Error> {
+        let (kind, content) = data.variant_seed(KindName)?;
+        Ok(RecordBody(match kind {
+            Kind::Authenticator => Body::Authenticator(content.newtype_variant()?),
+            Kind::Session => Body::Session(content.newtype_variant()?),
+            Kind::KeysInUse => Body::KeysInUse(content.newtype_variant()?),
+            Kind::Later(kind) => Body::Later(Box::new(Later { kind, content: content.newtype_variant()? })),
+        }))
+    }
+}
+
+enum Kind {
+    Authenticator,
+    Session,
+    KeysInUse,
+    Later(String),
+}
+
+struct KindName;
+
+impl<'de> DeserializeSeed<'de> for KindName {
+    type Value = Kind;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Kind, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for KindName {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a kind of records")
+    }
+
+    fn visit_str<E>(self, kind: &str) -> Result<Kind, E> {
+        Ok(match kind {
+            AUTHENTICATOR => Kind::Authenticator,
+            SESSION => Kind::Session,
+            KEYS_IN_USE => Kind::KeysInUse,
+            later => Kind::Later(later.to_owned()),
+        })
+    }
+}
+
+/// The bytes are not the body of a record, or a body can't be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidRecord(());
+
+impl fmt::Display for InvalidRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not the body of a record")
+    }
+}
+
+impl core::error::Error for InvalidRecord {}
+
+const NAME: &str = "RecordBody";
+const AUTHENTICATOR: &str = "authenticator";
+const SESSION: &str = "session";
+const KEYS_IN_USE: &str = "keys_in_use";
+const FORMAT_SEPARATOR: char = '.';
 
 impl<S: Store> Store for &S {
     type Error = S::Error;

@@ -30,6 +30,7 @@ mod parallel_guesses;
 mod promises;
 mod record_formats;
 mod record_size;
+mod record_versions;
 mod refresh_contract;
 mod refresh_interleavings;
 mod refresh_reuse;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_grant::{Record, RecordBody, RecordKey};
+use otp_grant::{Record, RecordKey};
 use otp_grant_tests::{START, secs};
 
 use crate::acts::{Rules, acts};
@@ -367,7 +367,7 @@ impl<'w> Before<'w> {
 
     fn keep_sessions_alone(&self) {
         let records = self.world.store.records();
-        let sessions = records.into_iter().filter(|(_, record)| matches!(record.body, RecordBody::Session(_)));
+        let sessions = records.into_iter().filter(|(_, record)| record.body.kind() == "session");
         self.world.store.begin(sessions.collect(), 0, None);
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The wings, from the top of the house to its foundations.
-const WINGS: [&str; 20] = [
+const WINGS: [&str; 21] = [
     "server",
     "flow",
     "settings",
@@ -24,6 +24,7 @@ const WINGS: [&str; 20] = [
     "entropy",
     "id",
     "change",
+    "unknown",
     "time",
     "base64url",
 ];

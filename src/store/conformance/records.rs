@@ -20,7 +20,7 @@ use crate::session::policy::{RefreshPolicy, SessionValidity};
 use crate::session::refresh::{RefreshSession, Standing};
 use crate::session::revoke::{EndSession, RevokeToken};
 use crate::session::{Login, RevocationReason, Session};
-use crate::store::RecordBody;
+use crate::store::{Body, InvalidRecord, RecordBody};
 use crate::time::Timestamp;
 
 /// Why a body could not be made.
@@ -31,6 +31,7 @@ pub(super) enum NoBody {
     Scope(InvalidScope),
     Code(InvalidCodePolicy),
     Json(serde_json::Error),
+    Record(InvalidRecord),
 }
 
 impl core::fmt::Display for NoBody {
@@ -41,6 +42,7 @@ impl core::fmt::Display for NoBody {
             Self::Scope(cause) => cause.fmt(f),
             Self::Code(cause) => cause.fmt(f),
             Self::Json(cause) => cause.fmt(f),
+            Self::Record(cause) => cause.fmt(f),
         }
     }
 }
@@ -59,20 +61,20 @@ pub(super) fn session(user: usize) -> Result<RecordBody, NoBody> {
     let subject = Subject::new(&user.to_string()).map_err(NoBody::Id)?;
     let client = ClientId::new("conformance").map_err(NoBody::Id)?;
     let session = open(client, subject, Scope::openid());
-    Ok(RecordBody::Session(session))
+    Ok(RecordBody(Body::Session(session)))
 }
 
 /// The number of the user that a session is of.
 pub(super) fn user(body: &RecordBody) -> Option<usize> {
-    match body {
-        RecordBody::Session(session) => session.subject().as_str().parse().ok(),
-        RecordBody::Authenticator(_) | RecordBody::KeysInUse(_) => None,
+    match &body.0 {
+        Body::Session(session) => session.subject().as_str().parse().ok(),
+        Body::Authenticator(_) | Body::KeysInUse(_) | Body::Later(_) => None,
     }
 }
 
 /// Of an address that nothing is known about.
 pub(super) fn empty_authenticator() -> RecordBody {
-    RecordBody::Authenticator(Authenticator::default())
+    RecordBody(Body::Authenticator(Authenticator::default()))
 }
 
 /// The largest session: names as long as they get, of all characters that they may have, and as many revoked tokens as
@@ -108,7 +110,7 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
         let revoke = RevokeToken { token: &token, mark: Mark::from_bytes(random()?) };
         session = changed(session, &revoke, START);
     }
-    Ok(RecordBody::Session(session))
+    Ok(RecordBody(Body::Session(session)))
 }
 
 /// The largest authenticator: as many challenges as there may be, each with five guesses, and 1000 sends and 1000
@@ -149,7 +151,7 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
             state = changed(state, &guess, now);
         }
     }
-    Ok(RecordBody::Authenticator(state))
+    Ok(RecordBody(Body::Authenticator(state)))
 }
 
 /// The state after a change, or as it was where the change is refused.
@@ -175,7 +177,38 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
     for reason in [RevocationReason::Reuse, RevocationReason::SignedOut, RevocationReason::Host] {
         bodies.push(revoked_session(reason)?);
     }
+    for of_later_version in [with_unknown_members(&session(2)?)?, with_unknown_members(&spent_authenticator()?)?] {
+        bodies.push(of_later_version);
+    }
+    for body in [r#"{"session.2":{"a":[1,null,{}]}}"#, r#"{"another_kind":[true,-1,0.5,18446744073709551615]}"#] {
+        bodies.push(RecordBody::from_bytes(body.as_bytes()).map_err(NoBody::Record)?);
+    }
     Ok(bodies)
+}
+
+/// A body as a later version may write it that leaves the decisions to this one as well.
+fn with_unknown_members(body: &RecordBody) -> Result<RecordBody, NoBody> {
+    let mut body = serde_json::to_value(body).map_err(NoBody::Json)?;
+    add_members(&mut body);
+    serde_json::from_value(body).map_err(NoBody::Json)
+}
+
+/// Adds a member of each kind to every structure, but not beside the kind of the body.
+fn add_members(body: &mut Value) {
+    let inner = match body {
+        Value::Object(members) => members.values_mut().collect::<Vec<_>>(),
+        Value::Array(values) => values.iter_mut().collect(),
+        _ => Vec::new(),
+    };
+    for value in inner {
+        add_members(value);
+        if let Some(members) = value.as_object_mut() {
+            for (number, value) in UNKNOWN.iter().enumerate() {
+                let value = serde_json::from_str(value).unwrap_or_default();
+                members.insert(format!("unknown {number}"), value);
+            }
+        }
+    }
 }
 
 /// The keys of an issuer whose hosts accept two, and seal under one of them.
@@ -183,16 +216,16 @@ fn keys_in_use() -> Result<RecordBody, NoBody> {
     let [index, sealing, other] =
         [KeyId::from_bytes(random()?), KeyId::from_bytes(random()?), KeyId::from_bytes(random()?)];
     let announce = AnnounceKeys { index, sealing, accepted: vec![sealing, other], keep_for: DAY * 30 };
-    Ok(RecordBody::KeysInUse(announce.alone(START.after(DAY * 30))))
+    Ok(RecordBody(Body::KeysInUse(announce.alone(START.after(DAY * 30)))))
 }
 
 /// A session that is over before its time.
 fn revoked_session(reason: RevocationReason) -> Result<RecordBody, NoBody> {
     let mark = Mark::from_bytes(random()?);
-    Ok(match largest_session()? {
-        RecordBody::Session(session) => RecordBody::Session(changed(session, &EndSession { reason, mark }, START)),
+    Ok(RecordBody(match largest_session()?.0 {
+        Body::Session(session) => Body::Session(changed(session, &EndSession { reason, mark }, START)),
         body => body,
-    })
+    }))
 }
 
 /// Of an address with challenges that were spent, and others that were not. Nothing but a right code spends one, and there is
@@ -213,7 +246,7 @@ fn spent_authenticator() -> Result<RecordBody, NoBody> {
 fn session_by(channel: Channel) -> Result<RecordBody, NoBody> {
     let client = ClientId::new("conformance").map_err(NoBody::Id)?;
     let subject = Subject::new("1").map_err(NoBody::Id)?;
-    Ok(RecordBody::Session(open_by(channel, client, subject, Scope::openid())))
+    Ok(RecordBody(Body::Session(open_by(channel, client, subject, Scope::openid()))))
 }
 
 fn open(client: ClientId, subject: Subject, scope: Scope) -> Session {
@@ -231,6 +264,17 @@ fn limits() -> Limits {
 }
 
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Values of every kind.
+const UNKNOWN: [&str; 8] = [
+    "null",
+    "true",
+    "18446744073709551615",
+    "-9223372036854775808",
+    "0.1",
+    r#""\u0000\u00e9\\""#,
+    "[[],{}]",
+    r#"{"":[0]}"#,
+];
 const KEPT: u32 = 100;
 const SENDS: u32 = 1000;
 const REVOKED: u32 = 8;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use otp_grant::{Record, RecordBody, Store, Swap};
+use otp_grant::{Record, Store, Swap};
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError, redis};
 use otp_grant_stores_support::{self as login, key, later, now, record};
 use support::*;
@@ -241,7 +241,7 @@ async fn one_of_a_hundred_swaps_wins() {
         let [won] = won[..] else { panic!("{won:?}") };
         let stored = stores[0].load(&key(round)).await.unwrap().unwrap();
         assert_eq!(stored, nexts[won]);
-        assert!(matches!(stored.body, RecordBody::Authenticator(_)));
+        assert!(stored.body.kind() == "authenticator");
     }
 }
 

@@ -2,7 +2,7 @@
 
 Drives every endpoint through success and every error, and checks each reply's status, headers and body against the
 description. Afterwards every status and every alternative of a body that the description names was seen, or is listed
-below with the reason why it can't be provoked from outside.
+below with the reason why it can't be provoked from outside. The errors of docs/wire.md have to be the same.
 
 Its packages are installed into a temporary virtual environment.
 """
@@ -545,8 +545,25 @@ def check_coverage():
                         fail(f"{case} was {'seen, and listed as not reachable' if case in seen else 'never seen'}")
 
 
+def check_reference():
+    """What the description says of errors, docs/wire.md says as well."""
+    text = DESCRIPTION.with_name("wire.md").read_text()
+    for path in description["paths"]:
+        if path not in text:
+            fail(f"docs/wire.md has no {path}")
+    for name, schema in description["components"]["schemas"].items():
+        if "error" not in schema.get("properties", {}):
+            continue
+        for member in schema["properties"].values():
+            for literal in [member["const"]] if "const" in member else member.get("enum", []):
+                # Descriptions of malformed requests are told in two columns.
+                if literal not in text and not literal.startswith(("the body ", "access_token is ")):
+                    fail(f"docs/wire.md does not know {literal!r} of {name}")
+
+
 def main():
     validate(description)
+    check_reference()
     provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     threading.Thread(target=provider.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:

@@ -376,8 +376,8 @@ async fn a_text_of_another_alphabet_or_length_is_charged_to_nobody() {
     }
 }
 
-/// README 1: "An address without guesses is not sent to until it has one again." SECURITY: "no message is paid for
-/// that nobody could use, and `LockedOut` tells the host"
+/// README 1: "An address without guesses is not sent to until it has one again." SECURITY: "the host pays
+/// for no message that could not be used, and `LockedOut` tells the host"
 #[tokio::test]
 async fn an_address_without_guesses_is_sent_to_at_the_instant_it_has_one_again() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
@@ -1593,8 +1593,8 @@ async fn an_address_is_sent_to_as_often_as_its_quotas_say_and_once_more_where_de
     }
 }
 
-/// SECURITY: "By a public client anybody can also use up the five guesses of the owner's code; a resend then brings
-/// another." "Sessions that exist go on."
+/// SECURITY: "Through a public client, any attacker can use up the five guesses of the owner's code. A resend then
+/// brings another code." "Sessions that exist go on."
 #[tokio::test]
 async fn a_code_whose_guesses_others_used_up_is_replaced_by_a_resend_and_sessions_go_on() {
     let host = hosted(small(), 240);

@@ -1,0 +1,54 @@
+# What there is to run. `just --list` names it; CONTRIBUTING.md says what each is for.
+
+# The recipes.
+_default:
+    @just --list --unsorted
+
+# Format, clippy of the library and the unit tests: a minute.
+check:
+    cargo fmt --all --check
+    cargo clippy --locked -p otp-grant --lib -- -D warnings
+    cargo clippy --locked -p otp-grant --lib --all-features -- -D warnings
+    cargo test --locked -p otp-grant --lib
+
+# Everything that needs no server.
+test:
+    cargo test --locked
+
+# The scenarios whose names have this in them.
+scenario NAME:
+    cargo test --locked -p otp-grant-tests --test scenarios {{ NAME }}
+
+# The stores, on servers that the tests start: redis-server and PostgreSQL.
+stores:
+    cargo test --locked -p otp-grant-redis -p otp-grant-sql --all-features
+
+# The reference host, its page in Chromium, its replies against docs/openapi.yaml, and several processes on one database.
+host:
+    cargo test --locked -p otp-grant-host
+    host/tests/page.sh
+    python3 host/tests/openapi.py target/debug/otp-grant-host
+    python3 host/tests/processes.py target/debug/otp-grant-host
+
+# What takes hours: the whole simulation, planted bugs, mutants and fuzzing.
+prove: simulation planted mutants fuzz
+
+# Every schedule of the simulation; `just simulation 3/12` is the third twelfth.
+simulation PART="all":
+    SIMULATION={{ PART }} cargo test --locked -p otp-grant-tests --test simulation
+
+# Plants bugs and says which test catches each, by default all of them.
+planted *NAMES:
+    tests/planted/run {{ NAMES }}
+
+# Mutates the code, and lists what no test notices.
+mutants *OPTIONS:
+    tests/mutants/run {{ OPTIONS }}
+
+# Fuzzes targets for so many seconds each, by default all of them.
+fuzz SECONDS="600" *TARGETS:
+    fuzz/run {{ SECONDS }} {{ TARGETS }}
+
+# Everything that has to pass before a change lands: less than an hour.
+ci:
+    .ci/run

@@ -15,7 +15,7 @@ pub struct AuthSource {
 impl AuthSource {
     /// A source of a channel, with codes of 6 digits that are valid for 3 minutes, and otp_tokens that are valid for 5.
     pub fn new(id: AuthSourceId, channel: Channel) -> Self {
-        Self { id, channel, code: CodePolicy::of_login() }
+        Self { id, channel, code: CodePolicy::for_login() }
     }
 
     /// Replaces the shape and validity of the codes.

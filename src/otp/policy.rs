@@ -73,8 +73,9 @@ impl CodePolicy {
         &self.shape
     }
 
-    /// The codes of a login source, unless it says otherwise: 6 digits that are valid for 3 minutes.
-    pub(crate) fn of_login() -> Self {
+    /// The codes of an auth source, unless it is given others: 6 digits that are valid for 3 minutes, and otp_tokens that are
+    /// valid for 5 minutes.
+    pub fn for_login() -> Self {
         Self { validity: LOGIN_VALIDITY, ..Self::default() }
     }
 }

@@ -19,7 +19,7 @@ impl<'a> Members<'a> {
     /// Reads one JSON object. A member that is `null` counts as omitted.
     ///
     /// # Errors
-    /// [`InvalidRequest`] when the body is anything else, is nested more than 128 deep, or has a member twice.
+    /// [`InvalidRequest`] when the body is anything else, is nested 128 deep or more, or has a member twice.
     pub(crate) fn from_json(body: &'a [u8]) -> Result<Self, InvalidRequest> {
         let mut members = Self::empty();
         super::json::read(body, &mut members)?;

@@ -23,7 +23,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
         .addresses(addresses(config)?)
         .endpoints(endpoints(config)?)
         .body_limit(config.limits.body)
-        .code(config.codes.policy("codes")?)
+        .code(config.codes.policy(&CodePolicy::default(), "codes")?)
         .token_validity(token_validity(config))
         .session_validity(session_validity(config))
         .scopes_supported(all_scopes(config)?)
@@ -143,9 +143,8 @@ fn all_scopes(config: &Config) -> Result<Scope, ConfigError> {
 }
 
 impl Code {
-    /// The policy; what is not given has the crate's default.
-    pub(crate) fn policy(&self, place: &str) -> Result<CodePolicy, ConfigError> {
-        let default = CodePolicy::default();
+    /// The policy. What is not given is as in `default`.
+    pub(crate) fn policy(&self, default: &CodePolicy, place: &str) -> Result<CodePolicy, ConfigError> {
         let length = self.length.unwrap_or(default.length());
         let validity = self.validity.map_or(default.validity(), |span| span.0);
         let mut policy = CodePolicy::new(length, validity).at(place)?;

@@ -1,6 +1,8 @@
 //! The clients and auth sources of the file.
 
-use otp_grant::{AuthSource, AuthSourceId, Client, ClientId, ClientSecret, MemoryDirectory, RefreshPolicy, Scope};
+use otp_grant::{
+    AuthSource, AuthSourceId, Client, ClientId, ClientSecret, CodePolicy, MemoryDirectory, RefreshPolicy, Scope,
+};
 
 use crate::config::{At, ClientEntry, Config, ConfigError, RefreshName, Span};
 
@@ -10,7 +12,8 @@ pub(super) fn read(config: &Config) -> Result<MemoryDirectory, ConfigError> {
     for (id, entry) in &config.auth_sources {
         let place = format!("auth_sources.{id}");
         let source = AuthSource::new(AuthSourceId::new(id).at(&place)?, entry.channel.into());
-        directory = directory.with_auth_source(source.with_code(entry.code.policy(&format!("{place}.code"))?));
+        directory = directory
+            .with_auth_source(source.with_code(entry.code.policy(&CodePolicy::for_login(), &format!("{place}.code"))?));
     }
     for (id, entry) in &config.clients {
         directory = directory.with_client(client(config, id, entry)?);

@@ -126,6 +126,9 @@ impl AddressPolicy {
     /// other case is an ASCII letter, as the Kelvin sign and the dotless i have: a mail system or a database that folds
     /// them would take one person's address for another's. Whether all systems behind the host tell the remaining
     /// characters apart is for the host to know.
+    ///
+    /// Needs the feature `idn`.
+    #[cfg(feature = "idn")]
     #[must_use]
     pub fn with_international_local_parts(mut self) -> Self {
         self.international_local_parts = true;
@@ -155,7 +158,8 @@ impl AddressPolicy {
 
     /// Reads an e-mail address: a dot-atom, `@` and a domain of at least two labels; 254 characters at most.
     ///
-    /// ASCII letters become lower case; an international domain becomes its A-labels (UTS 46, RFC 5890). Display names,
+    /// ASCII letters become lower case; an international domain becomes its A-labels (UTS 46, RFC 5890). Without the
+    /// feature `idn` international domains are refused, also as A-labels, which nothing could check. Display names,
     /// quoted local parts, comments, domain literals and surrounding white space are refused.
     ///
     /// Local parts are refused that a program behind the host could take for something else:
@@ -174,7 +178,7 @@ impl AddressPolicy {
         }
         let (local, domain) = text.split_once('@').ok_or(MalformedEmail(()))?;
         let local = self.local_part(local).ok_or(MalformedEmail(()))?;
-        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| MalformedEmail(()))?;
+        let domain = normalise_domain(domain).ok_or(MalformedEmail(()))?;
         // RFC 3696 section 2: no top-level domain is numeric. 192.0.2.1 is an address of another kind, not a domain.
         let numeric = domain.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
         let address = format!("{local}@{domain}");
@@ -460,13 +464,44 @@ fn without_sub_address(email: &str) -> Cow<'_, str> {
     parts.map_or(Cow::Borrowed(email), Cow::Owned)
 }
 
+/// The domain in lower case, with A-labels for what is not ASCII.
+#[cfg(feature = "idn")]
+fn normalise_domain(domain: &str) -> Option<String> {
+    idna::domain_to_ascii_strict(domain).ok()
+}
+
+#[cfg(not(feature = "idn"))]
+fn normalise_domain(domain: &str) -> Option<String> {
+    ascii_domain(domain)
+}
+
+/// The domain in lower case, if it has no international labels: what UTS 46 makes of the same domain.
+#[cfg(any(not(feature = "idn"), test))]
+fn ascii_domain(domain: &str) -> Option<String> {
+    let is_label = |label: &str| {
+        let hyphen = |at| label.as_bytes().get(at) == Some(&b'-');
+        // Hyphens at the third and fourth place are reserved for A-labels (RFC 5891 section 4.2.3.1).
+        (1..=MAX_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !(label.starts_with('-') || label.ends_with('-') || hyphen(2) && hyphen(3))
+    };
+    (domain.len() <= MAX_DOMAIN && domain.split('.').all(is_label)).then(|| domain.to_ascii_lowercase())
+}
+
 /// Tells whether a local part beyond ASCII is what UTS 46 maps it to, and stays apart from ASCII when its case changes.
+#[cfg(feature = "idn")]
 fn is_unambiguous(local: &str) -> bool {
     let changes_to_ascii = |character: char| {
         !character.is_ascii() && character.to_lowercase().chain(character.to_uppercase()).any(|other| other.is_ascii())
     };
     let (mapped, valid) = idna::domain_to_unicode(local);
     valid.is_ok() && mapped == local && !local.chars().any(changes_to_ascii)
+}
+
+/// Without UTS 46 no local part beyond ASCII is known to be unambiguous.
+#[cfg(not(feature = "idn"))]
+fn is_unambiguous(_: &str) -> bool {
+    false
 }
 
 /// E.164 has at most 15 digits; the shortest numbers in use have 7 with their country code.
@@ -488,6 +523,12 @@ const BEFORE_A_ZERO: [&str; 10] = ["39", "225", "226", "229", "241", "242", "250
 /// RFC 5321 section 4.5.3.1, and erratum 1690 of RFC 3696.
 const MAX_LOCAL_PART: usize = 64;
 const MAX_EMAIL: usize = 254;
+
+/// RFC 1035 section 2.3.4.
+#[cfg(any(not(feature = "idn"), test))]
+const MAX_LABEL: usize = 63;
+#[cfg(any(not(feature = "idn"), test))]
+const MAX_DOMAIN: usize = 253;
 
 /// An international domain is longer as text than as A-labels, though never this much.
 const MAX_EMAIL_INPUT: usize = 4 * MAX_EMAIL;
@@ -516,11 +557,12 @@ mod tests {
         Some(format!("+4 4{national}"))
     }
 
-    fn policies() -> [AddressPolicy; 4] {
-        [
+    fn policies() -> Vec<AddressPolicy> {
+        vec![
             AddressPolicy::default(),
             AddressPolicy::default().with_country_code("86").unwrap(),
             AddressPolicy::default().with_numbering_plan(british),
+            #[cfg(feature = "idn")]
             AddressPolicy::default().with_international_local_parts(),
         ]
     }
@@ -711,7 +753,7 @@ mod tests {
             ("USER+news@Example.com", "user@example.com"),
             ("user+@example.com", "user@example.com"),
             ("user+a+b@example.com", "user@example.com"),
-            ("first.last+x@bücher.example", "first.last@xn--bcher-kva.example"),
+            ("first.last+x@books.example", "first.last@books.example"),
             ("firstlast@example.com", "firstlast@example.com"),
             ("user-news@example.com", "user-news@example.com"),
             // Nothing stands before the sub-address.
@@ -737,6 +779,28 @@ mod tests {
             ("o'brien@example.com", "o'brien@example.com"),
             ("bounce=a=b.c?d@example.com", "bounce=a=b.c?d@example.com"),
             ("a-b@example.com", "a-b@example.com"),
+            ("a@b--c.a-b.4c.example", "a@b--c.a-b.4c.example"),
+        ] {
+            assert_eq!(email(text).as_deref(), Some(address), "{text}");
+        }
+    }
+
+    #[cfg(not(feature = "idn"))]
+    #[test]
+    fn without_idn_an_international_domain_is_refused_as_a_malformed_one() {
+        for text in ["a@bücher.example", "a@xn--bcher-kva.example", "a@XN--bcher-kva.example", "a@ｅｘａｍｐｌｅ.com"]
+        {
+            assert_eq!(AddressPolicy::default().email(text), Err(MalformedEmail(())), "{text}");
+        }
+    }
+
+    #[cfg(feature = "idn")]
+    #[test]
+    fn international_domains_become_a_labels() {
+        let international = budget(&AddressPolicy::default(), "first.last+x@bücher.example");
+        assert_eq!(international.as_deref(), Some("first.last@xn--bcher-kva.example"));
+        for (text, address) in [
+            ("first.last+x@bücher.example", "first.last+x@xn--bcher-kva.example"),
             ("a@bücher.example", "a@xn--bcher-kva.example"),
             ("a@BÜCHER.example", "a@xn--bcher-kva.example"),
             ("a@XN--BCHER-KVA.example", "a@xn--bcher-kva.example"),
@@ -752,6 +816,7 @@ mod tests {
 
     /// Records are kept by what a domain is mapped to. Were it another one, what belongs to the address would be lost with
     /// the version that changed it.
+    #[cfg(feature = "idn")]
     #[test]
     fn domains_are_mapped_to_the_same_from_version_to_version() {
         for (domain, mapped) in [
@@ -862,6 +927,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "idn")]
     #[test]
     fn international_local_parts_are_a_choice() {
         let policy = AddressPolicy::default().with_international_local_parts();
@@ -899,6 +965,16 @@ mod tests {
     }
 
     proptest! {
+        #[cfg(feature = "idn")]
+        #[test]
+        fn a_domain_of_ascii_is_the_same_with_and_without_idn(
+            text in "[a-zA-Z0-9.-]{0,20}|([a-zA-Z0-9-]{0,64}[.]){0,5}[a-z]{1,3}",
+        ) {
+            let international = text.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--"));
+            let expected = normalise_domain(&text).filter(|_| !international);
+            prop_assert_eq!(ascii_domain(&text), expected);
+        }
+
         #[test]
         fn a_normalised_phone_number_stays_as_it_is(text in "[+]?[0-9 ().-]{5,20}|\\PC*") {
             for policy in policies() {

@@ -42,7 +42,6 @@ mod session_expiry;
 mod signed_but_wrong;
 mod slow_ports;
 mod store_calls;
-mod store_conformance;
 mod store_faults;
 mod token_contract;
 mod tokens;

@@ -55,6 +55,12 @@ impl ManualClock {
     }
 }
 
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_millis(self.0.load(SeqCst))
@@ -457,6 +463,12 @@ impl Host {
         let before = self.store.calls.load(SeqCst);
         let result = work.await;
         (self.store.calls.load(SeqCst) - before, result)
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

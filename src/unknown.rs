@@ -7,7 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Impossible, SerializeMap, SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
-/// The members of one structure that this version does not know. Most structures have none, which takes no room of its own.
+/// The members of one structure that this version does not know. Most structures have none, which takes no room of its
+/// own.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Unknown(Option<Box<Members>>);
 
@@ -35,8 +36,8 @@ impl fmt::Debug for Unknown {
     }
 }
 
-/// Implements `Serialize` and `Deserialize` for a structure that derives both with `#[serde(remote = "Self")]` and has a
-/// skipped field `unknown` of the type [`Unknown`].
+/// Implements `Serialize` and `Deserialize` for a structure that derives both with `#[serde(remote = "Self")]` and has
+/// a skipped field `unknown` of the type [`Unknown`].
 macro_rules! keep_unknown_members {
     ($name:ident) => {
         impl serde::Serialize for $name {

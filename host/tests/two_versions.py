@@ -1,7 +1,7 @@
 """Two builds of the host side by side on one database: two_versions.py OLD_HOST NEW_HOST [STORE ...]
 
-Starts the database, both hosts on it, and stops all of them again. STORE is redis, postgres or sqlite; without one, redis and,
-where it is installed, postgres. What it needs, servers.py says.
+Starts the database, both hosts on it, and stops all of them again. STORE is redis, postgres or sqlite; without one,
+redis and, where it is installed, postgres. What it needs, servers.py says.
 
 Every scenario runs in both directions: what one build has begun, the other one goes on with.
 """

@@ -165,8 +165,8 @@ pub enum Event<'a> {
         /// What it said.
         error: &'a (dyn Error + 'static),
     },
-    /// There were no random bytes, a record was of the wrong kind, only a later version may decide on it, or a key could not
-    /// sign.
+    /// There were no random bytes, a record was of the wrong kind, only a later version may decide on it, or a key
+    /// could not sign.
     Faulted {
         /// What was wrong.
         error: &'a (dyn Error + 'static),

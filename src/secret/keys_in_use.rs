@@ -69,13 +69,8 @@ impl AnnounceKeys {
         known
     }
 
-    /// The secrets of this host alone.
-    pub(crate) fn alone(&self, until: Timestamp) -> KeysInUse {
-        self.in_place_of(None, until)
-    }
-
     /// The secrets of this host alone, and what this version does not know of those before.
-    fn in_place_of(&self, before: Option<KeysInUse>, until: Timestamp) -> KeysInUse {
+    pub(crate) fn in_place_of(&self, before: Option<KeysInUse>, until: Timestamp) -> KeysInUse {
         let unknown = before.map(|before| before.unknown).unwrap_or_default();
         self.added_to(KeysInUse { index: self.index, sealing: Vec::new(), accepted: Vec::new(), unknown }, until)
     }

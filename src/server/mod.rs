@@ -285,8 +285,8 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// # Errors
     /// [`KeyringError::OtherIndexSecret`] and [`KeyringError::NoSharedSealingSecret`] when the host should not serve;
     /// [`announce_new_keyring`](Self::announce_new_keyring) is for secrets that were replaced on purpose.
-    /// [`KeyringError::Unavailable`] when the store failed, and it may be retried; or when only a later version may decide on
-    /// what is stored.
+    /// [`KeyringError::Unavailable`] when the store failed, and it may be retried; or when only a later version may
+    /// decide on what is stored.
     pub async fn check_keyring(&self) -> Result<KeyringCheck, KeyringError> {
         keyring::check_keyring(&self.core).await
     }
@@ -298,7 +298,8 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// which then agrees on the others that have the new secrets and refuses those that have not. It costs a load and a swap.
     ///
     /// # Errors
-    /// [`Unavailable`] when the store failed, and it may be retried; or when only a later version may decide on what is stored.
+    /// [`Unavailable`] when the store failed, and it may be retried; or when only a later version may decide on what is
+    /// stored.
     pub async fn announce_new_keyring(&self) -> Result<(), Unavailable> {
         keyring::replace_keyring(&self.core).await
     }

@@ -69,8 +69,8 @@ pub enum Swap {
 
 /// What is kept under one key. An adapter looks at no more than `tag` and `delete_after`.
 ///
-/// It serializes with serde, in the formats that carry its [`RecordBody`]. The conformance suite finds an adapter that loses
-/// anything.
+/// It serializes with serde, in the formats that carry its [`RecordBody`]. The conformance suite finds an adapter that
+/// loses anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Identifies this write.
@@ -81,25 +81,26 @@ pub struct Record {
     pub body: RecordBody,
 }
 
-/// What a record keeps: the state of one phone number or e-mail address, of one login session, or of the secrets that the
-/// hosts of one issuer work with. An adapter stores it as it is.
+/// What a record keeps: the state of one phone number or e-mail address, of one login session, or of the secrets that
+/// the hosts of one issuer work with. An adapter stores it as it is.
 ///
 /// # Formats
 ///
-/// A body serializes with serde in formats that name the members of structures and read values of every type: JSON, CBOR
-/// (`ciborium`) and MessagePack with names (`rmp_serde::to_vec_named`). [`to_bytes`](Self::to_bytes) and
+/// A body serializes with serde in formats that name the members of structures and read values of every type: JSON,
+/// CBOR (`ciborium`) and MessagePack with names (`rmp_serde::to_vec_named`). [`to_bytes`](Self::to_bytes) and
 /// [`from_bytes`](Self::from_bytes) are JSON.
 ///
 /// Members without a value are left out, and members of later versions are kept. So formats without names don't work:
-/// postcard, bincode and compact MessagePack (`rmp_serde::to_vec`) lose track of which member is which, and fail when they
-/// read. A store that allows several formats must not translate one into another by rules of its own: a document database
-/// may reorder members, but must not drop, rename or round them. Integers have up to 64 bits.
+/// postcard, bincode and compact MessagePack (`rmp_serde::to_vec`) lose track of which member is which, and fail when
+/// they read. A store that allows several formats must not translate one into another by rules of its own: a document
+/// database may reorder members, but must not drop, rename or round them. Integers have up to 64 bits.
 ///
 /// # Versions
 ///
-/// A body says which version may decide on it. Members that this version does not know are kept, and written back with every
-/// change. Where a later version has stored a body on which only later versions may decide, the request is answered with
-/// 503, the [`Observer`](crate::Observer) is told why, and the body stays as it is. `UPGRADING.md` has the rules.
+/// A body says which version may decide on it. Members that this version does not know are kept, and written back with
+/// every change. Where a later version has stored a body on which only later versions may decide, the request is
+/// answered with 503, the [`Observer`](crate::Observer) is told why, and the body stays as it is. `UPGRADING.md` has
+/// the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordBody(pub(crate) Body);
 
@@ -127,8 +128,8 @@ impl RecordBody {
         serde_json::from_slice(bytes).map_err(|_| InvalidRecord(()))
     }
 
-    /// What it is the state of: `authenticator` (one phone number or e-mail address), `session`, `keys_in_use`, or a kind of a
-    /// later version.
+    /// What it is the state of: `authenticator` (one phone number or e-mail address), `session`, `keys_in_use`, or a
+    /// kind of a later version.
     pub fn kind(&self) -> &str {
         match &self.0 {
             Body::Authenticator(_) => AUTHENTICATOR,
@@ -160,8 +161,8 @@ impl<'de> Deserialize<'de> for RecordBody {
     }
 }
 
-/// The kinds of records. The format that a body needs stands in its kind (`session.2`), so that it is read before anything
-/// that may have changed its meaning, in whichever order a store keeps members. Format 1 is not written.
+/// The kinds of records. The format that a body needs stands in its kind (`session.2`), so that it is read before
+/// anything that may have changed its meaning, in whichever order a store keeps members. Format 1 is not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     /// Of one phone number or e-mail address.

@@ -1,8 +1,8 @@
 //! Records of earlier and of later versions: `tests/records` has one of each format and kind.
 //!
-//! Records of earlier versions are used as if this version had written them. Of a later version's, members that this version
-//! does not know stay where they are; and where only a later version may decide, the request is answered with 503 and nothing
-//! is changed.
+//! Records of earlier versions are used as if this version had written them. Of a later version's, members that this
+//! version does not know stay where they are; and where only a later version may decide, the request is answered with
+//! 503 and nothing is changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -135,7 +135,7 @@ fn records_of_earlier_versions_are_written_as_they_were_read() {
             read += 1;
         }
     }
-    assert_eq!(read, 9);
+    assert_eq!(read, 11);
 }
 
 #[tokio::test]
@@ -169,6 +169,32 @@ async fn a_session_of_an_earlier_version_goes_on() {
         // Reuse of what was superseded before is a theft.
         assert_eq!(host.refresh(written.presented("superseded")).await.0, 400);
         assert!(!host.is_active(text(&said, "access_token")).await);
+    }
+}
+
+/// A code that shares its guesses with another one, of letters; and a session that knows of a sign-out, of hosts with
+/// two secrets.
+#[tokio::test]
+async fn records_with_every_member_are_gone_on_with() {
+    for with_more in [false, true] {
+        let written = |kind: &str| {
+            let written = Written::of(&format!("2026-11-28/{kind}_every_member.json"));
+            if with_more { written.with_unknown_members() } else { written }
+        };
+        let code = written("authenticator");
+        let host = code.host();
+        // Two guesses were compared with this code as well.
+        let (status, said) = host.token(&but(&code.presented, json!({ "otp": "22222222" }))).await;
+        assert_eq!((status, &said["attempts_remaining"]), (400, &json!(2)), "{said}");
+        assert_eq!(host.token(&code.presented).await.0, 200);
+        assert_eq!(with_later_members(&code.stored(&host)), if with_more { 3 } else { 0 });
+
+        let session = written("session");
+        let host = session.host();
+        assert!(!host.is_active(session.presented("revoked_access_token")).await);
+        assert_eq!(host.refresh(session.presented("refresh_token")).await.0, 200);
+        assert_eq!(host.refresh(session.presented("superseded")).await.0, 400);
+        assert_eq!(with_later_members(&session.stored(&host)), if with_more { 2 } else { 0 });
     }
 }
 

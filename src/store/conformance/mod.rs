@@ -20,6 +20,9 @@
 //! four instances at once from one task, spawns nothing, and needs no runtime but the one that the store needs. A call
 //! that hangs makes it hang; give it a timeout of the runtime's.
 //!
+//! The records are of every kind, and also as later versions may write them: with members and kinds that this version
+//! does not know. An adapter can keep them in any serde format that carries a [`RecordBody`](crate::RecordBody).
+//!
 //! What a server does is raced for real, over the connections of the four instances. A store that keeps records in this
 //! process needs a test with threads as well: two threads that come between its comparison and its write, where no future
 //! gives way, are not found here.

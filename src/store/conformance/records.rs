@@ -216,7 +216,7 @@ fn keys_in_use() -> Result<RecordBody, NoBody> {
     let [index, sealing, other] =
         [KeyId::from_bytes(random()?), KeyId::from_bytes(random()?), KeyId::from_bytes(random()?)];
     let announce = AnnounceKeys { index, sealing, accepted: vec![sealing, other], keep_for: DAY * 30 };
-    Ok(RecordBody(Body::KeysInUse(announce.alone(START.after(DAY * 30)))))
+    Ok(RecordBody(Body::KeysInUse(announce.in_place_of(None, START.after(DAY * 30)))))
 }
 
 /// A session that is over before its time.

@@ -258,7 +258,7 @@ async fn a_fault_is_neither_a_yes_nor_a_no() {
     let host = Host::new();
     let said = host.log_in(json!({})).await;
     let token = text(&said, "access_token");
-    for fault in [Fault::FailBefore, Fault::FailAfter] {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter] {
         host.store.fault(0, fault);
         let (offline, online, ..) = checked(&host, token, EveryClient).await;
         assert!(offline.is_ok());

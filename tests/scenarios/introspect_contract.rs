@@ -318,7 +318,7 @@ async fn what_can_not_be_found_out_is_503_and_not_inactive() {
             assert!(host.is_active(token).await);
         }
     }
-    for fault in [Fault::FailBefore, Fault::FailAfter] {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter] {
         for token in tokens {
             host.store.fault(0, fault);
             assert_reply(&host.introspect(token, &[]).await, 503, UNAVAILABLE, &[]);

@@ -217,7 +217,7 @@ async fn hosts_that_start_at_once_are_all_announced() {
 
 #[tokio::test]
 async fn a_store_that_fails_is_no_verdict_on_the_secrets() {
-    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Overwritten] {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten] {
         let host = Host::new();
         host.store.fault(1, fault);
         assert_eq!(start(&host, &[OLD]).await, Ok(Agrees), "{fault:?}");

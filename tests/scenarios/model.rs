@@ -26,8 +26,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-const FAULTS: [Fault; 6] =
-    [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Overwritten, Fault::Slow];
+const FAULTS: [Mishap; 6] =
+    [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten, Mishap::Slow];
 
 /// What the model knows of a challenge that was sent.
 struct Challenge {

@@ -115,7 +115,7 @@ async fn a_slow_store_does_not_make_other_requests_look_like_a_clock_that_was_se
         let sent = host.send(&sms_send(PHONE)).await;
         let right = sms_grant(PHONE, &sent);
         let guess = but(&right, json!({ "otp": wrong(&sent.code) }));
-        host.store.fault(call, Fault::Slow);
+        host.store.fault(call, Mishap::Slow);
         let beside = async {
             for _ in 0..50 {
                 tokio::task::yield_now().await;
@@ -136,7 +136,7 @@ async fn a_proved_code_is_redeemed_whatever_the_clock_does_before_it_is_spent() 
         let sent = host.send(&sms_send(PHONE)).await;
         let right = sms_grant(PHONE, &sent);
         // The insert of the session takes its time, between proof and spend.
-        host.store.fault(2, Fault::Slow);
+        host.store.fault(2, Mishap::Slow);
         let beside = async {
             for _ in 0..50 {
                 tokio::task::yield_now().await;

@@ -609,12 +609,12 @@ async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usab
 async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
     let sends = [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::UpdateUserinfo), sms_send(PHONE)];
     for (send, is_right) in sends.iter().flat_map(|send| [(send, true), (send, false)]) {
-        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+        for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
             for call in 0..5 {
                 let host = hosted(small(), 240);
                 let sent = host.send(send).await;
                 host.store.fault(call, fault);
-                host.store.fault(call + 1, Fault::FailBefore);
+                host.store.fault(call + 1, Mishap::FailBefore);
                 let code = if is_right { sent.code.clone() } else { wrong(&sent.code) };
                 let outcome = present(&host, send, &sent, &code).await;
                 host.store.heal();
@@ -638,7 +638,7 @@ async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
 /// README 3: "A request that is answered with 503 takes back what it stored: […] its send"
 #[tokio::test]
 async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
-    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
         for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
             let settings = small().send_quotas(quota(1, 10), &[quota(3, 3600)]);
             let host = hosted(settings, 240);
@@ -646,7 +646,7 @@ async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
             host.advance(secs(10));
             for _ in 0..5 {
                 host.store.fault(1, fault);
-                host.store.fault(2, Fault::FailBefore);
+                host.store.fault(2, Mishap::FailBefore);
                 assert_eq!(host.try_send(&send).await.unwrap_err().status(), 503);
                 host.store.heal();
             }
@@ -668,7 +668,7 @@ async fn a_longer_outage_in_one_request_costs_one_guess_or_one_code() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::Signup)] {
         for is_right in [true, false] {
             for (first, last) in (0..6).flat_map(|first| (2..8).map(move |length| (first, first + length))) {
-                for fault in [Fault::FailBefore, Fault::FailAfter] {
+                for fault in [Mishap::FailBefore, Mishap::FailAfter] {
                     let host = hosted(small(), 240);
                     let sent = host.send(&send).await;
                     (first..last).for_each(|call| host.store.fault(call, fault));
@@ -1056,8 +1056,8 @@ async fn a_refresh_that_got_a_503_can_be_repeated_in_the_window_of_its_client() 
             let host = Host::new();
             let send = but(&sms_send(PHONE), json!({ "client_id": client, "client_secret": secret }));
             let token = tokens_of(&host.log_in_by(&send, json!({})).await).0;
-            host.store.fault(1, Fault::FailAfter);
-            host.store.fault(2, Fault::FailBefore);
+            host.store.fault(1, Mishap::FailAfter);
+            host.store.fault(2, Mishap::FailBefore);
             assert_eq!(host.refresh_with(&token, &changes).await.0, 503);
             host.store.heal();
             host.advance(Duration::from_millis(later));
@@ -1510,14 +1510,14 @@ async fn with_the_ninth_access_token_those_that_are_as_old_as_the_oldest_die() {
 #[tokio::test]
 async fn a_revocation_is_done_when_it_says_so_and_may_be_retried() {
     for call in 0..3 {
-        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Overwritten] {
+        for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten] {
             for second in [false, true] {
                 let host = Host::new();
                 let (token, access) = tokens_of(&host.log_in(json!({})).await);
                 for revoked in [&access, &token] {
                     host.store.fault(call, fault);
                     if second {
-                        host.store.fault(call + 1, Fault::FailBefore);
+                        host.store.fault(call + 1, Mishap::FailBefore);
                     }
                     let status = host.revoke(revoked, &[]).await.status();
                     host.store.heal();
@@ -1823,7 +1823,7 @@ async fn a_claim_is_replaced_not_shown_in_debug_output_and_filtered_by_the_scope
 async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
     let send = by_spa(&email_send(EMAIL));
     for (token, code_of) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+        for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
             for call in 0..5 {
                 for is_right in [true, false] {
                     let host = hosted(small(), 240);
@@ -1833,7 +1833,7 @@ async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
                     sent.push(host.send(&send).await);
                     let code = if is_right { sent[code_of].code.clone() } else { wrong(&sent[code_of].code) };
                     host.store.fault(call, fault);
-                    host.store.fault(call + 1, Fault::FailBefore);
+                    host.store.fault(call + 1, Mishap::FailBefore);
                     let outcome = present(&host, &send, &sent[token], &code).await;
                     host.store.heal();
                     if outcome != Outcome::Unavailable {
@@ -1851,7 +1851,7 @@ async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
 
 /// Repeats an answer ten times, of which the store fails at a call and at the next; tells how each ended, and the last
 /// one.
-async fn repeat_with_failures(fault: Fault, call: usize) -> (Outcome, Outcome) {
+async fn repeat_with_failures(fault: Mishap, call: usize) -> (Outcome, Outcome) {
     let host = hosted(small().repeat_answer_within(secs(30)), 240);
     let send = sms_send(PHONE);
     let sent = host.send(&send).await;
@@ -1859,7 +1859,7 @@ async fn repeat_with_failures(fault: Fault, call: usize) -> (Outcome, Outcome) {
     let mut outcome = Outcome::Gone;
     for number in 0..10 {
         host.store.fault(call, fault);
-        host.store.fault(call + 1, Fault::FailBefore);
+        host.store.fault(call + 1, Mishap::FailBefore);
         let now = present(&host, &send, &sent, &sent.code).await;
         host.store.heal();
         if number == 0 {
@@ -1873,7 +1873,7 @@ async fn repeat_with_failures(fault: Fault, call: usize) -> (Outcome, Outcome) {
 /// README 3: "A request that is answered with 503 takes back what it stored", where an answer is repeated
 #[tokio::test]
 async fn repetitions_that_are_answered_with_503_cost_nothing() {
-    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate] {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
         for call in 0..6 {
             if let (Outcome::Unavailable, last) = repeat_with_failures(fault, call).await {
                 assert_eq!(last, Outcome::In, "{fault:?} {call}");

@@ -338,15 +338,15 @@ async fn a_refresh_under_rfc_9068_gives_access_tokens_of_that_profile() {
 async fn a_store_that_fails_loses_nothing() {
     // The calls of a refresh: load, swap; after an error of the swap: load, swap, load.
     for (call, fault) in [
-        (0, Fault::FailBefore),
-        (0, Fault::FailAfter),
-        (1, Fault::FailBefore),
-        (1, Fault::FailAfter),
-        (1, Fault::ApplyLate),
-        (1, Fault::ApplyTwice),
-        (1, Fault::Overwritten),
+        (0, Mishap::FailBefore),
+        (0, Mishap::FailAfter),
+        (1, Mishap::FailBefore),
+        (1, Mishap::FailAfter),
+        (1, Mishap::Late),
+        (1, Mishap::Twice),
+        (1, Mishap::Overwritten),
     ] {
-        for then in [None, Some((call + 1, Fault::FailBefore)), Some((call + 2, Fault::FailAfter))] {
+        for then in [None, Some((call + 1, Mishap::FailBefore)), Some((call + 2, Mishap::FailAfter))] {
             let (host, token) = ready().await;
             host.store.fault(call, fault);
             if let Some((call, fault)) = then {

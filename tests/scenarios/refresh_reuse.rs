@@ -236,14 +236,14 @@ async fn a_replay_at_a_host_whose_clock_is_ahead_of_the_idle_end_revokes() {
 
 #[tokio::test]
 async fn a_replay_that_the_store_could_not_write_down_revokes_at_the_next_try() {
-    for (fault, answered) in [(Fault::FailBefore, 503), (Fault::FailAfter, 503), (Fault::ApplyLate, 400)] {
+    for (fault, answered) in [(Mishap::FailBefore, 503), (Mishap::FailAfter, 503), (Mishap::Late, 400)] {
         let mut login = Login::of(TENANT).await;
         let first = login.first.clone();
         let second = login.refresh(&first).await;
         login.host.advance(secs(10));
         login.host.store.fault(1, fault);
         if answered == 503 {
-            login.host.store.fault(2, Fault::FailBefore);
+            login.host.store.fault(2, Mishap::FailBefore);
         }
         let (status, said) = login.try_refresh(&first).await;
         assert_eq!(status, answered, "{said}");
@@ -291,7 +291,7 @@ async fn a_stable_token_lives_while_it_is_used_and_ends_with_its_session() {
 async fn without_a_window_a_request_is_not_taken_for_its_own_replay() {
     // The swap was applied, and somebody wrote on top of it, before its outcome could be found out.
     let none = RefreshPolicy::Rotate { retry_window: Duration::ZERO };
-    for fault in [Fault::FailAfter, Fault::ApplyTwice, Fault::Overwritten] {
+    for fault in [Mishap::FailAfter, Mishap::Twice, Mishap::Overwritten] {
         let mut host = Host::new();
         change_client(&mut host, tenant().with_refresh_policy(none).unwrap());
         let mut login = Login::at(host, TENANT).await;

@@ -264,9 +264,8 @@ async fn a_store_that_fails_is_503_and_never_200_before_the_token_is_dead() {
     // The calls of a revocation: load, swap; after an error of the swap: load, swap, load.
     for of_session in [false, true] {
         for call in 0..2 {
-            for fault in [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Overwritten]
-            {
-                for again in [None, Some(Fault::FailBefore), Some(Fault::FailAfter)] {
+            for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten] {
+                for again in [None, Some(Mishap::FailBefore), Some(Mishap::FailAfter)] {
                     let (host, refresh, access) = three_generations().await;
                     let token = if of_session { &refresh[2] } else { &access[2] };
                     host.store.fault(call, fault);

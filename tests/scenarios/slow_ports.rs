@@ -65,7 +65,7 @@ fn a_retry_that_came_in_time_is_answered_however_long_the_directory_takes() {
 #[test]
 fn a_request_that_came_while_its_token_was_current_is_no_replay_when_its_own_swap_is_slow() {
     let (host, token) = logged_in();
-    host.store.fault(1, Fault::Slow);
+    host.store.fault(1, Mishap::Slow);
     let mut slow = Box::pin(host.refresh(&token));
     assert!(waits(&mut slow));
     let (_, quick) = block_on(host.refresh(&token));
@@ -79,7 +79,7 @@ fn a_request_that_came_while_its_token_was_current_is_no_replay_when_its_own_swa
 fn a_request_that_does_not_know_what_it_wrote_ends_no_session() {
     // Its swap is applied, and it is told of a failure only when others have gone on twice with what it made.
     let (host, token) = logged_in();
-    host.store.fault(1, Fault::FailAfter);
+    host.store.fault(1, Mishap::FailAfter);
     host.store.yields.store(3, SeqCst);
     let mut late = Box::pin(host.refresh(&token));
     while generation(&host) == 0 {
@@ -100,16 +100,16 @@ fn a_request_that_does_not_know_what_it_wrote_ends_no_session() {
 fn a_503_can_be_retried_within_the_window_even_if_the_refresh_was_stored() {
     for (later, status) in [(9_999, 200), (10_000, 400)] {
         let (host, token) = logged_in();
-        host.store.fault(1, Fault::FailAfter);
-        host.store.fault(2, Fault::FailBefore);
+        host.store.fault(1, Mishap::FailAfter);
+        host.store.fault(2, Mishap::FailBefore);
         assert_eq!(block_on(host.refresh(&token)).0, 503);
         host.advance(Duration::from_millis(later));
         assert_eq!(block_on(host.refresh(&token)).0, status, "{later}");
     }
     // A refresh that was not stored can be retried for as long as the session lives.
     let (host, token) = logged_in();
-    host.store.fault(1, Fault::FailBefore);
-    host.store.fault(2, Fault::FailBefore);
+    host.store.fault(1, Mishap::FailBefore);
+    host.store.fault(2, Mishap::FailBefore);
     assert_eq!(block_on(host.refresh(&token)).0, 503);
     host.advance(secs(24 * 60 * 60));
     assert_eq!(block_on(host.refresh(&token)).0, 200);
@@ -161,7 +161,7 @@ fn a_refresh_that_is_dropped_while_the_directory_is_asked_changes_nothing() {
 #[test]
 fn a_session_that_is_signed_out_of_twice_at_once_ends_once() {
     let (host, token) = logged_in();
-    host.store.fault(1, Fault::Slow);
+    host.store.fault(1, Mishap::Slow);
     let mut slow = Box::pin(host.revoke(&token, &[]));
     assert!(waits(&mut slow));
     assert_eq!(block_on(host.revoke(&token, &[])).status(), 200);

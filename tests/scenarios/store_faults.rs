@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use otp_grant_tests::*;
 use serde_json::json;
 
-const FAULTS: [Fault; 6] =
-    [Fault::FailBefore, Fault::FailAfter, Fault::ApplyLate, Fault::ApplyTwice, Fault::Overwritten, Fault::Slow];
+const FAULTS: [Mishap; 6] =
+    [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten, Mishap::Slow];
 
 fn unavailable() -> (u16, serde_json::Value) {
     error(503, "temporarily_unavailable", "Temporarily unavailable. It is safe to try again.")
@@ -71,11 +71,11 @@ async fn one_fault_costs_a_wrong_code_no_more_than_one_guess() {
 #[tokio::test]
 async fn two_faults_in_a_row_are_a_503_with_nothing_released() {
     for (first, second) in [(1, 2), (2, 3), (3, 4)] {
-        for fault in [Fault::FailBefore, Fault::FailAfter] {
+        for fault in [Mishap::FailBefore, Mishap::FailAfter] {
             let host = Host::new();
             let sent = host.send(&sms_send(PHONE)).await;
             host.store.fault(first, fault);
-            host.store.fault(second, Fault::FailBefore);
+            host.store.fault(second, Mishap::FailBefore);
             assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, unavailable());
             assert_eq!(host.counters.logins.load(SeqCst), 0);
             // A code that was spent for nothing is given back, and so is the guess.
@@ -91,8 +91,8 @@ async fn a_second_error_is_resolved_as_well() {
     // The spend fails, is found not to be applied, and fails again although it was applied.
     let host = Host::new();
     let sent = host.send(&sms_send(PHONE)).await;
-    host.store.fault(3, Fault::FailBefore);
-    host.store.fault(5, Fault::FailAfter);
+    host.store.fault(3, Mishap::FailBefore);
+    host.store.fault(5, Mishap::FailAfter);
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
 }
 
@@ -153,10 +153,10 @@ async fn an_outage_of_the_directory_locks_out_nobody_and_wrong_codes_are_charged
 
 #[tokio::test]
 async fn a_send_that_failed_does_not_count() {
-    for fault in [Fault::FailBefore, Fault::FailAfter] {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter] {
         let host = Host::new();
         host.store.fault(1, fault);
-        host.store.fault(2, Fault::FailBefore);
+        host.store.fault(2, Mishap::FailBefore);
         assert_eq!(host.try_send(&sms_send(PHONE)).await.unwrap_err().status(), 503);
         let sent = host.send(&sms_send(PHONE)).await;
         assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);

@@ -419,7 +419,7 @@ async fn both_profiles_of_access_tokens_are_read_the_same() {
 #[tokio::test]
 async fn a_store_or_directory_that_fails_is_a_503_and_nothing_is_lost() {
     let (host, token) = logged_in("openid").await;
-    for fault in [Fault::FailBefore, Fault::FailAfter] {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter] {
         host.store.fault(0, fault);
         assert_reply(&host.userinfo(&token).await, 503, UNAVAILABLE, &[]);
         assert_reply(&host.userinfo(&token).await, 200, SUB_ONLY, &[]);

@@ -1,11 +1,12 @@
 //! Who asks at random: honest users with several tabs, thieves with stolen tokens, and guessers who send as often as they
 //! are let.
 
+use otp_grant_tests::{CLIENT, PUBLIC_CLIENT};
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::facts::History;
-use crate::request::{AccessToken, Answer, Ask, CLIENT, Challenge, PUBLIC_CLIENT, Purpose, RefreshToken, Tokens};
+use crate::request::{AccessToken, Answer, Ask, Challenge, Purpose, RefreshToken, Tokens};
 use crate::season::{Kind, Season};
 use crate::world::{CAREFUL, KNOWN, LOCKED, OTHER, Random, UNKNOWN};
 

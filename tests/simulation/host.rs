@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use otp_grant::*;
 use otp_grant_tests::steps::{Part, SteppedStore};
-use otp_grant_tests::{Broken, ManualClock, secs};
+use otp_grant_tests::{Broken, CLIENT, CLIENT_SECRET, ManualClock, PUBLIC_CLIENT, SMS_SOURCE, secs};
 
 use crate::facts::{Log, What};
-use crate::request::{CLIENT, PUBLIC_CLIENT, SECRET, SOURCE};
 use crate::world::Random;
 
 /// What a host is told at its start. Hosts of one world differ in it.
@@ -68,7 +67,7 @@ impl Setup {
 
     /// The clients and auth sources of the host.
     fn registry(&self) -> MemoryDirectory {
-        let source = AuthSourceId::new(SOURCE).unwrap();
+        let source = AuthSourceId::new(SMS_SOURCE).unwrap();
         let scope = Scope::parse("openid profile").unwrap();
         let client = |client: Client| {
             let policy = RefreshPolicy::Rotate { retry_window: secs(self.retry_window) };
@@ -77,7 +76,7 @@ impl Setup {
         };
         let id = |id| ClientId::new(id).unwrap();
         MemoryDirectory::new()
-            .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(SECRET))))
+            .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(CLIENT_SECRET))))
             .with_client(client(Client::public(id(PUBLIC_CLIENT)).that_may_send()))
             .with_auth_source(AuthSource::new(source.clone(), Channel::Sms).with_code(self.code()))
     }

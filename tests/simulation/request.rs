@@ -7,7 +7,9 @@ use otp_grant::{
     Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, Request, SessionId, Store, Usage,
     VerifyError, VerifyOtp, jws,
 };
-use otp_grant_tests::{but, form, form_request, json_request, payload, read, text, wrong};
+use otp_grant_tests::{
+    CLIENT, CLIENT_SECRET, SMS_SOURCE, but, form, form_request, json_request, payload, read, text, wrong,
+};
 use serde_json::{Value, json};
 
 /// One request.
@@ -234,11 +236,11 @@ async fn send<S: Store, D: Directory>(
 ) -> Answer {
     let mut body = json!({ "client_id": client, "phone_number": phone });
     match purpose {
-        Purpose::Login => body["auth_source_id"] = SOURCE.into(),
+        Purpose::Login => body["auth_source_id"] = SMS_SOURCE.into(),
         Purpose::Signup => body["usage"] = "signup".into(),
     }
     if client == CLIENT {
-        body["client_secret"] = SECRET.into();
+        body["client_secret"] = CLIENT_SECRET.into();
     }
     let sent = server.send_otp(json_request(&body.to_string(), None)).await;
     let delivery = match sent.map_err(|reply: Reply| (retry_after(&reply), read(&reply))) {
@@ -269,12 +271,12 @@ async fn log_in<S: Store, D: Directory>(
     wanted: Value,
 ) -> Answer {
     let body = json!({
-        "grant_type": otp_grant::SMS_GRANT_TYPE, "client_id": challenge.client, "auth_source_id": SOURCE,
+        "grant_type": otp_grant::SMS_GRANT_TYPE, "client_id": challenge.client, "auth_source_id": SMS_SOURCE,
         "phone_number": challenge.phone, "otp_token": challenge.otp_token, "otp": code,
     });
     let mut body = but(&body, wanted);
     if challenge.client == CLIENT {
-        body["client_secret"] = SECRET.into();
+        body["client_secret"] = CLIENT_SECRET.into();
     }
     match read(&server.token(json_request(&body.to_string(), None)).await) {
         (200, body) => Answer::LoggedIn(Tokens::of(&body)),
@@ -362,12 +364,6 @@ pub fn verifies<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, answ
 pub fn base64url(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
-
-/// The confidential client that users log in with, and a public one that sends and guesses.
-pub const CLIENT: &str = "TENANT_CLIENT_ID";
-pub const SECRET: &str = "TENANT_CLIENT_SECRET";
-pub const PUBLIC_CLIENT: &str = "TENANT_SPA_CLIENT_ID";
-pub const SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
 
 /// The version and the key identifier, before what a sealed token says.
 const HEAD: usize = 1 + 4;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_grant::{Record, RecordKey};
-use otp_grant_tests::{START, secs};
+use otp_grant_tests::{CLIENT, PUBLIC_CLIENT, START, secs};
 
 use crate::acts::{Rules, acts};
 use crate::facts::{OUTSIDE, Past, View};
-use crate::request::{Answer, Ask, CLIENT, Challenge, PUBLIC_CLIENT, Purpose, RefreshToken, Tokens};
+use crate::request::{Answer, Ask, Challenge, Purpose, RefreshToken, Tokens};
 use crate::world::{KNOWN, World};
 
 pub struct Scene {

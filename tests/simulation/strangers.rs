@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use otp_grant_tests::secs;
+use otp_grant_tests::{CLIENT, PUBLIC_CLIENT, secs};
 
-use crate::request::{Answer, Ask, CLIENT, Challenge, PUBLIC_CLIENT, Purpose};
+use crate::request::{Answer, Ask, Challenge, Purpose};
 use crate::world::{KNOWN, Random, World};
 
 /// "Strangers learn nothing … every reply is the same" (README 10), "until an address is proven … whether they have just logged

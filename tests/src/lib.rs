@@ -10,17 +10,18 @@
 )]
 
 pub mod steps;
+mod store;
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use otp_grant::*;
 use serde_json::{Value, json};
+
+use crate::store::Yield;
+pub use crate::store::{Mishap, TestStore};
 
 pub const PHONE: &str = "13612345678";
 pub const EMAIL: &str = "MOCK_USERNAME@example.com";
@@ -28,6 +29,18 @@ pub const LOCKED_PHONE: &str = "13600000000";
 pub const NOBODY: &str = "13699999999";
 pub const ISSUER: &str = "https://sample.portal.example.com";
 pub const START: u64 = 1_800_000_000;
+/// The confidential client that users log in with, and a public one that may send.
+pub const CLIENT: &str = "TENANT_CLIENT_ID";
+pub const CLIENT_SECRET: &str = "TENANT_CLIENT_SECRET";
+pub const PUBLIC_CLIENT: &str = "TENANT_SPA_CLIENT_ID";
+pub const SMS_SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
+/// Signs for the sample host, with ES256.
+pub const KEY: &str = include_str!("../keys/es256_pkcs8.pem");
+
+/// The key that signs for the sample host.
+pub fn signing_key() -> SigningKey {
+    SigningKey::from_pem(KEY).unwrap()
+}
 
 pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -84,21 +97,6 @@ impl Entropy for SeededEntropy {
     }
 }
 
-/// What goes wrong at one call of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    FailBefore,
-    FailAfter,
-    /// Fails, and applies the swap only when the next call arrives.
-    ApplyLate,
-    /// Applies a swap twice, as a driver that retries would: the second answer is a conflict.
-    ApplyTwice,
-    /// Fails after it applied, and after somebody else wrote on top of it.
-    Overwritten,
-    /// Answers only after many other tasks had their turn.
-    Slow,
-}
-
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken;
 
@@ -109,120 +107,6 @@ impl std::fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
-
-/// The in-memory store behind counters, yields and faults.
-pub struct TestStore {
-    pub inner: MemoryStore,
-    pub calls: AtomicUsize,
-    /// Yields before and after each call.
-    pub yields: AtomicUsize,
-    faults: Mutex<HashMap<usize, Fault>>,
-    late: Mutex<Option<(RecordKey, Option<Tag>, Record)>>,
-    pub down: std::sync::atomic::AtomicBool,
-}
-
-impl TestStore {
-    pub fn new(clock: ManualClock) -> Self {
-        Self {
-            inner: MemoryStore::with_clock(clock),
-            calls: AtomicUsize::new(0),
-            yields: AtomicUsize::new(0),
-            faults: Mutex::default(),
-            late: Mutex::default(),
-            down: false.into(),
-        }
-    }
-
-    /// Puts a fault on the n-th call from now, the first being 0.
-    pub fn fault(&self, call: usize, fault: Fault) {
-        self.faults.lock().unwrap().insert(self.calls.load(SeqCst) + call, fault);
-    }
-
-    /// Takes back the faults that did not come to pass. A swap that is to be applied late still is.
-    pub fn heal(&self) {
-        self.faults.lock().unwrap().clear();
-    }
-
-    async fn enter(&self) -> Result<Option<Fault>, Broken> {
-        let call = self.calls.fetch_add(1, SeqCst);
-        if self.down.load(SeqCst) {
-            return Err(Broken);
-        }
-        for _ in 0..self.yields.load(SeqCst) {
-            Yield::default().await;
-        }
-        let late = self.late.lock().unwrap().take();
-        if let Some((key, expected, next)) = late {
-            let Ok(_) = self.inner.swap(&key, expected, &next).await;
-        }
-        let fault = self.faults.lock().unwrap().remove(&call);
-        match fault {
-            Some(Fault::FailBefore) => Err(Broken),
-            Some(Fault::Slow) => {
-                for _ in 0..1000 {
-                    Yield::default().await;
-                }
-                Ok(None)
-            }
-            other => Ok(other),
-        }
-    }
-
-    async fn leave(&self) {
-        for _ in 0..self.yields.load(SeqCst) {
-            Yield::default().await;
-        }
-    }
-}
-
-impl Store for TestStore {
-    type Error = Broken;
-
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, Broken> {
-        let fault = self.enter().await?;
-        let Ok(record) = self.inner.load(key).await;
-        self.leave().await;
-        if matches!(fault, Some(Fault::FailAfter | Fault::ApplyLate | Fault::Overwritten)) {
-            Err(Broken)
-        } else {
-            Ok(record)
-        }
-    }
-
-    async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, Broken> {
-        let fault = self.enter().await?;
-        if fault == Some(Fault::ApplyLate) {
-            *self.late.lock().unwrap() = Some((*key, expected, next.clone()));
-            return Err(Broken);
-        }
-        let Ok(mut swap) = self.inner.swap(key, expected, next).await;
-        if fault == Some(Fault::ApplyTwice) {
-            let Ok(second) = self.inner.swap(key, expected, next).await;
-            swap = second;
-        }
-        if fault == Some(Fault::Overwritten) {
-            let overwritten = Record { tag: Tag::from_bytes([9; Tag::LEN]), ..next.clone() };
-            let Ok(_) = self.inner.swap(key, Some(next.tag), &overwritten).await;
-        }
-        self.leave().await;
-        if matches!(fault, Some(Fault::FailAfter | Fault::Overwritten)) { Err(Broken) } else { Ok(swap) }
-    }
-}
-
-#[derive(Default)]
-struct Yield(bool);
-
-impl Future for Yield {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
 
 /// A directory that counts and can be down.
 pub struct TestDirectory {
@@ -335,7 +219,7 @@ impl Host {
     }
 
     pub fn with(settings: Settings) -> Self {
-        Self::with_key(settings, SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap())
+        Self::with_key(settings, signing_key())
     }
 
     pub fn with_key(settings: Settings, keys: impl Into<SigningKeys>) -> Self {
@@ -473,7 +357,7 @@ impl Default for Host {
 }
 
 pub fn sample_directory() -> MemoryDirectory {
-    let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
+    let sms = AuthSourceId::new(SMS_SOURCE).unwrap();
     let email = AuthSourceId::new("MOCK_EMAIL_OTP_AUTH_SOURCE_ID").unwrap();
     let lone = AuthSourceId::new("LONE_AUTH_SOURCE_ID").unwrap();
     let client = |client: Client| {
@@ -501,8 +385,8 @@ pub fn sample_directory() -> MemoryDirectory {
         .with_client(confidential("STABLE_CLIENT_ID").with_refresh_policy(RefreshPolicy::Stable).unwrap())
         .with_client(confidential("SIXTY_SECONDS_CLIENT_ID").with_refresh_policy(window(60)).unwrap())
         .with_client(confidential("API_CLIENT_ID").that_may_introspect_every_token())
-        .with_client(client(Client::confidential(id("TENANT_CLIENT_ID"), ClientSecret::digest("TENANT_CLIENT_SECRET"))))
-        .with_client(client(Client::public(id("TENANT_SPA_CLIENT_ID")).that_may_send()))
+        .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(CLIENT_SECRET))))
+        .with_client(client(Client::public(id(PUBLIC_CLIENT)).that_may_send()))
         .with_client(client(Client::public(id("SILENT_SPA_CLIENT_ID"))))
         .with_client(client(
             Client::confidential(id("NO_GRANT_CLIENT_ID"), ClientSecret::digest("SECRET")).with_grants([]),
@@ -536,7 +420,7 @@ pub fn payload(jwt: &str) -> Value {
 
 /// A form of `TENANT_CLIENT_ID` with these parameters, of which some are replaced; an empty value leaves one out.
 pub fn form(parameters: &[(&str, &str)], changes: &[(&str, &str)]) -> String {
-    let mut all = vec![("client_id", "TENANT_CLIENT_ID"), ("client_secret", "TENANT_CLIENT_SECRET")];
+    let mut all = vec![("client_id", CLIENT), ("client_secret", CLIENT_SECRET)];
     all.extend(parameters);
     for (name, value) in changes {
         all.retain(|(known, _)| known != name);
@@ -562,8 +446,8 @@ pub fn read(reply: &Reply) -> (u16, Value) {
 /// The body of a send for a login over SMS.
 pub fn sms_send(phone: &str) -> Value {
     json!({
-        "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",
-        "auth_source_id": "MOCK_SMS_OTP_AUTH_SOURCE_ID", "phone_number": phone,
+        "client_id": CLIENT, "client_secret": CLIENT_SECRET,
+        "auth_source_id": SMS_SOURCE, "phone_number": phone,
     })
 }
 
@@ -571,8 +455,8 @@ pub fn sms_send(phone: &str) -> Value {
 pub fn sms_grant(phone: &str, sent: &Sent) -> Value {
     json!({
         "grant_type": "http://tencentciam.com/oauth2/grant-type/otp/sms",
-        "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",
-        "auth_source_id": "MOCK_SMS_OTP_AUTH_SOURCE_ID", "phone_number": phone,
+        "client_id": CLIENT, "client_secret": CLIENT_SECRET,
+        "auth_source_id": SMS_SOURCE, "phone_number": phone,
         "otp_token": sent.otp_token, "otp": sent.code,
     })
 }

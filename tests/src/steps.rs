@@ -1,7 +1,6 @@
 //! A store that goes step by step, and a search that tries every order of the steps.
 
 mod search;
-mod store;
 
+pub use crate::store::{Effect, Mishap, Part, Planned, Polled, Request, SteppedStore};
 pub use search::{Run, Search, Step};
-pub use store::{Effect, Mishap, Part, Planned, Polled, Request, SteppedStore};

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::*;
+pub use otp_grant_tests::{CLIENT, CLIENT_SECRET as SECRET, PHONE, SMS_SOURCE as SOURCE};
+use otp_grant_tests::{ISSUER, ManualClock, SeededEntropy, keyring, sms_send};
 use pollster::block_on;
 use ring::digest;
 use serde_json::{Value, json};
@@ -17,25 +19,23 @@ use serde_json::{Value, json};
 pub struct Host {
     pub server: AuthorizationServer<Arc<Records>, Names>,
     records: Arc<Records>,
-    hands: Arc<Hands>,
+    clock: ManualClock,
 }
 
 impl Host {
     /// A host whose directory says this of the user of [`PHONE`], and this of the secret of its client.
     pub fn new(user: Option<UserStatus>, secret: ClientSecret) -> Self {
-        let (records, hands) = (Arc::new(Records::default()), Arc::new(Hands(AtomicU64::new(1_800_000_000))));
-        let master = |byte| MasterKey::from_bytes(&[byte; 32]).unwrap();
+        let (records, clock) = (Arc::new(Records::default()), ManualClock::new());
         let key = SigningKey::from_pem(SIGNING_KEY).unwrap();
-        let issuer = Issuer::new("https://sample.portal.example.com").unwrap();
         // The longest codes: the more digits, the more a comparison that stops early would tell.
         let code = CodePolicy::new(10, CODE_VALIDITY).unwrap();
-        let server = AuthorizationServer::builder(issuer, Keyring::new(&master(1), &master(2)), key)
+        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
             .settings(Settings::default().code(code))
-            .clock(hands.clone())
-            .entropy(Counted::default())
+            .clock(clock.clone())
+            .entropy(SeededEntropy::default())
             .build(records.clone(), Names::new(user, secret))
             .unwrap();
-        Self { server, records, hands }
+        Self { server, records, clock }
     }
 
     /// From now on every request finds the records as they are now.
@@ -45,7 +45,7 @@ impl Host {
 
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
-        self.hands.0.fetch_add(by.as_secs(), Relaxed);
+        self.clock.advance(by);
     }
 
     /// Has a code sent, and gives its otp_token and the code.
@@ -79,10 +79,7 @@ pub fn json_request(body: &str) -> Request<'_> {
 
 /// The body of a send for a login.
 pub fn login_body() -> String {
-    let body = json!({
-        "client_id": CLIENT, "client_secret": SECRET, "auth_source_id": SOURCE, "phone_number": PHONE,
-    });
-    body.to_string()
+    sms_send(PHONE).to_string()
 }
 
 /// The body of a send for a new password.
@@ -202,36 +199,8 @@ impl Directory for Names {
     }
 }
 
-/// Of a clock, in seconds.
-struct Hands(AtomicU64);
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_secs(self.0.load(Relaxed))
-    }
-}
-
-/// Bytes that differ each time and are the same in each run.
-#[derive(Default)]
-struct Counted(AtomicU64);
-
-impl Entropy for Counted {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable> {
-        for chunk in buffer.chunks_mut(8) {
-            let number = self.0.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            chunk.copy_from_slice(&number.to_le_bytes()[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
-
-/// Who logs in, and by what client and auth source.
 /// The key that signs. The same bytes always get the same signature of it.
 pub const SIGNING_KEY: &str = include_str!("../../tests/keys/ed25519_pkcs8.pem");
-pub const PHONE: &str = "13612345678";
-pub const CLIENT: &str = "TENANT_CLIENT_ID";
-pub const SECRET: &str = "TENANT_CLIENT_SECRET";
-pub const SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
 /// How long a code is good for; its otp_token is for longer.
 pub const CODE_VALIDITY: Duration = Duration::from_secs(180);
 /// Of SHA-256, and so of each MAC.

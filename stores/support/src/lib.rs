@@ -16,6 +16,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use otp_grant::*;
+use otp_grant_tests::{
+    ISSUER, PHONE, but, form, form_request, json_request, keyring, read, sample_directory, sms_send, text, wrong,
+};
 use serde_json::{Value, json};
 
 pub type Server<S> = AuthorizationServer<Counted<S>, MemoryDirectory>;
@@ -52,33 +55,20 @@ impl<S: Store> Store for Counted<S> {
     }
 }
 
-/// One host of a service; all that are made here share their secrets.
+/// One host of the sample world; all that are made here share their secrets.
 pub fn server<S: Store>(store: S) -> AuthorizationServer<S, MemoryDirectory> {
-    let sms = AuthSourceId::new("sms").unwrap();
-    let web = Client::confidential(ClientId::new("web").unwrap(), ClientSecret::digest(SECRET));
-    let user = User::new(Subject::new("user-4711").unwrap(), UserStatus::Active);
-    let phone = AddressPolicy::default().phone_number(PHONE).unwrap();
-    let directory = MemoryDirectory::new()
-        .with_auth_source(AuthSource::new(sms.clone(), Channel::Sms))
-        .with_client(web.with_auth_source(sms))
-        .with_user(user, [Address::Phone(phone)]);
-    let key = |byte: u8| MasterKey::from_bytes(&[byte; 32]).unwrap();
-    let keyring = Keyring::new(&key(1), &key(2));
-    let issuer = Issuer::new("https://login.example.com").unwrap();
     let signing_key = SigningKey::generate(Algorithm::ES256).unwrap();
-    AuthorizationServer::builder(issuer, keyring, signing_key).build(store, directory).unwrap()
+    AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), signing_key)
+        .build(store, sample_directory())
+        .unwrap()
 }
 
 /// Asks for a code: its otp_token and the code, or the status of the refusal.
 pub async fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>) -> Result<(String, String), u16> {
-    let body = json!({
-        "client_id": "web", "client_secret": SECRET, "auth_source_id": "sms", "phone_number": PHONE,
-    })
-    .to_string();
-    let delivery = server.send_otp(request(&body)).await.map_err(|reply| reply.status())?;
+    let body = sms_send(PHONE).to_string();
+    let delivery = server.send_otp(json_request(&body, None)).await.map_err(|reply| reply.status())?;
     let code = delivery.code().expose_secret().to_owned();
-    let said: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
-    Ok((said["otp_token"].as_str().unwrap().to_owned(), code))
+    Ok((text(&read(&delivery.accepted()).1, "otp_token").to_owned(), code))
 }
 
 /// Redeems a code.
@@ -87,27 +77,13 @@ pub async fn redeem<S: Store>(
     otp_token: &str,
     code: &str,
 ) -> (u16, Value) {
-    let body = json!({
-        "grant_type": SMS_GRANT_TYPE, "client_id": "web", "client_secret": SECRET, "auth_source_id": "sms",
-        "phone_number": PHONE, "otp_token": otp_token, "otp": code,
-    });
-    token(server, &body).await
+    let body = but(&sms_send(PHONE), json!({ "grant_type": SMS_GRANT_TYPE, "otp_token": otp_token, "otp": code }));
+    read(&server.token(json_request(&body.to_string(), None)).await)
 }
 
 pub async fn refresh<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, refresh_token: &str) -> (u16, Value) {
-    let body = json!({
-        "grant_type": "refresh_token", "client_id": "web", "client_secret": SECRET, "refresh_token": refresh_token,
-    });
-    token(server, &body).await
-}
-
-async fn token<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, body: &Value) -> (u16, Value) {
-    let reply = server.token(request(&body.to_string())).await;
-    (reply.status(), serde_json::from_slice(reply.body()).unwrap())
-}
-
-fn request(body: &str) -> Request<'_> {
-    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+    let body = form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], &[]);
+    read(&server.token(form_request(&body, None)).await)
 }
 
 /// A record of a real login, under another tag.
@@ -142,27 +118,21 @@ static AUTHENTICATOR: LazyLock<Record> = LazyLock::new(|| {
     store.records().remove(0).1
 });
 
-const PHONE: &str = "+8613612345678";
-const SECRET: &str = "a long random value";
-
 /// A whole login and what it costs: calls of the store for send, grant and refresh; then the same code again.
 pub async fn log_in<S: Store>(store: S) {
     let store = std::sync::Arc::new(Counted::new(store));
     let server = server(store.clone());
     let (otp_token, code) = send(&server).await.unwrap();
     assert_eq!(store.take_calls(), (1, 1), "send");
-    let wrong = code.chars().map(|digit| if digit == '9' { '0' } else { '9' }).collect::<String>();
-    assert_eq!(redeem(&server, &otp_token, &wrong).await.0, 400);
+    assert_eq!(redeem(&server, &otp_token, &wrong(&code)).await.0, 400);
     assert_eq!(store.take_calls(), (1, 1), "wrong code");
     let (status, tokens) = redeem(&server, &otp_token, &code).await;
     assert_eq!(status, 200, "{tokens}");
     assert_eq!(store.take_calls(), (1, 3), "right code");
     assert_eq!(redeem(&server, &otp_token, &code).await.0, 400, "a code logs in once");
     store.take_calls();
-    if let Some(refresh_token) = tokens["refresh_token"].as_str() {
-        assert_eq!(refresh(&server, refresh_token).await.0, 200);
-        assert_eq!(store.take_calls(), (1, 1), "refresh");
-    }
+    assert_eq!(refresh(&server, text(&tokens, "refresh_token")).await.0, 200);
+    assert_eq!(store.take_calls(), (1, 1), "refresh");
 }
 
 /// Fifty requests with the right code over two hosts, each on its own connection.

@@ -1,6 +1,6 @@
 //! The search: every order of the steps of some requests, one run after the other.
 
-use super::store::{Polled, Request, SteppedStore, Touch};
+use crate::store::{Polled, Request, SteppedStore, Touch};
 
 /// One step of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -469,6 +469,21 @@ mod tests {
         assert_eq!(serde_json::to_string(&known).unwrap(), r#"{"a":1}"#);
     }
 
+    /// By the feature `float_roundtrip` of `serde_json`.
+    #[test]
+    fn fractions_stay_as_they_are() {
+        let mut bits = 1_u64;
+        for _ in 0..10_000 {
+            // The generator of MMIX.
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let fraction = f64::from_bits(bits);
+            if fraction.is_finite() {
+                let known: Known = serde_json::from_str(&format!(r#"{{"a":1,"x":{fraction:e}}}"#)).unwrap();
+                assert_eq!(known.unknown.members(), [("x".to_owned(), Value::Float(bits))], "{fraction}");
+            }
+        }
+    }
+
     #[test]
     fn numbers_of_arbitrary_precision_stay_numbers() {
         for (digits, expected) in

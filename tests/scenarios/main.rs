@@ -28,7 +28,6 @@ mod one_budget;
 mod own_signer;
 mod parallel_guesses;
 mod promises;
-mod record_encodings;
 mod record_formats;
 mod record_size;
 mod record_versions;

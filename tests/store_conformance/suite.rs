@@ -1,5 +1,4 @@
 //! The suite for stores lets the good one pass, and says of each broken one which promise it breaks.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::as_conversions, reason = "a check that fails has to fail loudly")]
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;

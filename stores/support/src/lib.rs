@@ -1,4 +1,5 @@
-//! A login on any store, and a PostgreSQL of a test's own, for the tests of the adapters beside this folder.
+//! Runs a login on any store, and starts a PostgreSQL server for one test. Used by the tests of the adapters beside
+//! this folder.
 #![allow(missing_docs, reason = "it is read by whoever writes a scenario, beside the scenario")]
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 
 pub type Server<S> = AuthorizationServer<Counted<S>, MemoryDirectory>;
 
-/// A store behind counters.
+/// A store that counts its calls.
 pub struct Counted<S> {
     pub inner: S,
     pub loads: AtomicUsize,
@@ -32,7 +33,7 @@ impl<S> Counted<S> {
         Self { inner, loads: AtomicUsize::new(0), swaps: AtomicUsize::new(0) }
     }
 
-    /// Loads and swaps since it was last asked.
+    /// Returns the numbers of loads and swaps since the last call.
     pub fn take_calls(&self) -> (usize, usize) {
         (self.loads.swap(0, SeqCst), self.swaps.swap(0, SeqCst))
     }
@@ -52,7 +53,7 @@ impl<S: Store> Store for Counted<S> {
     }
 }
 
-/// One host of a service; all that are made here share their secrets.
+/// Makes one host of a service. All hosts that are made here share their secrets.
 pub fn server<S: Store>(store: S) -> AuthorizationServer<S, MemoryDirectory> {
     let sms = AuthSourceId::new("sms").unwrap();
     let web = Client::confidential(ClientId::new("web").unwrap(), ClientSecret::digest(SECRET));
@@ -69,7 +70,7 @@ pub fn server<S: Store>(store: S) -> AuthorizationServer<S, MemoryDirectory> {
     AuthorizationServer::builder(issuer, keyring, signing_key).build(store, directory).unwrap()
 }
 
-/// Asks for a code: its otp_token and the code, or the status of the refusal.
+/// Requests a code. Returns its otp_token and the code, or the status of the refusal.
 pub async fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>) -> Result<(String, String), u16> {
     let body = json!({
         "client_id": "web", "client_secret": SECRET, "auth_source_id": "sms", "phone_number": PHONE,
@@ -110,7 +111,7 @@ fn request(body: &str) -> Request<'_> {
     Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
 }
 
-/// A record of a real login, under another tag.
+/// A record of a real login under another tag.
 pub fn record(tag: u64, delete_after: u64) -> Record {
     let mut bytes = [0; Tag::LEN];
     bytes[..8].copy_from_slice(&tag.to_le_bytes());
@@ -131,7 +132,7 @@ pub fn now() -> u64 {
     SystemClock.now().as_unix_millis()
 }
 
-/// In an hour: no test takes that long.
+/// An instant in an hour. No test takes that long.
 pub fn later() -> u64 {
     now() + 3_600_000
 }
@@ -145,7 +146,8 @@ static AUTHENTICATOR: LazyLock<Record> = LazyLock::new(|| {
 const PHONE: &str = "+8613612345678";
 const SECRET: &str = "a long random value";
 
-/// A whole login and what it costs: calls of the store for send, grant and refresh; then the same code again.
+/// Runs a whole login and checks its calls of the store for send, grant and refresh. Then it redeems the same code
+/// again.
 pub async fn log_in<S: Store>(store: S) {
     let store = std::sync::Arc::new(Counted::new(store));
     let server = server(store.clone());
@@ -165,7 +167,7 @@ pub async fn log_in<S: Store>(store: S) {
     }
 }
 
-/// Fifty requests with the right code over two hosts, each on its own connection.
+/// Sends fifty requests with the right code to two hosts, each with its own connection.
 pub async fn fifty_right_codes<S: Store>(one: S, other: S) {
     let hosts = [server(one), server(other)];
     let (otp_token, code) = send(&hosts[0]).await.unwrap();

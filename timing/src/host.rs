@@ -1,5 +1,5 @@
-//! The host that is measured: its clock moves only when told, its random bytes are the same in each run, and nothing in it is
-//! hashed with a seed.
+//! The host that is measured. Its clock moves only when told, its random bytes are the same in each run, and nothing in
+//! it is hashed with a seed.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -13,7 +13,7 @@ use pollster::block_on;
 use ring::digest;
 use serde_json::{Value, json};
 
-/// A server of one client, one auth source and at most one user, with all that it keeps.
+/// A server of one client, one auth source and at most one user, with its records and its clock.
 pub struct Host {
     pub server: AuthorizationServer<Arc<Records>, Names>,
     records: Arc<Records>,
@@ -21,13 +21,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host whose directory says this of the user of [`PHONE`], and this of the secret of its client.
+    /// Makes a host with this status of the user of [`PHONE`] and this secret of its client.
     pub fn new(user: Option<UserStatus>, secret: ClientSecret) -> Self {
         let (records, hands) = (Arc::new(Records::default()), Arc::new(Hands(AtomicU64::new(1_800_000_000))));
         let master = |byte| MasterKey::from_bytes(&[byte; 32]).unwrap();
         let key = SigningKey::from_pem(SIGNING_KEY).unwrap();
         let issuer = Issuer::new("https://sample.portal.example.com").unwrap();
-        // The longest codes: the more digits, the more a comparison that stops early would tell.
+        // The longest codes. More digits would show more of a comparison that stops early.
         let code = CodePolicy::new(10, CODE_VALIDITY).unwrap();
         let server = AuthorizationServer::builder(issuer, Keyring::new(&master(1), &master(2)), key)
             .settings(Settings::default().code(code))
@@ -38,7 +38,7 @@ impl Host {
         Self { server, records, hands }
     }
 
-    /// From now on every request finds the records as they are now.
+    /// From now on, every request finds the records in their present state.
     pub fn freeze(&self) {
         self.records.are_frozen.store(true, Relaxed);
     }
@@ -48,7 +48,7 @@ impl Host {
         self.hands.0.fetch_add(by.as_secs(), Relaxed);
     }
 
-    /// Has a code sent, and gives its otp_token and the code.
+    /// Requests a code. Returns its otp_token and the code.
     pub fn send(&self, body: &str) -> (String, String) {
         let delivery = block_on(self.server.send_otp(json_request(body))).unwrap();
         let code = delivery.code().expose_secret().to_owned();
@@ -56,14 +56,14 @@ impl Host {
         (reply["otp_token"].as_str().unwrap().to_owned(), code)
     }
 
-    /// Logs the user in, and gives the refresh token.
+    /// Logs the user in. Returns the refresh token.
     pub fn log_in(&self) -> String {
         let (otp_token, code) = self.send(&login_body());
         let reply = block_on(self.server.token(json_request(&grant_body(&otp_token, &code))));
         refresh_token_of(&reply)
     }
 
-    /// Redeems a refresh token, and gives its successor.
+    /// Redeems a refresh token. Returns its successor.
     pub fn refresh(&self, refresh_token: &str) -> String {
         let body = json!({
             "grant_type": "refresh_token", "client_id": CLIENT, "client_secret": SECRET, "refresh_token": refresh_token,
@@ -107,14 +107,14 @@ fn refresh_token_of(reply: &Reply) -> String {
     tokens["refresh_token"].as_str().unwrap().to_owned()
 }
 
-/// A code with another digit at this position.
+/// Returns a code with another digit at this position.
 pub fn with_other_digit(code: &str, position: usize, by: u8) -> String {
     let mut digits = code.as_bytes().to_vec();
     digits[position] = b'0' + (digits[position] - b'0' + by) % 10;
     String::from_utf8(digits).unwrap()
 }
 
-/// A sealed token with another byte at this position of its MAC, which is its end.
+/// Returns a sealed token with another byte at this position of its MAC, which is at its end.
 pub fn with_other_mac(token: &str, position: usize, flipped: u8) -> String {
     let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap();
     let mac = bytes.len() - DIGEST_LEN;
@@ -122,7 +122,7 @@ pub fn with_other_mac(token: &str, position: usize, flipped: u8) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// What a directory keeps of a secret whose digest differs from that of [`SECRET`] in this byte alone.
+/// Returns what a directory keeps of a secret whose digest differs from that of [`SECRET`] only in this byte.
 pub fn neighbour(position: usize) -> ClientSecret {
     let mut bytes: [u8; DIGEST_LEN] = digest::digest(&digest::SHA256, SECRET.as_bytes()).as_ref().try_into().unwrap();
     bytes[position] ^= 1;
@@ -202,7 +202,7 @@ impl Directory for Names {
     }
 }
 
-/// Of a clock, in seconds.
+/// The time of the clock in seconds.
 struct Hands(AtomicU64);
 
 impl Clock for Hands {
@@ -211,7 +211,7 @@ impl Clock for Hands {
     }
 }
 
-/// Bytes that differ each time and are the same in each run.
+/// Random bytes that differ each time and are the same in each run.
 #[derive(Default)]
 struct Counted(AtomicU64);
 
@@ -225,14 +225,13 @@ impl Entropy for Counted {
     }
 }
 
-/// Who logs in, and by what client and auth source.
-/// The key that signs. The same bytes always get the same signature of it.
+/// The key that signs. It always makes the same signature over the same bytes.
 pub const SIGNING_KEY: &str = include_str!("../../tests/keys/ed25519_pkcs8.pem");
 pub const PHONE: &str = "13612345678";
 pub const CLIENT: &str = "TENANT_CLIENT_ID";
 pub const SECRET: &str = "TENANT_CLIENT_SECRET";
 pub const SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
-/// How long a code is good for; its otp_token is for longer.
+/// How long a code is valid. Its otp_token is valid for longer.
 pub const CODE_VALIDITY: Duration = Duration::from_secs(180);
-/// Of SHA-256, and so of each MAC.
+/// The length of SHA-256, and thus of each MAC.
 pub const DIGEST_LEN: usize = 32;

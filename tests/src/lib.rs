@@ -33,7 +33,7 @@ pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// A clock that goes where it is told.
+/// A clock that the test moves.
 #[derive(Clone)]
 pub struct ManualClock(Arc<AtomicU64>);
 
@@ -85,11 +85,11 @@ pub enum Fault {
     FailAfter,
     /// Fails, and applies the swap only when the next call arrives.
     ApplyLate,
-    /// Applies a swap twice, as a driver that retries would: the second answer is a conflict.
+    /// Applies a swap twice, as a driver that retries does. The second answer is a conflict.
     ApplyTwice,
-    /// Fails after it applied, and after somebody else wrote on top of it.
+    /// Fails after it has applied the swap and another caller has written on top of it.
     Overwritten,
-    /// Answers only after many other tasks had their turn.
+    /// Answers only after many other tasks have had their turn.
     Slow,
 }
 
@@ -104,11 +104,11 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// The in-memory store behind counters, yields and faults.
+/// The in-memory store with counters, yields and faults.
 pub struct TestStore {
     pub inner: MemoryStore,
     pub calls: AtomicUsize,
-    /// Yields before and after each call.
+    /// How often each call yields before and after it.
     pub yields: AtomicUsize,
     faults: Mutex<HashMap<usize, Fault>>,
     late: Mutex<Option<(RecordKey, Option<Tag>, Record)>>,
@@ -132,7 +132,7 @@ impl TestStore {
         self.faults.lock().unwrap().insert(self.calls.load(SeqCst) + call, fault);
     }
 
-    /// Takes back the faults that did not come to pass. A swap that is to be applied late still is.
+    /// Takes back the faults that did not happen. A swap that is late is still applied.
     pub fn heal(&self) {
         self.faults.lock().unwrap().clear();
     }
@@ -218,11 +218,11 @@ impl Future for Yield {
     }
 }
 
-/// A directory that counts and can be down.
+/// A directory that counts its calls and can be down.
 pub struct TestDirectory {
     pub inner: MemoryDirectory,
     pub down: std::sync::atomic::AtomicBool,
-    /// Whether it keeps everybody waiting who asks for a user.
+    /// Whether each request for a user waits without an answer.
     pub stalled: std::sync::atomic::AtomicBool,
     pub calls: Mutex<Vec<&'static str>>,
 }
@@ -277,7 +277,7 @@ impl Directory for TestDirectory {
     }
 }
 
-/// Counts what the observer is told, and keeps it.
+/// Counts and keeps the events of the observer.
 #[derive(Clone, Default)]
 pub struct Counters {
     pub wrong_codes: Arc<AtomicUsize>,
@@ -286,7 +286,7 @@ pub struct Counters {
     pub reuses: Arc<AtomicUsize>,
     pub revocations: Arc<AtomicUsize>,
     pub faults: Arc<AtomicUsize>,
-    /// What it was told, as text.
+    /// The events as text.
     pub told: Arc<Mutex<Vec<String>>>,
 }
 
@@ -313,7 +313,7 @@ pub struct Sent {
     pub reply: Value,
 }
 
-/// A host of the crate with the contract's sample names.
+/// A host with the sample names of the contract.
 pub struct Host {
     pub clock: ManualClock,
     pub counters: Counters,
@@ -345,7 +345,7 @@ impl Host {
         Self::assemble(settings, keys.into(), keyring(), clock, counters, store, directory, entropy)
     }
 
-    /// Another process on the same store, directory and clock.
+    /// Makes another host on the same store, directory and clock.
     pub fn beside(&self, settings: Settings, keys: impl Into<SigningKeys>, keyring: Keyring) -> Self {
         let Self { clock, counters, store, directory, entropy, .. } = self;
         let (clock, counters, entropy) = (clock.clone(), counters.clone(), entropy.clone());
@@ -401,12 +401,12 @@ impl Host {
         read(&self.server.token(json_request(&bytes, None)).await)
     }
 
-    /// Logs `PHONE` in as `TENANT_CLIENT_ID`, with some members of the grant replaced; waits until a code can be sent.
+    /// Logs `PHONE` in as `TENANT_CLIENT_ID`, with some members of the grant replaced. Waits until a code can be sent.
     pub async fn log_in(&self, changes: Value) -> Value {
         self.log_in_by(&sms_send(PHONE), changes).await
     }
 
-    /// Logs in by the address and client of a send.
+    /// Logs in with the address and the client of a send.
     pub async fn log_in_by(&self, send: &Value, changes: Value) -> Value {
         let sent = match self.try_send(send).await {
             Ok(sent) => sent,
@@ -426,7 +426,7 @@ impl Host {
         self.refresh_with(refresh_token, &[]).await
     }
 
-    /// Refreshes as `TENANT_CLIENT_ID`, with some parameters replaced or added; an empty one is left out.
+    /// Refreshes as `TENANT_CLIENT_ID`, with some parameters replaced or added. An empty value leaves a parameter out.
     pub async fn refresh_with(&self, refresh_token: &str, changes: &[(&str, &str)]) -> (u16, Value) {
         let body = form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], changes);
         read(&self.server.token(form_request(&body, None)).await)
@@ -442,7 +442,7 @@ impl Host {
         self.server.introspect(form_request(&form(&[("token", token)], changes), None)).await
     }
 
-    /// Whether the introspection endpoint says that a token of `TENANT_CLIENT_ID` is good.
+    /// Tells whether the introspection endpoint says that a token of `TENANT_CLIENT_ID` is good.
     pub async fn is_active(&self, token: &str) -> bool {
         read(&self.introspect(token, &[]).await).1["active"].as_bool().unwrap()
     }
@@ -452,7 +452,7 @@ impl Host {
         self.server.userinfo(Request { content_type: None, authorization: Some(&authorization), body: b"" }).await
     }
 
-    /// How many calls of the store happen meanwhile.
+    /// Runs `work`. Returns how many calls of the store it made, and its result.
     pub async fn store_calls<T>(&self, work: impl Future<Output = T>) -> (usize, T) {
         let before = self.store.calls.load(SeqCst);
         let result = work.await;
@@ -510,19 +510,20 @@ pub fn keyring() -> Keyring {
     Keyring::new(&MasterKey::from_bytes(&[1; 32]).unwrap(), &MasterKey::from_bytes(&[2; 32]).unwrap())
 }
 
-/// A member of an answer.
+/// Returns a member of an answer.
 #[track_caller]
 pub fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
     answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}"))
 }
 
-/// What a JWT says, unverified.
+/// Returns the claims of a JWT without a check of its signature.
 pub fn payload(jwt: &str) -> Value {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
-/// A form of `TENANT_CLIENT_ID` with these parameters, of which some are replaced; an empty value leaves one out.
+/// Makes a form of `TENANT_CLIENT_ID` with these parameters, some of them replaced. An empty value leaves a parameter
+/// out.
 pub fn form(parameters: &[(&str, &str)], changes: &[(&str, &str)]) -> String {
     let mut all = vec![("client_id", "TENANT_CLIENT_ID"), ("client_secret", "TENANT_CLIENT_SECRET")];
     all.extend(parameters);
@@ -565,7 +566,7 @@ pub fn sms_grant(phone: &str, sent: &Sent) -> Value {
     })
 }
 
-/// The same body with some members replaced; `null` removes one.
+/// Returns the same body with some members replaced. `null` removes a member.
 pub fn but(body: &Value, changes: Value) -> Value {
     let mut body = body.clone();
     for (name, value) in changes.as_object().unwrap() {
@@ -577,7 +578,7 @@ pub fn but(body: &Value, changes: Value) -> Value {
     body
 }
 
-/// A code of the same length that is not the right one.
+/// Returns a wrong code of the same length.
 pub fn wrong(code: &str) -> String {
     let last = code.as_bytes()[code.len() - 1];
     format!("{}{}", &code[..code.len() - 1], char::from(if last == b'9' { b'0' } else { last + 1 }))
@@ -590,7 +591,7 @@ pub fn error(status: u16, error: &str, description: &str) -> (u16, Value) {
     }
 }
 
-/// The headers that every reply carries, and these.
+/// Checks that a reply has the headers that every reply has, and these.
 #[track_caller]
 pub fn assert_headers(reply: &Reply, extra: &[(&str, &str)]) {
     let mut expected =
@@ -602,7 +603,7 @@ pub fn assert_headers(reply: &Reply, extra: &[(&str, &str)]) {
     assert_eq!(headers, expected);
 }
 
-/// A whole reply, byte for byte.
+/// Checks a whole reply, byte for byte.
 #[track_caller]
 pub fn assert_reply(reply: &Reply, status: u16, body: &str, extra_headers: &[(&str, &str)]) {
     assert_headers(reply, extra_headers);

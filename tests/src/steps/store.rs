@@ -1,4 +1,4 @@
-//! The store: each call waits once before it takes effect, and one that is planned to goes wrong.
+//! The store of the search. Each call waits once before it takes effect, and goes wrong if this is planned.
 
 use std::collections::HashMap;
 use std::future::{Future, pending};
@@ -18,33 +18,33 @@ pub enum Mishap {
     FailAfter,
     /// The call fails, and a swap is applied at any later time, or never.
     Late,
-    /// A swap is applied twice, as a driver that retries would: the answer is a conflict.
+    /// A swap is applied twice, as a driver that retries does. The answer is a conflict.
     Twice,
-    /// A load answers the record as it was before its latest swap.
+    /// A load returns the record as it was before its latest swap.
     Stale,
     /// The request is dropped before the call.
     DropBefore,
     /// The request is dropped after the call took effect.
     DropAfter,
-    /// The directory does not answer. The calls that are counted for this are its own.
+    /// The directory does not answer. The number of the call counts only calls of the directory.
     DirectoryFails,
-    /// The signer does not sign. The calls that are counted for this are its own.
+    /// The signer does not sign. The number of the call counts only calls of the signer.
     SignerFails,
-    /// The store is down for as long as the run says so.
+    /// The store is down for as long as the run says.
     Outage,
 }
 
-/// A part of the host that can be down for long.
+/// A part of the host that can be down for a long time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     Store,
-    /// What the directory knows of users, not of clients.
+    /// The directory's knowledge of users, but not of clients.
     Users,
     Directory,
     Signer,
 }
 
-/// What goes wrong, at which call of which request.
+/// What goes wrong, and at which call of which request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
     pub request: usize,
@@ -55,23 +55,23 @@ pub struct Planned {
 /// What a call did.
 pub enum Effect<'a> {
     Loaded,
-    /// A swap, and the record that is in place now if it was applied.
+    /// A swap, and the record that it put in place, if it was applied.
     Swapped(Option<&'a Record>),
     /// The store deleted a record that had expired.
     Deleted,
 }
 
-/// A request that has not begun, or goes on.
+/// A request that has not begun or is in progress.
 pub type Request<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// How far a request got.
+/// How far a request has got.
 pub enum Polled<T> {
     Answered(T),
     Waits,
     Dropped,
 }
 
-/// Keeps records. Each call waits once before it takes effect, so that whoever polls decides when that is.
+/// Keeps records. Each call waits once before it takes effect, so that the test decides when this happens.
 #[derive(Default)]
 pub struct SteppedStore {
     state: Mutex<State>,
@@ -92,13 +92,13 @@ struct State {
     writes: usize,
     planned: Vec<Planned>,
     struck: Vec<(usize, Mishap)>,
-    /// What was stored although the answer was a failure.
+    /// The record that was stored although the answer was a failure.
     stored_all_the_same: Option<Record>,
     dropped: Option<usize>,
     late: Vec<LateSwap>,
 }
 
-/// How many calls a request has begun, and which it waits for.
+/// How many calls a request has begun, and the call that it waits for.
 #[derive(Clone, Default)]
 struct Progress {
     calls: usize,
@@ -107,7 +107,7 @@ struct Progress {
     waits_for: Option<Call>,
 }
 
-/// A call: of which record, and what a swap expects there.
+/// A call: its record, and the tag that a swap expects there.
 #[derive(Clone, Copy)]
 struct Call {
     key: RecordKey,
@@ -119,7 +119,7 @@ struct Call {
 pub(super) struct Touch {
     pub(super) key: RecordKey,
     pub(super) is_load: bool,
-    /// Whether it puts another version in place; a swap that meets another tag only reads it.
+    /// Whether the call puts another version in place. A swap that meets another tag only reads the record.
     pub(super) writes: bool,
 }
 
@@ -131,8 +131,8 @@ struct LateSwap {
 }
 
 impl SteppedStore {
-    /// A store that tells what its calls did: of which request, and on which record. `polled` is the request whose turn it
-    /// is.
+    /// Makes a store that reports what each call did, with its request and its record. `polled` is the request that is
+    /// being polled.
     pub fn watched(
         polled: Arc<AtomicUsize>,
         watcher: impl Fn(usize, &RecordKey, Effect<'_>) + Send + Sync + 'static,
@@ -144,18 +144,18 @@ impl SteppedStore {
         self.state.lock().unwrap().records.clone()
     }
 
-    /// What was stored although the answer was a failure.
+    /// Returns the record that was stored although the answer was a failure.
     pub fn stored_all_the_same(&self) -> Option<Record> {
         self.state.lock().unwrap().stored_all_the_same.clone()
     }
 
-    /// Begins a run with these records. Without requests no call waits.
+    /// Begins a run with these records. In a run without requests no call waits.
     pub fn begin(&self, records: HashMap<RecordKey, Record>, requests: usize, planned: Option<Planned>) {
         let (requests, planned) = (vec![Progress::default(); requests], planned.into_iter().collect());
         *self.state.lock().unwrap() = State { records, requests, planned, ..State::default() };
     }
 
-    /// Adds a request to a run; returns its number.
+    /// Adds a request to a run. Returns its number.
     pub fn join(&self) -> usize {
         let mut state = self.state.lock().unwrap();
         state.requests.push(Progress::default());
@@ -166,7 +166,7 @@ impl SteppedStore {
         self.state.lock().unwrap().planned.push(planned);
     }
 
-    /// How many calls each request of the run has begun.
+    /// Returns how many calls each request of the run has begun.
     pub fn calls(&self) -> Vec<usize> {
         self.state.lock().unwrap().requests.iter().map(|request| request.calls).collect()
     }
@@ -175,17 +175,17 @@ impl SteppedStore {
         !self.state.lock().unwrap().struck.is_empty()
     }
 
-    /// Whether so many things went wrong.
+    /// Tells whether at least this many things went wrong.
     pub fn mishaps_came_to_pass(&self, number: usize) -> bool {
         self.state.lock().unwrap().struck.len() >= number
     }
 
-    /// What went wrong, and in which request.
+    /// Returns what went wrong, and in which request.
     pub fn struck(&self) -> Vec<(usize, Mishap)> {
         self.state.lock().unwrap().struck.clone()
     }
 
-    /// Whether a swap is still to be applied.
+    /// Tells whether a swap still waits to be applied.
     pub fn has_late_swaps(&self) -> bool {
         !self.state.lock().unwrap().late.is_empty()
     }
@@ -226,7 +226,7 @@ impl SteppedStore {
         }
     }
 
-    /// What the call that a request waits for would do.
+    /// Returns what the call that a request waits for would do.
     pub(super) fn awaited(&self, index: usize) -> Option<Touch> {
         let state = self.state.lock().unwrap();
         let Call { key, expects } = state.requests[index].waits_for?;
@@ -234,13 +234,13 @@ impl SteppedStore {
         Some(Touch { key, is_load: expects.is_none(), writes: expects.is_some_and(|expected| expected == found) })
     }
 
-    /// Says what is down from now on.
+    /// Says which parts are down from now on.
     pub fn take_down(&self, parts: &[Part]) {
         *self.down.lock().unwrap() = parts.to_vec();
     }
 
-    /// Counts a call of the directory or the signer by the request whose turn it is. Tells how many such calls the request
-    /// had made before, and whether this one is answered.
+    /// Counts a call of the directory or the signer for the request that is being polled. Returns how many such calls
+    /// the request had made before, and whether this call is answered.
     pub fn called(&self, part: Part) -> (usize, bool) {
         let request = self.polled.load(SeqCst);
         let is_down = {
@@ -261,12 +261,12 @@ impl SteppedStore {
         (before, !fails)
     }
 
-    /// Notes what goes wrong in the request whose turn it is.
+    /// Notes what goes wrong in the request that is being polled.
     pub fn strike(&self, mishap: Mishap) {
         self.state.lock().unwrap().struck.push((self.polled.load(SeqCst), mishap));
     }
 
-    /// How many swaps were applied in this run.
+    /// Returns how many swaps were applied in this run.
     pub(super) fn writes(&self) -> usize {
         self.state.lock().unwrap().writes
     }
@@ -296,7 +296,7 @@ impl SteppedStore {
         Swap::Stored
     }
 
-    /// Waits for its turn, and finds out what goes wrong at it.
+    /// Waits for its turn, and returns what goes wrong at the call.
     async fn turn(&self, call: Call) -> Option<Mishap> {
         let request = self.polled.load(SeqCst);
         let number = {
@@ -316,7 +316,7 @@ impl SteppedStore {
             let mishap = state.planned.iter().find(here).map(|planned| planned.mishap);
             let is_down = self.down.lock().unwrap().contains(&Part::Store);
             let mishap = if is_down { Some(Mishap::Outage) } else { mishap };
-            // Nothing is stale where nothing was swapped.
+            // A load can't be stale if nothing was swapped.
             let mishap = mishap.filter(|mishap| {
                 *mishap != Mishap::Stale || call.expects.is_none() && state.replaced.contains_key(&call.key)
             });
@@ -332,7 +332,7 @@ impl SteppedStore {
         mishap
     }
 
-    /// After the call took effect.
+    /// Ends a call after it took effect.
     async fn leave(&self, mishap: Option<Mishap>) -> Result<(), Broken> {
         match mishap {
             Some(Mishap::FailAfter | Mishap::Late) => Err(Broken),

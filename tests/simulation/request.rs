@@ -1,4 +1,4 @@
-//! What is asked of the server, and what it answers.
+//! The requests to the server, and its answers.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ pub enum Ask {
     RevokeSession(Arc<RefreshToken>),
     /// The host ends the session that a token belongs to.
     EndSession(Arc<RefreshToken>),
-    /// The host ends all sessions of a user by `tokens_valid_after`, which is now, by a directory that may keep whole seconds.
+    /// The host ends all sessions of a user by setting `tokens_valid_after` to now. The directory can keep whole
+    /// seconds.
     SignOutEverywhere {
         phone: &'static str,
         in_whole_seconds: bool,
@@ -39,7 +40,7 @@ pub enum Ask {
 }
 
 impl Ask {
-    /// The phone that it is about, if it names one.
+    /// Returns the phone number that the request names.
     pub fn phone(&self) -> Option<&'static str> {
         match self {
             Self::Send { phone, .. } | Self::SignOutEverywhere { phone, .. } => Some(phone),
@@ -48,7 +49,7 @@ impl Ask {
         }
     }
 
-    /// The session that it is about, if it names one.
+    /// Returns the session that the request names.
     pub fn session(&self) -> Option<&str> {
         match self {
             Self::Refresh(token) | Self::RevokeSession(token) | Self::EndSession(token) => Some(&token.session),
@@ -58,7 +59,7 @@ impl Ask {
         }
     }
 
-    /// What may be said in a message: no token.
+    /// Describes the request without a token, for messages.
     pub fn name(&self) -> String {
         match self {
             Self::Send { phone, purpose, client } => format!("send to {phone} for {purpose:?} by {client}"),
@@ -94,7 +95,7 @@ impl std::fmt::Display for AccessToken {
     }
 }
 
-/// What a code is for.
+/// The purpose of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Login,
@@ -136,7 +137,7 @@ pub struct Tokens {
     pub id: Option<Arc<str>>,
 }
 
-/// What came back.
+/// An answer of the server.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Sent(Arc<Challenge>),
@@ -154,7 +155,7 @@ pub enum Answer {
     NoUser,
     NotActive,
     Refreshed(Tokens),
-    /// The refresh or access token is not good.
+    /// The refresh token or the access token is not good.
     Refused,
     /// A revocation was done.
     Done,
@@ -166,12 +167,12 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Whether it gives what only a good token gets.
+    /// Tells whether only a good token gets this answer.
     pub fn is_positive(&self) -> bool {
         matches!(self, Self::Refreshed(_) | Self::Active | Self::Claims)
     }
 
-    /// What may be said in a message: no token.
+    /// Describes the answer without a token, for messages.
     pub fn name(&self) -> String {
         match self {
             Self::Unexpected(status, body) => format!("{status} {body}"),
@@ -180,7 +181,7 @@ impl Answer {
     }
 }
 
-/// Asks, and reads the answer.
+/// Makes a request, and reads the answer.
 pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, ask: &Ask, scope: &str) -> Answer {
     match ask {
         Ask::Send { phone, purpose, client } => send(server, phone, *purpose, client).await,
@@ -257,7 +258,7 @@ async fn send<S: Store, D: Directory>(
     Answer::Sent(Arc::new(Challenge { phone, purpose, client, otp_token, code, id, expires_at }))
 }
 
-/// What the reply says in its `Retry-After`.
+/// Returns the `Retry-After` of a reply.
 fn retry_after(reply: &Reply) -> Option<u64> {
     reply.headers().find(|(name, _)| *name == "Retry-After").map(|(_, value)| value.parse().unwrap())
 }
@@ -352,7 +353,7 @@ impl Tokens {
     }
 }
 
-/// Whether whoever has the key set of a server can verify the tokens of an answer.
+/// Tells whether the tokens of an answer can be verified with the server's key set.
 pub fn verifies<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, answer: &Answer) -> bool {
     let (Answer::LoggedIn(tokens) | Answer::Refreshed(tokens)) = answer else { return true };
     let verifies = |token: &str| jws::verify(token, server.key_set()).is_ok();
@@ -363,11 +364,11 @@ pub fn base64url(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// The confidential client that users log in with, and a public one that sends and guesses.
+/// The confidential client that users log in with, and the public client that sends and guesses.
 pub const CLIENT: &str = "TENANT_CLIENT_ID";
 pub const SECRET: &str = "TENANT_CLIENT_SECRET";
 pub const PUBLIC_CLIENT: &str = "TENANT_SPA_CLIENT_ID";
 pub const SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
 
-/// The version and the key identifier, before what a sealed token says.
+/// The version and the key identifier, which precede the content of a sealed token.
 const HEAD: usize = 1 + 4;

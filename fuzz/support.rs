@@ -1,5 +1,5 @@
-//! What the targets share: the harness of the scenarios, edits of a text, the memory that work takes, and what a refusal
-//! may say.
+//! The parts that the targets share: the harness of the scenarios, edits of a text, a count of memory, and the texts
+//! that a refusal may have.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -8,10 +8,10 @@ use otp_grant::Reply;
 pub use otp_grant_tests::*;
 use serde_json::Value;
 
-/// Carries out a list of edits, three bytes each: what, where, and with what.
+/// Carries out a list of edits. Each edit has three bytes: its kind, its place and its argument.
 ///
-/// What is inserted comes from the alphabet of base64url more often than not, so that a decoder is passed; or from one
-/// of `others`, tokens to splice in.
+/// Most inserted characters come from the alphabet of base64url, so that a decoder accepts them. An insertion can also
+/// be a token of `others`.
 pub fn edit(text: &str, edits: &[u8], others: &[&str]) -> String {
     let mut text: Vec<char> = text.chars().collect();
     for [what, place, with] in edits.as_chunks().0 {
@@ -44,7 +44,7 @@ fn character(byte: u8) -> char {
     }
 }
 
-/// The base64url character whose bits differ in one place: the smallest change there is.
+/// Returns the base64url character that differs in one bit, which is the smallest possible change.
 fn neighbour(character: char, with: u8) -> char {
     match BASE64URL.iter().position(|known| char::from(*known) == character) {
         Some(position) => char::from(BASE64URL[position ^ (1 << (with % 6))]),
@@ -55,7 +55,7 @@ fn neighbour(character: char, with: u8) -> char {
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const LONGEST: usize = 2000;
 
-/// What `work` held at once at most, beyond what was held before, in bytes; and what it gave.
+/// Runs `work`. Returns the most bytes that it held at once beyond what was held before, and its result.
 pub fn peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
     let before = HELD.load(SeqCst);
     PEAK.store(before, SeqCst);
@@ -69,16 +69,16 @@ pub fn assert_bounded(peak: usize, input: usize, multiple: usize) {
     assert!(peak <= BASE + multiple * input, "{peak} bytes for an input of {input}");
 }
 
-/// Empties the list of calls that the harness keeps, which would else be measured when it grows.
+/// Empties the list of calls that the harness keeps. Otherwise its growth would be measured.
 pub fn forget_calls(host: &Host) {
     host.directory.calls.lock().unwrap().clear();
     host.counters.told.lock().unwrap().clear();
 }
 
-/// Counts what is held. The targets have one thread.
+/// Counts the memory that is held. The targets have one thread.
 struct Counting;
 
-// SAFETY: it hands on to the system's allocator all that it is asked for, unchanged.
+// SAFETY: it passes every call to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let held = HELD.fetch_add(layout.size(), SeqCst) + layout.size();
@@ -97,7 +97,7 @@ static ALLOCATOR: Counting = Counting;
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// Checks that an answer has nothing of the request in it: a refusal is made of the contract's words alone.
+/// Checks that an answer contains nothing of the request. A refusal has only the words of the contract.
 #[track_caller]
 pub fn assert_ours(reply: &Reply) -> (u16, Value) {
     let (status, said) = read(reply);
@@ -120,7 +120,7 @@ pub fn assert_ours(reply: &Reply) -> (u16, Value) {
     (status, said)
 }
 
-/// What the host and its fixed parts take, whatever the input is.
+/// The memory of the host and its fixed parts, whatever the input is.
 const BASE: usize = 32 * 1024;
 const ERRORS: [&str; 17] = [
     "invalid_request",

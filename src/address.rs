@@ -1,4 +1,5 @@
-//! Phone numbers and e-mail addresses: parsed and normalised once, so that one address has one spelling.
+//! Phone numbers and e-mail addresses. Each address is parsed and normalised once and then has one spelling. The rules
+//! that say which addresses share a budget also live here.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,10 +7,12 @@ use std::sync::Arc;
 use email_address::Options;
 use serde::{Deserialize, Serialize};
 
-/// How addresses are read. What it returns is normalised; reading that again gives the same value.
+/// Says how addresses are read, and which addresses share a budget.
 ///
-/// A policy also says which addresses share one *budget*: the sends and guesses that one telephone or mailbox has,
-/// whatever spelling is used. A budget never changes where a message goes, nor which address a code belongs to.
+/// A policy returns normalised addresses. Reading such an address again gives the same value.
+///
+/// A *budget* is the sends and guesses that one telephone or mailbox has, in whatever spelling it is written. A budget
+/// never changes where a message goes, nor which address a code belongs to.
 ///
 /// | policy | a number without `+` | which phone numbers share a budget |
 /// |---|---|---|
@@ -17,10 +20,10 @@ use serde::{Deserialize, Serialize};
 /// | [`with_country_code`](Self::with_country_code) | gets the country code | each has its own |
 /// | [`with_numbering_plan`](Self::with_numbering_plan) | becomes what the host says | each has its own |
 ///
-/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone. For a
-/// directory they are two addresses. For their budget it compares the last eight digits, which all but a few countries have. Now and
-/// then two people share a budget, and where numbers are shorter one telephone can have two. A host with many users
-/// configures a country or a numbering plan.
+/// The default policy knows no country, so it cannot tell that `13612345678` and `+8613612345678` are one telephone.
+/// For a directory they are two addresses. For their budget, the policy compares the last eight digits, which the
+/// numbers of all but a few countries have. Sometimes two people share a budget. Where numbers are shorter, one
+/// telephone can have two budgets. A host with many users configures a country or a numbering plan.
 ///
 /// E-mail addresses share a budget where they differ only in a sub-address (RFC 5233): `user+news@example.com` has the
 /// budget of `user@example.com`. Dots count. [`with_budgets`](Self::with_budgets) replaces both rules. E-mail addresses
@@ -45,13 +48,15 @@ pub struct AddressPolicy {
 impl AddressPolicy {
     /// Puts `+` and a country code before every number that has no `+`.
     ///
-    /// With `86`, `13612345678` and `+8613612345678` are the same number. A number without `+` is refused where the code
-    /// would make another telephone of it, or none:
+    /// With `86`, `13612345678` and `+8613612345678` are the same number. A number without `+` is refused where the
+    /// added code would give another telephone or no telephone:
     ///
-    /// - It begins with zero: a trunk prefix such as the `0` of `07911 123456`, or the `00` before a country code.
-    /// - It begins with the country code, and at least seven digits follow: its `+` may have been left out.
+    /// - The number begins with zero. The zero can be a trunk prefix, as in `07911 123456`, or part of the `00` before
+    ///   a country
+    /// code.
+    /// - The number begins with the country code, and at least seven digits follow. Its `+` may have been left out.
     ///
-    /// Use [`with_numbering_plan`](Self::with_numbering_plan) where users write numbers so.
+    /// Use [`with_numbering_plan`](Self::with_numbering_plan) where users write such numbers.
     ///
     /// # Errors
     /// [`InvalidCountryCode`] unless `code` is 1 to 3 digits that do not begin with zero.
@@ -66,9 +71,9 @@ impl AddressPolicy {
 
     /// Asks `plan` for the international form of every number, with and without `+`.
     ///
-    /// It gets the digits, with `+` before them where the user wrote it. It must be a pure function of them. What it returns
-    /// must begin with `+`, and `plan` must return that same number for it. A number is refused where `plan` returns
-    /// `None` or breaks these rules. A port of libphonenumber is such a plan.
+    /// `plan` gets the digits, with `+` before them where the user wrote it. It must be a pure function of this text.
+    /// Its result must begin with `+`, and for this result `plan` must return the same number again. A number is
+    /// refused where `plan` returns `None` or breaks these rules. A port of libphonenumber is such a plan.
     ///
     /// ```
     /// let policy = otp_grant::AddressPolicy::default().with_numbering_plan(|number| {
@@ -90,14 +95,16 @@ impl AddressPolicy {
         self
     }
 
-    /// Asks `budget` which budget an address has. Addresses of one kind for which it returns the same text share one.
+    /// Asks `budget` which budget an address has. Addresses of one kind share a budget where `budget` returns the same
+    /// text.
     ///
-    /// It must be a pure function of the address: the budget says where the record of the address is kept, so a change of
-    /// the function forgets codes in flight and what was counted. It replaces the rules of this policy; to add to
-    /// them, it can ask a policy without it.
+    /// `budget` must be a pure function of the address. Its result says where the record of the address is kept. A
+    /// change of the function therefore forgets the codes in flight and the counted sends and guesses.
     ///
-    /// A directory that finds a user by more than one address, by rules of its own, must give these addresses one budget.
-    /// Otherwise each of them has guesses of its own against the same account.
+    /// `budget` replaces the rules of this policy. To add to these rules, it can ask a policy that has no `budget`.
+    ///
+    /// A directory can find a user by more than one address, by its own rules. `budget` must then give these addresses
+    /// one budget. Otherwise each address has its own guesses against the same account.
     ///
     /// ```
     /// use otp_grant::{Address, AddressPolicy};
@@ -122,10 +129,10 @@ impl AddressPolicy {
 
     /// Accepts e-mail addresses with a local part beyond ASCII (RFC 6531). Defaults to refusing them.
     ///
-    /// Such a local part has to be in lower case and in the form that UTS 46 maps to, and to have no character whose
-    /// other case is an ASCII letter, as the Kelvin sign and the dotless i have: a mail system or a database that folds
-    /// them would take one person's address for another's. Whether all systems behind the host tell the remaining
-    /// characters apart is for the host to know.
+    /// Such a local part must be in lower case and in the form that UTS 46 maps to. It must have no character whose
+    /// other case is an ASCII letter, such as the Kelvin sign and the dotless i. A mail system or a database that folds
+    /// these characters would take one person's address for another's. The host must know whether all systems behind it
+    /// tell the remaining characters apart.
     ///
     /// Needs the feature `idn`.
     #[cfg(feature = "idn")]
@@ -139,14 +146,16 @@ impl AddressPolicy {
     ///
     /// Spaces, hyphens, dots and parentheses are dropped.
     ///
-    /// A number with `+` that begins with zero is refused, and so is one with a zero after its country code, as in
-    /// `+44 (0)7911 123456`. Whoever dials that number leaves the zero out, so it would be a second spelling of the same
-    /// telephone. The zero is not dropped here: in a few countries, such as Italy, numbers begin with zero and reach
-    /// another telephone without it. There `+39 (0)6…` and `+39 06…` are accepted and are the same number. A numbering
-    /// plan sees the number first and can drop the zero.
+    /// A number with `+` is refused where it begins with zero or has a zero after its country code, as in `+44 (0)7911
+    /// 123456`. A caller who dials that number leaves the zero out, so it would be a second spelling of the same
+    /// telephone.
+    ///
+    /// The zero is not dropped here. In a few countries, such as Italy, numbers begin with zero and reach another
+    /// telephone without it. There `+39 (0)6…` and `+39 06…` are accepted and are the same number. A numbering plan
+    /// sees the number first and can drop the zero.
     ///
     /// # Errors
-    /// [`MalformedPhoneNumber`] when there is anything else, or the policy refuses the number.
+    /// [`MalformedPhoneNumber`] when the text has anything else, or when the policy refuses the number.
     pub fn phone_number(&self, text: &str) -> Result<PhoneNumber, MalformedPhoneNumber> {
         let written = strip_separators(text).ok_or(MalformedPhoneNumber(()))?;
         self.numbers
@@ -156,23 +165,24 @@ impl AddressPolicy {
             .ok_or(MalformedPhoneNumber(()))
     }
 
-    /// Reads an e-mail address: a dot-atom, `@` and a domain of at least two labels; 254 characters at most.
+    /// Reads an e-mail address: a dot-atom, `@` and a domain of at least two labels, with 254 characters at most.
     ///
-    /// ASCII letters become lower case; an international domain becomes its A-labels (UTS 46, RFC 5890). Without the
-    /// feature `idn` international domains are refused, also as A-labels, which nothing could check. Display names,
+    /// ASCII letters become lower case. An international domain becomes its A-labels (UTS 46, RFC 5890). Without the
+    /// feature `idn` international domains are refused, also in the form of A-labels, since nothing checks them. Display names,
     /// quoted local parts, comments, domain literals and surrounding white space are refused.
     ///
-    /// Local parts are refused that a program behind the host could take for something else:
+    /// A local part is refused if a program behind the host could misread it:
     ///
-    /// - With `=?` or `?=`, the signs of an encoded-word. RFC 2047 section 5 forbids it in an address, and mail libraries that
-    ///   decode it all the same send the message elsewhere.
-    /// - With `%` or `!`, by which old mail systems route a message on (RFC 1123 section 5.2.16, RFC 5321 appendix F.2).
+    /// - With `=?` or `?=`, the signs of an encoded-word. RFC 2047 section 5 forbids it in an address. Some mail libraries
+    ///   decode it all the same and send the message elsewhere.
+    /// - With `%` or `!`, by which old mail systems route a message on (RFC 1123 section 5.2.16, RFC 5321 appendix
+    ///   F.2).
     /// - With `-` as its first character, which a program takes for an option.
     ///
     /// # Errors
     /// [`MalformedEmail`] when the text is not such an address.
     pub fn email(&self, text: &str) -> Result<EmailAddress, MalformedEmail> {
-        // What is longer cannot become an address, and must not cost the mapping of its domain.
+        // A longer text can't become an address, and must not cost the mapping of its domain.
         if text.len() > MAX_EMAIL_INPUT {
             return Err(MalformedEmail(()));
         }
@@ -192,9 +202,9 @@ impl AddressPolicy {
         }
     }
 
-    /// Says which budget an address has. Addresses of one channel with the same budget share their sends and guesses.
+    /// Returns the budget of an address. Addresses of one channel with the same budget share their sends and guesses.
     ///
-    /// A directory can use it to find users by another form of their address: no two of the forms have budgets of their own.
+    /// A directory can find users by the budget. Then no two forms of one address have separate budgets.
     ///
     /// ```
     /// use otp_grant::{Address, AddressPolicy};
@@ -209,7 +219,7 @@ impl AddressPolicy {
         self.budget(address).into_owned()
     }
 
-    /// The same without a copy where there need not be one.
+    /// Does the same as [`budget_of`](Self::budget_of), and copies only where it must.
     pub(crate) fn budget<'a>(&self, address: &'a Address) -> Cow<'a, str> {
         match (&self.budgets, address, &self.numbers) {
             (Budgets::Host(budget), ..) => Cow::Owned(budget(address)),
@@ -224,7 +234,7 @@ impl AddressPolicy {
     fn local_part(&self, text: &str) -> Option<String> {
         let local = text.to_ascii_lowercase();
         let characters = local.is_ascii() || (self.international_local_parts && is_unambiguous(&local));
-        // A quoted local part is another spelling of the same mailbox, so it would have budgets of its own.
+        // A quoted local part is another spelling of the same mailbox, which would then have a second budget.
         let misread = local.starts_with('-') || ["\"", "=?", "?=", "%", "!"].iter().any(|part| local.contains(part));
         (characters && local.len() <= MAX_LOCAL_PART && !misread).then_some(local)
     }
@@ -249,7 +259,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// How a code reaches the address.
+    /// Returns how a code reaches the address.
     pub fn channel(&self) -> Channel {
         match self {
             Self::Phone(_) => Channel::Sms,
@@ -257,7 +267,7 @@ impl Address {
         }
     }
 
-    /// The address, normalised.
+    /// Returns the normalised address as text.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Phone(number) => number.as_str(),
@@ -266,7 +276,7 @@ impl Address {
     }
 }
 
-/// How a code reaches its address.
+/// Says how a code reaches its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
@@ -276,12 +286,12 @@ pub enum Channel {
     Email,
 }
 
-/// A phone number, normalised. Made by [`AddressPolicy::phone_number`].
+/// A normalised phone number. Made by [`AddressPolicy::phone_number`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(Arc<str>);
 
 impl PhoneNumber {
-    /// The number: digits, with `+` before them where it is international.
+    /// Returns the digits of the number, with `+` before them where it is international.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -293,12 +303,12 @@ impl core::fmt::Debug for PhoneNumber {
     }
 }
 
-/// An e-mail address, normalised. Made by [`AddressPolicy::email`].
+/// A normalised e-mail address. Made by [`AddressPolicy::email`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EmailAddress(Arc<str>);
 
 impl EmailAddress {
-    /// The address, in lower case, its domain as A-labels.
+    /// Returns the address in lower case, with its domain as A-labels.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -349,7 +359,7 @@ impl core::error::Error for InvalidCountryCode {}
 /// Gives the international form of a number.
 type NumberingPlan = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// What becomes of a number.
+/// How a number is normalised.
 #[derive(Clone, Default)]
 enum Numbers {
     #[default]
@@ -359,7 +369,7 @@ enum Numbers {
 }
 
 impl Numbers {
-    /// The number that a user has written, in the form of this policy.
+    /// Returns the form that this policy gives to a number as the user wrote it.
     fn normalise(&self, written: String) -> Option<String> {
         match self {
             Self::AsWritten => Some(written),
@@ -372,7 +382,8 @@ impl Numbers {
             Self::Plan(plan) => {
                 let international = |number: &str| plan(number).and_then(|number| strip_separators(&number));
                 let number = international(&written).filter(|number| number.starts_with('+'))?;
-                // What is read again has to stay as it is: an address that moves has other budgets and another user.
+                // A number that is read again must stay the same. An address that moves has another budget and another
+                // user.
                 (number == written || international(&number).as_ref() == Some(&number)).then_some(number)
             }
         }
@@ -389,7 +400,7 @@ impl core::fmt::Debug for Numbers {
     }
 }
 
-/// Gives the budget of an address.
+/// Returns the budget of an address.
 type BudgetOf = dyn Fn(&Address) -> String + Send + Sync;
 
 /// Which addresses share a budget.
@@ -409,7 +420,7 @@ impl core::fmt::Debug for Budgets {
     }
 }
 
-/// The digits and the leading `+` of `text`, if there is nothing else but separators and not too much of it.
+/// Returns the digits and the leading `+` of `text`, if it has nothing else but a limited number of separators.
 fn strip_separators(text: &str) -> Option<String> {
     let mut number = String::with_capacity(MAX_DIGITS + 1);
     let mut digits = 0;
@@ -425,8 +436,8 @@ fn strip_separators(text: &str) -> Option<String> {
     Some(number)
 }
 
-/// Tells whether a number with `+` can't be an international number, by how it begins: digits are in it that belong to
-/// national spelling, and are left out by whoever dials it.
+/// Tells whether the first digits of a number with `+` show that it is not an international number. Such a number
+/// contains digits of the national spelling, which a caller leaves out when dialling.
 fn is_of_no_telephone(number: &str) -> bool {
     let Some(digits) = number.strip_prefix('+') else { return false };
     match digits.as_bytes() {
@@ -449,13 +460,13 @@ fn is_of_no_telephone(number: &str) -> bool {
     }
 }
 
-/// The digits by which numbers of no known country are told apart. A number that has fewer is compared as a whole.
+/// Returns the digits by which numbers of an unknown country are told apart. A shorter number is compared as a whole.
 fn last_digits(number: &str) -> &str {
     let digits = number.trim_start_matches('+');
     digits.len().checked_sub(TOLD_APART_BY).and_then(|from| digits.get(from..)).unwrap_or(digits)
 }
 
-/// The address without what follows the first `+` in its local part.
+/// Returns the address without the `+` in its local part and what follows it.
 fn without_sub_address(email: &str) -> Cow<'_, str> {
     let parts = email.rsplit_once('@').and_then(|(local, domain)| {
         let (user, _) = local.split_once('+')?;
@@ -509,15 +520,16 @@ const MIN_DIGITS: usize = 7;
 const TOLD_APART_BY: usize = 8;
 const MAX_DIGITS: usize = 15;
 
-/// The country codes of two digits (ITU-T E.164 annex). Those that begin with 1 or 7 have one digit, all others three.
+/// The country codes of two digits (ITU-T E.164 annex). Codes that begin with 1 or 7 have one digit. All other codes
+/// have three.
 const CODES_OF_TWO_DIGITS: [&str; 44] = [
     "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51",
     "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90",
     "91", "92", "93", "94", "95", "98",
 ];
 
-/// The country codes after which a mobile or landline number can begin with zero, from the metadata of libphonenumber 9:
-/// Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, Rwanda, San Marino, the Vatican and Tajikistan.
+/// The country codes after which a mobile or landline number can begin with zero, from the metadata of libphonenumber
+/// 9: Italy, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, Rwanda, San Marino, the Vatican and Tajikistan.
 const BEFORE_A_ZERO: [&str; 10] = ["39", "225", "226", "229", "241", "242", "250", "378", "379", "992"];
 
 /// RFC 5321 section 4.5.3.1, and erratum 1690 of RFC 3696.
@@ -548,7 +560,7 @@ mod tests {
         AddressPolicy::default().email(text).ok().map(|email| email.as_str().to_owned())
     }
 
-    /// As the documentation has it.
+    /// The numbering plan of the documentation's example.
     fn british(number: &str) -> Option<String> {
         if number.starts_with('+') {
             return Some(number.to_owned());
@@ -613,7 +625,7 @@ mod tests {
         assert_eq!(national, policy.phone_number("+8613612345678").unwrap());
         assert_eq!(national.as_str(), "+8613612345678");
         assert_ne!(policy.phone_number("+813612345678").unwrap(), national);
-        // With its country code it is too long.
+        // With the country code, the number is too long.
         assert!(policy.phone_number("12345678901234").is_err());
         for code in ["", "0", "086", "+86", "8612", "８６", "8 "] {
             assert!(AddressPolicy::default().with_country_code(code).is_err(), "{code:?}");
@@ -633,7 +645,7 @@ mod tests {
                 assert!(policy.phone_number(number).is_err(), "{code}: {number}");
             }
         }
-        // Numbers of this country that begin as its code does are too short to have lost a plus.
+        // Numbers of this country that begin with the digits of its code are too short to have lost a plus.
         let danish = AddressPolicy::default().with_country_code("45").unwrap();
         assert_eq!(danish.phone_number("45 12 34 56").unwrap().as_str(), "+4545123456");
         assert!(danish.phone_number("45 45 12 34 56").is_err());
@@ -695,7 +707,7 @@ mod tests {
         }
         let constant = AddressPolicy::default().with_numbering_plan(|_| Some("+8613612345678".to_owned()));
         assert!(constant.phone_number("13612345678").is_ok());
-        // Each reading would be another number.
+        // Each reading gives another number.
         let moving = AddressPolicy::default().with_numbering_plan(|number| {
             let next: u64 = number.trim_start_matches('+').parse::<u64>().ok()? + 1;
             Some(format!("+{next}"))
@@ -806,7 +818,7 @@ mod tests {
             ("a@XN--BCHER-KVA.example", "a@xn--bcher-kva.example"),
             ("a@faß.example", "a@xn--fa-hia.example"),
             ("a@例え。テスト", "a@xn--r8jz45g.xn--zckzah"),
-            // UTS 46 maps both to ASCII, so the value is the ASCII domain, where the message goes.
+            // UTS 46 maps both to ASCII. The value is then the ASCII domain, and the message goes there.
             ("a@\u{212a}elvin.example", "a@kelvin.example"),
             ("a@ｅｘａｍｐｌｅ.com", "a@example.com"),
         ] {

@@ -1,21 +1,21 @@
-//! The port to random bytes.
+//! The port to random bytes, and the operating system's random bytes behind it.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Gives random bytes.
 ///
-/// They have to be unpredictable to everybody and never the same twice: challenge identifiers, the nonces of codes,
-/// session identifiers and record tags are made of them. Whoever can predict them can predict codes only together with
-/// the sealing secret, but can make two records collide without it.
+/// The bytes must be unpredictable to any attacker, and must never be given twice. Challenge identifiers, the nonces of
+/// codes, session identifiers and record tags are made of them. An attacker who can predict the bytes needs the sealing
+/// secret to predict codes, but can make two records collide without it.
 pub trait Entropy: Send + Sync {
-    /// Fills `buffer`.
+    /// Fills `buffer` with random bytes.
     ///
     /// # Errors
-    /// [`EntropyUnavailable`] when there are no random bytes; the request is then answered with 503.
+    /// [`EntropyUnavailable`] when there are no random bytes. The request is then answered with 503.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable>;
 }
 
-/// The random bytes of the operating system.
+/// Reads the random bytes of the operating system.
 #[derive(Clone, Debug)]
 pub struct SystemEntropy(SystemRandom);
 
@@ -37,7 +37,7 @@ impl<E: Entropy + ?Sized> Entropy for std::sync::Arc<E> {
     }
 }
 
-/// No random bytes could be had.
+/// There were no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntropyUnavailable;
 

@@ -1,4 +1,5 @@
-//! Identifiers: what the host names (clients, auth sources, subjects, the issuer) and what the crate draws at random.
+//! Identifiers: those that the host chooses (clients, auth sources, subjects, the issuer) and those that the crate
+//! draws at random.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ macro_rules! text_id {
                 Ok(Self(text.into()))
             }
 
-            /// The identifier as text.
+            /// Returns the identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -55,28 +56,28 @@ text_id! {
 }
 
 text_id! {
-    /// Names an authentication source: a channel with its code length and validities.
+    /// Names an authentication source, which has a channel, a code length and validities.
     AuthSourceId
 }
 
 text_id! {
-    /// Names a user towards clients: the `sub` claim, never reassigned (OpenID Connect Core section 2).
+    /// Names a user to clients. It is the `sub` claim, and is never reassigned (OpenID Connect Core section 2).
     Subject
 }
 
 impl Subject {
-    /// A subject that the embedded directory draws for a user who signs up.
+    /// Makes a random subject for a user who signs up in the embedded directory.
     pub(crate) fn random(bytes: [u8; 16]) -> Self {
         Self(BASE64URL.encode(bytes).into())
     }
 }
 
-/// Names the issuer of tokens: an `https` URL without query or fragment (OpenID Connect Discovery section 3).
+/// Names the issuer of tokens. It is an `https` URL without query or fragment (OpenID Connect Discovery section 3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Issuer(Arc<str>);
 
 impl Issuer {
-    /// Parses an issuer. `http` is accepted for `localhost` and loopback addresses only.
+    /// Parses an issuer. `http` is accepted only for `localhost` and loopback addresses.
     ///
     /// # Errors
     /// [`InvalidId`] when the text is not such a URL.
@@ -99,12 +100,13 @@ impl Issuer {
         Ok(Self(url.into()))
     }
 
-    /// The issuer, byte for byte as it was configured.
+    /// Returns the issuer, byte for byte as it was configured.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path that its RFC 8414 metadata has to be served at: with a path of its own after it, as section 3.1 says.
+    /// Returns the path at which the RFC 8414 metadata must be served. The path of the issuer follows the well-known
+    /// part (section 3.1).
     ///
     /// ```
     /// let issuer = otp_grant::Issuer::new("https://login.example.com/tenant")?;
@@ -115,8 +117,8 @@ impl Issuer {
         format!("/.well-known/oauth-authorization-server{}", self.path())
     }
 
-    /// The path that its OpenID configuration has to be served at: below its own path, if it has one (OpenID Connect
-    /// Discovery section 4).
+    /// Returns the path at which the OpenID configuration must be served. It lies below the path of the issuer (OpenID
+    /// Connect Discovery section 4).
     ///
     /// ```
     /// let issuer = otp_grant::Issuer::new("https://login.example.com/tenant")?;
@@ -127,14 +129,15 @@ impl Issuer {
         format!("{}/.well-known/openid-configuration", self.path())
     }
 
-    /// The URL of a path, which has that of the issuer already.
+    /// Returns the URL of a path that already contains the path of the issuer.
     pub(crate) fn url_of(&self, path: &str) -> String {
         let issuer = self.0.trim_end_matches('/');
         let origin = issuer.strip_suffix(self.path()).unwrap_or(issuer);
         format!("{origin}{path}")
     }
 
-    /// The path, without a slash at its end: empty for most issuers. The endpoints of the metadata lie below it.
+    /// Returns the path without a slash at its end. It is empty for most issuers. The endpoints of the metadata lie
+    /// below it.
     pub fn path(&self) -> &str {
         let after_scheme = self.0.split_once("://").map_or("", |(_, rest)| rest);
         let path = after_scheme.find('/').and_then(|slash| after_scheme.get(slash..));
@@ -142,7 +145,7 @@ impl Issuer {
     }
 }
 
-/// An identifier was empty, too long, or had a character that is not allowed.
+/// An identifier is empty, too long, or has a character that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidId(());
 
@@ -159,8 +162,8 @@ fn check_id(text: &str) -> Result<(), InvalidId> {
     if fits { Ok(()) } else { Err(InvalidId(())) }
 }
 
-/// Tells whether a text is an absolute path of a URL (RFC 3986 section 3.3) without empty or dot segments, which clients
-/// would take away. One slash may end it.
+/// Tells whether a text is an absolute path of a URL (RFC 3986 section 3.3). Empty and dot segments are refused,
+/// because clients remove them. One slash can end the path.
 pub(crate) fn is_path(text: &str) -> bool {
     let Some(segments) = text.strip_prefix('/') else { return false };
     let segments = segments.strip_suffix('/').unwrap_or(segments);
@@ -182,15 +185,15 @@ macro_rules! random_bytes {
         $vis struct $name([u8; $len]);
 
         impl $name {
-            /// How many bytes there are.
+            /// The number of bytes.
             pub const LEN: usize = $len;
 
-            /// Takes the bytes as they are.
+            /// Takes the bytes without a change.
             pub const fn from_bytes(bytes: [u8; $len]) -> Self {
                 Self(bytes)
             }
 
-            /// The bytes as they are.
+            /// Returns the bytes without a change.
             pub const fn as_bytes(&self) -> &[u8; $len] {
                 &self.0
             }
@@ -248,47 +251,48 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// Names a challenge. Without its seal it opens nothing.
+    /// Names a challenge. It opens nothing without its seal.
     pub ChallengeId, 32
 }
 
 random_id! {
-    /// Names a login session: the `sid` claim.
+    /// Names a login session. It is the `sid` claim.
     pub SessionId, 32
 }
 
 random_bytes! {
-    /// Names one signed token: the `jti` claim (RFC 7519 section 4.1.7).
+    /// Names one signed token. It is the `jti` claim (RFC 7519 section 4.1.7).
     ///
-    /// It is written as a UUID of version 8 (RFC 9562 section 5.8), in lower case. Earlier versions wrote base64url; tokens of
-    /// theirs are read, and their identifier is written as it was unless it happens to have the bits of such a UUID.
+    /// It is written as a UUID of version 8 (RFC 9562 section 5.8), in lower case. Earlier versions wrote base64url,
+    /// and their tokens are still read. Such an identifier is written as base64url again, unless it happens to have the
+    /// bits of such a UUID.
     pub TokenId, 16
 }
 
 random_id! {
-    /// What the record of a session keeps of an access token that was revoked: its number, and 34 of its random bits.
+    /// What the record of a session keeps of a revoked access token: its number, and 34 of its random bits.
     pub TokenMark, 9
 }
 
 random_id! {
-    /// Identifies one write of one record: fresh and random each time, so a record that was deleted and made again is
-    /// not mistaken for the old one.
+    /// Identifies one write of one record. Each write has a new random tag. A record that was deleted and made again is
+    /// therefore not mistaken for the old record.
     pub Tag, 16
 }
 
 random_id! {
-    /// Where a record is kept: an HMAC of what it stands for, so that it reveals neither address nor session. The record
-    /// of the keys in use is kept under a hash of the issuer, where a host with other secrets finds it.
+    /// The key under which a record is kept. It is an HMAC of the address or the session, and reveals neither. The
+    /// record of the keys in use is kept under a hash of the issuer, where a host with other secrets also finds it.
     pub RecordKey, 32
 }
 
 random_id! {
-    /// Names a secret of the keyring; derived from it, so nothing has to be configured.
+    /// Names a secret of the keyring. It is derived from the secret, so nothing has to be configured.
     pub KeyId, 4
 }
 
 random_id! {
-    /// The random input that a code is derived from. Worth nothing without the secret.
+    /// The random input that a code is derived from. It is worth nothing without the secret.
     pub Nonce, 16
 }
 
@@ -298,13 +302,14 @@ random_id! {
 }
 
 random_id! {
-    /// The mark that one request leaves in a record, so that it recognises its own write after an unknown outcome.
+    /// The mark that one request leaves in a record. After an unknown outcome, the request recognises its own write by
+    /// it.
     pub Mark, 8
 }
 
 impl TokenId {
-    /// The identifier of an access token: the number of its issue within its session, then random bits, with the version
-    /// and the variant of a UUID among them.
+    /// Makes the identifier of an access token: the number of its issue within its session, and then random bits. The
+    /// version and the variant of a UUID lie among the random bits.
     pub(crate) fn of(issue: u32, random: [u8; 12]) -> Self {
         let mut bytes = [0; Self::LEN];
         let (number, rest) = bytes.split_at_mut(4);
@@ -316,7 +321,7 @@ impl TokenId {
         Self(bytes)
     }
 
-    /// Writes the identifier as a UUID, if it has the version and the variant of one.
+    /// Writes the identifier as a UUID, if it has the version and the variant of such a UUID.
     fn as_uuid<'t>(&self, text: &'t mut [u8; UUID_LEN]) -> Option<&'t str> {
         let [.., version, _, variant, _, _, _, _, _, _, _] = self.0;
         if version & 0xf0 != VERSION_8 || variant & 0xc0 != VARIANT {
@@ -332,7 +337,7 @@ impl TokenId {
         core::str::from_utf8(text).ok()
     }
 
-    /// Reads a UUID of version 8, in the one way in which it is written.
+    /// Reads a UUID of version 8, in the only form in which it is written.
     fn from_uuid(text: &str) -> Result<Self, InvalidId> {
         let digit = |character: u8| match character {
             b'0'..=b'9' => Ok(character - b'0'),
@@ -346,7 +351,7 @@ impl TokenId {
             *byte = high << 4 | low;
         }
         let id = Self(bytes);
-        // With its hyphens elsewhere, more digits or other bits it is no such UUID.
+        // A text with other hyphens, more digits or other bits is not such a UUID.
         if id.as_uuid(&mut [0; UUID_LEN]) == Some(text) { Ok(id) } else { Err(InvalidId(())) }
     }
 
@@ -396,7 +401,7 @@ impl TokenMark {
 }
 
 impl Mark {
-    /// The mark that a session leaves in the challenge that it spent.
+    /// Returns the mark that a session leaves in the challenge that it spent.
     pub(crate) fn of_session(session: &SessionId) -> Self {
         Self(leading(session.as_bytes()))
     }

@@ -1,12 +1,13 @@
-//! The scope of a token.
+//! The scope of a token: parsing, subsets and intersections.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A scope: a set of 1 to 64 tokens, at most 1024 characters, in the order in which they were named.
+/// A set of 1 to 64 scope tokens with at most 1024 characters, in the order in which they were named.
 ///
-/// What is named twice is kept once. Equality looks at the order, too; [`is_subset_of`](Self::is_subset_of) does not.
+/// A token that is named twice is kept once. Equality depends on the order. [`is_subset_of`](Self::is_subset_of) does
+/// not.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,8 +28,8 @@ impl Scope {
     /// Parses tokens with one space between them, and no space around them.
     ///
     /// # Errors
-    /// [`InvalidScope`] when there is no token, there are too many, or one is empty or has a character that is not
-    /// allowed.
+    /// [`InvalidScope`] when there is no token, when there are too many tokens or characters, or when a token is empty
+    /// or has a character that is not allowed.
     pub fn parse(text: &str) -> Result<Self, InvalidScope> {
         if text.len() > MAX_LEN {
             return Err(InvalidScope(()));
@@ -48,33 +49,33 @@ impl Scope {
         Ok(Self(tokens.join(" ").into()))
     }
 
-    /// The scope `openid` alone (OpenID Connect Core section 3.1.2.1).
+    /// Returns the scope `openid` alone (OpenID Connect Core section 3.1.2.1).
     pub fn openid() -> Self {
         Self("openid".into())
     }
 
-    /// The tokens, in their order.
+    /// Returns the tokens in their order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.split(' ')
     }
 
-    /// Tells whether `token` is one of the tokens. Case matters.
+    /// Tells whether `token` is one of the tokens. The comparison is case-sensitive.
     pub fn contains(&self, token: &str) -> bool {
         self.iter().any(|other| other == token)
     }
 
-    /// Tells whether every token is one of `other`, too.
+    /// Tells whether `other` contains every token.
     pub fn is_subset_of(&self, other: &Scope) -> bool {
         self.iter().all(|token| other.contains(token))
     }
 
-    /// The tokens that `other` has as well, if there are any.
+    /// Returns the tokens that `other` also contains, if there are any.
     pub(crate) fn intersection(&self, other: &Scope) -> Option<Self> {
         let common: Vec<&str> = self.iter().filter(|token| other.contains(token)).collect();
         if common.is_empty() { None } else { Some(Self(common.join(" ").into())) }
     }
 
-    /// The tokens with one space between them.
+    /// Returns the tokens with one space between them.
     pub fn as_str(&self) -> &str {
         &self.0
     }

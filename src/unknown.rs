@@ -1,4 +1,4 @@
-//! Members of stored structures that this version does not know. They are kept as they were read, and written back.
+//! The members of stored structures that this version does not know. They are kept as they were read, and written back.
 
 use core::fmt;
 
@@ -7,8 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Impossible, SerializeMap, SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
-/// The members of one structure that this version does not know. Most structures have none, which takes no room of its
-/// own.
+/// The members of one structure that this version does not know. Most structures have none, which takes no memory on
+/// the heap.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Unknown(Option<Box<Members>>);
 
@@ -29,15 +29,15 @@ impl Unknown {
     }
 }
 
-/// What a later version keeps is its own.
+/// Shows no values, because they belong to a later version.
 impl fmt::Debug for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} unknown members", self.members().len())
     }
 }
 
-/// Implements `Serialize` and `Deserialize` for a structure that derives both with `#[serde(remote = "Self")]` and has
-/// a skipped field `unknown` of the type [`Unknown`].
+/// Implements `Serialize` and `Deserialize` for a structure. The structure must derive both with
+/// `#[serde(remote = "Self")]` and have a skipped field `unknown` of the type [`Unknown`].
 macro_rules! keep_unknown_members {
     ($name:ident) => {
         impl serde::Serialize for $name {
@@ -58,7 +58,7 @@ macro_rules! keep_unknown_members {
 
 pub(crate) use keep_unknown_members;
 
-/// A value of JSON's kinds, read from whichever format. Integers have at most 64 bits.
+/// A value of a JSON kind, read from any format. Integers have at most 64 bits.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Null,
@@ -165,7 +165,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// A number as `serde_json` gives it where another crate has switched its feature `arbitrary_precision` on.
+/// Reads a number as `serde_json` gives it where another crate has switched on its feature `arbitrary_precision`.
 fn number<E: serde::de::Error>(digits: &str) -> Result<Value, E> {
     let unsigned = || digits.parse().ok().map(Value::Unsigned);
     let signed = || digits.parse().ok().map(Value::Signed);
@@ -173,7 +173,7 @@ fn number<E: serde::de::Error>(digits: &str) -> Result<Value, E> {
     unsigned().or_else(signed).or_else(float).ok_or_else(|| E::custom("not a number"))
 }
 
-/// Reads a structure, and puts aside the members that it does not have.
+/// Reads a structure, and sets aside the members that it does not have.
 pub(crate) struct Aside<'u, D> {
     deserializer: D,
     unknown: &'u mut Unknown,
@@ -296,7 +296,7 @@ impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for Name<K> {
     }
 }
 
-/// Writes a structure, and the unknown members behind its own.
+/// Writes a structure, and then its unknown members.
 pub(crate) struct Beside<'u, S> {
     serializer: S,
     unknown: &'u Unknown,
@@ -308,7 +308,7 @@ impl<'u, S> Beside<'u, S> {
     }
 }
 
-/// Formats that name members write a structure and a map alike.
+/// Formats that name members write a structure like a map.
 pub(crate) enum Structured<'u, S: Serializer> {
     Alone(S::SerializeStruct),
     Beside(S::SerializeMap, &'u Unknown),
@@ -345,7 +345,7 @@ impl<S: Serializer> SerializeStruct for Structured<'_, S> {
     }
 }
 
-/// Declares the methods for what is no structure.
+/// Declares the methods that fail because the value is not a structure.
 macro_rules! only_structures {
     ($($method:ident($($argument:ty),*) -> $output:ty;)*) => {
         $(fn $method(self, $(_: $argument),*) -> Result<$output, S::Error> {

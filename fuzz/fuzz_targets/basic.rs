@@ -1,5 +1,6 @@
-//! `Authorization: Basic`. As it stands: those alone pass whose id and secret are in it, by a second decoder. And with a
-//! client of any secret, made of the input: what that client encodes is what is read.
+//! Fuzzes `Authorization: Basic`, with two checks. The input as the header: it passes only with the id and the secret
+//! of the client by a second decoder. A client with a secret made of the input: the server reads exactly what this
+//! client encodes.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -26,12 +27,12 @@ fuzz_target!(|input: &[u8]| {
     let host = Host::with_directory(Settings::default(), key, sample_directory().with_client(client));
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let credentials = BASE64_STANDARD.encode(format!("{}:{}", encode(id), encode(secret)));
-    // An empty secret authenticates nobody.
+    // An empty secret authenticates no client.
     let is_readable = credentials.len() <= LONGEST && !secret.is_empty() && !secret.contains(char::is_control);
     assert_eq!(passes(&host, &format!("Basic {credentials}")), is_readable);
 });
 
-/// Whether the header is that of a client: the refresh token is told to be unknown to those alone.
+/// Tells whether the header authenticates a client. Only such a client learns that the refresh token is unknown.
 fn passes(host: &Host, authorization: &str) -> bool {
     let body = "grant_type=refresh_token&refresh_token=unknown";
     forget_calls(host);

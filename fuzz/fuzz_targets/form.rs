@@ -1,6 +1,9 @@
-//! Forms at the token, introspection and revocation endpoints, against form_urlencoded: what has a broken escape or is no
-//! text is refused, what is read means the same when it is written anew, nothing of it is repeated, and memory stays a
-//! small multiple of it.
+//! Fuzzes forms at the token, introspection and revocation endpoints, against form_urlencoded.
+//!
+//! - A form with a broken escape or without a text is refused.
+//! - A form that is read means the same when it is written anew.
+//! - No answer repeats any of it.
+//! - Memory stays a small multiple of its length.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -38,7 +41,7 @@ fuzz_target!(|body: &[u8]| {
         let is_unread = description == "the body is not a valid form";
         if escapes_are_whole && is_text {
             assert!(!is_unread);
-            // Written anew it can be longer.
+            // The new form can be longer.
             if anew.len() <= LONGEST {
                 assert_eq!(answer(anew.as_bytes()), (status, said));
             }
@@ -48,7 +51,7 @@ fuzz_target!(|body: &[u8]| {
     }
 });
 
-/// No token is known to it, so no request changes it.
+/// The host knows no token, so no request changes it.
 static HOST: LazyLock<Host> = LazyLock::new(Host::new);
 const LONGEST: usize = 16 * 1024;
 const MULTIPLE: usize = 16;

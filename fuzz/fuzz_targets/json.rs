@@ -1,5 +1,9 @@
-//! JSON bodies at the token endpoint, against serde_json: what it does not read is refused, what it reads means the same
-//! when it is written anew, nothing of it is repeated, and memory stays a small multiple of it.
+//! Fuzzes JSON bodies at the token endpoint, against serde_json.
+//!
+//! - A body that serde_json does not read is refused.
+//! - A body that is read means the same when it is written anew.
+//! - No answer repeats any of it.
+//! - Memory stays a small multiple of its length.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -24,7 +28,7 @@ fuzz_target!(|body: &[u8]| {
     match serde_json::from_slice::<Value>(body) {
         Ok(object @ Value::Object(_)) => {
             assert!(!is_unread, "{description}");
-            // The last of two members would be left.
+            // Of two members with one name, only the last would remain.
             if !is_twice {
                 let (_, again) = answer(object.to_string().as_bytes());
                 assert_eq!((status, &said), (again.status(), &read(&again).1));
@@ -35,6 +39,6 @@ fuzz_target!(|body: &[u8]| {
     }
 });
 
-/// No token is known to it, so no request changes it.
+/// The host knows no token, so no request changes it.
 static HOST: LazyLock<Host> = LazyLock::new(Host::new);
 const MULTIPLE: usize = 8;

@@ -1,5 +1,5 @@
-//! Keys and key sets: what is read is written as it was and reads back, a private member is never taken in, and no key
-//! but the one that signed verifies.
+//! Fuzzes keys and key sets. A key that is read is written unchanged and reads back. A private member is never
+//! accepted. Only the key that signed verifies.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
                         && PublicKey::from_jwk(member.to_string().as_bytes()).as_ref() == Ok(key)
                 }
             };
-            // A key that is skipped can have the name of one that is not.
+            // A key that is skipped can have the name of a key that is not skipped.
             assert!(
                 read.iter()
                     .filter(named)
@@ -84,5 +84,6 @@ const TOKENS: [(&str, &str); 2] = [
         "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U",
     ),
 ];
-/// What serde_json's maps take: a node for eleven members, be there but one. Measured at 95 for objects of one member.
+/// The memory of serde_json's maps: one node for eleven members, even if there is only one member. Measured: 95 for
+/// objects of one member.
 const MULTIPLE: usize = 100;

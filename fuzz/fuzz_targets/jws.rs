@@ -1,4 +1,4 @@
-//! Compact strings against key sets: no panic, and nothing passes but what was signed.
+//! Fuzzes compact strings against key sets. Nothing panics, and only what was signed passes.
 //!
 //! The first byte chooses: an arbitrary string, edits of a token of one of three keys, or an arbitrary key set.
 #![no_main]
@@ -27,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
         _ => edit(token, rest, &signed.iter().map(String::as_str).collect::<Vec<_>>()),
     };
 
-    // There is a second ES256 signature for each first (r, -s), but to write it down takes more than edits.
+    // Each ES256 signature has a second one (r, -s), but edits alone do not produce it.
     let is_signed = signed.contains(&compact);
     let (peak_memory, verified) = peak(|| jws::verify(&compact, keys));
     assert_eq!(verified.is_ok(), is_signed, "{compact:?}");
@@ -60,5 +60,5 @@ const KEYS: [&str; 3] = [
     include_str!("../../tests/keys/ed25519_pkcs8.pem"),
     include_str!("../../tests/keys/rsa2048_pkcs8.pem"),
 ];
-/// As for keys, of what base64url leaves of a header.
+/// The same as for keys, for a header after base64url.
 const MULTIPLE: usize = 80;

@@ -1,8 +1,8 @@
-//! Sends, guesses and a clock that goes where it likes, against a small model of what must never happen.
+//! Fuzzes sends, guesses and a clock that moves in both directions, against a small model of what must never happen.
 //!
-//! Two bytes an operation: what, and with what. Time is counted twice: by the clock, which may step back, and by how far
-//! it went forward in all. What is limited per stretch of time is limited by the latter, since a clock that is set back
-//! gives nothing back.
+//! Each operation has two bytes: its kind and its argument. Time is counted twice: by the clock, which can step back,
+//! and by how far the clock went forward in all. A limit per stretch of time applies to the second, because a clock
+//! that is set back gives nothing back.
 #![no_main]
 
 use std::time::Duration;
@@ -35,7 +35,7 @@ struct World {
     host: Host,
     /// How far the clock went forward in all.
     forward: Duration,
-    /// Whether it never went back: then what may happen also has to.
+    /// Whether the clock never went back. Only then must everything happen that can happen.
     steady: bool,
     addresses: [Address; 3],
     challenges: Vec<Challenge>,
@@ -44,7 +44,7 @@ struct World {
 #[derive(Default)]
 struct Address {
     sends: Vec<Duration>,
-    /// Through which challenge, and when.
+    /// The challenge and the instant of each guess.
     guesses: Vec<(usize, Duration)>,
 }
 
@@ -55,7 +55,7 @@ struct Challenge {
     code_expires_at: u64,
     comparisons: usize,
     is_spent: bool,
-    /// Whether its code has logged somebody in, through this challenge or another.
+    /// Whether its code has logged a user in, through this challenge or another.
     code_is_spent: bool,
 }
 
@@ -130,7 +130,7 @@ impl World {
         let (status, answer) = block_on(self.host.token(&body));
         let now = self.now();
 
-        // What has to happen, where the model can tell.
+        // What must happen, as far as the model can tell.
         let is_live = !challenge.is_spent && now < challenge.code_expires_at;
         // A guess is charged to each code of the address that is in time.
         let of_address = || self.challenges.iter().filter(move |other| other.address == address);
@@ -138,7 +138,7 @@ impl World {
             of_address().filter(|other| now < other.sent_at + 300_000).map(|other| other.comparisons).sum();
         let has_guesses = charged < 5 && self.guesses(address) < 25;
         let has_to_pass = self.steady && is_right && is_live && has_guesses && !challenge.code_is_spent;
-        // Another code of the address that is in time is right as well.
+        // Another code of the address that is in time is also right.
         let is_good =
             of_address().any(|other| other.sent.code == code && now < other.code_expires_at && !other.code_is_spent);
         let description = answer["error_description"].as_str().unwrap_or_default();
@@ -182,7 +182,7 @@ impl World {
         assert!(self.guesses(address) <= 25, "more than 25 guesses at one address in 24 hours");
     }
 
-    /// How many guesses an address has had in a day that no login has forgiven.
+    /// Returns how many guesses at an address in a day were not forgiven by a login.
     fn guesses(&self, address: usize) -> usize {
         let guesses = self.addresses[address].guesses.iter();
         guesses.filter(|(_, at)| self.forward - *at < DAY).count()

@@ -1,5 +1,5 @@
-//! Edits of a sealed token, in an otherwise right request: whatever was changed, the token is unknown, and the store is
-//! never asked.
+//! Fuzzes edits of a sealed otp_token, in an otherwise right request. Whatever was changed, the token is unknown, and
+//! the store is never asked.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use serde_json::json;
 fuzz_target!(|input: &[u8]| {
     let Fixture { host, sent, elsewhere, refresh_token } = &*FIXTURE;
     let altered = edit(&sent.otp_token, input, &[&elsewhere.otp_token, refresh_token, &sent.otp_token]);
-    // A whole token of another address is not altered; an empty one is a malformed request.
+    // A whole token of another address is not altered. An empty token is a malformed request.
     if altered.is_empty() || altered == sent.otp_token || altered == elsewhere.otp_token {
         return;
     }
@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(calls, 0, "{altered:?}");
 });
 
-/// The same for all inputs: a refusal changes nothing.
+/// Shared by all inputs, because a refusal changes nothing.
 struct Fixture {
     host: Host,
     sent: Sent,

@@ -1,5 +1,5 @@
-//! Private keys as PEM, base64 and DER: what is read signs tokens that its public key verifies, reads the same in each of
-//! the three forms, and shows nothing of itself.
+//! Fuzzes private keys as PEM, base64 and DER. A key that is read signs tokens that its public key verifies, reads the
+//! same in each of the three forms, and shows nothing of itself.
 #![no_main]
 
 use base64::{Engine, prelude::BASE64_STANDARD};

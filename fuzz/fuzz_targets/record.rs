@@ -1,5 +1,5 @@
-//! Stored records. What is read from JSON is written and read back unchanged; and whatever stands in the store under the
-//! keys of an address and of a session, no flow panics, answers outside of the contract, or takes much memory.
+//! Fuzzes stored records. What is read from JSON is written and read back unchanged. Whatever the store has under the
+//! keys of an address and of a session, no flow panics, gives an answer outside of the contract, or takes much memory.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(again, record);
     assert_eq!(serde_json::to_string(&again).unwrap(), written);
     assert_eq!(RecordBody::from_bytes(&record.body.to_bytes().unwrap()).as_ref(), Ok(&record.body));
-    // Through a value as well, as a document store would keep it.
+    // Also through a value, as a document store would keep the record.
     assert_eq!(serde_json::from_value::<Record>(serde_json::to_value(&record).unwrap()).unwrap(), record);
 
     let host = Host::new();
@@ -30,7 +30,7 @@ fuzz_target!(|input: &[u8]| {
         let Ok(_) = block_on(host.store.inner.swap(&key, Some(stored.tag), &record));
     }
 
-    // Each request by itself: what is kept from one to the next is the harness's.
+    // Each request is measured alone, because the harness keeps data from one request to the next.
     let length = written.len();
     let mut answers = vec![
         bounded(length, token(&host, &but(&grant, json!({ "otp": wrong(&sent.code) })))),
@@ -63,7 +63,7 @@ fuzz_target!(|input: &[u8]| {
                 || serde_json::from_str::<Value>(&said).is_ok_and(|said| said["error"].is_null())
         );
     }
-    // What they left is a record again.
+    // What the requests left in the store is again a record.
     for (_, left) in host.store.inner.records() {
         let left_written = serde_json::to_string(&left).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&left_written).unwrap(), left);
@@ -71,7 +71,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What a request gives, which held no more memory than it may beside a record of this length.
+/// Runs a request and returns its result. Checks that it held no more memory than allowed for a record of this length.
 #[track_caller]
 fn bounded<T>(length: usize, request: impl Future<Output = T>) -> T {
     let (peak_memory, answer) = peak(|| block_on(request));
@@ -84,5 +84,5 @@ async fn token(host: &Host, body: &Value) -> Reply {
     host.server.token(json_request(&body, None)).await
 }
 
-/// Members that are not known are kept as values, each of which takes more room than its text.
+/// Unknown members are kept as values. Each value takes more room than its text.
 const MULTIPLE: usize = 64;

@@ -1,5 +1,5 @@
-//! Edits of a refresh token, in otherwise right requests: whatever was changed, it is unknown to the token endpoint, not
-//! active to introspection and nothing to revoke, and the store is never asked.
+//! Fuzzes edits of a refresh token, in otherwise right requests. Whatever was changed, the token is unknown to the
+//! token endpoint, not active to introspection and nothing to revoke. The store is never asked.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use serde_json::json;
 fuzz_target!(|input: &[u8]| {
     let Fixture { host, refresh_token, elsewhere, otp_token } = &*FIXTURE;
     let altered = edit(refresh_token, input, &[elsewhere, otp_token, refresh_token]);
-    // A whole token of another session is not altered; an empty one is a malformed request.
+    // A whole token of another session is not altered. An empty token is a malformed request.
     if altered.is_empty() || altered == *refresh_token || altered == *elsewhere {
         return;
     }
@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(calls, 0, "{altered:?}");
 });
 
-/// The same for all inputs: a refusal changes nothing.
+/// Shared by all inputs, because a refusal changes nothing.
 struct Fixture {
     host: Host,
     refresh_token: String,

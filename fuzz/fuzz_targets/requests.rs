@@ -1,8 +1,10 @@
-//! Arbitrary requests: no panic, a status of the contract, and nothing said that is not the caller's to know.
+//! Fuzzes whole requests. Nothing panics, the status is one of the contract, and no answer says what the caller must
+//! not know.
 //!
-//! The first line is the `Content-Type`, the second the `Authorization`, the rest the body; an empty line is no header.
-//! `<token>` and `<code>` stand for what was sent to `PHONE`, `<refresh>` and `<access>` for the tokens of a login, so that a
-//! request can also be right. Each request is made at every endpoint.
+//! The first line is the `Content-Type`, the second line is the `Authorization`, and the rest is the body. An empty
+//! line means that the header is missing. `<token>` and `<code>` stand for what was sent to `PHONE`, and `<refresh>`
+//! and `<access>` for the tokens of a login, so that a request can also be right. Each request is made at every
+//! endpoint.
 #![no_main]
 
 use std::sync::atomic::Ordering::SeqCst;
@@ -58,7 +60,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(matches!(status, 200 | 400 | 401 | 403), "{endpoint}: {status}");
         assert_eq!(status != 200, answer["error"].is_string(), "{endpoint}");
         assert_eq!(reply.header("Cache-Control"), Some("no-store"), "{endpoint}");
-        // What a client may see of its user it may see.
+        // The answer may contain the claims that the client may see.
         says_nothing(reply.body(), if endpoint == "userinfo" { &secrets[..5] } else { &secrets });
         let challenge = reply.header("WWW-Authenticate").unwrap_or_default();
         says_nothing(challenge.as_bytes(), &secrets);
@@ -70,7 +72,7 @@ fuzz_target!(|input: &[u8]| {
             let code = delivery.code().expose_secret().to_owned();
             let (status, mut answer) = read(&delivery.accepted());
             assert_eq!(status, 200);
-            // Among so many random characters the digits of a code can stand by chance.
+            // Among so many random characters, the digits of a code can occur by chance.
             assert!(answer["otp_token"].take().is_string());
             says_nothing(answer.to_string().as_bytes(), &[&code, "TENANT_CLIENT_SECRET", PHONE]);
         }

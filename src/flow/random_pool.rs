@@ -1,23 +1,23 @@
-//! The random bytes of one request.
+//! The random bytes of one request, fetched from the entropy port together.
 
 use zeroize::Zeroizing;
 
 use crate::entropy::{Entropy, EntropyUnavailable};
 
-/// Random bytes for the identifiers of one request, fetched together. Seven calls to the operating system for 16 bytes each
-/// take longer than everything else that a login does beside its signatures.
+/// Random bytes for the identifiers of one request. They are fetched together, because seven calls to the operating
+/// system for 16 bytes each take longer than the rest of a login without its signatures.
 pub(crate) struct RandomPool {
     bytes: Zeroizing<[u8; POOL]>,
     used: usize,
 }
 
 impl RandomPool {
-    /// A pool that has fetched nothing yet.
+    /// Makes a pool that has fetched nothing yet.
     pub(crate) fn new() -> Self {
         Self { bytes: Zeroizing::new([0; POOL]), used: POOL }
     }
 
-    /// Takes random bytes; each is given once.
+    /// Takes random bytes. Each byte is given once.
     pub(crate) fn take<const N: usize>(&mut self, entropy: &dyn Entropy) -> Result<[u8; N], EntropyUnavailable> {
         const { assert!(N <= POOL) };
         if self.used.saturating_add(N) > POOL {

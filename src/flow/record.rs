@@ -1,4 +1,5 @@
-//! Loads the records of the store, each as the state that it keeps.
+//! Loads a record from the store as the typed state that it holds. A record that this version may not decide on is left
+//! as it is.
 
 use core::num::NonZeroU32;
 
@@ -12,7 +13,7 @@ use crate::store::{Body, Record, RecordBody, Store};
 use crate::time::Timestamp;
 use crate::wire::error::Unavailable;
 
-/// Loads the state that is kept under `key`.
+/// Loads the state under `key`.
 pub(crate) async fn load<T: State, S: Store, D: Directory>(
     core: &Core<S, D>,
     key: RecordKey,
@@ -26,7 +27,7 @@ pub(crate) async fn load<T: State, S: Store, D: Directory>(
     Ok(Loaded { key, tag: Some(tag), state: Some(state), now })
 }
 
-/// A state, the tag that it was stored with, and when it was loaded.
+/// A state, the tag with which it was stored, and when it was loaded.
 pub(crate) struct Loaded<T> {
     pub(super) key: RecordKey,
     pub(super) tag: Option<Tag>,
@@ -35,20 +36,20 @@ pub(crate) struct Loaded<T> {
 }
 
 impl<T> Loaded<T> {
-    /// The state, if there is one. Whether it has expired is for its rules to say.
+    /// Returns the state, if there is one. The rules of the state say whether it has expired.
     pub(crate) fn state(&self) -> Option<&T> {
         self.state.as_ref()
     }
 
-    /// When it was loaded.
+    /// Returns when the state was loaded.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
 }
 
-/// A state that has a record of its own.
+/// A state that has its own record.
 pub(crate) trait State: Sized {
-    /// The state that a body holds, unless this version may not decide on it.
+    /// Reads the state in a body, unless this version may not decide on it.
     fn from_body(body: RecordBody) -> Result<Self, Undecidable>;
     fn into_body(self) -> RecordBody;
     fn delete_after(&self, limits: &Limits) -> Timestamp;
@@ -84,7 +85,7 @@ impl State for Session {
     }
 
     fn delete_after(&self, _limits: &Limits) -> Timestamp {
-        // A revoked session is kept for as long: a write of it that arrives late must not bring it back.
+        // A revoked session is kept for the same time. Otherwise a write that arrives late could bring it back.
         self.expires_at()
     }
 }
@@ -106,14 +107,14 @@ impl State for KeysInUse {
     }
 }
 
-/// Why nothing is decided on a stored record. It stays as it is.
+/// Why nothing is decided on a stored record. The record stays as it is.
 #[derive(Debug)]
 pub(crate) enum Undecidable {
-    /// A record of another kind lies under the key: two secrets or issuers were mixed up.
+    /// The key has a record of another kind. Two secrets or two issuers were mixed up.
     WrongKind,
-    /// A later version wrote it.
+    /// A later version wrote the record.
     Later { format: NonZeroU32 },
-    /// A later version wrote it, which has more kinds of records.
+    /// A later version wrote the record, and that version has more kinds of records.
     UnknownKind,
 }
 

@@ -1,4 +1,4 @@
-//! One request under way.
+//! One request in progress. It stores what the rules decide, and resolves unknown outcomes of the store.
 
 use core::convert::Infallible;
 
@@ -13,8 +13,8 @@ use crate::store::{Record, Store, Swap};
 use crate::time::CLOCK_TOLERANCE;
 use crate::wire::error::Unavailable;
 
-/// One request under way: it owns the random bytes, and stores what the rules decide. A verdict is opened only after its
-/// state is stored. Unknown outcomes are resolved here and nowhere else.
+/// One request in progress. It owns the random bytes and stores what the rules decide. It opens a verdict only after
+/// the state of the verdict is stored. Unknown outcomes are resolved only here.
 pub(crate) struct Turn<'a, S, D> {
     pub(crate) core: &'a Core<S, D>,
     random: RandomPool,
@@ -25,20 +25,20 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
         Self { core, random: RandomPool::new() }
     }
 
-    /// Random bytes for an identifier; each is given once.
+    /// Returns random bytes for an identifier. Each byte is given once.
     pub(crate) fn random<const N: usize>(&mut self) -> Result<[u8; N], Unavailable> {
         self.random.take(&*self.core.entropy).map_err(|error| self.core.faulted(&error))
     }
 
-    /// Loads the state that is kept under `key`.
+    /// Loads the state under `key`.
     pub(crate) async fn load<T: State>(&self, key: RecordKey) -> Result<Loaded<T>, Unavailable> {
         record::load(self.core, key).await
     }
 
     /// Loads the record of an address.
     ///
-    /// A record from the future is put right before anything is decided on it, and this is stored even if the request
-    /// is then refused: else a clock that was set back would find the same challenges alive when it has caught up.
+    /// A record from the future is clamped to now before anything is decided on it. The clamped record is stored even
+    /// if the request is then refused. Otherwise the same challenges would be alive again once the clock has caught up.
     pub(crate) async fn load_authenticator(&mut self, key: RecordKey) -> Result<Loaded<Authenticator>, Unavailable> {
         let loaded = self.load::<Authenticator>(key).await?;
         if !loaded.state.as_ref().is_some_and(|state| state.is_from_the_future(loaded.now)) {
@@ -46,25 +46,31 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
         }
         match self.commit(loaded, &ClampToNow).await {
             Ok(((), loaded)) => Ok(loaded),
-            // Another request has put it right already.
+            // Another request has already clamped the record.
             Err(Refused::ByRule(NothingToDo)) => self.load(key).await,
             Err(Refused::Unavailable) => Err(Unavailable),
         }
     }
 
-    /// Stores what a change makes of the state, and opens its verdict. What changes nothing is not stored.
+    /// Stores what a change makes of the state, and opens the verdict. A decision that changes nothing is not stored.
     ///
-    /// The clock is read for each decision, after its state was loaded: a store that is slow must not make what others
-    /// wrote meanwhile look as if the clock had been set back.
+    /// The clock is read for each decision, after its state was loaded. Otherwise, with a slow store, the writes of
+    /// other requests would look as if the clock had been set back.
     ///
-    /// When somebody else was faster, the state is loaded again and decided on again: each such conflict is the progress
+    /// On a conflict with another request, the state is loaded and decided on again. Each such conflict is the progress
     /// of another request, so the loop ends.
     ///
-    /// When the store answers with an error, or with a conflict that our own write may have caused (a store below may
-    /// have sent it twice), the state is loaded once more: our tag, or the trace that the change looks for, tells that it
-    /// was applied, even if somebody has written since. The verdict then follows from what is stored, since it may have been
-    /// an earlier attempt that was. If it is not there, the decision is stored again. That second write also fences the first:
-    /// should that arrive late, its tag is out of date. After a second error, resolved in the same way, the request ends.
+    /// On an error of the store, the outcome of the write is unknown. A conflict can also come from our own write,
+    /// where a layer below has sent it twice. In both cases the state is loaded once more:
+    ///
+    /// - Our tag, or the trace that the change looks for, shows that the change was applied, even if other requests
+    ///   have written
+    /// since. The verdict then follows from what is stored, since an earlier attempt may have stored it.
+    /// - Without such a trace, the decision is stored again. This second write also fences the first: if the first
+    ///   arrives late,
+    /// its tag is out of date.
+    ///
+    /// After a second error, which is resolved in the same way, the request ends.
     pub(crate) async fn commit<C: Change>(
         &mut self,
         mut loaded: Loaded<C::State>,
@@ -112,7 +118,7 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
         Err(Refused::Unavailable)
     }
 
-    /// Undoes what a request has stored before it failed, as far as that can be done now. What is lost is a guess or a send.
+    /// Undoes what a failed request has stored, as far as that is possible now. If it fails, a guess or a send is lost.
     pub(crate) async fn undo<C: Change<State = Authenticator>>(
         &mut self,
         key: RecordKey,
@@ -126,7 +132,8 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
         self.commit(loaded, change).await.ok().map(|(verdict, _)| verdict)
     }
 
-    /// Stores the first state of a key that is drawn at random, and so can't be there already unless we put it there.
+    /// Stores the first state under a random key. Nothing can be stored there yet, except by an earlier attempt of this
+    /// request.
     pub(crate) async fn insert<T: State + Clone>(&mut self, key: RecordKey, first: &T) -> Result<(), Unavailable> {
         let nothing = Loaded { key, tag: None, state: None, now: self.core.clock.now() };
         match self.commit(nothing, &Insert(first)).await {
@@ -149,7 +156,8 @@ impl<E> From<Unavailable> for Refused<E> {
     }
 }
 
-/// The first state of a key that nobody else knows: whatever is found there is ours.
+/// Inserts the first state under a key that only this request knows. A state that is found there was stored by this
+/// request.
 struct Insert<'a, T>(&'a T);
 
 impl<T: Clone> Change for Insert<'_, T> {
@@ -166,6 +174,7 @@ impl<T: Clone> Change for Insert<'_, T> {
     }
 }
 
-/// Each conflict is the progress of another request. Guesses and sends are bounded by what an address is allowed, and no
-/// client refreshes one session so often at once; a store that answers with nothing else is not asked for ever.
+/// The most conflicts of one change. Each conflict is the progress of another request. The budget of an address bounds
+/// its guesses and sends, and no client refreshes one session so often at once. The limit ends the loop where a store
+/// answers with nothing but conflicts.
 const MAX_CONFLICTS: usize = 128;

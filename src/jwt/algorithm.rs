@@ -1,4 +1,4 @@
-//! The signature algorithms.
+//! The signature algorithms that the crate signs and verifies with.
 
 use crate::jwt::key_error::KeyError;
 
@@ -22,7 +22,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The `alg` value.
+    /// Returns the `alg` value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",

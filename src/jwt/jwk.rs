@@ -1,4 +1,5 @@
-//! Public keys and key sets as JSON (RFC 7517), and their thumbprints (RFC 7638).
+//! Public keys and key sets as JSON (RFC 7517), and their thumbprints (RFC 7638). A key that this crate must not verify
+//! with is refused here.
 
 use base64::Engine;
 use ring::digest;
@@ -12,9 +13,9 @@ use crate::jwt::algorithm::Algorithm;
 use crate::jwt::key_error::KeyError;
 use crate::wire::strict;
 
-/// A public key that verifies signatures, with the identifier that tokens name it by.
+/// A public key that verifies signatures, with the identifier by which tokens name it.
 ///
-/// Its algorithm follows from what the key is: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA.
+/// The kind of the key decides the algorithm: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA.
 ///
 /// ```
 /// use otp_grant::{Algorithm, PublicKey};
@@ -32,19 +33,21 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads a public JWK. Members it does not know are ignored; without a `kid` the thumbprint is the identifier.
-    /// A P-256 point off its curve is noticed later: it verifies nothing.
+    /// Reads a public JWK.
+    ///
+    /// Unknown members are ignored. Without a `kid`, the thumbprint is the identifier. A P-256 point off its curve is
+    /// accepted here, but verifies nothing.
     ///
     /// # Errors
-    /// [`KeyError::Unsupported`] when the kind, curve, `alg`, `use` or `key_ops` of the key is none that this crate
-    /// verifies with, [`KeyError::PrivateMembers`] when the private key is in it, [`KeyError::RsaTooSmall`],
+    /// [`KeyError::Unsupported`] when this crate does not verify with the kind, curve, `alg`, `use` or `key_ops` of the
+    /// key, [`KeyError::PrivateMembers`] when it contains the private key, [`KeyError::RsaTooSmall`],
     /// [`KeyError::RsaTooLarge`], [`KeyError::InvalidKeyId`], and [`KeyError::Malformed`] for everything else,
-    /// duplicate members and inexact base64url included.
+    /// including duplicate members and inexact base64url.
     pub fn from_jwk(json: &[u8]) -> Result<Self, KeyError> {
         Self::from_members(&strict::object(json).map_err(|_| KeyError::Malformed)?)
     }
 
-    /// What the key verifies with.
+    /// Returns the algorithm that the key verifies with.
     pub fn algorithm(&self) -> Algorithm {
         match self.material {
             Material::Rsa { .. } => Algorithm::RS256,
@@ -53,12 +56,12 @@ impl PublicKey {
         }
     }
 
-    /// The identifier of the key, the `kid` of tokens.
+    /// Returns the identifier of the key, which tokens name as `kid`.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The SHA-256 thumbprint of the key, in base64url (RFC 7638, RFC 8037 section 2).
+    /// Returns the SHA-256 thumbprint of the key in base64url (RFC 7638, RFC 8037 section 2).
     pub fn thumbprint(&self) -> String {
         let hashed = format!("{{{}}}", self.material.required_members());
         encode(digest::digest(&digest::SHA256, hashed.as_bytes()).as_ref())
@@ -67,7 +70,7 @@ impl PublicKey {
     /// Writes the key as a JWK with `kty`, `kid`, `use`, `alg` and its public parts.
     pub fn to_jwk(&self) -> String {
         let (key_id, algorithm, required) = (&self.key_id, self.algorithm(), self.material.required_members());
-        // Nothing in it needs an escape: `with_key_id` sees to the identifier, base64url to the rest.
+        // Nothing here needs an escape. `with_key_id` checks the identifier, and the rest is base64url.
         format!(r#"{{"kid":"{key_id}","use":"sig","alg":"{algorithm}",{required}}}"#)
     }
 
@@ -75,7 +78,7 @@ impl PublicKey {
         Ok(Self::new(Material::rsa(n, e)?))
     }
 
-    /// Takes an uncompressed point: the octet 4, then both coordinates.
+    /// Takes an uncompressed point: the octet 4, and then both coordinates.
     pub(crate) fn from_p256(point: &[u8]) -> Result<Self, KeyError> {
         let coordinates = point.strip_prefix(&[UNCOMPRESSED]).ok_or(KeyError::Malformed)?;
         let (x, y) = coordinates.split_at_checked(32).ok_or(KeyError::Malformed)?;
@@ -87,7 +90,7 @@ impl PublicKey {
     }
 
     pub(crate) fn with_key_id(self, key_id: &str) -> Result<Self, KeyError> {
-        // What `"` and `\` would do to the JSON of headers and key sets, no identifier needs.
+        // No identifier needs `"` or `\`, which would break the JSON of headers and key sets.
         let harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
         if (1..=255).contains(&key_id.len()) && key_id.bytes().all(harmless) {
             Ok(Self { key_id: key_id.to_owned(), ..self })
@@ -96,7 +99,7 @@ impl PublicKey {
         }
     }
 
-    /// Whether the signature is this key's, over this message.
+    /// Tells whether this key has made the signature over this message.
     #[must_use]
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
@@ -112,7 +115,7 @@ impl PublicKey {
         .is_ok()
     }
 
-    /// The bytes of each signature.
+    /// Returns the length of each signature in bytes.
     pub(crate) fn signature_len(&self) -> usize {
         match &self.material {
             Material::Rsa { n, .. } => n.len(),
@@ -130,7 +133,7 @@ impl PublicKey {
         if !["RSA", "EC", "OKP"].contains(&kty) {
             return Err(KeyError::Unsupported);
         }
-        // Where a public key belongs, a private one has leaked. Dropping the secret half in silence would hide it.
+        // A private key in the place of a public key has leaked. Silently dropping its secret half would hide the leak.
         if PRIVATE_MEMBERS.iter().any(|name| members.contains_key(*name)) {
             return Err(KeyError::PrivateMembers);
         }
@@ -166,7 +169,7 @@ impl core::fmt::Debug for PublicKey {
     }
 }
 
-/// Public keys, each with an identifier of its own.
+/// A set of public keys, each with its own identifier.
 ///
 /// ```
 /// use otp_grant::{Algorithm, PublicKeySet, SigningKey};
@@ -185,23 +188,23 @@ pub struct PublicKeySet {
 }
 
 impl PublicKeySet {
-    /// Collects keys.
+    /// Collects keys into a set.
     ///
     /// # Errors
-    /// [`KeyError::DuplicateKeyId`] when two have the same identifier.
+    /// [`KeyError::DuplicateKeyId`] when two keys have the same identifier.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Result<Self, KeyError> {
         let mut set = Self::default();
         keys.into_iter().try_for_each(|key| set.add(key))?;
         Ok(set)
     }
 
-    /// A set of one key.
+    /// Makes a set of one key.
     pub(crate) fn of(key: PublicKey) -> Self {
         Self { keys: vec![key] }
     }
 
     pub(crate) fn add(&mut self, key: PublicKey) -> Result<(), KeyError> {
-        // With two keys of one name, which of them verifies a token would depend on their order.
+        // If two keys had one name, their order would decide which of them verifies a token.
         if self.find(key.key_id()).is_some() {
             return Err(KeyError::DuplicateKeyId);
         }
@@ -209,12 +212,12 @@ impl PublicKeySet {
         Ok(())
     }
 
-    /// Reads a key set. Keys of a kind, curve, `alg`, `use` or `key_ops` that this crate does not verify with are
-    /// skipped.
+    /// Reads a key set. It skips keys with a kind, curve, `alg`, `use` or `key_ops` that this crate does not verify
+    /// with.
     ///
     /// # Errors
-    /// What [`PublicKey::from_jwk`] says of any other key, [`KeyError::DuplicateKeyId`], and [`KeyError::Malformed`]
-    /// when the whole is not an object with an array of objects called `keys`.
+    /// The errors of [`PublicKey::from_jwk`] for every other key, [`KeyError::DuplicateKeyId`], and
+    /// [`KeyError::Malformed`] unless the JSON is an object with an array of objects called `keys`.
     ///
     /// RFC 7517 section 5.
     pub fn from_json(json: &[u8]) -> Result<Self, KeyError> {
@@ -225,23 +228,23 @@ impl PublicKeySet {
         Self::new(supported.collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// Writes the key set (RFC 7517 section 5), the body of a JWKS endpoint.
+    /// Writes the key set (RFC 7517 section 5) as the body of a JWKS endpoint.
     pub fn to_json(&self) -> String {
         let keys: Vec<_> = self.keys.iter().map(PublicKey::to_jwk).collect();
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
 
-    /// The key with this identifier.
+    /// Returns the key with this identifier.
     pub fn find(&self, key_id: &str) -> Option<&PublicKey> {
         self.keys.iter().find(|key| key.key_id == key_id)
     }
 
-    /// The keys, in the order in which they were given.
+    /// Returns the keys in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
         self.keys.iter()
     }
 
-    /// The key of a set that has but one.
+    /// Returns the key of a set that has exactly one.
     pub(crate) fn only(&self) -> Option<&PublicKey> {
         self.keys.first().filter(|_| self.keys.len() == 1)
     }
@@ -256,7 +259,7 @@ enum Material {
 
 impl Material {
     fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<Self, KeyError> {
-        // RFC 7518 section 6.3.1: as few octets as possible. Else one key would have several thumbprints.
+        // RFC 7518 section 6.3.1: as few octets as possible. Otherwise one key would have several thumbprints.
         let odd = |number: &[u8]| matches!(number, [1..=255, ..]) && number.last().is_some_and(|last| last % 2 == 1);
         if !odd(&n) || !odd(&e) {
             return Err(KeyError::Malformed);
@@ -267,7 +270,7 @@ impl Material {
         if n.len() > 1024 || e.len() > 5 {
             return Err(KeyError::RsaTooLarge);
         }
-        // From 65537 as FIPS 186-5 asks; a large one would let a key set make every verification slow.
+        // FIPS 186-5 requires at least 65537. With a large exponent, a key set could make every verification slow.
         match e.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte)) {
             ..65_537 => Err(KeyError::RsaTooSmall),
             0x2_0000_0000.. => Err(KeyError::RsaTooLarge),
@@ -275,7 +278,8 @@ impl Material {
         }
     }
 
-    /// The members that thumbprints are made of: in lexicographic order, without white space (RFC 7638 section 3.2).
+    /// Returns the members that thumbprints are made of, in lexicographic order and without white space (RFC 7638
+    /// section 3.2).
     fn required_members(&self) -> String {
         match self {
             Self::Rsa { n, e } => format!(r#""e":"{}","kty":"RSA","n":"{}""#, encode(e), encode(n)),
@@ -285,7 +289,7 @@ impl Material {
     }
 }
 
-/// Refuses a key that its owner set aside for something else than verifying with this algorithm.
+/// Refuses a key whose owner set it aside for another purpose than verifying with this algorithm.
 fn check_purpose(members: &Map<String, Value>, algorithm: Algorithm) -> Result<(), KeyError> {
     let named: Option<Algorithm> = text(members, "alg")?.map(str::parse).transpose()?;
     if named.is_some_and(|named| named != algorithm) {

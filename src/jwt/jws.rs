@@ -1,4 +1,5 @@
-//! Checking signed tokens: JWS in its compact form (RFC 7515), as strictly as RFC 8725 asks.
+//! Verifies signed tokens: JWS in its compact form (RFC 7515), as strictly as RFC 8725 requires. The key decides the
+//! algorithm, never the token.
 
 use base64::Engine;
 use serde_json::{Map, Value};
@@ -9,12 +10,14 @@ use crate::wire::strict;
 
 /// Checks the signature of a compact JWS and returns what was signed.
 ///
-/// The key alone decides the algorithm; the header's `alg` has to agree with it, so `none` or a MAC with the public key
-/// as its secret cannot pass. The key is the one that `kid` names; without a `kid`, the only key of the set. Keys that
-/// the token brings along or points at (`jwk`, `jku`, `x5u`, `x5c`, `x5t`) are never used.
+/// The key alone decides the algorithm, and the `alg` of the header must agree with it. A token with `none` therefore
+/// can't pass, nor a MAC with the public key as its secret.
 ///
-/// That a token is signed does not yet make it valid: its issuer, audience, expiry and [type](VerifiedJws::typ) are the
-/// caller's to check.
+/// `kid` names the key. Without a `kid`, the set must have exactly one key. Keys that the token contains or points at
+/// (`jwk`, `jku`, `x5u`, `x5c`, `x5t`) are never used.
+///
+/// A good signature does not make the token valid. The caller must check its issuer, audience, expiry and
+/// [type](VerifiedJws::typ).
 ///
 /// ```
 /// use otp_grant::{JwsError, PublicKeySet, jws};
@@ -31,7 +34,7 @@ use crate::wire::strict;
 /// ```
 ///
 /// # Errors
-/// [`JwsError`] says what is wrong. No part of the payload is looked at before the signature has been checked.
+/// [`JwsError`] says what is wrong. No part of the payload is read before the signature is checked.
 pub fn verify(compact: &str, keys: &PublicKeySet) -> Result<VerifiedJws, JwsError> {
     if compact.len() > LONGEST_TOKEN {
         return Err(JwsError::TooLarge);
@@ -51,7 +54,7 @@ pub fn verify(compact: &str, keys: &PublicKeySet) -> Result<VerifiedJws, JwsErro
     Ok(VerifiedJws { payload: decode(payload)?, typ: header.typ })
 }
 
-/// What a token says, its signature checked. Only [`verify`] makes one.
+/// The content of a token whose signature was checked. Only [`verify`] makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct VerifiedJws {
     payload: Vec<u8>,
@@ -59,12 +62,12 @@ pub struct VerifiedJws {
 }
 
 impl VerifiedJws {
-    /// What was signed.
+    /// Returns what was signed.
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// The `typ` of the header, as it stands there; `JWT`, or `at+jwt` for an access token of RFC 9068.
+    /// Returns the `typ` of the header without a change. It is `JWT`, or `at+jwt` for an access token of RFC 9068.
     pub fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
     }
@@ -76,15 +79,15 @@ impl VerifiedJws {
 pub enum JwsError {
     /// The token is longer than 16 KiB.
     TooLarge,
-    /// Not three parts of exact, unpadded base64url, the first of them a JSON object with an `alg`.
+    /// The token is not three parts of exact, unpadded base64url, or its first part is not a JSON object with an `alg`.
     Malformed,
-    /// The header asks for what is not supported here, such as an extension (`crit`) or compression (`zip`).
+    /// The header needs a feature that is not supported, such as an extension (`crit`) or compression (`zip`).
     UnsupportedHeader,
-    /// No key has the header's `kid`, or there is no `kid` and not exactly one key.
+    /// No key has the header's `kid`. Or there is no `kid`, and the set does not have exactly one key.
     UnknownKey,
     /// The header's `alg` is not the algorithm of the key.
     AlgorithmMismatch,
-    /// The signature is not the key's over this token.
+    /// The key did not make this signature over this token.
     BadSignature,
 }
 
@@ -112,8 +115,8 @@ struct Header {
 impl Header {
     fn parse(encoded: &str) -> Result<Self, JwsError> {
         let mut members = strict::object(&decode(encoded)?).map_err(|_| JwsError::Malformed)?;
-        // RFC 7515 section 4.1.11: what `crit` lists must be understood or refused, and nothing that it may list is
-        // understood. `b64` changes what was signed, `zip` and `enc` what the payload is.
+        // RFC 7515 section 4.1.11: a recipient must understand or refuse what `crit` lists, and this crate understands
+        // no extension. `b64` changes what was signed. `zip` and `enc` change what the payload is.
         if UNSUPPORTED.iter().any(|name| members.contains_key(*name)) {
             return Err(JwsError::UnsupportedHeader);
         }
@@ -141,12 +144,14 @@ fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<Stri
     }
 }
 
-/// Without padding, and without bits after the last byte: else one signature could be written in several ways.
+/// Decodes base64url without padding and without bits after the last byte. Otherwise one signature could be written in
+/// several ways.
 fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
     BASE64URL.decode(part).map_err(|_| JwsError::Malformed)
 }
 
-/// What HTTP servers usually take for all header fields together; it bounds the work for a token nobody signed.
+/// The usual limit of HTTP servers for all header fields together. It bounds the work for a token without a good
+/// signature.
 const LONGEST_TOKEN: usize = 16 * 1024;
 const UNSUPPORTED: [&str; 4] = ["crit", "b64", "zip", "enc"];
 
@@ -191,14 +196,14 @@ mod tests {
         PublicKeySet::from_json(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).unwrap()
     }
 
-    /// A key with the identifier `k`, and its token with the payload `{}`.
+    /// Makes a key with the identifier `k`, and a token of this key with the payload `{}`.
     fn signed() -> (PublicKeySet, String) {
         let key = SigningKey::generate(Algorithm::ES256).unwrap().with_key_id("k").unwrap();
         let token = block_on(key.sign_jwt(JwtType::AccessToken, b"{}")).unwrap();
         (PublicKeySet::new([key.public_key().clone()]).unwrap(), token)
     }
 
-    /// The token of `signed`, with this header instead of its own.
+    /// Replaces the header of the token of `signed`.
     fn with_header(token: &str, header: impl AsRef<[u8]>) -> String {
         let (_, rest) = token.split_once('.').unwrap();
         format!("{}.{rest}", BASE64URL.encode(header))
@@ -266,7 +271,7 @@ mod tests {
         assert_eq!(verify(&token, &PublicKeySet::new([other.clone()]).unwrap()), Err(JwsError::UnknownKey));
         assert_eq!(verify(&token, &PublicKeySet::default()), Err(JwsError::UnknownKey));
 
-        // Without a `kid`, as in the RFC, only where one key can be meant.
+        // As in the RFC, a `kid` can be left out only where the set has one key.
         let keys = set(ES256_KEY);
         assert!(verify(ES256_TOKEN, &keys).is_ok());
         let both = PublicKeySet::new(keys.iter().cloned().chain([other])).unwrap();
@@ -323,11 +328,11 @@ mod tests {
         ] {
             assert_eq!(verify(&malformed, &keys), Err(JwsError::Malformed), "{malformed}");
         }
-        // A fourth part is signed by nobody.
+        // A fourth part is not covered by the signature.
         for four in [format!("{token}."), format!("{token}.{signature}"), format!("{header}..{payload}.{signature}")] {
             assert!(verify(&four, &keys).is_err(), "{four}");
         }
-        // 64 bytes take 86 characters, of which the last has four bits to spare.
+        // 64 bytes take 86 characters. The last character has four bits to spare.
         let (rest, last) = EDDSA_TOKEN.split_at(EDDSA_TOKEN.len() - 1);
         assert_eq!(last, "g");
         for spare in ["h", "i", "o", "v"] {
@@ -336,7 +341,7 @@ mod tests {
         assert_eq!(verify(&"a".repeat(LONGEST_TOKEN + 1), &keys), Err(JwsError::TooLarge));
     }
 
-    /// What became of the tests of a Wycheproof set.
+    /// The outcomes of the tests of a Wycheproof set.
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Verdicts {
         accepted: usize,
@@ -351,7 +356,7 @@ mod tests {
                 self.without_key += 1;
                 return;
             };
-            // What may be accepted is refused, and told apart by who calls.
+            // A test whose result is "acceptable" is refused. The caller tells these tests apart.
             let is_valid = result == TestResult::Valid;
             assert_eq!(key.verifies(msg, sig), is_valid, "{name}");
             *(if is_valid { &mut self.accepted } else { &mut self.refused }) += 1;
@@ -366,7 +371,7 @@ mod tests {
         BASE64URL.encode(bytes)
     }
 
-    /// Signatures of JWS are r and s of 32 bytes each (RFC 7518 section 3.4), which is IEEE P1363, not DER.
+    /// A JWS signature is r and s of 32 bytes each (RFC 7518 section 3.4). This is IEEE P1363, not DER.
     #[test]
     fn wycheproof_es256() {
         let mut verdicts = Verdicts::default();
@@ -426,8 +431,8 @@ mod tests {
         }
         println!("Wycheproof, RSASSA-PKCS1-v1_5 with SHA-256: {verdicts:?}");
         assert_eq!(verdicts, Verdicts { accepted: 28, refused: 999 + 4, without_key: 3 });
-        // A DigestInfo without the NULL that RFC 8017 section 9.2 has in it, as some signers once wrote. None of them
-        // signs tokens, and accepting it would give each message a second encoding.
+        // A DigestInfo without the NULL of RFC 8017 section 9.2, as some signers once wrote it. None of these signers
+        // signs tokens. Accepting it would give each message a second encoding.
         let missing_null = |set| format!("{set} 8: Missing NULL in the ASN encoding");
         let sets = ["Rsa2048Sha256", "Rsa3072Sha256", "Rsa4096Sha256", "Rsa8192Sha256"];
         assert_eq!(acceptable, sets.map(missing_null));

@@ -1,39 +1,41 @@
-//! Why a key was refused.
+//! The error of the functions that read, make or collect keys.
 
-/// Why a key or key set was refused.
+/// Says why a key or a key set was refused.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// It is not the JSON, PEM or DER of a key, or its parts do not belong together. A key file may be cut off or damaged:
-    /// `openssl pkey -in key.pem -noout -check` looks at it.
+    /// The text is not the JSON, PEM or DER of a key, or its parts do not belong together. A key file can be cut off or
+    /// damaged: `openssl pkey -in key.pem -noout -check` checks it.
     Malformed,
-    /// It is a key, but of a kind, curve, algorithm, use or file format that is not supported. A P-256 key may spell its curve
-    /// out: `openssl ec -in key.pem -param_enc named_curve -out named.pem` names it. `ssh-keygen -p -m PKCS8 -f key`
-    /// converts the format of OpenSSH, in place.
+    /// The key has a kind, curve, algorithm, use or file format that is not supported. A P-256 key can spell out its
+    /// curve: `openssl ec -in key.pem -param_enc named_curve -out named.pem` names the curve instead. `ssh-keygen -p -m
+    /// PKCS8 -f key` converts a key in the format of OpenSSH, in place.
     Unsupported,
-    /// A private P-256 key without its public key, as Java writes it. Standards leave the public key out at will, but `ring`
-    /// does not compute it. `openssl ec -in key.pem -out whole.pem` adds it; `openssl pkey` and `openssl pkcs8` do not.
+    /// A private P-256 key comes without its public key, as Java writes it. The standards allow this, but `ring` does
+    /// not compute the public key. `openssl ec -in key.pem -out whole.pem` adds it. `openssl pkey` and `openssl pkcs8`
+    /// do not.
     PublicKeyMissing,
-    /// An RSA modulus of fewer than 2048 bits, which RS256 forbids (RFC 7518 section 3.3), or an RSA public exponent below
-    /// 65537. The way out is another key: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem`.
+    /// An RSA modulus has fewer than 2048 bits, which RS256 forbids (RFC 7518 section 3.3), or an RSA public exponent
+    /// is below 65537. Make another key: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem`.
     RsaTooSmall,
-    /// An RSA modulus of more than 4096 bits to sign with, or 8192 to verify with, or a public exponent over 33 bits. The way
-    /// out is another key, as for [`KeyError::RsaTooSmall`].
+    /// An RSA modulus has more than 4096 bits to sign with, or more than 8192 bits to verify with, or a public exponent
+    /// has more than 33 bits. Make another key, as for [`KeyError::RsaTooSmall`].
     RsaTooLarge,
-    /// An RSA modulus of 2048 to 4096 bits that are neither 2048 nor 3072 nor 4096, to sign with. The way out is another key,
-    /// as for [`KeyError::RsaTooSmall`].
+    /// An RSA key to sign with has a modulus between 2048 and 4096 bits that is not of 2048, 3072 or 4096 bits. Make
+    /// another key, as for [`KeyError::RsaTooSmall`].
     RsaOddSize,
     /// A JWK that should be public has private members.
     PrivateMembers,
-    /// A PEM file without an unencrypted private key. `openssl pkey -in key.pem -out plain.pem` decrypts one.
+    /// A PEM file has no unencrypted private key. `openssl pkey -in key.pem -out plain.pem` decrypts a key.
     NoPrivateKey,
-    /// A PEM file with more than one private key.
+    /// A PEM file has more than one private key.
     SeveralPrivateKeys,
     /// A key identifier is not 1 to 255 printable ASCII characters without `"` and `\`.
     InvalidKeyId,
     /// Two keys of a set have the same identifier.
     DuplicateKeyId,
-    /// RSA keys cannot be generated here; `openssl genpkey -algorithm RSA` makes one, and so does `otp-grant-aws-lc`.
+    /// This crate does not generate RSA keys. `openssl genpkey -algorithm RSA` makes one, and so does
+    /// `otp-grant-aws-lc`.
     CannotGenerateRsa,
     /// The operating system gave no random bytes.
     NoRandomness,

@@ -1,4 +1,4 @@
-//! Private keys in the files that other programs write.
+//! Reads private keys from the PEM, DER and base64 files that other programs write.
 
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
@@ -9,8 +9,8 @@ use crate::secret::secret_from_base64;
 
 /// The private key of a file, taken out of its text but not used yet. It is wiped when dropped.
 ///
-/// [`SigningKey`](crate::SigningKey) reads files by it. It is of use to a crate that signs with another library and reads
-/// the same files.
+/// [`SigningKey`](crate::SigningKey) uses it to read files. A crate that signs with another library can read the same
+/// files with it.
 ///
 /// ```
 /// use otp_grant::{KeyError, KeyFile};
@@ -26,13 +26,18 @@ pub struct KeyFile(Zeroizing<Vec<u8>>);
 impl KeyFile {
     /// Takes the key out of a PEM file: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1) or `EC PRIVATE KEY` (SEC 1).
     ///
-    /// The file may have other sections, such as certificates, but only one private key. Its text may have come through an
-    /// environment variable or a configuration file: a byte order mark, quotation marks around it, indented lines, `\n` in
-    /// place of line breaks, spaces in place of them, and base64 of the whole file are understood.
+    /// The file can have other sections, such as certificates, but only one private key. The text can have come through
+    /// an environment variable or a configuration file. These forms are understood:
+    ///
+    /// - a byte order mark, or quotation marks around the text;
+    /// - indented lines;
+    /// - `\n` or spaces in place of line breaks;
+    /// - base64 of the whole file.
     ///
     /// # Errors
-    /// [`KeyError::NoPrivateKey`] (also when it is encrypted), [`KeyError::SeveralPrivateKeys`],
-    /// [`KeyError::Unsupported`] when it is in another format, such as that of OpenSSH, and [`KeyError::Malformed`].
+    /// [`KeyError::NoPrivateKey`] (also when the key is encrypted), [`KeyError::SeveralPrivateKeys`],
+    /// [`KeyError::Unsupported`] when the key is in another format, such as that of OpenSSH, and
+    /// [`KeyError::Malformed`].
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let text = unquoted(text);
         if text.contains(BEGIN) {
@@ -45,11 +50,11 @@ impl KeyFile {
         }
     }
 
-    /// Takes the key out of base64: of such a file as a whole, or of what stands between its lines `-----BEGIN` and
-    /// `-----END`. Line breaks do not matter.
+    /// Takes the key out of base64: of a whole key file, or of the text between its lines `-----BEGIN` and `-----END`.
+    /// Line breaks are ignored.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] when it is not base64, and what [`KeyFile::from_pem`] says.
+    /// [`KeyError::Malformed`] when it is not base64, and the errors of [`KeyFile::from_pem`].
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let decoded = secret_from_base64(unquoted(text)).map_err(|_| KeyError::Malformed)?;
         match pem_in(&decoded) {
@@ -58,15 +63,15 @@ impl KeyFile {
         }
     }
 
-    /// Takes the DER that is inside of such a file. The bytes stay the caller's to wipe.
+    /// Takes the key out of the DER inside a key file. The caller must wipe the bytes.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] when it is not that of a private key.
+    /// [`KeyError::Malformed`] when it is not the DER of a private key.
     pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         PrivateKeyDer::try_from(der).map(|key| Self::new(&key)).map_err(|_| KeyError::Malformed)?
     }
 
-    /// The key in PKCS#8 or, if it came so, in PKCS#1.
+    /// Returns the key in PKCS#8, or in PKCS#1 if it came in PKCS#1.
     pub fn der(&self) -> &[u8] {
         &self.0
     }
@@ -74,17 +79,17 @@ impl KeyFile {
     fn from_sections(pem: &str) -> Result<Self, KeyError> {
         let mut keys = PrivateKeyDer::pem_slice_iter(pem.as_bytes()).map(|key| key.map(Zeroizing::new));
         let Some(key) = keys.next() else {
-            // A private key in a section that nobody here reads.
+            // The key is in a section that this crate does not read.
             let is_other = |line: &str| line.starts_with(BEGIN) && line.ends_with("PRIVATE KEY-----");
             let is_encrypted = |line: &str| line.contains("ENCRYPTED");
             let other = pem.lines().any(|line| is_other(line) && !is_encrypted(line));
             return Err(if other { KeyError::Unsupported } else { KeyError::NoPrivateKey });
         };
-        // RFC 1421 section 4.6.1.1: how OpenSSL encrypts in its older format.
+        // RFC 1421 section 4.6.1.1: OpenSSL encrypts in this way in its older format.
         let damaged =
             if pem.contains("\nProc-Type: 4,ENCRYPTED") { KeyError::NoPrivateKey } else { KeyError::Malformed };
         let key = key.map_err(|_| damaged)?;
-        // Which of several keys signs should not depend on their order in a file.
+        // The order of several keys in a file must not decide which of them signs.
         match keys.next() {
             None => Self::new(&key),
             Some(Ok(_)) => Err(KeyError::SeveralPrivateKeys),
@@ -108,7 +113,7 @@ impl core::fmt::Debug for KeyFile {
     }
 }
 
-/// What is wrong with a key that could be a good one, and that `ring` refuses without saying why.
+/// Says what is wrong with a key that `ring` refuses without a reason.
 pub(crate) fn diagnosis(der: &[u8]) -> KeyError {
     match modulus_bits(der) {
         Some(..2048) => return KeyError::RsaTooSmall,
@@ -119,21 +124,22 @@ pub(crate) fn diagnosis(der: &[u8]) -> KeyError {
     if lacks_public_key(der) == Some(true) { KeyError::PublicKeyMissing } else { KeyError::Malformed }
 }
 
-/// The text of a PEM file, if it is one that was encoded once more.
+/// Returns the text of a PEM file that was encoded in base64 once more.
 fn pem_in(decoded: &[u8]) -> Option<&str> {
     core::str::from_utf8(decoded).ok().filter(|text| text.contains(BEGIN))
 }
 
-/// The text without the byte order mark, white space and quotation marks around it.
+/// Returns the text without the byte order mark, white space and quotation marks around it.
 fn unquoted(text: &str) -> &str {
     let text = text.trim_start_matches('\u{feff}').trim();
     let inside = |mark| text.strip_prefix(mark).and_then(|text| text.strip_suffix(mark));
     inside('"').or_else(|| inside('\'')).unwrap_or(text).trim()
 }
 
-/// A PEM file with each line of it on its own, however its line breaks were lost.
+/// Puts each line of a PEM file on its own line, in whatever way its line breaks were lost.
 fn in_lines(text: &str) -> Zeroizing<String> {
-    // With room for all of it, it is never moved: each marker gets at most two line breaks, and there are no more than so.
+    // The capacity is enough for the whole result, which is therefore never moved: no more line breaks are added
+    // than the text has characters.
     let mut pem = Zeroizing::new(String::with_capacity(text.len().saturating_mul(2)));
     let mut put = |line: &str| {
         pem.push_str(line.trim());
@@ -144,7 +150,7 @@ fn in_lines(text: &str) -> Zeroizing<String> {
     } else if text.contains("\\n") {
         text.split("\\n").for_each(|line| put(line.trim_end_matches("\\r")));
     } else {
-        // `-----BEGIN A----- … -----END A-----`, several times perhaps.
+        // The text is `-----BEGIN A----- … -----END A-----`, perhaps several times.
         for part in text.split("-----") {
             if part.starts_with("BEGIN ") || part.starts_with("END ") {
                 put(&format!("-----{part}-----"));
@@ -156,8 +162,8 @@ fn in_lines(text: &str) -> Zeroizing<String> {
     pem
 }
 
-/// A P-256 key of SEC 1 in the envelope of PKCS#8 (RFC 5915 section 3, RFC 5958 section 2). If it is of another curve and
-/// says so, its reader notices that.
+/// Puts a P-256 key of SEC 1 into PKCS#8 (RFC 5915 section 3, RFC 5958 section 2). If the key names another curve, its
+/// reader notices this.
 fn p256_in_pkcs8(sec1: &[u8]) -> Zeroizing<Vec<u8>> {
     let element = |tag: u8, parts: &[&[u8]]| {
         let len = parts.iter().map(|part| part.len()).sum::<usize>();
@@ -175,7 +181,7 @@ fn p256_in_pkcs8(sec1: &[u8]) -> Zeroizing<Vec<u8>> {
     element(SEQUENCE, &[&[INTEGER, 1, 0], &[SEQUENCE, 19], &P256, &key])
 }
 
-/// How long the modulus of an RSA key is, in PKCS#8 or PKCS#1.
+/// Returns the length of an RSA modulus in bits, from PKCS#8 or PKCS#1.
 fn modulus_bits(der: &[u8]) -> Option<usize> {
     let key = match in_pkcs8(der) {
         Some((algorithm, key)) if algorithm == RSA => key,
@@ -191,7 +197,7 @@ fn modulus_bits(der: &[u8]) -> Option<usize> {
     Some(modulus.len().saturating_mul(8).saturating_sub(unused))
 }
 
-/// Tells of a P-256 key whether the public key is left out, which is optional (RFC 5915 section 3).
+/// Tells whether a P-256 key lacks its public key, which is optional (RFC 5915 section 3).
 fn lacks_public_key(der: &[u8]) -> Option<bool> {
     let (_, key) = in_pkcs8(der).filter(|(algorithm, _)| *algorithm == P256)?;
     let (SEQUENCE, parts, _) = element(key)? else { return None };
@@ -207,7 +213,7 @@ fn lacks_public_key(der: &[u8]) -> Option<bool> {
     Some(true)
 }
 
-/// The algorithm and the key inside of PKCS#8.
+/// Returns the algorithm and the key inside PKCS#8.
 fn in_pkcs8(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (SEQUENCE, parts, _) = element(der)? else { return None };
     let (INTEGER, _, parts) = element(parts)? else { return None };
@@ -216,7 +222,7 @@ fn in_pkcs8(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((algorithm, key))
 }
 
-/// The first element of some DER: its tag, its content, and what follows.
+/// Returns the tag and the content of the first DER element, and the bytes after it.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, len, rest) = match der {
         [tag, len @ ..=0x7f, rest @ ..] => (tag, usize::from(*len), rest),

@@ -1,4 +1,4 @@
-//! The private keys that `ring` signs with.
+//! The private keys that `ring` holds: how they are generated, read and used to sign.
 
 use base64::Engine;
 use ring::error::KeyRejected;
@@ -23,13 +23,13 @@ pub(crate) enum KeyPair {
 }
 
 impl KeyPair {
-    /// Makes an ES256 or EdDSA key at random.
+    /// Makes a random ES256 or EdDSA key.
     pub(crate) fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         let random = SystemRandom::new();
         match algorithm {
             Algorithm::RS256 => Err(KeyError::CannotGenerateRsa),
             Algorithm::ES256 => {
-                // The one copy that cannot be wiped: ring hands out a generated P-256 key in a document of its own.
+                // This one copy can't be wiped, because ring returns a generated P-256 key in its own document type.
                 let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
                     .map_err(|_| KeyError::NoRandomness)?;
                 Self::p256(document.as_ref())
@@ -42,10 +42,10 @@ impl KeyPair {
         }
     }
 
-    /// Reads PKCS#8, or PKCS#1 of RSA.
+    /// Reads PKCS#8, or an RSA key in PKCS#1.
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         match Self::from_pkcs8(der) {
-            // In PKCS#1 there is no algorithm that could be another one.
+            // PKCS#1 names no algorithm, so it can only be RSA.
             Err(KeyError::Malformed) => RsaKeyPair::from_der(der).map(Self::Rsa).map_err(rejection),
             decided => decided,
         }
@@ -72,7 +72,8 @@ impl KeyPair {
     }
 
     fn ed25519(pkcs8: &[u8]) -> Result<Self, KeyError> {
-        // "Unchecked" are files without the public key, as OpenSSL writes them: it is computed, with nothing to check.
+        // "Unchecked" refers to files without the public key, as OpenSSL writes them. The public key is computed, so
+        // there is nothing to check.
         Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map(Self::Ed25519).map_err(rejection)
     }
 
@@ -117,7 +118,8 @@ pub(crate) fn append(token: &mut String, signature: &[u8]) {
     BASE64URL.encode_string(signature, token);
 }
 
-/// ring tells only in words why it refused a key. A word that changed would be `Malformed` here, and fail the tests.
+/// ring gives the reason of a refusal only as text. If ring changed a text, it would give `Malformed` here, and the
+/// tests would fail.
 fn rejection(rejected: KeyRejected) -> KeyError {
     match rejected.to_string().as_str() {
         "WrongAlgorithm" => KeyError::Unsupported,
@@ -127,5 +129,5 @@ fn rejection(rejected: KeyRejected) -> KeyError {
     }
 }
 
-/// RSA keys that sign have at most 4096 bits.
+/// An RSA key that signs has at most 4096 bits.
 const LONGEST_SIGNATURE: usize = 512;

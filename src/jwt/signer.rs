@@ -1,49 +1,52 @@
-//! The port to signatures that are made elsewhere.
+//! The port to a key that signs outside this crate.
 
 use core::error::Error;
 use core::future::Future;
 use core::pin::Pin;
 
-/// Signs with a key that this crate does not hold: by another library, in an HSM, or by a remote key service.
+/// Signs with a key that this crate does not hold: with another library, in an HSM, or at a remote key service.
 ///
-/// [`SigningKey::of_signer`](crate::SigningKey::of_signer) makes a signing key of it. The key set, the `kid`, the header and
-/// all verification stay the crate's. For AWS-LC there is one already, the crate `otp-grant-aws-lc`.
+/// [`SigningKey::of_signer`](crate::SigningKey::of_signer) makes a signing key of a signer. The crate still makes the
+/// key set, the `kid` and the header, and does all verification. The crate `otp-grant-aws-lc` is a signer for AWS-LC.
 ///
-/// # What has to hold
+/// # What a signer must guarantee
 ///
-/// - The signature is of `message` as it stands, in the form that JWS wants: for RS256 as long as the modulus (PKCS #1 v1.5 with
-///   SHA-256), for ES256 the 32 bytes of r and the 32 of s, not DER, and for EdDSA 64 bytes.
-/// - It waits without blocking a thread, if the host's other requests are to go on meanwhile.
-/// - It has a time limit: a login waits for it twice.
+/// - It signs `message` without a change.
+/// - The signature has the form of JWS. For RS256 it is as long as the modulus (PKCS #1 v1.5 with SHA-256). For ES256
+///   it is the
+/// 32 bytes of r and the 32 bytes of s, not DER. For EdDSA it is 64 bytes.
+/// - It waits without blocking a thread. Otherwise other requests of the host wait for it.
+/// - It has a time limit, because a login waits for it twice.
 ///
-/// A future that is dropped may have signed. Nobody gets to see what it signed.
+/// A future that is dropped may have signed. Its signature is never released.
 ///
 /// # When it fails
 ///
-/// The request is answered with 503, nothing is released, and the client may retry: the signature is asked for before a code is
-/// spent or a refresh token advanced. The error reaches the host's [`Observer`](crate::Observer), never a client.
+/// The request is answered with 503 and nothing is released. The client can retry, because the signature is made before
+/// a code is spent or a refresh token is advanced. The error reaches the host's [`Observer`](crate::Observer), never a
+/// client.
 ///
 /// RFC 7518 section 3, RFC 8037 section 3.1.
 pub trait Signer: Send + Sync {
-    /// What goes wrong in this signer.
+    /// The error of this signer.
     type Error: Error + Send + Sync + 'static;
 
-    /// Whether the key can change behind the signer, as it can in an HSM or at a key service. Each signature is then
-    /// verified before anything is spent for it; one by another key is answered with 503. Defaults to true; `false` is for a
-    /// key that this process holds.
+    /// Whether the key can change behind the signer, as it can in an HSM or at a key service. If so, each signature is
+    /// verified before anything is spent for it, and a signature by another key is answered with 503. Defaults to true.
+    /// Use `false` for a key that this process holds.
     const KEY_CAN_CHANGE: bool = true;
 
     /// Signs `message`.
     fn sign(&self, message: &[u8]) -> impl Future<Output = Result<Vec<u8>, Self::Error>> + Send;
 }
 
-/// Why a [`Signer`] was not made a signing key.
+/// Says why no signing key was made of a [`Signer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignerError<E> {
-    /// It failed. Whether it can be tried again is in its own error.
+    /// The signer failed. Its own error says whether it can be tried again.
     Failed(E),
-    /// What it signed, the public key does not verify: it has another key, or gives signatures in another form.
+    /// The public key does not verify the signature. The signer has another key, or its signatures have another form.
     WrongSignature,
 }
 
@@ -72,7 +75,7 @@ pub(crate) trait AnySigner: Send + Sync {
     fn key_can_change(&self) -> bool;
 }
 
-/// A signature to come.
+/// The future of a signature.
 pub(crate) type Signature<'a> =
     Pin<Box<dyn Future<Output = Result<Vec<u8>, Box<dyn Error + Send + Sync>>> + Send + 'a>>;
 

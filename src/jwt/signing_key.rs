@@ -1,4 +1,4 @@
-//! The private key that signs tokens.
+//! The private key that signs tokens: how it is read, made or taken from a signer, and how it signs a JWT.
 
 use base64::Engine;
 
@@ -11,10 +11,11 @@ use crate::jwt::ring_key::{KeyPair, append};
 use crate::jwt::signer::{AnySigner, Signer, SignerError};
 use crate::jwt::signing_error::SigningError;
 
-/// A private key that signs tokens, read once and used for as long as the server runs, or a [`Signer`] that has one.
+/// A private key that signs tokens, or a [`Signer`] that has such a key. It is read once and used as long as the server
+/// runs.
 ///
-/// Its algorithm follows from what the key is: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA. It is known
-/// by its thumbprint (RFC 7638), unless [`SigningKey::with_key_id`] names it otherwise.
+/// The kind of the key decides the algorithm: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA. Its
+/// identifier is its thumbprint (RFC 7638), unless [`SigningKey::with_key_id`] gives it another.
 ///
 /// ```
 /// use otp_grant::{Algorithm, KeyError, PublicKeySet, SigningKey};
@@ -36,41 +37,43 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads a PEM file, as `openssl genpkey` writes it: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1) or
-    /// `EC PRIVATE KEY` (SEC 1).
+    /// Reads a PEM file, as `openssl genpkey` writes it: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1) or `EC
+    /// PRIVATE KEY` (SEC 1).
     ///
-    /// [`KeyFile::from_pem`] says what else may be in the file, and which forms of its text are read. RSA keys need a modulus
-    /// of 2048, 3072 or 4096 bits. P-256 keys need their public key beside them; [`KeyError::PublicKeyMissing`] says
-    /// how to add it. `openssl pkcs8 -topk8 -nocrypt` converts what is encrypted.
+    /// [`KeyFile::from_pem`] lists what else the file can contain, and which forms of its text are read. An RSA key
+    /// needs a modulus of 2048, 3072 or 4096 bits. A P-256 key needs its public key beside it, which
+    /// [`KeyError::PublicKeyMissing`] says how to add. `openssl pkcs8 -topk8 -nocrypt` converts an encrypted key.
     ///
     /// # Errors
-    /// [`KeyError::NoPrivateKey`] (also when it is encrypted), [`KeyError::SeveralPrivateKeys`], and what
-    /// [`SigningKey::from_der`] says.
+    /// [`KeyError::NoPrivateKey`] (also when the key is encrypted), [`KeyError::SeveralPrivateKeys`], and the errors of
+    /// [`SigningKey::from_der`].
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         Self::from_file(&KeyFile::from_pem(pem)?)
     }
 
-    /// Reads base64 that fits into an environment variable: of such a file as a whole, or of what stands between its lines
+    /// Reads base64 that fits into an environment variable: of a whole key file, or of the text between its lines
     /// `-----BEGIN` and `-----END`, with or without line breaks.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] when it is not base64, and what [`SigningKey::from_pem`] says.
+    /// [`KeyError::Malformed`] when it is not base64, and the errors of [`SigningKey::from_pem`].
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         Self::from_file(&KeyFile::from_base64(text)?)
     }
 
-    /// Reads the DER that is inside of such a file. The bytes stay the caller's to wipe.
+    /// Reads the DER inside a key file. The caller must wipe the bytes.
     ///
     /// # Errors
-    /// [`KeyError::Unsupported`] when the key is neither RSA nor P-256 nor Ed25519, or in another format,
+    /// [`KeyError::Unsupported`] when the key is neither RSA nor P-256 nor Ed25519, or is in another format,
     /// [`KeyError::PublicKeyMissing`], [`KeyError::RsaTooSmall`] and [`KeyError::RsaTooLarge`] outside of 2048 to 4096
     /// bits, [`KeyError::RsaOddSize`], and [`KeyError::Malformed`].
     pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         Self::from_file(&KeyFile::from_der(der)?)
     }
 
-    /// Makes an ES256 or EdDSA key at random. It is lost with the process; tokens it signed can then be verified only
-    /// by those who kept the public key.
+    /// Makes a random ES256 or EdDSA key.
+    ///
+    /// The key exists only in this process. After the process ends, its tokens can be verified only with a kept copy of
+    /// the public key.
     ///
     /// # Errors
     /// [`KeyError::CannotGenerateRsa`] for RS256, [`KeyError::NoRandomness`] when the operating system fails.
@@ -78,9 +81,9 @@ impl SigningKey {
         Self::new(KeyPair::generate(algorithm)?)
     }
 
-    /// Makes a key of a signer that signs elsewhere, and of the public key that verifies what it signs.
+    /// Makes a signing key of a signer and of the public key that verifies its signatures.
     ///
-    /// It has to sign once here: a signer with another key would be noticed by nobody but the clients.
+    /// The signer signs once here. Otherwise only the clients would notice that it has another key.
     ///
     /// # Errors
     /// [`SignerError`], also when `public` has a P-256 point off its curve.
@@ -101,23 +104,23 @@ impl SigningKey {
         Ok(Self::assemble(self.source, self.public.with_key_id(key_id)?))
     }
 
-    /// What the key signs with.
+    /// Returns the algorithm that the key signs with.
     pub fn algorithm(&self) -> Algorithm {
         self.public.algorithm()
     }
 
-    /// The identifier of the key, the `kid` of the tokens it signs.
+    /// Returns the identifier of the key, which is the `kid` of the tokens that it signs.
     pub fn key_id(&self) -> &str {
         self.public.key_id()
     }
 
-    /// The key that verifies what this one signs.
+    /// Returns the public key that verifies what this key signs.
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    /// Signs claims, which have to be a JSON object. Beyond what RSA arithmetic and a signer take, it allocates the token
-    /// alone.
+    /// Signs claims, which must be a JSON object. It allocates only the token, apart from what RSA arithmetic and a
+    /// signer allocate.
     pub(crate) async fn sign_jwt(&self, typ: JwtType, claims: &[u8]) -> Result<String, SigningError> {
         let header = match typ {
             JwtType::Jwt => &self.jwt_header,
@@ -152,7 +155,7 @@ impl SigningKey {
 
     fn new(pair: KeyPair) -> Result<Self, KeyError> {
         let public = pair.public()?;
-        // Of a damaged file each part can be readable, and no login would work.
+        // Each part of a damaged file can be readable. Without this check, every login would fail.
         if !pair.signs_for(&public) {
             return Err(KeyError::Malformed);
         }
@@ -178,7 +181,7 @@ impl core::fmt::Debug for SigningKey {
     }
 }
 
-/// What a token says it is, the `typ` of its header.
+/// The kind of a token, which is the `typ` of its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum JwtType {
     /// `JWT`, a token of any use.
@@ -188,7 +191,7 @@ pub(crate) enum JwtType {
 }
 
 impl JwtType {
-    /// The `typ` value.
+    /// Returns the `typ` value.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Jwt => "JWT",
@@ -197,7 +200,7 @@ impl JwtType {
     }
 }
 
-/// Where signatures come from.
+/// What makes the signatures.
 enum Source {
     Pair(Box<KeyPair>),
     Signer(Box<dyn AnySigner>),
@@ -262,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_damaged_key_is_refused_before_a_login_needs_it() {
-        // d mod (q - 1) is another number: ring reads the file, and then can't sign.
+        // The changed number is d mod (q - 1). ring reads the file, but then can't sign.
         let (before, rest) = RSA_PKCS8.split_at(1380);
         let damaged = format!("{before}exp{}", &rest[3..]);
         assert!(SigningKey::from_pem(RSA_PKCS8).is_ok());
@@ -319,7 +322,7 @@ mod tests {
             let key = SigningKey::from_pem(pem).unwrap();
             for claims in 0..100 {
                 let token = block_on(key.sign_jwt(JwtType::Jwt, &vec![b' '; claims])).unwrap();
-                // Had it grown, its capacity would have doubled.
+                // If the token had grown, its capacity would have doubled.
                 assert!(token.capacity() <= token.len() + 4, "{} for {}", token.capacity(), token.len());
             }
         }

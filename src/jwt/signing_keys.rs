@@ -1,26 +1,29 @@
-//! The signing keys of a server: the one that signs, and those that are published beside it.
+//! The signing keys of a server: the key that signs, the keys that are published beside it, and their rotation.
 
 use crate::jwt::jwk::{PublicKey, PublicKeySet};
 use crate::jwt::key_error::KeyError;
 use crate::jwt::signing_key::SigningKey;
 
-/// One active signing key, and any number of public keys that are published but do not sign.
+/// The active key, which signs, and any number of public keys that are published but do not sign.
 ///
 /// # Rotation
 ///
-/// Three steps, each on all hosts before the next begins; from the first to the last, every unexpired token can be
-/// verified by everybody who fetches the key set no less often than it allows:
+/// Take three steps. Finish each step on all hosts before the next step begins. Every unexpired token can then be
+/// verified at any time, by each verifier that fetches the key set as often as its `max-age` asks:
 ///
-/// 1. **Announce.** Publish the next key beside the active one. Wait for the `max-age` of the key set
-///    ([`Settings::key_set_max_age`](crate::Settings::key_set_max_age), by default 5 minutes), so that everybody has it.
-/// 2. **Switch.** Make the next key the active one, and publish the previous one beside it. Wait until the last token that
-///    the previous key signed has expired: the longer validity of [`TokenValidity`](crate::TokenValidity), by default 30
-///    minutes.
-/// 3. **Retire.** Publish the previous key no longer, and destroy it.
+/// 1. **Announce.** Publish the next key beside the active key. Wait for the `max-age` of the key set
+/// ([`Settings::key_set_max_age`](crate::Settings::key_set_max_age), by default 5 minutes). Every verifier then has the
+/// next key.
+/// 2. **Switch.** Make the next key the active key, and publish the previous key beside it. Wait until the last token
+///    that
+/// the previous key signed has expired. This is the longer validity of [`TokenValidity`](crate::TokenValidity), by
+/// default 30 minutes.
+/// 3. **Retire.** Stop publishing the previous key, and destroy it.
 ///
-/// Keys may differ in their algorithms; each token is verified with the algorithm of its key alone. A server is put
-/// together anew for each step. That needs no restart: build another one on the same store and directory (both ports are
-/// implemented for `Arc`), and let requests that come in have it.
+/// The keys can have different algorithms. Each token is verified only with the algorithm of its key.
+///
+/// Each step needs a new server, but no restart. Build another server on the same store and directory (both ports are
+/// implemented for `Arc`), and give it the requests that come in.
 ///
 /// ```
 /// use otp_grant::{Algorithm, SigningKey, SigningKeys};
@@ -41,27 +44,27 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// A key that signs, published alone.
+    /// Makes a key the active key, published alone.
     pub fn new(active: SigningKey) -> Self {
         let published = PublicKeySet::of(active.public_key().clone());
         Self { active, published }
     }
 
-    /// Publishes another key beside the active one: the next, or one whose tokens have not expired yet.
+    /// Publishes another key beside the active key: the next key, or a previous key whose tokens have not expired yet.
     ///
     /// # Errors
-    /// [`KeyError::DuplicateKeyId`] when a key with this identifier is published already.
+    /// [`KeyError::DuplicateKeyId`] when a key with this identifier is already published.
     pub fn publishing(mut self, key: PublicKey) -> Result<Self, KeyError> {
         self.published.add(key)?;
         Ok(self)
     }
 
-    /// The key that signs.
+    /// Returns the key that signs.
     pub fn active(&self) -> &SigningKey {
         &self.active
     }
 
-    /// All keys that are published, the active one first.
+    /// Returns all published keys, the active key first.
     pub fn key_set(&self) -> &PublicKeySet {
         &self.published
     }

@@ -1,4 +1,4 @@
-//! A directory in memory: clients, auth sources, and users with their addresses.
+//! The embedded directory: clients, auth sources, and users with their addresses, in the memory of one process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ pub struct MemoryDirectory {
 }
 
 impl MemoryDirectory {
-    /// An empty directory.
+    /// Makes an empty directory.
     pub fn new() -> Self {
         Self::default()
     }
@@ -50,17 +50,17 @@ impl MemoryDirectory {
         self
     }
 
-    /// Adds a user, or replaces one of the same subject.
+    /// Adds a user, or replaces the user with the same subject.
     pub fn put_user(&self, user: User) {
         lock(&self.users).put(user);
     }
 
-    /// Deletes a user, with their claims. Their subject is given to nobody else.
+    /// Deletes a user and their claims. Their subject is never given to another user.
     pub fn remove_user(&self, subject: &Subject) {
         lock(&self.users).remove(subject);
     }
 
-    /// Says what clients may see of a user, all clients the same.
+    /// Sets the claims of a user. All clients see the same claims.
     pub fn put_claims(&self, subject: Subject, claims: UserClaims) {
         lock(&self.users).claims.insert(subject, claims);
     }
@@ -99,7 +99,7 @@ impl Directory for MemoryDirectory {
         if let Some(user) = users.of_address(address) {
             return Ok(Some(user.clone()));
         }
-        // Random, so that no subject is ever given to somebody else, not even by the next process.
+        // Random, so that no subject is ever given to another user, not even by the next process.
         let mut bytes = [0; 16];
         SystemEntropy::default().fill(&mut bytes)?;
         let user = User::new(Subject::random(bytes), UserStatus::Active);
@@ -109,7 +109,7 @@ impl Directory for MemoryDirectory {
     }
 }
 
-/// Users in slots, so that an address leads to its user by one look into a table.
+/// Users in slots. An address leads to its user with one table lookup.
 #[derive(Debug, Default)]
 struct Users {
     slots: Vec<Option<User>>,
@@ -132,7 +132,7 @@ impl Users {
         self.slots.get(slot)?.as_ref()
     }
 
-    /// Puts a user where the one of the same subject was, or into a slot of their own.
+    /// Replaces the user with the same subject, or puts a new user into a free slot.
     fn put(&mut self, user: User) -> usize {
         let slot = match self.by_subject.get(&user.subject) {
             Some(slot) => *slot,
@@ -149,7 +149,7 @@ impl Users {
         slot
     }
 
-    /// Nothing leads to a slot any more when it becomes vacant.
+    /// A slot becomes vacant only when nothing refers to it any more.
     fn remove(&mut self, subject: &Subject) {
         self.claims.remove(subject);
         let Some(slot) = self.by_subject.remove(subject) else { return };

@@ -1,4 +1,4 @@
-//! The embedded store and directory: enough for one process, for tests and for a first login.
+//! The embedded store and directory. They are enough for one process, for tests and for a first login.
 
 mod directory;
 mod shard;
@@ -12,43 +12,45 @@ use crate::memory::shard::Shard;
 use crate::store::{Record, Store, Swap};
 use crate::time::clock::{Clock, SystemClock};
 
-/// A store in the memory of one process. What it keeps is lost with the process.
+/// A store in the memory of one process. Its records are lost with the process.
 ///
-/// Each insert also looks for a few records that may be deleted, so that nothing piles up. No call waits until all of them
-/// are swept, or moved to a larger table.
+/// Each insert also deletes a few records that may be deleted, so they do not pile up. No call waits until all records
+/// are swept or moved to a larger table.
 pub struct MemoryStore {
     shards: Vec<Apart>,
     clock: Arc<dyn Clock>,
 }
 
-/// A shard on cache lines of its own: else two threads at neighbouring ones would wait for one another.
+/// A shard on its own cache lines. Without this, threads that use neighbouring shards would slow each other down.
 #[derive(Default)]
 #[repr(align(128))]
 struct Apart(Mutex<Shard>);
 
 impl MemoryStore {
-    /// An empty store.
+    /// Makes an empty store with the clock of the operating system.
     pub fn new() -> Self {
         Self::with_clock(SystemClock)
     }
 
-    /// An empty store that finds out by this clock what may be deleted. A server with another clock than the system's
-    /// has to share it with its store: one that is ahead deletes what the server still needs.
+    /// Makes an empty store that decides by this clock which records may be deleted.
+    ///
+    /// A server with another clock than the system's must share its clock with its store. A store whose clock is ahead
+    /// deletes records that the server still needs.
     pub fn with_clock(clock: impl Clock + 'static) -> Self {
         Self { shards: (0..SHARDS).map(|_| Apart::default()).collect(), clock: Arc::new(clock) }
     }
 
-    /// How many records are kept.
+    /// Returns how many records the store keeps.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(&shard.0).len()).sum()
     }
 
-    /// Tells whether nothing is kept.
+    /// Tells whether the store keeps no record.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A copy of everything that is kept.
+    /// Returns a copy of all records.
     pub fn records(&self) -> Vec<(RecordKey, Record)> {
         self.shards.iter().flat_map(|shard| lock(&shard.0).records().collect::<Vec<_>>()).collect()
     }
@@ -78,7 +80,7 @@ impl Store for MemoryStore {
         let outcome = shard.swap(key, expected, next);
         if let (Swap::Stored, Some(now)) = (&outcome, inserted_at) {
             let deleted = shard.sweep(now);
-            // Many may be freed, and nobody else has to wait for that.
+            // Freeing many records takes time, and no other call has to wait for it.
             drop(shard);
             drop(deleted);
         }
@@ -92,8 +94,7 @@ impl core::fmt::Debug for MemoryStore {
     }
 }
 
-/// A panic while the lock is held can't leave anything half changed that another call would take for something else, so the
-/// lock is used on.
+/// Locks even after a panic. A panic under the lock can't leave a half-changed state that another call would misread.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! A part of the records: a hash table that grows and is swept in small steps, and that holds little besides them.
+//! One shard of the records: a hash table that grows and is swept in small steps, and that holds little besides the
+//! records.
 
 use core::{iter, mem};
 
@@ -9,11 +10,11 @@ use crate::session::Session;
 use crate::store::{self, Later, Record, RecordBody, Swap};
 use crate::time::Timestamp;
 
-/// Records by their keys, which need no hash: they are MACs, so that they are spread evenly and nobody can choose many of
-/// one bucket. Their first byte has chosen the shard.
+/// Records by their keys. The keys need no hash, because they are MACs: they are spread evenly, and an attacker can't
+/// choose many keys of one bucket. The first byte of a key has chosen the shard.
 ///
-/// A table that doubles moves all of its records at once, and holds more room for them than it needs. This one adds one
-/// bucket for each record beyond as many as it has, and moves those of one other bucket (linear hashing).
+/// A table that doubles moves all its records at once, and holds more room than it needs. This table adds one bucket
+/// per record beyond its number of buckets, and moves the records of one other bucket (linear hashing).
 #[derive(Default)]
 pub(super) struct Shard {
     buckets: Vec<Bucket>,
@@ -24,13 +25,14 @@ pub(super) struct Shard {
 
 struct Bucket {
     first: Chain,
-    /// When the first of its records may be deleted, or earlier. Whoever looks for such records need not look at each.
+    /// When the first record of the bucket can be deleted, or earlier. A sweep then skips the bucket without a look at
+    /// each record.
     due: Timestamp,
 }
 
 pub(super) type Chain = Option<Box<Kept>>;
 
-/// A record in its place.
+/// A stored record.
 pub(super) struct Kept {
     key: RecordKey,
     tag: Tag,
@@ -40,7 +42,8 @@ pub(super) struct Kept {
     next: Chain,
 }
 
-/// A session takes twice the room of an authenticator, of which there may be many more. Of the keys there is one record.
+/// Boxes a session, which takes twice the room of an authenticator. There can be many more authenticators than
+/// sessions, and there is one record of keys.
 enum Body {
     Authenticator(Authenticator),
     Session(Box<Session>),
@@ -69,7 +72,7 @@ impl Shard {
         }
     }
 
-    /// Looks at the next few buckets, and takes out what may be deleted there.
+    /// Looks at the next few buckets, and takes out the records that may be deleted.
     pub(super) fn sweep(&mut self, now: Timestamp) -> Chain {
         let mut deleted = None;
         for _ in 0..SWEPT_PER_INSERT {
@@ -105,7 +108,7 @@ impl Shard {
         }
     }
 
-    /// Adds a bucket, and moves to it what is its own of the one that has stood in for it.
+    /// Adds a bucket, and moves its records there from the bucket that has stood in for it.
     fn add_bucket(&mut self) {
         self.buckets.push(Bucket::default());
         let stand_in = self.stand_in(self.buckets.len() - 1);
@@ -123,7 +126,8 @@ impl Shard {
         if bucket < self.buckets.len() { bucket } else { self.stand_in(bucket) }
     }
 
-    /// The bucket that holds what belongs to this one until there is this one: half as many of them back.
+    /// Returns the bucket that holds the records of `bucket` until `bucket` exists. It lies half of the next power of
+    /// two back.
     fn stand_in(&self, bucket: usize) -> usize {
         bucket - self.buckets.len().next_power_of_two() / 2
     }
@@ -160,7 +164,7 @@ impl Bucket {
         taken
     }
 
-    /// The record of a key, and when the first of the bucket is due.
+    /// Returns the record of a key, and when the first record of the bucket is due.
     fn find_mut(&mut self, key: &RecordKey) -> Option<(&mut Kept, &mut Timestamp)> {
         let mut next = self.first.as_deref_mut();
         while let Some(kept) = next {
@@ -193,7 +197,7 @@ impl Kept {
         self.tag = next.tag;
         self.delete_after = next.delete_after;
         match (&mut self.body, &next.body.0) {
-            // In the room that there is.
+            // These reuse the memory of the old state.
             (Body::Authenticator(kept), store::Body::Authenticator(next)) => kept.clone_from(next),
             (Body::Session(kept), store::Body::Session(next)) => (**kept).clone_from(next),
             (kept, _) => *kept = Body::new(&next.body),
@@ -222,7 +226,7 @@ impl Body {
     }
 }
 
-/// Only inserts make records more. While as many come as expire, of those that may be deleted an eighth of the buckets' number is
-/// kept at most.
+/// Only an insert adds a record. While as many records come as expire, the shard keeps at most an eighth as many
+/// deletable records as it has buckets.
 const SWEPT_PER_INSERT: usize = 8;
 const NEVER: Timestamp = Timestamp::from_unix_millis(u64::MAX);

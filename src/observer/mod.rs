@@ -1,4 +1,4 @@
-//! The port to logs and metrics.
+//! The port to logs and metrics, and the events that it receives.
 
 #[cfg(feature = "tracing")]
 mod tracing;
@@ -12,77 +12,79 @@ use crate::grant::Usage;
 use crate::id::{ClientId, RecordKey, SessionId, Subject};
 use crate::wire::error::DeliveryFailure;
 
-/// Is told what happened.
+/// Receives the events of the server.
 ///
-/// It is called in the middle of a request and has to return at once.
+/// The server calls it in the middle of a request, so it must return at once.
 pub trait Observer: Send + Sync {
-    /// Something happened.
+    /// Receives one event.
     fn event(&self, event: &Event<'_>);
 }
 
-/// What happened. An address appears as the key of its record, which is the same for the same address and tells nothing
-/// else; secrets do not appear at all.
+/// Says what happened.
+///
+/// An address appears as the key of its record. The key is the same for the same address and reveals nothing more.
+/// Secrets do not appear at all.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A challenge was opened, and its code was handed to the host for delivery.
     Sent {
-        /// Who asked for it.
+        /// The client that asked for it.
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
-        /// What for.
+        /// What the code is for.
         usage: Usage,
     },
     /// The host could not deliver a code.
     DeliveryFailed {
         /// The hashed address.
         address: RecordKey,
-        /// Why.
+        /// Why the delivery failed.
         failure: DeliveryFailure,
     },
-    /// A challenge was refused, because the address was sent to too often.
+    /// A challenge was refused because the address was sent to too often.
     Throttled {
-        /// Who asked for it.
+        /// The client that asked for it.
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
-        /// How long the address stays closed.
+        /// How long the address must wait.
         retry_after: Duration,
     },
-    /// A challenge was refused, because no guess is left for the address: somebody guesses at its codes.
+    /// A challenge was refused because the address has no guess left. Its codes are being guessed at.
     LockedOut {
-        /// Who asked for it.
+        /// The client that asked for it.
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
-        /// How long the address stays closed.
+        /// How long the address must wait.
         retry_after: Duration,
     },
-    /// A client did not prove who it is: it is unknown, or its secret is wrong, missing or not expected.
+    /// A client did not prove its identity. It is unknown, or its secret is wrong, missing or not expected.
     ClientRefused {
-        /// Who it says it is, if that can be read. The text is the caller's.
+        /// The client that the caller claims to be, if this can be read. The text is the caller's.
         client: Option<&'a ClientId>,
     },
     /// A wrong or expired code was presented.
     WrongCode {
-        /// Who presented it.
+        /// The client that presented it.
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
-        /// How many more guesses the challenge has.
+        /// How many guesses the challenge has left.
         attempts_remaining: usize,
     },
-    /// A challenge was used that is spent, or that has no guess left.
+    /// A challenge was used that is already spent or has no guess left.
     Exhausted {
-        /// Who used it.
+        /// The client that used it.
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
     },
     /// A code was redeemed for tokens.
     LoggedIn {
-        /// By whom.
+        /// The client that redeemed it.
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
@@ -91,55 +93,55 @@ pub enum Event<'a> {
         /// The session that began.
         session: SessionId,
     },
-    /// A login whose answer was lost was answered again.
+    /// The same login was answered once more, because the first answer was lost.
     LoginRepeated {
-        /// By whom.
+        /// The client that asked again.
         client: &'a ClientId,
         /// The user.
         subject: &'a Subject,
         /// The session that had begun.
         session: SessionId,
     },
-    /// A user was created for an address, or found there by another request at the same time.
+    /// A user was created for an address, or another request at the same time had just created the user.
     SignedUp {
-        /// By whom.
+        /// The client that the user signed up at.
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
         /// The user.
         subject: &'a Subject,
     },
-    /// A code was redeemed for the proof that an address is its user's.
+    /// A code was redeemed as proof that an address belongs to its user.
     Verified {
-        /// By whom.
+        /// The client that redeemed it.
         client: &'a ClientId,
         /// The hashed address.
         address: RecordKey,
-        /// What for.
+        /// What the proof is for.
         usage: Usage,
     },
-    /// A refresh token was redeemed for fresh tokens.
+    /// A refresh token was redeemed for new tokens.
     Refreshed {
-        /// By whom.
+        /// The client that redeemed it.
         client: &'a ClientId,
         /// The user.
         subject: &'a Subject,
         /// The session that goes on.
         session: SessionId,
     },
-    /// A refresh token was used again after it had been superseded: it was stolen, by this caller or from this caller. The
-    /// session has been revoked, with all its tokens.
+    /// A superseded refresh token was used again. It was stolen, either by this caller or from this caller. The session
+    /// was revoked with all its tokens.
     ReuseDetected {
-        /// By whom.
+        /// The client that used it.
         client: &'a ClientId,
         /// The user.
         subject: &'a Subject,
         /// The session that is over.
         session: SessionId,
     },
-    /// A session was revoked, with all its tokens.
+    /// A session was revoked with all its tokens.
     SessionRevoked {
-        /// The client that signed out; `None` when it was the host.
+        /// The client that signed the user out, or `None` if the host did.
         client: Option<&'a ClientId>,
         /// The user.
         subject: &'a Subject,
@@ -148,32 +150,32 @@ pub enum Event<'a> {
     },
     /// One access token was revoked.
     AccessTokenRevoked {
-        /// By whom.
+        /// The client that revoked it.
         client: &'a ClientId,
         /// The user.
         subject: &'a Subject,
-        /// The session that it comes from, which goes on.
+        /// The session of the token, which goes on.
         session: SessionId,
     },
     /// The store failed.
     StoreFailed {
-        /// What it said.
+        /// The store's error.
         error: &'a (dyn Error + 'static),
     },
     /// The directory failed.
     DirectoryFailed {
-        /// What it said.
+        /// The directory's error.
         error: &'a (dyn Error + 'static),
     },
     /// There were no random bytes, a record was of the wrong kind, only a later version may decide on it, or a key
     /// could not sign.
     Faulted {
-        /// What was wrong.
+        /// The error.
         error: &'a (dyn Error + 'static),
     },
 }
 
-/// An observer that looks away.
+/// An observer that ignores every event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoObserver;
 

@@ -1,11 +1,16 @@
-//! An observer that writes events through `tracing`.
+//! An observer that writes events through the crate `tracing`.
 
 use crate::observer::{Event, Observer};
 
 /// Writes each event as one structured `tracing` event of the target `otp_grant`.
 ///
-/// Logins, refreshes and sign-outs are `INFO`; what was refused or not delivered `WARN`; a stolen refresh token, and what
-/// fails in the host, `ERROR`. Addresses appear as the keys of their records; nothing that is written can be replayed.
+/// | level | events |
+/// |---|---|
+/// | `INFO` | sends, logins, verifications, sign-ups, refreshes and sign-outs |
+/// | `WARN` | what was refused or not delivered |
+/// | `ERROR` | a stolen refresh token, and failures in the host |
+///
+/// Addresses appear as the keys of their records. Nothing that is written can be replayed.
 ///
 /// ```
 /// # use otp_grant::*;

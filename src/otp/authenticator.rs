@@ -1,5 +1,6 @@
-//! The state machine of one phone number or e-mail address: its live challenges, how often it was sent to, and how
-//! often its codes were guessed at (an out-of-band authenticator, NIST SP 800-63B section 3.1.3).
+//! The record of one phone number or e-mail address, and every rule that changes it: sends, guesses, redemption and
+//! their undoing. The record holds the live challenges, the instants of sends and the instants of charged guesses. NIST
+//! SP 800-63B section 3.1.3 calls such an address an out-of-band authenticator.
 
 use core::num::NonZeroU8;
 use core::time::Duration;
@@ -17,11 +18,11 @@ use crate::time::Timestamp;
 use crate::time::set_back::Reading;
 use crate::unknown::{Unknown, keep_unknown_members};
 
-/// Everything that is known about one address, in one record.
+/// The state of one address, in one record.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct Authenticator {
-    /// The latest instant at which this record was written; the epoch where it was not.
+    /// The latest instant at which this record was written. It is the epoch where the record was never written.
     #[serde(rename = "w", serialize_with = "write_instant", deserialize_with = "read_instant", default)]
     written_at: Timestamp,
     #[serde(rename = "c")]
@@ -37,7 +38,7 @@ pub(crate) struct Authenticator {
 keep_unknown_members!(Authenticator);
 
 impl Authenticator {
-    /// The instant from which this record says nothing that an absent one would not say.
+    /// The instant from which this record means the same as an absent record.
     pub(crate) fn delete_after(&self, limits: &Limits) -> Timestamp {
         let challenges = self.challenges.iter().map(|challenge| challenge.expires_at);
         let meters = [
@@ -49,12 +50,13 @@ impl Authenticator {
 
     /// Tells whether the clock was set back since this record was written.
     ///
-    /// Hosts' clocks differ by a little, so a reading within [`CLOCK_TOLERANCE`](crate::time::CLOCK_TOLERANCE) is not from the future.
+    /// The clocks of hosts differ by a little. A record within [`CLOCK_TOLERANCE`](crate::time::CLOCK_TOLERANCE) of the
+    /// reading is not from the future.
     pub(crate) fn is_from_the_future(&self, now: Timestamp) -> bool {
         matches!(self.reading(now), Reading::SetBack(_))
     }
 
-    /// This record as a decision at `now` must see it, and the instant to decide at.
+    /// Returns this record as a decision at `now` must see it, and the instant to decide at.
     fn at(mut self, now: Timestamp) -> (Self, Timestamp) {
         match self.reading(now) {
             Reading::At(now) => {
@@ -81,13 +83,13 @@ impl Authenticator {
         self.challenges.iter().find(|challenge| challenge.id == *id)
     }
 
-    /// How many guesses were compared with a code, over all challenges that share it.
+    /// Returns how many guesses were compared with one code, over all challenges that share the code.
     fn guesses_of(&self, nonce: &Nonce) -> usize {
         let sharing = self.challenges.iter().filter(|challenge| challenge.nonce == *nonce);
         sharing.map(Challenge::guesses).fold(0, usize::saturating_add)
     }
 
-    /// The challenge with the other code that the asker of `own` was sent and that is still in time.
+    /// Returns a challenge with another code that was sent for the same binding and is still in time.
     fn other_in_time(&self, own: &Challenge, now: Timestamp, limits: &Limits) -> Option<&Challenge> {
         self.challenges.iter().rfind(|other| {
             other.binding == own.binding
@@ -97,7 +99,10 @@ impl Authenticator {
         })
     }
 
-    /// Keeps the number of challenges bounded. No challenge that is live ends for it, unless sends are not limited.
+    /// Keeps the number of challenges bounded.
+    ///
+    /// Where sends are limited, only a spent challenge is removed. If there is none, the error says when the next
+    /// challenge expires. Where sends are not limited, the oldest challenge is removed even if it is live.
     fn make_room(&mut self, limits: &Limits, now: Timestamp) -> Result<(), Duration> {
         let most = if limits.sends.is_empty() { MOST_CHALLENGES_WITHOUT_QUOTA } else { MOST_CHALLENGES };
         while self.challenges.len() >= most {
@@ -124,7 +129,8 @@ impl Clone for Authenticator {
         }
     }
 
-    /// As many challenges as before take the room of those, so that a store that writes over a record need not ask for more.
+    /// Reuses the room of the old challenges where their number stays the same. A store that overwrites a record then
+    /// allocates nothing for them.
     fn clone_from(&mut self, source: &Self) {
         if self.challenges.len() != source.challenges.len() {
             *self = source.clone();
@@ -148,8 +154,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Tells whether an address can never have more live challenges than its record has room for, if each is live for
-    /// `validity`.
+    /// Tells whether the live challenges of an address always fit into its record, if each is live for `validity`.
     pub(crate) fn leave_room_for(&self, validity: Duration) -> bool {
         let most = self.sends.iter().map(|quota| quota.most_within(validity)).min();
         most.is_none_or(|most| most <= MOST_CHALLENGES)
@@ -160,10 +165,11 @@ impl Limits {
     }
 }
 
-/// Opens a challenge, unless the address was sent to too often or no guess is left for it.
+/// Opens a challenge, unless the address was sent to too often or has no guess left.
 ///
-/// While at least half of the validity of a code of the same asker is left, the new challenge shares that code, its
-/// expiry and its guesses, so that a resend does not kill the code in flight.
+/// The new challenge shares the latest code of the same binding while at least half of the validity of that code is
+/// left. It then also shares the expiry and the guesses of the code. A resend therefore does not kill the code in
+/// flight.
 pub(crate) struct OpenChallenge<'a> {
     pub(crate) new: NewChallenge<'a>,
     pub(crate) limits: &'a Limits,
@@ -194,7 +200,7 @@ impl Change for OpenChallenge<'_> {
         let Self { new, limits } = self;
         let (mut next, now) = state.unwrap_or_default().at(attempt.now);
         let of_sends = next.sends.wait(&limits.sends, now);
-        // A code that nobody could redeem is not sent, whoever asks for it.
+        // A code that could not be redeemed is never sent, whichever client asks for it.
         let of_guesses = next.failures.wait(&[limits.guesses_per_address], now);
         if !of_guesses.is_zero() {
             return Err(NotOpened::NoGuessLeft { retry_after: of_guesses.max(of_sends) });
@@ -220,10 +226,10 @@ impl Change for OpenChallenge<'_> {
     }
 }
 
-/// Takes back a send whose request failed before anybody got to know its challenge.
+/// Takes back a send whose request failed before its challenge was told to the client.
 pub(crate) struct TakeBackSend {
     pub(crate) id: ChallengeId,
-    /// How long the challenge was to live.
+    /// How long the challenge was meant to live.
     pub(crate) token_validity: Duration,
 }
 
@@ -246,23 +252,24 @@ impl Change for TakeBackSend {
         Ok(Decision::new(next.written(now), ()))
     }
 
-    /// What is undone leaves no trace; a second attempt finds nothing to do.
+    /// An undo leaves no trace in the record. A second attempt finds nothing to do.
     fn found_in(&self, _stored: &Authenticator) -> Option<()> {
         None
     }
 }
 
-/// Gives one more send to an address whose message could not be delivered. It still counts for the longer quotas.
+/// Gives one more send to an address whose message could not be delivered. The failed send still counts for the longer
+/// quotas.
 pub(crate) struct AllowResend<'a> {
     pub(crate) id: ChallengeId,
-    /// How long the challenge was to live.
+    /// How long the challenge was meant to live.
     pub(crate) token_validity: Duration,
     pub(crate) limits: &'a Limits,
 }
 
 impl Change for AllowResend<'_> {
     type State = Authenticator;
-    /// How long to wait for the next send.
+    /// How long the address must wait for the next send.
     type Verdict = Duration;
     type Refusal = NothingToDo;
 
@@ -281,29 +288,30 @@ impl Change for AllowResend<'_> {
         Ok(Decision::new(next.written(now), retry_after))
     }
 
-    /// A second attempt finds the send moved, and moves nothing.
+    /// A second attempt finds the send already moved, and moves nothing.
     fn found_in(&self, _stored: &Authenticator) -> Option<Duration> {
         None
     }
 }
 
-/// Charges one guess to a code and to the address. What it yields, once stored, can compare one text.
+/// Charges one guess to a code and to the address. The verdict can compare one text, once the charge is stored.
 ///
-/// Where the asker was sent two codes and both are in time, either is right, and the guess is charged to both. A text that
+/// Where two codes of one binding are in time, either code is right, and the guess is charged to both. A text that
 /// can't be a code is refused and costs nothing.
 pub(crate) struct ReserveGuess<'a> {
     pub(crate) id: ChallengeId,
-    /// Identifies this guess, so that after an unknown outcome it is found out whether it was charged.
+    /// Identifies this guess. After an unknown outcome, it tells whether the guess was charged.
     pub(crate) mark: Mark,
     pub(crate) presented: &'a PresentedSecret<'a>,
     pub(crate) policy: &'a CodePolicy,
     pub(crate) limits: &'a Limits,
-    /// How long after a success its answer can be repeated.
+    /// For how long after a success its answer can be repeated.
     pub(crate) repeat_window: Duration,
 }
 
 impl ReserveGuess<'_> {
-    /// The session whose answer may be repeated, if the challenge is spent; otherwise the challenge has to be live.
+    /// Returns the session whose answer can be repeated, where the challenge is spent. Returns `None` where the
+    /// challenge is live.
     fn repeats(&self, challenge: &Challenge, now: Timestamp) -> Result<Option<SessionId>, NotReserved> {
         if challenge.is_live(now) {
             return Ok(None);
@@ -334,7 +342,7 @@ impl Change for ReserveGuess<'_> {
         let repeats = self.repeats(challenge, now)?;
         let left = self.left(&next, challenge, now);
         let remaining = left.checked_sub(1).ok_or(NotReserved::NoSuchChallenge)?;
-        // Of a spent challenge its own code alone is right.
+        // For a spent challenge, only its own code is right.
         let other = match repeats {
             None => next.other_in_time(challenge, now, self.limits),
             Some(_) => None,
@@ -370,11 +378,11 @@ impl Change for ReserveGuess<'_> {
     }
 }
 
-/// Gives a guess back whose code was right, and whose request then failed for no fault of the client's. If the request had
-/// spent the challenge already, that is taken back too: nobody was given anything for it.
+/// Gives back the guess of a right code whose request then failed through no fault of the client. If the request had
+/// already spent the challenge, the spending is also taken back, since no token was released for it.
 pub(crate) struct ReleaseGuess<'a> {
     pub(crate) mark: Mark,
-    /// What the request spends challenges by.
+    /// The mark by which the request spends challenges.
     pub(crate) spender: Mark,
     pub(crate) limits: &'a Limits,
 }
@@ -393,7 +401,7 @@ impl Change for ReleaseGuess<'_> {
         let mut found = false;
         for challenge in &mut next.challenges {
             if challenge.spent_by == Some(self.spender) {
-                // There was no success that could forgive the guesses of others.
+                // The success did not happen, and so it forgives no other guess.
                 for _ in 0..challenge.unspend(&self.mark, now) {
                     next.failures.record(now, self.limits.guesses_per_address.window());
                 }
@@ -407,18 +415,21 @@ impl Change for ReleaseGuess<'_> {
         if found { Ok(Decision::new(next.written(now), ())) } else { Err(NothingToDo) }
     }
 
-    /// What is undone leaves no trace; a second attempt finds nothing to do.
+    /// An undo leaves no trace in the record. A second attempt finds nothing to do.
     fn found_in(&self, _stored: &Authenticator) -> Option<()> {
         None
     }
 }
 
-/// Spends the code that was right: every challenge that shares it, and the one that was named. The guesses that named that
-/// one are forgiven, and no others: those of the challenges that share its code may be an attacker's.
+/// Spends the code that was right: the challenge that the client named, and every challenge that shares the code.
+///
+/// Only the guesses that named this challenge are forgiven. The guesses of the challenges that share its code can be an
+/// attacker's.
 pub(crate) struct RedeemChallenge<'a> {
     pub(crate) proven: &'a Proven,
     pub(crate) spender: Mark,
-    /// The session that it is spent for, where its answer can be repeated: for the challenge that was named, and its code.
+    /// The session that the challenge is spent for, where its answer can be repeated. It is kept only if the code that
+    /// was right is that of the named challenge.
     pub(crate) session: Option<SessionId>,
 }
 
@@ -433,7 +444,7 @@ impl Change for RedeemChallenge<'_> {
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, Redeemed>, NotReserved> {
         let mut next = state.ok_or(NotReserved::NoSuchChallenge)?;
-        // Whether it is in time was decided when the guess was reserved. Only another redemption can have come between.
+        // The expiry was checked when the guess was reserved. Only another redemption can have come between.
         let now = attempt.now.max(next.written_at);
         let Proven { id, nonce } = self.proven;
         let unspent = |challenge: &&Challenge| challenge.spent_by.is_none();
@@ -461,8 +472,8 @@ impl Change for RedeemChallenge<'_> {
     }
 }
 
-/// Makes a record from the future one of now. How long its challenges have lived can't be known, and so they end
-/// instead of living longer; sends and guesses count as of now.
+/// Makes a record from the future a record of now. Its challenges end, because their age is unknown and they must not
+/// live longer. Its sends and guesses count as of now.
 pub(crate) struct ClampToNow;
 
 impl Change for ClampToNow {
@@ -489,7 +500,7 @@ impl Change for ClampToNow {
     }
 }
 
-/// A guess that has been charged: the only value that can compare a presented text, and only one.
+/// A guess that is charged and stored. Only this value can compare a presented text, and it compares one text.
 pub(crate) struct Reserved {
     id: ChallengeId,
     own: CodeInFlight,
@@ -499,19 +510,20 @@ pub(crate) struct Reserved {
 }
 
 impl Reserved {
-    /// The session whose answer is to be repeated, if its challenge is spent.
+    /// Returns the session whose answer must be repeated, if the challenge is spent.
     pub(crate) fn repeats(&self) -> Option<SessionId> {
         self.repeats
     }
 
-    /// Compares the presented text with each code that is right, in constant time. A code that has expired, or that can't be
-    /// derived any more, is as good as a wrong one.
+    /// Compares the presented text with each code that is right, in constant time. A code that has expired counts as
+    /// wrong, and so does a code that can no longer be derived.
     pub(crate) fn compare(
         self,
         derive: impl Fn(&CodeInFlight) -> Option<Code>,
         presented: &PresentedSecret<'_>,
     ) -> Result<Proven, WrongCode> {
-        // Compared in any case, and decided by both at once, so that the timing does not tell a wrong code from an expired one.
+        // An expired code is compared all the same, and both results are combined. The timing does not tell a wrong
+        // code from an expired one.
         let is_right = |code: &CodeInFlight| {
             let in_time = Choice::from(u8::from(!code.has_expired));
             derive(code).map_or(Choice::from(0), |expected| expected.matches(presented) & in_time)
@@ -526,13 +538,13 @@ impl Reserved {
     }
 }
 
-/// A code was right; it is not spent yet.
+/// Proof that a code was right. The code is not spent yet.
 pub(crate) struct Proven {
     id: ChallengeId,
     nonce: Nonce,
 }
 
-/// The code was right and is spent: what the release of tokens takes by value.
+/// Proof that the code was right and is spent. The release of tokens takes it by value.
 pub(crate) struct Redeemed(());
 
 /// The code was wrong or had expired.
@@ -541,12 +553,12 @@ pub(crate) struct WrongCode {
     pub(crate) attempts_remaining: usize,
 }
 
-/// Why no guess was charged, or no code spent.
+/// Why no guess was charged or no code was spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotReserved {
     /// The challenge is unknown, expired or spent, or no guess is left for its code or for its address.
     NoSuchChallenge,
-    /// What was presented can't be a code, and was not compared.
+    /// The presented text can't be a code, and was not compared.
     NotACode { attempts_remaining: usize },
 }
 
@@ -555,11 +567,11 @@ pub(crate) enum NotReserved {
 pub(crate) enum NotOpened {
     /// The address was sent to too often.
     Throttled { retry_after: Duration },
-    /// No guess is left for the address, so that no code could be redeemed.
+    /// The address has no guess left. A code that is sent now could not be redeemed.
     NoGuessLeft { retry_after: Duration },
 }
 
-/// Writes an instant that is not the epoch, or null.
+/// Writes an instant, or null for the epoch.
 fn write_instant<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     Some(*at).filter(|at| *at != Timestamp::default()).serialize(serializer)
 }
@@ -568,14 +580,14 @@ fn read_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp,
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// What was to be undone or put right is not there, or not any more.
+/// There is nothing to undo or to clamp.
 pub(crate) struct NothingToDo;
 
-/// The record of an address has room for so many challenges. Settings that could need more are refused; where a code policy of
-/// the directory needs more, the send is.
+/// The most challenges in the record of one address. Settings that could need more are refused. Where a code policy
+/// from the directory needs more, the send is refused.
 const MOST_CHALLENGES: usize = 100;
 
-/// Where sends are not limited, the oldest challenge makes room.
+/// The most challenges in the record where sends are not limited. The oldest challenge then makes room.
 const MOST_CHALLENGES_WITHOUT_QUOTA: usize = 10;
 
 #[cfg(test)]

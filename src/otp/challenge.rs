@@ -1,4 +1,4 @@
-//! One challenge of an address: the code that answers it, and the guesses that were charged to it.
+//! One challenge of an address: the source of its code, its expiry, and the guesses that were charged to it.
 
 use core::num::NonZeroU8;
 use core::time::Duration;
@@ -13,7 +13,7 @@ use crate::secret::PresentedSecret;
 use crate::time::Timestamp;
 use crate::unknown::{Unknown, keep_unknown_members};
 
-/// A challenge and its bookkeeping, as it is kept in the record of its address.
+/// A challenge and its bookkeeping, as the record of its address keeps them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 pub(crate) struct Challenge {
@@ -21,19 +21,19 @@ pub(crate) struct Challenge {
     pub(crate) binding: Binding,
     pub(crate) nonce: Nonce,
     code_key: KeyId,
-    /// How many characters the code has. Records of the first version do not say.
+    /// How many characters the code has. Records of the first format do not contain it.
     code_length: Option<NonZeroU8>,
     pub(crate) code_expires_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     /// The guesses that named this challenge.
     guesses: Vec<Charged>,
     pub(crate) spent_by: Option<Mark>,
-    /// What few challenges have.
+    /// Members that few challenges have.
     seldom: Option<Box<Seldom>>,
 }
 
 impl Challenge {
-    /// A challenge with the code of another one, or with a code of its own.
+    /// Makes a challenge with the code of another challenge, or with a code of its own.
     pub(crate) fn new(new: &NewChallenge<'_>, shared: Option<&Challenge>, now: Timestamp) -> Self {
         let (nonce, code_key, code_expires_at) = match shared {
             Some(old) => (old.nonce, old.code_key, old.code_expires_at),
@@ -63,8 +63,8 @@ impl Challenge {
         self.is_live(now) && !now.has_reached(self.code_expires_at)
     }
 
-    /// Tells whether a new challenge can share this one's code: it was made for the same asker in the same shape, by a
-    /// key that is still known, and at least half of its time is left.
+    /// Tells whether a new challenge can share the code of this one. Both must have the same binding and the same shape
+    /// of code, this host must know the key, and at least half of the code's validity must be left.
     pub(crate) fn can_share_code(&self, new: &NewChallenge<'_>, now: Timestamp) -> bool {
         self.binding == new.binding
             && self.has_code_in_time(now)
@@ -73,7 +73,7 @@ impl Challenge {
             && (new.knows_key)(&self.code_key)
     }
 
-    /// The code and its shape. `policy` speaks for a record of the first version.
+    /// The code and its shape. The shape comes from `policy` for a record of the first format.
     pub(crate) fn code(&self, policy: &CodePolicy, now: Timestamp) -> CodeInFlight {
         CodeInFlight {
             nonce: self.nonce,
@@ -83,7 +83,8 @@ impl Challenge {
         }
     }
 
-    /// How many guesses were compared with its code through this challenge or, from others, on its account.
+    /// How many guesses were compared with its code because they named this challenge, or another challenge of the same
+    /// binding.
     pub(crate) fn guesses(&self) -> usize {
         let others = self.seldom.as_ref().map_or(0, |seldom| seldom.other_guesses.len());
         self.guesses.len().saturating_add(others)
@@ -94,22 +95,22 @@ impl Challenge {
         self.guesses.push(Charged { mark, at: Some(now) });
     }
 
-    /// Charges a guess that names another challenge of the same asker.
+    /// Charges a guess that names another challenge of the same binding.
     pub(crate) fn charge_other(&mut self, mark: Mark) {
         self.seldom.get_or_insert_default().other_guesses.push(mark);
     }
 
-    /// Tells when the guess with this mark was charged, if it named this challenge and has not been forgiven.
+    /// Returns when the guess with this mark was charged, if it named this challenge and is not forgiven.
     pub(crate) fn charged_at(&self, mark: &Mark) -> Option<Timestamp> {
         self.guesses.iter().find(|charged| charged.mark == *mark)?.at
     }
 
-    /// Tells whether a guess with this mark was charged here although it named another challenge.
+    /// Tells whether a guess with this mark named another challenge and was also charged here.
     pub(crate) fn was_charged_other(&self, mark: &Mark) -> bool {
         self.seldom.as_ref().is_some_and(|seldom| seldom.other_guesses.contains(mark))
     }
 
-    /// Takes one guess back. Returns when it was charged, if the address still counts it.
+    /// Takes one guess back. Returns when it was charged, if the address still counts the guess.
     pub(crate) fn release(&mut self, mark: &Mark) -> Option<Timestamp> {
         if let Some(seldom) = &mut self.seldom {
             seldom.other_guesses.retain(|charged| charged != mark);
@@ -119,17 +120,17 @@ impl Challenge {
         charged_at
     }
 
-    /// Forgives its guesses, each of which still counts for its code. Calls `take_back` with when they were charged.
+    /// Forgives the guesses for the address. They still count for the code. Calls `take_back` with the instant of each.
     pub(crate) fn forgive(&mut self, take_back: impl FnMut(Timestamp)) {
         self.guesses.iter_mut().filter_map(|charged| charged.at.take()).for_each(take_back);
     }
 
-    /// The session that it was spent for and when, where that is kept.
+    /// Returns the session that the challenge was spent for, and when, if the answer can be repeated.
     pub(crate) fn answer(&self) -> Option<(SessionId, Timestamp)> {
         self.seldom.as_ref()?.answer
     }
 
-    /// Spends it, and keeps what for if there is something to keep.
+    /// Spends the challenge, and keeps `answer` if there is one.
     pub(crate) fn spend(&mut self, spender: Mark, answer: Option<(SessionId, Timestamp)>) {
         self.spent_by = Some(spender);
         if answer.is_some() {
@@ -137,8 +138,8 @@ impl Challenge {
         }
     }
 
-    /// Makes it as good as before it was spent. The guesses that were forgiven, but for the one with this mark, are charged
-    /// again as of `now`; returns how many.
+    /// Takes the spending back. Charges the forgiven guesses again as of `now`, except for the guess with this mark,
+    /// and returns how many they are.
     pub(crate) fn unspend(&mut self, own: &Mark, now: Timestamp) -> usize {
         self.spent_by = None;
         if let Some(seldom) = &mut self.seldom {
@@ -154,21 +155,21 @@ impl Challenge {
     }
 }
 
-/// A guess that was charged.
+/// A guess that was charged to a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Charged {
     mark: Mark,
-    /// When; not any more after a success has forgiven it, and unknown of the first version.
+    /// When the guess was charged. `None` once a success has forgiven it, or in a record of the first format.
     at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seldom {
-    /// Unless it is the ten digits.
+    /// `None` for the ten digits.
     code_alphabet: Option<Arc<str>>,
-    /// The guesses that named another challenge, and were compared with this one's code as well.
+    /// The guesses that named another challenge and were also compared with this code.
     other_guesses: Vec<Mark>,
-    /// The session that spent the challenge and when, where an answer can be repeated.
+    /// The session that spent the challenge, and when, if the answer can be repeated.
     answer: Option<(SessionId, Timestamp)>,
     unknown: Unknown,
 }
@@ -179,7 +180,7 @@ impl Seldom {
     }
 }
 
-/// A challenge as it is written.
+/// A challenge in its stored form.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Self")]
 struct Stored {
@@ -201,7 +202,7 @@ struct Stored {
     expires_at: Timestamp,
     #[serde(rename = "g")]
     guesses: Vec<Mark>,
-    /// Of the latest guesses, the instants.
+    /// The instants of the latest guesses.
     #[serde(rename = "h", skip_serializing_if = "Meter::is_empty", default)]
     guessed_at: Meter,
     #[serde(rename = "x", skip_serializing_if = "Vec::is_empty", default)]
@@ -256,7 +257,7 @@ impl From<Stored> for Challenge {
     }
 }
 
-/// What a new challenge is made of.
+/// The parts of a new challenge.
 pub(crate) struct NewChallenge<'a> {
     pub(crate) id: ChallengeId,
     pub(crate) nonce: Nonce,
@@ -267,7 +268,7 @@ pub(crate) struct NewChallenge<'a> {
     pub(crate) knows_key: &'a (dyn Fn(&KeyId) -> bool + Sync),
 }
 
-/// A challenge that is stored, and so may be told to its address.
+/// A challenge that is stored, and that can therefore be told to its address.
 pub(crate) struct Opened {
     pub(crate) id: ChallengeId,
     pub(crate) code: CodeInFlight,
@@ -276,7 +277,7 @@ pub(crate) struct Opened {
     pub(crate) resend_after: Duration,
 }
 
-/// What a code is derived from, and how it is spelled.
+/// What a code is derived from, its shape, and whether it has expired.
 #[derive(Clone)]
 pub(crate) struct CodeInFlight {
     pub(crate) nonce: Nonce,
@@ -286,7 +287,7 @@ pub(crate) struct CodeInFlight {
 }
 
 impl CodeInFlight {
-    /// Tells whether a text could be this code, by its length and its characters alone.
+    /// Tells whether a text could be this code. Only its length and its characters are looked at.
     pub(crate) fn could_be(&self, presented: &PresentedSecret<'_>) -> bool {
         self.shape.fits(presented.expose_secret())
     }

@@ -1,4 +1,4 @@
-//! Derives codes: nothing that is stored tells them.
+//! Derives one-time codes from a key, a record, a binding and a nonce. The code itself is never stored.
 
 use zeroize::Zeroizing;
 
@@ -7,14 +7,14 @@ use crate::otp::policy::CodeShape;
 use crate::secret::Code;
 use crate::secret::keyring::{Keyring, mac};
 
-/// What a code is derived from. A nonce that is copied into another record, or to another binding, gives another code.
+/// What a code is derived from. The same nonce in another record or with another binding gives another code.
 pub(crate) struct CodeSource<'a> {
     pub(crate) record: &'a RecordKey,
     pub(crate) binding: &'a Binding,
     pub(crate) nonce: &'a Nonce,
 }
 
-/// The code of a source, or `None` when its key is not accepted any more.
+/// Derives the code of a source. Returns `None` where the key is no longer accepted.
 pub(crate) fn derive(keyring: &Keyring, key: &KeyId, source: CodeSource<'_>, shape: &CodeShape) -> Option<Code> {
     let keys = keyring.find(key)?;
     let parts = [source.record.as_bytes().as_slice(), source.binding.as_bytes(), source.nonce.as_bytes()];
@@ -23,10 +23,10 @@ pub(crate) fn derive(keyring: &Keyring, key: &KeyId, source: CodeSource<'_>, sha
     Some(Code::new(spell(u128::from_be_bytes(*head), shape)))
 }
 
-/// Writes a number in the digits of the alphabet, leading ones kept.
+/// Writes a number in the digits of the alphabet, and keeps leading digits.
 ///
-/// There are at most 64^10 = 2^60 codes for 2^128 numbers, so no code is likelier than another by more than one part
-/// in 2^68.
+/// There are at most 64^10 = 2^60 codes for 2^128 numbers. No code is likelier than another by more than one part in
+/// 2^68.
 fn spell(mut number: u128, shape: &CodeShape) -> String {
     let alphabet = shape.alphabet().as_bytes();
     let base = u128::try_from(alphabet.len()).unwrap_or(u128::MAX);

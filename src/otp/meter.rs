@@ -1,4 +1,4 @@
-//! Counts events over a moving window, exactly: at most so many in any stretch of that length.
+//! Counts events over a moving window. The count is exact: at most a set number in any stretch as long as the window.
 
 use core::num::NonZeroU32;
 use core::time::Duration;
@@ -25,17 +25,17 @@ impl Quota {
         Self { count, window }
     }
 
-    /// The length of the stretch that is looked at.
+    /// Returns the length of the window.
     pub const fn window(&self) -> Duration {
         self.window
     }
 
-    /// How many events are allowed in it.
+    /// Returns how many events are allowed in a window.
     pub const fn count(&self) -> NonZeroU32 {
         self.count
     }
 
-    /// How many events there can be in a stretch of another length.
+    /// Returns the most events that can happen in a stretch of another length.
     pub(crate) fn most_within(&self, stretch: Duration) -> usize {
         let windows = stretch.as_nanos().div_ceil(self.window.as_nanos().max(1));
         self.limit().saturating_mul(usize::try_from(windows).unwrap_or(usize::MAX))
@@ -48,7 +48,8 @@ impl Quota {
 
 /// The instants of past events, oldest first.
 ///
-/// A log, not a leaky bucket: a bucket of 25 that refills over 24 hours lets 49 through in its first 24.
+/// This is a log, not a leaky bucket. A bucket of 25 that refills over 24 hours lets 49 events through in its first 24
+/// hours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<u64>", into = "Vec<u64>")]
 pub(crate) struct Meter {
@@ -56,8 +57,8 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Counts one event at `now`, and forgets what is older than `memory`: the longest window that is looked at, or
-    /// [`memory_for_moves`].
+    /// Counts one event at `now`, and forgets events that are older than `memory`. `memory` must be the longest window
+    /// in use, or [`memory_for_moves`].
     pub(crate) fn record(&mut self, now: Timestamp, memory: Duration) {
         let horizon = now.before(memory);
         self.clamp_to(now);
@@ -65,8 +66,8 @@ impl Meter {
         self.times.push(now);
     }
 
-    /// Counts events from the future as of now. They mean that the clock was set back: nothing is forgotten early, and
-    /// nobody waits for longer than a window.
+    /// Moves events from the future to `now`. Such events mean that the clock was set back. Nothing is forgotten early,
+    /// and no wait is longer than a window.
     pub(crate) fn clamp_to(&mut self, now: Timestamp) {
         for time in &mut self.times {
             *time = (*time).min(now);
@@ -81,20 +82,23 @@ impl Meter {
         self.times.len()
     }
 
-    /// The events, the oldest first.
+    /// Returns the events, oldest first.
     pub(crate) fn instants(&self) -> impl Iterator<Item = Timestamp> {
         self.times.iter().copied()
     }
 
-    /// Takes one event of this instant back, if there is one.
+    /// Takes back one event of this instant, if there is one.
     pub(crate) fn take_back(&mut self, time: Timestamp) {
         if let Some(position) = self.times.iter().rposition(|known| *known == time) {
             self.times.remove(position);
         }
     }
 
-    /// Moves one event of this instant to before the shortest of `quotas` looks, so that only the longer ones still count
-    /// it. Nothing is moved where that quota would have been full then, for which events are kept for [`memory_for_moves`].
+    /// Moves one event to before the shortest window, so that only the longer quotas still count it. Returns whether it
+    /// was moved.
+    ///
+    /// Nothing is moved if the shortest quota would have been full at the earlier instant. This check needs the events
+    /// that [`memory_for_moves`] keeps.
     pub(crate) fn move_out_of_the_shortest(&mut self, time: Timestamp, quotas: &[Quota]) -> bool {
         let Some(shortest) = quotas.iter().min_by_key(|quota| quota.window) else { return false };
         let earlier = time.before(shortest.window);
@@ -109,18 +113,18 @@ impl Meter {
         true
     }
 
-    /// How long to wait until every quota has room for one more event; zero when it has now.
+    /// Returns how long to wait until every quota has room for one more event. It is zero if every quota has room now.
     pub(crate) fn wait(&self, quotas: &[Quota], now: Timestamp) -> Duration {
         let waits = quotas.iter().map(|quota| self.wait_for(quota, now));
         waits.max().unwrap_or_default()
     }
 
-    /// How many more events `quota` allows at `now`.
+    /// Returns how many more events `quota` allows at `now`.
     pub(crate) fn remaining(&self, quota: &Quota, now: Timestamp) -> usize {
         quota.limit().saturating_sub(self.within(quota, now).count())
     }
 
-    /// The instant from which all events are older than `memory`.
+    /// Returns the instant from which all events are older than `memory`.
     pub(crate) fn forgotten_at(&self, memory: Duration) -> Option<Timestamp> {
         self.times.last().map(|latest| latest.after(memory))
     }
@@ -138,8 +142,8 @@ impl Meter {
     }
 }
 
-/// How long events matter to `quotas` where they are moved: for the longest window, and for two of the shortest, since a
-/// move looks at the stretch before the present one.
+/// Returns how long events matter to `quotas` where events are moved: the longest window, or two of the shortest if
+/// that is longer. A move looks at the window before the present one.
 pub(crate) fn memory_for_moves(quotas: &[Quota]) -> Duration {
     let windows = || quotas.iter().map(Quota::window);
     let two_of_the_shortest = windows().min().map(|shortest| shortest.saturating_mul(2));
@@ -152,7 +156,7 @@ impl FromIterator<Timestamp> for Meter {
     }
 }
 
-/// Stored as the first instant and the distances from one to the next, which keeps records short.
+/// Stored as the first instant and the distances between neighbours, which keeps records short.
 impl From<Meter> for Vec<u64> {
     fn from(meter: Meter) -> Self {
         let mut previous = 0;

@@ -1,4 +1,5 @@
-//! One-time codes: the record of an address, the guesses and sends that count against it, and the codes themselves.
+//! One-time codes. The record of an address, its challenges, the counting of guesses and sends, and the derivation of
+//! codes live here.
 
 pub(crate) mod authenticator;
 pub(crate) mod challenge;

@@ -1,10 +1,10 @@
-//! How codes are spelled, and how long they are valid.
+//! The shape of codes, and how long codes and otp_tokens are valid.
 
 use core::num::NonZeroU8;
 use core::time::Duration;
 use std::sync::Arc;
 
-/// The shape and validity of codes, and of the tokens that name their challenges.
+/// Says how codes are spelled, and how long codes and their otp_tokens are valid.
 #[derive(Clone, Debug)]
 pub struct CodePolicy {
     shape: CodeShape,
@@ -13,12 +13,13 @@ pub struct CodePolicy {
 }
 
 impl CodePolicy {
-    /// Codes of `length` digits that are valid for `validity`; an otp_token is valid for 5 minutes, or for as long as
-    /// its code if that is longer.
+    /// Makes a policy for codes of `length` digits that are valid for `validity`.
+    ///
+    /// The otp_token is valid for 5 minutes, or for as long as the code if that is longer.
     ///
     /// # Errors
     /// [`InvalidCodePolicy`] when there are fewer than 4 or more than 10 digits, or when a code is valid for less than
-    /// a second or more than a day. (NIST SP 800-63B section 3.1.3 asks for at least 6 digits and at most 10 minutes.)
+    /// a second or more than a day. (NIST SP 800-63B section 3.1.3 requires at least 6 digits and at most 10 minutes.)
     pub fn new(length: u8, validity: Duration) -> Result<Self, InvalidCodePolicy> {
         let length =
             NonZeroU8::new(length).filter(|length| LENGTHS.contains(&length.get())).ok_or(InvalidCodePolicy)?;
@@ -28,10 +29,10 @@ impl CodePolicy {
         Ok(Self { shape: CodeShape { length, alphabet: None }, validity, token_validity: TOKEN_VALIDITY.max(validity) })
     }
 
-    /// Replaces the ten digits by another alphabet of 2 to 64 printable ASCII characters, each given once.
+    /// Replaces the ten digits by another alphabet of 2 to 64 printable ASCII characters without repetition.
     ///
     /// # Errors
-    /// [`InvalidCodePolicy`] when the alphabet is anything else, or when it leaves fewer than 10,000 different codes.
+    /// [`InvalidCodePolicy`] when the alphabet is of another kind, or when it allows fewer than 10,000 different codes.
     pub fn with_alphabet(mut self, alphabet: &str) -> Result<Self, InvalidCodePolicy> {
         let distinct: std::collections::BTreeSet<u8> = alphabet.bytes().filter(u8::is_ascii_graphic).collect();
         let codes = distinct.len().saturating_pow(u32::from(self.length()));
@@ -42,7 +43,8 @@ impl CodePolicy {
         Ok(self)
     }
 
-    /// Replaces the validity of the otp_token. It can be longer than the code's: a resend renews the token alone.
+    /// Replaces the validity of the otp_token. It can be longer than the validity of the code, because a resend renews
+    /// only the token.
     ///
     /// # Errors
     /// [`InvalidCodePolicy`] when it is shorter than the code's validity, or longer than a day.
@@ -54,17 +56,17 @@ impl CodePolicy {
         Ok(self)
     }
 
-    /// How many characters a code has.
+    /// Returns how many characters a code has.
     pub fn length(&self) -> u8 {
         self.shape.length.get()
     }
 
-    /// How long a code is valid.
+    /// Returns how long a code is valid.
     pub fn validity(&self) -> Duration {
         self.validity
     }
 
-    /// How long an otp_token is valid.
+    /// Returns how long an otp_token is valid.
     pub fn token_validity(&self) -> Duration {
         self.token_validity
     }
@@ -73,14 +75,14 @@ impl CodePolicy {
         &self.shape
     }
 
-    /// The codes of an auth source, unless it is given others: 6 digits that are valid for 3 minutes, and otp_tokens that are
-    /// valid for 5 minutes.
+    /// Returns the default policy of an auth source: codes of 6 digits that are valid for 3 minutes, and otp_tokens
+    /// that are valid for 5 minutes.
     pub fn for_login() -> Self {
         Self { validity: LOGIN_VALIDITY, ..Self::default() }
     }
 }
 
-/// 6 digits that are valid for 60 seconds, and otp_tokens that are valid for 5 minutes.
+/// Codes of 6 digits that are valid for 60 seconds, and otp_tokens that are valid for 5 minutes.
 impl Default for CodePolicy {
     fn default() -> Self {
         let shape = CodeShape { length: SIX, alphabet: None };
@@ -101,7 +103,7 @@ impl CodeShape {
         self.alphabet.as_deref().unwrap_or(DIGITS)
     }
 
-    /// Tells whether a text is spelled like a code. It takes equally long for all texts of one length.
+    /// Tells whether a text has the shape of a code. It takes equally long for all texts of one length.
     pub(crate) fn fits(&self, text: &str) -> bool {
         let alphabet = self.alphabet().as_bytes();
         let is_known = |byte: u8| alphabet.iter().fold(false, |found, known| found | (*known == byte));
@@ -109,7 +111,7 @@ impl CodeShape {
     }
 }
 
-/// A code policy is out of bounds.
+/// A code policy is out of its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidCodePolicy;
 

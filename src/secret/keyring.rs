@@ -1,4 +1,4 @@
-//! The HMAC secrets: what they are derived into, and their rotation.
+//! The index secret and the sealing secrets: the keys that are derived from them, and how a sealing secret is rotated.
 
 use ring::digest;
 use ring::hmac;
@@ -22,7 +22,7 @@ impl MasterKey {
         if bytes.len() < SHORTEST { Err(InvalidMasterKey) } else { Ok(Self(Zeroizing::new(bytes.to_vec()))) }
     }
 
-    /// Reads a secret from base64, as `openssl rand -base64 32` prints it; line breaks do not matter.
+    /// Reads a secret from base64, as `openssl rand -base64 32` prints it. Line breaks are ignored.
     ///
     /// # Errors
     /// [`InvalidMasterKey`] when it is not base64, or decodes to fewer than 32 bytes.
@@ -30,7 +30,9 @@ impl MasterKey {
         Self::from_bytes(&secret_from_base64(text).map_err(|_| InvalidMasterKey)?)
     }
 
-    /// Makes a secret at random. It is lost with the process, and with it every challenge and session.
+    /// Makes a random secret.
+    ///
+    /// The secret exists only in this process. When the process ends, every challenge and session is lost with it.
     ///
     /// # Errors
     /// [`InvalidMasterKey`] when the operating system gives no random bytes.
@@ -54,23 +56,26 @@ impl core::fmt::Debug for MasterKey {
 
 /// The secrets of one authorization server.
 ///
-/// The *index* secret says where records are kept; changing it forgets every session and every spent budget. The
+/// The *index* secret says where records are kept. Changing it forgets every session and every spent budget. The
 /// *sealing* secret protects tokens and codes, and can be replaced while the server runs.
 ///
 /// # Rotation of the sealing secret
 ///
-/// Three steps, each on all hosts before the next begins:
+/// Take three steps. Finish each step on all hosts before the next step begins:
 ///
 /// 1. **Accept** the next secret beside the present one: `Keyring::new(&index, &present).accepting(&next)`.
-/// 2. **Switch**: `Keyring::new(&index, &next).accepting(&present)`. Wait until everything has expired that was sealed under
-///    the present one: refresh tokens, which live as long as sessions do (by default 30 days).
-/// 3. **Drop** it: `Keyring::new(&index, &next)`. Whoever has not refreshed meanwhile logs in again.
+/// 2. **Switch**: `Keyring::new(&index, &next).accepting(&present)`. Wait until everything has expired that was sealed
+///    under
+/// the present secret. Refresh tokens take longest: they live as long as sessions do (by default 30 days).
+/// 3. **Drop** the old secret: `Keyring::new(&index, &next)`. A user whose client did not refresh in the meantime logs
+///    in
+/// again.
 ///
-/// With one host, the first step can be left out. A secret that has leaked is dropped at once: codes and refresh tokens
-/// that it sealed are then refused without asking the store.
+/// With one host, the first step can be left out. Drop a secret that has leaked at once: codes and refresh tokens that
+/// it sealed are then refused without asking the store.
 ///
-/// [`AuthorizationServer::check_keyring`](crate::AuthorizationServer::check_keyring) finds a host that was forgotten, when
-/// it starts.
+/// [`AuthorizationServer::check_keyring`](crate::AuthorizationServer::check_keyring) runs when a host starts, and finds
+/// a host that a step has left out.
 #[derive(Debug)]
 pub struct Keyring {
     records: hmac::Key,
@@ -80,7 +85,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Derives the keys. Both secrets may be the same, unless the sealing secret is to be replaced some day.
+    /// Derives the keys. Both secrets can be the same, unless the sealing secret will be replaced some day.
     pub fn new(index: &MasterKey, sealing: &MasterKey) -> Self {
         Self {
             records: index.derive("otp-grant 1 record key"),
@@ -90,15 +95,15 @@ impl Keyring {
         }
     }
 
-    /// Accepts what was sealed under another secret as well: the previous one, or the next.
+    /// Also accepts what was sealed under another secret: the previous one, or the next.
     #[must_use]
     pub fn accepting(mut self, other: &MasterKey) -> Self {
         self.accepted.push(SealingKeys::derive(other));
         self
     }
 
-    /// These secrets for one issuer: records and bindings of others are elsewhere and different, with the same secrets on
-    /// the same store. Done once, it is left out of each of their MACs.
+    /// Derives the keys of one issuer. Other issuers with the same secrets and the same store then have other records
+    /// and other bindings. The issuer is mixed in once here, instead of into each MAC.
     #[must_use]
     pub(crate) fn of(mut self, issuer: &Issuer) -> Self {
         for key in [&mut self.records, &mut self.bindings] {
@@ -107,35 +112,36 @@ impl Keyring {
         self
     }
 
-    /// The keys that seal what is made now.
+    /// Returns the keys that seal new tokens.
     pub(crate) fn active(&self) -> &SealingKeys {
         &self.active
     }
 
-    /// Names the secret that seals what is made now, while others are accepted beside it. A repeated answer is then sealed
-    /// under the same one, whichever host gives it.
+    /// Names the secret that seals new tokens, while other secrets are also accepted. Every host then seals a repeated
+    /// answer under the same secret.
     pub(crate) fn names_its_key(&self) -> Option<KeyId> {
         (!self.accepted.is_empty()).then_some(self.active.id)
     }
 
-    /// The keys with this identifier, if they are still accepted.
+    /// Returns the keys with this identifier, if they are still accepted.
     pub(crate) fn find(&self, id: &KeyId) -> Option<&SealingKeys> {
         core::iter::once(&self.active).chain(&self.accepted).find(|keys| keys.id == *id)
     }
 
-    /// Where the record of an address is kept: that of all addresses with its budget.
+    /// Returns the key of the record of an address. All addresses that share a budget share this record.
     pub(crate) fn authenticator_key(&self, address: &Address, policy: &AddressPolicy) -> RecordKey {
         let budget = policy.budget(address);
         let parts = ["authenticator", channel_name(address), &budget];
         RecordKey::from_bytes(mac(&self.records, parts.map(str::as_bytes)))
     }
 
-    /// Where the record of a session is kept.
+    /// Returns the key of the record of a session.
     pub(crate) fn session_key(&self, session: &SessionId) -> RecordKey {
         RecordKey::from_bytes(mac(&self.records, [b"session".as_slice(), session.as_bytes()]))
     }
 
-    /// Where the record of the keys in use is kept. No secret goes into it: hosts with different ones find it.
+    /// Returns the key of the record of the keys in use. No secret goes into it, and so hosts with different secrets
+    /// find the same record.
     pub(crate) fn record_of_keys(issuer: &Issuer) -> RecordKey {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"otp-grant 1 keys in use ");
@@ -145,7 +151,7 @@ impl Keyring {
         RecordKey::from_bytes(key)
     }
 
-    /// Names the index secret. Nothing can be computed from it: it is a truncated MAC.
+    /// Names the index secret. The name is a truncated MAC, from which nothing can be computed.
     pub(crate) fn index_id(&self) -> KeyId {
         KeyId::from_bytes(first(&mac(&self.records, [b"index key id"])))
     }
@@ -155,7 +161,7 @@ impl Keyring {
         core::iter::once(&self.active).chain(&self.accepted).map(|keys| keys.id).collect()
     }
 
-    /// What a challenge is bound to.
+    /// Returns what a challenge is bound to: client, auth source, address and usage.
     pub(crate) fn binding(
         &self,
         client: &ClientId,
@@ -169,7 +175,7 @@ impl Keyring {
         Binding::from_bytes(first(&mac(&self.bindings, parts.map(str::as_bytes))))
     }
 
-    /// What a refresh token tells of its client.
+    /// Returns what a refresh token contains of its client.
     pub(crate) fn client_mark(&self, client: &ClientId) -> [u8; 15] {
         first(&mac(&self.bindings, ["refresh", client.as_str()].map(str::as_bytes)))
     }
@@ -201,7 +207,7 @@ impl core::fmt::Debug for SealingKeys {
     }
 }
 
-/// A secret is too short or not base64, or no random bytes could be had.
+/// A secret is too short or not base64, or there were no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidMasterKey;
 
@@ -213,7 +219,7 @@ impl core::fmt::Display for InvalidMasterKey {
 
 impl core::error::Error for InvalidMasterKey {}
 
-/// The HMAC of `parts`, each preceded by its length, so that no two lists of parts have the same input.
+/// Returns the HMAC of `parts`, each preceded by its length. Two different lists of parts never have the same input.
 pub(crate) fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(key);
     for part in parts {
@@ -225,7 +231,7 @@ pub(crate) fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> [u8; 32
     out
 }
 
-/// The first `N` bytes: HMAC truncated as RFC 2104 section 5 allows.
+/// Returns the first `N` bytes. RFC 2104 section 5 allows a truncated HMAC.
 fn first<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
     core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default())
 }
@@ -255,7 +261,7 @@ mod tests {
         assert!(MasterKey::from_bytes(&[7; 32]).is_ok() && MasterKey::from_bytes(&[7; 33]).is_ok());
     }
 
-    /// Were they others, every record would be lost with the version that changed them.
+    /// If these keys changed, the new version would lose every record.
     #[test]
     fn records_stay_where_they_are_from_version_to_version() {
         let default = AddressPolicy::default();

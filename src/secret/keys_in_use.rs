@@ -1,4 +1,4 @@
-//! Which secrets the hosts of one store work with, so that a host with others is noticed when it starts.
+//! The record of the secrets that hosts work with. A host with other secrets is noticed when it starts.
 
 use core::convert::Infallible;
 use core::time::Duration;
@@ -10,8 +10,8 @@ use crate::id::KeyId;
 use crate::time::Timestamp;
 use crate::unknown::{Unknown, keep_unknown_members};
 
-/// The secrets that hosts have announced, by their names, in one record for each issuer. A name is a MAC, from which no
-/// secret can be computed.
+/// The names of the secrets that hosts have announced, in one record per issuer. A name is a MAC, from which no secret
+/// can be computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct KeysInUse {
@@ -21,7 +21,7 @@ pub(crate) struct KeysInUse {
     /// The sealing secrets under which hosts seal.
     #[serde(rename = "s")]
     sealing: Vec<Announced>,
-    /// The sealing secrets that hosts accept, those under which they seal among them.
+    /// The sealing secrets that hosts accept. They include those under which hosts seal.
     #[serde(rename = "a")]
     accepted: Vec<Announced>,
     #[serde(skip)]
@@ -39,7 +39,7 @@ impl KeysInUse {
         self.accepted.iter().map(|(_, until)| *until).max().unwrap_or_default()
     }
 
-    /// What is not forgotten yet.
+    /// Drops the secrets that are forgotten by `now`.
     fn at(mut self, now: Timestamp) -> Self {
         for list in [&mut self.sealing, &mut self.accepted] {
             list.retain(|(_, until)| !now.has_reached(*until));
@@ -48,19 +48,19 @@ impl KeysInUse {
     }
 }
 
-/// Announces the secrets of a host, and compares them with those that others announced.
+/// Announces the secrets of a host, and compares them with the secrets that other hosts announced.
 pub(crate) struct AnnounceKeys {
     pub(crate) index: KeyId,
-    /// What this host seals under.
+    /// The secret under which this host seals.
     pub(crate) sealing: KeyId,
-    /// All that it accepts, the former among them.
+    /// All secrets that this host accepts, including `sealing`.
     pub(crate) accepted: Vec<KeyId>,
-    /// For how long what a secret has sealed can be presented.
+    /// For how long a token can be presented that was sealed under a secret.
     pub(crate) keep_for: Duration,
 }
 
 impl AnnounceKeys {
-    /// What was announced, with the secrets of this host until an instant.
+    /// Adds the secrets of this host, which are kept until an instant.
     fn added_to(&self, mut known: KeysInUse, until: Timestamp) -> KeysInUse {
         announce(&mut known.sealing, self.sealing, until);
         for id in &self.accepted {
@@ -75,7 +75,7 @@ impl AnnounceKeys {
         self.added_to(KeysInUse { index: self.index, sealing: Vec::new(), accepted: Vec::new(), unknown }, until)
     }
 
-    /// Tells whether the secrets of this host are kept until an instant already.
+    /// Tells whether the record already keeps the secrets of this host until an instant.
     fn is_in(&self, known: &KeysInUse, until: Timestamp) -> bool {
         self.added_to(known.clone(), until) == *known
     }
@@ -106,13 +106,13 @@ impl Change for AnnounceKeys {
         Ok(Decision::new(self.added_to(known, until), verdict))
     }
 
-    /// A second attempt announces the same.
+    /// A second attempt announces the same secrets.
     fn found_in(&self, _stored: &KeysInUse) -> Option<PeerKeys> {
         None
     }
 }
 
-/// Announces the secrets of a host, and forgets whatever others announced.
+/// Announces the secrets of a host, and forgets the secrets that other hosts announced.
 pub(crate) struct ReplaceKeys(pub(crate) AnnounceKeys);
 
 impl Change for ReplaceKeys {
@@ -125,31 +125,31 @@ impl Change for ReplaceKeys {
         Ok(Decision::new(announced.in_place_of(state, attempt.now.after(announced.keep_for)), ()))
     }
 
-    /// A second attempt announces the same.
+    /// A second attempt announces the same secrets.
     fn found_in(&self, _stored: &KeysInUse) -> Option<()> {
         None
     }
 }
 
-/// What a host can do with what others seal.
+/// Whether a host can read what the other hosts seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeerKeys {
-    /// It accepts every secret that they seal under.
+    /// The host accepts every secret that they seal under.
     Accepted,
-    /// It lacks one of them.
+    /// The host lacks at least one of these secrets.
     Lacking,
 }
 
-/// Why the secrets of a host can't be used beside those of the others.
+/// Why the secrets of a host can't be used beside those of the other hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeysDiffer {
-    /// The index secret is another.
+    /// The host has another index secret.
     Index,
-    /// No sealing secret is accepted by this host and by another one.
+    /// No sealing secret is accepted both by this host and by another host.
     Sealing,
 }
 
-/// Keeps a secret until an instant, or longer where another host said so.
+/// Keeps a secret until an instant, or longer where another host announced it for longer.
 fn announce(list: &mut Vec<Announced>, id: KeyId, until: Timestamp) {
     match list.iter_mut().find(|(known, _)| *known == id) {
         Some((_, known)) => *known = until.max(*known),
@@ -157,5 +157,5 @@ fn announce(list: &mut Vec<Announced>, id: KeyId, until: Timestamp) {
     }
 }
 
-/// Hosts that start together write once.
+/// How much of the announced time must have passed before a host writes again. Hosts that start together write once.
 const ANNOUNCED_AGAIN: Duration = Duration::from_secs(60);

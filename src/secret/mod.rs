@@ -1,9 +1,14 @@
-//! Values that must not leak: redacted, wiped when dropped, without `Clone`, `Display` or `Serialize`.
+//! Secret values: their `Debug` is redacted, they are wiped when dropped, and they have no `Clone`, `Display` or
+//! `Serialize`.
 //!
-//! What the crate owns is wiped: these values, the bytes of a [`MasterKey`](crate::MasterKey), decoded key files and the
-//! bodies of replies. Not wiped are the keys that `ring` holds (HMAC keys, signing keys and digests under way), what a host
-//! has taken out ([`Reply::into_body`](crate::Reply::into_body)), and the request, which is the host's. A process that may
-//! have leaked its memory has leaked its keys.
+//! The crate wipes what it owns: these values, the bytes of a [`MasterKey`](crate::MasterKey), decoded key files and
+//! the bodies of replies. It can't wipe:
+//!
+//! - the keys that `ring` holds: HMAC keys, signing keys and digests in progress;
+//! - what a host has taken out ([`Reply::into_body`](crate::Reply::into_body));
+//! - the request, which belongs to the host.
+//!
+//! A process whose memory may have leaked has leaked its keys.
 
 pub(crate) mod keyring;
 pub(crate) mod keys_in_use;
@@ -28,7 +33,7 @@ macro_rules! secret_text {
                 Self(text)
             }
 
-            /// Reveals the secret. Search for this name to find every place that handles one.
+            /// Reveals the secret. Search for this name to find every place that handles a secret.
             pub fn expose_secret(&self) -> &str {
                 &self.0
             }
@@ -48,7 +53,7 @@ macro_rules! secret_text {
     };
 }
 
-/// Wipes all the room of a text at once. `zeroize` does so with what is free; what is in use, it wipes byte by byte.
+/// Wipes the whole buffer of a text at once. `zeroize` wipes the unused part at once, but the part in use byte by byte.
 pub(crate) fn wipe(text: &mut String) {
     text.clear();
     text.zeroize();
@@ -60,7 +65,7 @@ secret_text! {
 }
 
 secret_text! {
-    /// The sealed token that names a challenge; the client returns it together with the code.
+    /// The sealed token that names a challenge. The client returns it together with the code.
     OtpToken
 }
 
@@ -80,7 +85,7 @@ secret_text! {
 }
 
 impl Code {
-    /// Compares with what a caller presented, in time that depends on the lengths alone.
+    /// Compares with the text that a caller presented. The time depends only on the two lengths.
     pub(crate) fn matches(&self, presented: &PresentedSecret<'_>) -> Choice {
         self.0.as_bytes().ct_eq(presented.0.as_bytes())
     }
@@ -95,7 +100,7 @@ impl<'a> PresentedSecret<'a> {
         Self(text.into())
     }
 
-    /// Reveals the secret. Search for this name to find every place that handles one.
+    /// Reveals the secret. Search for this name to find every place that handles a secret.
     pub fn expose_secret(&self) -> &str {
         &self.0
     }
@@ -115,17 +120,17 @@ impl core::fmt::Debug for PresentedSecret<'_> {
     }
 }
 
-/// The SHA-256 digest of a client secret: all that a directory has to keep of it.
+/// The SHA-256 digest of a client secret. A directory keeps only this digest.
 ///
-/// A client secret is a random value of at least 128 bits that the host generated, so a plain digest is enough; a
-/// secret that a human chose has no place here.
+/// The client secret must be a random value of at least 128 bits that the host generated. A plain digest is then
+/// enough. A secret that a human chose must not be used here.
 ///
-/// An empty secret is that of nobody: no client can authenticate with it, whatever the digest is.
+/// No client can authenticate with an empty secret, whatever the digest is.
 pub struct ClientSecret([u8; digest::SHA256_OUTPUT_LEN]);
 
 impl ClientSecret {
-    /// Digests `secret` and forgets it. The digest of an empty text, such as a variable that is not set, authenticates
-    /// nobody.
+    /// Digests `secret` and forgets it. The digest of an empty text, such as that of a variable that is not set,
+    /// authenticates no client.
     ///
     /// ```
     /// let secret = otp_grant::ClientSecret::digest("TENANT_CLIENT_SECRET");
@@ -139,7 +144,8 @@ impl ClientSecret {
         Self(digest)
     }
 
-    /// Compares with what a client presented. Digests are compared, so neither content nor length shows in the timing.
+    /// Compares with the secret that a client presented. Only digests are compared, so the timing shows neither content
+    /// nor length.
     pub(crate) fn matches(&self, presented: &PresentedSecret<'_>) -> bool {
         let digest = Zeroizing::new(sha256(presented.0.as_bytes()));
         let is_empty = Choice::from(u8::from(presented.0.is_empty()));
@@ -159,9 +165,9 @@ impl core::fmt::Debug for ClientSecret {
     }
 }
 
-/// Decodes base64 with or without line breaks, without leaving a copy behind.
+/// Decodes base64 with or without line breaks, and leaves no copy behind.
 pub(crate) fn secret_from_base64(text: &str) -> Result<Zeroizing<Vec<u8>>, base64::DecodeError> {
-    // With room for all of it, it is never moved.
+    // The capacity is enough for the whole text, which is therefore never moved.
     let mut compact = Zeroizing::new(String::with_capacity(text.len()));
     compact.extend(text.chars().filter(|character| !character.is_ascii_whitespace()));
     BASE64_STANDARD.decode(compact.as_bytes()).map(Zeroizing::new)

@@ -1,5 +1,5 @@
-//! The sealed otp_token and refresh token: what they say can be read back and was said by this server, or they are
-//! refused, before any store is asked.
+//! Seals and unseals otp_tokens and refresh tokens. A token that this server did not seal, that was altered or that has
+//! expired is refused before any store is asked.
 
 use base64::Engine;
 use ring::hmac;
@@ -10,7 +10,7 @@ use crate::secret::keyring::{Keyring, SealingKeys};
 use crate::secret::{OtpToken, PresentedSecret, RefreshToken};
 use crate::time::Timestamp;
 
-/// What an otp_token says.
+/// The content of an otp_token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OtpTokenContent {
     pub(crate) challenge: ChallengeId,
@@ -42,20 +42,20 @@ impl OtpTokenContent {
     }
 }
 
-/// What a refresh token says. The same content gives the same token, so a repeated answer is the same answer.
+/// The content of a refresh token. The same content gives the same token, and so a repeated answer has the same token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RefreshTokenContent {
     pub(crate) session: SessionId,
     pub(crate) generation: u32,
     /// When its session ends in any case.
     pub(crate) expires_at: Timestamp,
-    /// Of the client that it was issued to.
+    /// The mark of the client that the token was issued to.
     pub(crate) client_mark: [u8; 15],
 }
 
 impl RefreshTokenContent {
-    /// Writes and seals the token, under a secret that is still known or else under the active one: 96 bytes, so 128
-    /// characters.
+    /// Writes and seals the token: 96 bytes, or 128 characters. It is sealed under the secret `under` if that is still
+    /// accepted, and otherwise under the active secret.
     pub(crate) fn seal(&self, keyring: &Keyring, under: Option<&KeyId>) -> RefreshToken {
         let keys = under.and_then(|id| keyring.find(id)).unwrap_or(keyring.active());
         let mut token = Writer::new(keys);
@@ -80,11 +80,11 @@ impl RefreshTokenContent {
     }
 }
 
-/// The token was not made by this server, was altered, or has expired.
+/// The token was not sealed by this server, was altered, or has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotSealed;
 
-/// Writes version, key identifier and content, then the MAC over all of them.
+/// Writes version, key identifier and content, and then the MAC over all of them.
 struct Writer {
     bytes: [u8; LONGEST],
     len: usize,
@@ -126,7 +126,7 @@ impl<'b> Reader<'b> {
         keyring: &Keyring,
         key: fn(&SealingKeys) -> &hmac::Key,
     ) -> Result<Self, NotSealed> {
-        // The length is checked first: what is too long is not even decoded.
+        // The length is checked first. A token that is too long is not decoded.
         let text = token.expose_secret();
         if text.len() != base64::encoded_len(LEN, false).unwrap_or_default() {
             return Err(NotSealed);

@@ -1,5 +1,5 @@
-//! The state machine of one login session: who logged in where, how far its refresh tokens have advanced, and which of
-//! its tokens were revoked.
+//! The record of one login session, and every rule that changes it: refresh, retry, reuse and revocation. The record
+//! holds who logged in at which client, how far the refresh tokens have advanced, and which access tokens were revoked.
 
 pub(crate) mod policy;
 pub(crate) mod refresh;
@@ -20,7 +20,7 @@ use crate::time::set_back::Reading;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 use crate::unknown::{Unknown, keep_unknown_members};
 
-/// Everything that is known about one login session, in one record that stays the same for all of its refreshes.
+/// The state of one login session. The same record serves all refreshes of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct Session {
@@ -30,43 +30,44 @@ pub(crate) struct Session {
     subject: Subject,
     #[serde(rename = "s")]
     scope: Scope,
-    /// How the user proved who they are.
+    /// The channel through which the user proved the address.
     #[serde(rename = "m")]
     channel: Channel,
     #[serde(rename = "a")]
     auth_time: Timestamp,
-    /// From when on its user's tokens were valid when the session began. What its user ends later ends it.
+    /// The instant from which the user's tokens were valid when the session began. A later instant ends the session.
     #[serde(rename = "v", skip_serializing_if = "Option::is_none", default)]
     tokens_valid_after: Option<Timestamp>,
-    /// Of the refresh token that is current.
+    /// The generation of the current refresh token.
     #[serde(rename = "g")]
     generation: u32,
-    /// The secret that the current refresh token is sealed under, while hosts accept several.
+    /// The secret under which the current refresh token is sealed, while hosts accept several secrets.
     #[serde(rename = "y", skip_serializing_if = "Option::is_none", default)]
     sealed_under: Option<KeyId>,
     /// The number that the access tokens of the latest login or refresh carry.
     #[serde(rename = "n")]
     issue: u32,
-    /// When the session was last refreshed, or begun.
+    /// When the session was last refreshed, or when it began.
     #[serde(rename = "r")]
     used_at: Timestamp,
-    /// Until when the direct predecessor of the current refresh token gets it again. Fixed when it was superseded.
+    /// Until when the direct predecessor of the current refresh token gets the current one again. Fixed when the
+    /// predecessor was superseded.
     #[serde(rename = "w", skip_serializing_if = "Option::is_none", default)]
     retry_until: Option<Timestamp>,
     /// When the session ends unless it is refreshed.
     #[serde(rename = "x")]
     expires_at: Timestamp,
-    /// When it ends in any case; a whole second, as access tokens end with it.
+    /// When the session ends in any case. It is a whole second, because access tokens end with the session.
     #[serde(rename = "e")]
     ends_at: Timestamp,
-    /// When the last access token of the latest refresh, or of one before it, expires.
+    /// When the last access token expires, of the latest refresh or of an earlier one.
     #[serde(rename = "l")]
     latest_expiry: Timestamp,
     #[serde(rename = "d", skip_serializing_if = "Option::is_none", default)]
     revoked: Option<RevocationReason>,
     #[serde(rename = "t", skip_serializing_if = "RevokedTokens::is_empty", default)]
     revoked_tokens: RevokedTokens,
-    /// Of the latest writes, the latest first.
+    /// The marks of the latest writes, the latest first.
     #[serde(rename = "k", skip_serializing_if = "Vec::is_empty", default)]
     marks: Vec<Mark>,
     #[serde(skip)]
@@ -76,10 +77,11 @@ pub(crate) struct Session {
 keep_unknown_members!(Session);
 
 impl Session {
-    /// The session of a login that happens `now`.
+    /// Opens the session of a login that happens `now`.
     pub(crate) fn open(login: Login, validity: &SessionValidity, access_token: Duration, now: Timestamp) -> Self {
         let Login { client, subject, scope, channel, tokens_valid_after, sealed_under } = login;
-        // The directory's clock may be a little ahead: whoever has just signed out everywhere can log in again.
+        // The directory's clock can be a little ahead. A user who has just signed out everywhere can still log in
+        // again.
         let auth_time = tokens_valid_after.map_or(now, |after| now.max(after));
         let ends_at = now.after(validity.absolute).whole_second();
         Self {
@@ -104,16 +106,17 @@ impl Session {
         }
     }
 
-    /// Tells whether an access token of this session has been revoked, by itself or with the session.
+    /// Tells whether an access token of this session was revoked, alone or with the session.
     pub(crate) fn has_revoked(&self, token: &TokenId) -> bool {
         self.revoked.is_some() || self.revoked_tokens.contains(token)
     }
 
-    /// Tells whether its user has ended all sessions since it began.
+    /// Tells whether the user has ended all sessions since this session began.
     ///
-    /// The clock of the host where it began may have been ahead of the one that said when, and a directory may keep whole
-    /// seconds. So a session that began a little later ends as well, unless its login knew of that instant already. An instant
-    /// that lies before the one that its login knew of is not that one: clocks that differ said when.
+    /// The host that began the session can have a clock ahead of the clock that set the instant, and a directory can
+    /// keep whole seconds. A session that began a little after the instant therefore ends, unless its login already
+    /// knew this instant. Any other instant counts, even an earlier one, because clocks that differ can have set the
+    /// two.
     pub(crate) fn is_ended_by(&self, tokens_valid_after: Option<Timestamp>) -> bool {
         let Some(after) = tokens_valid_after.filter(|after| self.tokens_valid_after != Some(*after)) else {
             return false;
@@ -122,17 +125,17 @@ impl Session {
         !self.auth_time.has_reached(after.after(CLOCK_TOLERANCE.saturating_add(cut_off)))
     }
 
-    /// Tells whether the session has been revoked or has expired.
+    /// Tells whether the session was revoked or has expired.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         self.revoked.is_some() || now.has_reached(self.expires_at)
     }
 
-    /// Tells whether there is nothing left to revoke, by the clock of any host.
+    /// Tells whether nothing is left to revoke, by the clock of any host.
     fn is_over_everywhere(&self, now: Timestamp) -> bool {
         self.is_over(now.before(CLOCK_TOLERANCE))
     }
 
-    /// Tells whether nobody has used what its login was given.
+    /// Tells whether the session was neither refreshed nor revoked since its login.
     pub(crate) fn is_unused(&self) -> bool {
         self.generation == 0 && self.issue == 0 && self.marks.is_empty()
     }
@@ -153,7 +156,8 @@ impl Session {
         self.auth_time
     }
 
-    /// Authentication method references (RFC 8176): a one-time password, over SMS where it was sent by one.
+    /// Returns the authentication method references (RFC 8176): a one-time password, and SMS where the code was sent by
+    /// SMS.
     pub(crate) fn amr(&self) -> &'static [&'static str] {
         match self.channel {
             Channel::Sms => &["otp", "sms"],
@@ -161,18 +165,18 @@ impl Session {
         }
     }
 
-    /// When the session ends unless it is refreshed.
+    /// Returns when the session ends unless it is refreshed.
     pub(crate) fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
 
-    /// When the session ends in any case.
+    /// Returns when the session ends in any case.
     pub(crate) fn ends_at(&self) -> Timestamp {
         self.ends_at
     }
 
-    /// This session as a decision at `now` must see it, and the instant to decide at. It is copied only where the clock was
-    /// set back.
+    /// Returns this session as a decision at `now` must see it, and the instant to decide at. The session is copied
+    /// only where the clock was set back.
     pub(crate) fn seen_at(&self, now: Timestamp) -> (Cow<'_, Self>, Timestamp) {
         match Reading::new(now, self.used_at) {
             Reading::At(now) => (Cow::Borrowed(self), now),
@@ -180,7 +184,7 @@ impl Session {
         }
     }
 
-    /// The same, of a session that is decided on.
+    /// Does the same as [`seen_at`](Self::seen_at) for a session that a rule changes.
     fn at(self, now: Timestamp) -> (Self, Timestamp) {
         match Reading::new(now, self.used_at) {
             Reading::At(now) => (self, now),
@@ -188,8 +192,8 @@ impl Session {
         }
     }
 
-    /// The session does not live longer because a clock was set back. The age of its latest rotation is unknown then, so the
-    /// rotation is not repeated.
+    /// Ends the session earlier by as much as the clock was set back. The age of its latest rotation is then unknown,
+    /// and so the rotation is not repeated.
     fn shortened(mut self, by: Duration) -> Self {
         self.retry_until = None;
         self.expires_at = self.expires_at.before(by);
@@ -199,7 +203,7 @@ impl Session {
 
     fn ended(mut self, reason: RevocationReason) -> Self {
         self.revoked = Some(reason);
-        // All are dead now.
+        // Every token of an ended session is revoked, so the list is no longer needed.
         self.revoked_tokens.clear();
         self
     }
@@ -211,7 +215,7 @@ impl Session {
     }
 }
 
-/// A login that a session is to be made of.
+/// The login that begins a session.
 pub(crate) struct Login {
     pub(crate) client: ClientId,
     pub(crate) subject: Subject,
@@ -221,17 +225,18 @@ pub(crate) struct Login {
     pub(crate) sealed_under: Option<KeyId>,
 }
 
-/// Why a session was ended before its time.
+/// Why a session ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RevocationReason {
-    /// A refresh token was used again after it had been superseded.
+    /// A superseded refresh token was used again.
     Reuse,
-    /// Its client signed out.
+    /// The client signed the user out.
     SignedOut,
-    /// The host ended it.
+    /// The host ended the session.
     Host,
 }
 
-/// Two: whoever is told the result of a rotation may rotate again before the one that made it has found out.
+/// Two, because a client that is told the result of a rotation can rotate again before the request that stored the
+/// first rotation has resolved its outcome.
 const MARKS: usize = 2;

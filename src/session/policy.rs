@@ -1,24 +1,26 @@
-//! How long sessions live, and what happens to their refresh tokens.
+//! How long sessions live, whether a refresh token rotates, and how long its retry window is.
 
 use core::time::Duration;
 
-/// What happens to a refresh token when it is used.
+/// Says what happens to a refresh token when it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshPolicy {
-    /// It is superseded by a successor, and whoever uses it later ends the session (RFC 9700 section 4.14.2).
+    /// A successor supersedes the token. A use of the superseded token outside the retry window ends the session (RFC
+    /// 9700 section 4.14.2).
     Rotate {
-        /// For how long the superseded token gets the same successor again, counted from its first use, so that a client
-        /// whose answer was lost, or whose tabs refresh at once, can go on. It ends early when the successor is used.
+        /// For how long the superseded token gets the same successor again, counted from its first use. A client can
+        /// then go on if its answer was lost, or if its tabs refresh at once. The window ends early when the successor
+        /// is used. Defaults to 10 seconds; 60 seconds at most.
         retry_window: Duration,
     },
-    /// It stays the same until the session ends. For confidential clients, whose secret a thief needs as well; the FAPI
-    /// 2.0 Security Profile asks for it in section 5.3.2.1.
+    /// The token stays the same until the session ends. Only a confidential client can have this policy, since a thief
+    /// also needs the client's secret. The FAPI 2.0 Security Profile asks for it in section 5.3.2.1.
     Stable,
 }
 
 impl RefreshPolicy {
-    /// This policy, if a client may have it.
+    /// Returns this policy, if a client may have it.
     pub(crate) fn for_client(self, is_confidential: bool) -> Result<Self, InvalidRefreshPolicy> {
         let fits = match self {
             Self::Rotate { retry_window } => retry_window <= LONGEST_RETRY_WINDOW,
@@ -34,7 +36,7 @@ impl Default for RefreshPolicy {
     }
 }
 
-/// A refresh policy is not one for this client, or its retry window is too long.
+/// A refresh policy does not fit this client, or its retry window is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidRefreshPolicy;
 
@@ -46,12 +48,12 @@ impl core::fmt::Display for InvalidRefreshPolicy {
 
 impl core::error::Error for InvalidRefreshPolicy {}
 
-/// How long a session lives.
+/// Says how long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionValidity {
-    /// Without a refresh. Defaults to 14 days.
+    /// How long a session lives without a refresh. Defaults to 14 days.
     pub idle: Duration,
-    /// In all. Defaults to 30 days.
+    /// How long a session lives in all. Defaults to 30 days.
     pub absolute: Duration,
 }
 
@@ -62,5 +64,5 @@ impl Default for SessionValidity {
     }
 }
 
-/// The longest time in which a superseded refresh token gets its successor again.
+/// The longest retry window.
 pub(crate) const LONGEST_RETRY_WINDOW: Duration = Duration::from_secs(60);

@@ -8,25 +8,26 @@ use crate::session::policy::{LONGEST_RETRY_WINDOW, RefreshPolicy};
 use crate::session::{RevocationReason, Session};
 use crate::time::Timestamp;
 
-/// Continues a session for a refresh token that its client presents, or ends it when the token has been superseded
-/// (RFC 9700 section 4.14.2).
+/// Continues a session for a refresh token that its client presents. Ends the session when the token has been
+/// superseded (RFC 9700 section 4.14.2).
 ///
-/// Nobody but its client gets this far: a refresh token says whom it was issued to.
+/// Only the token's own client gets this far, because a refresh token names the client that it was issued to.
 pub(crate) struct RefreshSession {
     pub(crate) generation: u32,
-    /// The clock when the session was first loaded for it. Whether the token came in time for a retry is judged by it.
+    /// The clock reading when the request first loaded the session. It decides whether the token came in time for a
+    /// retry.
     pub(crate) presented_at: Timestamp,
-    /// Where the token stood then.
+    /// Where the token stood at `presented_at`.
     pub(crate) stood: Standing,
-    /// The number of the access token that was made ready.
+    /// The number of the access token that was prepared.
     pub(crate) issue: u32,
     pub(crate) policy: RefreshPolicy,
     pub(crate) idle: Duration,
     /// How long access tokens live.
     pub(crate) access_token: Duration,
-    /// What a successor is sealed under, while hosts accept several secrets.
+    /// The secret under which a successor is sealed, while hosts accept several secrets.
     pub(crate) sealed_under: Option<KeyId>,
-    /// Identifies this request, so that after an unknown outcome it is found out whether it was the one that wrote.
+    /// Identifies this request. After an unknown outcome, it tells whether this request wrote.
     pub(crate) mark: Mark,
 }
 
@@ -39,20 +40,21 @@ impl Change for RefreshSession {
         let (mut next, now) = state.ok_or(NotRefreshed::Dead)?.at(attempt.now);
         match next.standing(self.generation, self.presented_at, now) {
             Standing::Dead => return Err(NotRefreshed::Dead),
-            // It may be this very request that superseded it, and others who went on since.
+            // This request may itself have superseded the token, and other requests may have gone on since.
             Standing::Superseded if attempt.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
-            // It was good when it was presented, and others were faster. That makes nobody a thief.
+            // The token was good when it was presented, and other requests were faster. This is no sign of a theft.
             Standing::Superseded if self.stood != Standing::Superseded => return Err(NotRefreshed::Overtaken),
-            // Stolen, and used by both its owner and the thief; which of them this is, nobody can tell.
+            // The token was stolen, and both its owner and the thief have used it. The server can't tell which of the
+            // two this is.
             Standing::Superseded => {
                 let next = next.ended(RevocationReason::Reuse).marked(self.mark);
                 return Ok(Decision::new(next, Refreshed::Replayed));
             }
-            // So many tokens were revoked meanwhile that the one that was made ready is dead.
+            // Since the access token was prepared, so many tokens were revoked that its number is also revoked.
             _ if next.revoked_tokens.are_revoked_up_to(self.issue) => return Err(NotRefreshed::Unresolved),
             Standing::Retried => {
                 let continued = Refreshed::Continued(Continued(next.refresh_token()));
-                // Nothing is retried where the clock was set back, so this is the session as it was loaded.
+                // No rotation is repeated where the clock was set back, so this is the session as it was loaded.
                 return Ok(Decision::as_it_is(next, continued));
             }
             Standing::Current => {}
@@ -66,7 +68,7 @@ impl Change for RefreshSession {
         next.issue = next.issue.saturating_add(1);
         next.used_at = now;
         next.expires_at = now.after(self.idle).min(next.ends_at);
-        // Retries were answered until a window after the latest refresh.
+        // Retries can be answered until the longest retry window after the latest refresh.
         if now.has_reached(next.latest_expiry.after(LONGEST_RETRY_WINDOW)) {
             next.revoked_tokens.fold();
         }
@@ -77,7 +79,7 @@ impl Change for RefreshSession {
 
     fn found_in(&self, stored: &Session) -> Option<Refreshed> {
         let place = stored.marks.iter().position(|mark| *mark == self.mark)?;
-        // Nothing is written to a session that is over, so that its end was the latest write.
+        // A session that is over is never written again, and so its end is the latest write.
         if place == 0 && stored.revoked == Some(RevocationReason::Reuse) {
             return Some(Refreshed::Replayed);
         }
@@ -92,9 +94,10 @@ impl Change for RefreshSession {
 }
 
 impl Session {
-    /// Where a refresh token stands that was issued to this session's client, in a session as it is seen at `now`. Whether
-    /// it came in time for a retry was decided when it was asked for: a store that is slow makes nobody a thief. Of the clock
-    /// that said so and the one that began the window, the later counts.
+    /// Returns where a refresh token of this session's client stands, in a session as it is seen at `now`.
+    ///
+    /// `presented_at` decides whether the token came in time for a retry, and so a slow store never makes a client look
+    /// like a thief. If the clock that began the retry window was later, that clock counts.
     pub(crate) fn standing(&self, generation: u32, presented_at: Timestamp, now: Timestamp) -> Standing {
         if self.is_over_everywhere(now) {
             return Standing::Dead;
@@ -108,18 +111,19 @@ impl Session {
             () if (is_current || is_retried) && self.is_over(now) => Standing::Dead,
             () if is_current => Standing::Current,
             () if is_retried => Standing::Retried,
-            // Also where the session has only just expired by this clock: by that of another host, a thief may go on with it.
-            // A generation that is still to come can only mean that the store went back to an older copy.
+            // This also holds where the session has only just expired by this clock. By the clock of another host, a
+            // thief can still use it. A generation that is still to come can only mean that the store went back to an
+            // older copy.
             () => Standing::Superseded,
         }
     }
 
-    /// The number for the access token that answers a refresh token of this standing.
+    /// Returns the number for the access token that answers a refresh token of this standing.
     pub(crate) fn issue_for(&self, standing: Standing) -> u32 {
         if standing == Standing::Current { self.issue.saturating_add(1) } else { self.issue }
     }
 
-    /// What the current refresh token of the session says.
+    /// Returns the content of the current refresh token.
     pub(crate) fn refresh_token(&self) -> RefreshTokenFacts {
         let Self { generation, ends_at, sealed_under, .. } = *self;
         RefreshTokenFacts { generation, absolute_expiry: ends_at, sealed_under }
@@ -129,33 +133,34 @@ impl Session {
 /// Why a session was not refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotRefreshed {
-    /// It is over.
+    /// The session is over.
     Dead,
-    /// The token was good when it was presented, and has been superseded by others meanwhile. This request gets nothing.
+    /// The token was good when it was presented, and other requests have superseded it since. This request gets no
+    /// tokens.
     Overtaken,
-    /// What this request has done so far can't be known, or has been overtaken. It can be made again.
+    /// What this request has stored is unknown, or other requests have overtaken it. The client can repeat the request.
     Unresolved,
 }
 
-/// What became of a refresh.
+/// The outcome of a refresh.
 pub(crate) enum Refreshed {
     /// The session goes on.
     Continued(Continued),
-    /// The token had been superseded, and the session is over.
+    /// The token had been superseded, and the session has ended.
     Replayed,
 }
 
-/// A session that is stored as refreshed: what the release of refreshed tokens takes by value.
+/// Proof that a session is stored as refreshed. The release of refreshed tokens takes it by value.
 pub(crate) struct Continued(RefreshTokenFacts);
 
 impl Continued {
-    /// What the refresh token of the answer says.
+    /// Returns the content of the refresh token in the answer.
     pub(crate) fn refresh_token(&self) -> RefreshTokenFacts {
         self.0
     }
 }
 
-/// What a refresh token says of its session, and what it is sealed under.
+/// The content of a refresh token, and the secret under which it is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RefreshTokenFacts {
     pub(crate) generation: u32,
@@ -167,11 +172,11 @@ pub(crate) struct RefreshTokenFacts {
 /// Where a refresh token stands in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It is the one to be used.
+    /// The token is the latest one.
     Current,
-    /// Its successor has been made, but not used, and the time to ask again is not over.
+    /// The token has a successor that was not used yet, and its retry window is open.
     Retried,
-    /// It should not be used any more by anybody.
+    /// The token has a successor, and must not be used any more.
     Superseded,
     /// The session is over.
     Dead,

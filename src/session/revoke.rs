@@ -1,10 +1,10 @@
-//! The end of a session, or of one access token, before its time.
+//! Ends a session, or revokes one access token of a session.
 
 use crate::change::{Attempt, Change, Decision};
 use crate::id::{Mark, TokenId};
 use crate::session::{RevocationReason, Session};
 
-/// Ends a session, with every token of it.
+/// Ends a session with all its tokens.
 pub(crate) struct EndSession {
     pub(crate) reason: RevocationReason,
     pub(crate) mark: Mark,
@@ -25,7 +25,7 @@ impl Change for EndSession {
     }
 }
 
-/// Ends one access token.
+/// Revokes one access token.
 pub(crate) struct RevokeToken<'a> {
     pub(crate) token: &'a TokenId,
     pub(crate) mark: Mark,
@@ -41,7 +41,7 @@ impl Change for RevokeToken<'_> {
         if next.has_revoked(self.token) {
             return Err(Dead);
         }
-        // The answers to come, a retry's as well, carry a number that is not among those that are all revoked.
+        // Later answers carry a number above the numbers that are wholly revoked. This includes the answer to a retry.
         next.issue = next.issue.max(next.revoked_tokens.insert(self.token));
         Ok(Decision::new(next.marked(self.mark), ()))
     }
@@ -51,6 +51,6 @@ impl Change for RevokeToken<'_> {
     }
 }
 
-/// The session, or the token, is over.
+/// The session or the token is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dead;

@@ -7,13 +7,13 @@ use crate::unknown::{Unknown, keep_unknown_members};
 
 /// Access tokens that were revoked before they expired.
 ///
-/// The latest few are listed. When there are more, the oldest leaves the list, and all tokens of the session that were
-/// issued before it or together with it count as revoked from then on: a token that was revoked stays so, at the price
-/// that others die with it.
+/// The latest few tokens are listed. When there are more, the oldest leaves the list. From then on, every token of the
+/// session that was issued before it or together with it counts as revoked. A revoked token thus stays revoked, at the
+/// price that other tokens die with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct RevokedTokens {
-    /// Tokens whose number lies below are all revoked.
+    /// Every token with a lower number is revoked.
     #[serde(rename = "b")]
     below: u64,
     #[serde(rename = "l")]
@@ -33,12 +33,12 @@ impl RevokedTokens {
         self.are_revoked_up_to(token.issue()) || self.listed.0.contains(&token.mark())
     }
 
-    /// Tells whether all tokens of this number are revoked, and all before them.
+    /// Tells whether all tokens of this number and of all lower numbers are revoked.
     pub(crate) fn are_revoked_up_to(&self, issue: u32) -> bool {
         u64::from(issue) < self.below
     }
 
-    /// Adds a token. Returns the lowest number of which not all are revoked.
+    /// Adds a token. Returns the lowest number that is not wholly revoked.
     pub(crate) fn insert(&mut self, token: &TokenId) -> u32 {
         self.listed.0.push(token.mark());
         while self.listed.0.len() > MOST_LISTED {
@@ -47,15 +47,15 @@ impl RevokedTokens {
         u32::try_from(self.below).unwrap_or(u32::MAX)
     }
 
-    /// Forgets all tokens, as it may once the session is over.
+    /// Forgets all tokens. This is safe only once the session is over.
     pub(crate) fn clear(&mut self) {
         self.below = 0;
         self.listed.0.clear();
     }
 
-    /// Shortens the list when every token of the session has expired.
+    /// Empties the list when every listed token has expired.
     ///
-    /// It is not forgotten that these tokens were revoked: a clock that is set back does not bring them back.
+    /// The tokens stay revoked all the same: a clock that is set back does not bring them back.
     pub(crate) fn fold(&mut self) {
         while !self.listed.0.is_empty() {
             self.fold_oldest();
@@ -64,13 +64,13 @@ impl RevokedTokens {
 
     fn fold_oldest(&mut self) {
         let Some(oldest) = self.listed.0.iter().map(TokenMark::issue).min() else { return };
-        // Beyond 32 bits, so that the last number there is leaves the list as well.
+        // 64 bits, so that the highest number of 32 bits can also leave the list.
         self.below = self.below.max(u64::from(oldest).saturating_add(1));
         self.listed.0.retain(|listed| u64::from(listed.issue()) >= self.below);
     }
 }
 
-/// Written as one text, which takes less room than many.
+/// Written as one text, which takes less room than a list of texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 struct Listed(Vec<TokenMark>);
@@ -93,7 +93,7 @@ impl TryFrom<String> for Listed {
     }
 }
 
-/// As many as leave the record of a session under 512 bytes, unless its client, subject and scope have long names.
+/// This many leave the record of a session under 512 bytes, unless its client, subject and scope have long names.
 const MOST_LISTED: usize = 8;
 
 #[cfg(test)]

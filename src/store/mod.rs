@@ -1,4 +1,4 @@
-//! The port to persistence.
+//! The port to persistence, and the format in which records are stored.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -18,37 +18,37 @@ use crate::session::Session;
 use crate::time::Timestamp;
 use crate::unknown::Value;
 
-/// Keeps records. Two operations, both atomic for one key.
+/// Keeps records. It has two operations, and both are atomic for one key.
 ///
-/// # What has to hold
+/// # What a store must guarantee
 ///
 /// - **`swap` is one atomic step**: it compares and writes with nothing in between. A read followed by a write is not
-///   enough; two requests slip between them, and a code is accepted twice. In SQL, with `tag` a column:
+/// enough: two requests slip between them, and a code is accepted twice. In SQL, with `tag` a column:
 ///
-///   ```sql
-///   -- expected = Some(tag)
-///   UPDATE records SET tag = $next_tag, value = $value, delete_after = $delete_after WHERE key = $key AND tag = $tag;
-///   -- expected = None
-///   INSERT INTO records (key, tag, value, delete_after) VALUES (...) ON CONFLICT (key) DO NOTHING;
-///   ```
+/// ```sql -- expected = Some(tag) UPDATE records SET tag = $next_tag, value = $value, delete_after = $delete_after
+/// WHERE key = $key AND tag = $tag; -- expected = None INSERT INTO records (key, tag, value, delete_after) VALUES (...)
+/// ON CONFLICT (key) DO NOTHING; ```
 ///
-///   One row affected is [`Swap::Stored`], none is [`Swap::Conflict`]. The isolation level `READ COMMITTED` is enough.
+/// One affected row is [`Swap::Stored`], and none is [`Swap::Conflict`]. The isolation level `READ COMMITTED` is
+/// enough.
 /// - **`load` sees every `swap` that was answered before it began.** A replica that lags is not enough.
-/// - **What was stored stays stored** until its `delete_after`. A cache that evicts forgets how often was guessed.
-/// - A record *may* be deleted from its `delete_after` on, by the host's own time, and does not have to be.
+/// - **What was stored stays stored** until its `delete_after`. A cache that evicts records forgets how many guesses
+///   were made.
+/// - A record *may* be deleted from its `delete_after` on, by the host's own time. It does not have to be deleted.
 ///
 /// # When it fails
 ///
-/// An error may mean that a swap was applied, or not, or will be. The core finds out with one more `load`. It never
-/// assumes either.
+/// After an error, a swap may have been applied, or may not, or may still be applied later. The core loads the record
+/// once more to find out. It never assumes either outcome.
 pub trait Store: Send + Sync {
-    /// What goes wrong in this store. It reaches the host's [`Observer`](crate::Observer), never a client.
+    /// The error of this store. It reaches the host's [`Observer`](crate::Observer), never a client.
     type Error: core::error::Error + Send + Sync + 'static;
 
-    /// The record that is kept under `key`.
+    /// Loads the record that is kept under `key`.
     fn load(&self, key: &RecordKey) -> impl Future<Output = Result<Option<Record>, Self::Error>> + Send;
 
-    /// Puts `next` in place only if what is stored now carries the tag `expected`, or if nothing is stored for `None`.
+    /// Puts `next` in place only if the stored record has the tag `expected`. For `None`, it does so only if nothing is
+    /// stored.
     fn swap(
         &self,
         key: &RecordKey,
@@ -57,55 +57,57 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Swap, Self::Error>> + Send;
 }
 
-/// How a swap ended.
+/// The outcome of a swap.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swap {
     /// The record is in place.
     Stored,
-    /// Something else was stored than expected. Nothing was changed.
+    /// The stored record is not the expected one. Nothing was changed.
     Conflict,
 }
 
-/// What is kept under one key. An adapter looks at no more than `tag` and `delete_after`.
+/// A record, which is kept under one key. An adapter needs only `tag` and `delete_after`.
 ///
-/// It serializes with serde, in the formats that carry its [`RecordBody`]. The conformance suite finds an adapter that
-/// loses anything.
+/// It serializes with serde, in the formats that can carry its [`RecordBody`]. The conformance suite finds an adapter
+/// that loses anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Identifies this write.
     pub tag: Tag,
-    /// From this instant on the record may be deleted.
+    /// The instant from which the record may be deleted.
     pub delete_after: Timestamp,
-    /// What is kept. No part of it can be replayed: it has no code, no token, no phone number and no e-mail address.
+    /// The content. No part of it can be replayed: it has no code, no token, no phone number and no e-mail address.
     pub body: RecordBody,
 }
 
-/// What a record keeps: the state of one phone number or e-mail address, of one login session, or of the secrets that
-/// the hosts of one issuer work with. An adapter stores it as it is.
+/// The content of a record: the state of one phone number or e-mail address, of one login session, or of the secrets
+/// that the hosts of one issuer work with. An adapter stores it unchanged.
 ///
 /// # Formats
 ///
-/// A body serializes with serde in formats that name the members of structures and read values of every type: JSON,
+/// A body serializes with serde in formats that name the members of structures and can read a value of any type: JSON,
 /// CBOR (`ciborium`) and MessagePack with names (`rmp_serde::to_vec_named`). [`to_bytes`](Self::to_bytes) and
 /// [`from_bytes`](Self::from_bytes) are JSON.
 ///
-/// Members without a value are left out, and members of later versions are kept. So formats without names don't work:
-/// postcard, bincode and compact MessagePack (`rmp_serde::to_vec`) lose track of which member is which, and fail when
-/// they read. A store that allows several formats must not translate one into another by rules of its own: a document
-/// database may reorder members, but must not drop, rename or round them. Integers have up to 64 bits.
+/// Formats without names do not work: postcard, bincode and compact MessagePack (`rmp_serde::to_vec`). Members without
+/// a value are left out, and members of later versions are kept. Such a format then loses track of which member is
+/// which, and fails to read.
+///
+/// A store that allows several formats must not translate one into another by its own rules. A document database may
+/// reorder members, but must not drop, rename or round them. Integers have up to 64 bits.
 ///
 /// # Versions
 ///
-/// A body says which version may decide on it. Members that this version does not know are kept, and written back with
-/// every change. Where a later version has stored a body on which only later versions may decide, the request is
-/// answered with 503, the [`Observer`](crate::Observer) is told why, and the body stays as it is. `UPGRADING.md` has
+/// A body says which version may decide on it. Members that this version does not know are kept, and are written back
+/// with every change. If a later version has stored a body on which only later versions may decide, the request is
+/// answered with 503. The [`Observer`](crate::Observer) is told why, and the body stays unchanged. `UPGRADING.md` has
 /// the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordBody(pub(crate) Body);
 
 impl RecordBody {
-    /// The body as JSON.
+    /// Writes the body as JSON.
     ///
     /// ```
     /// # fn test(body: &otp_grant::RecordBody) -> Result<(), otp_grant::InvalidRecord> {
@@ -120,7 +122,7 @@ impl RecordBody {
         serde_json::to_vec(self).map_err(|_| InvalidRecord(()))
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) has written, in this version, an earlier or a later one.
+    /// Reads what [`to_bytes`](Self::to_bytes) of this version, an earlier version or a later version has written.
     ///
     /// # Errors
     /// [`InvalidRecord`] where the bytes are not a body.
@@ -128,8 +130,8 @@ impl RecordBody {
         serde_json::from_slice(bytes).map_err(|_| InvalidRecord(()))
     }
 
-    /// What it is the state of: `authenticator` (one phone number or e-mail address), `session`, `keys_in_use`, or a
-    /// kind of a later version.
+    /// Returns the kind of the body: `authenticator` (one phone number or e-mail address), `session`, `keys_in_use`, or
+    /// a kind of a later version.
     pub fn kind(&self) -> &str {
         match &self.0 {
             Body::Authenticator(_) => AUTHENTICATOR,
@@ -161,21 +163,23 @@ impl<'de> Deserialize<'de> for RecordBody {
     }
 }
 
-/// The kinds of records. The format that a body needs stands in its kind (`session.2`), so that it is read before
-/// anything that may have changed its meaning, in whichever order a store keeps members. Format 1 is not written.
+/// The kinds of records.
+///
+/// The kind contains the format that a body needs (`session.2`). The format is then read before any member whose
+/// meaning it may have changed, in whatever order a store keeps members. Format 1 is not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// Of one phone number or e-mail address.
+    /// The state of one phone number or e-mail address.
     Authenticator(Authenticator),
-    /// Of one login session.
+    /// The state of one login session.
     Session(Session),
-    /// Of one issuer: which secrets its hosts work with, by their names.
+    /// The names of the secrets that the hosts of one issuer work with.
     KeysInUse(KeysInUse),
-    /// Of a later version alone.
+    /// A body that only a later version may decide on.
     Later(Box<Later>),
 }
 
-/// A body on which this version may not decide, as it was stored.
+/// A body on which this version may not decide, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Later {
     kind: String,
@@ -183,7 +187,7 @@ pub(crate) struct Later {
 }
 
 impl Later {
-    /// The lowest format that may decide on it, if it is of a kind that this version knows.
+    /// Returns the lowest format that may decide on the body, if this version knows its kind.
     pub(crate) fn format(&self) -> Option<NonZeroU32> {
         let (kind, format) = self.kind.split_once(FORMAT_SEPARATOR)?;
         [AUTHENTICATOR, SESSION, KEYS_IN_USE].contains(&kind).then(|| format.parse().ok()).flatten()

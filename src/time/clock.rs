@@ -1,4 +1,4 @@
-//! The port to the time.
+//! The port to the clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,15 +6,17 @@ use crate::time::Timestamp;
 
 /// Tells the time.
 ///
-/// Every decision takes one reading, after what it decides on was loaded. Hosts that share a store keep their clocks
-/// within 5 seconds of one another. A clock may jump: forward, it expires what it passes; backwards by more than 5
-/// seconds, it ends the challenges of each address that it meets again, and it never gives back a guess or a send.
+/// Every decision reads the clock once, after the record that it decides on was loaded. Hosts that share a store must
+/// keep their clocks within 5 seconds of one another.
+///
+/// A clock may jump. A jump forward expires what it passes. A jump backwards by more than 5 seconds ends the challenges
+/// of each address that is used after it. It never gives back a guess or a send.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the time now.
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the operating system.
+/// Reads the clock of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -8,57 +8,57 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// An instant: whole milliseconds since 1970-01-01T00:00:00Z.
+/// An instant in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Rules receive a `Timestamp`; they never read a clock. Arithmetic saturates, so no input can overflow it.
+/// Rules receive a `Timestamp`, and never read a clock. Arithmetic saturates, so no input can overflow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The instant that lies `millis` milliseconds after the Unix epoch.
+    /// Returns the instant that lies `millis` milliseconds after the Unix epoch.
     pub const fn from_unix_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// The instant that lies `secs` seconds after the Unix epoch.
+    /// Returns the instant that lies `secs` seconds after the Unix epoch.
     pub const fn from_unix_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn as_unix_millis(self) -> u64 {
         self.0
     }
 
-    /// Whole seconds since the Unix epoch, rounded down: the `NumericDate` of RFC 7519.
+    /// Returns the whole seconds since the Unix epoch, rounded down: the `NumericDate` of RFC 7519.
     pub const fn as_unix_secs(self) -> u64 {
         self.0 / 1000
     }
 
     /// Tells whether `deadline` has been reached at this instant.
     ///
-    /// Everything in the crate that expires does so by this comparison: at its deadline, and not a millisecond later.
+    /// Everything in the crate expires by this comparison: exactly at its deadline, and not a millisecond later.
     pub const fn has_reached(self, deadline: Timestamp) -> bool {
         self.0 >= deadline.0
     }
 
-    /// The instant `duration` later.
+    /// Returns the instant `duration` later.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(whole_millis(duration)))
     }
 
-    /// The instant `duration` earlier, or the epoch.
+    /// Returns the instant `duration` earlier, or the epoch.
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(whole_millis(duration)))
     }
 
-    /// The last whole second at or before this instant.
+    /// Returns the last whole second at or before this instant.
     pub const fn whole_second(self) -> Self {
         Self::from_unix_secs(self.as_unix_secs())
     }
 
-    /// The time from this instant until `later`, or zero when `later` has been reached.
+    /// Returns the time from this instant until `later`, or zero when `later` has been reached.
     pub const fn until(self, later: Timestamp) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0))
     }
@@ -68,7 +68,7 @@ fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `duration` in whole seconds, rounded up: a client that waits this long has waited long enough.
+/// Returns `duration` in whole seconds, rounded up. A client that waits this long has waited long enough.
 pub(crate) fn secs_rounded_up(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -8,23 +8,26 @@
 //! | up to [`CLOCK_TOLERANCE`] after it | the clock of another host is ahead | at the instant of the write |
 //! | later than that | the clock was set back | at the reading, on a shortened record |
 //!
-//! A clock that was set back extends nothing. How a record is shortened depends on what it holds:
+//! A clock that was set back extends nothing. How a record is shortened depends on its kind:
 //!
-//! - An authenticator loses its challenges, since their age is unknown. Its counted sends and guesses move to the reading. This
-//!   is stored before anything else is decided. Otherwise the same challenges would be alive again once the clock caught up.
-//! - A session ends earlier by as much as the clock was set back, and its latest rotation is not repeated. This is not stored.
-//!   Every decision sees it, and the original ends are right again once the clock has caught up.
+//! - An authenticator loses its challenges, since their age is unknown. Its counted sends and guesses move to the
+//!   reading. The
+//! shortened record is stored before anything else is decided. Otherwise the same challenges would be alive again once
+//! the clock has caught up.
+//! - A session ends earlier by as much as the clock was set back, and its latest rotation is not repeated. The
+//!   shortened session
+//! is not stored. Every decision sees it. The original ends hold again once the clock has caught up.
 
 use core::time::Duration;
 
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
-/// A reading of the clock, beside the instant at which a record was written.
+/// A reading of the clock, compared with the instant at which a record was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// The instant to decide at: the later of the two.
     At(Timestamp),
-    /// The clock was set back since the write, by this much at least.
+    /// The clock was set back since the write, by at least this much.
     SetBack(Duration),
 }
 

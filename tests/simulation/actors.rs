@@ -1,5 +1,5 @@
-//! Who asks at random: honest users with several tabs, thieves with stolen tokens, and guessers who send as often as they
-//! are let.
+//! The actors of a random history: honest users with several tabs, thieves with stolen tokens, and guessers who send as
+//! often as the limits allow.
 
 use otp_grant_tests::{CLIENT, PUBLIC_CLIENT};
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use crate::request::{AccessToken, Answer, Ask, Challenge, Purpose, RefreshToken,
 use crate::season::{Kind, Season};
 use crate::world::{CAREFUL, KNOWN, LOCKED, OTHER, Random, UNKNOWN};
 
-/// Who makes a request.
+/// The kind of actor that makes a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Role {
     User(usize),
@@ -20,13 +20,14 @@ pub enum Role {
 
 /// How the actors of a history behave.
 pub struct Habits {
-    /// For how long after its first use an honest client asks again with a token whose answer was lost, in milliseconds.
+    /// For how long after the first use of a token an honest client repeats a request whose answer was lost, in
+    /// milliseconds.
     retries_for: u64,
-    /// Whether thieves keep the sessions alive that they are in.
+    /// Whether thieves keep alive the sessions that they are in.
     thieves_stay: bool,
-    /// Whether users read a message only some time after it has come.
+    /// Whether users read a message only some time after it has arrived.
     reads_late: bool,
-    /// In milliseconds.
+    /// How long a code is valid, in milliseconds.
     code_validity: u64,
     spread: u64,
 }
@@ -45,7 +46,7 @@ impl Habits {
     }
 }
 
-/// A request that somebody makes.
+/// A request and the role of the actor who makes it.
 pub type Move = (Role, Ask);
 
 pub struct Actors<'r> {
@@ -54,11 +55,11 @@ pub struct Actors<'r> {
     users: Vec<User>,
     loot: Vec<Arc<RefreshToken>>,
     stolen_access: Vec<Arc<AccessToken>>,
-    /// The challenges that the guesser has had sent.
+    /// The challenges that were sent for the guesser.
     guessed_at: Vec<Arc<Challenge>>,
-    /// The address that the guesser keeps at.
+    /// The address at which the guesser keeps guessing.
     target: &'static str,
-    /// Sessions of which somebody but their user has had a token.
+    /// The sessions of which another actor than their user has had a token.
     stolen: HashSet<String>,
 }
 
@@ -66,15 +67,15 @@ struct User {
     phone: &'static str,
     challenges: Vec<Arc<Challenge>>,
     wallet: Option<Wallet>,
-    /// Whether they have done something in this round.
+    /// Whether the user has done something in this round.
     is_busy: bool,
-    /// When they look at their messages, or may ask again.
+    /// When the user looks at the messages, or can ask again.
     waits_until: u64,
-    /// How often they have entered the code that is on their mind.
+    /// How often the user has entered the present code.
     tries: usize,
 }
 
-/// What the tabs of a user share.
+/// The tokens that the tabs of a user share.
 struct Wallet {
     refresh: Arc<RefreshToken>,
     access: Arc<AccessToken>,
@@ -82,7 +83,7 @@ struct Wallet {
     refreshed_at: u64,
     /// When the current refresh token was first used in this round.
     used_at: Option<u64>,
-    /// Whether an answer to it was lost, and there has been no other.
+    /// Whether an answer to the token was lost and no other answer came.
     is_lost: bool,
 }
 
@@ -95,7 +96,7 @@ impl<'r> Actors<'r> {
         Self { random, habits, users, loot, stolen_access, guessed_at, target: KNOWN, stolen }
     }
 
-    /// What somebody does next; tabs do it at once.
+    /// Returns what an actor does next. The tabs of a user act at once.
     pub fn next(&mut self, now: u64) -> Vec<Move> {
         match self.random.below(20) {
             0..=12 => {
@@ -112,7 +113,7 @@ impl<'r> Actors<'r> {
         self.target = self.random.pick(&targets);
     }
 
-    /// Whoever enters nothing but right codes tries to log in, again and again.
+    /// The user who enters only right codes tries to log in, again and again.
     pub fn insist(&mut self, now: u64) -> Vec<Move> {
         let index = self.users.len() - 1;
         self.users[index].is_busy = true;
@@ -125,12 +126,12 @@ impl<'r> Actors<'r> {
         }
     }
 
-    /// The guesser has another code sent to the target.
+    /// The guesser requests another code for the target.
     pub fn besiege(&mut self) -> Vec<Move> {
         vec![(Role::Guesser, Ask::Send { phone: self.target, purpose: Purpose::Login, client: PUBLIC_CLIENT })]
     }
 
-    /// What somebody does about an answer, or about there being none.
+    /// Returns what an actor does after an answer, or after a lost answer.
     pub fn answered(&mut self, role: Role, ask: &Ask, answer: Option<&Answer>, now: u64) -> Vec<Move> {
         match role {
             Role::User(user) => self.answered_to_user(user, ask, answer, now),
@@ -157,7 +158,7 @@ impl<'r> Actors<'r> {
         }
     }
 
-    /// Whoever got no answer in time can't tell how long ago the token was used up, and logs in again.
+    /// A user without an answer in time can't tell how long ago the token was used, and logs in again.
     pub fn round_is_over(&mut self) {
         for user in &mut self.users {
             user.is_busy = false;
@@ -170,7 +171,8 @@ impl<'r> Actors<'r> {
         }
     }
 
-    /// No user whose tokens nobody else had, and who asked again in time, is taken for a thief.
+    /// Checks that no honest user is taken for a thief, if nobody else had the user's tokens and the user asked again
+    /// in time.
     pub fn check(&self, history: &History<'_>) -> Result<(), String> {
         if history.clock_was_set_back {
             return Ok(());
@@ -179,7 +181,7 @@ impl<'r> Actors<'r> {
             let Some((before, after)) = change.of_session() else { continue };
             let is_new = before.revoked.is_none() && after.revoked.as_deref() == Some("reuse");
             let Some(Ask::Refresh(token)) = history.asks.get(change.request) else { continue };
-            // Whose request came too late for a retry, because the directory took so long, can't be told from a thief.
+            // A request that came too late for a retry, because the directory was slow, looks like that of a thief.
             let loaded = history.loads(change.request).next();
             let in_time = loaded.is_some_and(|(place, _)| {
                 let loaded_at = history.entries[place].at + 2 * self.habits.spread;
@@ -207,7 +209,7 @@ impl<'r> Actors<'r> {
             let purpose = if random.percent(85) { Purpose::Login } else { Purpose::Signup };
             let is_recent = |challenge: &&Arc<Challenge>| now + 200_000 < challenge.expires_at;
             return match user.challenges.iter().rfind(is_recent).cloned() {
-                // A double click, sometimes.
+                // Sometimes a double click.
                 Some(challenge) => {
                     let times = if random.percent(20) { 2 } else { 1 };
                     all((0..times).map(|_| guess(&challenge, random.percent(80))).collect())
@@ -240,7 +242,7 @@ impl<'r> Actors<'r> {
         }
     }
 
-    /// Of the user who enters nothing but right codes, and asks for another one where none is in its time.
+    /// Returns the next moves of the user who enters only right codes and asks for a new code when none is in time.
     fn next_of_careful(&mut self, index: usize, now: u64) -> Vec<Move> {
         let (random, habits) = (self.random, &self.habits);
         let user = &mut self.users[index];
@@ -250,7 +252,7 @@ impl<'r> Actors<'r> {
             return Vec::new();
         }
         let margin = 2 * habits.spread + 15_000;
-        // The otp_token's validity is the longer one.
+        // The otp_token is valid for longer than the code.
         let sent_at = |challenge: &Challenge| challenge.expires_at - habits.code_validity.max(300_000);
         user.challenges.retain(|challenge| now + margin < sent_at(challenge) + habits.code_validity);
         let ask = match user.challenges.as_slice() {
@@ -375,14 +377,14 @@ impl<'r> Actors<'r> {
         moves
     }
 
-    /// One in a hundred is lucky.
+    /// One guess in a hundred is right.
     fn guess_of_guesser(&self, challenge: &Arc<Challenge>) -> Move {
         (Role::Guesser, guess(challenge, self.random.percent(1)))
     }
 }
 
 impl User {
-    /// Takes the newest tokens; asks again at once when the answer was lost.
+    /// Keeps the newest tokens, and asks again at once when the answer was lost.
     fn refreshed(
         &mut self,
         token: &Arc<RefreshToken>,

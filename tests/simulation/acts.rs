@@ -1,5 +1,5 @@
-//! Requests as they look from outside: what was asked and when, what was answered, and what the host was told. Promises are
-//! about these, and know nothing of records.
+//! Requests as they look from outside: what was asked and when, what was answered, and what the host was told. Promises
+//! are checked against these, and know nothing of records.
 
 use otp_grant_tests::steps::Mishap;
 
@@ -9,52 +9,52 @@ use crate::request::{Answer, Ask, Challenge, RefreshToken, Tokens};
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Act {
-    /// Its number in the history, or [`OUTSIDE`] for one that came before.
+    /// The number in the history, or [`OUTSIDE`] for a request before the history.
     pub number: usize,
     pub host: usize,
     pub ask: Ask,
     pub began: Moment,
-    /// `None` where whoever asked has hung up.
+    /// The answer and its moment. `None` where the caller hung up.
     pub answered: Option<(Moment, Answer)>,
     pub told: Vec<(Moment, Told)>,
-    /// How often something went wrong in it.
+    /// How many things went wrong in the request.
     pub mishaps: usize,
-    /// How often something went wrong at the store.
+    /// How many things went wrong at the store.
     pub store_mishaps: usize,
-    /// Whether a swap of it was applied late, or may have been.
+    /// Whether a swap of the request was applied late, or may have been.
     pub was_late: bool,
-    /// Whether one of the mishaps broke the contract of the store: a load that was out of date.
+    /// Whether a load of the request was stale, which breaks the contract of the store.
     pub read_stale: bool,
-    /// Whether somebody else's write came before its own.
+    /// Whether the write of another request came before its own.
     pub met_a_conflict: bool,
     pub is_unverifiable: bool,
 }
 
-/// A place in the order of everything that happened, and the time by a clock that is right.
+/// A place in the order of all events, and its time by a correct clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
     pub place: usize,
     pub at: u64,
 }
 
-/// What the hosts of a history are told.
+/// The settings of the hosts of a history.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// How far the clocks of the hosts are ahead.
+    /// How far the clock of each host is ahead.
     pub ahead: Vec<i64>,
-    /// In milliseconds, as all that follows.
+    /// In milliseconds, like all fields below.
     pub code_validity: u64,
     pub idle: u64,
     pub absolute: u64,
-    /// The longest retry window that is in force at any host.
+    /// The longest retry window at any host.
     pub retry_window: u64,
-    /// The shortest one that is in force at any host, at any time.
+    /// The shortest retry window at any host, at any time.
     pub shortest_retry_window: u64,
-    /// From when on every host has a retry window of zero.
+    /// The time from which every host has a retry window of zero.
     pub zero_since: Option<u64>,
-    /// When a sealing secret that has leaked was dropped.
+    /// When a leaked sealing secret was dropped.
     pub leaked_at: Option<u64>,
-    /// Whether the instants in the log are those that the hosts saw: one clock, and calls that take no time.
+    /// Whether the times in the log are those that the hosts read: there is one clock, and calls take no time.
     pub is_exact: bool,
 }
 
@@ -86,7 +86,7 @@ impl Rules {
         least.zip(most).map_or(0, |(least, most)| least.abs_diff(*most))
     }
 
-    /// The longest retry window of what was superseded at an instant.
+    /// Returns the longest retry window of a token that was superseded at this time.
     pub fn window_at(&self, at: u64) -> u64 {
         if self.zero_since.is_some_and(|since| at >= since) { 0 } else { self.retry_window }
     }
@@ -97,12 +97,12 @@ impl Act {
         self.answered.as_ref().map(|(_, answer)| answer)
     }
 
-    /// When it was answered; never, for one that was dropped.
+    /// Returns when the request was answered. A dropped request never was.
     pub fn ended(&self) -> Moment {
         self.answered.as_ref().map_or(Moment { place: usize::MAX, at: u64::MAX }, |(moment, _)| *moment)
     }
 
-    /// The tokens that it released.
+    /// Returns the tokens that the request released.
     pub fn tokens(&self) -> Option<&Tokens> {
         match self.answer()? {
             Answer::LoggedIn(tokens) | Answer::Refreshed(tokens) => Some(tokens),
@@ -110,7 +110,7 @@ impl Act {
         }
     }
 
-    /// The challenge that it sent.
+    /// Returns the challenge that the request sent.
     pub fn sent(&self) -> Option<&Challenge> {
         match self.answer()? {
             Answer::Sent(challenge) => Some(challenge),
@@ -118,7 +118,7 @@ impl Act {
         }
     }
 
-    /// The challenge that it guesses at, and whether by the right code.
+    /// Returns the challenge of a guess, and whether the code is right.
     pub fn guess(&self) -> Option<(&Challenge, bool)> {
         match &self.ask {
             Ask::Guess { challenge, right, .. } => Some((challenge, *right)),
@@ -126,7 +126,7 @@ impl Act {
         }
     }
 
-    /// The token that it refreshes with.
+    /// Returns the refresh token that the request presents.
     pub fn refresh(&self) -> Option<&RefreshToken> {
         match &self.ask {
             Ask::Refresh(token) => Some(token),
@@ -134,7 +134,7 @@ impl Act {
         }
     }
 
-    /// The session that it is about, or begins.
+    /// Returns the session that the request concerns or begins.
     pub fn session(&self) -> Option<&str> {
         self.ask.session().or_else(|| self.tokens().map(|tokens| tokens.refresh.session.as_str()))
     }
@@ -143,19 +143,19 @@ impl Act {
         self.told.iter().find(|(_, other)| *other == told).map(|(moment, _)| *moment)
     }
 
-    /// Whether what it stored may have stayed although it was answered with a 503. Two failures of the store are what makes an
-    /// outcome unknown, or what keeps it from being taken back after another part failed.
+    /// Tells whether the request may have left something in the store although it was answered with 503. This takes two
+    /// failures of the store: they make an outcome unknown, or prevent the undoing after another part has failed.
     pub fn may_have_left_something(&self) -> bool {
         let elsewhere = self.mishaps - self.store_mishaps;
         self.was_late || self.store_mishaps > 2 || self.store_mishaps > 1 && elsewhere > 0
     }
 
-    /// Whether a code was redeemed by it.
+    /// Tells whether the request redeemed a code.
     pub fn has_redeemed(&self) -> bool {
         matches!(self.answer(), Some(Answer::LoggedIn(_) | Answer::Verified))
     }
 
-    /// How a finding names it.
+    /// Returns the name of the request in a finding.
     pub fn name(&self) -> String {
         let of =
             if self.number == OUTSIDE { "an earlier request".to_owned() } else { format!("request {}", self.number) };
@@ -163,7 +163,7 @@ impl Act {
     }
 }
 
-/// The acts of a history, in the order in which they began. `from` is the place of the first entry.
+/// Returns the acts of a history, in the order in which they began. `from` is the place of the first entry.
 pub fn acts(asks: &[Ask], hosts: &[usize], entries: &[Entry], struck: &[(usize, Mishap)], from: usize) -> Vec<Act> {
     let mut acts: Vec<Act> = Vec::with_capacity(asks.len());
     let mut of_request: Vec<Option<usize>> = vec![None; asks.len()];

@@ -1,4 +1,5 @@
-//! Every order of the store calls of a few requests on one record, with every single thing that can go wrong at every call.
+//! Runs every order of the store calls of a few requests on one record, and lets every single thing go wrong at every
+//! call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,11 +18,11 @@ use crate::world::World;
 #[derive(Clone, Debug, Default)]
 pub struct Trouble {
     pub calls: Vec<Planned>,
-    /// The clock jumps by so many milliseconds between two steps.
+    /// How far the clock jumps between two steps, in milliseconds.
     pub clock: Option<i64>,
-    /// A call of directory or signer takes so long: of a request, its number among those, in milliseconds.
+    /// A slow call of the directory or the signer: the request, the number of the call, and its time in milliseconds.
     pub slow: Option<(usize, usize, u64)>,
-    /// After so many signatures another key signs than the one that is published.
+    /// After this many signatures, another key signs than the published one.
     pub key_moves: Option<usize>,
 }
 
@@ -40,19 +41,19 @@ impl Trouble {
     }
 }
 
-/// How much was run.
+/// How much was run, and what was found.
 #[derive(Default)]
 pub struct Tally {
     pub combinations: usize,
     pub schedules: usize,
     pub requests: usize,
-    /// What could be seen from outside, for each schedule: the calls of the store and the directory, and the answers.
+    /// What can be seen from outside in each schedule: the calls of the store and the directory, and the answers.
     pub seen: Vec<u64>,
-    /// What was found of each property.
+    /// The findings on each property.
     pub findings: BTreeMap<String, Finding>,
 }
 
-/// What was found of a property: the first one, and in which combinations, with the troubles.
+/// The findings on one property: the first one, and the combinations and troubles that show it.
 #[derive(Default)]
 pub struct Finding {
     first: String,
@@ -102,8 +103,8 @@ pub fn explore(world: &World, scene: &Scene, combination: &[usize], tally: &mut 
     }
 }
 
-/// Runs a combination of kinds of a scene at these hosts; and again with each call of directory and signer slow or, of the
-/// signer, failing, and with a signer whose key moves.
+/// Runs a combination of kinds of a scene at these hosts. Runs it again with each call of the directory or the signer
+/// slow, with each call of the signer failing, and with a signer whose key changes.
 pub fn explore_at(world: &World, scene: &Scene, combination: &[usize], hosts: &[usize], tally: &mut Tally) {
     let place = Placed { world, scene, combination, hosts };
     tally.combinations += 1;
@@ -124,8 +125,8 @@ pub fn explore_at(world: &World, scene: &Scene, combination: &[usize], hosts: &[
     }
 }
 
-/// Runs a combination of kinds of a scene with every two things that can go wrong: at two calls, or at a call while the clock
-/// jumps.
+/// Runs a combination of kinds of a scene with every two things that can go wrong: at two calls, or at one call while
+/// the clock jumps.
 pub fn explore_two_troubles(world: &World, scene: &Scene, combination: &[usize], tally: &mut Tally) {
     let place = Placed { world, scene, combination, hosts: &[] };
     tally.combinations += 1;
@@ -134,7 +135,7 @@ pub fn explore_two_troubles(world: &World, scene: &Scene, combination: &[usize],
         for jump in scene.clock_jumps {
             place.every_schedule(&Trouble { clock: Some(*jump), ..Trouble::at(first) }, tally);
         }
-        // What goes wrong makes for other calls.
+        // A thing that goes wrong changes the calls that follow.
         for second in place.every_schedule(&Trouble::at(first), tally).mishaps() {
             if (first.request, first.call) < (second.request, second.call) {
                 place.every_schedule(&Trouble { calls: vec![first, second], ..Trouble::default() }, tally);
@@ -149,7 +150,7 @@ pub fn explore_without_trouble(world: &World, scene: &Scene, combination: &[usiz
     Placed { world, scene, combination, hosts: &[] }.every_schedule(&Trouble::default(), tally)
 }
 
-/// Every choice of hosts for so many requests, but those at which all of them go to one host.
+/// Returns every choice of hosts for this many requests, except for the choices of a single host.
 pub fn placements(requests: usize, hosts: usize) -> Vec<Vec<usize>> {
     let number = u32::try_from(requests).unwrap();
     let of = |choice: usize| (0..number).map(|digit| choice / hosts.pow(digit) % hosts).collect::<Vec<_>>();
@@ -157,7 +158,7 @@ pub fn placements(requests: usize, hosts: usize) -> Vec<Vec<usize>> {
     (0..hosts.pow(number)).map(of).filter(is_apart).collect()
 }
 
-/// Every sorted choice of `N` kinds, with repetition.
+/// Returns every sorted choice of `N` kinds, with repetition.
 pub fn combinations<const N: usize>(kinds: usize) -> Vec<[usize; N]> {
     let mut all = vec![[0; N]];
     loop {
@@ -169,18 +170,18 @@ pub fn combinations<const N: usize>(kinds: usize) -> Vec<[usize; N]> {
     }
 }
 
-/// What the requests called in any order.
+/// The calls that the requests made in any order.
 #[derive(Default)]
 pub struct Calls {
-    /// For each call of each request, whether it ever is a load, and a swap.
+    /// For each call of each request, whether it was a load in some order, and whether it was a swap.
     of_store: BTreeMap<(usize, usize), (bool, bool)>,
-    /// How often each request asked the directory at most, the signer, and both.
+    /// The most calls that each request made to the directory, to the signer, and to both.
     of_directory: BTreeMap<usize, usize>,
     of_signer: BTreeMap<usize, usize>,
     outside: BTreeMap<usize, usize>,
 }
 
-/// A combination of kinds of a scene, each at a host; at the first one where none is named.
+/// A combination of kinds of a scene with a host for each request. Where no host is named, the first is used.
 struct Placed<'a> {
     world: &'a World,
     scene: &'a Scene,
@@ -231,7 +232,7 @@ impl Placed<'_> {
             let run = search.run(&world.store, requests, alike, outside);
             world.calls.slow_down(None);
             world.calls.move_the_key(None);
-            // A plan for a call that no request made is the run without one.
+            // A plan for a call that was never made gives the run without a plan.
             let came_to_pass = trouble.calls.is_empty() || world.store.mishaps_came_to_pass(trouble.calls.len());
             if let Some(run) = run.filter(|_| came_to_pass) {
                 let struck = world.store.struck();
@@ -280,11 +281,11 @@ impl Placed<'_> {
     }
 }
 
-/// What is asked after a run by whoever got something in it: what they were sent or given must be good.
+/// Returns the requests that follow a run. They check that everything that was sent or given out is good.
 fn follow_up(answers: &[Option<Answer>], hosts: usize) -> Vec<(usize, Ask)> {
     let mut asks = Vec::new();
     let got = || answers.iter().flatten();
-    // The newest token of a session alone.
+    // Only the newest token of a session.
     let tokens = got().filter_map(|answer| match answer {
         Answer::LoggedIn(tokens) | Answer::Refreshed(tokens) => Some(tokens),
         _ => None,
@@ -301,7 +302,7 @@ fn follow_up(answers: &[Option<Answer>], hosts: usize) -> Vec<(usize, Ask)> {
 }
 
 impl Calls {
-    /// Everything that can go wrong at one call.
+    /// Returns everything that can go wrong at one call.
     fn mishaps(&self) -> Vec<Planned> {
         let mut all = Vec::new();
         for ((request, call), (loads, swaps)) in &self.of_store {
@@ -320,7 +321,7 @@ impl Calls {
         all
     }
 
-    /// Adds those of a run.
+    /// Adds the calls of a run.
     fn count(&mut self, entries: &[Entry]) {
         let mut made = BTreeMap::<usize, [usize; 3]>::new();
         for entry in entries.iter().filter(|entry| entry.request != OUTSIDE) {
@@ -353,7 +354,7 @@ fn hash(label: &str) -> u64 {
     hasher.finish()
 }
 
-/// What can be seen from outside of a run: the order of calls, and the answers.
+/// Returns what can be seen of a run from outside: the order of calls, and the answers.
 fn seen(steps: &[Step], entries: &[Entry]) -> u64 {
     let mut hasher = DefaultHasher::new();
     steps.hash(&mut hasher);
@@ -373,7 +374,7 @@ fn report(label: &str, asks: &[Ask], steps: &[Step], entries: &[Entry]) -> Strin
     )
 }
 
-/// Of how many plans in which something was found the names are shown.
+/// How many names of plans with a finding are shown.
 const SHOWN: usize = 12;
 
 /// What can go wrong at a call.

@@ -1,4 +1,5 @@
-//! What happened: a log that the store, the directory, the observer and the requests write to, and what is read in it.
+//! The log of a run, which the store, the directory, the observer and the requests write to, and the questions that the
+//! properties ask of it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use crate::acts::{Act, Rules};
 use crate::request::{Answer, Ask};
 
-/// One thing that happened, when, and to which request.
+/// One event, with its time and its request.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub at: u64,
@@ -25,7 +26,7 @@ pub struct Entry {
 pub enum What {
     Began,
     Loaded(RecordKey),
-    /// A swap was applied, and this is in place now.
+    /// A swap was applied, and this record is now in place.
     Stored(RecordKey, Arc<View>),
     /// A swap met another tag than it expected.
     Conflict,
@@ -37,15 +38,15 @@ pub enum What {
     /// The observer was told.
     Told(Told),
     Answered(Answer),
-    /// What was released can't be verified under the key set.
+    /// Released tokens can't be verified with the key set.
     Unverifiable,
     ClockSetBack,
-    /// Settings or secrets of a host were changed, or a part of it went down or came back.
+    /// The settings or secrets of a host were changed, or a part of it went down or came back.
     Changed(String),
 }
 
 impl What {
-    /// What can be said of it without naming a record or a token.
+    /// Describes the event without the name of a record or a token.
     pub fn name(&self) -> String {
         match self {
             Self::Began => "begins".to_owned(),
@@ -74,7 +75,7 @@ impl std::fmt::Display for Entry {
     }
 }
 
-/// What the observer is told, as far as anything depends on it.
+/// What the observer is told, as far as a property depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     Sent,
@@ -88,7 +89,7 @@ pub enum Told {
     Other,
 }
 
-/// A record, read.
+/// A record after parsing.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum View {
@@ -112,7 +113,7 @@ pub struct ChallengeView {
     pub id: String,
     #[serde(rename = "n")]
     pub nonce: String,
-    /// Who asked for it, and what for.
+    /// The client, auth source, address and usage of the challenge.
     #[serde(rename = "b")]
     pub binding: String,
     #[serde(rename = "c")]
@@ -121,7 +122,7 @@ pub struct ChallengeView {
     pub expires_at: u64,
     #[serde(rename = "g")]
     pub guesses: Vec<String>,
-    /// The guesses that named another challenge of the same asker, and were compared with this one's code as well.
+    /// The guesses that named another challenge of the same binding and were also compared with this code.
     #[serde(rename = "x", default)]
     pub other_guesses: Vec<String>,
     #[serde(rename = "s", default)]
@@ -132,7 +133,7 @@ pub struct ChallengeView {
 pub struct SessionView {
     #[serde(rename = "g")]
     pub generation: u32,
-    /// When it was last refreshed, or begun.
+    /// When the session was last refreshed, or when it began.
     #[serde(rename = "r")]
     pub used_at: u64,
     #[serde(rename = "w", default)]
@@ -182,14 +183,14 @@ impl AddressView {
         self.challenges.iter().find(|challenge| challenge.id == id)
     }
 
-    /// How many guesses are charged to a code, over the challenges that share it.
+    /// Returns how many guesses are charged to a code, over the challenges that share it.
     pub fn guesses_of(&self, nonce: &str) -> usize {
         let sharing = self.challenges.iter().filter(|challenge| challenge.nonce == nonce);
         sharing.map(|challenge| challenge.guesses.len() + challenge.other_guesses.len()).sum()
     }
 }
 
-/// The instants that a meter keeps as distances.
+/// Returns the instants that a meter keeps as distances.
 pub fn instants(distances: &[u64]) -> Vec<u64> {
     let add = |sum: &mut u64, distance: &u64| {
         *sum += distance;
@@ -199,17 +200,17 @@ pub fn instants(distances: &[u64]) -> Vec<u64> {
 }
 
 impl SessionView {
-    /// Whether a refresh token of this generation, asked for at an instant, should not be used any more. Of that instant and
-    /// the one that superseded it the later counts.
+    /// Tells whether a refresh token of this generation that is presented at this time is superseded. The later of this
+    /// time and the time of the rotation counts.
     pub fn is_superseded(&self, generation: u32, at: u64) -> bool {
         let in_time = self.retry_until.is_some_and(|until| at.max(self.used_at) < until);
         generation + 1 < self.generation || generation + 1 == self.generation && !in_time
     }
 
-    /// Whether an access token was revoked by itself.
+    /// Tells whether an access token was revoked on its own.
     pub fn has_revoked(&self, token_id: &str) -> bool {
         let RevokedView { below, listed } = &self.revoked_tokens;
-        // A UUID, whose first bytes are the number of the token.
+        // A UUID. Its first bytes are the number of the token.
         let digits: String = token_id.chars().filter(|character| *character != '-').collect();
         let bytes: Vec<u8> = (0..9).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect();
         let (issue, mark) = (u32::from_be_bytes(bytes[..4].try_into().unwrap()), BASE64_URL_SAFE_NO_PAD.encode(bytes));
@@ -220,7 +221,7 @@ impl SessionView {
 /// The log of a run.
 pub struct Log {
     clock: ManualClock,
-    /// The request whose turn it is.
+    /// The request that is being polled.
     polled: Arc<AtomicUsize>,
     entries: Mutex<Vec<Entry>>,
 }
@@ -230,17 +231,17 @@ impl Log {
         Self { clock, polled, entries: Mutex::default() }
     }
 
-    /// The request whose turn it is.
+    /// Returns the request that is being polled.
     pub fn polled(&self) -> usize {
         self.polled.load(SeqCst)
     }
 
-    /// Of the request whose turn it is.
+    /// Notes an event of the request that is being polled.
     pub fn note(&self, what: What) {
         self.note_of(self.polled.load(SeqCst), what);
     }
 
-    /// Of no request.
+    /// Notes an event of no request.
     pub fn note_outside(&self, what: What) {
         self.note_of(OUTSIDE, what);
     }
@@ -255,7 +256,7 @@ impl Log {
         self.note_of(request, what);
     }
 
-    /// What was noted since the last time.
+    /// Returns the events since the last call.
     pub fn take(&self) -> Vec<Entry> {
         std::mem::take(&mut self.entries.lock().unwrap())
     }
@@ -281,35 +282,36 @@ impl Observer for Log {
     }
 }
 
-/// What there was before a history.
+/// What happened before a history.
 #[derive(Default)]
 pub struct Past {
     pub views: HashMap<RecordKey, View>,
-    /// The challenges that were guessed at, and when. They all belong to one address, as the sends do.
+    /// The challenges that were guessed at, and when. They all belong to one address, like the sends.
     pub compared: Vec<(String, u64)>,
     pub sent: Vec<u64>,
-    /// The requests that were made, as they look from outside.
+    /// The earlier requests as they look from outside.
     pub acts: Vec<Act>,
 }
 
-/// What happened, in an order in which it can be asked about.
+/// A history in a form that the properties can ask questions of.
 pub struct History<'a> {
     pub past: &'a Past,
     pub rules: &'a Rules,
-    /// Every request as it looks from outside, those of the past among them, in the order in which they began.
+    /// Every request as it looks from outside, in the order in which they began. This includes the requests before the
+    /// history.
     pub acts: Vec<Act>,
     pub asks: &'a [Ask],
     pub entries: &'a [Entry],
     pub clock_was_set_back: bool,
     struck: &'a [(usize, Mishap)],
-    /// What each request did, as places in `entries`.
+    /// The places of the events of each request in `entries`.
     of_request: Vec<Vec<usize>>,
-    /// What was in place from which place in `entries` on; 0 is the beginning.
+    /// The versions of each record, each with the place in `entries` from which it was in place. 0 is the beginning.
     versions: HashMap<RecordKey, Vec<(usize, Option<&'a View>)>>,
 }
 
 impl<'a> History<'a> {
-    /// `hosts` says which host each request was made at.
+    /// Makes a history. `hosts` names the host of each request.
     pub fn new(
         past: &'a Past,
         rules: &'a Rules,
@@ -336,24 +338,24 @@ impl<'a> History<'a> {
         Self { past, rules, acts, asks, entries, clock_was_set_back, struck, of_request, versions }
     }
 
-    /// What was in place of a session when a request first loaded it, and when that was.
+    /// Returns the session as it was when a request first loaded it, and the time of that load.
     pub fn session_at_load(&self, act: &Act) -> Option<(u64, &'a SessionView)> {
         self.of_request.get(act.number)?;
         let (place, key) = self.loads(act.number).next()?;
         Some((self.entries[place].at, self.before(&key, place)?.session()?))
     }
 
-    /// What a request did, with the places.
+    /// Returns the events of a request, with their places.
     pub fn of(&self, request: usize) -> impl DoubleEndedIterator<Item = (usize, &'a Entry)> {
         self.of_request[request].iter().map(|place| (*place, &self.entries[*place]))
     }
 
-    /// Whether something went wrong in a request.
+    /// Tells whether something went wrong in a request.
     pub fn is_struck(&self, request: usize) -> bool {
         self.mishaps_of(request) > 0
     }
 
-    /// How often something went wrong in a request.
+    /// Returns how many things went wrong in a request.
     pub fn mishaps_of(&self, request: usize) -> usize {
         self.struck.iter().filter(|(struck, _)| *struck == request).count()
     }
@@ -366,7 +368,7 @@ impl<'a> History<'a> {
         self.of(request).next().map(|(_, entry)| entry.at).unwrap()
     }
 
-    /// The answer of a request that got one, and its place.
+    /// Returns the answer of a request and its place, if there is one.
     pub fn answer(&self, request: usize) -> Option<(usize, &'a Answer)> {
         self.of(request).rev().find_map(|(place, entry)| match &entry.what {
             What::Answered(answer) => Some((place, answer)),
@@ -381,7 +383,7 @@ impl<'a> History<'a> {
         })
     }
 
-    /// The loads of a request that took effect.
+    /// Returns the loads of a request that took effect.
     pub fn loads(&self, request: usize) -> impl DoubleEndedIterator<Item = (usize, RecordKey)> {
         self.of(request).filter_map(|(place, entry)| match &entry.what {
             What::Loaded(key) => Some((place, *key)),
@@ -389,17 +391,17 @@ impl<'a> History<'a> {
         })
     }
 
-    /// The swaps of a request that were applied, with what they replaced.
+    /// Returns the applied swaps of a request, with the records that they replaced.
     pub fn stored_by(&self, request: usize) -> impl DoubleEndedIterator<Item = Change<'a>> {
         self.of(request).filter_map(|(place, _)| self.change_at(place))
     }
 
-    /// Every swap that was applied.
+    /// Returns every applied swap.
     pub fn changes(&self) -> impl Iterator<Item = Change<'a>> {
         (0..self.entries.len()).filter_map(|place| self.change_at(place))
     }
 
-    /// Where and when it was decided on a swap: after the call of its request that came before.
+    /// Returns the place and the time of the decision on a swap: after the previous call of its request.
     pub fn decision(&self, change: &Change<'_>) -> (usize, u64) {
         let calls = |what: &What| matches!(what, What::Loaded(_) | What::Stored(..) | What::Conflict);
         let before = self.of(change.request).take_while(|(place, _)| *place < change.place);
@@ -407,24 +409,24 @@ impl<'a> History<'a> {
         call.map_or((change.place, change.at), |(place, entry)| (place, entry.at))
     }
 
-    /// What was in place before the entry at this place.
+    /// Returns the record that was in place before the entry at this place.
     pub fn before(&self, key: &RecordKey, place: usize) -> Option<&'a View> {
         let versions = self.versions.get(key)?;
         let later = versions.partition_point(|(from, _)| *from <= place);
         versions.get(later.checked_sub(1)?)?.1
     }
 
-    /// What has been in place of a record.
+    /// Returns all versions of a record.
     pub fn versions(&self, key: &RecordKey) -> impl Iterator<Item = (usize, &'a View)> {
         self.versions.get(key).into_iter().flatten().filter_map(|(from, view)| Some((*from, (*view)?)))
     }
 
-    /// The record that a request is about.
+    /// Returns the record that a request concerns.
     pub fn key_of(&self, request: usize) -> Option<RecordKey> {
         self.loads(request).next().map(|(_, key)| key)
     }
 
-    /// The swap at a place, if it was applied.
+    /// Returns the swap at a place, if it was applied.
     pub fn change_at(&self, place: usize) -> Option<Change<'a>> {
         let entry = self.entries.get(place)?;
         let What::Stored(key, after) = &entry.what else { return None };
@@ -433,7 +435,7 @@ impl<'a> History<'a> {
     }
 }
 
-/// A swap that was applied.
+/// An applied swap.
 #[derive(Clone, Copy)]
 pub struct Change<'a> {
     pub place: usize,
@@ -445,12 +447,12 @@ pub struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// A session before and after.
+    /// Returns a session before and after the swap.
     pub fn of_session(&self) -> Option<(&'a SessionView, &'a SessionView)> {
         Some((self.before?.session()?, self.after.session()?))
     }
 
-    /// The challenges that this change spent.
+    /// Returns the challenges that this change spent.
     pub fn spent(&self) -> impl Iterator<Item = &'a ChallengeView> {
         let before = self.before.and_then(View::address);
         let after = self.after.address().map(|address| address.challenges.as_slice()).unwrap_or_default();
@@ -460,7 +462,7 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// The challenges that were spent before this change, and are not any more.
+    /// Returns the challenges that were spent before this change and are not spent after it.
     pub fn unspent(&self) -> impl Iterator<Item = &'a ChallengeView> {
         let before = self.before.and_then(View::address);
         let after = self.after.address().map(|address| address.challenges.as_slice()).unwrap_or_default();
@@ -470,12 +472,12 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// The guesses that this change charged, with the challenges that they were charged to.
+    /// Returns the guesses that this change charged, with the challenges that they were charged to.
     pub fn charges(&self) -> Vec<(&'a str, &'a ChallengeView)> {
         marks_beyond(self.after, self.before)
     }
 
-    /// The guesses that this change gave back: of challenges that are still there.
+    /// Returns the guesses that this change gave back, for challenges that still exist.
     pub fn given_back(&self) -> Vec<(&'a str, &'a ChallengeView)> {
         let there = |(_, challenge): &(&str, &ChallengeView)| {
             self.after.address().is_some_and(|after| after.challenge(&challenge.id).is_some())
@@ -484,14 +486,14 @@ impl<'a> Change<'a> {
         marks_beyond(before, Some(self.after)).into_iter().filter(there).collect()
     }
 
-    /// Whether this change charged a guess to a challenge.
+    /// Tells whether this change charged a guess to a challenge.
     pub fn charged(&self, id: &str) -> bool {
         let guesses = |view: &View| view.address()?.challenge(id).map(|challenge| challenge.guesses.len());
         guesses(self.after) > self.before.and_then(guesses).or(Some(0))
     }
 }
 
-/// The guesses that one version of a record has and another one does not.
+/// Returns the guesses that one version of a record has and another version does not have.
 fn marks_beyond<'v>(of: &'v View, other: Option<&View>) -> Vec<(&'v str, &'v ChallengeView)> {
     let other = other.and_then(View::address);
     let mut beyond = Vec::new();
@@ -506,8 +508,8 @@ fn marks_beyond<'v>(of: &'v View, other: Option<&View>) -> Vec<(&'v str, &'v Cha
     beyond
 }
 
-/// Where a history begins, in the order of everything: after what happened in the past.
+/// The place at which a history begins, in the order of all events. It is after all earlier events.
 pub const AFTER_THE_PAST: usize = 1_000_000;
 
-/// The number of no request.
+/// The request number of an event without a request.
 pub const OUTSIDE: usize = usize::MAX;

@@ -1,4 +1,4 @@
-//! A long history of many actors, played at random from a seed.
+//! Plays a long random history of many actors from a seed.
 
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ impl Played {
     }
 }
 
-/// Plays the history of a seed, and holds it against the properties. The errors tell how to play it again.
+/// Plays the history of a seed and checks the properties. The errors say how to play it again.
 pub fn play(seed: u64) -> Result<Played, Vec<String>> {
-    // What is drawn for the actors does not depend on how many random bytes the server takes.
+    // The choices of the actors do not depend on how many random bytes the server takes.
     let random = Random::new(!seed);
     let season = Season::of(seed, &random);
     let world = World::of_hosts(seed, "openid", &season.setups).that_verifies();
@@ -100,9 +100,9 @@ struct Play<'w> {
     random: &'w Random,
     season: &'w Season,
     rules: Rules,
-    /// For how many more rounds the guesser keeps at one address.
+    /// For how many more rounds the guesser stays at one address.
     siege: usize,
-    /// For how many more rounds something is down.
+    /// For how many more rounds a part is down.
     outage: usize,
     changing: Changing,
     asks: Vec<Ask>,
@@ -110,18 +110,18 @@ struct Play<'w> {
     in_flight: Vec<(usize, Role, Request<'w, Answer>)>,
 }
 
-/// How far a change has come.
+/// The progress of a change.
 #[derive(Default)]
 struct Changing {
     step: usize,
     /// The next host that takes the step.
     host: usize,
-    /// When the last step was done everywhere.
+    /// When the last step was done at every host.
     done_at: u64,
 }
 
 impl Play<'_> {
-    /// Between two rounds, mostly a little, sometimes days.
+    /// Lets time pass between two rounds: usually a little, sometimes days.
     fn pass_time(&self) {
         let Self { world, random, season, .. } = self;
         let between =
@@ -132,7 +132,7 @@ impl Play<'_> {
             (_, 0..=6) => between(1, 30),
             (_, 7..=12) => between(30, 100),
             (_, 13..=15) => between(100, 900),
-            // About as long as a session is idle.
+            // About the idle time of a session.
             (true, 16..=18) => between(1_500, 1_900),
             (true, _) => between(1_700, 7_200),
             (false, 16..=17) => between(3_600, 12 * 3_600),
@@ -144,7 +144,7 @@ impl Play<'_> {
             world.clock.set_back(secs(random.pick(&[2, 10, 3_600, 2 * 86_400])));
             world.log.note_outside(What::ClockSetBack);
         }
-        // By a clock that was set back nothing can be deleted in time, nor by one that is ahead of others.
+        // Nothing is deleted in time by a clock that was set back, nor by a clock that is ahead of others.
         if !season.clock_jumps && random.percent(10) {
             let late = season.setups.iter().map(|setup| setup.ahead).min().unwrap_or_default();
             world.store.sweep(otp_grant::Timestamp::from_unix_millis(
@@ -153,7 +153,7 @@ impl Play<'_> {
         }
     }
 
-    /// Goes on with a change of settings or secrets: at one host, and at the next only when it is done here.
+    /// Continues a change of settings or secrets. The next host follows only when this host is done.
     fn change(&mut self) {
         let Some(change) = self.season.change.filter(|_| self.asks.len() > REQUESTS / 5) else { return };
         let Changing { step, host, done_at } = self.changing;
@@ -182,7 +182,7 @@ impl Play<'_> {
         }
     }
 
-    /// Some actors ask at once, and go on until all have their answers.
+    /// Some actors ask at once, and continue until all have their answers.
     fn round(&mut self, actors: &mut Actors<'_>) {
         self.goes_down_and_comes_back(actors);
         if self.siege == 0 && self.outage == 0 {
@@ -252,7 +252,7 @@ impl Play<'_> {
             for call in 0..CALLS {
                 if self.random.percent(self.season.mishaps_in_a_hundred_calls) {
                     let mishap = self.random.pick(&MISHAPS);
-                    // A swap may be late for longer than the clock is set back; then nobody knows what it was decided on.
+                    // A swap can be late for longer than the clock is set back. Then its decision can't be traced.
                     if !(self.season.clock_jumps && mishap == Mishap::Late) {
                         self.world.store.plan(Planned { request: index, call, mishap });
                     }
@@ -265,7 +265,7 @@ impl Play<'_> {
     }
 }
 
-/// What happened around the request that a finding names.
+/// Returns the events around the request that a finding names.
 fn excerpt(asks: &[Ask], hosts: &[usize], entries: &[Entry], found: &str) -> String {
     let numbers = found.split("request ").skip(1);
     let numbers: Vec<usize> =
@@ -275,7 +275,7 @@ fn excerpt(asks: &[Ask], hosts: &[usize], entries: &[Entry], found: &str) -> Str
         (What::Began, Some(ask)) => format!("  {entry}: {} at host {}\n", ask.name(), hosts[entry.request]),
         _ => format!("  {entry}\n"),
     };
-    // What the request is about, from its beginning.
+    // All events of the subject of the request, from the beginning.
     let about = |ask: &Ask| (ask.phone(), ask.session().map(str::to_owned));
     let subject = asks.get(*number).map(about);
     let is_about = |entry: &Entry| {
@@ -287,11 +287,11 @@ fn excerpt(asks: &[Ask], hosts: &[usize], entries: &[Entry], found: &str) -> Str
     lines[lines.len().saturating_sub(LINES)..].concat()
 }
 
-/// How much of a history is shown.
+/// How many lines of a history are shown.
 const LINES: usize = 90;
 
-/// More than any request makes, unless others are faster again and again.
+/// More calls than a request makes, unless other requests are faster again and again.
 const CALLS: usize = 12;
 
-/// How long a history is at least.
+/// The least number of requests in a history.
 const REQUESTS: usize = 400;

@@ -1,4 +1,4 @@
-//! The hosts of a world: servers on one store, each with a clock, settings and secrets of its own.
+//! The hosts of a world: servers on one store, each with its own clock, settings and secrets.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -11,12 +11,12 @@ use otp_grant_tests::{Broken, CLIENT, CLIENT_SECRET, ManualClock, PUBLIC_CLIENT,
 use crate::facts::{Log, What};
 use crate::world::Random;
 
-/// What a host is told at its start. Hosts of one world differ in it.
+/// The settings of a host at its start. Hosts of one world differ in them.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// How far the clock of the host is ahead, in milliseconds.
     pub ahead: i64,
-    /// The sealing secret, by a number, and the others that are accepted beside it.
+    /// The numbers of the sealing secret and of the other accepted secrets.
     pub sealing: u8,
     pub accepted: Vec<u8>,
     pub code_length: u8,
@@ -26,7 +26,7 @@ pub struct Setup {
     pub idle: u64,
     pub absolute: u64,
     pub is_rfc9068: bool,
-    /// Whether the key of the signer can move behind it.
+    /// Whether the key of the signer can change behind it.
     pub key_can_change: bool,
 }
 
@@ -56,7 +56,7 @@ impl Setup {
 
     pub fn settings(&self) -> Settings {
         let validity = SessionValidity { idle: secs(self.idle), absolute: secs(self.absolute) };
-        // Codes for signing up are valid for as long as those for logging in.
+        // Codes for a sign-up are valid for as long as codes for a login.
         let settings = Settings::default().code(self.code()).session_validity(validity);
         if !self.is_rfc9068 {
             return settings;
@@ -99,17 +99,18 @@ impl Clock for HostClock {
     }
 }
 
-/// How long the calls of directory and signer take, and which key signs.
+/// How long calls of the directory and the signer take, and which key signs.
 pub struct Calls {
     clock: ManualClock,
     random: Random,
     /// The longest time that a call takes, in milliseconds.
     longest: AtomicU64,
-    /// Whether others have their turn meanwhile.
+    /// Whether other requests have their turn during a call.
     waits: AtomicBool,
-    /// The one call that takes so long: of a request, its number among those of directory and signer, in milliseconds.
+    /// The single slow call: the request, the number of the call among those of directory and signer, and its time in
+    /// milliseconds.
     slow: Mutex<Option<(usize, usize, u64)>>,
-    /// From which signature on another key signs than the one that is published.
+    /// The number of the first signature by another key than the published one.
     moved_at: Mutex<Option<usize>>,
 }
 
@@ -120,7 +121,7 @@ impl Calls {
         Self { clock, random, longest, waits, slow, moved_at }
     }
 
-    /// Lets calls take up to so many milliseconds, in which others have their turn.
+    /// Lets calls take up to this many milliseconds. Other requests have their turn during a call.
     pub fn take_time(&self, longest: u64) {
         self.longest.store(longest, SeqCst);
         self.waits.store(true, SeqCst);
@@ -130,12 +131,12 @@ impl Calls {
         *self.slow.lock().unwrap() = slow;
     }
 
-    /// Makes another key sign, after so many signatures.
+    /// Makes another key sign after this many signatures.
     pub fn move_the_key(&self, after: Option<usize>) {
         *self.moved_at.lock().unwrap() = after;
     }
 
-    /// Whether the key that signs now is the one that is published.
+    /// Tells whether the published key is the key that signs now.
     pub fn key_is_in_place(&self) -> bool {
         match &mut *self.moved_at.lock().unwrap() {
             None => true,
@@ -147,7 +148,7 @@ impl Calls {
         }
     }
 
-    /// Lets a call happen: by this request, its number among the calls of the request.
+    /// Carries out a call of this request, which has this number among the calls of the request.
     pub async fn happens(&self, request: usize, call: usize) {
         let longest = self.longest.load(SeqCst);
         if longest > 0 {
@@ -163,7 +164,7 @@ impl Calls {
     }
 }
 
-/// Lets others have their turn.
+/// Lets other requests have their turn.
 pub async fn wait() {
     let mut has_waited = false;
     std::future::poll_fn(|_| {
@@ -172,7 +173,7 @@ pub async fn wait() {
     .await;
 }
 
-/// The directory of a host, which notes what it is asked, and doesn't answer where that is planned.
+/// The directory of a host. It notes each question, and fails where this is planned.
 pub struct SteppedDirectory {
     registry: MemoryDirectory,
     users: Arc<MemoryDirectory>,
@@ -234,5 +235,5 @@ impl Directory for SteppedDirectory {
     }
 }
 
-/// How long a code is valid unless a host is told otherwise, in seconds.
+/// How long a code is valid by default, in seconds.
 pub const CODE_VALIDITY: u64 = 120;

@@ -1,15 +1,18 @@
-//! A simulation: the flows as they are, over a store, a directory, a clock and a network that go step by step.
+//! Simulates the real flows over a store, a directory, a clock and a network that go step by step.
 //!
-//! It tries every order of the store calls of 2 and of 3 requests on one record, with every single thing that can go wrong
-//! at every call, and plays long histories of many users, thieves and guessers at random. Whatever happened is held against
-//! the properties in `properties`. A failure says how to run it again.
+//! The simulation tries every order of the store calls of 2 and of 3 requests on one record, with every single thing
+//! that can go wrong at every call. It also plays long random histories of many users, thieves and guessers. Each run
+//! is checked against the properties in `properties`. A failure says how to run it again.
 //!
-//! - `SIMULATION=all` tries all combinations of 3 requests with everything; otherwise a fixed choice of them. `SIMULATION=3/8` tries the
-//!   third eighth of all.
-//! - `SIMULATION_ONLY=…` runs one plan again, as a failure names it.
-//! - `SIMULATION_PROPERTY=…` holds everything against one property alone, by its name; `SIMULATION_SHOWN=n` names so many of the
-//!   plans that break it.
-//! - `SIMULATION_SEED=n` plays one history again; `SIMULATION_RUNS=n` plays so many.
+//! | variable | what it does |
+//! |---|---|
+//! | `SIMULATION=all` | tries everything that can go wrong with all combinations of 3, instead of a fixed choice |
+//! | `SIMULATION=3/8` | tries the third eighth of all combinations |
+//! | `SIMULATION_ONLY=…` | runs one plan again, as a failure names it |
+//! | `SIMULATION_PROPERTY=…` | checks only the property of this name |
+//! | `SIMULATION_SHOWN=n` | names this many of the plans that break a property |
+//! | `SIMULATION_SEED=n` | plays one history again |
+//! | `SIMULATION_RUNS=n` | plays this many histories |
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -107,7 +110,7 @@ fn long_histories() {
     };
     let mut sum = Played::default();
     let count = seeds.end - seeds.start;
-    // The first finding of each property, and how many histories break it.
+    // The first finding on each property, and how many histories break the property.
     let mut findings: BTreeMap<String, (usize, String)> = BTreeMap::new();
     for seed in seeds {
         match play(seed) {
@@ -125,7 +128,7 @@ fn long_histories() {
     assert!(found.is_empty(), "{} found:\n{}", found.len(), found.join("\n\n"));
 }
 
-/// One or two requests on a session that is about to end by one of the clocks, at each host.
+/// One or two requests on a session that will soon end by one of the clocks, at each host.
 #[test]
 fn requests_near_an_end_at_two_hosts() {
     let mut tally = Tally::default();
@@ -157,7 +160,7 @@ fn requests_at_two_hosts() {
     tally.judge("at two hosts");
 }
 
-/// One or two requests on an address and on a session, at two hosts one of which has taken the next step of a change.
+/// One or two requests on an address and on a session, at two hosts of which one has taken the next step of a change.
 #[test]
 fn requests_at_two_hosts_during_a_change() {
     let mut tally = Tally::default();
@@ -167,14 +170,14 @@ fn requests_at_two_hosts_during_a_change() {
             let Some(next) = change.step(step, &setups[1]) else { break };
             setups[1] = next;
             let leaks = change == Change::Leak;
-            // What was sealed in the last step is forgotten in this one.
+            // What was sealed in the last step is forgotten in this step.
             if change.waits_for_sessions(step) {
                 break;
             }
             let before = [Setup::default(), Setup::default()];
             let world = World::of_hosts(0, "openid", if leaks { &before } else { &setups });
             let scenes = [Scene::of_refreshes(&world), Scene::of_a_code(&world), Scene::of_a_resend(&world)];
-            // A secret that has leaked is dropped by all at once.
+            // All hosts drop a leaked secret at once.
             if leaks {
                 (0..2).for_each(|host| world.set_up(host, setups[1].clone()));
             }
@@ -189,7 +192,7 @@ fn requests_at_two_hosts_during_a_change() {
     tally.judge("during a change, at two hosts");
 }
 
-/// Codes that are valid for so long that there are more than ten of them.
+/// Codes with such a long validity that more than ten are valid at once.
 #[test]
 fn requests_on_an_address_with_many_challenges() {
     let world = World::of_hosts(0, "profile", &[Setup { code_validity: 600, ..Setup::default() }]);
@@ -198,7 +201,7 @@ fn requests_on_an_address_with_many_challenges() {
     tally.judge("many challenges");
 }
 
-/// Two codes of one asker, both in their time: either logs in with either otp_token, and each once.
+/// Two codes of one binding that are both in time. Either code logs in with either otp_token, and each only once.
 #[test]
 fn requests_on_an_address_with_two_codes() {
     let mut tally = Tally::default();
@@ -213,7 +216,8 @@ fn requests_on_an_address_with_two_codes() {
     tally.judge("two codes");
 }
 
-/// One request, and every two things that can go wrong with it; two at an address whose code is half as old as it may get.
+/// One request, and every two things that can go wrong with it. Two requests at an address whose code has half of its
+/// time left.
 #[test]
 fn requests_with_two_troubles() {
     let world = World::new(0, "profile");
@@ -230,7 +234,7 @@ fn requests_with_two_troubles() {
     tally.judge("two troubles");
 }
 
-/// A signer that fails, or whose key moves behind it.
+/// A signer that fails, or whose key changes behind it.
 #[test]
 fn requests_with_a_signer_that_fails() {
     let setup = Setup { key_can_change: true, ..Setup::default() };
@@ -244,7 +248,7 @@ fn requests_with_a_signer_that_fails() {
     tally.judge("signers");
 }
 
-/// Runs every one and two kinds of a scene, at every host and at two.
+/// Runs every one and every two kinds of a scene, at every host and at two hosts.
 fn explore_apart(world: &World, scene: &Scene, tally: &mut Tally) {
     for placed in placements(1, world.hosts()) {
         for kind in 0..scene.kinds.len() {
@@ -258,7 +262,7 @@ fn explore_apart(world: &World, scene: &Scene, tally: &mut Tally) {
     }
 }
 
-/// The same orders of the same calls, and the same answers: with a user, without one, and with one who is locked.
+/// The orders of calls, the calls and the answers are the same for a user, for no user, and for a locked user.
 #[test]
 fn users_look_the_same_until_they_prove_their_address() {
     let world = World::new(0, "profile");
@@ -283,7 +287,8 @@ fn strangers_see_no_logins() {
     assert!(found.is_empty(), "{} of 100:\n{}", found.len(), found[0]);
 }
 
-/// Unless more is asked for, most combinations without trouble, and none in which more than one right code is presented.
+/// Runs three requests on an address. By default these are most combinations without trouble, except for those that
+/// present more than one right code.
 fn explore_three_on_an_address(place: usize) {
     let world = World::new(0, "profile");
     let mut tally = Tally::default();
@@ -291,7 +296,7 @@ fn explore_three_on_an_address(place: usize) {
     let guessed = GUESSED[place];
     let scene = Scene::of_address(&world, "known", KNOWN, guessed);
     for (index, kinds) in combinations::<3>(scene.kinds.len()).iter().enumerate() {
-        // Each right code makes for many more orders.
+        // Each right code leads to many more orders.
         let is_short = kinds.iter().filter(proves_the_address).count() < 2;
         match asked_for(index) {
             Some(true) => explore(&world, &scene, kinds, &mut tally),
@@ -305,7 +310,7 @@ fn explore_three_on_an_address(place: usize) {
     tally.judge(&format!("three requests on an address, guessed at {guessed:?}"));
 }
 
-/// Whether a combination of three is among those that are asked for, if any are.
+/// Tells whether `SIMULATION` asks for this combination of three. `None` if it is not set.
 fn asked_for(index: usize) -> Option<bool> {
     let asked = std::env::var("SIMULATION").ok()?;
     let (part, of) = asked.split_once('/').unwrap_or(("1", "1"));
@@ -321,10 +326,10 @@ const AHEAD: [i64; 6] = [1, -1, 4_000, -4_000, 5_000, -5_000];
 /// Inside the retry window of ten seconds, at its last instant, and at the first one after it.
 const MILLIS_AGO: [u64; 3] = [5_000, 9_999, 10_000];
 
-/// Of so many combinations of three, one is tried with everything that can go wrong.
+/// One in this many combinations of three is tried with everything that can go wrong.
 const EVERY_NTH: usize = 11;
 
-/// The first kinds of requests on an address: those whose sender has not proved it, or that ask for no user.
+/// The number of the first kinds of requests on an address, which have not proved it or ask for no user.
 const SILENT_KINDS: usize = 5;
 
 /// The first kind that redeems a code.

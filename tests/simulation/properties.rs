@@ -1,7 +1,9 @@
-//! What must hold of every history, one function a property.
+//! The properties that must hold in every history. Each is one function.
 //!
-//! The first ones read the records, and know the rules. The others are written from a sentence each that is promised to
-//! somebody, which stands above them, and look at requests from outside.
+//! - The first properties read the records and know the rules. A number such as "7:" is that of a property in
+//!   `ARCHITECTURE.md`.
+//! - The other properties check a promise, which stands above each of them with its source. They look at requests from
+//!   outside.
 
 mod address;
 mod answers;
@@ -17,7 +19,7 @@ use crate::facts::History;
 /// What was found to be wrong.
 type Checked = Result<(), String>;
 
-/// Holds a history against every property. What is found begins with the name of the property that it breaks.
+/// Checks a history against every property. Each finding begins with the name of the broken property.
 pub fn check(history: &History<'_>) -> Vec<String> {
     let only = ONLY.get_or_init(|| std::env::var("SIMULATION_PROPERTY").ok());
     let is_asked = |name: &str, needs: Needs| {
@@ -30,11 +32,11 @@ pub fn check(history: &History<'_>) -> Vec<String> {
 /// A property, with its name.
 type Property = (&'static str, Needs, fn(&History<'_>) -> Checked);
 
-/// What a history must be like for a property to be asked of it.
+/// The kind of history that a property can be checked in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Nothing,
-    /// That the instants of the log are those that the hosts saw.
+    /// Only a history in which the times of the log are those that the hosts read.
     OneClock,
 }
 
@@ -82,7 +84,8 @@ static ONLY: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
 const SECOND: u64 = 1000;
 const DAY: u64 = 24 * 60 * 60 * SECOND;
 
-/// By how much a server may take the clock to be ahead after it was set back, since it knows other hosts' readings.
+/// Returns by how much a server may consider a clock ahead after it was set back, since the server knows readings of
+/// other hosts.
 fn tolerance(history: &History<'_>) -> u64 {
     if history.clock_was_set_back { 5 * SECOND } else { 0 }
 }

@@ -1,4 +1,4 @@
-//! What is in place when requests meet on one record, and the kinds of requests that may.
+//! Scenes: the state before requests meet on one record, and the kinds of requests that can meet.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ pub struct Scene {
     /// When the requests come.
     pub at: u64,
     pub kinds: Vec<(&'static str, Ask)>,
-    /// What is asked when they are over, and at which host.
+    /// The requests that follow, and their hosts.
     pub aftermath: Vec<(usize, Ask)>,
-    /// Whether what the requests got is used before.
+    /// Whether the results of the requests are used before the aftermath.
     pub follows_up: bool,
-    /// By how much the clock may jump, in milliseconds.
+    /// How far the clock can jump, in milliseconds.
     pub clock_jumps: &'static [i64],
-    /// How long a call of directory or signer may take, in milliseconds.
+    /// How long a call of the directory or the signer can take, in milliseconds.
     pub pauses: &'static [u64],
 }
 
-/// How many guesses have been made at an address.
+/// How many guesses were made at an address.
 #[derive(Clone, Copy, Debug)]
 pub enum Guessed {
     None,
@@ -40,22 +40,22 @@ pub enum Guessed {
     TwentyFourAtTheAddress,
 }
 
-/// Which end is two seconds away.
+/// The end that is two seconds away.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// Of a session that is not refreshed.
+    /// The idle end of a session.
     Idle,
-    /// Of a session in any case.
+    /// The absolute end of a session.
     Absolute,
-    /// Of an access token.
+    /// The end of an access token.
     AccessToken,
-    /// None: but it is so long since the older refresh token was released that a session would have ended without a refresh.
+    /// No end. The older refresh token was released so long ago that a session would have ended without a refresh.
     OldToken,
 }
 
 impl Scene {
-    /// An address with two challenges that share a code, and a third one for another usage. It can be sent to again, and
-    /// the code is shared then, too.
+    /// An address with two challenges that share a code, and with a third challenge for another usage. It can be sent
+    /// to again, and a resend also shares the code.
     pub fn of_address(world: &World, user: &str, phone: &'static str, guessed: Guessed) -> Self {
         let mut before = Before::begin(world);
         if matches!(guessed, Guessed::TwentyFourAtTheAddress) {
@@ -64,7 +64,7 @@ impl Scene {
                 for _ in 0..guesses {
                     before.guess_wrong(&challenge);
                 }
-                // The next code is another one.
+                // The next code is a new one.
                 world.clock.advance(secs(world.setup(0).code_validity));
             }
         }
@@ -115,8 +115,8 @@ impl Scene {
         }
     }
 
-    /// An address with two codes of one asker that are both in their time. Three guesses were made at the first one, and a third
-    /// challenge shares the second one.
+    /// An address with two codes of one binding that are both in time. Three guesses were made at the first code, and a
+    /// third challenge shares the second code.
     pub fn of_two_codes(world: &World) -> Self {
         let mut before = Before::begin(world);
         let first = before.send(KNOWN, Purpose::Login, CLIENT);
@@ -126,7 +126,7 @@ impl Scene {
         world.clock.advance(secs(world.setup(0).code_validity / 2 - 29));
         let second = before.send(KNOWN, Purpose::Login, CLIENT);
         assert_ne!(first.code, second.code, "two codes");
-        // The otp_token of one with the code of the other.
+        // The otp_token of one challenge with the code of the other.
         let crossed = |of: &Challenge, code: &Challenge| Arc::new(Challenge { code: code.code.clone(), ..of.clone() });
         let kinds = vec![
             ("send", send(KNOWN, CLIENT)),
@@ -147,7 +147,7 @@ impl Scene {
         Self { follows_up: true, aftermath: aftermath.into(), clock_jumps: &[29_000], pauses: &[1, 29_000], ..scene }
     }
 
-    /// An address whose codes are valid for ten minutes, and that somebody else has had ten sent to since the first one.
+    /// An address whose codes are valid for ten minutes. Another client has sent ten codes to it since the first.
     pub fn of_many_challenges(world: &World) -> Self {
         let mut before = Before::begin(world);
         let first = before.send(KNOWN, Purpose::Login, CLIENT);
@@ -164,7 +164,7 @@ impl Scene {
         Self { aftermath: vec![(0, guess(&first, true))], ..scene }
     }
 
-    /// A session that was refreshed some milliseconds ago, at the edge of its retry window or inside.
+    /// A session that was refreshed some milliseconds ago, inside its retry window or at its edge.
     pub fn of_session(world: &World, millis_ago: u64) -> Self {
         let mut before = Before::begin(world);
         let old = before.log_in();
@@ -209,7 +209,7 @@ impl Scene {
         let (current, left) = match end {
             End::Idle => (old, idle - secs(2)),
             End::AccessToken => (old, secs(298)),
-            // The oldest was released two hours longer ago than a session may be idle, less one.
+            // The oldest token was released an hour longer ago than the idle time of a session.
             End::OldToken => (old, secs(7_200)),
             End::Absolute => {
                 let second = idle - secs(86_400);
@@ -289,7 +289,7 @@ impl Scene {
         }
     }
 
-    /// A code on its way from the first host.
+    /// A code that was sent by the first host.
     pub fn of_a_code(world: &World) -> Self {
         let mut before = Before::begin(world);
         let first = before.send(KNOWN, Purpose::Login, CLIENT);
@@ -303,7 +303,7 @@ impl Scene {
 }
 
 impl Scene {
-    /// The same by another name, for a world that differs.
+    /// Returns the same scene under another name, for a world that differs.
     #[must_use]
     pub fn named(self, world: &str) -> Self {
         Self { name: format!("{world}-{}", self.name), ..self }
@@ -314,9 +314,9 @@ impl Scene {
 struct Before<'w> {
     world: &'w World,
     past: Past,
-    /// Where it is asked.
+    /// The host of the requests.
     host: usize,
-    /// How much has happened.
+    /// How many events have happened.
     place: usize,
 }
 
@@ -340,7 +340,7 @@ impl<'w> Before<'w> {
         answer
     }
 
-    /// Sends, and waits until it can be sent again.
+    /// Sends, and waits until the address can be sent to again.
     fn send(&mut self, phone: &'static str, purpose: Purpose, client: &'static str) -> Arc<Challenge> {
         self.past.sent.push(self.world.now());
         let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose, client }) else { panic!("no challenge") };

@@ -1,4 +1,4 @@
-//! What a long history is like: its hosts, how long things take, what goes down for long and what is changed.
+//! The conditions of a long history: its hosts, the time that calls take, outages, and changes.
 
 use crate::host::Setup;
 use crate::world::Random;
@@ -10,11 +10,11 @@ pub enum Kind {
     Calm,
     /// Several hosts, whose clocks differ by up to the tolerance.
     Clocks,
-    /// Sessions that end half an hour after their last refresh, and after a few hours in any case.
+    /// Sessions end half an hour after their last refresh, and after a few hours in any case.
     ShortSessions,
-    /// Codes that are valid for so long that more than ten of them are.
+    /// Codes are valid for so long that more than ten are valid at once.
     LongCodes,
-    /// Directory, store or signer is down for long.
+    /// The directory, the store or the signer is down for a long time.
     Outages,
     /// Settings or secrets are changed, host by host.
     Changes,
@@ -24,12 +24,12 @@ pub enum Kind {
     NoRetries,
 }
 
-/// What is changed at the hosts of a history.
+/// The change at the hosts of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The sealing secret is replaced in three steps.
     Rotation,
-    /// The sealing secret has leaked, and is dropped by all hosts at once.
+    /// The sealing secret has leaked, and all hosts drop it at once.
     Leak,
     /// Codes get longer.
     CodeLength,
@@ -51,7 +51,7 @@ pub struct Season {
 }
 
 impl Season {
-    /// Every eighth history is of one kind.
+    /// Makes the conditions of a seed. Every eighth history is of one kind.
     pub fn of(seed: u64, random: &Random) -> Self {
         let kind = KINDS[usize::try_from(seed).unwrap() % KINDS.len()];
         let mut setup = Setup::default();
@@ -117,7 +117,7 @@ impl Change {
         }
     }
 
-    /// Whether a step has to wait until every session that there was before it has ended.
+    /// Tells whether a step has to wait until every session from before it has ended.
     pub fn waits_for_sessions(self, step: usize) -> bool {
         self == Self::Rotation && step == 2
     }

@@ -1,4 +1,4 @@
-//! Signatures that are made once: the runs of a search sign the same few tokens again and again.
+//! A signer that remembers its signatures, because the runs of a search sign the same few tokens again and again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use rustls_pki_types::pem::PemObject;
 use crate::facts::{Log, What};
 use crate::host::Calls;
 
-/// What signs for all hosts of a world: the key that is published, or another one that has come in its place.
+/// The signer of all hosts of a world. It signs with the published key, or with another key that has replaced it.
 pub struct Remembering {
     pairs: [EcdsaKeyPair; 2],
     random: SystemRandom,
@@ -36,7 +36,7 @@ impl Remembering {
     }
 }
 
-/// The key of the simulated servers. Where it can change, each signature is verified before it is used.
+/// Makes the key of the simulated servers. If it can change, each signature is verified before it is used.
 pub fn signing_key(signer: &Arc<Remembering>, key_can_change: bool) -> SigningKey {
     let public = SigningKey::from_pem(PEM).unwrap().public_key().clone();
     let signer = signer.clone();
@@ -58,7 +58,7 @@ impl<const KEY_CAN_CHANGE: bool> Signer for Shared<KEY_CAN_CHANGE> {
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Broken> {
         let Remembering { pairs, random, signatures, log, store, calls } = &*self.0;
         let (call, signs) = store.called(Part::Signer);
-        // Not while a server is put together.
+        // A server that is being built does not count.
         let is_asked = log.polled() != crate::facts::OUTSIDE;
         if is_asked {
             log.note(What::Signed);
@@ -76,7 +76,7 @@ impl<const KEY_CAN_CHANGE: bool> Signer for Shared<KEY_CAN_CHANGE> {
             return Ok(signature.clone());
         }
         if signatures.len() == MOST {
-            // Long histories hardly sign anything twice.
+            // Long histories rarely sign anything twice.
             signatures.clear();
         }
         let signature = pairs[usize::from(!in_place)].sign(random, message);
@@ -90,5 +90,5 @@ const PEM: &str = include_str!("../keys/es256_pkcs8.pem");
 
 const MOST: usize = 10_000;
 
-/// What was signed, by which of the keys, and with what.
+/// The signatures by key and signed text.
 type Signatures = HashMap<(bool, Vec<u8>), Vec<u8>>;

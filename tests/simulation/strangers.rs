@@ -1,4 +1,4 @@
-//! What a stranger sees of an address while its owner logs in, and while they don't.
+//! Checks that a stranger sees the same of an address whether its owner logs in or not.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use otp_grant_tests::{CLIENT, PUBLIC_CLIENT, secs};
 use crate::request::{Answer, Ask, Challenge, Purpose};
 use crate::world::{KNOWN, Random, World};
 
-/// "Strangers learn nothing … every reply is the same" (README 10), "until an address is proven … whether they have just logged
-/// in" (DESIGN 2, 11): plays a stranger who sends and guesses at random, once with an owner who redeems the codes that they
-/// were sent and once with one who does not. The owner asks for codes in both.
+/// Until an address is proved, every reply is the same, and other clients than the user's do not see whether the user
+/// has just logged in (README, guarantee 10). Plays a stranger who sends and guesses at random: once with an owner who
+/// redeems the codes, and once with an owner who does not. The owner requests codes in both cases.
 pub fn compare(seed: u64) -> Result<usize, String> {
     let [with, without] = [true, false].map(|logs_in| watch(seed, logs_in));
     let differs = with.iter().zip(&without).position(|(one, other)| one != other);
@@ -23,7 +23,7 @@ pub fn compare(seed: u64) -> Result<usize, String> {
     }
 }
 
-/// What the stranger is answered, but for the tokens in it.
+/// Returns the answers to the stranger without their tokens.
 fn watch(seed: u64, owner_logs_in: bool) -> Vec<String> {
     let world = World::new(seed, "profile");
     let random = Random::new(!seed);

@@ -1,4 +1,4 @@
-//! The world of a run: servers on a store that goes step by step, with a directory, clocks and random bytes of its own.
+//! The world of a run: servers on a store that goes step by step, with their own directory, clocks and random bytes.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ pub const KNOWN: &str = "13610000001";
 pub const OTHER: &str = "13610000002";
 pub const LOCKED: &str = "13610000003";
 pub const UNKNOWN: &str = "13610000004";
-/// Of a user who never enters a wrong code, and at whose address nobody guesses.
+/// The phone of a user who never enters a wrong code. No guesser attacks it.
 pub const CAREFUL: &str = "13610000005";
 
 pub type Server = AuthorizationServer<Arc<SteppedStore>, SteppedDirectory>;
@@ -34,9 +34,9 @@ pub struct World {
     signer: Arc<Remembering>,
     polled: Arc<AtomicUsize>,
     hosts: Mutex<Vec<Host>>,
-    /// What a login asks for. Without `openid` there is one signature less to wait for.
+    /// The scope of a login. Without `openid`, there is one signature less to wait for.
     scope: &'static str,
-    /// Whether every token that is released is verified.
+    /// Whether every released token is verified.
     verifies: bool,
 }
 
@@ -72,7 +72,7 @@ impl World {
         world
     }
 
-    /// Has every token that is released verified.
+    /// Verifies every released token.
     #[must_use]
     pub fn that_verifies(mut self) -> Self {
         self.verifies = true;
@@ -91,20 +91,20 @@ impl World {
         self.hosts.lock().unwrap()[host].setup.clone()
     }
 
-    /// Puts a host together anew. Requests that it has begun go on as they were.
+    /// Builds a host again. Requests that it has begun continue unchanged.
     pub fn set_up(&self, host: usize, setup: Setup) {
         let host_of_setup = self.host(setup);
         self.hosts.lock().unwrap()[host] = host_of_setup;
     }
 
-    /// Users as they are at the beginning.
+    /// Restores the users of the beginning.
     pub fn forget_sign_outs(&self) {
         for (subject, status, _) in USERS {
             self.users.put_user(User::new(Subject::new(subject).unwrap(), status));
         }
     }
 
-    /// A request to one of the hosts, which notes when it begins and what it gets.
+    /// Makes a request to one of the hosts. It notes when the request begins and what it gets.
     pub fn request_at<'a>(&'a self, host: usize, ask: &Ask) -> Request<'a, Answer> {
         let (ask, Host { setup, server }) = (ask.clone(), self.hosts.lock().unwrap()[host].clone());
         Box::pin(async move {
@@ -129,7 +129,7 @@ impl World {
         })
     }
 
-    /// Asks one of the hosts while nobody else does.
+    /// Makes a request to one of the hosts while no other request is in progress.
     pub fn ask_at(&self, host: usize, index: usize, ask: &Ask) -> Answer {
         let mut request = self.request_at(host, ask);
         loop {
@@ -172,25 +172,25 @@ impl Random {
         Self(Mutex::new(TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)))
     }
 
-    /// Begins again, at other numbers than any seed begins with, so that no identifier of what was made before comes again.
+    /// Begins again with numbers that no seed begins with, so that no earlier identifier is made again.
     pub fn begin_again(&self, plan: u64) {
         let mut bytes = [0xff; 32];
         bytes[..8].copy_from_slice(&plan.to_le_bytes());
         *self.0.lock().unwrap() = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     }
 
-    /// A number below `limit`.
+    /// Returns a number below `limit`.
     pub fn below(&self, limit: usize) -> usize {
         let number = self.0.lock().unwrap().next_u64();
         usize::try_from(number % u64::try_from(limit).unwrap()).unwrap()
     }
 
-    /// A number up to `most`.
+    /// Returns a number up to `most`.
     pub fn up_to(&self, most: u64) -> u64 {
         self.0.lock().unwrap().next_u64() % (most + 1)
     }
 
-    /// Whether something happens that does so `percent` times in a hundred.
+    /// Returns true `percent` times in a hundred.
     pub fn percent(&self, percent: usize) -> bool {
         self.below(100) < percent
     }

@@ -1,4 +1,4 @@
-//! A store that goes step by step, and a search that tries every order of the steps.
+//! A store whose calls take effect step by step, and a search that tries every order of the steps.
 
 mod search;
 

@@ -1,4 +1,4 @@
-//! A private key as AWS-LC has it.
+//! A private key in AWS-LC, which implements the port `Signer`.
 
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
@@ -14,13 +14,14 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    /// Reads a key that the core has read as one of this algorithm.
+    /// Reads a key that the core has already read as a key of this algorithm.
     pub(crate) fn read(algorithm: Algorithm, der: &[u8]) -> Option<Self> {
         Some(match algorithm {
-            // In PKCS#8 or in PKCS#1.
+            // The key is in PKCS#8 or in PKCS#1.
             Algorithm::RS256 => Self::Rsa(RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)).ok()?),
             Algorithm::ES256 => Self::P256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?),
-            // AWS-LC does not read all the files that `ring` reads and has written. The seed alone makes the key.
+            // AWS-LC does not read every file that `ring` reads or has written. The seed alone is enough to make the
+            // key.
             Algorithm::EdDSA => Self::Ed25519(Ed25519KeyPair::from_seed_unchecked(ed25519_seed(der)?).ok()?),
         })
     }
@@ -29,8 +30,9 @@ impl Key {
 impl Signer for Key {
     type Error = Unspecified;
 
-    /// Signs on the thread that asks. A signature keeps a core busy wherever it is made, for a millisecond or so with RSA:
-    /// other threads would do no more of them, and waking one takes longer than to sign with ES256 or Ed25519.
+    /// Signs on the calling thread. A signature keeps a core busy wherever it is made, with RSA for about a
+    /// millisecond. Other threads would not make more signatures, and waking a thread takes longer than to sign with
+    /// ES256 or Ed25519.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let random = SystemRandom::new();
         Ok(match self {
@@ -45,13 +47,13 @@ impl Signer for Key {
     }
 }
 
-/// The seed in a PKCS#8 file whose structure has been checked (RFC 8410 section 7).
+/// Returns the seed in a PKCS#8 file whose structure was checked (RFC 8410 section 7).
 fn ed25519_seed(der: &[u8]) -> Option<&[u8]> {
     let before = der.windows(BEFORE_SEED.len()).position(|bytes| bytes == BEFORE_SEED)?;
     der.get(before.checked_add(BEFORE_SEED.len())?..)?.get(..32)
 }
 
-/// The identifier of Ed25519, and a string of 32 bytes within another one.
+/// The identifier of Ed25519, and a string of 32 bytes within another string.
 const BEFORE_SEED: [u8; 9] = [0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 #[cfg(test)]

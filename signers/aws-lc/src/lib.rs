@@ -22,30 +22,32 @@ use crate::key::Key;
 /// ```
 ///
 /// # Errors
-/// Those of [`SigningKey::from_pem`]; the file has to be another one.
+/// The errors of [`SigningKey::from_pem`]. Another file is needed.
 pub async fn from_pem(pem: &str) -> Result<SigningKey, KeyError> {
     from_der(KeyFile::from_pem(pem)?.der()).await
 }
 
-/// Reads the base64 of such a file, or what stands between its lines, as [`SigningKey::from_base64`] does.
+/// Reads the base64 of a key file or of the text between its lines, as [`SigningKey::from_base64`] does.
 ///
 /// # Errors
-/// Those of [`SigningKey::from_base64`].
+/// The errors of [`SigningKey::from_base64`].
 pub async fn from_base64(text: &str) -> Result<SigningKey, KeyError> {
     from_der(KeyFile::from_base64(text)?.der()).await
 }
 
-/// Reads the DER that is inside of such a file, as [`SigningKey::from_der`] does. The bytes stay the caller's to wipe.
+/// Reads the DER inside a key file, as [`SigningKey::from_der`] does. The caller must wipe the bytes.
 ///
 /// # Errors
-/// Those of [`SigningKey::from_der`].
+/// The errors of [`SigningKey::from_der`].
 pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
-    // In the format that both libraries read.
+    // Both libraries read this format.
     let file = KeyFile::from_der(der)?;
     signed_by_aws_lc(SigningKey::from_der(file.der())?.public_key(), file.der()).await
 }
 
-/// Makes a key at random. It is lost with the process. Unlike [`SigningKey::generate`] it makes RSA keys, too, of 2048 bits.
+/// Makes a random key, which is lost with the process.
+///
+/// Unlike [`SigningKey::generate`], it also makes RSA keys, with 2048 bits.
 ///
 /// ```
 /// # pollster::block_on(async {
@@ -56,15 +58,16 @@ pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
 /// ```
 ///
 /// # Errors
-/// [`KeyError::NoRandomness`], when AWS-LC made no key: then it can be called again.
+/// [`KeyError::NoRandomness`] when AWS-LC made no key. It can be called again.
 pub async fn generate(algorithm: Algorithm) -> Result<SigningKey, KeyError> {
     from_der(&generated(algorithm).map_err(|Unspecified| KeyError::NoRandomness)?).await
 }
 
-/// The core has read the key, and so it is the core that says whose it is. AWS-LC has it alone from here on.
+/// The core has read the key, and so the core says which public key belongs to it. From here on, only AWS-LC holds the
+/// private key.
 async fn signed_by_aws_lc(public: &PublicKey, der: &[u8]) -> Result<SigningKey, KeyError> {
     let key = Key::read(public.algorithm(), der).ok_or(KeyError::Malformed)?;
-    // Without random bytes AWS-LC ends the process. What fails here is the key.
+    // Without random bytes AWS-LC ends the process. An error here comes from the key.
     SigningKey::of_signer(key, public.clone()).await.map_err(|_| KeyError::Malformed)
 }
 

@@ -1,4 +1,4 @@
-//! What a store must do about `delete_after`.
+//! Checks what a store does with records around their `delete_after`.
 
 use core::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::store::{Store, Swap};
 use crate::time::Timestamp;
 
 pub(super) async fn until_delete_after<S: Store>(on: &Trial<'_, S>) -> Result<Outcome, Violation> {
-    // Beyond the shortest time for which the store keeps anything.
+    // Later than the shortest time for which the store keeps anything.
     let deadline = late_in_a_second(now().after(Duration::from_millis(1200)).after(on.deletes_within()));
-    // All at once: one after the other, a slow store would not have them before the deadline.
+    // All at once: a slow store could not store them one by one before the deadline.
     let written = try_join_all((0..8).map(|number| write_until(on, number, deadline))).await?;
     let mut ledgers: Vec<Ledger> = written.into_iter().flatten().collect();
     let traffic = on.watch(&mut ledgers, deadline.after(Duration::from_millis(300))).await?;
@@ -26,7 +26,8 @@ pub(super) async fn until_delete_after<S: Store>(on: &Trial<'_, S>) -> Result<Ou
     Ok(Outcome { ledgers, not_observed })
 }
 
-/// Writes three records: one until the deadline, one that is prolonged before it, and one that stays longer all along.
+/// Writes three records: one until the deadline, one that is prolonged before it, and one that stays longer from the
+/// start.
 async fn write_until<S: Store>(
     on: &Trial<'_, S>,
     number: usize,
@@ -35,13 +36,13 @@ async fn write_until<S: Store>(
     let mut due = Ledger::new(on.random_key()?);
     on.write(&mut due, number, on.session_until(number, deadline)?).await?;
 
-    // Kept for longer than at first, and by another instance.
+    // Another instance keeps the record for longer than the first.
     let mut prolonged = Ledger::new(on.random_key()?);
     let body = records::empty_authenticator();
     on.write(&mut prolonged, number, on.record_until(body, deadline)?).await?;
     on.write(&mut prolonged, number + 1, on.session(number)?).await?;
 
-    // Not kept for less long because of a swap that was refused.
+    // A refused swap does not shorten the time for which the record is kept.
     let mut kept = Ledger::new(on.random_key()?);
     on.write(&mut kept, number, on.session(number)?).await?;
     for early in [Timestamp::from_unix_secs(1), now().after(Duration::from_millis(100))] {
@@ -55,7 +56,7 @@ async fn write_until<S: Store>(
 pub(super) async fn deleted_altogether<S: Store>(on: &Trial<'_, S>) -> Result<Outcome, Violation> {
     let start = now();
     let mut ledgers = Vec::new();
-    // Some long due, some just now, and some from the start.
+    // Some records were due long ago, some are due now, and some were due from the start.
     for number in 0..32 {
         let delete_after = match number % 4 {
             0 => Timestamp::from_unix_secs(1),
@@ -78,18 +79,18 @@ pub(super) async fn deleted_altogether<S: Store>(on: &Trial<'_, S>) -> Result<Ou
     let (mut written, mut deleted) = (Vec::new(), 0);
     for (number, (mut ledger, mut is_gone)) in ledgers.into_iter().enumerate() {
         is_gone = look_again(on, &mut ledger, number, is_gone).await?;
-        // Of those that ended as they were written, some stores keep nothing in the first place.
+        // Some stores never keep a record that was due when it was written.
         deleted += usize::from(is_gone && number % 4 != 0);
         write_over(on, &mut ledger, number, is_gone).await?;
         on.look_everywhere(&mut ledger).await?;
         written.push(ledger);
     }
-    // One that was deleted, and written over, tells of the others: all are deleted by the same means.
+    // One record that was deleted and written over is enough, because a store deletes all records by the same means.
     let not_observed = if deleted > 0 { Vec::new() } else { vec![Promise::DeletedAltogether] };
     Ok(Outcome { ledgers: written, not_observed })
 }
 
-/// Loads a record that may be deleted. Once it is gone, it has to be so for everybody.
+/// Loads a record that may be deleted. Once it is gone for one instance, it must be gone for all.
 async fn look_again<S: Store>(
     on: &Trial<'_, S>,
     ledger: &mut Ledger,
@@ -104,7 +105,8 @@ async fn look_again<S: Store>(
     Ok(found.is_none())
 }
 
-/// Writes over a record that may be deleted, by two swaps: one is right if it is there, the other if it is not.
+/// Writes over a record that may be deleted, by two swaps. One of them is right if the record is there, and the other
+/// if it is not.
 async fn write_over<S: Store>(
     on: &Trial<'_, S>,
     ledger: &mut Ledger,
@@ -145,7 +147,7 @@ async fn write_over<S: Store>(
             Ok(())
         }
         (Swap::Conflict, Swap::Conflict) => {
-            // It was deleted between the two.
+            // The record was deleted between the two swaps.
             ledger.never(&replacing, Promise::ConflictChangesNothing);
             ledger.never(&inserting, Promise::ConflictChangesNothing);
             if on.look(ledger, number + 2).await?.is_some() {
@@ -164,7 +166,7 @@ async fn write_over<S: Store>(
     }
 }
 
-/// The next instant from this one on that is late in its second, so that whoever keeps whole seconds is found out.
+/// Returns the next instant that is late in its second. It shows a store that keeps whole seconds.
 fn late_in_a_second(from: Timestamp) -> Timestamp {
     let late = from.whole_second().after(Duration::from_millis(950));
     if late.has_reached(from) { late } else { late.after(Duration::from_secs(1)) }

@@ -1,7 +1,7 @@
-//! The suite that any [`Store`] must pass, for the tests of its adapter. Feature `conformance`.
+//! The suite that every [`Store`] must pass, for the tests of its adapter. Feature `conformance`.
 //!
-//! Each function checks promises of [`Store`]; [`all`] runs them all. They take a way to make stores: every call has to
-//! give another instance, with a connection or a pool of its own, on the same records.
+//! Each function checks promises of [`Store`], and [`all`] runs every check. The caller gives a function that makes
+//! stores. Every call must give another instance, with its own connection or pool, on the same records.
 //!
 //! ```
 //! # async fn test() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,26 +15,31 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The suite has to run against the server that keeps the records in production, as its own process and reached as it
-//! will be, not against a mock; what it finds there is what two hosts would do to each other. It drives many calls of
-//! four instances at once from one task, spawns nothing, and needs no runtime but the one that the store needs. A call
-//! that hangs makes it hang; give it a timeout of the runtime's.
+//! # Where to run it
 //!
-//! The records are of every kind, and also as later versions may write them: with members and kinds that this version
-//! does not know. An adapter can keep them in any serde format that carries a [`RecordBody`](crate::RecordBody).
+//! Run the suite against the kind of server that keeps the records in production, as a process of its own and reached
+//! in the same way. Do not run it against a mock. What the suite finds there is what two hosts would do to each other.
 //!
-//! What a server does is raced for real, over the connections of the four instances. A store that keeps records in this
-//! process needs a test with threads as well: two threads that come between its comparison and its write, where no future
-//! gives way, are not found here.
+//! The suite drives many calls of four instances at once from one task. It spawns nothing, and needs no runtime but the
+//! store's. A call that hangs makes the suite hang, so give it a timeout of the runtime.
 //!
-//! A store may delete a record from its `delete_after` on, and need not. What is deleted never, or later than the suite
-//! waits, can't be looked at: the [`Report`] names the promises of which nothing was seen, and
-//! [`Report::complete`] takes that for a failure. [`all_within`] waits for as long as a store takes.
+//! A store on a server gets real races, over the connections of the four instances. A store that keeps records in this
+//! process also needs a test with threads. Two threads can come between its comparison and its write at a point where
+//! no future gives way, and the suite does not find this.
 //!
-//! It leaves about 10,300 records under random keys, all of which may be deleted an hour later, so that it can run on a
-//! database that is shared. It waits for 9 seconds in all for time to pass, and asks for as much meanwhile as the store
-//! answers: in all it makes 180,000 calls where each takes a millisecond, and millions in memory, at most 64 at a time. Its
-//! clock is the system's, and the server's must not be ahead by more than 0.2 seconds.
+//! # What it can't observe
+//!
+//! A store may delete a record from its `delete_after` on, but does not have to. If it never deletes a record, or
+//! deletes it later than the suite waits, the suite sees nothing of the promises on deletion. The [`Report`] names the
+//! promises of which nothing was seen, and [`Report::complete`] treats them as a failure. [`all_within`] waits for as
+//! long as a store takes.
+//!
+//! # What it costs
+//!
+//! The suite leaves about 10,300 records under random keys. All of them may be deleted an hour later, so the suite can
+//! run on a shared database. It waits 9 seconds in all for time to pass, and makes as many calls in that time as the
+//! store answers: 180,000 calls in all where each takes a millisecond, and millions in memory, at most 64 at a time. It
+//! uses the system's clock. The clock of the server must not be ahead by more than 0.2 seconds.
 
 mod expiry;
 mod races;
@@ -53,7 +58,7 @@ pub use violation::{Promise, Violation};
 
 use crate::store::Store;
 
-/// Declares each check as a function of its own, and `all` of them in this order: what others build on comes first.
+/// Declares each check as a function, and `all` of them in this order. A check that others build on comes first.
 macro_rules! checks {
     ($($(#[$doc:meta])* $name:ident: $check:path;)*) => {
         $(
@@ -73,12 +78,13 @@ macro_rules! checks {
             }
         )*
 
-        /// Runs every check of this module for a store that deletes a record within this time after it may be deleted, and
-        /// keeps none for less than this time less long than it has to.
+        /// Runs every check of this module for a store that can take `deletes_within` to delete a record that may be
+        /// deleted.
         ///
-        /// A store needs it that keeps every record for some shortest time, such as a minute: of a record that ends before,
-        /// it is not seen whether the store deletes it too early. It waits twice for this time. [`all`] waits for 2
-        /// seconds, which is enough for a store that keeps whole seconds.
+        /// A store that keeps every record for a minimum time, such as a minute, needs this function. A record that
+        /// ends within the minimum time does not show whether the store deletes records too early. `deletes_within`
+        /// must be at least the minimum time. The suite waits twice for it. [`all`] waits for 2 seconds, which is
+        /// enough for a store that keeps whole seconds.
         ///
         /// # Errors
         /// The first [`Violation`] that was found.
@@ -99,8 +105,8 @@ macro_rules! checks {
     };
 }
 
-/// Runs every check of this module, and looks at the end whether everything that they stored is still there, for new
-/// instances, too.
+/// Runs every check of this module. At the end it looks whether new instances also see every record that the checks
+/// stored.
 ///
 /// # Errors
 /// The first [`Violation`] that was found.
@@ -120,32 +126,32 @@ checks! {
     /// Checks that a swap that expects nothing stores only where nothing is stored.
     inserts_only_where_nothing_is: values::absent_only;
 
-    /// Checks that records of every kind and size, with every member that they can have, are loaded as they were stored, with
-    /// whatever `delete_after`: from the past to the end of time.
+    /// Checks that every record is loaded as it was stored. The records have every kind and size and every member, and
+    /// their `delete_after` lies anywhere from the past to the end of time.
     loads_records_whole: values::whole_records;
 
-    /// Checks that what was stored once is not stored once more later, over what others stored.
+    /// Checks that a swap that was stored is not stored once more later, over what others have stored.
     applies_swaps_once: values::applied_once;
 
-    /// Checks that a load sees what was answered before it began, to whichever instance.
+    /// Checks that a load by any instance sees every swap that was answered before the load began.
     sees_what_was_answered: races::answered_is_seen;
 
-    /// Checks that of many swaps that expect the same, by many at once, one is stored.
+    /// Checks that one swap is stored out of many parallel swaps that expect the same tag.
     lets_one_swap_win: races::one_winner;
 
-    /// Checks that no update is lost when many load and swap, again and again, what is under one key.
+    /// Checks that no update is lost when many callers load and swap the same key again and again.
     loses_no_update: races::no_lost_update;
 
-    /// Checks that a call whose future is dropped is done or not done, and leaves the store usable.
+    /// Checks that a call whose future is dropped is either done or not done, and leaves the store usable.
     survives_dropped_calls: races::dropped_calls;
 
-    /// Checks that 10,000 keys, and keys that look alike, do not mix.
+    /// Checks that 10,000 keys do not mix, nor keys that look alike.
     keeps_keys_apart: values::keys_apart;
 
-    /// Checks that records are there until shortly before their `delete_after`. Takes 5 seconds.
+    /// Checks that records exist until shortly before their `delete_after`. Takes 5 seconds.
     keeps_records_until_delete_after: expiry::until_delete_after;
 
-    /// Checks that a record that may be deleted is there for everybody, to load and to swap, or for nobody. Takes 4
+    /// Checks that a record that may be deleted exists for all instances or for none, to load and to swap. Takes 4
     /// seconds.
     deletes_for_all_or_nobody: expiry::deleted_altogether;
 }

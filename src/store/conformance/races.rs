@@ -1,4 +1,4 @@
-//! What a store must do when others are there.
+//! Checks what a store does when many callers use it at once.
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
@@ -45,7 +45,7 @@ pub(super) async fn one_winner<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledger
     Ok(ledgers)
 }
 
-/// Lets many swaps race that expect what is stored, of which one has to win.
+/// Lets many swaps race that expect the stored tag. One of them must win.
 async fn race<S: Store>(on: &Trial<'_, S>, ledger: &mut Ledger) -> Result<(), Violation> {
     let (key, expected) = (ledger.key, ledger.expected());
     let racers = (0..RACERS).map(|number| async move {
@@ -99,7 +99,7 @@ pub(super) async fn no_lost_update<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Le
     Ok(vec![ledger])
 }
 
-/// Counts up, again and again, and notes what was loaded and what was stored.
+/// Counts up again and again, and notes what was loaded and what was stored.
 async fn count_up<S: Store>(on: &Trial<'_, S>, key: RecordKey, instance: usize) -> Result<Counter, Violation> {
     let mut counter = Counter { loaded: Vec::new(), swapped: Vec::new() };
     while counter.swapped.len() < INCREMENTS {
@@ -108,7 +108,7 @@ async fn count_up<S: Store>(on: &Trial<'_, S>, key: RecordKey, instance: usize) 
         let (Some(loaded), Some(count)) = (loaded, count) else {
             return Err(on.broken(Promise::StaysStored, "a record that counts", "nothing"));
         };
-        // In another order each time.
+        // The order differs each time.
         for _ in 0..(counter.loaded.len() + instance) % INSTANCES {
             give_way().await;
         }
@@ -128,7 +128,7 @@ async fn count_up<S: Store>(on: &Trial<'_, S>, key: RecordKey, instance: usize) 
 
 struct Counter {
     loaded: Vec<Record>,
-    /// What each swap expected, and what it stored.
+    /// What each swap expected and what it stored.
     swapped: Vec<(Tag, Record)>,
 }
 
@@ -142,7 +142,7 @@ pub(super) async fn dropped_calls<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Led
         // The first swap inserts, the others replace.
         for round in 0..DROPS_PER_KEY {
             let instance = number + round;
-            // A call that is dropped at once, or while it is on its way, or when its answer is.
+            // The call is dropped at once, or while it is in progress, or when its answer is.
             let polls = 1 << ((number + 3 * round) % 10);
             let next = on.record_until(large.clone(), now().after(HOUR))?;
             let expected = ledger.expected();
@@ -157,12 +157,12 @@ pub(super) async fn dropped_calls<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Led
                     ));
                 }
                 None => {
-                    // Its answer must not be taken for the answer to another call.
+                    // The answer to the dropped call must not be taken for the answer to another call.
                     on.look(&mut other, instance).await?;
                     settle(on, &mut ledger, instance, next).await?;
                 }
             }
-            // What a dropped load was to find must not be found by the next one.
+            // The next load must not find what the dropped load was meant to find.
             if let Some(found) = polled(on.load(instance, &ledger.key), polls).await.transpose()? {
                 on.judge(&mut ledger, instance, found.as_ref()).await?;
             }
@@ -178,8 +178,8 @@ pub(super) async fn dropped_calls<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Led
     Ok(ledgers)
 }
 
-/// Finds out what became of a swap that was dropped: it was done, or not, or is done later, but not over what was stored
-/// meanwhile.
+/// Finds out the outcome of a swap that was dropped. It was done, or it was not done, or it is done later. Done later,
+/// it must not replace what was stored in the meantime.
 async fn settle<S: Store>(
     on: &Trial<'_, S>,
     ledger: &mut Ledger,
@@ -209,7 +209,7 @@ async fn settle<S: Store>(
     on.judge(ledger, instance + 2, found.as_ref()).await
 }
 
-/// Polls a future at most so many times, then drops it.
+/// Polls a future at most this many times, and then drops it.
 async fn polled<T>(future: impl Future<Output = T>, times: u32) -> Option<T> {
     let mut future = pin!(future);
     for _ in 0..times {
@@ -227,7 +227,7 @@ const SWAP_RACES: usize = 16;
 const RACERS: usize = 8 * INSTANCES;
 const COUNTERS: usize = 3 * INSTANCES;
 const INCREMENTS: usize = 25;
-/// Far more than it takes until all others have counted up to the end.
+/// Far more attempts than it takes until all others have counted to the end.
 const MOST_ATTEMPTS: usize = 20 * COUNTERS * INCREMENTS;
 const DROPPED_KEYS: usize = 12;
 const DROPS_PER_KEY: usize = 10;

@@ -1,4 +1,4 @@
-//! The bodies of the records that the checks store: states of the crate's own machines.
+//! The bodies of the records that the checks store. They are real states of the crate's own rules.
 
 use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
@@ -64,7 +64,7 @@ pub(super) fn session(user: usize) -> Result<RecordBody, NoBody> {
     Ok(RecordBody(Body::Session(session)))
 }
 
-/// The number of the user that a session is of.
+/// Returns the number of the user of a session.
 pub(super) fn user(body: &RecordBody) -> Option<usize> {
     match &body.0 {
         Body::Session(session) => session.subject().as_str().parse().ok(),
@@ -72,13 +72,13 @@ pub(super) fn user(body: &RecordBody) -> Option<usize> {
     }
 }
 
-/// Of an address that nothing is known about.
+/// The record of an address without a history.
 pub(super) fn empty_authenticator() -> RecordBody {
     RecordBody(Body::Authenticator(Authenticator::default()))
 }
 
-/// The largest session: names as long as they get, of all characters that they may have, and as many revoked tokens as
-/// are listed.
+/// Makes the largest session. Its names are as long as possible and have every allowed character, and its list of
+/// revoked tokens is full.
 pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
     let printable: String = (b' '..=b'~').map(char::from).cycle().take(255).collect();
     let in_scope = |byte: &u8| !matches!(byte, b' ' | b'"' | b'\\');
@@ -104,7 +104,7 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
         };
         session = changed(session, &refresh, START);
     }
-    // As many as the list takes before it folds, and what it does then.
+    // As many as the list takes before it folds, and then the fold.
     for issue in 0..REVOKED {
         let token = TokenId::of(issue, random()?);
         let revoke = RevokeToken { token: &token, mark: Mark::from_bytes(random()?) };
@@ -113,8 +113,8 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
     Ok(RecordBody(Body::Session(session)))
 }
 
-/// The largest authenticator: as many challenges as there may be, each with five guesses, and 1000 sends and 1000
-/// guesses that are still counted.
+/// Makes the largest authenticator. It has as many challenges as possible, with five guesses each, and 1000 sends and
+/// 1000 guesses that still count.
 pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
     let limits = limits();
     let short = CodePolicy::new(6, MINUTE).map_err(NoBody::Code)?;
@@ -122,9 +122,10 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
     let mut state = Authenticator::default();
     let mut now = START;
     for round in 0..SENDS {
-        // Distances that take many digits.
+        // Distances with many digits.
         now = now.after(Duration::from_millis(80_000));
-        // The last hundred challenges stay, with five guesses each. The others of the thousand come from those before.
+        // The last hundred challenges stay, with five guesses each. The rest of the thousand guesses belong to earlier
+        // challenges.
         let is_kept = round >= SENDS - KEPT;
         let new = NewChallenge {
             id: ChallengeId::from_bytes(random()?),
@@ -154,7 +155,7 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
     Ok(RecordBody(Body::Authenticator(state)))
 }
 
-/// The state after a change, or as it was where the change is refused.
+/// Returns the state after a change, or the same state where the change is refused.
 fn changed<C: Change<State: Clone>>(state: C::State, change: &C, now: Timestamp) -> C::State {
     let attempt = Attempt { now, follows_unknown_outcome: false };
     match change.decide(Some(state.clone()), attempt) {
@@ -163,7 +164,7 @@ fn changed<C: Change<State: Clone>>(state: C::State, change: &C, now: Timestamp)
     }
 }
 
-/// Bodies that have every member between them, each of its values and each of its absences.
+/// Makes bodies that together have every member, each with all its values and also absent.
 pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
     let mut bodies = vec![
         session(1)?,
@@ -186,7 +187,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
     Ok(bodies)
 }
 
-/// A body as a later version may write it that leaves the decisions to this one as well.
+/// Makes a body as a later version can write it that leaves the decisions to this version.
 fn with_unknown_members(body: &RecordBody) -> Result<RecordBody, NoBody> {
     let mut body = serde_json::to_value(body).map_err(NoBody::Json)?;
     add_members(&mut body);
@@ -211,7 +212,7 @@ fn add_members(body: &mut Value) {
     }
 }
 
-/// The keys of an issuer whose hosts accept two, and seal under one of them.
+/// The keys of an issuer whose hosts accept two secrets and seal under one of them.
 fn keys_in_use() -> Result<RecordBody, NoBody> {
     let [index, sealing, other] =
         [KeyId::from_bytes(random()?), KeyId::from_bytes(random()?), KeyId::from_bytes(random()?)];
@@ -219,7 +220,7 @@ fn keys_in_use() -> Result<RecordBody, NoBody> {
     Ok(RecordBody(Body::KeysInUse(announce.in_place_of(None, START.after(DAY * 30)))))
 }
 
-/// A session that is over before its time.
+/// A session that ended early.
 fn revoked_session(reason: RevocationReason) -> Result<RecordBody, NoBody> {
     let mark = Mark::from_bytes(random()?);
     Ok(RecordBody(match largest_session()?.0 {
@@ -228,8 +229,8 @@ fn revoked_session(reason: RevocationReason) -> Result<RecordBody, NoBody> {
     }))
 }
 
-/// Of an address with challenges that were spent, and others that were not. Nothing but a right code spends one, and there is
-/// none here, so that it is written as a record has it.
+/// Makes the record of an address with spent and unspent challenges. Only a right code spends a challenge, and there is
+/// no code here. The challenges are therefore written in their stored form.
 fn spent_authenticator() -> Result<RecordBody, NoBody> {
     let mut body = serde_json::to_value(largest_authenticator()?).map_err(NoBody::Json)?;
     let challenges = body.pointer_mut("/authenticator/c").and_then(Value::as_array_mut);
@@ -264,7 +265,7 @@ fn limits() -> Limits {
 }
 
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// Values of every kind.
+/// JSON values of every kind.
 const UNKNOWN: [&str; 8] = [
     "null",
     "true",
@@ -309,10 +310,10 @@ mod tests {
         assert_eq!(session["t"]["l"].as_str().unwrap().len(), 8 * 12);
     }
 
-    /// The names that a type reads: the members of a structure, or the variants of an enumeration.
+    /// Returns the names that a type reads: the members of a structure, or the variants of an enumeration.
     fn names_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
         let mut names: &[&str] = &[];
-        // It gives no value, so that the names are all that it leaves behind.
+        // The deserializer gives no value. The names are its only result.
         drop(T::deserialize(Names(&mut names)));
         names
     }
@@ -352,7 +353,7 @@ mod tests {
         }
     }
 
-    /// Were a member left out, a store that loses it would pass.
+    /// If a member were missing, a store that loses it would pass.
     #[test]
     fn the_bodies_have_every_member_and_each_of_its_values() {
         let bodies: Vec<Value> = every_kind().unwrap().iter().map(|body| serde_json::to_value(body).unwrap()).collect();

@@ -1,8 +1,8 @@
-//! What was not seen of a store that did nothing wrong.
+//! The result of the suite for a store that broke no promise: the promises that could not be observed.
 
 use super::violation::Promise;
 
-/// What the suite says of a store that broke no promise: which of its promises it could not look at.
+/// Names the promises that the suite could not observe, of a store that broke none.
 ///
 /// ```
 /// # async fn test() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,10 +26,10 @@ impl Report {
         Self { not_observed }
     }
 
-    /// The promises of which nothing was seen, kept or broken:
+    /// Returns the promises of which nothing was seen, neither kept nor broken:
     ///
     /// - [`Promise::StaysStored`] where the store was too slow for a look at its records shortly before their end;
-    /// - [`Promise::DeletedAltogether`] where it deleted nothing in time.
+    /// - [`Promise::DeletedAltogether`] where the store deleted nothing in time.
     pub fn not_observed(&self) -> &[Promise] {
         &self.not_observed
     }
@@ -43,14 +43,14 @@ impl Report {
     }
 }
 
-/// Nothing was seen of some promises of a store.
+/// Some promises of a store were not observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotObserved {
     promises: Vec<Promise>,
 }
 
 impl NotObserved {
-    /// The promises.
+    /// Returns the promises.
     pub fn promises(&self) -> &[Promise] {
         &self.promises
     }

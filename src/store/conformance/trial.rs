@@ -1,4 +1,4 @@
-//! The stores under test, and the ledger of what they must have under a key.
+//! Runs calls on several instances of the store under test, and keeps a ledger of what each key must hold.
 
 use core::future::{Future, poll_fn};
 use core::task::Poll;
@@ -14,14 +14,14 @@ use crate::store::{Record, RecordBody, Store, Swap};
 use crate::time::Timestamp;
 use crate::time::clock::{Clock, SystemClock};
 
-/// Several instances of the store, on the same records.
+/// Several instances of the store on the same records.
 pub(super) struct Instances<S> {
     stores: [S; INSTANCES],
     deletes_within: Duration,
 }
 
 impl<S: Store> Instances<S> {
-    /// Makes them, one after another.
+    /// Makes the instances one after another.
     pub(super) async fn make<F>(
         check: &'static str,
         deletes_within: Duration,
@@ -45,14 +45,14 @@ impl<S: Store> Instances<S> {
     }
 }
 
-/// One check at work.
+/// One check in progress.
 pub(super) struct Trial<'a, S> {
     check: &'static str,
     instances: &'a Instances<S>,
 }
 
 impl<S: Store> Trial<'_, S> {
-    /// How long the store takes at most until it deletes what may be deleted.
+    /// How long the store can take to delete a record that may be deleted.
     pub(super) fn deletes_within(&self) -> Duration {
         self.instances.deletes_within
     }
@@ -65,7 +65,7 @@ impl<S: Store> Trial<'_, S> {
         records::random().map_err(|cause| Violation::failed(self.check, "making a record", cause))
     }
 
-    /// The record of a session of the user with this number, to be kept for an hour.
+    /// A record of a session of the user with this number, which is kept for an hour.
     pub(super) fn session(&self, user: usize) -> Result<Record, Violation> {
         self.session_until(user, now().after(HOUR))
     }
@@ -74,7 +74,7 @@ impl<S: Store> Trial<'_, S> {
         self.record_until(self.made(records::session(user))?, delete_after)
     }
 
-    /// A record under a fresh tag.
+    /// A record under a new tag.
     pub(super) fn record_until(&self, body: RecordBody, delete_after: Timestamp) -> Result<Record, Violation> {
         Ok(Record { tag: Tag::from_bytes(self.random()?), delete_after, body })
     }
@@ -107,16 +107,16 @@ impl<S: Store> Trial<'_, S> {
         swapped.map_err(|cause| Violation::failed(self.check, "`swap`", cause))
     }
 
-    /// Stores the next record of a key, which has to work unless the last one may be deleted by now.
+    /// Stores the next record of a key. This must work unless the last record may already be deleted.
     pub(super) async fn write(&self, ledger: &mut Ledger, instance: usize, next: Record) -> Result<(), Violation> {
         match self.swap(instance, &ledger.key, ledger.expected(), &next).await? {
             Swap::Stored => ledger.stored(next),
-            // The store was so slow that what was expected may be gone.
+            // The store was so slow that the expected record may be gone.
             Swap::Conflict if ledger.latest().is_some_and(may_be_deleted) => {
                 ledger.never(&next, Promise::ConflictChangesNothing);
             }
             Swap::Conflict => {
-                // It may be because something else went wrong.
+                // The conflict can come from an earlier fault of the store.
                 self.look(ledger, instance).await?;
                 let promise = ledger.promise_of_swap();
                 return Err(self.broken(promise, "`Stored`, as what was expected is stored", "`Conflict`"));
@@ -125,7 +125,7 @@ impl<S: Store> Trial<'_, S> {
         Ok(())
     }
 
-    /// Tries to store a record where something else is stored than expected, which has to be refused.
+    /// Tries to store a record with a wrong expectation, which must be refused.
     pub(super) async fn refused(
         &self,
         ledger: &mut Ledger,
@@ -146,14 +146,14 @@ impl<S: Store> Trial<'_, S> {
         Ok(())
     }
 
-    /// Loads a key by one instance, and judges what was found.
+    /// Loads a key by one instance, and judges the result.
     pub(super) async fn look(&self, ledger: &mut Ledger, instance: usize) -> Result<Option<Record>, Violation> {
         let found = self.load(instance, &ledger.key).await?;
         self.judge(ledger, instance, found.as_ref()).await?;
         Ok(found)
     }
 
-    /// Loads a key by every instance at once.
+    /// Loads a key by every instance at once, and judges the results.
     pub(super) async fn look_everywhere(&self, ledger: &mut Ledger) -> Result<(), Violation> {
         let key = ledger.key;
         let loads = join_all((0..INSTANCES).map(|instance| self.load(instance, &key))).await;
@@ -163,7 +163,7 @@ impl<S: Store> Trial<'_, S> {
         Ok(())
     }
 
-    /// Looks at many keys, everywhere.
+    /// Loads many keys, each by every instance.
     pub(super) async fn look_at_all(&self, ledgers: &mut [Ledger]) -> Result<(), Violation> {
         for batch in ledgers.chunks_mut(BATCH / INSTANCES) {
             try_join_all(batch.iter_mut().map(|ledger| self.look_everywhere(ledger))).await?;
@@ -171,7 +171,7 @@ impl<S: Store> Trial<'_, S> {
         Ok(())
     }
 
-    /// Looks at many keys, each by one instance.
+    /// Loads many keys, each by one instance.
     pub(super) async fn look_once_at_all(&self, ledgers: &mut [Ledger]) -> Result<(), Violation> {
         for batch in ledgers.chunks_mut(BATCH) {
             try_join_all(batch.iter_mut().enumerate().map(|(number, ledger)| self.look(ledger, number + 1))).await?;
@@ -179,9 +179,9 @@ impl<S: Store> Trial<'_, S> {
         Ok(())
     }
 
-    /// Looks at some keys again and again, until a load has begun at this instant or later.
+    /// Loads some keys again and again, until a load has begun at this instant or later.
     pub(super) async fn watch(&self, ledgers: &mut [Ledger], until: Timestamp) -> Result<Ledger, Violation> {
-        // Some stores do what they do late only when they are asked for something.
+        // Some stores do delayed work only when they are asked for something.
         let mut traffic = Ledger::new(self.random_key()?);
         for round in 0.. {
             let is_last = round >= FEWEST_LOOKS && now().has_reached(until);
@@ -196,7 +196,7 @@ impl<S: Store> Trial<'_, S> {
         Ok(traffic)
     }
 
-    /// Judges what a load found that began after the last entry of the ledger, and has just been answered.
+    /// Judges the result of a load that began after the last entry of the ledger and has just been answered.
     pub(super) async fn judge(
         &self,
         ledger: &mut Ledger,
@@ -210,7 +210,7 @@ impl<S: Store> Trial<'_, S> {
             return match latest {
                 None => Ok(()),
                 Some(latest) if may_be_deleted(latest) => Ok(()),
-                // It was there, or is not there for a swap, either.
+                // The record was there before, or is also missing for a swap.
                 Some(latest) if was_seen || !self.is_in_place(&ledger.key, latest).await? => {
                     verdict(Promise::StaysStored, "nothing".to_owned())
                 }
@@ -232,7 +232,7 @@ impl<S: Store> Trial<'_, S> {
         }
         match latest {
             Some(latest) if latest.tag != found.tag => {
-                // Either this load does not see the latest, or what it replaced has been put in place again.
+                // Either this load does not see the latest record, or a replaced record was put in place again.
                 let is_stale = self.is_in_place(&ledger.key, latest).await?;
                 let promise = if is_stale { Promise::SeesAnswered } else { Promise::AppliedOnce };
                 verdict(promise, format!("{}, which had been replaced", describe(Some(found))))
@@ -245,7 +245,7 @@ impl<S: Store> Trial<'_, S> {
         }
     }
 
-    /// Asks a swap whether this record is what is stored, where a load said otherwise. It leaves its body as it is.
+    /// Asks by a swap whether this record is stored, where a load said otherwise. The swap leaves its body unchanged.
     async fn is_in_place(&self, key: &RecordKey, record: &Record) -> Result<bool, Violation> {
         let again = self.record_until(record.body.clone(), record.delete_after)?;
         Ok(self.swap(0, key, Some(record.tag), &again).await? == Swap::Stored)
@@ -262,7 +262,7 @@ impl<S: Store> Trial<'_, S> {
     }
 }
 
-/// What a check has seen of a store that did nothing wrong.
+/// What a check saw of a store that did nothing wrong.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) ledgers: Vec<Ledger>,
@@ -283,27 +283,27 @@ impl From<Vec<Ledger>> for Outcome {
     }
 }
 
-/// What was stored under one key.
+/// The history of one key.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) key: RecordKey,
-    /// The latest last.
+    /// The stored records, the latest last.
     stored: Vec<Record>,
-    /// What must not be found, and the promise that is broken if it is.
+    /// The tags that must not be found, each with the promise that is broken if it is found.
     never: HashMap<Tag, Promise>,
-    /// How many were stored when each instance last loaded the latest.
+    /// How many records were stored when each instance last loaded the latest.
     seen: HashMap<usize, usize>,
-    /// When the latest was last found.
+    /// When the latest record was last found.
     found_at: Option<Timestamp>,
 }
 
 impl Ledger {
-    /// Of a key under which nothing is stored.
+    /// Makes the ledger of a key without a record.
     pub(super) fn new(key: RecordKey) -> Self {
         Self { key, stored: Vec::new(), never: HashMap::new(), seen: HashMap::new(), found_at: None }
     }
 
-    /// Tells whether the latest was found at this instant or later.
+    /// Tells whether the latest record was found at this instant or later.
     pub(super) fn was_found_since(&self, instant: Timestamp) -> bool {
         self.found_at.is_some_and(|found_at| found_at.has_reached(instant))
     }
@@ -312,27 +312,27 @@ impl Ledger {
         self.stored.last()
     }
 
-    /// What the next swap has to expect.
+    /// Returns the tag that the next swap must expect.
     pub(super) fn expected(&self) -> Option<Tag> {
         self.latest().map(|record| record.tag)
     }
 
-    /// What the last but one swap expected, and the one before it: none of these is right any more.
+    /// Returns the tags of all replaced records, the latest first. None of them is right any more.
     pub(super) fn replaced(&self) -> impl Iterator<Item = Tag> {
         self.stored.iter().rev().skip(1).map(|record| record.tag)
     }
 
-    /// Tells whether this very record was stored at some time.
+    /// Tells whether exactly this record was stored at some time.
     pub(super) fn has_stored(&self, record: &Record) -> bool {
         self.stored.iter().any(|stored| stored == record)
     }
 
-    /// Notes that this record has been put in place.
+    /// Notes that this record was stored.
     pub(super) fn stored(&mut self, record: Record) {
         self.stored.push(record);
     }
 
-    /// Notes that this record has not been put in place and must not be found.
+    /// Notes that this record was not stored and must not be found.
     pub(super) fn never(&mut self, record: &Record, promise: Promise) {
         self.never.insert(record.tag, promise);
     }
@@ -346,8 +346,8 @@ pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
 
-/// Tells whether a load that has just been answered may have found that the record was deleted. A server's clock may
-/// be ahead by a little.
+/// Tells whether a load that has just been answered can have found that the record was deleted. A server's clock can be
+/// a little ahead.
 pub(super) fn may_be_deleted(record: &Record) -> bool {
     now().after(TOLERANCE).has_reached(record.delete_after)
 }
@@ -366,18 +366,18 @@ pub(super) async fn give_way() {
     .await;
 }
 
-/// Enough for a value to be read back by another instance than two that wrote.
+/// Enough that an instance other than the two that wrote can read a value back.
 pub(super) const INSTANCES: usize = 4;
 
-/// How many calls are under way at once, at most.
+/// How many calls are in progress at once, at most.
 pub(super) const BATCH: usize = 64;
 
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// For how long it is watched whether a swap is done later, or once more.
+/// For how long the suite watches whether a swap is done late or twice.
 pub(super) const LATE: Duration = Duration::from_millis(500);
 
 const FEWEST_LOOKS: usize = 20;
 
-/// By how much the server's clock may be ahead of ours.
+/// By how much the server's clock can be ahead of this clock.
 const TOLERANCE: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! What a store must do when nobody else is there.
+//! Checks what a store does when only one caller uses it at a time.
 
 use futures_util::future::try_join_all;
 
@@ -17,7 +17,7 @@ pub(super) async fn whole_records<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Led
         let mut ledger = Ledger::new(on.random_key()?);
         for (instance, body) in bodies.iter().enumerate() {
             if ledger.latest().is_some_and(may_be_deleted) {
-                // Whether the next one would replace it, nobody can tell.
+                // If the record may be deleted, it is unknown whether the next swap would replace it.
                 ledgers.push(core::mem::replace(&mut ledger, Ledger::new(on.random_key()?)));
             }
             on.write(&mut ledger, instance, on.record_until(body.clone(), delete_after)?).await?;
@@ -28,7 +28,8 @@ pub(super) async fn whole_records<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Led
     on.look_at_all(&mut ledgers).await?;
     for (instance, ledger) in ledgers.iter_mut().enumerate() {
         if !ledger.latest().is_some_and(may_be_deleted) {
-            // What may be deleted at once can replace what may not; and nothing is left for ever.
+            // A record that may be deleted at once can replace a record that may not. And the check leaves nothing for
+            // ever.
             let delete_after = if instance % 2 == 0 { hour } else { Timestamp::from_unix_secs(1) };
             on.write(ledger, instance, on.record_until(records::empty_authenticator(), delete_after)?).await?;
             on.look_everywhere(ledger).await?;
@@ -105,7 +106,7 @@ pub(super) async fn applied_once<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledg
     let mut ledgers = Vec::new();
     for number in 0..16 {
         let mut ledger = Ledger::new(on.random_key()?);
-        // By one that goes on, and then by others.
+        // Swaps by the same instance, and then by others.
         for instance in [0, 0, 1, 2].map(|instance| instance + number) {
             on.write(&mut ledger, instance, on.session(number)?).await?;
             on.look_everywhere(&mut ledger).await?;
@@ -117,7 +118,7 @@ pub(super) async fn applied_once<S: Store>(on: &Trial<'_, S>) -> Result<Vec<Ledg
     Ok(ledgers)
 }
 
-/// Tags that differ from this one by little: by one bit, or by the case of one letter of their text.
+/// Returns tags that differ a little from this tag: by one bit, or by the case of one letter of their text.
 fn neighbours(tag: &Tag) -> Vec<Tag> {
     let text = String::from(*tag);
     let other_case = text.char_indices().filter(|(_, letter)| letter.is_ascii_alphabetic()).map(|(at, letter)| {
@@ -125,7 +126,7 @@ fn neighbours(tag: &Tag) -> Vec<Tag> {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
         format!("{before}{other}{after}")
     });
-    // The last letter can't be any, which ends its text's being one.
+    // Not every letter can be the last. Changing it can make a text that is no tag.
     let mut neighbours: Vec<Tag> = other_case.filter_map(|text| Tag::try_from(text).ok()).take(3).collect();
     for (at, bit) in [(0, 1), (0, 0x80), (15, 1), (15, 0x80), (8, 0x10)] {
         neighbours.push(Tag::from_bytes(flipped(*tag.as_bytes(), at, bit)));
@@ -133,8 +134,8 @@ fn neighbours(tag: &Tag) -> Vec<Tag> {
     neighbours
 }
 
-/// Keys that a store could take for one another: by cutting them off, at either end or at a zero byte, by ignoring case,
-/// by trimming, or by not escaping them.
+/// Returns keys that a store could confuse: by cutting them off at either end or at a zero byte, by ignoring case, by
+/// trimming, or by not escaping them.
 fn alike(base: [u8; 32]) -> Vec<RecordKey> {
     let mut keys = vec![base];
     for at in [0, 1, 7, 8, 15, 16, 23, 24, 30, 31] {
@@ -147,7 +148,7 @@ fn alike(base: [u8; 32]) -> Vec<RecordKey> {
             keys.push(core::array::from_fn(|at| if at < len { byte } else { base.get(at).copied().unwrap_or(0) }));
             keys.push(core::array::from_fn(|at| if at < 32 - len { base.get(at).copied().unwrap_or(0) } else { byte }));
         }
-        // What follows still tells them apart.
+        // The bytes after this one still tell the keys apart.
         let broken = core::array::from_fn(|at| if at == 8 { byte } else { base.get(at).copied().unwrap_or(0) });
         keys.extend([broken, flipped(broken, 31, 1), flipped(broken, 9, 1), flipped(broken, 7, 1)]);
     }
@@ -159,7 +160,7 @@ fn alike(base: [u8; 32]) -> Vec<RecordKey> {
             Some(at) => rest.get(at).copied().unwrap_or(0),
         }));
     }
-    // `4a` and `4A` in hexadecimal are the same byte; as text, `J` and `j` are not.
+    // `4a` and `4A` in hexadecimal are the same byte. As text, `J` and `j` are not.
     keys.extend(
         [b'J', b'j']
             .map(|letter| core::array::from_fn(|at| if at < 16 { letter } else { base.get(at).copied().unwrap_or(0) })),
@@ -176,7 +177,7 @@ fn flipped<const N: usize>(mut bytes: [u8; N], at: usize, bit: u8) -> [u8; N] {
     bytes
 }
 
-/// The past, the far future, and where the number types of databases and dates end.
+/// The past, the far future, and the limits of the number types of databases and dates.
 const DELETE_AFTERS: [Timestamp; 10] = [
     Timestamp::from_unix_millis(0),
     Timestamp::from_unix_millis(1),

@@ -1,10 +1,10 @@
-//! What a store did wrong.
+//! The promises of a store, and the report of a broken one.
 
 use core::error::Error;
 
 use crate::store::Record;
 
-/// A promise of [`Store`](crate::Store), in the words of its documentation.
+/// Names a promise of [`Store`](crate::Store), in the words of its documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Promise {
@@ -14,19 +14,19 @@ pub enum Promise {
     KeysApart,
     /// `swap` puts a record in place only if what is stored carries the tag that was expected.
     ComparesTag,
-    /// `swap` puts a record in place only if nothing is stored, when nothing was expected.
+    /// `swap` puts a record in place only if nothing is stored, when it expects nothing.
     InsertsIfAbsent,
     /// After a `Conflict` nothing was changed.
     ConflictChangesNothing,
     /// `swap` is one atomic step: it compares and writes with nothing in between.
     AtomicSwap,
-    /// `swap` is one atomic step: what was answered is done, and is not done once more later.
+    /// `swap` is one atomic step: a swap that was answered is done, and is not done once more later.
     AppliedOnce,
     /// `load` sees every `swap` that was answered before it began.
     SeesAnswered,
     /// What was stored stays stored until its `delete_after`.
     StaysStored,
-    /// A record may be deleted from its `delete_after` on, and does not have to be: it is there for `load` and `swap`
+    /// A record may be deleted from its `delete_after` on, and does not have to be. It is there for `load` and `swap`
     /// alike, or for neither.
     DeletedAltogether,
 }
@@ -54,9 +54,9 @@ impl core::fmt::Display for Promise {
     }
 }
 
-/// Why a store did not pass: it broke a promise, or one of its calls failed.
+/// Says why a store did not pass: it broke a promise, or one of its calls failed.
 ///
-/// It says what was expected and what was found, and in which check. Records are named by their tags.
+/// The text says which check failed, what was expected and what was found. It names records by their tags.
 #[derive(Debug)]
 pub struct Violation {
     check: &'static str,
@@ -64,7 +64,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// The promise that was broken; `None` when a call failed, which leaves the promises untested.
+    /// Returns the promise that was broken. `None` if a call failed, which leaves the promises untested.
     pub fn promise(&self) -> Option<Promise> {
         match self.kind {
             Kind::Broken { promise, .. } => Some(promise),
@@ -72,7 +72,7 @@ impl Violation {
         }
     }
 
-    /// The function of this module that found it.
+    /// Returns the name of the function of this module that found the violation.
     pub fn check(&self) -> &'static str {
         self.check
     }
@@ -115,12 +115,12 @@ enum Kind {
     },
     Failed {
         call: &'static str,
-        /// Of any store's type.
+        /// An error of any store.
         cause: Box<dyn Error + Send + Sync>,
     },
 }
 
-/// A record, or its absence, in a few words.
+/// Describes a record or its absence in a few words.
 pub(super) fn describe(record: Option<&Record>) -> String {
     match record {
         None => "nothing".to_owned(),

@@ -1,4 +1,4 @@
-//! The nodes of a Redis Cluster, and which of them to ask about a key.
+//! Finds the node of a Redis Cluster that owns a key, and follows redirections.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,29 +18,30 @@ use crate::error::{RedisStoreError, comes_from_no_primary};
 use crate::options::RedisOptions;
 use crate::server::Server;
 
-/// A cluster. The owners of slots that it remembers are hints: a node refuses a command whose slot it does not own.
+/// A cluster. The remembered owners of slots are only hints, since a node refuses a command for a slot that it does not
+/// own.
 pub(crate) struct Cluster {
     /// Credentials and TLS for nodes that no URL names.
     info: ConnectionInfo,
     options: RedisOptions,
     slots: RwLock<Slots>,
-    /// When the nodes were last asked for the owners. Locked while they are being asked.
+    /// When the nodes were last asked for the owners. The lock is held while they are asked.
     asked: Mutex<Option<Instant>>,
     turn: AtomicUsize,
 }
 
 struct Slots {
     nodes: HashMap<Address, Arc<Node>>,
-    /// By the number of the slot.
+    /// The owner of each slot, by the number of the slot.
     owners: Vec<Option<Arc<Node>>>,
 }
 
 struct Node {
     address: Address,
     server: Server,
-    /// A URL names it, so it is never removed.
+    /// Whether a URL names the node. Such a node is never removed.
     is_named: bool,
-    /// Its last command had no answer, or was refused because the node is no primary.
+    /// Whether its last command had no answer, or was refused because the node is no primary.
     is_suspect: AtomicBool,
 }
 
@@ -50,7 +51,7 @@ struct Address {
     port: u16,
 }
 
-/// The slots from the first to the last have one owner.
+/// A range of slots with one owner. It includes the first and the last slot.
 struct Range {
     first: usize,
     last: usize,
@@ -73,9 +74,9 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Sends a command to the owner of a key's slot, and again only to where a node has redirected it.
+    /// Sends a command to the owner of a key's slot. Sends it again only to the node that a redirection names.
     ///
-    /// After any other failure the owners are asked for anew.
+    /// After any other failure, the nodes are asked again for the owners.
     pub(crate) async fn query<T: FromRedisValue>(
         self: &Arc<Self>,
         key: &str,
@@ -85,7 +86,7 @@ impl Cluster {
         let slot = slot_of(key);
         let mut node = self.owner(slot)?;
         if node.is_suspect() {
-            // The other nodes may know of a successor.
+            // Another node may know the successor.
             self.refresh(deadline).await;
             node = self.owner(slot)?;
         }
@@ -126,7 +127,7 @@ impl Cluster {
         }
     }
 
-    /// The remembered owner of a slot. If there is none, any node, which redirects.
+    /// Returns the remembered owner of a slot. If there is none, returns any node, which then redirects.
     fn owner(&self, slot: usize) -> RedisResult<Arc<Node>> {
         let slots = self.read();
         let owner = slots.owners.get(slot).and_then(Option::as_ref).or_else(|| slots.nodes.values().next());
@@ -144,8 +145,8 @@ impl Cluster {
         }
     }
 
-    /// Asks the nodes for the owners of all slots, unless that was just done. Keeps what is remembered if no node
-    /// answers.
+    /// Asks the nodes for the owners of all slots, unless they were asked a moment ago. Keeps the remembered owners if
+    /// no node answers.
     async fn refresh(&self, deadline: Instant) {
         let mut asked = self.asked.lock().await;
         if asked.is_some_and(|at| at.elapsed() < BETWEEN_REFRESHES) {
@@ -157,7 +158,7 @@ impl Cluster {
         *asked = Some(Instant::now());
     }
 
-    /// Returns the first answer of a node. Each call begins with another node and ends with the suspect ones.
+    /// Returns the first answer of a node. Each call begins with another node, and asks suspect nodes last.
     async fn ask_for_owners(&self, deadline: Instant) -> RedisResult<Vec<Range>> {
         let mut nodes = self.read().nodes.values().cloned().collect::<Vec<_>>();
         nodes.sort_by(|one, other| one.address.cmp(&other.address));
@@ -223,7 +224,7 @@ impl Slots {
         }
     }
 
-    /// Removes nodes that own no slot. Commands that wait for a suspect one among them would wait in vain, and fail
+    /// Removes nodes that own no slot. A command that waits for a suspect node among them would wait in vain, and fails
     /// at once.
     fn forget_who_owns_nothing(&mut self) {
         let Self { nodes, owners } = self;
@@ -257,7 +258,7 @@ impl Address {
         }
     }
 
-    /// Reads `host:port`. No host, or one that the node itself does not know, is the host of the node that says so.
+    /// Reads `host:port`. An empty or unknown host stands for the host of the node that gave the answer.
     fn parse(text: &str, said_by: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -268,7 +269,7 @@ impl Address {
         Self { host: if matches!(host, "" | "?") { &said_by.host } else { host }.to_owned(), port }
     }
 
-    /// This address, with the transport of another one.
+    /// Returns this address with the transport of another address.
     fn within(&self, addr: &ConnectionAddr) -> ConnectionAddr {
         let Self { host, port } = self.clone();
         match addr.clone() {
@@ -280,7 +281,7 @@ impl Address {
     }
 }
 
-/// Reads the answer to `CLUSTER SLOTS`: first slot, last slot, and the owner's host, port and more; the replicas
+/// Reads the answer to `CLUSTER SLOTS`: first slot, last slot, and then the owner's host, port and more. The replicas
 /// follow.
 fn parse_view(view: Value, said_by: &Address) -> RedisResult<Vec<Range>> {
     let mut ranges = Vec::new();
@@ -299,7 +300,7 @@ fn parse_view(view: Value, said_by: &Address) -> RedisResult<Vec<Range>> {
     if ranges.is_empty() { Err(unexpected()) } else { Ok(ranges) }
 }
 
-/// The slot of a key (Redis Cluster specification, "Hash tags"): only what is within the first pair of braces
+/// Returns the slot of a key (Redis Cluster specification, "Hash tags"). Only the text within the first pair of braces
 /// counts, unless it is empty.
 fn slot_of(key: &str) -> usize {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
@@ -317,10 +318,10 @@ fn unexpected() -> RedisError {
 
 const SLOTS: usize = 16_384;
 
-/// How often a command follows a redirection. Nodes that redirect more often do not agree.
+/// How many redirections a command follows. Nodes that redirect more often do not agree with one another.
 const MOST_REDIRECTIONS: u32 = 5;
 
-/// The shortest time between two questions for the owners.
+/// The shortest time between two requests for the owners.
 const BETWEEN_REFRESHES: Duration = Duration::from_millis(100);
 
 /// How long to wait for a node's answer before the next node is also asked.

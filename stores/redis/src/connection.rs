@@ -1,4 +1,4 @@
-//! What carries the commands.
+//! The connection that carries the commands: to one server, or to a cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::error::RedisStoreError;
 use crate::options::RedisOptions;
 use crate::server::Server;
 
-/// A connection that comes back. A clone is the same one.
+/// A connection that reconnects by itself. A clone shares it.
 #[derive(Clone)]
 pub(crate) enum Connection {
     Single(Arc<Server>),
@@ -41,7 +41,7 @@ impl Connection {
         Ok(Self::Cluster(Arc::new(Cluster::connect(nodes, options).await?)))
     }
 
-    /// Sends a command about one key. It is sent again only after an answer that says that it was not run.
+    /// Sends a command for one key. Sends it again only after an answer that says that it was not run.
     pub(crate) async fn query<T: FromRedisValue>(&self, key: &str, command: &Cmd, deadline: Instant) -> RedisResult<T> {
         match self {
             Self::Single(server) => {
@@ -63,17 +63,17 @@ fn info(url: &str, options: &RedisOptions) -> RedisResult<ConnectionInfo> {
     Ok(info)
 }
 
-/// `redis` uses what the process has for TLS, and panics if it has nothing.
+/// Installs a provider for TLS, unless the process already has one. Without a provider, `redis` panics.
 #[cfg(feature = "tls")]
 fn provide_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // It fails if somebody else was faster, which is as good.
+        // This fails if another thread has just installed a provider, which is equally good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 
-/// A peer that vanished without a word is noticed within the timeout of a command, not after the kernel's quarter of an
-/// hour.
+/// Notices a peer that vanished within the timeout of a command, instead of after the quarter of an hour that the
+/// kernel waits.
 fn tcp_settings(options: &RedisOptions) -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
     let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);

@@ -1,14 +1,15 @@
-//! What goes wrong between a store and Redis.
+//! The error of a store in Redis, and which refusals pass by themselves.
 
 use redis::{ErrorKind, RedisError};
 
-/// Why Redis gave no answer that can be used. Says nothing of what is stored, nor under which key.
+/// Says why Redis gave no usable answer. It reveals neither what is stored nor under which key.
 ///
-/// After an error a swap may have been applied, or not, or may yet be; otp-grant finds out by loading the record.
+/// After an error, a swap may have been applied, or may not, or may still be applied later. otp-grant loads the record
+/// to find out.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RedisStoreError {
-    /// There is no connection, or it was lost. It comes back by itself.
+    /// There is no connection, or it was lost. The store reconnects by itself.
     Connection(RedisError),
     /// There was no answer in time.
     Timeout,
@@ -17,16 +18,16 @@ pub enum RedisStoreError {
         /// The first word of its answer, for instance `OOM`, `READONLY` or `NOPERM`.
         code: Box<str>,
     },
-    /// What is stored is not a record, or one of a later version. Somebody else writes under the prefix.
+    /// The stored value is not a record, or is a record of a later version. Another program may write under the prefix.
     NotARecord,
-    /// Redis, or what stands in for it, answered with something that the command can't answer.
+    /// Redis, or a server in its place, gave an answer that the command can't have.
     UnexpectedAnswer,
-    /// The caller's fault: the URL is malformed, or asks for what this build or this server doesn't have.
+    /// The caller's fault: the URL is malformed, or requires something that this build or this server doesn't have.
     Configuration(RedisError),
 }
 
 impl RedisStoreError {
-    /// Tells whether the same request can succeed later without anybody changing a record or the configuration.
+    /// Tells whether the same request can succeed later without a change of a record or of the configuration.
     ///
     /// ```
     /// assert!(otp_grant_redis::RedisStoreError::Timeout.is_retryable());
@@ -49,7 +50,8 @@ impl From<RedisError> for RedisStoreError {
             ErrorKind::InvalidClientConfig | ErrorKind::Client | ErrorKind::RESP3NotSupported => {
                 Self::Configuration(error)
             }
-            // Their texts quote what was sent or stored: an unknown command is answered with its arguments.
+            // The text of such an error quotes what was sent or stored: the answer to an unknown command contains its
+            // arguments.
             ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
                 Self::Refused { code: code_of(&error).filter(|code| is_code(code)).unwrap_or("ERR").into() }
             }
@@ -84,15 +86,13 @@ impl core::error::Error for RedisStoreError {
     }
 }
 
-/// Tells whether the answer comes from a server that is no primary, or from one that may have a successor without
-/// knowing it.
+/// Tells whether the answer comes from a server that is no primary, or that may have a successor without knowing it.
 pub(crate) fn comes_from_no_primary(error: &RedisError) -> bool {
     code_of(error).is_some_and(|code| NO_PRIMARY.contains(&code))
 }
 
-/// The code of a refusal. Redis before version 7 wraps the refusal of a command within a script: `ERR Error running
-/// script (…):
-/// -READONLY …`.
+/// Returns the code of a refusal. Redis before version 7 wraps the refusal of a command within a script: `ERR Error
+/// running script (…): -READONLY …`.
 fn code_of(error: &RedisError) -> Option<&str> {
     let wrapped = || {
         let words = error.detail()?.split(' ').filter_map(|word| word.strip_prefix('-'));
@@ -108,7 +108,7 @@ fn is_code(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-/// Refusals that pass: while Redis starts, fails over, moves a slot, has no memory, no disk or no replica.
+/// Refusals that pass by themselves: Redis starts, fails over, moves a slot, or has no memory, no disk or no replica.
 const PASSING: [&str; 12] = [
     "ASK",
     "BUSY",
@@ -124,8 +124,13 @@ const PASSING: [&str; 12] = [
     "UNBLOCKED",
 ];
 
-/// A replica answers `READONLY`, `MASTERDOWN` when it has lost its primary, and `LOADING` while it copies it. A
-/// primary answers `UNBLOCKED` to waiting clients when it is demoted. A cluster node that does not own the slot
-/// answers `MOVED` or `CLUSTERDOWN`. A primary answers `NOREPLICAS` when its replicas may follow another one. `OOM`,
-/// `BUSY` and `MISCONF` are not here: they come from a primary.
+/// The codes that come from a server which is no primary, or which may have a successor:
+///
+/// - A replica answers `READONLY`. It answers `MASTERDOWN` when it has lost its primary, and `LOADING` while it copies
+///   it.
+/// - A primary answers `UNBLOCKED` to waiting clients when it is demoted.
+/// - A cluster node that does not own the slot answers `MOVED` or `CLUSTERDOWN`.
+/// - A primary answers `NOREPLICAS` when its replicas may follow another primary.
+///
+/// `OOM`, `BUSY` and `MISCONF` are not in the list, because they come from a primary.
 const NO_PRIMARY: [&str; 7] = ["CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "NOREPLICAS", "READONLY", "UNBLOCKED"];

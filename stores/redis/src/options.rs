@@ -1,4 +1,4 @@
-//! How a store talks to Redis.
+//! The options of a store in Redis: the prefix of its keys, and its timeouts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,24 +21,24 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// Replaces what each key begins with. Defaults to `otp-grant:`.
+    /// Replaces the prefix of each key. Defaults to `otp-grant:`.
     ///
-    /// All hosts that serve the same users have to use the same prefix: another one is another, empty store, with all
-    /// guesses forgotten. A prefix with a `{hash tag}` puts all records into one slot of a cluster.
+    /// All hosts that serve the same users must use the same prefix. Another prefix is another, empty store, in which
+    /// all guesses are forgotten. A prefix with a `{hash tag}` puts all records into one slot of a cluster.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Replaces how long one `load` or `swap` may take in all, waiting for a connection included. Defaults to 2 seconds.
+    /// Replaces the time limit of one `load` or `swap`, which includes waiting for a connection. Defaults to 2 seconds.
     ///
-    /// A swap that took longer may still be applied; otp-grant finds out.
+    /// A swap that takes longer may still be applied. otp-grant then finds out.
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.command_timeout = timeout;
         self
     }
 
-    /// Replaces how long it may take to connect, and to connect again after a loss. Defaults to 2 seconds.
+    /// Replaces the time limit of connecting, and of reconnecting after a loss. Defaults to 2 seconds.
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.connection_timeout = timeout;
         self

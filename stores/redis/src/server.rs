@@ -1,4 +1,5 @@
-//! One address, and the connection to the server behind it.
+//! One address, and the connection to the server behind it. A connection to a dead server or to no primary is given up
+//! here.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::error::comes_from_no_primary;
 use crate::options::RedisOptions;
 
-/// An address. One connection at a time carries all commands. The host's name is resolved for each connection.
+/// An address. One connection at a time carries all commands. The host name is resolved for each connection.
 pub(crate) struct Server {
     client: Client,
     config: AsyncConnectionConfig,
@@ -22,24 +23,24 @@ pub(crate) struct Server {
     refused: Mutex<Option<Instant>>,
 }
 
-/// One connection, from the first command that needs it until it is given up.
+/// One connection. It lives from the first command that needs it until it is given up.
 struct Link {
     connected: SetOnce<RedisResult<MultiplexedConnection>>,
-    /// Set when the server is taken for dead. Commands that wait for an answer then fail at once.
+    /// Set when the server is considered dead. Commands that wait for an answer then fail at once.
     ended: SetOnce<()>,
     since: Instant,
-    /// When the first command was sent after the last answer. `None` if no command was.
+    /// When the first command was sent after the last answer. `None` if no command was sent since.
     unanswered: Mutex<Option<Instant>>,
 }
 
 impl Server {
-    /// Does not connect yet.
+    /// Makes the address without a connection.
     pub(crate) fn new(info: ConnectionInfo, options: &RedisOptions) -> RedisResult<Self> {
         Ok(Self::with_client(Client::open(info)?, options))
     }
 
     pub(crate) fn with_client(client: Client, options: &RedisOptions) -> Self {
-        // A command has its own time limit, and needs no second one.
+        // Each command has its own time limit, and needs no second one.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(options.connection_timeout))
             .set_response_timeout(None);
@@ -65,7 +66,7 @@ impl Server {
         self.carry(deadline, |mut connection| async move { command.query_async(&mut connection).await }).await
     }
 
-    /// Sends a command once to a node that is about to own its slot.
+    /// Sends a command once to a node that will soon own its slot.
     #[cfg(feature = "cluster")]
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd, deadline: Instant) -> RedisResult<T> {
         // Both in one write: `ASKING` applies to the next command of the connection.
@@ -77,7 +78,7 @@ impl Server {
         Ok(answer)
     }
 
-    /// Tells whether nothing has been heard for the time limit of a command although commands were sent.
+    /// Tells whether commands were sent, but nothing was received for the time limit of a command.
     #[cfg(feature = "cluster")]
     pub(crate) fn is_silent(&self) -> bool {
         lock(&self.current).as_ref().is_some_and(|link| link.is_silent(self.command_timeout))
@@ -128,10 +129,10 @@ impl Server {
         answer
     }
 
-    /// The current connection. Begins one if there is none.
+    /// Returns the current connection. Begins one if there is none.
     fn link(&self) -> Arc<Link> {
         let mut current = lock(&self.current);
-        // A caller can drop its future before the deadline, and then nothing above notices that the server is dead.
+        // A caller can drop its future before the deadline. Then nothing else notices that the server is dead.
         if let Some(silent) = current.take_if(|link| link.is_silent(self.command_timeout)) {
             silent.end();
         }
@@ -140,11 +141,11 @@ impl Server {
             _ => {
                 let link = Arc::new(Link::new());
                 let (client, config, connecting) = (self.client.clone(), self.config.clone(), Arc::clone(&link));
-                // In a task: the commands that wait for the connection can have less time than it takes.
+                // Connects in a task, because the commands that wait can have less time than connecting takes.
                 tokio::spawn(async move {
                     tokio::select! {
                         connected = client.get_multiplexed_async_connection_with_config(&config) => {
-                            // It is set nowhere else.
+                            // It is set only here.
                             let _ = connecting.connected.set(connected);
                         }
                         () = async { connecting.ended.wait().await; } => {}
@@ -185,7 +186,7 @@ impl Link {
     }
 
     fn end(&self) {
-        // It may have ended already.
+        // The connection may already have ended.
         let _ = self.ended.set(());
     }
 
@@ -202,7 +203,7 @@ impl Link {
     }
 }
 
-/// Tells whether the connection is of no use any more, or was never made.
+/// Tells whether the connection is no longer of use, or was never made.
 fn is_broken(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
 }

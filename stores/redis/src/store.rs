@@ -1,4 +1,4 @@
-//! The two operations of a store, each one command on one key.
+//! The two operations of a store in Redis. Each is one command on one key.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::options::RedisOptions;
 
 /// Keeps records in Redis, one string under one key each. A clone shares the connection.
 ///
-/// What has to be configured in Redis, and what a failover can lose, is said [at the top](crate).
+/// [The crate's front page](crate) says what to configure in Redis, and what a failover can lose.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,
@@ -22,39 +22,40 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects to `redis://[user:password@]host[:port][/database]`, to `redis+unix:///path`, or with the feature
-    /// `tls` to `rediss://…`.
+    /// Connects to `redis://[user:password@]host[:port][/database]`, to `redis+unix:///path`, or with the feature `tls`
+    /// to `rediss://…`.
     ///
-    /// One connection carries all commands. When it is lost, when a command gets no answer in time, or when the
-    /// server says that it is no primary, the next command begins a new one, and the name of the host is resolved anew.
+    /// One connection carries all commands. It is given up when it is lost, when a command gets no answer in time, or
+    /// when the server says that it is no primary. The next command then makes a new connection, and resolves the host
+    /// name again.
     ///
     /// # Errors
-    /// [`RedisStoreError`], when Redis is not there or refuses: then `connect` can be called again. When the URL
-    /// can't be read: then it can't.
+    /// [`RedisStoreError`] when Redis is not there or refuses, in which case `connect` can be called again, and when
+    /// the URL can't be read.
     pub async fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::to_server(url, &options).await?, options))
     }
 
-    /// Connects with a client that was made elsewhere: with client certificates, for instance.
+    /// Connects with a client that the host has made, for instance one with client certificates.
     ///
-    /// Each connection is made by this client, and given up as [`connect`](Self::connect) says. The settings of TCP
-    /// are the client's.
+    /// This client makes each connection. A connection is given up as [`connect`](Self::connect) says. The settings of
+    /// TCP are those of the client.
     ///
     /// # Errors
-    /// [`RedisStoreError`], when Redis is not there or refuses: then it can be called again.
+    /// [`RedisStoreError`] when Redis is not there or refuses. It can be called again.
     pub async fn connect_with(client: Client, options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::with_client(client, &options).await?, options))
     }
 
-    /// Connects to a Redis Cluster, of which at least one node has to be named by its URL.
+    /// Connects to a Redis Cluster. The URLs must name at least one of its nodes.
     ///
-    /// A command goes to the node that owns its slot by the node's own word: no node is asked to answer for another
-    /// one. It is sent again only to where a node has redirected it. User, password, and whether TLS is spoken are
-    /// those of the first URL for all nodes that no URL names.
+    /// A command goes to the node that owns its slot by the node's own word. No node is asked to answer for another
+    /// node. A command is sent again only to the node that a redirection names. Nodes that no URL names get the user,
+    /// the password and the use of TLS from the first URL.
     ///
     /// # Errors
-    /// [`RedisStoreError`], when no node is there or all refuse: then it can be called again. When a URL can't be
-    /// read: then it can't.
+    /// [`RedisStoreError`] when no node is there or all refuse, in which case it can be called again, and when a URL
+    /// can't be read.
     #[cfg(feature = "cluster")]
     pub async fn connect_cluster(urls: &[&str], options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::to_cluster(urls, &options).await?, options))
@@ -68,8 +69,8 @@ impl RedisStore {
         [&*self.prefix, String::from(*key).as_str()].concat()
     }
 
-    /// Where nothing is expected, Redis compares by itself. By `redis-benchmark` that takes it a third of what the
-    /// script takes.
+    /// Inserts with a plain command, because Redis itself can compare with nothing. By `redis-benchmark`, this takes
+    /// Redis a third of the time of the script.
     async fn insert(&self, key: &str, value: &[u8], delete_at: i64) -> Result<Swap, RedisStoreError> {
         let mut command = Cmd::with_capacity(6, key.len() + value.len() + OTHER_ARGUMENTS);
         command.arg("SET").arg(key).arg(value).arg("NX").arg("PXAT").arg(delete_at);
@@ -112,7 +113,8 @@ impl Store for RedisStore {
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, RedisStoreError> {
         let (key, deadline) = (self.key(key), self.deadline());
-        // `GETEX` without options changes nothing, but Redis counts it as a write: a replica does not answer it.
+        // `GETEX` without options changes nothing, but Redis counts it as a write. A replica therefore does not answer
+        // it.
         let mut command = Cmd::with_capacity(2, key.len() + OTHER_ARGUMENTS);
         command.arg("GETEX").arg(&key);
         let stored: Option<Vec<u8>> = match self.connection.query(&key, &command, deadline).await {
@@ -143,7 +145,7 @@ fn can_be_repeated(error: &RedisError) -> bool {
     error.is_io_error() && !error.is_timeout() || comes_from_no_primary(error)
 }
 
-/// The tag as text, then the record as JSON. The script compares the tag without having to parse anything.
+/// Writes the tag as text and then the record as JSON. The script compares the tag and parses nothing.
 fn encode(record: &Record) -> Result<Vec<u8>, RedisStoreError> {
     let mut stored = Vec::with_capacity(USUAL_LEN);
     stored.extend_from_slice(String::from(record.tag).as_bytes());
@@ -152,34 +154,35 @@ fn encode(record: &Record) -> Result<Vec<u8>, RedisStoreError> {
 }
 
 fn decode(stored: &[u8]) -> Result<Record, RedisStoreError> {
-    // The cause would quote the value.
+    // The cause of the error would quote the value.
     let (tag, json) = stored.split_at_checked(TAG_LEN).ok_or(RedisStoreError::NotARecord)?;
     let record: Record = serde_json::from_slice(json).map_err(|_| RedisStoreError::NotARecord)?;
-    // Swaps go by the one tag, the core by the other.
+    // Swaps compare the tag in front, and the core compares the tag in the record.
     if String::from(record.tag).as_bytes() == tag { Ok(record) } else { Err(RedisStoreError::NotARecord) }
 }
 
-/// When Redis deletes, in milliseconds of its own clock.
+/// Returns when Redis deletes the record, in milliseconds of its own clock.
 fn delete_at(delete_after: Timestamp) -> i64 {
-    // Redis refuses what exceeds an i64. That is in 292 million years.
+    // Redis refuses a number that exceeds an i64. That is in 292 million years.
     i64::try_from(delete_after.after(KEPT_LONGER).as_unix_millis()).unwrap_or(i64::MAX)
 }
 
-/// How much longer records are kept: a Redis whose clock is ahead of the hosts' by less deletes nothing too early.
+/// How much longer records are kept. A Redis whose clock is ahead of the hosts' clocks by less than this deletes
+/// nothing too early.
 const KEPT_LONGER: Duration = Duration::from_secs(60);
 
 /// The length of a tag in base64url.
 const TAG_LEN: usize = 22;
 
-/// More than most records take, so that memory is asked for once.
+/// More than most records take. Memory is then allocated once.
 const USUAL_LEN: usize = 1024;
 
 /// More than the verb, a tag and the numbers of a command take.
 const OTHER_ARGUMENTS: usize = 64;
 
-/// Compares and writes. The range of a string that isn't there is empty, and no tag is. One command writes value and
-/// expiry, so nothing is half done when it fails. Numbers would be written out as text for each call; here they are
-/// text already.
+/// Compares and writes. The range of a missing string is empty, and no tag is empty. One command writes the value and
+/// the expiry, so nothing is half done when it fails. The numbers are given as text, because Redis would otherwise
+/// convert them on each call.
 const SWAP: &str = "\
 if redis.call('GETRANGE', KEYS[1], '0', '21') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])

@@ -1,12 +1,13 @@
-//! What goes wrong between a store and its database.
+//! The error of a store in a SQL database, and which refusals pass by themselves.
 
-/// Why the database gave no answer that can be used. Says nothing of what is stored, nor under which key.
+/// Says why the database gave no usable answer. It reveals neither what is stored nor under which key.
 ///
-/// After an error a swap may have been applied, or not, or may yet be; otp-grant finds out by loading the record.
+/// After an error, a swap may have been applied, or may not, or may still be applied later. otp-grant loads the record
+/// to find out.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SqlStoreError {
-    /// There is no connection, or it was lost. The next operation makes another one.
+    /// There is no connection, or it was lost. The next operation makes a new one.
     Connection(Cause),
     /// There was no answer, no connection or no lock in time.
     Timeout,
@@ -15,25 +16,25 @@ pub enum SqlStoreError {
         /// The SQLSTATE of PostgreSQL, for instance `53100`, or the result code of SQLite, for instance `13`.
         code: Box<str>,
     },
-    /// What is stored is not a record, or one of a later version. Somebody else writes to the table.
+    /// The stored value is not a record, or is a record of a later version. Another program may write to the table.
     NotARecord,
-    /// The database answered with something that the statement can't answer.
+    /// The database gave an answer that the statement can't have.
     UnexpectedAnswer,
-    /// The operation was not completed, because the runtime shuts down.
+    /// The operation was not completed, because the runtime is shutting down.
     Interrupted,
-    /// The disk has too little room left for SQLite to clear its write-ahead log. It passes when there is room, or when the
-    /// reader that keeps the log has ended.
+    /// The disk has too little room left for SQLite to clear its write-ahead log. It passes when there is room, or when
+    /// the reader that keeps the log has ended.
     DiskFull,
-    /// SQLite's write-ahead log has grown to its limit, because a reader keeps it. It passes when the reader has ended.
+    /// SQLite's write-ahead log has grown to its limit because a reader keeps it. It passes when the reader has ended.
     WriteAheadLogFull,
-    /// The caller's fault: the URL is malformed, or asks for what this build doesn't have.
+    /// The caller's fault: the URL is malformed, or requires something that this build doesn't have.
     Configuration(Cause),
-    /// The caller's fault: SQLite can't keep a write-ahead log for this database, as it is in memory or on a network.
+    /// The caller's fault: SQLite can't keep a write-ahead log for this database, which is in memory or on a network.
     NoWriteAheadLog,
 }
 
 impl SqlStoreError {
-    /// Tells whether the same operation can succeed later without anybody changing a record or the configuration.
+    /// Tells whether the same operation can succeed later without a change of a record or of the configuration.
     ///
     /// ```
     /// assert!(otp_grant_sql::SqlStoreError::Timeout.is_retryable());
@@ -77,7 +78,7 @@ impl core::error::Error for SqlStoreError {
     }
 }
 
-/// What the driver of the database, or the operating system, says of it.
+/// The error of the database's driver or of the operating system.
 #[derive(Debug)]
 pub struct Cause(Box<dyn core::error::Error + Send + Sync>);
 
@@ -97,5 +98,5 @@ impl core::fmt::Display for Cause {
 /// `BUSY`, `LOCKED`, `NOMEM`, `INTERRUPT`, `IOERR`, `FULL`, `CANTOPEN` and `PROTOCOL`.
 const PASSING_RESULT_CODES: [u32; 8] = [5, 6, 7, 9, 10, 13, 14, 15];
 
-/// Connection exceptions, a server that is read-only (25006), rollbacks, resources, locks, interventions, system errors.
+/// Connection exceptions, a read-only server (25006), rollbacks, resources, locks, interventions and system errors.
 const PASSING_SQLSTATES: [&str; 7] = ["08", "25006", "40", "53", "55", "57", "58"];

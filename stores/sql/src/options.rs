@@ -1,8 +1,8 @@
-//! How a store talks to its database.
+//! The options of a store in a SQL database: its timeouts and limits.
 
 use std::time::Duration;
 
-/// Limits how long a store waits, how many connections it makes, and how long SQLite's write-ahead log may grow.
+/// Limits how long a store waits, how many connections it makes, and how long SQLite's write-ahead log can grow.
 ///
 /// ```
 /// use otp_grant_sql::SqlOptions;
@@ -20,27 +20,30 @@ pub struct SqlOptions {
 }
 
 impl SqlOptions {
-    /// Replaces how long one operation may take in all, waiting for a connection or a lock included. Defaults to 2 seconds.
+    /// Replaces the time limit of one operation, which includes waiting for a connection or a lock. Defaults to 2
+    /// seconds.
     ///
-    /// A swap that took longer may still be applied; otp-grant finds out. PostgreSQL is told to give up a statement a tenth
-    /// of this time earlier (`statement_timeout`), so a server that lives answers before its connection is given up.
+    /// A swap that takes longer may still be applied. otp-grant then finds out. PostgreSQL is told to give up a
+    /// statement a tenth of this time earlier (`statement_timeout`). A server that is alive therefore answers before
+    /// its connection is given up.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Replaces how many connections there are at most, at least 1. Defaults to 10.
+    /// Replaces the maximum number of connections, which is at least 1. Defaults to 10.
     ///
-    /// For SQLite they are those that read. One more writes, as SQLite has one writer at a time.
+    /// For SQLite, this is the number of reading connections. One more connection writes, since SQLite has one writer
+    /// at a time.
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = connections.max(1);
         self
     }
 
-    /// Replaces how many bytes SQLite's write-ahead log may have. Defaults to 256 MiB.
+    /// Replaces the maximum size of SQLite's write-ahead log in bytes. Defaults to 256 MiB.
     ///
-    /// The log is cleared all the time, and grows only while somebody keeps a read transaction open. When it has grown to
-    /// the limit, writes fail ([`SqlStoreError::WriteAheadLogFull`](crate::SqlStoreError::WriteAheadLogFull)) until that
+    /// The log is cleared continually. It grows only while a reader keeps a transaction open. When it has grown to the
+    /// limit, writes fail ([`SqlStoreError::WriteAheadLogFull`](crate::SqlStoreError::WriteAheadLogFull)) until that
     /// transaction ends.
     pub fn max_write_ahead_log(mut self, bytes: u64) -> Self {
         self.max_write_ahead_log = bytes;

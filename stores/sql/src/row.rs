@@ -1,4 +1,4 @@
-//! A record as a row.
+//! Converts between a record and a row of the table.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use otp_grant::{Record, Timestamp};
 
 use crate::error::SqlStoreError;
 
-/// What a swap writes.
+/// The columns that a swap writes.
 pub(crate) struct Row {
     pub(crate) tag: [u8; 16],
     pub(crate) value: String,
@@ -21,15 +21,15 @@ impl Row {
 }
 
 pub(crate) fn decode(tag: &[u8], value: &str) -> Result<Record, SqlStoreError> {
-    // The cause would quote the value.
+    // The cause of the error would quote the value.
     let record: Record = serde_json::from_str(value).map_err(|_| SqlStoreError::NotARecord)?;
-    // Swaps go by the one tag, the core by the other.
+    // Swaps compare the tag of the column, and the core compares the tag in the record.
     if record.tag.as_bytes()[..] == *tag { Ok(record) } else { Err(SqlStoreError::NotARecord) }
 }
 
-/// The latest `delete_after` that may be purged.
+/// Returns the latest `delete_after` that can be purged.
 pub(crate) fn due(now: Timestamp) -> i64 {
-    // A row whose instant lies beyond what the column holds is never due.
+    // A row is never due if its instant lies beyond the range of the column.
     saturated(now.before(KEPT_LONGER)).min(i64::MAX - 1)
 }
 
@@ -37,7 +37,8 @@ fn saturated(at: Timestamp) -> i64 {
     i64::try_from(at.as_unix_millis()).unwrap_or(i64::MAX)
 }
 
-/// How much longer records are kept: a host whose clock is ahead of the others' by less purges nothing too early.
+/// How much longer records are kept. A host whose clock is ahead of the other clocks by less than this purges nothing
+/// too early.
 const KEPT_LONGER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

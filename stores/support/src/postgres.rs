@@ -1,4 +1,4 @@
-//! A PostgreSQL of the test's own, on a Unix socket in a temporary directory.
+//! A PostgreSQL server for one test, on a Unix socket in a temporary directory.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -18,12 +18,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Doesn't care for the disk.
+    /// Starts a server that does not wait for the disk.
     pub fn start() -> Self {
         Self::with(&["fsync=off", "synchronous_commit=off", "full_page_writes=off"])
     }
 
-    /// Has on disk what it acknowledged.
+    /// Starts a server that has on disk what it acknowledged.
     pub fn durable() -> Self {
         Self::with(&[])
     }
@@ -43,7 +43,7 @@ impl Postgres {
         postgres
     }
 
-    /// A copy that follows a primary, which from now on acknowledges only what the copy has applied.
+    /// Makes a copy that follows a primary. From then on, the primary acknowledges only what the copy has applied.
     pub async fn standby_of(primary: &Self) -> Self {
         let directory = folder();
         let output = program("pg_basebackup")
@@ -69,14 +69,14 @@ impl Postgres {
         standby
     }
 
-    /// Makes a standby a primary of its own.
+    /// Makes a standby a primary.
     pub async fn promote(&self) {
         let statements = self.statements().await;
         let promoted: bool = statements.query_one("SELECT pg_promote()", &[]).await.unwrap().get(0);
         assert!(promoted);
     }
 
-    /// Puts a file into its folder, which nobody else may read.
+    /// Puts a file into the server's folder, which no other user can read.
     pub fn take(&self, name: &str, file: &std::path::Path) {
         let copy = self.directory.path().join("data").join(name);
         fs::copy(file, &copy).unwrap();
@@ -86,19 +86,19 @@ impl Postgres {
         }
     }
 
-    /// Where it listens.
+    /// Returns the socket on which the server listens.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join(".s.PGSQL.5432")
     }
 
-    /// Starts it again, with one more setting.
+    /// Restarts the server with one more setting.
     pub fn restart_with(&mut self, setting: &str) {
         self.kill();
         self.settings.push(setting.to_owned());
         self.restart();
     }
 
-    /// Starts it, after it was killed, and waits until it has read back what it had on disk.
+    /// Starts the server after it was killed, and waits until it has recovered what it had on disk.
     pub fn restart(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -113,7 +113,7 @@ impl Postgres {
             loop {
                 assert!(Instant::now() < deadline, "postgres doesn't answer");
                 if process.try_wait().unwrap().is_some() {
-                    // The last one's memory is not free yet.
+                    // The memory of the killed server is not free yet.
                     break;
                 }
                 if self.answers() {
@@ -126,7 +126,7 @@ impl Postgres {
         }
     }
 
-    /// Kills all of it, without a word.
+    /// Kills all its processes without notice.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let children = children(&process);
@@ -138,7 +138,7 @@ impl Postgres {
         }
     }
 
-    /// Lets all of it hang.
+    /// Stops all its processes, so that the server hangs.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
@@ -151,7 +151,7 @@ impl Postgres {
         format!("postgres:///postgres?user=postgres&host={}", self.directory.path().display())
     }
 
-    /// A connection for statements of the test's own.
+    /// Makes a connection for the test's own statements.
     pub async fn statements(&self) -> Client {
         let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -188,7 +188,7 @@ fn folder() -> TempDir {
     directory
 }
 
-/// What a postmaster that we started has started.
+/// Returns the processes that our server process has started.
 fn children(process: &Child) -> Vec<Pid> {
     let parent = format!("PPid:\t{}", process.id());
     let is_child = |status: &str| status.lines().any(|line| line == parent);
@@ -200,7 +200,7 @@ fn children(process: &Child) -> Vec<Pid> {
         .collect()
 }
 
-/// One of PostgreSQL's programs, as a user that it is willing to run as.
+/// Makes the command of a PostgreSQL program, under a user that PostgreSQL accepts.
 fn program(name: &str) -> Command {
     let mut versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let in_debian = std::iter::from_fn(|| versions.next())
@@ -218,7 +218,7 @@ fn version_of(path: &std::path::Path) -> u32 {
     path.iter().rev().nth(2).and_then(|version| version.to_str()?.parse().ok()).unwrap_or(0)
 }
 
-/// Who to become if we are root, which PostgreSQL refuses to run as.
+/// Returns the user to become if this process is root, since PostgreSQL refuses to run as root.
 fn other_user() -> Option<(u32, u32)> {
     geteuid().is_root().then(|| {
         let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

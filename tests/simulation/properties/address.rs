@@ -1,4 +1,4 @@
-//! Challenges, guesses and sends: what one address is allowed.
+//! Properties of one address: its challenges, guesses and sends.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use super::{Checked, DAY, SECOND, tolerance};
 use crate::facts::{ChallengeView, Change, Entry, History, OUTSIDE, Told, View, What};
 use crate::request::{Answer, Ask, Challenge, Purpose};
 
-/// 1: a guess is charged by a stored write, one at most, and only then is the code compared.
+/// 1: a request charges at most one guess, by a stored write. Only then is the code compared.
 pub(super) fn comparisons_are_reserved(history: &History<'_>) -> Checked {
     for (request, challenge, _) in guesses(history) {
         let mut charges = history.stored_by(request).filter(|change| change.charged(&challenge.id));
@@ -26,9 +26,11 @@ pub(super) fn comparisons_are_reserved(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 1 and 7: at most 5 comparisons for a code, over all challenges that share it and those of the same asker that it was
-/// presented at, and 25 in 24 hours for an address. A success forgives the guesses that named its challenge; where it is taken
-/// back, they count again. No comparison is given back but one with a right code whose request came to nothing.
+/// 1 and 7: there are at most 5 comparisons for a code and 25 in 24 hours for an address.
+///
+/// - The 5 count over all challenges that share the code, and over those of the same binding at which it was presented.
+/// - A success forgives the guesses that named its challenge. If the success is taken back, they count again.
+/// - A comparison is given back only if its code was right and its request failed through no fault of the client.
 pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Checked {
     let mut of_code: HashMap<&str, usize> = HashMap::new();
     let mut of_address: HashMap<RecordKey, Vec<Compared<'_>>> = HashMap::new();
@@ -75,7 +77,7 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
         }
         for (mark, of) in change.charges() {
             let count = of_code.entry(&of.nonce).or_default();
-            // What is guessed when the code has expired is wrong whatever it is.
+            // A guess after the expiry of the code is wrong, whatever it is.
             if history.decision(&change).1 < of.code_expires_at + tolerance(history) {
                 *count += 1;
             }
@@ -96,8 +98,8 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
     Ok(())
 }
 
-/// Whether a guess that was charged to its own challenge was charged to the other code of the same asker as well, if there is
-/// one in its time with guesses left: it is compared with both.
+/// Tells whether a guess was also charged to the other code of the same binding, where one is in time and has guesses
+/// left. The guess is compared with both codes.
 fn is_charged_to_both(history: &History<'_>, change: &Change<'_>, challenge: &Challenge) -> bool {
     let (Some(before), true) = (change.before.and_then(View::address), change.charged(&challenge.id)) else {
         return true;
@@ -121,13 +123,15 @@ struct Compared<'h> {
     /// The challenge that it named.
     id: &'h str,
     times: Times,
-    /// The request whose success forgave it.
+    /// The request whose success forgave the comparison.
     forgiven_by: Option<usize>,
 }
 
-/// 2 and 3: a code is spent once, and so is an otp_token; one success spends every challenge that shares its code, and the one
-/// that was named. Whoever succeeds is the one who spent it, with the right code; and nothing is compared afterwards. Only a
-/// request that gets nothing takes back what it has spent.
+/// 2 and 3: a code is spent once, and so is an otp_token.
+///
+/// - One success spends the named challenge and every challenge that shares its code.
+/// - The request that succeeds is the one that spent the code, with the right code. Nothing is compared afterwards.
+/// - A request takes back what it has spent only if it gets nothing.
 pub(super) fn codes_are_redeemed_once(history: &History<'_>) -> Checked {
     let mut redeemed: HashMap<(RecordKey, &str), usize> = HashMap::new();
     for (key, address) in history.past.views.iter().filter_map(|(key, view)| Some((*key, view.address()?))) {
@@ -161,7 +165,7 @@ pub(super) fn codes_are_redeemed_once(history: &History<'_>) -> Checked {
         let Some(named) = spent.iter().find(|spent| spent.id == challenge.id) else {
             if spent.is_empty() { continue } else { return Err(format!("request {request} spent another's code")) }
         };
-        // Beside the challenge that was named all have the code that was right.
+        // Apart from the named challenge, all have the code that was right.
         let nonce = spent.iter().find(|spent| spent.id != named.id).map_or(&named.nonce, |other| &other.nonce);
         let is_whole = after.challenges.iter().all(|other| other.nonce != *nonce || other.spent_by.is_some());
         let is_alone = spent.iter().all(|other| other.id == named.id || other.nonce == *nonce);
@@ -190,8 +194,9 @@ pub(super) fn codes_are_redeemed_once(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 8: a challenge ends when it expires or is redeemed; its guesses are never forgotten, and a code that is sent again does not
-/// live longer. A request that comes to nothing may take its own guess back, and its own challenge that nobody has got.
+/// 8: a challenge ends only when it expires or is redeemed. Its guesses are never forgotten, and a code that is sent
+/// again does not live longer. A request that fails can take back its own guess, and its own challenge that was never
+/// told to a client.
 pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -232,17 +237,18 @@ pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 7: one send in 30 seconds and 50 in 24 hours for an address, whether it is answered or not.
+/// 7: one send in 30 seconds and 50 in 24 hours for an address, answered or not.
 pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
     let mut of_address = Times::of_past(history, history.past.sent.iter().copied());
     let mut requests = HashSet::new();
     for change in history.changes().filter(|change| opened(history, change.place)) {
-        // A first write that arrives when the record of the second has been deleted: its request sent one code, long ago.
+        // This is a first write that arrives after the record of the second was deleted. Its request sent one code,
+        // long ago.
         if !requests.insert(change.request) {
             continue;
         }
         let times = of_address.entry(change.key).or_default();
-        // A send that got a 503 has told nobody of its challenge. It is taken back, where it can be.
+        // A send with a 503 has told its challenge to no client. It is taken back where possible.
         times.0.retain(|(place, _)| !is_taken_back(history, *place, change.place));
         let (in_thirty_seconds, in_a_day) =
             (times.within(history, &change, 30 * SECOND), times.within(history, &change, DAY));
@@ -254,7 +260,7 @@ pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// Whether the challenge that was opened at a place has been taken away by its own request before another place.
+/// Tells whether the challenge that was opened at a place was taken away by its own request before another place.
 fn is_taken_back(history: &History<'_>, place: usize, before: usize) -> bool {
     let Some(opening) = history.change_at(place).filter(|_| opened(history, place)) else { return false };
     let knew = |id: &str| opening.before.and_then(View::address).is_some_and(|view| view.challenge(id).is_some());
@@ -266,8 +272,8 @@ fn is_taken_back(history: &History<'_>, place: usize, before: usize) -> bool {
     })
 }
 
-/// 11: until an address is proved the directory is asked for the client and its auth source alone, and the answer is the
-/// same whoever it belongs to.
+/// 11: until an address is proved, the directory is asked only for the client and its auth source, and the answer does
+/// not depend on the user of the address.
 pub(super) fn nothing_is_asked_before_proof(history: &History<'_>) -> Checked {
     for (request, ask) in history.asks.iter().enumerate() {
         let (source, right) = match ask {
@@ -293,7 +299,7 @@ pub(super) fn nothing_is_asked_before_proof(history: &History<'_>) -> Checked {
             _ if source => &["client", "auth_source"],
             _ => &["client"],
         };
-        // Where the directory didn't answer the request has ended.
+        // Where the directory did not answer, the request has ended.
         let begins_so = history.is_struck(request) && allowed.starts_with(&asked);
         if asked != allowed && !begins_so {
             return Err(format!("request {request} asked for {asked:?}"));
@@ -302,13 +308,13 @@ pub(super) fn nothing_is_asked_before_proof(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// When something happened, with the place in the history. A time is too early by as much as its request took, and so no
-/// window is taken to be longer than it is.
+/// Places and times of events. A time can be too early by the duration of its request, so no window is taken for longer
+/// than it is.
 #[derive(Default)]
 struct Times(Vec<(usize, u64)>);
 
 impl Times {
-    /// Those of the address that there was before.
+    /// Returns the earlier times at the address.
     fn of_past(history: &History<'_>, times: impl Iterator<Item = u64> + Clone) -> HashMap<RecordKey, Self> {
         let addresses = history.past.views.iter().filter(|(_, view)| view.address().is_some());
         addresses.map(|(key, _)| (*key, Self(times.clone().map(|time| (0, time)).collect()))).collect()
@@ -318,8 +324,8 @@ impl Times {
         self.0.push((change.place, history.began(change.request).min(change.at)));
     }
 
-    /// How many lay in a window when a change was decided on. After the clock was set back, what lies ahead counts as of
-    /// then; what had left the window before does not come back.
+    /// Returns how many events lay in a window when a change was decided on. After the clock was set back, later events
+    /// count as of that time. An event that had already left the window does not come back.
     fn within(&self, history: &History<'_>, change: &Change<'_>, window: u64) -> usize {
         let (decided, now) = history.decision(change);
         let seen = |(place, time): &(usize, u64)| {
@@ -333,7 +339,7 @@ impl Times {
     }
 }
 
-/// The requests that guess at a challenge, and whether with the right code.
+/// Returns the guesses: the request, the challenge, and whether the code is right.
 pub(super) fn guesses<'h>(history: &'h History<'_>) -> impl Iterator<Item = (usize, &'h Challenge, bool)> {
     history.asks.iter().enumerate().filter_map(|(request, ask)| match ask {
         Ask::Guess { challenge, right, .. } => Some((request, &**challenge, *right)),
@@ -341,7 +347,7 @@ pub(super) fn guesses<'h>(history: &'h History<'_>) -> impl Iterator<Item = (usi
     })
 }
 
-/// Where a request shows that it has compared a code.
+/// Returns the place at which a request shows that it has compared a code.
 fn comparison(history: &History<'_>, request: usize, challenge: &Challenge) -> Option<usize> {
     let shows = |(place, entry): (usize, &Entry)| match entry.what {
         What::Told(Told::WrongCode | Told::Redeemed) | What::Asked("user_by_address") => Some(place),
@@ -354,7 +360,7 @@ fn comparison(history: &History<'_>, request: usize, challenge: &Challenge) -> O
     history.of(request).find_map(shows)
 }
 
-/// Whether a change opened a challenge.
+/// Tells whether a change opened a challenge.
 pub(super) fn opened(history: &History<'_>, place: usize) -> bool {
     let Some(change) = history.change_at(place) else { return false };
     let before = change.before.and_then(View::address);
@@ -362,7 +368,7 @@ pub(super) fn opened(history: &History<'_>, place: usize) -> bool {
     change.after.address().is_some_and(|after| after.challenges.iter().any(|challenge| is_new(&challenge.id)))
 }
 
-/// The mark that a session leaves in the challenge that it spent.
+/// Returns the mark that a session leaves in the challenge that it spent.
 pub(super) fn mark_of(session: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(&crate::request::base64url(session)[..8])
 }

@@ -1,4 +1,4 @@
-//! Answers: that they are true, and that nobody is turned away without a reason.
+//! Properties of answers: they are true, and no request is refused without a reason.
 
 use super::address::{guesses, opened};
 use super::theft::login;
@@ -8,8 +8,8 @@ use crate::facts::{AFTER_THE_PAST, AddressView, History, SessionView, Told, View
 use crate::request::{Answer, Ask, Challenge};
 use crate::world::{LOCKED, UNKNOWN};
 
-/// 3: no token, no otp_token and no event without the write that it stands for, and in this order: the session of a login,
-/// the challenge that it spent, the answer.
+/// 3: no token, otp_token or event is given out before its write is stored. The order is: the session of a login, the
+/// spent challenge, the answer.
 pub(super) fn what_is_said_is_stored(history: &History<'_>) -> Checked {
     for (request, place, answer) in history.answers() {
         let is_true = match answer {
@@ -53,7 +53,7 @@ pub(super) fn what_is_said_is_stored(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 4: what a request has stored it does not deny, and it is not in doubt of it when only one call went wrong.
+/// 4: a request does not deny what it has stored, and one failed call does not leave its outcome unknown.
 pub(super) fn unknown_outcomes_are_resolved(history: &History<'_>) -> Checked {
     for (request, place, answer) in history.answers() {
         let has_spent = history.stored_by(request).any(|change| change.spent().next().is_some());
@@ -72,7 +72,7 @@ pub(super) fn unknown_outcomes_are_resolved(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// A request in which nothing went wrong gets what it is good for, whatever goes wrong in others.
+/// A request in which nothing went wrong gets what it is entitled to, whatever goes wrong in others.
 pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
     for (request, place, answer) in history.answers() {
         let is_due = match answer {
@@ -101,7 +101,7 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
         }
         let found = history.loads(request).next_back();
         let found = found.map(|(place, key)| (history.entries[place].at, history.before(&key, place)));
-        // Of the challenges with this code none can be redeemed.
+        // None of the challenges with this code can be redeemed.
         let cannot_be_redeemed = |view: Option<&View>| {
             let sent = history.acts.iter().filter_map(Act::sent);
             let mut same = sent.filter(|sent| sent.phone == challenge.phone && sent.code == challenge.code);
@@ -148,7 +148,7 @@ fn is_throttled(history: &History<'_>, request: usize) -> bool {
     within(30 * SECOND) >= 1 || within(DAY) >= 50 || guesses >= 25
 }
 
-/// Whether the state of its session is a reason to refuse a token.
+/// Tells whether the state of its session is a reason to refuse a token.
 fn session_is_refused(history: &History<'_>, request: usize, answered: usize) -> bool {
     let (expires_at, access, refresh) = match &history.asks[request] {
         Ask::Userinfo(token) | Ask::IntrospectAccess(token) => (token.expires_at, Some(token), None),
@@ -156,7 +156,7 @@ fn session_is_refused(history: &History<'_>, request: usize, answered: usize) ->
         _ => return false,
     };
     let answered_at = history.entries[answered].at;
-    // The directory says so, and no record.
+    // The directory says this, not a record.
     let login = history.asks[request].session().and_then(|session| login(history, session));
     let signed_out = |act: &Act| {
         let ends = |login: &Act| login.ask.phone() == act.ask.phone() && act.ended().at + 12_000 > login.began.at;

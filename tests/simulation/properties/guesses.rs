@@ -1,4 +1,4 @@
-//! Guesses, as those see them who make them: how many codes are compared, and that right ones log in.
+//! Promises to the users and against the guessers: how many codes are compared, and that right codes log in.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use crate::acts::Act;
 use crate::facts::{History, Told};
 use crate::request::{Answer, Ask, Challenge};
 
-/// "Five guesses for each code" (README 1), "5 for a code … a new code resets nothing" (SECURITY): over all challenges that
-/// share it, for as long as it is in its time. What is guessed later is wrong whatever it is.
+/// Each code has five guesses, over all messages that carry it (README, guarantee 1), and a resend resets nothing
+/// (SECURITY). A guess after the code's time is wrong, whatever it is.
 pub(super) fn a_code_is_compared_five_times(history: &History<'_>) -> Checked {
     let mut compared: HashMap<(&str, &str), usize> = HashMap::new();
     for act in &history.acts {
@@ -28,8 +28,8 @@ pub(super) fn a_code_is_compared_five_times(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// "25 in 24 hours for each address, over all resends, clients and purposes" (README 1), "25 in any 24 hours" (SECURITY): a
-/// success forgives the guesses that named its otp_token and no others (DESIGN 2, 7).
+/// Each address has 25 guesses in any 24 hours, over all resends, clients and purposes (README, guarantee 1; SECURITY).
+/// A success forgives only the guesses that named its otp_token.
 pub(super) fn an_address_is_guessed_at_25_times_a_day(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -44,10 +44,9 @@ pub(super) fn an_address_is_guessed_at_25_times_a_day(history: &History<'_>) -> 
     Ok(())
 }
 
-/// "A resend does not kill the code on its way" (README 6), "and nobody else's send does either" (DESIGN 2, 8). "What failed here
-/// spent nothing but, at most, one guess" (CONTRACT 2, row 12), and that is given back (DESIGN 2, 7). So a code that was sent,
-/// whose time is not over, that nobody redeemed and that has guesses left logs in, at every host and with the otp_token
-/// that it came with.
+/// A send does not kill a code on its way (README, guarantee 6), and a request that is answered with 503 takes back its
+/// guess (README, guarantee 3). A code that was sent, is in time, was not redeemed and has guesses left therefore logs
+/// in, at every host and with the otp_token that it came with.
 pub(super) fn a_right_code_in_its_time_logs_in(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -66,7 +65,7 @@ pub(super) fn a_right_code_in_its_time_logs_in(history: &History<'_>) -> Checked
     Ok(())
 }
 
-/// "A 503 can be retried; it cost at most one guess" (README 3), "a 503 may be retried" (rustdoc of `token`).
+/// A 503 can be retried (README, guarantee 3). It costs at most one guess.
 pub(super) fn a_503_can_be_retried(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -89,8 +88,8 @@ pub(super) fn a_503_can_be_retried(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// A code that is longer than one that was sent does not tell it: whoever changes the length of codes while one is on its
-/// way gives nobody a second look at it ("codes are derived", SECURITY).
+/// A code does not tell another code (SECURITY: codes are derived). A longer code does not contain a shorter one that
+/// was sent. A host that changes the length of codes while a code is on its way thus gives no second look at it.
 pub(super) fn no_code_tells_another(history: &History<'_>) -> Checked {
     let sent: Vec<(&Act, &Challenge)> = history.acts.iter().filter_map(|act| Some((act, act.sent()?))).collect();
     for (act, long) in &sent {
@@ -104,12 +103,13 @@ pub(super) fn no_code_tells_another(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// Whether there may be a reason to refuse a right code. With `doubts` a request that got a 503 may have redeemed it.
+/// Tells whether there can be a reason to refuse a right code. With `doubts`, a request that got a 503 may have
+/// redeemed it.
 fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubts: bool) -> bool {
     let same_code = |other: &Challenge| other.phone == challenge.phone && other.code == challenge.code;
     let (ended, spread) = (act.ended(), history.rules.spread());
     let Some(sent_at) = sent_at(history, challenge) else { return true };
-    // A send whose answer nobody got may have opened the code that a later one shares.
+    // A send whose answer was lost may have opened the code that a later send shares.
     let lost = history.acts.iter().filter(|other| {
         let same = matches!(other.ask, Ask::Send { phone, purpose, client }
             if (phone, purpose, client) == (challenge.phone, challenge.purpose, challenge.client));
@@ -125,10 +125,10 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     }
     let others = history.acts.iter().filter(|other| other.began != act.began && other.began < ended);
     let guesses = others.filter_map(|other| Some((other, other.guess()?)));
-    // An otp_token is spent with its own code, and with the other one of its asker that it was used for.
+    // An otp_token is spent with its own code, and with the other code of its binding that it was used for.
     let own = history.acts.iter().filter_map(Act::sent).find(|own| own.id == challenge.id);
     let is_own = |other: &Challenge| own.is_some_and(|own| own.phone == other.phone && own.code == other.code);
-    // A guess is compared with the code of its otp_token and with the latest other one of the asker.
+    // A guess is compared with the code of its otp_token and with the latest other code of the binding.
     let is_newer = |other: &Act| {
         let asker = |of: &Challenge| (of.phone, of.client, of.purpose);
         let newer = other.sent().filter(|newer| asker(newer) == asker(challenge));
@@ -147,7 +147,7 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
         };
         right && (other.has_redeemed() || in_doubt)
     });
-    // Where an asker was sent two codes a guess is compared with both; and an otp_token is good for as long as its own code has
+    // Where a binding has two codes, a guess is compared with both. An otp_token is good as long as its own code has
     // guesses left.
     let own_sent_at = own.and_then(|own| self::sent_at(history, own)).unwrap_or(sent_at);
     let since = sent_at.min(own_sent_at);
@@ -159,7 +159,7 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     redeemed || of_code >= 5 || charges_that_may_be(history, act) >= 25
 }
 
-/// How many guesses an address may have been charged in the day before a request ended.
+/// Returns how many guesses an address may have been charged in the day before a request ended.
 pub(super) fn charges_that_may_be(history: &History<'_>, act: &Act) -> usize {
     let Some(phone) = act.ask.phone() else { return 0 };
     let counts = |other: &&Act| {
@@ -180,7 +180,8 @@ pub(super) fn charges_that_may_be(history: &History<'_>, act: &Act) -> usize {
     history.acts.iter().filter(counts).count()
 }
 
-/// The comparisons that were charged to the address of a request, for sure: within a day, and not forgiven since.
+/// Returns the comparisons that were certainly charged to the address of a request, within a day, and not forgiven
+/// since.
 pub(super) fn sure_charges<'h>(
     history: &'h History<'_>,
     before: &'h [Act],
@@ -201,26 +202,26 @@ pub(super) fn sure_charges<'h>(
     })
 }
 
-/// When the code of a challenge was first sent: not before that instant.
+/// Returns the earliest time at which the code of a challenge can have been sent.
 fn sent_at(history: &History<'_>, challenge: &Challenge) -> Option<u64> {
     let same_code = |other: &Challenge| other.phone == challenge.phone && other.code == challenge.code;
     let sent = history.acts.iter().filter(|other| other.sent().is_some_and(same_code));
     sent.map(|other| other.began.at).min()
 }
 
-/// Whether a request shows that a code was compared, and that it stays charged.
+/// Tells whether a request shows that a code was compared and that the guess stays charged.
 fn is_a_comparison(act: &Act, right: bool) -> bool {
     let is_wrong = !right && act.was_told(Told::WrongCode).is_some();
     is_wrong || matches!(act.answer(), Some(Answer::NoUser | Answer::NotActive))
 }
 
-/// Whether a guess may have been charged, and not given back, when another one was looked at.
+/// Tells whether a guess may have been charged and not given back when another guess was looked at.
 fn may_have_charged(act: &Act, other: &Act, right: bool) -> bool {
     let is_in_flight = other.ended() > act.began;
     match other.answer() {
-        // It may have been charged before another one spent the code, or by a write whose answer was lost.
+        // It may have been charged before another request spent the code, or by a write whose answer was lost.
         Some(Answer::Gone) => other.store_mishaps > 0 || right && other.met_a_conflict,
-        // It is given back, unless the store failed again and again.
+        // The guess is given back, unless the store failed again and again.
         Some(Answer::Unavailable) if right => is_in_flight || other.may_have_left_something(),
         _ => true,
     }

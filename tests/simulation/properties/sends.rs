@@ -1,4 +1,4 @@
-//! Sends, as those see them who ask for them.
+//! Promises on sends, to the clients that ask for them.
 
 use super::guesses::{charges_that_may_be, sure_charges};
 use super::{Checked, DAY, SECOND};
@@ -6,8 +6,8 @@ use crate::acts::Act;
 use crate::facts::History;
 use crate::request::{Answer, Ask};
 
-/// "Too many sends to one address (default: one in 30 s, 50 in a day)" and "no guess is left for the address" (CONTRACT 1) are
-/// the reasons to refuse a send, and a 503 that can be taken back is none.
+/// A send is refused only because of too many sends to the address (by default one in 30 s and 50 in 24 h), or because
+/// no guess is left for it (`docs/wire.md`). A send with a 503 that can be taken back does not count.
 pub(super) fn a_send_is_refused_for_a_reason(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -32,7 +32,7 @@ pub(super) fn a_send_is_refused_for_a_reason(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// "No guess is left for the address, so that no code could be redeemed" (CONTRACT 1): no message is sent that nobody can use.
+/// An address without guesses is not sent to (README, guarantee 1), because its code could not be redeemed.
 pub(super) fn an_address_without_guesses_is_not_sent_to(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -47,8 +47,9 @@ pub(super) fn an_address_without_guesses_is_not_sent_to(history: &History<'_>) -
     Ok(())
 }
 
-/// "And `Retry-After` in seconds" (CONTRACT 1), "how long the address stays closed" (rustdoc of `Event::Throttled`): whoever
-/// waits for as long, when nobody else asks or guesses meanwhile, is sent a code.
+/// `Retry-After` is in whole seconds (`docs/wire.md`) and says how long the address must wait (rustdoc of
+/// `Event::Throttled`). A client that waits for this time is sent a code, if no other client sends or guesses in the
+/// meantime.
 pub(super) fn a_retry_after_is_true(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -76,7 +77,7 @@ pub(super) fn a_retry_after_is_true(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// The sends to the address of a request that may have been counted when it was looked at.
+/// Returns the sends to the address of a request that may have been counted when the request was decided.
 fn sends_to<'h>(history: &'h History<'_>, act: &'h Act) -> impl Iterator<Item = &'h Act> {
     history.acts.iter().filter(move |other| {
         let asks = matches!(other.ask, Ask::Send { .. }) && other.ask.phone() == act.ask.phone();

@@ -1,4 +1,4 @@
-//! Sessions: what becomes of their tokens.
+//! Properties of sessions and their tokens.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,8 @@ use super::{Checked, SECOND};
 use crate::facts::{History, SessionView, Told, View, What};
 use crate::request::{Answer, Ask, RefreshToken};
 
-/// 9: whoever presents one generation gets the same successor, inside a window that is fixed when it was superseded.
+/// 9: every request that presents one generation gets the same successor, inside a window that is fixed when the token
+/// is superseded.
 pub(super) fn a_refresh_token_has_one_successor(history: &History<'_>) -> Checked {
     let mut given: HashMap<(&str, u32), &str> = HashMap::new();
     for (request, _, answer) in history.answers() {
@@ -45,8 +46,7 @@ pub(super) fn a_refresh_token_has_one_successor(history: &History<'_>) -> Checke
     Ok(())
 }
 
-/// 9: a token that was superseded, and whose time to be asked for again is over, gets nothing and ends the session; the
-/// observer is told.
+/// 9: a superseded token whose retry window is over gets nothing and ends the session. The observer is told.
 pub(super) fn theft_is_detected_by_the_next_use(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -80,7 +80,7 @@ pub(super) fn theft_is_detected_by_the_next_use(history: &History<'_>) -> Checke
     Ok(())
 }
 
-/// 9: a session is ended by whoever signs out, or by a replay; whose own write superseded the token replays nothing.
+/// 9: only a sign-out or a replay ends a session. A request that superseded the token by its own write replays nothing.
 pub(super) fn nothing_is_revoked_without_cause(history: &History<'_>) -> Checked {
     for change in history.changes() {
         let Some((before, after)) = change.of_session() else { continue };
@@ -97,7 +97,7 @@ pub(super) fn nothing_is_revoked_without_cause(history: &History<'_>) -> Checked
                         && own.of_session().is_some_and(|(old, new)| old.generation < new.generation)
                 });
                 let superseded = asked_at.is_some_and(|at| before.is_superseded(token.generation, at));
-                // How old a rotation is can't be known then.
+                // The age of the rotation is then unknown.
                 let unknown = history.clock_was_set_back && token.generation < before.generation;
                 !rotated && (superseded || unknown)
             }
@@ -110,7 +110,7 @@ pub(super) fn nothing_is_revoked_without_cause(history: &History<'_>) -> Checked
     Ok(())
 }
 
-/// 2: no write brings a session or an access token back, and none advances a session that is over.
+/// 2: no write brings back a session or an access token, and no write advances a session that is over.
 pub(super) fn what_was_revoked_stays_so(history: &History<'_>) -> Checked {
     let ids = history.asks.iter().filter_map(|ask| match ask {
         Ask::RevokeAccess(token) => Some(token.id.as_str()),
@@ -129,7 +129,7 @@ pub(super) fn what_was_revoked_stays_so(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// No token is good once it, its session or its time is over.
+/// No token is good once it is revoked, or its session or its time is over.
 pub(super) fn nothing_is_valid_after_its_end(history: &History<'_>) -> Checked {
     for (request, _, answer) in history.answers().filter(|(_, _, answer)| answer.is_positive()) {
         let rotated = history.stored_by(request).next().is_some();
@@ -147,7 +147,7 @@ pub(super) fn nothing_is_valid_after_its_end(history: &History<'_>) -> Checked {
             }
             Ask::Refresh(token) | Ask::IntrospectRefresh(token) => {
                 let asked_at = history.loads(request).next().map_or(at, |(place, _)| history.entries[place].at);
-                // How old a rotation is can't be known when the clock was set back behind it.
+                // The age of a rotation is unknown if the clock was set back after it.
                 let unknown = session.used_at > at + 5 * SECOND && token.generation < session.generation;
                 let superseded = unknown || session.is_superseded(token.generation, asked_at);
                 superseded || history.began(request) >= token.expires_at
@@ -161,7 +161,7 @@ pub(super) fn nothing_is_valid_after_its_end(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 3: a sign-out that is answered has been stored.
+/// 3: a sign-out that was answered is stored.
 pub(super) fn a_revocation_that_is_answered_is_stored(history: &History<'_>) -> Checked {
     for (request, place, answer) in history.answers() {
         if !matches!(answer, Answer::Done) || history.read_what_was_stale(request) {
@@ -187,7 +187,7 @@ pub(super) fn a_revocation_that_is_answered_is_stored(history: &History<'_>) -> 
     Ok(())
 }
 
-/// Whether a request that did not rotate itself came when the successor was not given any more.
+/// Tells whether a request that did not rotate itself came when the successor was no longer given.
 fn is_too_late(history: &History<'_>, request: usize, presented: &RefreshToken) -> bool {
     let rotated = history.stored_by(request).next().is_some();
     let stale = history.read_what_was_stale(request);

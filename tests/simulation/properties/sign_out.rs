@@ -1,4 +1,4 @@
-//! Sign-outs, as clients see them.
+//! Promises on sign-outs, to the clients.
 
 use super::Checked;
 use super::theft::{login, phone_of};
@@ -6,9 +6,9 @@ use crate::acts::Act;
 use crate::facts::History;
 use crate::request::{Answer, Ask};
 
-/// "A sign-out is immediate. Nothing that starts after it was answered succeeds: no refresh, introspection or userinfo"
-/// (README 8), and "a sign-out that was answered holds at all" hosts (DESIGN 2, 10). "All logins of a user end when your directory
-/// returns the user with `tokens_valid_after`" (README), "what "sign out everywhere" sets to the time now" (rustdoc of `User`).
+/// A sign-out is immediate: nothing that starts after it was answered succeeds at any host, neither a refresh nor an
+/// introspection nor a userinfo request (README, guarantee 8). All sessions of a user end when the directory returns
+/// the user with a new `tokens_valid_after` (README, rustdoc of `User`).
 pub(super) fn a_sign_out_holds_at_every_host(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -24,8 +24,8 @@ pub(super) fn a_sign_out_holds_at_every_host(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// "Sessions that began earlier are over" (rustdoc of `User::tokens_valid_after`), and no others: one that began when the
-/// sign-out was long over lives.
+/// Sessions that began before `tokens_valid_after` are over (rustdoc of `User::tokens_valid_after`), and no others. A
+/// session that began well after the sign-out lives.
 pub(super) fn who_logs_in_after_a_sign_out_is_in(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -50,7 +50,7 @@ pub(super) fn who_logs_in_after_a_sign_out_is_in(history: &History<'_>) -> Check
     Ok(())
 }
 
-/// Whether a sign-out ends what another request asks for.
+/// Tells whether a sign-out ends the subject of another request.
 fn ends(history: &History<'_>, act: &Act, other: &Act) -> bool {
     match &act.ask {
         Ask::RevokeSession(token) | Ask::EndSession(token) => other.session() == Some(&token.session),
@@ -66,7 +66,7 @@ fn ends(history: &History<'_>, act: &Act, other: &Act) -> bool {
     }
 }
 
-/// Whether it was asked for by a token that nobody can read any more.
+/// Tells whether the sign-out used a token that no host can read any more.
 fn is_lost_by_a_leak(history: &History<'_>, act: &Act) -> bool {
     let is_sealed = matches!(act.ask, Ask::RevokeSession(_));
     is_sealed && history.rules.leaked_at.is_some_and(|leaked| act.ended().at >= leaked)

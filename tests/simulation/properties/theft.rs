@@ -1,4 +1,4 @@
-//! Refresh tokens, as clients and users see them.
+//! Promises on refresh tokens, to clients and users.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,9 @@ use crate::acts::{Act, Moment};
 use crate::facts::{History, Told};
 use crate::request::{Answer, Ask, RefreshToken};
 
-/// "A superseded token that is used later ends the session, at once and with every token of it" (README 7), "before the
-/// session's absolute end, however old" (DESIGN 2, 9), and "`ReuseDetected`: a refresh token was used again after it had been
-/// superseded … The session has been revoked, with all its tokens" (rustdoc of `Event`).
+/// A superseded token that its client presents after the retry window, however old, ends the session and is reported,
+/// for as long as the session lives (README, guarantee 7). The session is revoked with all its tokens (rustdoc of
+/// `Event::ReuseDetected`).
 pub(super) fn theft_is_loud(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -44,8 +44,8 @@ pub(super) fn theft_is_loud(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// "It was stolen, by this caller or from this caller" (rustdoc of `Event::ReuseDetected`): a request that began with a token
-/// that was good when it was loaded is no theft, whatever overtakes it.
+/// The token was stolen, either by this caller or from this caller (rustdoc of `Event::ReuseDetected`). A request whose
+/// token was good when it was loaded is no theft, whatever overtakes it.
 pub(super) fn an_overtaken_refresh_is_no_theft(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -69,10 +69,11 @@ pub(super) fn an_overtaken_refresh_is_no_theft(history: &History<'_>) -> Checked
     Ok(())
 }
 
-/// "For how long the superseded token gets the same successor again, counted from its first use … It ends early when the
-/// successor is used" (rustdoc of `RefreshPolicy`), and "a window of zero ends that" (SECURITY): then one answer gets through.
+/// The superseded token gets the same successor for the length of the retry window, counted from its first use. The
+/// window ends early when the successor is used (rustdoc of `RefreshPolicy`). With a window of zero, one answer gets
+/// through (SECURITY).
 ///
-/// At a host whose clock is behind the window ends later, by as much as it is behind the others and no more.
+/// At a host whose clock is behind, the window ends later by as much as this clock is behind the others, and no more.
 pub(super) fn a_retry_window_ends(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -106,8 +107,8 @@ pub(super) fn a_retry_window_ends(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// "However many refreshes run at once with one token, they get one successor" (README 7), at whichever hosts and whatever
-/// sealing secret each of them uses.
+/// However many refreshes run at once with one token, they get one successor (README, guarantee 7), at whichever hosts
+/// and under whichever sealing secrets.
 pub(super) fn all_get_one_successor(history: &History<'_>) -> Checked {
     let mut given: HashMap<(&str, u32), (&str, &Act)> = HashMap::new();
     for act in &history.acts {
@@ -121,8 +122,8 @@ pub(super) fn all_get_one_successor(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// "A session ends after 14 days without a refresh, and after 30 days in any case" (README), and not before: whoever has its
-/// newest token refreshes, whatever is changed in documented steps.
+/// A session ends after 14 days without a refresh, and after 30 days in any case (README), and not before. The client
+/// with its newest token can refresh, whatever a host changes in documented steps.
 pub(super) fn a_current_token_refreshes(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -136,7 +137,7 @@ pub(super) fn a_current_token_refreshes(history: &History<'_>) -> Checked {
         let Some(source) = releases(history, token).next() else { continue };
         let in_time = act.ended().at + spread < source.began.at + history.rules.idle;
         let is_due = in_time && is_before_the_end(history, token, act.ended()) && !is_lost_by_a_leak(history, token);
-        // Others that may have used it, or ended the session.
+        // Other requests that may have used the token or ended the session.
         let meddles = |other: &&Act| match &other.ask {
             Ask::Refresh(used) => {
                 used.session == token.session && used.generation >= token.generation && other.began != act.began
@@ -160,7 +161,7 @@ pub(super) fn a_current_token_refreshes(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// Whether a token had been superseded, and its time to be asked for again was over, when a request began.
+/// Tells whether a token was superseded and its retry window was over when a request began.
 fn is_superseded(history: &History<'_>, token: &RefreshToken, act: &Act) -> bool {
     let released = |by: u32| {
         let newer = move |other: &&Act| {
@@ -169,7 +170,7 @@ fn is_superseded(history: &History<'_>, token: &RefreshToken, act: &Act) -> bool
         };
         history.acts.iter().filter(newer).filter(|other| other.ended() < act.began).min_by_key(|other| other.ended())
     };
-    // Whoever was answered first may have been given what others had been refused the answer to.
+    // The first request that was answered may have received what was refused to others.
     released(2).is_some()
         || released(1).is_some_and(|first| {
             let window = history.rules.window_at(first.began.at);
@@ -177,7 +178,7 @@ fn is_superseded(history: &History<'_>, token: &RefreshToken, act: &Act) -> bool
         })
 }
 
-/// Whether the session of a token was good when a request began, by what is known from outside.
+/// Tells whether the session of a token was good when a request began, as far as it is known from outside.
 fn was_alive(history: &History<'_>, token: &RefreshToken, act: &Act) -> bool {
     let of_session = history.acts.iter().filter(|other| other.session() == Some(&token.session));
     let latest = of_session.clone().filter(|other| other.tokens().is_some() && other.ended() < act.began);
@@ -189,25 +190,25 @@ fn was_alive(history: &History<'_>, token: &RefreshToken, act: &Act) -> bool {
     let ended = before.any(|other| match &other.ask {
         Ask::RevokeSession(_) | Ask::EndSession(_) => other.session() == Some(&token.session),
         Ask::SignOutEverywhere { phone, .. } => phone_of(history, &token.session) == Some(*phone),
-        // It may have ended the session, and not have come to say so.
+        // It may have ended the session without an answer that says so.
         Ask::Refresh(_) => other.session() == Some(&token.session) && other.mishaps > 0,
         _ => false,
     });
     in_time && !ended
 }
 
-/// Whether a session has not reached its absolute end at a moment.
+/// Tells whether a session has not reached its absolute end at a moment.
 fn is_before_the_end(history: &History<'_>, token: &RefreshToken, at: Moment) -> bool {
     let begun = login(history, &token.session).map(|login| login.began.at);
     begun.is_some_and(|begun| at.at + history.rules.spread() < begun + history.rules.absolute)
 }
 
-/// Whether a token was released before the secret that sealed it was dropped.
+/// Tells whether a token was released before the secret that sealed it was dropped.
 fn is_lost_by_a_leak(history: &History<'_>, token: &RefreshToken) -> bool {
     history.rules.leaked_at.is_some_and(|leaked| releases(history, token).any(|act| act.began.at <= leaked))
 }
 
-/// The requests that got this token.
+/// Returns the requests that got this token.
 fn releases<'h>(history: &'h History<'_>, token: &'h RefreshToken) -> impl Iterator<Item = &'h Act> {
     let same = |act: &&Act| {
         let released = act.tokens().map(|tokens| &*tokens.refresh);
@@ -216,7 +217,7 @@ fn releases<'h>(history: &'h History<'_>, token: &'h RefreshToken) -> impl Itera
     history.acts.iter().filter(same)
 }
 
-/// The request that began a session.
+/// Returns the request that began a session.
 pub(super) fn login<'h>(history: &'h History<'_>, session: &str) -> Option<&'h Act> {
     history.acts.iter().find(|act| match act.answer() {
         Some(Answer::LoggedIn(tokens)) => tokens.refresh.session == session,
@@ -224,7 +225,7 @@ pub(super) fn login<'h>(history: &'h History<'_>, session: &str) -> Option<&'h A
     })
 }
 
-/// Whose session it is.
+/// Returns the phone number of the user of a session.
 pub(super) fn phone_of(history: &History<'_>, session: &str) -> Option<&'static str> {
     login(history, session)?.ask.phone()
 }

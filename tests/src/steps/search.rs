@@ -1,4 +1,4 @@
-//! The search: every order of the steps of some requests, one run after the other.
+//! The search. It runs some requests in every order of their steps, one run after the other.
 
 use crate::store::{Polled, Request, SteppedStore, Touch};
 
@@ -9,7 +9,7 @@ pub enum Step {
     Request(usize),
     /// A swap that was late takes effect.
     LateSwap,
-    /// Something happens that the run brings along, such as a move of the clock.
+    /// Something outside the requests happens, such as a move of the clock.
     Outside,
 }
 
@@ -22,22 +22,22 @@ pub struct Run<T> {
 /// Tries every order of steps, one run after the other.
 #[derive(Default)]
 pub struct Search {
-    /// What was chosen in this run so far or the last one, of how many.
+    /// The choices of this run so far, or of the last run: which was made, and out of how many.
     choices: Vec<(usize, usize)>,
     depth: usize,
     conflicts_are_reads: bool,
 }
 
 impl Search {
-    /// A search that leaves out more: a swap that meets another tag than it expects may change places with what only reads
-    /// the same record, too.
+    /// Makes a search that leaves out more orders. A swap that meets another tag than it expects can also change places
+    /// with calls that only read the same record.
     pub fn with_conflicts_as_reads() -> Self {
         Self { conflicts_are_reads: true, ..Self::default() }
     }
 
-    /// Runs requests in the next order, and `outside` somewhere between them. `None` where another order of steps stands
-    /// for this one: of calls that may change places, as two loads or calls of two records, and of requests
-    /// that are `alike` and wait for their first call.
+    /// Runs requests in the next order, and `outside` somewhere between them. Returns `None` where another order of
+    /// steps stands for this order. Two calls can change places if they are loads or belong to different records. So
+    /// can requests that are `alike` and wait for their first call.
     pub fn run<T>(
         &mut self,
         store: &SteppedStore,
@@ -48,7 +48,7 @@ impl Search {
         self.depth = 0;
         let mut requests: Vec<_> = requests.into_iter().map(Some).collect();
         let mut run = Run { answers: requests.iter().map(|_| None).collect(), steps: Vec::new() };
-        // Up to the first call of each nothing depends on the others.
+        // Until its first call, a request does not depend on the others.
         for index in 0..requests.len() {
             run.poll(index, store, &mut requests);
         }
@@ -57,7 +57,7 @@ impl Search {
             let calls = store.calls();
             let waits_for_first = |index: usize| requests[index].is_some() && calls[index] == 1;
             let is_left_out = |index: usize| {
-                // It could have come before all that it may change places with.
+                // The call could have come before all calls that it can change places with.
                 let next = store.awaited(index);
                 let mut passed = trail.iter().rev().take_while(|(before, call)| {
                     *before != index && next.is_some_and(|next| self.may_change_places(&next, call))
@@ -77,7 +77,7 @@ impl Search {
                     let has_written = store.writes() > writes;
                     match call {
                         Some(call) => trail.push((index, Touch { writes: has_written, ..call })),
-                        // What is no call of the store may not change places with anything.
+                        // A step that is no call of the store can't change places with any other.
                         None => trail.clear(),
                     }
                 }
@@ -96,7 +96,7 @@ impl Search {
         Some(run)
     }
 
-    /// Goes on to the next order; tells whether there is one.
+    /// Goes on to the next order. Returns whether there is one.
     pub fn advance(&mut self) -> bool {
         while let Some((choice, of)) = self.choices.pop() {
             if choice + 1 < of {

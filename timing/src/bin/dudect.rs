@@ -1,7 +1,9 @@
-//! Asks by statistics whether the comparisons take longer the more of a secret is right (dudect): a million samples each,
-//! of which about half are wrong at the beginning and the others at the end, in random order. `timing/run` judges.
+//! Measures by statistics whether a comparison takes longer when more of a secret is right (dudect). It takes a million
+//! samples per comparison, about half of them wrong at the beginning and the others at the end, in random order.
+//! `timing/run` judges the result.
 //!
-//! Each comparison is reached through the shortest call that has it. What surrounds it is the same for both classes.
+//! Each comparison is reached through the shortest call that contains it. The code around it is the same for both
+//! classes.
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -14,7 +16,7 @@ use pollster::block_on;
 
 ctbench_main!(client_secret, code, control, otp_token, refresh_token);
 
-/// The code: first digit wrong, or last.
+/// The code, wrong in its first digit or in its last.
 fn code(runner: &mut CtRunner, rng: &mut BenchRng) {
     let host = Host::new(None, ClientSecret::digest(SECRET));
     let (otp_token, code) = host.send(&reset_body());
@@ -26,7 +28,7 @@ fn code(runner: &mut CtRunner, rng: &mut BenchRng) {
     measure(runner, rng, wrong, refused);
 }
 
-/// The client secret: a digest that is wrong from its first byte on, or in the last alone.
+/// The client secret, whose digest is wrong from its first byte on or only in its last byte.
 fn client_secret(runner: &mut CtRunner, rng: &mut BenchRng) {
     let host = Host::new(None, neighbour(DIGEST_LEN - 1));
     let wrong = |rng: &mut BenchRng, half: usize| {
@@ -41,19 +43,19 @@ fn client_secret(runner: &mut CtRunner, rng: &mut BenchRng) {
     measure(runner, rng, wrong, refused);
 }
 
-/// The MAC of an otp_token: first byte wrong, or last.
+/// The MAC of an otp_token, wrong in its first byte or in its last.
 fn otp_token(runner: &mut CtRunner, rng: &mut BenchRng) {
     let host = Host::new(None, ClientSecret::digest(SECRET));
     host.freeze();
     let otp_tokens: Vec<_> = (0..TOKENS).map(|_| host.send(&reset_body()).0).collect();
-    // They were sent for another usage, so that what has the right MAC is refused otherwise.
+    // The tokens were sent for another usage. A token with the right MAC is therefore refused with another error.
     let refused = |otp_token: &str| verify(&host, Usage::Signup, otp_token, "0123456789");
     assert_eq!(refused(&otp_tokens[0]), VerifyError::MismatchedOtpToken);
     assert_eq!(refused(&with_other_mac(&otp_tokens[0], 0, 1)), VerifyError::UnknownOtpToken);
     measure_sealed(runner, rng, &otp_tokens, refused);
 }
 
-/// The MAC of a refresh token: first byte wrong, or last.
+/// The MAC of a refresh token, wrong in its first byte or in its last.
 fn refresh_token(runner: &mut CtRunner, rng: &mut BenchRng) {
     let host = Host::new(Some(UserStatus::Active), ClientSecret::digest(SECRET));
     let next = |token: &String| Some(host.refresh(token));
@@ -66,12 +68,12 @@ fn refresh_token(runner: &mut CtRunner, rng: &mut BenchRng) {
     };
     assert_eq!(refresh_tokens.iter().collect::<HashSet<_>>().len(), TOKENS);
     measure_sealed(runner, rng, &refresh_tokens, refused);
-    // One that got past its MAC was superseded long ago, and would have ended the session.
+    // A token that passed the check of its MAC was superseded long ago, and would have ended the session.
     host.refresh(&refresh_tokens[TOKENS - 1]);
 }
 
-/// What has to be noticed: the check of one otp_token, and then a comparison with the right one that returns at the first
-/// difference.
+/// A control that must be noticed: the check of one otp_token, and then a comparison with the right token that returns
+/// at the first difference.
 fn control(runner: &mut CtRunner, rng: &mut BenchRng) {
     let host = Host::new(None, ClientSecret::digest(SECRET));
     let (otp_token, code) = host.send(&reset_body());
@@ -83,8 +85,9 @@ fn control(runner: &mut CtRunner, rng: &mut BenchRng) {
     measure_sealed(runner, rng, std::slice::from_ref(&otp_token), refused);
 }
 
-/// Measures `refused` on altered tokens. They have to be many: of one alone, the first class would always have the same last
-/// characters of the MAC and the second the same first ones, and that alone can make about half a nanosecond.
+/// Measures `refused` on many altered tokens. With one token, the first class would always have the same last
+/// characters of the MAC, and the second class the same first characters. This alone can make a difference of about
+/// half a nanosecond.
 fn measure_sealed<T>(runner: &mut CtRunner, rng: &mut BenchRng, tokens: &[String], refused: impl Fn(&str) -> T) {
     let wrong = |rng: &mut BenchRng, half: usize| {
         let token = &tokens[rng.random_range(0..tokens.len())];
@@ -95,8 +98,8 @@ fn measure_sealed<T>(runner: &mut CtRunner, rng: &mut BenchRng, tokens: &[String
 
 /// Measures `work` on inputs that are wrong at the beginning (half 0) and at the end (half 1).
 ///
-/// Each is made afresh, so that no few inputs stand for a class, and long before it is used; then it is copied to one and the
-/// same place. So the classes differ in nothing but what they say.
+/// Each input is new, so that a class does not consist of a few inputs. It is made long before it is used, and then
+/// copied to always the same place. The classes therefore differ only in their content.
 fn measure<T>(
     runner: &mut CtRunner,
     rng: &mut BenchRng,

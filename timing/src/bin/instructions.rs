@@ -1,4 +1,5 @@
-//! Serves one request, for callgrind to count its instructions: `instructions code 0`. `timing/run` compares the counts.
+//! Serves one request, for callgrind to count its instructions: `instructions code 0`. `timing/run` compares the
+//! counts.
 
 use std::env::args;
 
@@ -35,7 +36,7 @@ fn main() {
             let (otp_token, code) = host.send(&login_body());
             grant(&host, &grant_body(&with_other_mac(&otp_token, position(), 1), &code))
         }
-        // A grant of a client that nobody knows, or whose secret has a digest that is wrong in one byte.
+        // A grant of an unknown client, or of a client whose secret has a digest that is wrong in one byte.
         "client" => {
             let (id, position) = if case == "unknown" { (UNKNOWN_CLIENT, 0) } else { (CLIENT, position()) };
             grant(&host(neighbour(position)), &grant_body("A", "0123456789").replace(CLIENT, id))
@@ -50,7 +51,7 @@ fn main() {
             };
             send(&Host::new(user, ClientSecret::digest(SECRET)), &login_body())
         }
-        // A grant whose code is right, or the signatures of its answer alone.
+        // A grant with a right code, or only the signatures of its answer.
         "right" => {
             let host = host(ClientSecret::digest(SECRET));
             let (otp_token, code) = host.send(&login_body());
@@ -74,19 +75,19 @@ fn host(secret: ClientSecret) -> Host {
     Host::new(Some(UserStatus::Active), secret)
 }
 
-/// Counted, from the bytes of the request to those of the reply.
+/// Its instructions are counted, from the bytes of the request to those of the reply.
 #[inline(never)]
 fn grant(host: &Host, body: &str) -> Reply {
     block_on(host.server.token(json_request(body)))
 }
 
-/// Counted, from the bytes of the request to those of the reply.
+/// Its instructions are counted, from the bytes of the request to those of the reply.
 #[inline(never)]
 fn send(host: &Host, body: &str) -> Reply {
     block_on(host.server.send_otp(json_request(body))).map_or_else(|refusal| refusal, Delivery::accepted)
 }
 
-/// Signs again what an answer has signed, with bare `ring`.
+/// Makes the signatures of an answer again with `ring` alone.
 fn sign(reply: &Reply) {
     let key = PrivatePkcs8KeyDer::from_pem_slice(SIGNING_KEY.as_bytes()).unwrap();
     let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der()).unwrap();
@@ -97,11 +98,11 @@ fn sign(reply: &Reply) {
     }
 }
 
-/// Counted.
+/// Its instructions are counted.
 #[inline(never)]
 fn signature_of(key: &Ed25519KeyPair, signed: &str) -> Signature {
     key.sign(signed.as_bytes())
 }
 
-/// As long as [`CLIENT`].
+/// It has the same length as [`CLIENT`].
 const UNKNOWN_CLIENT: &str = "UNKNOWN_CLIENTID";

@@ -1,4 +1,5 @@
-//! A PostgreSQL through a pool of connections, one statement at a time, each in a limited time.
+//! PostgreSQL through a pool of connections. Each statement has a time limit, and a connection to a lost server is
+//! closed here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,11 +18,14 @@ use super::url::Url;
 use crate::error::{Cause, SqlStoreError};
 use crate::options::SqlOptions;
 
-/// A PostgreSQL, for statements of the host's own: a table of users, for instance. A clone shares the connections.
+/// A PostgreSQL database, also for the host's own statements, for instance on a table of users. A clone shares the
+/// connections.
 ///
-/// Nothing is asked of a connection that was used within the last second. One that is lost, that does not answer in time, or
-/// that says that its server takes no writes, is closed, and so is every other one that was made before: the next statement
-/// makes a new connection, to wherever the address leads by then.
+/// A connection that was used within the last second is used again without a check.
+///
+/// A connection is closed when it is lost, when it does not answer in time, or when its server says that it takes no
+/// writes. All connections that were made before are then also closed. The next statement makes a new connection, to
+/// wherever the address leads by then.
 #[derive(Clone)]
 pub struct PostgresDatabase {
     pool: Pool,
@@ -30,22 +34,22 @@ pub struct PostgresDatabase {
 }
 
 impl PostgresDatabase {
-    /// Uses a pool that was made elsewhere, as [`PostgresStore::new`](crate::PostgresStore::new) does.
+    /// Uses a pool that the host has made, as [`PostgresStore::new`](crate::PostgresStore::new) does.
     pub fn new(pool: Pool, options: SqlOptions) -> Self {
         Self { pool, timeout: options.timeout, trust: Trust::default() }
     }
 
     /// Connects to `postgres://[user[:password]@]host[:port]/database`.
     ///
-    /// Each connection tells the server the time limit (`statement_timeout`) and the isolation level as options of its start,
-    /// which some poolers refuse; make the pool yourself then, and use [`new`](Self::new).
+    /// When a connection starts, it tells the server the time limit (`statement_timeout`) and the isolation level as
+    /// options. Some poolers refuse these options. In this case make the pool yourself, and use [`new`](Self::new).
     ///
     /// # Errors
-    /// [`SqlStoreError`], when PostgreSQL is not there or refuses: then `connect` can be called again. When the URL can't be
-    /// read: then it can't.
+    /// [`SqlStoreError`] when PostgreSQL is not there or refuses, in which case `connect` can be called again, and when
+    /// the URL can't be read.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         let Url { mut server, tls } = Url::parse(url)?;
-        // A server that lives says that it has given up before we take its connection for dead.
+        // A server that is alive says that it has given up before this side considers its connection dead.
         let limit = (options.timeout.as_millis() * 9 / 10).clamp(1, 0x7fff_ffff);
         let given = server.get_options().map(|options| format!("{options} ")).unwrap_or_default();
         server
@@ -60,7 +64,7 @@ impl PostgresDatabase {
         };
         let trust = Trust::default();
         let pool = Pool::builder(manager)
-            // Few connections that are busy, rather than many that have to be asked whether they still work.
+            // A few busy connections are better than many idle ones, which must be checked before use.
             .queue_mode(QueueMode::Lifo)
             .max_size(usize::try_from(options.max_connections).unwrap_or(usize::MAX))
             .pre_recycle(trust.clone().hook(TRUSTED_FOR.min(options.timeout / 2)))
@@ -71,11 +75,11 @@ impl PostgresDatabase {
         Ok(database)
     }
 
-    /// Runs a statement that only reads, and returns its first row. When the connection turns out to be lost, the statement is
-    /// sent again: often nobody has heard before that the server was restarted.
+    /// Runs a statement that only reads, and returns its first row. If the connection turns out to be lost, the
+    /// statement is sent once more, since a restart of the server is often noticed only then.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; it can be called again.
+    /// [`SqlStoreError`]. It can be called again.
     pub async fn find(
         &self,
         statement: &str,
@@ -87,7 +91,7 @@ impl PostgresDatabase {
     /// Runs a statement, and returns its first row. It is sent once.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; then the statement may have been run, or not, or may yet be.
+    /// [`SqlStoreError`]. The statement may have been run, or may not, or may still be run later.
     pub async fn find_once(
         &self,
         statement: &str,
@@ -96,19 +100,19 @@ impl PostgresDatabase {
         Ok(self.in_time(statement, parameters, 1).await?.first)
     }
 
-    /// Runs a statement, and tells how many rows it affected. It is sent once.
+    /// Runs a statement, and returns how many rows it affected. It is sent once.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; then the statement may have been run, or not, or may yet be.
+    /// [`SqlStoreError`]. The statement may have been run, or may not, or may still be run later.
     pub async fn execute(&self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, SqlStoreError> {
         Ok(self.in_time(statement, parameters, 1).await?.affected)
     }
 
-    /// Runs the statements of a migration in one transaction, unless a question is answered with true. Several hosts may do it
-    /// at the same time.
+    /// Runs the statements of a migration in one transaction, unless the query `is_migrated` returns true. Several
+    /// hosts can do this at the same time.
     ///
     /// # Errors
-    /// [`SqlStoreError`], within some minutes; it can be called again.
+    /// [`SqlStoreError`], within some minutes. It can be called again.
     pub async fn migrate(&self, is_migrated: &str, statements: &str) -> Result<(), SqlStoreError> {
         let lease = timeout(self.timeout, self.lease()).await.map_err(|_| SqlStoreError::Timeout)??;
         let mut connection = lease.into_connection()?;
@@ -147,7 +151,8 @@ impl PostgresDatabase {
         }
     }
 
-    /// Closes every connection that was made before: those that nobody uses at once, the others when they come back.
+    /// Closes every connection that was made before. Idle connections close at once, and the others when they come
+    /// back.
     fn distrust(&self) {
         self.trust.end();
         self.pool.retain(|_, metrics| self.trust.extends_to(metrics.created));
@@ -168,7 +173,7 @@ struct Answer {
 /// A connection while a statement uses it.
 struct Lease<'a> {
     connection: Option<Client>,
-    /// Since when an answer is awaited.
+    /// When the statement was sent that has no answer yet.
     sent: Option<Instant>,
     database: &'a PostgresDatabase,
 }
@@ -199,8 +204,8 @@ impl Lease<'_> {
 }
 
 impl Drop for Lease<'_> {
-    /// A statement that nobody waits for any more, because its time is over or the client has hung up, keeps its connection
-    /// until it is answered, or until it should have been.
+    /// Handles a statement whose caller no longer waits, because its time is over or the client has hung up. The
+    /// connection is kept until the answer comes, or until the answer should have come.
     fn drop(&mut self) {
         let (Some(connection), Some(sent)) = (self.connection.take(), self.sent) else { return };
         let Ok(runtime) = Handle::try_current() else { return close(connection) };
@@ -211,7 +216,7 @@ impl Drop for Lease<'_> {
         }
         let database = self.database.clone();
         runtime.spawn(async move {
-            // Its answer comes after that of the statement.
+            // The answer to the check comes after that of the statement.
             if !matches!(timeout(left, connection.check_connection()).await, Ok(Ok(()))) {
                 close(connection);
                 database.distrust();
@@ -220,7 +225,7 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// Which connections are still believed to lead to the server: those that were made after the last one failed.
+/// The connections that are still trusted to lead to the server: those that were made after the last failure.
 #[derive(Clone, Default)]
 struct Trust(Arc<Mutex<Option<Instant>>>);
 
@@ -233,7 +238,7 @@ impl Trust {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Asks a connection that nobody has used for a while whether it still works.
+    /// Checks whether a connection still works that was not used for a while.
     fn hook(self, patience: Duration) -> Hook {
         Hook::async_fn(move |connection, metrics| {
             let trust = self.clone();
@@ -254,7 +259,7 @@ impl Trust {
     }
 }
 
-/// A parameter, of which a log says nothing.
+/// A parameter that does not appear in logs.
 struct Quiet<'a>(&'a (dyn ToSql + Sync));
 
 impl core::fmt::Debug for Quiet<'_> {
@@ -288,7 +293,7 @@ async fn answer(connection: &Client, statement: &str, parameters: &[&(dyn ToSql 
 
 async fn migrate(connection: &mut Client, is_migrated: &str, statements: &str) -> Result<(), Error> {
     let transaction = connection.transaction().await?;
-    // Others may be about to create it.
+    // Another host may be about to create it.
     transaction.batch_execute("SET LOCAL statement_timeout = '60s'").await?;
     transaction.query("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
     let is_there: bool = transaction.query_one(is_migrated, &[]).await?.try_get(0)?;
@@ -298,7 +303,8 @@ async fn migrate(connection: &mut Client, is_migrated: &str, statements: &str) -
     transaction.commit().await
 }
 
-/// Closes the socket at once. To return the connection to the pool would keep its place for a peer that may be gone for good.
+/// Closes the socket at once. Returned to the pool, the connection would keep its place for a peer that may be gone for
+/// good.
 fn close(connection: Client) {
     drop(Object::take(connection));
 }
@@ -309,12 +315,12 @@ fn is_lost(error: &Error) -> bool {
     error.is_closed() || is_io || matches!(code(error), Some("57P01" | "57P02" | "57P03"))
 }
 
-/// The server is gone, or is no primary any more: another connection to it is no better.
+/// Tells whether the server is gone or no longer a primary. Another connection to it is no better.
 fn tells_of_the_server(error: &Error) -> bool {
     is_lost(error) || code(error) == Some(READ_ONLY)
 }
 
-/// The connection itself can go on after this error.
+/// Tells whether the connection can go on after this error.
 fn leaves_the_connection(error: &Error) -> bool {
     match code(error) {
         Some(code) => !OUTDATED_STATEMENT.contains(&code),
@@ -333,10 +339,10 @@ fn code(error: &Error) -> Option<&str> {
 }
 
 impl From<Error> for SqlStoreError {
-    /// Its text can quote what was sent or stored, unless it tells of a lost connection.
+    /// The text of the error can quote what was sent or stored, unless it tells of a lost connection.
     fn from(error: Error) -> Self {
         match code(&error) {
-            // A server that ends a connection can say so before it is closed.
+            // A server that ends a connection can say so before the connection is closed.
             _ if is_lost(&error) => Self::Connection(Cause::new(error)),
             Some(QUERY_CANCELED) => Self::Timeout,
             Some(code) => Self::Refused { code: code.into() },
@@ -356,19 +362,19 @@ impl From<PoolError> for SqlStoreError {
     }
 }
 
-/// How long a connection is taken to be alive without being asked, and how long it may take to say that it is.
+/// How long a connection is trusted without a check, and how long it can take to answer the check.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// A server that works gives up before.
+/// A server that works gives up earlier.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// An arbitrary number, "otpgrant" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6f74_7067_7261_6e74;
 
-/// What `statement_timeout` ends with.
+/// The code that `statement_timeout` ends with.
 const QUERY_CANCELED: &str = "57014";
 
-/// A standby, or a primary that was demoted.
+/// The server is a standby, or a primary that was demoted.
 const READ_ONLY: &str = "25006";
 
 /// The prepared statement is unknown (a pooler has changed the server), or its table has changed.

@@ -1,4 +1,4 @@
-//! PostgreSQL.
+//! The store in PostgreSQL.
 
 mod database;
 #[cfg(feature = "tls")]
@@ -24,18 +24,18 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Keeps records through a pool that was made elsewhere. Its transactions have to be `READ COMMITTED` by default, and its
-    /// server must be the primary.
+    /// Keeps records through a pool that the host has made. Its transactions must be `READ COMMITTED` by default, and
+    /// its server must be the primary.
     ///
-    /// An operation then also waits at most as long as the pool's own time-outs say. The `max_size` of the pool is used;
-    /// [`SqlOptions::max_connections`] is not. The server goes on with a statement whose time is over, unless the pool's
-    /// connections say otherwise (`statement_timeout`). Let the pool recycle with `RecyclingMethod::Fast`: the other methods
-    /// send a question before each statement.
+    /// The time-outs of the pool also limit how long an operation waits. The `max_size` of the pool applies, and
+    /// [`SqlOptions::max_connections`] does not. The server goes on with a statement whose time is over, unless the
+    /// pool's connections set `statement_timeout`. Let the pool recycle with `RecyclingMethod::Fast`, because the other
+    /// methods send a query before each statement.
     pub fn new(pool: Pool, options: SqlOptions) -> Self {
         Self::over(PostgresDatabase::new(pool, options))
     }
 
-    /// Keeps records in a database that the host also uses for tables of its own.
+    /// Keeps records in a database that the host also uses for its own tables.
     pub fn over(database: PostgresDatabase) -> Self {
         Self { database }
     }
@@ -43,29 +43,32 @@ impl PostgresStore {
     /// Connects to `postgres://[user[:password]@]host[:port]/database`, as [`PostgresDatabase::connect`] does.
     ///
     /// # Errors
-    /// [`SqlStoreError`], when PostgreSQL is not there or refuses: then `connect` can be called again. When the URL can't be
-    /// read: then it can't.
+    /// [`SqlStoreError`] when PostgreSQL is not there or refuses, in which case `connect` can be called again, and when
+    /// the URL can't be read.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         Ok(Self::over(PostgresDatabase::connect(url, options).await?))
     }
 
-    /// Creates the table, if it isn't there. Several hosts may do it at the same time.
+    /// Creates the table, if it does not exist. Several hosts can do this at the same time.
     ///
-    /// Where hosts may not create tables, run `migrations/postgres.sql` yourself; then this finds that nothing is to be done.
+    /// Where hosts must not create tables, run `migrations/postgres.sql` yourself. This function then finds nothing to
+    /// do.
     ///
     /// # Errors
-    /// [`SqlStoreError`], within some minutes; it can be called again.
+    /// [`SqlStoreError`], within some minutes. It can be called again.
     pub async fn migrate(&self) -> Result<(), SqlStoreError> {
         self.database.migrate(IS_MIGRATED, include_str!("../../migrations/postgres.sql")).await
     }
 
-    /// Deletes at most `limit` records that may have been deleted for a minute, the oldest first, and tells how many they were.
+    /// Deletes at most `limit` records that could have been deleted a minute ago, the oldest first, and returns how
+    /// many it deleted.
     ///
-    /// Call it now and then, for instance each minute until it deletes fewer than `limit`, with a limit of 1000. Several hosts
-    /// may do it at the same time, each takes other rows. It never waits for a swap, nor deletes what a swap has renewed.
+    /// Call it regularly, for instance each minute until it deletes fewer than `limit`, with a limit of 1000. Several
+    /// hosts can do this at the same time, and each takes other rows. It never waits for a swap, and never deletes a
+    /// record that a swap has renewed.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; it can be called again.
+    /// [`SqlStoreError`]. It can be called again.
     pub async fn purge(&self, now: Timestamp, limit: u32) -> Result<u64, SqlStoreError> {
         self.database.execute(PURGE, &[&due(now), &i64::from(limit)]).await
     }
@@ -110,8 +113,8 @@ const UPDATE: &str = "\
 const IS_MIGRATED: &str = "\
     SELECT to_regclass('otp_grant_records') IS NOT NULL AND to_regclass('otp_grant_records_delete_after') IS NOT NULL";
 
-/// The array is computed once, or else a plan could lock more rows than `limit`. A row that was rewritten after the statement
-/// began is compared as it is now.
+/// The array is computed once. Otherwise a plan could lock more rows than `limit`. A row that was rewritten after the
+/// statement began is compared in its present state.
 const PURGE: &str = "\
     DELETE FROM otp_grant_records WHERE delete_after <= $1 AND key = ANY (ARRAY( \
         SELECT key FROM otp_grant_records WHERE delete_after <= $1 \

@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL.
+//! TLS to PostgreSQL, as the `sslmode` of the URL says.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,16 +14,17 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::url::Files;
 use crate::error::{Cause, SqlStoreError};
 
-/// What a URL asks of TLS.
+/// What a URL requires of TLS.
 pub(super) struct Tls {
     pub(super) verified: Verified,
     pub(super) files: Files,
 }
 
-/// What of the server's certificate is verified.
+/// What is verified of the server's certificate.
 #[derive(Clone, Copy)]
 pub(super) enum Verified {
-    /// Only that the server has its key: who reads along is kept out, who stands in between is not.
+    /// Only that the server has its key. This stops an attacker who reads the traffic, but not one who is between the
+    /// two ends.
     Nothing,
     Issuer,
     IssuerAndName,
@@ -61,7 +62,8 @@ impl Tls {
         Ok(MakeRustlsConnect::new(config))
     }
 
-    /// The certificates of the file that the URL names, and of no others; without a file, those of the operating system.
+    /// Returns the certificates of the file that the URL names, and only these. Without a file, returns those of the
+    /// operating system.
     fn roots(&self) -> Result<RootCertStore, SqlStoreError> {
         let mut roots = RootCertStore::empty();
         match &self.files.roots {
@@ -91,7 +93,7 @@ fn wrong(cause: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> SqlStor
     SqlStoreError::Configuration(Cause::new(cause))
 }
 
-/// Takes any certificate, as `sslmode=require` says.
+/// Accepts any certificate, as `sslmode=require` says.
 #[derive(Debug)]
 struct AnyCertificate {
     provider: Arc<CryptoProvider>,
@@ -134,7 +136,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Verifies who issued the certificate, and not whose it is, as `sslmode=verify-ca` says.
+/// Verifies the issuer of the certificate, but not the host name, as `sslmode=verify-ca` says.
 #[derive(Debug)]
 struct AnyName {
     verifier: Arc<WebPkiServerVerifier>,

@@ -1,4 +1,4 @@
-//! The address of a PostgreSQL.
+//! Parses the URL of a PostgreSQL database as libpq does.
 
 use std::path::PathBuf;
 
@@ -9,23 +9,24 @@ use deadpool_postgres::tokio_postgres::config::SslMode;
 use super::tls::{Tls, Verified};
 use crate::error::{Cause, SqlStoreError};
 
-/// Where a server is, and how to speak to it.
+/// Where a server is, and how to connect to it.
 pub(super) struct Url {
     pub(super) server: Config,
     pub(super) tls: Option<Tls>,
 }
 
-/// A build that has no TLS never makes one.
+/// A build without TLS never makes a value of this type.
 #[cfg(not(feature = "tls"))]
 pub(super) enum Tls {}
 
 impl Url {
-    /// Reads what libpq would, but for the parameters of TLS, which tokio-postgres leaves to us, and `options[name]=value`.
+    /// Reads what libpq reads. The parameters of TLS and `options[name]=value` are read here, because tokio-postgres
+    /// does not read them.
     pub(super) fn parse(url: &str) -> Result<Self, SqlStoreError> {
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(wrong("the URL does not begin with postgres://"));
         }
-        // A password may have a question mark. It can't have a slash.
+        // A password can have a question mark, but no slash.
         let begin = url.find("://").map_or(0, |at| at.saturating_add(3));
         let password = url.get(begin..).and_then(|rest| rest.split('/').next());
         let authority = password.and_then(|password| password.find('@')).map_or(0, |at| begin.saturating_add(at));
@@ -44,7 +45,7 @@ impl Url {
                 "sslcert" | "ssl-cert" => files.certificate = Some(PathBuf::from(&*value)),
                 "sslkey" | "ssl-key" => files.key = Some(PathBuf::from(&*value)),
                 "options" => options.push(value.into_owned()),
-                // There are four statements.
+                // The store has four statements.
                 "statement-cache-capacity" => {}
                 _ => match name.strip_prefix("options[").and_then(|name| name.strip_suffix(']')) {
                     Some(name) => options.push(format!("-c {}={}", escaped(name), escaped(&value))),
@@ -99,12 +100,12 @@ fn tls(mode: &str, _: Files, server: &mut Config) -> Result<Option<Tls>, SqlStor
     }
 }
 
-/// As libpq does: the socket of this machine if there is one, or localhost.
+/// Names the socket of this machine if there is one, or localhost, as libpq does.
 fn name_a_host(server: &mut Config) {
     if !server.get_hosts().is_empty() {
         return;
     }
-    // The name of the host is what a certificate is compared with.
+    // A certificate is compared with the name of the host.
     let addresses = server.get_hostaddrs().to_vec();
     for address in &addresses {
         server.host(address.to_string());
@@ -116,7 +117,7 @@ fn name_a_host(server: &mut Config) {
     }
 }
 
-/// For the `options` of a connection's start.
+/// Escapes a value for the `options` of a connection's start.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace(' ', "\\ ")
 }

@@ -1,4 +1,4 @@
-//! A SQLite file: one thread that writes, and connections that read.
+//! A SQLite file, with one thread that writes and several connections that read.
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -13,31 +13,32 @@ use super::writer::{Work, Write, start};
 use crate::error::SqlStoreError;
 use crate::options::SqlOptions;
 
-/// A SQLite file, for statements of the host's own: a table of users, for instance. A clone shares the connections.
+/// A SQLite file, also for the host's own statements, for instance on a table of users. A clone shares the connections.
 #[derive(Clone)]
 pub struct SqliteDatabase {
     file: Arc<File>,
-    /// Writers of one process queue up here, instead of polling for SQLite's lock.
+    /// The writers of one process queue up here instead of polling for SQLite's lock.
     writer: mpsc::Sender<Box<dyn Work>>,
-    /// How many may read at once.
+    /// How many reads can run at once.
     readers: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Connection>>>,
     timeout: Duration,
 }
 
 impl SqliteDatabase {
-    /// Opens `sqlite:path/to/file`, or creates it, unless the URL says `?mode=rw` or `?mode=ro`. The journal stays as it is.
+    /// Opens `sqlite:path/to/file`. Creates the file, unless the URL says `?mode=rw` or `?mode=ro`. The journal mode is
+    /// not changed.
     ///
     /// # Errors
-    /// [`SqlStoreError`], when the file can't be opened: then it can be called again. When the URL can't be read, or names a
-    /// database in memory: then it can't.
+    /// [`SqlStoreError`] when the file can't be opened, in which case it can be called again, and when the URL can't be
+    /// read or names a database in memory.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         let file = Arc::new(File::parse(url)?);
         let opened = {
             let (file, limit) = (file.clone(), options.timeout);
             blocking(limit, move || {
                 let connection = file.open(limit)?;
-                // Nothing is read before.
+                // SQLite reads nothing of the file before the first statement.
                 connection.query_row("PRAGMA schema_version", (), |row| row.get::<_, i64>(0))?;
                 Ok(connection)
             })
@@ -53,10 +54,10 @@ impl SqliteDatabase {
         })
     }
 
-    /// Runs statements that only read, on a thread where they may wait for the disk.
+    /// Runs statements that only read, on a thread where they can wait for the disk.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; it can be called again.
+    /// [`SqlStoreError`]. It can be called again.
     pub async fn read<T: Send + 'static>(
         &self,
         statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -82,11 +83,11 @@ impl SqliteDatabase {
         answer.await.unwrap_or(Err(SqlStoreError::Timeout))
     }
 
-    /// Runs one statement that may write, inside a transaction that it may share with others. It is committed to the disk
-    /// before this returns.
+    /// Runs one statement that can write, in a transaction that it can share with other statements. It is committed to
+    /// the disk before this returns.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; then the statement may have been run, or not, or may yet be.
+    /// [`SqlStoreError`]. The statement may have been run, or may not, or may still be run later.
     pub async fn write<T: Send + 'static>(
         &self,
         statement: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -100,11 +101,12 @@ impl SqliteDatabase {
         }
     }
 
-    /// Runs the statements of a migration in one transaction, unless all that they make is there. Several hosts may do it at
-    /// the same time. Where nothing is to be done, nothing is written: a host starts on a full disk.
+    /// Runs the statements of a migration in one transaction, unless everything that they make exists. Several hosts
+    /// can do this at the same time. Where there is nothing to do, nothing is written, so a host also starts on a full
+    /// disk.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; it can be called again.
+    /// [`SqlStoreError`]. It can be called again.
     pub async fn migrate(&self, makes: &'static [&'static str], statements: &'static str) -> Result<(), SqlStoreError> {
         let is_migrated = |connection: &Connection| {
             let mut is_there = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?;
@@ -116,7 +118,7 @@ impl SqliteDatabase {
         self.write(|connection| connection.execute_batch(statements)).await
     }
 
-    /// The file remembers it.
+    /// Switches the file to a write-ahead log. The file remembers the switch.
     pub(super) async fn use_write_ahead_log(&self) -> Result<(), SqlStoreError> {
         let preparing = async {
             loop {
@@ -126,7 +128,7 @@ impl SqliteDatabase {
                     connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get::<_, String>(0))
                 });
                 match mode.await {
-                    // SQLite does not wait for this lock: another process does the same.
+                    // SQLite does not wait for this lock. Another process is doing the same.
                     Err(SqlStoreError::Timeout) => sleep(Duration::from_millis(20)).await,
                     Ok(mode) if mode == "wal" => return Ok(()),
                     Ok(_) => return Err(SqlStoreError::NoWriteAheadLog),

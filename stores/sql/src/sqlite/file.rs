@@ -1,4 +1,4 @@
-//! The file of a SQLite database, and what is said to each connection to it.
+//! The file of a SQLite database: its URL, the settings of each connection, and the meaning of result codes.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -35,14 +35,14 @@ impl File {
                 _ => return Err(wrong("the URL has a parameter that is unknown; there is only mode")),
             };
         }
-        // The empty name is a file that is gone when it is closed.
+        // The empty name stands for a file that is deleted when it is closed.
         if path == ":memory:" || path.is_empty() {
             return Err(SqlStoreError::NoWriteAheadLog);
         }
         Ok(Self { path: PathBuf::from(Cow::into_owned(path)), flags: flags | OpenFlags::SQLITE_OPEN_NO_MUTEX })
     }
 
-    /// The file of its write-ahead log.
+    /// Returns the path of its write-ahead log.
     pub(super) fn log(&self) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
         path.push("-wal");
@@ -66,7 +66,7 @@ pub(super) fn leaves_the_connection(error: &rusqlite::Error) -> bool {
 }
 
 impl From<rusqlite::Error> for SqlStoreError {
-    /// Its text can quote what was sent or stored.
+    /// The text of the error can quote what was sent or stored.
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error() {
             Some(error) => refused(error.extended_code),
@@ -80,7 +80,7 @@ impl From<rusqlite::Error> for SqlStoreError {
     }
 }
 
-/// What a result code means.
+/// Returns what a result code means.
 pub(super) fn refused(code: i32) -> SqlStoreError {
     match code & 0xff {
         rusqlite::ffi::SQLITE_BUSY => SqlStoreError::Timeout,

@@ -1,4 +1,4 @@
-//! The write-ahead log: kept short, and never so long that the disk has no room left to clear it.
+//! Keeps the write-ahead log short, and leaves enough room on the disk to clear it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::file::File;
 
-/// The log of a file.
+/// The write-ahead log of a file.
 pub(super) struct Log {
     log: PathBuf,
     database: PathBuf,
@@ -31,12 +31,12 @@ impl Log {
         log
     }
 
-    /// When to try to clear it, although nobody writes.
+    /// Returns when to try to clear the log even if there is nothing to write.
     pub(super) fn wants_clearing(&self) -> Option<Duration> {
         (self.length > u64::from(CLEARED_ABOVE)).then_some(BETWEEN_CLEARINGS)
     }
 
-    /// After a commit. SQLite clears the log by itself, but not while there is always somebody who reads.
+    /// Shortens the log after a commit. SQLite clears the log by itself, but not while there is always a reader.
     pub(super) fn keep_short(&mut self, connection: &Connection) {
         self.measure();
         if self.length > u64::from(CLEARED_ABOVE) {
@@ -44,7 +44,7 @@ impl Log {
         }
     }
 
-    /// Before a transaction.
+    /// Checks before a transaction whether there is room for it.
     pub(super) fn room(&mut self, connection: &Connection) -> Room {
         if !self.has_room(connection) || self.length >= self.max {
             self.clear(connection);
@@ -58,9 +58,10 @@ impl Log {
         Room::Enough
     }
 
-    /// To clear the log, its pages are written to the file, which may have to grow by them.
+    /// Tells whether the log can be cleared. Clearing writes the pages of the log to the file, which may have to grow
+    /// by them.
     fn has_room(&self, connection: &Connection) -> bool {
-        // Where nobody can tell, SQLite will.
+        // If the free room is unknown, SQLite itself fails when there is none.
         let (Some(folder), Ok(file)) = (self.folder(), fs::metadata(&self.database)) else { return true };
         let Ok(free) = fs4::available_space(folder) else { return true };
         let number = |pragma: &str| -> rusqlite::Result<u64> {
@@ -81,7 +82,7 @@ impl Log {
             return;
         }
         self.cleared = Some(Instant::now());
-        // Others wait for as long as this waits for readers. If it fails, it is tried again.
+        // Other writers wait for as long as this waits for readers. If it fails, it is tried again.
         let _ = connection.busy_timeout(WAITS_FOR_READERS);
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
         self.measure();
@@ -92,10 +93,10 @@ impl Log {
     }
 }
 
-/// A log that is longer is cleared, and cut.
+/// A longer log is cleared and cut.
 pub(super) const CLEARED_ABOVE: u32 = 8 << 20;
 
-/// What is left free on the disk: a transaction, and the index of the log.
+/// How much of the disk is left free: room for a transaction and for the index of the log.
 const RESERVE: u64 = 512 << 10;
 
 const BETWEEN_CLEARINGS: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! SQLite.
+//! The store in SQLite.
 
 mod database;
 mod file;
@@ -16,8 +16,8 @@ use crate::row::{Row, decode, due};
 
 /// Keeps records in a SQLite file, one row each. A clone shares the connections.
 ///
-/// Several processes of one machine may use one file. Each operation is one statement; swaps that wait for one another are
-/// committed together.
+/// Several processes of one machine can use one file. Each operation is one statement. Swaps that wait for one another
+/// are committed together.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     database: SqliteDatabase,
@@ -26,32 +26,34 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens `sqlite:path/to/file`, or creates it.
     ///
-    /// It is kept with a write-ahead log, and each commit is written through to the disk (`synchronous=FULL`).
+    /// The file has a write-ahead log, and each commit is written through to the disk (`synchronous=FULL`).
     ///
     /// # Errors
-    /// [`SqlStoreError`], when the file can't be opened, or is locked for longer than the timeout: then it can be called
-    /// again. When the URL can't be read, or names a database in memory: then it can't.
+    /// [`SqlStoreError`] when the file can't be opened or is locked for longer than the timeout, in which case it can
+    /// be called again, and when the URL can't be read or names a database in memory.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         let database = SqliteDatabase::connect(url, options).await?;
         database.use_write_ahead_log().await?;
         Ok(Self { database })
     }
 
-    /// Creates the table, if it isn't there. Several hosts may do it at the same time.
+    /// Creates the table, if it does not exist. Several hosts can do this at the same time.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; it can be called again.
+    /// [`SqlStoreError`]. It can be called again.
     pub async fn migrate(&self) -> Result<(), SqlStoreError> {
         self.database.migrate(&["otp_grant_records", "otp_grant_records_delete_after"], MIGRATION).await
     }
 
-    /// Deletes at most `limit` records that may have been deleted for a minute, the oldest first, and tells how many they were.
+    /// Deletes at most `limit` records that could have been deleted a minute ago, the oldest first, and returns how
+    /// many it deleted.
     ///
-    /// Call it now and then, for instance each minute until it deletes fewer than `limit`, with a limit of 1000: swaps wait
-    /// meanwhile. Several hosts may do it at the same time. It never deletes what a swap has renewed.
+    /// Call it regularly, for instance each minute until it deletes fewer than `limit`, with a limit of 1000. Swaps
+    /// wait while it runs. Several hosts can do this at the same time. It never deletes a record that a swap has
+    /// renewed.
     ///
     /// # Errors
-    /// [`SqlStoreError`]; it can be called again.
+    /// [`SqlStoreError`]. It can be called again.
     pub async fn purge(&self, now: Timestamp, limit: u32) -> Result<u64, SqlStoreError> {
         let deleted = move |connection: &Connection| connection.prepare_cached(PURGE)?.execute((due(now), limit));
         Ok(u64::try_from(self.database.write(deleted).await?).unwrap_or(u64::MAX))

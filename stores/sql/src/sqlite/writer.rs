@@ -1,4 +1,4 @@
-//! The thread that writes.
+//! The thread that writes. It commits waiting statements together.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -11,21 +11,21 @@ use super::file::{File, leaves_the_connection, refused};
 use super::log::{Log, Room};
 use crate::error::{Cause, SqlStoreError};
 
-/// A statement, and who waits for its answer.
+/// A statement, with the caller that waits for its answer.
 pub(super) trait Work: Send {
-    /// Until when it may begin.
+    /// The latest instant at which the statement can begin.
     fn deadline(&self) -> Instant;
-    /// Tells whether nobody waits any more.
+    /// Tells whether the caller no longer waits.
     fn is_abandoned(&self) -> bool;
-    /// Runs the statement. Tells what went wrong, if anything did.
+    /// Runs the statement. Returns the result code if it failed.
     fn run(&mut self, connection: &Connection) -> Option<i32>;
-    /// Passes on its own answer, after the commit.
+    /// Gives the caller the answer of the statement, after the commit.
     fn answer(self: Box<Self>);
-    /// Nothing was committed.
+    /// Tells the caller that nothing was committed.
     fn fail(self: Box<Self>, error: SqlStoreError);
 }
 
-/// What [`SqliteDatabase::write`](super::SqliteDatabase::write) asks for.
+/// A statement that was given to [`SqliteDatabase::write`](super::SqliteDatabase::write).
 pub(super) struct Write<T, F> {
     statement: Option<F>,
     result: Option<rusqlite::Result<T>>,
@@ -59,7 +59,7 @@ impl<T: Send, F: FnOnce(&Connection) -> rusqlite::Result<T> + Send> Work for Wri
             Some(result) => result.map_err(SqlStoreError::from),
             None => Err(SqlStoreError::Interrupted),
         };
-        // Who has gone does not mind.
+        // It does not matter if the caller is gone.
         let _ = self.reply.send(answer);
     }
 
@@ -68,7 +68,7 @@ impl<T: Send, F: FnOnce(&Connection) -> rusqlite::Result<T> + Send> Work for Wri
     }
 }
 
-/// Starts the thread. It ends, and closes the file, when nobody can send it work any more.
+/// Starts the thread. It ends and closes the file when nothing can send it work any more.
 pub(super) fn start(
     file: File,
     connection: Connection,
@@ -83,10 +83,10 @@ pub(super) fn start(
 
 struct Writer {
     file: File,
-    /// Opened again after an error that leaves it of no use.
+    /// `None` after an error that makes the connection useless. It is then opened again.
     connection: Option<Connection>,
     log: Log,
-    /// The oldest first.
+    /// The waiting statements, the oldest first.
     waiting: Vec<Box<dyn Work>>,
 }
 
@@ -123,11 +123,11 @@ impl Writer {
         late.for_each(|work| work.fail(SqlStoreError::Timeout));
     }
 
-    /// Runs what waits in one transaction. A conflict among the statements is one only if what it conflicts with is
-    /// committed, so no answer is given before.
+    /// Runs the waiting statements in one transaction. A conflict with another statement counts only if that statement
+    /// is committed, and so no answer is given before the commit.
     ///
     /// # Errors
-    /// The result code that all who still wait are told.
+    /// The result code that all callers get that still wait.
     fn commit_together(&mut self) -> Result<(), i32> {
         let Some(first) = self.waiting.first() else { return Ok(()) };
         let patience = first.deadline().saturating_duration_since(Instant::now());
@@ -149,7 +149,7 @@ impl Writer {
                 self.waiting.drain(..).for_each(|work| work.answer());
                 Ok(())
             }
-            // Only the time of the first is certainly over. The others try again.
+            // Only the time of the first statement is certainly over. The others try again.
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
                 if self.waiting.len() > 1 {
                     self.waiting.remove(0).fail(SqlStoreError::Timeout);
@@ -168,8 +168,10 @@ impl Writer {
     }
 }
 
+/// Runs the statements in one transaction.
+///
 /// # Errors
-/// What has undone all of it.
+/// The error that has undone the whole transaction.
 fn transaction(
     connection: &Connection,
     patience: std::time::Duration,
@@ -195,5 +197,5 @@ fn result_code(error: &rusqlite::Error) -> i32 {
     error.sqlite_error().map_or(rusqlite::ffi::SQLITE_ERROR, |error| error.extended_code)
 }
 
-/// So many statements are committed together at most.
+/// The most statements that are committed together.
 const TOGETHER: usize = 64;

@@ -52,8 +52,7 @@ impl AddressPolicy {
     /// added code would give another telephone or no telephone:
     ///
     /// - The number begins with zero. The zero can be a trunk prefix, as in `07911 123456`, or part of the `00` before
-    ///   a country
-    /// code.
+    ///   a country code.
     /// - The number begins with the country code, and at least seven digits follow. Its `+` may have been left out.
     ///
     /// Use [`with_numbering_plan`](Self::with_numbering_plan) where users write such numbers.
@@ -157,7 +156,7 @@ impl AddressPolicy {
         let written = strip_separators(text).ok_or(MalformedPhoneNumber(()))?;
         self.numbers
             .normalise(written)
-            .filter(|number| number.trim_start_matches('+').len() >= MIN_DIGITS && !is_of_no_telephone(number))
+            .filter(|number| number.trim_start_matches('+').len() >= MIN_DIGITS && !has_national_digits(number))
             .map(|number| PhoneNumber(number.into()))
             .ok_or(MalformedPhoneNumber(()))
     }
@@ -170,8 +169,7 @@ impl AddressPolicy {
     /// A local part is refused if a program behind the host could misread it:
     ///
     /// - With `=?` or `?=`, the signs of an encoded-word. RFC 2047 section 5 forbids it in an address. Some mail
-    ///   libraries decode
-    /// it all the same and send the message elsewhere.
+    ///   libraries decode it all the same and send the message elsewhere.
     /// - With `%` or `!`, by which old mail systems route a message on (RFC 1123 section 5.2.16, RFC 5321 appendix
     ///   F.2).
     /// - With `-` as its first character, which a program takes for an option.
@@ -435,7 +433,7 @@ fn strip_separators(text: &str) -> Option<String> {
 
 /// Tells whether the first digits of a number with `+` show that it is not an international number. Such a number
 /// contains digits of the national spelling, which a caller leaves out when dialling.
-fn is_of_no_telephone(number: &str) -> bool {
+fn has_national_digits(number: &str) -> bool {
     let Some(digits) = number.strip_prefix('+') else { return false };
     match digits.as_bytes() {
         // No country code begins with zero.

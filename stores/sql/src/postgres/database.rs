@@ -260,15 +260,15 @@ impl Trust {
 }
 
 /// A parameter that does not appear in logs.
-struct Quiet<'a>(&'a (dyn ToSql + Sync));
+struct Redacted<'a>(&'a (dyn ToSql + Sync));
 
-impl core::fmt::Debug for Quiet<'_> {
+impl core::fmt::Debug for Redacted<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("_")
     }
 }
 
-impl ToSql for Quiet<'_> {
+impl ToSql for Redacted<'_> {
     fn to_sql(&self, to: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn core::error::Error + Sync + Send>> {
         self.0.to_sql_checked(to, out)
     }
@@ -282,7 +282,7 @@ impl ToSql for Quiet<'_> {
 
 async fn answer(connection: &Client, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Answer, Error> {
     let statement = connection.prepare_cached(statement).await?;
-    let rows = connection.query_raw(&statement, parameters.iter().map(|parameter| Quiet(*parameter))).await?;
+    let rows = connection.query_raw(&statement, parameters.iter().map(|parameter| Redacted(*parameter))).await?;
     let mut rows = core::pin::pin!(rows);
     let mut first = None;
     while let Some(row) = rows.try_next().await? {

@@ -142,9 +142,9 @@ impl AddressPolicy {
     ///
     /// Spaces, hyphens, dots and parentheses are dropped.
     ///
-    /// A number with `+` is refused where it begins with zero or has a zero after its country code, as in `+44 (0)7911
-    /// 123456`. A caller who dials that number leaves the zero out, so it would be a second spelling of the same
-    /// telephone.
+    /// A number with `+` is refused where it begins with zero or has a zero after its country code, as in
+    /// `+44 (0)7911 123456`. A caller who dials that number leaves the zero out, so it would be a second spelling of
+    /// the same telephone.
     ///
     /// The zero is not dropped here. In a few countries, such as Italy, numbers begin with zero and reach another
     /// telephone without it. There `+39 (0)6…` and `+39 06…` are accepted and are the same number. A numbering plan

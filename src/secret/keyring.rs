@@ -72,7 +72,7 @@ impl core::fmt::Debug for MasterKey {
 /// With one host, the first step can be left out. If a secret has leaked, drop it at once. The otp_tokens and refresh
 /// tokens that it sealed are then refused without asking the store.
 ///
-/// [`AuthorizationServer::check_keyring`](crate::AuthorizationServer::check_keyring) runs when a host starts, and finds
+/// Call [`AuthorizationServer::check_keyring`](crate::AuthorizationServer::check_keyring) when a host starts. It finds
 /// a host that a step has left out.
 #[derive(Debug)]
 pub struct Keyring {

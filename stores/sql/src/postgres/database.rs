@@ -45,8 +45,10 @@ impl PostgresDatabase {
     /// options. Some poolers refuse these options. In this case make the pool yourself, and use [`new`](Self::new).
     ///
     /// # Errors
-    /// [`SqlStoreError`] when PostgreSQL is not there or refuses, in which case `connect` can be called again, and when
-    /// the URL can't be read.
+    /// [`SqlStoreError`]:
+    ///
+    /// - when PostgreSQL is not there or refuses: `connect` can be called again;
+    /// - when the URL can't be read: another call does not help.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         let Url { mut server, tls } = Url::parse(url)?;
         // A server that is alive says that it has given up before this side considers its connection dead.

@@ -49,7 +49,7 @@ pub(super) fn strip_separators(text: &str) -> Option<String> {
 
 /// Tells whether the first digits of a number with `+` show that it is not an international number. Such a number
 /// contains digits of the national spelling, which a caller leaves out when dialling.
-pub(super) fn is_of_no_telephone(number: &str) -> bool {
+pub(super) fn has_national_digits(number: &str) -> bool {
     let Some(digits) = number.strip_prefix('+') else { return false };
     match digits.as_bytes() {
         // No country code begins with zero.

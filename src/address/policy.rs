@@ -11,7 +11,7 @@ use crate::address::email::{
     without_sub_address,
 };
 use crate::address::phone_number::{
-    MIN_DIGITS, MalformedPhoneNumber, PhoneNumber, is_of_no_telephone, last_digits, strip_separators,
+    MIN_DIGITS, MalformedPhoneNumber, PhoneNumber, has_national_digits, last_digits, strip_separators,
 };
 
 /// Says how addresses are read, and which addresses share a budget.
@@ -167,7 +167,7 @@ impl AddressPolicy {
         let written = strip_separators(text).ok_or(MalformedPhoneNumber(()))?;
         self.numbers
             .normalise(written)
-            .filter(|number| number.trim_start_matches('+').len() >= MIN_DIGITS && !is_of_no_telephone(number))
+            .filter(|number| number.trim_start_matches('+').len() >= MIN_DIGITS && !has_national_digits(number))
             .map(|number| PhoneNumber(number.into()))
             .ok_or(MalformedPhoneNumber(()))
     }

@@ -64,11 +64,9 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
     /// where a layer below has sent it twice. In both cases the state is loaded once more:
     ///
     /// - Our tag, or the trace that the change looks for, shows that the change was applied, even if other requests
-    ///   have written
-    /// since. The verdict then follows from what is stored, since an earlier attempt may have stored it.
+    ///   have written since. The verdict then follows from what is stored, since an earlier attempt may have stored it.
     /// - Without such a trace, the decision is stored again. This second write also fences the first: if the first
-    ///   arrives late,
-    /// its tag is out of date.
+    ///   arrives late, its tag is out of date.
     ///
     /// After a second error, which is resolved in the same way, the request ends.
     pub(crate) async fn commit<C: Change>(

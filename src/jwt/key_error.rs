@@ -8,8 +8,8 @@ pub enum KeyError {
     /// damaged: `openssl pkey -in key.pem -noout -check` checks it.
     Malformed,
     /// The key has a kind, curve, algorithm, use or file format that is not supported. A P-256 key can spell out its
-    /// curve: `openssl ec -in key.pem -param_enc named_curve -out named.pem` names the curve instead. `ssh-keygen -p -m
-    /// PKCS8 -f key` converts a key in the format of OpenSSH, in place.
+    /// curve: `openssl ec -in key.pem -param_enc named_curve -out named.pem` names the curve instead.
+    /// `ssh-keygen -p -m PKCS8 -f key` converts a key in the format of OpenSSH, in place.
     Unsupported,
     /// A private P-256 key comes without its public key, as Java writes it. The standards allow this, but `ring` does
     /// not compute the public key. `openssl ec -in key.pem -out whole.pem` adds it. `openssl pkey` and `openssl pkcs8`

@@ -37,8 +37,8 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads a PEM file, as `openssl genpkey` writes it: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1) or `EC
-    /// PRIVATE KEY` (SEC 1).
+    /// Reads a PEM file, as `openssl genpkey` writes it: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1) or
+    /// `EC PRIVATE KEY` (SEC 1).
     ///
     /// [`KeyFile::from_pem`] lists what else the file can contain, and which forms of its text are read. An RSA key
     /// needs a modulus of 2048, 3072 or 4096 bits. A P-256 key needs its public key beside it, which

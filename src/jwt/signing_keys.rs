@@ -12,12 +12,11 @@ use crate::jwt::signing_key::SigningKey;
 /// verified at any time, by each verifier that fetches the key set as often as its `max-age` asks:
 ///
 /// 1. **Announce.** Publish the next key beside the active key. Wait for the `max-age` of the key set
-/// ([`Settings::key_set_max_age`](crate::Settings::key_set_max_age), by default 5 minutes). Every verifier then has the
-/// next key.
+///    ([`Settings::key_set_max_age`](crate::Settings::key_set_max_age), by default 5 minutes). Every verifier then has
+///    the next key.
 /// 2. **Switch.** Make the next key the active key, and publish the previous key beside it. Wait until the last token
-///    that
-/// the previous key signed has expired. This is the longer validity of [`TokenValidity`](crate::TokenValidity), by
-/// default 30 minutes.
+///    that the previous key signed has expired. This is the longer validity of [`TokenValidity`](crate::TokenValidity),
+///    by default 30 minutes.
 /// 3. **Retire.** Stop publishing the previous key, and destroy it.
 ///
 /// The keys can have different algorithms. Each token is verified only with the algorithm of its key.

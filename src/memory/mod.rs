@@ -17,14 +17,14 @@ use crate::time::clock::{Clock, SystemClock};
 /// Each insert also deletes a few records that may be deleted, so they do not pile up. No call waits until all records
 /// are swept or moved to a larger table.
 pub struct MemoryStore {
-    shards: Vec<Apart>,
+    shards: Vec<CacheAligned>,
     clock: Arc<dyn Clock>,
 }
 
 /// A shard on its own cache lines. Without this, threads that use neighbouring shards would slow each other down.
 #[derive(Default)]
 #[repr(align(128))]
-struct Apart(Mutex<Shard>);
+struct CacheAligned(Mutex<Shard>);
 
 impl MemoryStore {
     /// Makes an empty store with the clock of the operating system.
@@ -37,7 +37,7 @@ impl MemoryStore {
     /// A server with another clock than the system's must share its clock with its store. A store whose clock is ahead
     /// deletes records that the server still needs.
     pub fn with_clock(clock: impl Clock + 'static) -> Self {
-        Self { shards: (0..SHARDS).map(|_| Apart::default()).collect(), clock: Arc::new(clock) }
+        Self { shards: (0..SHARDS).map(|_| CacheAligned::default()).collect(), clock: Arc::new(clock) }
     }
 
     /// Returns how many records the store keeps.

@@ -30,10 +30,10 @@ struct Bucket {
     due: Timestamp,
 }
 
-pub(super) type Chain = Option<Box<Kept>>;
+pub(super) type Chain = Option<Box<Entry>>;
 
 /// A stored record.
-pub(super) struct Kept {
+pub(super) struct Entry {
     key: RecordKey,
     tag: Tag,
     delete_after: Timestamp,
@@ -65,7 +65,7 @@ impl Shard {
                     self.add_bucket();
                 }
                 self.len += 1;
-                self.put(Box::new(Kept::new(*key, next)));
+                self.put(Box::new(Entry::new(*key, next)));
                 Swap::Stored
             }
             _ => Swap::Conflict,
@@ -90,7 +90,7 @@ impl Shard {
 
     pub(super) fn load(&self, key: &RecordKey) -> Option<Record> {
         let bucket = self.buckets.get(self.bucket_of(key))?;
-        bucket.records().find(|kept| kept.key == *key).map(Kept::record)
+        bucket.records().find(|kept| kept.key == *key).map(Entry::record)
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = (RecordKey, Record)> {
@@ -101,7 +101,7 @@ impl Shard {
         self.len
     }
 
-    fn put(&mut self, kept: Box<Kept>) {
+    fn put(&mut self, kept: Box<Entry>) {
         let index = self.bucket_of(&kept.key);
         if let Some(bucket) = self.buckets.get_mut(index) {
             bucket.put(kept);
@@ -134,7 +134,7 @@ impl Shard {
 }
 
 impl Bucket {
-    fn put(&mut self, mut kept: Box<Kept>) {
+    fn put(&mut self, mut kept: Box<Entry>) {
         self.due = self.due.min(kept.delete_after);
         kept.next = self.first.take();
         self.first = Some(kept);
@@ -165,7 +165,7 @@ impl Bucket {
     }
 
     /// Returns the record of a key, and when the first record of the bucket is due.
-    fn find_mut(&mut self, key: &RecordKey) -> Option<(&mut Kept, &mut Timestamp)> {
+    fn find_mut(&mut self, key: &RecordKey) -> Option<(&mut Entry, &mut Timestamp)> {
         let mut next = self.first.as_deref_mut();
         while let Some(kept) = next {
             if kept.key == *key {
@@ -176,7 +176,7 @@ impl Bucket {
         None
     }
 
-    fn records(&self) -> impl Iterator<Item = &Kept> {
+    fn records(&self) -> impl Iterator<Item = &Entry> {
         iter::successors(self.first.as_deref(), |kept| kept.next.as_deref())
     }
 }
@@ -187,7 +187,7 @@ impl Default for Bucket {
     }
 }
 
-impl Kept {
+impl Entry {
     fn new(key: RecordKey, record: &Record) -> Self {
         let Record { tag, delete_after, body } = record;
         Self { key, tag: *tag, delete_after: *delete_after, body: Body::new(body), next: None }

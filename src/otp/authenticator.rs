@@ -101,8 +101,9 @@ impl Authenticator {
 
     /// Keeps the number of challenges bounded.
     ///
-    /// Where sends are limited, only a spent challenge is removed. If there is none, the error says when the next
-    /// challenge expires. Where sends are not limited, the oldest challenge is removed even if it is live.
+    /// A spent challenge is removed first. If there is none and sends are limited, nothing is removed, and the error
+    /// says when the first challenge expires. If sends are not limited, the oldest challenge is removed, even if it is
+    /// live.
     fn make_room(&mut self, limits: &Limits, now: Timestamp) -> Result<(), Duration> {
         let most = if limits.sends.is_empty() { MOST_CHALLENGES_WITHOUT_QUOTA } else { MOST_CHALLENGES };
         while self.challenges.len() >= most {

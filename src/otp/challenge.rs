@@ -29,7 +29,7 @@ pub(crate) struct Challenge {
     guesses: Vec<Charged>,
     pub(crate) spent_by: Option<Mark>,
     /// Members that few challenges have.
-    seldom: Option<Box<Seldom>>,
+    rare: Option<Box<RareMembers>>,
 }
 
 impl Challenge {
@@ -50,7 +50,7 @@ impl Challenge {
             expires_at: now.after(new.policy.token_validity()),
             guesses: Vec::new(),
             spent_by: None,
-            seldom: Seldom { code_alphabet: alphabet, ..Seldom::default() }.boxed(),
+            rare: RareMembers { code_alphabet: alphabet, ..RareMembers::default() }.boxed(),
         }
     }
 
@@ -86,7 +86,7 @@ impl Challenge {
     /// How many guesses were compared with its code because they named this challenge, or another challenge of the same
     /// binding.
     pub(crate) fn guesses(&self) -> usize {
-        let others = self.seldom.as_ref().map_or(0, |seldom| seldom.other_guesses.len());
+        let others = self.rare.as_ref().map_or(0, |rare| rare.other_guesses.len());
         self.guesses.len().saturating_add(others)
     }
 
@@ -97,7 +97,7 @@ impl Challenge {
 
     /// Charges a guess that names another challenge of the same binding.
     pub(crate) fn charge_other(&mut self, mark: Mark) {
-        self.seldom.get_or_insert_default().other_guesses.push(mark);
+        self.rare.get_or_insert_default().other_guesses.push(mark);
     }
 
     /// Returns when the guess with this mark was charged, if it named this challenge and is not forgiven.
@@ -107,13 +107,13 @@ impl Challenge {
 
     /// Tells whether a guess with this mark named another challenge and was also charged here.
     pub(crate) fn was_charged_other(&self, mark: &Mark) -> bool {
-        self.seldom.as_ref().is_some_and(|seldom| seldom.other_guesses.contains(mark))
+        self.rare.as_ref().is_some_and(|rare| rare.other_guesses.contains(mark))
     }
 
     /// Takes one guess back. Returns when it was charged, if the address still counts the guess.
     pub(crate) fn release(&mut self, mark: &Mark) -> Option<Timestamp> {
-        if let Some(seldom) = &mut self.seldom {
-            seldom.other_guesses.retain(|charged| charged != mark);
+        if let Some(rare) = &mut self.rare {
+            rare.other_guesses.retain(|charged| charged != mark);
         }
         let charged_at = self.charged_at(mark);
         self.guesses.retain(|charged| charged.mark != *mark);
@@ -127,14 +127,14 @@ impl Challenge {
 
     /// Returns the session that the challenge was spent for, and when, if the answer can be repeated.
     pub(crate) fn answer(&self) -> Option<(SessionId, Timestamp)> {
-        self.seldom.as_ref()?.answer
+        self.rare.as_ref()?.answer
     }
 
     /// Spends the challenge, and keeps `answer` if there is one.
     pub(crate) fn spend(&mut self, spender: Mark, answer: Option<(SessionId, Timestamp)>) {
         self.spent_by = Some(spender);
         if answer.is_some() {
-            self.seldom.get_or_insert_default().answer = answer;
+            self.rare.get_or_insert_default().answer = answer;
         }
     }
 
@@ -142,15 +142,15 @@ impl Challenge {
     /// and returns how many they are.
     pub(crate) fn unspend(&mut self, own: &Mark, now: Timestamp) -> usize {
         self.spent_by = None;
-        if let Some(seldom) = &mut self.seldom {
-            seldom.answer = None;
+        if let Some(rare) = &mut self.rare {
+            rare.answer = None;
         }
         let forgiven = self.guesses.iter_mut().filter(|charged| charged.at.is_none() && charged.mark != *own);
         forgiven.map(|charged| charged.at = Some(now)).count()
     }
 
     fn shape(&self, policy: &CodePolicy) -> CodeShape {
-        let alphabet = self.seldom.as_ref().and_then(|seldom| seldom.code_alphabet.clone());
+        let alphabet = self.rare.as_ref().and_then(|rare| rare.code_alphabet.clone());
         self.code_length.map_or_else(|| policy.shape().clone(), |length| CodeShape { length, alphabet })
     }
 }
@@ -164,7 +164,7 @@ struct Charged {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Seldom {
+struct RareMembers {
     /// `None` for the ten digits.
     code_alphabet: Option<Arc<str>>,
     /// The guesses that named another challenge and were also compared with this code.
@@ -174,7 +174,7 @@ struct Seldom {
     unknown: Unknown,
 }
 
-impl Seldom {
+impl RareMembers {
     fn boxed(self) -> Option<Box<Self>> {
         (self != Self::default()).then(|| Box::new(self))
     }
@@ -221,8 +221,8 @@ impl From<Challenge> for Stored {
     fn from(challenge: Challenge) -> Self {
         let Challenge { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, spent_by, .. } =
             challenge;
-        let Seldom { code_alphabet, other_guesses, answer, unknown } =
-            challenge.seldom.map(|seldom| *seldom).unwrap_or_default();
+        let RareMembers { code_alphabet, other_guesses, answer, unknown } =
+            challenge.rare.map(|rare| *rare).unwrap_or_default();
         let guesses = challenge.guesses.iter().map(|charged| charged.mark).collect();
         let guessed_at = challenge.guesses.iter().filter_map(|charged| charged.at).collect();
         Self {
@@ -252,8 +252,8 @@ impl From<Stored> for Challenge {
         let charged = |(mark, at)| Charged { mark, at };
         let guesses = stored.guesses.into_iter().zip(instants).map(charged).collect();
         let Stored { code_alphabet, other_guesses, answer, unknown, .. } = stored;
-        let seldom = Seldom { code_alphabet, other_guesses, answer, unknown }.boxed();
-        Self { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, guesses, spent_by, seldom }
+        let rare = RareMembers { code_alphabet, other_guesses, answer, unknown }.boxed();
+        Self { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, guesses, spent_by, rare }
     }
 }
 

@@ -65,16 +65,14 @@ impl core::fmt::Debug for MasterKey {
 ///
 /// 1. **Accept** the next secret beside the present one: `Keyring::new(&index, &present).accepting(&next)`.
 /// 2. **Switch**: `Keyring::new(&index, &next).accepting(&present)`. Wait until everything has expired that was sealed
-///    under
-/// the present secret. Refresh tokens take longest: they live as long as sessions do (by default 30 days).
+///    under the present secret. Refresh tokens take longest: they live as long as sessions do (by default 30 days).
 /// 3. **Drop** the old secret: `Keyring::new(&index, &next)`. A user whose client did not refresh in the meantime logs
-///    in
-/// again.
+///    in again.
 ///
-/// With one host, the first step can be left out. Drop a secret that has leaked at once: codes and refresh tokens that
-/// it sealed are then refused without asking the store.
+/// With one host, the first step can be left out. If a secret has leaked, drop it at once. The otp_tokens and refresh
+/// tokens that it sealed are then refused without asking the store.
 ///
-/// [`AuthorizationServer::check_keyring`](crate::AuthorizationServer::check_keyring) runs when a host starts, and finds
+/// Call [`AuthorizationServer::check_keyring`](crate::AuthorizationServer::check_keyring) when a host starts. It finds
 /// a host that a step has left out.
 #[derive(Debug)]
 pub struct Keyring {

@@ -157,5 +157,5 @@ fn announce(list: &mut Vec<Announced>, id: KeyId, until: Timestamp) {
     }
 }
 
-/// How much of the announced time must have passed before a host writes again. Hosts that start together write once.
+/// A host does not repeat an announcement that is younger than this. Hosts that start together write once.
 const ANNOUNCED_AGAIN: Duration = Duration::from_secs(60);

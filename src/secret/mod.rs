@@ -1,8 +1,8 @@
 //! Secret values: their `Debug` is redacted, they are wiped when dropped, and they have no `Clone`, `Display` or
 //! `Serialize`.
 //!
-//! The crate wipes what it owns: these values, the bytes of a [`MasterKey`](crate::MasterKey), decoded key files and
-//! the bodies of replies. It can't wipe:
+//! The crate wipes what it owns: these values, the bytes of a [`MasterKey`], decoded key files and the bodies of
+//! replies. It can't wipe:
 //!
 //! - the keys that `ring` holds: HMAC keys, signing keys and digests in progress;
 //! - what a host has taken out ([`Reply::into_body`](crate::Reply::into_body));

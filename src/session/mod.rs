@@ -35,7 +35,8 @@ pub(crate) struct Session {
     channel: Channel,
     #[serde(rename = "a")]
     auth_time: Timestamp,
-    /// The instant from which the user's tokens were valid when the session began. A later instant ends the session.
+    /// The instant from which the user's tokens were valid, as the directory gave it when the session began.
+    /// [`is_ended_by`](Self::is_ended_by) compares a later answer of the directory with it.
     #[serde(rename = "v", skip_serializing_if = "Option::is_none", default)]
     tokens_valid_after: Option<Timestamp>,
     /// The generation of the current refresh token.

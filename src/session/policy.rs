@@ -11,7 +11,7 @@ pub enum RefreshPolicy {
     Rotate {
         /// For how long the superseded token gets the same successor again, counted from its first use. A client can
         /// then go on if its answer was lost, or if its tabs refresh at once. The window ends early when the successor
-        /// is used. Defaults to 10 seconds; 60 seconds at most.
+        /// is used. Defaults to 10 seconds. It can be at most 60 seconds.
         retry_window: Duration,
     },
     /// The token stays the same until the session ends. Only a confidential client can have this policy, since a thief

@@ -23,14 +23,17 @@ use crate::unknown::Value;
 /// # What a store must guarantee
 ///
 /// - **`swap` is one atomic step**: it compares and writes with nothing in between. A read followed by a write is not
-/// enough: two requests slip between them, and a code is accepted twice. In SQL, with `tag` a column:
+///   enough: two requests slip between them, and a code is accepted twice. In SQL, with `tag` a column:
 ///
-/// ```sql -- expected = Some(tag) UPDATE records SET tag = $next_tag, value = $value, delete_after = $delete_after
-/// WHERE key = $key AND tag = $tag; -- expected = None INSERT INTO records (key, tag, value, delete_after) VALUES (...)
-/// ON CONFLICT (key) DO NOTHING; ```
+///   ```sql
+///   -- expected = Some(tag)
+///   UPDATE records SET tag = $next_tag, value = $value, delete_after = $delete_after WHERE key = $key AND tag = $tag;
+///   -- expected = None
+///   INSERT INTO records (key, tag, value, delete_after) VALUES (...) ON CONFLICT (key) DO NOTHING;
+///   ```
 ///
-/// One affected row is [`Swap::Stored`], and none is [`Swap::Conflict`]. The isolation level `READ COMMITTED` is
-/// enough.
+///   One affected row is [`Swap::Stored`], and none is [`Swap::Conflict`]. The isolation level `READ COMMITTED` is
+///   enough.
 /// - **`load` sees every `swap` that was answered before it began.** A replica that lags is not enough.
 /// - **What was stored stays stored** until its `delete_after`. A cache that evicts records forgets how many guesses
 ///   were made.

@@ -11,12 +11,11 @@
 //! A clock that was set back extends nothing. How a record is shortened depends on its kind:
 //!
 //! - An authenticator loses its challenges, since their age is unknown. Its counted sends and guesses move to the
-//!   reading. The
-//! shortened record is stored before anything else is decided. Otherwise the same challenges would be alive again once
-//! the clock has caught up.
+//!   reading. The shortened record is stored before anything else is decided. Otherwise the same challenges would be
+//!   alive again once the clock has caught up.
 //! - A session ends earlier by as much as the clock was set back, and its latest rotation is not repeated. The
-//!   shortened session
-//! is not stored. Every decision sees it. The original ends hold again once the clock has caught up.
+//!   shortened session is not stored. Every decision sees it. The original ends hold again once the clock has caught
+//!   up.
 
 use core::time::Duration;
 

@@ -315,7 +315,7 @@ impl<'r> Actors<'r> {
                 user.wallet.get_or_insert_with(|| Wallet::new(tokens, now));
                 random.percent(30).then(|| Ask::Userinfo(tokens.access.clone()))
             }
-            (Ask::Guess { challenge, .. }, Some(Answer::Gone | Answer::Verified)) => {
+            (Ask::Guess { challenge, .. }, Some(Answer::UnknownOtpToken | Answer::Verified)) => {
                 user.challenges.retain(|other| other.id != challenge.id);
                 None
             }

@@ -152,7 +152,7 @@ pub enum Answer {
         attempts_remaining: Option<u64>,
     },
     /// `Unknown or expired otp_token`.
-    Gone,
+    UnknownOtpToken,
     NoUser,
     NotActive,
     Refreshed(Tokens),
@@ -282,7 +282,7 @@ async fn log_in<S: Store, D: Directory>(
         (200, body) => Answer::LoggedIn(Tokens::of(&body)),
         (400, body) => match body["error_description"].as_str().unwrap_or_default() {
             "Unknown or expired OTP" => Answer::WrongCode { attempts_remaining: body["attempts_remaining"].as_u64() },
-            "Unknown or expired otp_token" => Answer::Gone,
+            "Unknown or expired otp_token" => Answer::UnknownOtpToken,
             "User not found" => Answer::NoUser,
             "Abnormal user status" => Answer::NotActive,
             _ => Answer::Unexpected(400, body),
@@ -306,7 +306,7 @@ async fn verify<S: Store, D: Directory>(
     match server.verify_otp(request).await {
         Ok(_) => Answer::Verified,
         Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode { attempts_remaining: None },
-        Err(VerifyError::UnknownOtpToken) => Answer::Gone,
+        Err(VerifyError::UnknownOtpToken) => Answer::UnknownOtpToken,
         Err(VerifyError::TemporarilyUnavailable) => Answer::Unavailable,
         Err(other) => Answer::Unexpected(0, other.to_string().into()),
     }

@@ -91,8 +91,8 @@ pub(crate) fn comes_from_no_primary(error: &RedisError) -> bool {
     code_of(error).is_some_and(|code| NO_PRIMARY.contains(&code))
 }
 
-/// Returns the code of a refusal. Redis before version 7 wraps the refusal of a command within a script: `ERR Error
-/// running script (…): -READONLY …`.
+/// Returns the code of a refusal. Redis before version 7 wraps the refusal of a command within a script:
+/// `ERR Error running script (…): -READONLY …`.
 fn code_of(error: &RedisError) -> Option<&str> {
     let wrapped = || {
         let words = error.detail()?.split(' ').filter_map(|word| word.strip_prefix('-'));

@@ -30,8 +30,10 @@ impl RedisStore {
     /// name again.
     ///
     /// # Errors
-    /// [`RedisStoreError`] when Redis is not there or refuses, in which case `connect` can be called again, and when
-    /// the URL can't be read.
+    /// [`RedisStoreError`]:
+    ///
+    /// - when Redis is not there or refuses: `connect` can be called again;
+    /// - when the URL can't be read: another call does not help.
     pub async fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::to_server(url, &options).await?, options))
     }
@@ -54,8 +56,10 @@ impl RedisStore {
     /// the password and the use of TLS from the first URL.
     ///
     /// # Errors
-    /// [`RedisStoreError`] when no node is there or all refuse, in which case it can be called again, and when a URL
-    /// can't be read.
+    /// [`RedisStoreError`]:
+    ///
+    /// - when no node is there or all refuse: it can be called again;
+    /// - when a URL can't be read: another call does not help.
     #[cfg(feature = "cluster")]
     pub async fn connect_cluster(urls: &[&str], options: RedisOptions) -> Result<Self, RedisStoreError> {
         Ok(Self::with(Connection::to_cluster(urls, &options).await?, options))
@@ -69,8 +73,8 @@ impl RedisStore {
         [&*self.prefix, String::from(*key).as_str()].concat()
     }
 
-    /// Inserts with a plain command, because Redis itself can compare with nothing. By `redis-benchmark`, this takes
-    /// Redis a third of the time of the script.
+    /// Inserts with `SET … NX`, which stores only where nothing is stored. By `redis-benchmark`, this takes Redis a
+    /// third of the time of the script.
     async fn insert(&self, key: &str, value: &[u8], delete_at: i64) -> Result<Swap, RedisStoreError> {
         let mut command = Cmd::with_capacity(6, key.len() + value.len() + OTHER_ARGUMENTS);
         command.arg("SET").arg(key).arg(value).arg("NX").arg("PXAT").arg(delete_at);

@@ -61,7 +61,7 @@ pub(super) fn unknown_outcomes_are_resolved(history: &History<'_>) -> Checked {
         let has_rotated =
             history.stored_by(request).any(|change| change.place < place && change.of_session().is_some_and(advances));
         let denied = match answer {
-            Answer::WrongCode { .. } | Answer::Gone | Answer::NoUser | Answer::NotActive => has_spent,
+            Answer::WrongCode { .. } | Answer::UnknownOtpToken | Answer::NoUser | Answer::NotActive => has_spent,
             Answer::Unavailable => (has_spent || has_rotated) && history.mishaps_of(request) < 2,
             _ => false,
         };
@@ -115,8 +115,8 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
             })
         };
         let is_due = match (answer, found) {
-            (Answer::Gone, None) => history.entries[place].at >= challenge.expires_at,
-            (Answer::Gone, Some((at, view))) => {
+            (Answer::UnknownOtpToken, None) => history.entries[place].at >= challenge.expires_at,
+            (Answer::UnknownOtpToken, Some((at, view))) => {
                 is_gone(challenge, at, view.and_then(View::address)) || right && cannot_be_redeemed(view)
             }
             (Answer::WrongCode { .. }, Some((_, view))) if right => cannot_be_redeemed(view),

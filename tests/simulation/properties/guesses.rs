@@ -53,7 +53,7 @@ pub(super) fn a_right_code_in_its_time_logs_in(history: &History<'_>) -> Checked
     }
     for act in &history.acts {
         let Some((challenge, true)) = act.guess() else { continue };
-        let is_refused = matches!(act.answer(), Some(Answer::Gone | Answer::WrongCode { .. }));
+        let is_refused = matches!(act.answer(), Some(Answer::UnknownOtpToken | Answer::WrongCode { .. }));
         if !is_refused || act.read_stale || act.store_mishaps > 1 || act.number == crate::facts::OUTSIDE {
             continue;
         }
@@ -72,7 +72,7 @@ pub(super) fn a_503_can_be_retried(history: &History<'_>) -> Checked {
     }
     for act in &history.acts {
         let Some((challenge, true)) = act.guess() else { continue };
-        let is_refused = matches!(act.answer(), Some(Answer::Gone | Answer::WrongCode { .. }));
+        let is_refused = matches!(act.answer(), Some(Answer::UnknownOtpToken | Answer::WrongCode { .. }));
         let was_unavailable = |other: &Act| {
             let same = other.guess().is_some_and(|(other, right)| right && other.id == challenge.id);
             same && matches!(other.answer(), Some(Answer::Unavailable)) && other.ended() < act.began
@@ -220,7 +220,7 @@ fn may_have_charged(act: &Act, other: &Act, right: bool) -> bool {
     let is_in_flight = other.ended() > act.began;
     match other.answer() {
         // It may have been charged before another request spent the code, or by a write whose answer was lost.
-        Some(Answer::Gone) => other.store_mishaps > 0 || right && other.met_a_conflict,
+        Some(Answer::UnknownOtpToken) => other.store_mishaps > 0 || right && other.met_a_conflict,
         // The guess is given back, unless the store failed again and again.
         Some(Answer::Unavailable) if right => is_in_flight || other.may_have_left_something(),
         _ => true,

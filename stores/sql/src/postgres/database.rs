@@ -45,8 +45,10 @@ impl PostgresDatabase {
     /// options. Some poolers refuse these options. In this case make the pool yourself, and use [`new`](Self::new).
     ///
     /// # Errors
-    /// [`SqlStoreError`] when PostgreSQL is not there or refuses, in which case `connect` can be called again, and when
-    /// the URL can't be read.
+    /// [`SqlStoreError`]:
+    ///
+    /// - when PostgreSQL is not there or refuses: `connect` can be called again;
+    /// - when the URL can't be read: another call does not help.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         let Url { mut server, tls } = Url::parse(url)?;
         // A server that is alive says that it has given up before this side considers its connection dead.
@@ -260,15 +262,15 @@ impl Trust {
 }
 
 /// A parameter that does not appear in logs.
-struct Quiet<'a>(&'a (dyn ToSql + Sync));
+struct Redacted<'a>(&'a (dyn ToSql + Sync));
 
-impl core::fmt::Debug for Quiet<'_> {
+impl core::fmt::Debug for Redacted<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("_")
     }
 }
 
-impl ToSql for Quiet<'_> {
+impl ToSql for Redacted<'_> {
     fn to_sql(&self, to: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn core::error::Error + Sync + Send>> {
         self.0.to_sql_checked(to, out)
     }
@@ -282,7 +284,7 @@ impl ToSql for Quiet<'_> {
 
 async fn answer(connection: &Client, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Answer, Error> {
     let statement = connection.prepare_cached(statement).await?;
-    let rows = connection.query_raw(&statement, parameters.iter().map(|parameter| Quiet(*parameter))).await?;
+    let rows = connection.query_raw(&statement, parameters.iter().map(|parameter| Redacted(*parameter))).await?;
     let mut rows = core::pin::pin!(rows);
     let mut first = None;
     while let Some(row) = rows.try_next().await? {

@@ -43,8 +43,10 @@ impl PostgresStore {
     /// Connects to `postgres://[user[:password]@]host[:port]/database`, as [`PostgresDatabase::connect`] does.
     ///
     /// # Errors
-    /// [`SqlStoreError`] when PostgreSQL is not there or refuses, in which case `connect` can be called again, and when
-    /// the URL can't be read.
+    /// [`SqlStoreError`]:
+    ///
+    /// - when PostgreSQL is not there or refuses: `connect` can be called again;
+    /// - when the URL can't be read: another call does not help.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         Ok(Self::over(PostgresDatabase::connect(url, options).await?))
     }

@@ -30,8 +30,10 @@ impl SqliteDatabase {
     /// not changed.
     ///
     /// # Errors
-    /// [`SqlStoreError`] when the file can't be opened, in which case it can be called again, and when the URL can't be
-    /// read or names a database in memory.
+    /// [`SqlStoreError`]:
+    ///
+    /// - when the file can't be opened: it can be called again;
+    /// - when the URL can't be read or names a database in memory: another call does not help.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         let file = Arc::new(File::parse(url)?);
         let opened = {

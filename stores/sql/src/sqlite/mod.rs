@@ -29,8 +29,10 @@ impl SqliteStore {
     /// The file has a write-ahead log, and each commit is written through to the disk (`synchronous=FULL`).
     ///
     /// # Errors
-    /// [`SqlStoreError`] when the file can't be opened or is locked for longer than the timeout, in which case it can
-    /// be called again, and when the URL can't be read or names a database in memory.
+    /// [`SqlStoreError`]:
+    ///
+    /// - when the file can't be opened or is locked for longer than the timeout: it can be called again;
+    /// - when the URL can't be read or names a database in memory: another call does not help.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         let database = SqliteDatabase::connect(url, options).await?;
         database.use_write_ahead_log().await?;

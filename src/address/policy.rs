@@ -59,8 +59,7 @@ impl AddressPolicy {
     /// added code would give another telephone or no telephone:
     ///
     /// - The number begins with zero. The zero can be a trunk prefix, as in `07911 123456`, or part of the `00` before
-    ///   a country
-    /// code.
+    ///   a country code.
     /// - The number begins with the country code, and at least seven digits follow. Its `+` may have been left out.
     ///
     /// Use [`with_numbering_plan`](Self::with_numbering_plan) where users write such numbers.

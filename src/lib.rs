@@ -18,6 +18,8 @@ pub mod server;
 pub mod session;
 pub mod settings;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 mod unknown;
 pub mod wire;

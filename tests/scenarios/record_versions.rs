@@ -66,7 +66,7 @@ impl Written {
     /// A host of this version, whose store has the record.
     fn host(&self) -> Host {
         let host = Host::new();
-        host.clock.set(self.at);
+        host.clock.set(Timestamp::from_unix_millis(self.at));
         let Ok(swap) = pollster::block_on(host.store.inner.swap(&self.key, None, &self.record()));
         assert_eq!(swap, Swap::Stored);
         host

@@ -14,11 +14,12 @@ pub mod steps;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use otp_grant::testing::{ManualClock, SeededEntropy};
 use otp_grant::*;
 use serde_json::{Value, json};
 
@@ -31,51 +32,6 @@ pub const START: u64 = 1_800_000_000;
 
 pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
-}
-
-/// A clock that goes where it is told.
-#[derive(Clone)]
-pub struct ManualClock(Arc<AtomicU64>);
-
-impl ManualClock {
-    pub fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(START * 1000)))
-    }
-
-    pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(by.as_millis() as u64, SeqCst);
-    }
-
-    pub fn set(&self, unix_millis: u64) {
-        self.0.store(unix_millis, SeqCst);
-    }
-
-    pub fn set_back(&self, by: Duration) {
-        self.0.fetch_sub(by.as_millis() as u64, SeqCst);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_millis(self.0.load(SeqCst))
-    }
-}
-
-/// Random bytes that are the same in every run.
-#[derive(Clone, Default)]
-pub struct SeededEntropy(Arc<AtomicU64>);
-
-impl Entropy for SeededEntropy {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable> {
-        for chunk in buffer.chunks_mut(8) {
-            // SplitMix64.
-            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, SeqCst);
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
-        }
-        Ok(())
-    }
 }
 
 /// What goes wrong at one call of the store.

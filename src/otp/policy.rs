@@ -111,6 +111,7 @@ impl CodeShape {
 
 /// A code policy is out of bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct InvalidCodePolicy;
 
 impl core::fmt::Display for InvalidCodePolicy {

@@ -60,6 +60,7 @@ pub trait Store: Send + Sync {
 /// How a swap ended.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a store makes it, and a compare-and-swap has no third outcome")]
 pub enum Swap {
     /// The record is in place.
     Stored,
@@ -72,6 +73,7 @@ pub enum Swap {
 /// It serializes with serde, in the formats that carry its [`RecordBody`]. The conformance suite finds an adapter that loses
 /// anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// Identifies this write.
     pub tag: Tag,
@@ -79,6 +81,13 @@ pub struct Record {
     pub delete_after: Timestamp,
     /// What is kept. No part of it can be replayed: it has no code, no token, no phone number and no e-mail address.
     pub body: RecordBody,
+}
+
+impl Record {
+    /// Puts together what an adapter has read.
+    pub fn new(tag: Tag, delete_after: Timestamp, body: RecordBody) -> Self {
+        Self { tag, delete_after, body }
+    }
 }
 
 /// What a record keeps: the state of one phone number or e-mail address, of one login session, or of the secrets that the

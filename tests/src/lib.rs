@@ -151,7 +151,7 @@ impl Store for TestStore {
             swap = second;
         }
         if fault == Some(Fault::Overwritten) {
-            let overwritten = Record { tag: Tag::from_bytes([9; Tag::LEN]), ..next.clone() };
+            let overwritten = Record::new(Tag::from_bytes([9; Tag::LEN]), next.delete_after, next.body.clone());
             let Ok(_) = self.inner.swap(key, Some(next.tag), &overwritten).await;
         }
         self.leave().await;

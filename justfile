@@ -49,6 +49,11 @@ mutants *OPTIONS:
 fuzz SECONDS="600" *TARGETS:
     fuzz/run {{ SECONDS }} {{ TARGETS }}
 
+# Writes docs/public-api.txt and docs/imports.svg anew, after a change of the public API or of an import.
+listings:
+    tests/public_api/run --update
+    docs/imports.py
+
 # Everything that has to pass before a change lands: less than an hour.
 ci:
     .ci/run

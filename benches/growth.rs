@@ -154,7 +154,7 @@ fn longest(size: usize, stores: usize) {
         inserts = inserts.min(longest_of(0..size, |number| insert(number, &record)));
 
         clock.advance(secs(DAY * 365));
-        let lasting = Record { delete_after: clock.now().after(secs(DAY)), ..record.clone() };
+        let lasting = Record::new(record.tag, clock.now().after(secs(DAY)), record.body.clone());
         let until_gone = (size..).take_while(|number| store.len() > number - size);
         sweeps = sweeps.min(longest_of(until_gone, |number| insert(number, &lasting)));
         let load = |number| assert!(block_on(store.load(&key(number))).is_ok());

@@ -39,6 +39,7 @@ impl<E: Entropy + ?Sized> Entropy for std::sync::Arc<E> {
 
 /// There were no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an implementation of the port makes it")]
 pub struct EntropyUnavailable;
 
 impl core::fmt::Display for EntropyUnavailable {

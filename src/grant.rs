@@ -26,6 +26,7 @@ impl Grant {
 
 /// What a code is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Usage {
     /// To log in: redeemed at the token endpoint.
     Login,

@@ -60,6 +60,8 @@
 //! An error says whose fault it is: the client's, the configuration's or the host's. A reply with the status 503 can be retried. It
 //! took back what it had stored, as far as the store allowed. No error echoes what was sent.
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
 pub mod address;
 mod base64url;
 mod change;
@@ -78,6 +80,8 @@ pub mod server;
 pub mod session;
 pub mod settings;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 mod unknown;
 pub mod wire;

@@ -212,7 +212,7 @@ enum Pair {
 
 fn server(key: SigningKey, directory: Arc<MemoryDirectory>) -> Server {
     // A run with all its measurements takes longer than the 300 seconds that an access token lives by default.
-    let validity = TokenValidity { access_token: DAY, ..TokenValidity::default() };
+    let validity = TokenValidity::new(DAY, TokenValidity::default().id_token);
     let settings = danger::without_send_quotas(Settings::default()).token_validity(validity);
     AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
         .settings(settings)

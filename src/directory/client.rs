@@ -213,6 +213,7 @@ pub(crate) struct NotAssociated;
 
 /// A scope is not allowed to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct ScopeNotAllowed;
 
 impl core::fmt::Display for ScopeNotAllowed {

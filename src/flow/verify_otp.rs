@@ -56,6 +56,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
 
 /// A code that is presented for another usage than login. The host has authenticated the client.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct VerifyOtp<'a> {
     /// The client that asked for the code.
     pub client_id: &'a ClientId,
@@ -67,6 +68,19 @@ pub struct VerifyOtp<'a> {
     pub otp_token: PresentedSecret<'a>,
     /// The code.
     pub otp: PresentedSecret<'a>,
+}
+
+impl<'a> VerifyOtp<'a> {
+    /// A code and the token that came with it, which a client presents for a usage other than login.
+    pub fn new(
+        client_id: &'a ClientId,
+        usage: Usage,
+        address: Address,
+        otp_token: PresentedSecret<'a>,
+        otp: PresentedSecret<'a>,
+    ) -> Self {
+        Self { client_id, usage, address, otp_token, otp }
+    }
 }
 
 /// The proof that whoever sent the request reads messages to the address. Its code is spent: it is given once.

@@ -116,6 +116,7 @@ fn read(typ: JwtType, claims: &Map<String, Value>) -> Result<AccessTokenClaims, 
 /// The `aud` claim names the client under [`AccessTokenProfile::Jwt`]. Under RFC 9068 it has to be the audience of the
 /// profile in any case, and this is about the `client_id` beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Audience<'a> {
     /// Those of one client: for an API that serves it alone.
     Client(&'a ClientId),

@@ -12,6 +12,7 @@ use crate::jwt::key_error::KeyError;
 /// assert_eq!("none".parse::<Algorithm>(), Err(otp_grant::KeyError::Unsupported));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     RS256,

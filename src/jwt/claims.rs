@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 
 /// The shape of access tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AccessTokenProfile {
     /// `typ` is `JWT`, `aud` the client, `scope` an array.
     #[default]
@@ -25,11 +26,19 @@ pub enum AccessTokenProfile {
 
 /// How long tokens live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TokenValidity {
     /// Of an access token. Defaults to 300 seconds.
     pub access_token: Duration,
     /// Of an ID token. Defaults to 1800 seconds.
     pub id_token: Duration,
+}
+
+impl TokenValidity {
+    /// How long an access token and an ID token live.
+    pub const fn new(access_token: Duration, id_token: Duration) -> Self {
+        Self { access_token, id_token }
+    }
 }
 
 impl Default for TokenValidity {

@@ -113,6 +113,7 @@ impl CodeShape {
 
 /// A code policy is out of its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct InvalidCodePolicy;
 
 impl core::fmt::Display for InvalidCodePolicy {

@@ -207,6 +207,7 @@ impl core::fmt::Debug for SealingKeys {
 
 /// A secret is too short or not base64, or there were no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct InvalidMasterKey;
 
 impl core::fmt::Display for InvalidMasterKey {

@@ -38,6 +38,7 @@ impl Default for RefreshPolicy {
 
 /// A refresh policy does not fit this client, or its retry window is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct InvalidRefreshPolicy;
 
 impl core::fmt::Display for InvalidRefreshPolicy {
@@ -50,11 +51,19 @@ impl core::error::Error for InvalidRefreshPolicy {}
 
 /// Says how long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionValidity {
     /// How long a session lives without a refresh. Defaults to 14 days.
     pub idle: Duration,
     /// How long a session lives in all. Defaults to 30 days.
     pub absolute: Duration,
+}
+
+impl SessionValidity {
+    /// How long a session lives without a refresh, and in all.
+    pub const fn new(idle: Duration, absolute: Duration) -> Self {
+        Self { idle, absolute }
+    }
 }
 
 impl Default for SessionValidity {

@@ -8,10 +8,13 @@ use crate::id::is_path;
 /// ```
 /// use otp_grant::{Endpoints, Settings};
 ///
-/// let endpoints = Endpoints { introspection: None, userinfo: Some("/me".to_owned()), ..Endpoints::default() };
+/// let mut endpoints = Endpoints::default();
+/// endpoints.introspection = None;
+/// endpoints.userinfo = Some("/me".to_owned());
 /// let settings = Settings::default().endpoints(endpoints);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Endpoints {
     /// Where codes are asked for. Defaults to `/otp/send`.
     pub otp_send: Option<String>,

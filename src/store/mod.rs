@@ -63,6 +63,7 @@ pub trait Store: Send + Sync {
 /// The outcome of a swap.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a store makes it, and a compare-and-swap has no third outcome")]
 pub enum Swap {
     /// The record is in place.
     Stored,
@@ -75,6 +76,7 @@ pub enum Swap {
 /// It serializes with serde, in the formats that can carry its [`RecordBody`]. The conformance suite finds an adapter
 /// that loses anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// Identifies this write.
     pub tag: Tag,
@@ -82,6 +84,13 @@ pub struct Record {
     pub delete_after: Timestamp,
     /// The content. No part of it can be replayed: it has no code, no token, no phone number and no e-mail address.
     pub body: RecordBody,
+}
+
+impl Record {
+    /// Puts together what an adapter has read.
+    pub fn new(tag: Tag, delete_after: Timestamp, body: RecordBody) -> Self {
+        Self { tag, delete_after, body }
+    }
 }
 
 /// The content of a record: the state of one phone number or e-mail address, of one login session, or of the secrets

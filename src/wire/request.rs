@@ -13,6 +13,7 @@ use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 
 /// A request as it came in: two headers and the body.
 #[derive(Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "a host makes it of what came in over HTTP")]
 pub struct Request<'a> {
     /// The `Content-Type` header.
     pub content_type: Option<&'a str>,
@@ -130,6 +131,7 @@ impl<'a> TokenRequest<'a> {
 
 /// A code and the token that came with it, to be redeemed for tokens.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct OtpGrantRequest<'a> {
     /// Who asks.
     pub credentials: ClientCredentials<'a>,
@@ -147,8 +149,37 @@ pub struct OtpGrantRequest<'a> {
     pub scope: AskedScope,
 }
 
+impl<'a> OtpGrantRequest<'a> {
+    /// A request for the client's default scope, which creates no user.
+    pub fn new(
+        credentials: ClientCredentials<'a>,
+        auth_source: AuthSourceId,
+        address: Address,
+        otp_token: PresentedSecret<'a>,
+        otp: PresentedSecret<'a>,
+    ) -> Self {
+        let (auto_signup, scope) = (false, AskedScope::Default);
+        Self { credentials, auth_source, address, otp_token, otp, auto_signup, scope }
+    }
+
+    /// Creates the user where there is none.
+    #[must_use]
+    pub fn with_auto_signup(mut self) -> Self {
+        self.auto_signup = true;
+        self
+    }
+
+    /// Replaces the scope that is asked for.
+    #[must_use]
+    pub fn with_scope(mut self, scope: AskedScope) -> Self {
+        self.scope = scope;
+        self
+    }
+}
+
 /// A refresh token, to be redeemed for fresh tokens (RFC 6749 section 6).
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct RefreshGrantRequest<'a> {
     /// Who asks.
     pub credentials: ClientCredentials<'a>,
@@ -158,8 +189,23 @@ pub struct RefreshGrantRequest<'a> {
     pub scope: AskedScope,
 }
 
+impl<'a> RefreshGrantRequest<'a> {
+    /// A request for all of the session's scope.
+    pub fn new(credentials: ClientCredentials<'a>, refresh_token: PresentedSecret<'a>) -> Self {
+        Self { credentials, refresh_token, scope: AskedScope::Default }
+    }
+
+    /// Replaces the scope that is asked for.
+    #[must_use]
+    pub fn with_scope(mut self, scope: AskedScope) -> Self {
+        self.scope = scope;
+        self
+    }
+}
+
 /// The scope of a request (RFC 6749 section 3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AskedScope {
     /// None is named: the client's default.
     Default,
@@ -186,6 +232,7 @@ impl AskedScope {
 
 /// A request to send a code.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SendRequest<'a> {
     /// Who asks.
     pub credentials: ClientCredentials<'a>,
@@ -198,6 +245,18 @@ pub struct SendRequest<'a> {
 }
 
 impl<'a> SendRequest<'a> {
+    /// A request for a code. A login needs an [auth source](Self::with_auth_source) also.
+    pub fn new(credentials: ClientCredentials<'a>, usage: Usage, address: Address) -> Self {
+        Self { credentials, usage, address, auth_source: None }
+    }
+
+    /// Names the auth source of a login.
+    #[must_use]
+    pub fn with_auth_source(mut self, id: AuthSourceId) -> Self {
+        self.auth_source = Some(id);
+        self
+    }
+
     pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, SendError> {
         let mut members = match encoding(request, rules)? {
             Encoding::Json => Members::from_json(request.body)?,
@@ -234,6 +293,7 @@ impl<'a> SendRequest<'a> {
 ///
 /// A `token_type_hint` is read over: what a token is, is told by the token.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TokenQuery<'a> {
     /// Who asks.
     pub credentials: ClientCredentials<'a>,
@@ -242,6 +302,11 @@ pub struct TokenQuery<'a> {
 }
 
 impl<'a> TokenQuery<'a> {
+    /// A client asks about a token.
+    pub fn new(credentials: ClientCredentials<'a>, token: PresentedSecret<'a>) -> Self {
+        Self { credentials, token }
+    }
+
     pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, TokenQueryError> {
         // RFC 6749 section 5.2: no client authentication at all is a failed one, before anything else is looked at.
         let anonymous = TokenQueryError::InvalidClient(InvalidClient::InBody);
@@ -263,12 +328,18 @@ impl<'a> TokenQuery<'a> {
 
 /// A request for the claims of a user (OpenID Connect Core section 5.3.1).
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct UserinfoRequest<'a> {
     /// The access token.
     pub access_token: PresentedSecret<'a>,
 }
 
 impl<'a> UserinfoRequest<'a> {
+    /// A request with an access token.
+    pub fn new(access_token: PresentedSecret<'a>) -> Self {
+        Self { access_token }
+    }
+
     /// Finds the access token in the `Authorization` header, or in a form (RFC 6750 sections 2.1 and 2.2).
     pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, InvalidRequest> {
         let in_header = request.authorization.and_then(bearer_token).map(PresentedSecret::new);

@@ -51,7 +51,8 @@ fn no_swap_moves_all_that_is_stored() {
 fn no_swap_deletes_all_that_has_expired() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(clock.clone());
-    let record = Record { delete_after: clock.now().after(secs(60)), ..record() };
+    let ending_in_a_minute = |record: Record| Record::new(record.tag, clock.now().after(secs(60)), record.body);
+    let record = ending_in_a_minute(record());
     for number in 0..EXPIRED {
         assert_eq!(insert(&store, number, &record), Swap::Stored);
     }
@@ -60,7 +61,7 @@ fn no_swap_deletes_all_that_has_expired() {
     assert_eq!(store.len(), EXPIRED + 1);
 
     clock.advance(secs(1));
-    let lasting = Record { delete_after: clock.now().after(secs(60)), ..record };
+    let lasting = ending_in_a_minute(record);
     let (mut inserted, mut most) = (0, 0);
     while store.len() > inserted {
         let before = store.len();
@@ -85,7 +86,7 @@ fn what_has_expired_does_not_pile_up() {
     for number in 0..LIVE * 8 {
         clock.advance(secs(1));
         let delete_after = clock.now().after(secs(5000));
-        assert_eq!(insert(&store, number, &Record { delete_after, ..record.clone() }), Swap::Stored);
+        assert_eq!(insert(&store, number, &Record::new(record.tag, delete_after, record.body.clone())), Swap::Stored);
         most = most.max(store.len());
     }
     println!("at most {most} records where {LIVE} are alive");

@@ -126,15 +126,15 @@ async fn tokens_come_from_the_issuer_that_the_documents_name() {
 #[test]
 fn endpoints_are_named_where_they_are_served() {
     let path = |path: &str| Some(path.to_owned());
-    let endpoints = Endpoints {
-        otp_send: path("/a"),
-        token: "/b/".to_owned(),
-        revocation: path("/c.d"),
-        introspection: path("/e/f%20g"),
-        userinfo: path("/~h"),
-        jwks: "/".to_owned(),
-    };
-    let server = with_endpoints(endpoints).unwrap();
+    let server = with_endpoints(changed(|at| {
+        at.otp_send = path("/a");
+        at.token = "/b/".to_owned();
+        at.revocation = path("/c.d");
+        at.introspection = path("/e/f%20g");
+        at.userinfo = path("/~h");
+        at.jwks = "/".to_owned();
+    }))
+    .unwrap();
     for (index, document) in documents(&server).into_iter().enumerate() {
         for (name, path) in [
             ("otp_send_endpoint", "/a"),
@@ -150,21 +150,24 @@ fn endpoints_are_named_where_they_are_served() {
     }
 }
 
+/// The default endpoints with a change.
+fn changed(change: impl FnOnce(&mut Endpoints)) -> Endpoints {
+    let mut endpoints = Endpoints::default();
+    change(&mut endpoints);
+    endpoints
+}
+
 #[test]
 fn an_endpoint_that_is_not_served_is_not_named() {
     let [oauth, openid] = documents(&with_endpoints(Endpoints::default()).unwrap());
-    let default = Endpoints::default;
     for (endpoints, gone) in [
-        (Endpoints { otp_send: None, ..default() }, &["otp_send_endpoint"][..]),
+        (changed(|at| at.otp_send = None), &["otp_send_endpoint"][..]),
+        (changed(|at| at.revocation = None), &["revocation_endpoint", "revocation_endpoint_auth_methods_supported"]),
         (
-            Endpoints { revocation: None, ..default() },
-            &["revocation_endpoint", "revocation_endpoint_auth_methods_supported"],
-        ),
-        (
-            Endpoints { introspection: None, ..default() },
+            changed(|at| at.introspection = None),
             &["introspection_endpoint", "introspection_endpoint_auth_methods_supported"],
         ),
-        (Endpoints { userinfo: None, ..default() }, &["userinfo_endpoint"]),
+        (changed(|at| at.userinfo = None), &["userinfo_endpoint"]),
     ] {
         let removed = gone.iter().map(|name| ((*name).to_owned(), Value::Null)).collect::<Value>();
         let expected = [but(&oauth, removed.clone()), but(&openid, removed)];
@@ -174,7 +177,6 @@ fn an_endpoint_that_is_not_served_is_not_named() {
 
 #[test]
 fn what_is_no_path_is_refused_when_the_server_is_built() {
-    let default = Endpoints::default;
     let refused = |endpoints: Endpoints| with_endpoints(endpoints).err() == Some(ConfigError::Endpoint);
     for bad in [
         "",
@@ -193,26 +195,35 @@ fn what_is_no_path_is_refused_when_the_server_is_built() {
         " /a",
     ] {
         let some = || Some(bad.to_owned());
-        assert!(refused(Endpoints { token: bad.to_owned(), ..default() }), "{bad:?}");
-        assert!(refused(Endpoints { jwks: bad.to_owned(), ..default() }), "{bad:?}");
-        assert!(refused(Endpoints { otp_send: some(), ..default() }), "{bad:?}");
-        assert!(refused(Endpoints { revocation: some(), ..default() }), "{bad:?}");
-        assert!(refused(Endpoints { introspection: some(), ..default() }), "{bad:?}");
-        assert!(refused(Endpoints { userinfo: some(), ..default() }), "{bad:?}");
+        assert!(refused(changed(|at| at.token = bad.to_owned())), "{bad:?}");
+        assert!(refused(changed(|at| at.jwks = bad.to_owned())), "{bad:?}");
+        assert!(refused(changed(|at| at.otp_send = some())), "{bad:?}");
+        assert!(refused(changed(|at| at.revocation = some())), "{bad:?}");
+        assert!(refused(changed(|at| at.introspection = some())), "{bad:?}");
+        assert!(refused(changed(|at| at.userinfo = some())), "{bad:?}");
     }
     // No host can serve two of them at one path.
     for twice in ["/otp/send", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/userinfo"] {
-        assert!(refused(Endpoints { jwks: twice.to_owned(), ..default() }), "{twice}");
+        assert!(refused(changed(|at| at.jwks = twice.to_owned())), "{twice}");
     }
-    assert!(refused(Endpoints { userinfo: Some("/x".into()), otp_send: Some("/x".into()), ..default() }));
-    assert!(with_endpoints(Endpoints { userinfo: None, jwks: "/userinfo".into(), ..default() }).is_ok());
+    assert!(refused(changed(|at| {
+        at.userinfo = Some("/x".into());
+        at.otp_send = Some("/x".into());
+    })));
+    assert!(
+        with_endpoints(changed(|at| {
+            at.userinfo = None;
+            at.jwks = "/userinfo".into();
+        }))
+        .is_ok()
+    );
 }
 
 #[test]
 fn a_path_has_the_characters_of_rfc_3986_only() {
     // The path of a router, with a parameter, is an easy mistake to make.
     for bad in ["/{tenant}/token", "/a|b", "/a^b", "/a`b", "/a[b]", "/a%", "/a%2", "/a%zz"] {
-        let built = with_endpoints(Endpoints { token: bad.to_owned(), ..Endpoints::default() });
+        let built = with_endpoints(changed(|at| at.token = bad.to_owned()));
         assert_eq!(built.err(), Some(ConfigError::Endpoint), "{bad}");
     }
 }

@@ -145,13 +145,8 @@ async fn present(host: &Host, send: &Value, sent: &Sent, code: &str) -> Outcome 
         (_, email) => Address::Email(policy.email(email.unwrap()).unwrap()),
     };
     let client = ClientId::new(text(send, "client_id")).unwrap();
-    let request = VerifyOtp {
-        client_id: &client,
-        usage: Usage::from_wire(usage).unwrap(),
-        address,
-        otp_token: PresentedSecret::new(sent.otp_token.as_str()),
-        otp: PresentedSecret::new(code),
-    };
+    let (otp_token, otp) = (PresentedSecret::new(sent.otp_token.as_str()), PresentedSecret::new(code));
+    let request = VerifyOtp::new(&client, Usage::from_wire(usage).unwrap(), address, otp_token, otp);
     match host.server.verify_otp(request).await {
         Ok(_) => Outcome::In,
         Err(VerifyError::UnknownOtp { attempts_remaining }) => Outcome::Wrong(attempts_remaining.try_into().unwrap()),
@@ -208,7 +203,7 @@ async fn use_up(host: &Host, send: &Value, pause: u64) -> usize {
 }
 
 fn lasting(idle: u64, absolute: u64) -> Settings {
-    Settings::default().session_validity(SessionValidity { idle: secs(idle), absolute: secs(absolute) })
+    Settings::default().session_validity(SessionValidity::new(secs(idle), secs(absolute)))
 }
 
 fn tokens_of(said: &Value) -> (String, String) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use otp_grant::{Audience, AuthorizationServer, Issuer, MemoryDirectory, Record, RecordKey, SigningKey};
+use otp_grant::{Audience, AuthorizationServer, Issuer, MemoryDirectory, Record, RecordKey, SigningKey, Timestamp};
 use otp_grant_tests::steps::{Mishap, Planned, Request, Run, Search, Step, SteppedStore};
 use otp_grant_tests::*;
 use pollster::block_on;
@@ -139,10 +139,10 @@ impl World {
         let (mut search, mut runs, mut calls) = (Search::default(), 0, vec![0; presented.len()]);
         loop {
             self.store.begin(self.begun.clone(), presented.len(), planned);
-            self.clock.set(START * 1000 + 9_999 + when.millis_later());
+            self.clock.set(Timestamp::from_unix_millis(START * 1000 + 9_999 + when.millis_later()));
             let before = self.counters.reuses.load(SeqCst);
             let requests = presented.iter().map(|token| -> Request<'_, _> { Box::pin(self.request(*token)) });
-            let cross = || self.clock.set(START * 1000 + 10_001);
+            let cross = || self.clock.set(Timestamp::from_unix_millis(START * 1000 + 10_001));
             let cross: Option<&dyn Fn()> = if when == When::Across { Some(&cross) } else { None };
             let is_spared = |index| planned.is_none_or(|planned| planned.request != index);
             let alike =

@@ -43,16 +43,23 @@ fn default_paths() -> Paths {
     .map(str::to_owned)
 }
 
+/// The default endpoints with a change.
+fn changed(change: impl FnOnce(&mut Endpoints)) -> Endpoints {
+    let mut endpoints = Endpoints::default();
+    change(&mut endpoints);
+    endpoints
+}
+
 fn configured() -> Endpoints {
-    Endpoints {
-        otp_send: Some("/a".to_owned()),
-        token: "/b/".to_owned(),
-        revocation: Some("/c.d".to_owned()),
-        introspection: Some("/e/f%20g".to_owned()),
+    changed(|at| {
+        at.otp_send = Some("/a".to_owned());
+        at.token = "/b/".to_owned();
+        at.revocation = Some("/c.d".to_owned());
+        at.introspection = Some("/e/f%20g".to_owned());
         // Where the key set would be by default, so that one that looked there would be found out.
-        userinfo: Some("/oauth2/jwks".to_owned()),
-        jwks: "/".to_owned(),
-    }
+        at.userinfo = Some("/oauth2/jwks".to_owned());
+        at.jwks = "/".to_owned();
+    })
 }
 
 /// Asks, where no code is to be delivered.
@@ -208,12 +215,11 @@ async fn every_url_of_the_documents_is_served() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_served_is_none_for_every_method() {
-    let default = Endpoints::default;
     for (path, endpoints) in [
-        ("/otp/send", Endpoints { otp_send: None, ..default() }),
-        ("/oauth2/revoke", Endpoints { revocation: None, ..default() }),
-        ("/oauth2/introspect", Endpoints { introspection: None, ..default() }),
-        ("/userinfo", Endpoints { userinfo: None, ..default() }),
+        ("/otp/send", changed(|at| at.otp_send = None)),
+        ("/oauth2/revoke", changed(|at| at.revocation = None)),
+        ("/oauth2/introspect", changed(|at| at.introspection = None)),
+        ("/userinfo", changed(|at| at.userinfo = None)),
     ] {
         let server = server(ISSUER, endpoints);
         let body = sms_send(PHONE).to_string();

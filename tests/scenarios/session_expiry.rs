@@ -17,8 +17,8 @@ fn refused() -> (u16, Value) {
 fn lasting(idle: Duration, absolute: Duration) -> Settings {
     let access_token = idle.min(secs(300));
     Settings::default()
-        .session_validity(SessionValidity { idle, absolute })
-        .token_validity(TokenValidity { access_token, ..TokenValidity::default() })
+        .session_validity(SessionValidity::new(idle, absolute))
+        .token_validity(TokenValidity::new(access_token, TokenValidity::default().id_token))
 }
 
 /// The same host with other settings, from one moment to the next.

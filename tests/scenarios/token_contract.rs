@@ -471,13 +471,9 @@ async fn row_12_spends_at_most_one_guess() {
 }
 
 fn verify<'a>(client: &'a ClientId, usage: Usage, sent: &'a Sent, code: &'a str) -> VerifyOtp<'a> {
-    VerifyOtp {
-        client_id: client,
-        usage,
-        address: Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap()),
-        otp_token: PresentedSecret::new(sent.otp_token.as_str()),
-        otp: PresentedSecret::new(code),
-    }
+    let address = Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap());
+    let (otp_token, otp) = (PresentedSecret::new(sent.otp_token.as_str()), PresentedSecret::new(code));
+    VerifyOtp::new(client, usage, address, otp_token, otp)
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use otp_grant::Timestamp;
 use otp_grant_tests::steps::{Mishap, Planned, Search, Step};
 
 use crate::facts::{Entry, History, OUTSIDE, What};
@@ -224,7 +225,7 @@ impl Placed<'_> {
             trouble.calls.iter().for_each(|planned| world.store.plan(*planned));
             world.calls.slow_down(trouble.slow);
             world.calls.move_the_key(trouble.key_moves);
-            world.clock.set(scene.at);
+            world.clock.set(Timestamp::from_unix_millis(scene.at));
             world.random.begin_again(plan);
             world.forget_sign_outs();
             world.log.take();

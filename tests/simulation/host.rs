@@ -55,7 +55,7 @@ impl Setup {
     }
 
     pub fn settings(&self) -> Settings {
-        let validity = SessionValidity { idle: secs(self.idle), absolute: secs(self.absolute) };
+        let validity = SessionValidity::new(secs(self.idle), secs(self.absolute));
         // Codes for a sign-up are valid for as long as codes for a login.
         let settings = Settings::default().code(self.code()).session_validity(validity);
         if !self.is_rfc9068 {

@@ -296,13 +296,10 @@ async fn verify<S: Store, D: Directory>(
     challenge: &Challenge,
     code: &str,
 ) -> Answer {
-    let request = VerifyOtp {
-        client_id: &ClientId::new(challenge.client).unwrap(),
-        usage: Usage::Signup,
-        address: Address::Phone(server.addresses().phone_number(challenge.phone).unwrap()),
-        otp_token: PresentedSecret::new(challenge.otp_token.as_str()),
-        otp: PresentedSecret::new(code),
-    };
+    let client = ClientId::new(challenge.client).unwrap();
+    let address = Address::Phone(server.addresses().phone_number(challenge.phone).unwrap());
+    let (otp_token, otp) = (PresentedSecret::new(challenge.otp_token.as_str()), PresentedSecret::new(code));
+    let request = VerifyOtp::new(&client, Usage::Signup, address, otp_token, otp);
     match server.verify_otp(request).await {
         Ok(_) => Answer::Verified,
         Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode { attempts_remaining: None },

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_grant::{Record, RecordKey};
+use otp_grant::{Record, RecordKey, Timestamp};
 use otp_grant_tests::{CLIENT, PUBLIC_CLIENT, START, secs};
 
 use crate::acts::{Rules, acts};
@@ -323,7 +323,7 @@ struct Before<'w> {
 impl<'w> Before<'w> {
     fn begin(world: &'w World) -> Self {
         world.store.begin(HashMap::new(), 0, None);
-        world.clock.set(START * 1000);
+        world.clock.set(Timestamp::from_unix_secs(START));
         world.forget_sign_outs();
         world.log.take();
         Self { world, past: Past::default(), host: 0, place: 0 }

@@ -13,10 +13,11 @@ pub mod steps;
 mod store;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use otp_grant::testing::{ManualClock, SeededEntropy};
 use otp_grant::*;
 use serde_json::{Value, json};
 
@@ -44,57 +45,6 @@ pub fn signing_key() -> SigningKey {
 
 pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
-}
-
-/// A clock that goes where it is told.
-#[derive(Clone)]
-pub struct ManualClock(Arc<AtomicU64>);
-
-impl ManualClock {
-    pub fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(START * 1000)))
-    }
-
-    pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(by.as_millis() as u64, SeqCst);
-    }
-
-    pub fn set(&self, unix_millis: u64) {
-        self.0.store(unix_millis, SeqCst);
-    }
-
-    pub fn set_back(&self, by: Duration) {
-        self.0.fetch_sub(by.as_millis() as u64, SeqCst);
-    }
-}
-
-impl Default for ManualClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_millis(self.0.load(SeqCst))
-    }
-}
-
-/// Random bytes that are the same in every run.
-#[derive(Clone, Default)]
-pub struct SeededEntropy(Arc<AtomicU64>);
-
-impl Entropy for SeededEntropy {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyUnavailable> {
-        for chunk in buffer.chunks_mut(8) {
-            // SplitMix64.
-            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, SeqCst);
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
-        }
-        Ok(())
-    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -497,7 +497,7 @@ impl<R: Records> Store for TestStore<R> {
         match mishap {
             Some(Mishap::Twice) => swap = self.swap_now(request, key, expected, next),
             Some(Mishap::Overwritten) => {
-                let overwritten = Record { tag: Tag::from_bytes([9; Tag::LEN]), ..next.clone() };
+                let overwritten = Record::new(Tag::from_bytes([9; Tag::LEN]), next.delete_after, next.body.clone());
                 let (Swap::Stored | Swap::Conflict) = self.swap_now(request, key, Some(next.tag), &overwritten);
             }
             Some(Mishap::FailAfter) if swap == Swap::Stored => {

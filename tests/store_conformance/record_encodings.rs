@@ -48,11 +48,11 @@ const COLUMNS: Encoding = Encoding {
     read: |row| {
         let (tag, rest) = row.split_first_chunk()?;
         let (delete_after, body) = rest.split_first_chunk()?;
-        Some(Record {
-            tag: Tag::from_bytes(*tag),
-            delete_after: otp_grant::Timestamp::from_unix_millis(u64::from_be_bytes(*delete_after)),
-            body: otp_grant::RecordBody::from_bytes(body).ok()?,
-        })
+        Some(Record::new(
+            Tag::from_bytes(*tag),
+            otp_grant::Timestamp::from_unix_millis(u64::from_be_bytes(*delete_after)),
+            otp_grant::RecordBody::from_bytes(body).ok()?,
+        ))
     },
 };
 

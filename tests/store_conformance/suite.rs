@@ -450,7 +450,7 @@ impl Store for Connection {
                 let first = database.read(&row);
                 yield_now().await;
                 let second = database.read(&row);
-                Ok(first.zip(second).map(|(first, second)| Record { tag: second.tag, ..first }))
+                Ok(first.zip(second).map(|(first, second)| Record::new(second.tag, first.delete_after, first.body)))
             }
             Fault::AnswersStayBehind => {
                 let left = self.left_behind.lock().unwrap().take();

@@ -26,17 +26,15 @@ struct Place(Option<String>);
 /// The endpoints.
 pub(crate) fn endpoints(config: &Config) -> Result<Endpoints, ConfigError> {
     let EndpointPaths { otp_send, token, revocation, introspection, userinfo, jwks } = &config.endpoints;
-    let default = Endpoints::default();
     let place = |given: &Option<Place>, default| given.as_ref().map_or(default, |Place(path)| path.clone());
-    let endpoints = Endpoints {
-        otp_send: place(otp_send, default.otp_send),
-        token: token.clone().unwrap_or(default.token),
-        revocation: place(revocation, default.revocation),
-        introspection: place(introspection, default.introspection),
-        userinfo: place(userinfo, default.userinfo),
-        jwks: jwks.clone().unwrap_or(default.jwks),
-    };
-    let Endpoints { otp_send, token, revocation, introspection, userinfo, jwks } = &endpoints;
+    let mut endpoints = Endpoints::default();
+    endpoints.otp_send = place(otp_send, endpoints.otp_send);
+    endpoints.token = token.clone().unwrap_or(endpoints.token);
+    endpoints.revocation = place(revocation, endpoints.revocation);
+    endpoints.introspection = place(introspection, endpoints.introspection);
+    endpoints.userinfo = place(userinfo, endpoints.userinfo);
+    endpoints.jwks = jwks.clone().unwrap_or(endpoints.jwks);
+    let Endpoints { otp_send, token, revocation, introspection, userinfo, jwks, .. } = &endpoints;
     let optional = [otp_send, revocation, introspection, userinfo].into_iter().flatten();
     let taken = optional.chain([token, jwks]).any(|path| is_taken(path));
     if taken {

@@ -118,18 +118,18 @@ pub(crate) fn numbering_plan(config: &Config) -> Result<Option<NumberingPlan>, C
 
 fn token_validity(config: &Config) -> TokenValidity {
     let default = TokenValidity::default();
-    TokenValidity {
-        access_token: config.validity.access_token.map_or(default.access_token, |span| span.0),
-        id_token: config.validity.id_token.map_or(default.id_token, |span| span.0),
-    }
+    TokenValidity::new(
+        config.validity.access_token.map_or(default.access_token, |span| span.0),
+        config.validity.id_token.map_or(default.id_token, |span| span.0),
+    )
 }
 
 fn session_validity(config: &Config) -> SessionValidity {
     let default = SessionValidity::default();
-    SessionValidity {
-        idle: config.validity.session_idle.map_or(default.idle, |span| span.0),
-        absolute: config.validity.session.map_or(default.absolute, |span| span.0),
-    }
+    SessionValidity::new(
+        config.validity.session_idle.map_or(default.idle, |span| span.0),
+        config.validity.session.map_or(default.absolute, |span| span.0),
+    )
 }
 
 /// Every scope that some client may ask for.

@@ -90,11 +90,7 @@ pub async fn refresh<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>,
 pub fn record(tag: u64, delete_after: u64) -> Record {
     let mut bytes = [0; Tag::LEN];
     bytes[..8].copy_from_slice(&tag.to_le_bytes());
-    Record {
-        tag: Tag::from_bytes(bytes),
-        delete_after: Timestamp::from_unix_millis(delete_after),
-        body: AUTHENTICATOR.body.clone(),
-    }
+    Record::new(Tag::from_bytes(bytes), Timestamp::from_unix_millis(delete_after), AUTHENTICATOR.body.clone())
 }
 
 pub fn key(number: u64) -> RecordKey {

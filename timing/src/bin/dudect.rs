@@ -36,7 +36,7 @@ fn client_secret(runner: &mut CtRunner, rng: &mut BenchRng) {
         [random, SECRET.to_owned()][half].clone()
     };
     let refused = |secret: &str| {
-        let query = TokenQuery { credentials: credentials(secret), token: PresentedSecret::new("A") };
+        let query = TokenQuery::new(credentials(secret), PresentedSecret::new("A"));
         block_on(host.server.introspect_token(query)).unwrap_err()
     };
     assert!(matches!(refused(SECRET), TokenQueryError::InvalidClient(_)));
@@ -61,9 +61,7 @@ fn refresh_token(runner: &mut CtRunner, rng: &mut BenchRng) {
     let next = |token: &String| Some(host.refresh(token));
     let refresh_tokens: Vec<_> = std::iter::successors(Some(host.log_in()), next).take(TOKENS).collect();
     let refused = |refresh_token: &str| {
-        let refresh_token = PresentedSecret::new(refresh_token);
-        let request =
-            RefreshGrantRequest { credentials: credentials(SECRET), refresh_token, scope: AskedScope::Default };
+        let request = RefreshGrantRequest::new(credentials(SECRET), PresentedSecret::new(refresh_token));
         block_on(host.server.grant(TokenRequest::Refresh(request))).unwrap_err()
     };
     assert_eq!(refresh_tokens.iter().collect::<HashSet<_>>().len(), TOKENS);
@@ -123,13 +121,10 @@ fn measure<T>(
 }
 
 fn verify(host: &Host, usage: Usage, otp_token: &str, code: &str) -> VerifyError {
-    let request = VerifyOtp {
-        client_id: &ClientId::new(CLIENT).unwrap(),
-        usage,
-        address: Address::Phone(host.server.addresses().phone_number(PHONE).unwrap()),
-        otp_token: PresentedSecret::new(otp_token),
-        otp: PresentedSecret::new(code),
-    };
+    let client = ClientId::new(CLIENT).unwrap();
+    let address = Address::Phone(host.server.addresses().phone_number(PHONE).unwrap());
+    let (otp_token, otp) = (PresentedSecret::new(otp_token), PresentedSecret::new(code));
+    let request = VerifyOtp::new(&client, usage, address, otp_token, otp);
     block_on(host.server.verify_otp(request)).unwrap_err()
 }
 

@@ -1,0 +1,66 @@
+//! Records for the tests of stores.
+
+use serde_json::{Value, json};
+
+use crate::flow::keyring::KeyringCheck;
+use crate::id::RecordKey;
+use crate::settings::SMS_GRANT_TYPE;
+use crate::store::Record;
+use crate::testing::server::server_at;
+use crate::time::Timestamp;
+
+/// One record of each kind, with its key, as a server stores them at this instant: that of an address, that of the session
+/// of its user, and that of the secrets in use.
+///
+/// They are for the first tests of a store's adapter: that a record comes back as it was stored, and what a database shows of
+/// it. Whether the adapter keeps the promises of [`Store`](crate::Store) is for the suite of the feature `conformance`, which
+/// has the largest records and every member.
+///
+/// ```
+/// # pollster::block_on(async {
+/// use otp_grant::{Clock, MemoryStore, Store, Swap, SystemClock, testing};
+///
+/// let store = MemoryStore::new();
+/// for (key, record) in testing::sample_records(SystemClock.now()).await {
+///     assert_eq!(store.swap(&key, None, &record).await?, Swap::Stored);
+///     assert_eq!(store.load(&key).await?, Some(record));
+/// }
+/// # Ok::<(), std::convert::Infallible>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Panics
+/// Panics where the system has no random bytes for a signing key.
+#[expect(clippy::expect_used, reason = "what was not made can't be tested, and the test has to fail")]
+pub async fn sample_records(now: Timestamp) -> Vec<(RecordKey, Record)> {
+    let host = server_at(now);
+    let found = host.server.check_keyring().await.expect("the secrets are announced");
+    assert_eq!(found, KeyringCheck::Agrees);
+    let send = json!({
+        "client_id": "client", "client_secret": "secret", "auth_source_id": "sms", "phone_number": PHONE,
+    });
+    let reply = host.post("/otp/send", &send.to_string()).await;
+    let sent: Value = serde_json::from_slice(reply.body()).expect("a reply in JSON");
+    let message = host.outbox.latest_to(PHONE).expect("a code was sent");
+    let grant = json!({
+        "client_id": "client", "client_secret": "secret", "auth_source_id": "sms", "phone_number": PHONE,
+        "grant_type": SMS_GRANT_TYPE, "otp_token": sent.get("otp_token"), "otp": message.code(),
+    });
+    assert_eq!(host.post("/oauth2/token", &grant.to_string()).await.status(), 200, "the login was refused");
+    host.store.records()
+}
+
+const PHONE: &str = "+12025550123";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_record_of_each_kind() {
+        let records = pollster::block_on(sample_records(Timestamp::from_unix_secs(1_900_000_000)));
+        let mut kinds: Vec<&str> = records.iter().map(|(_, record)| record.body.kind()).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, ["authenticator", "keys_in_use", "session"]);
+    }
+}

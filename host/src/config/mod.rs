@@ -156,6 +156,8 @@ pub(crate) struct ClientEntry {
     /// Confidential clients may send in any case.
     #[serde(default)]
     pub(crate) may_send: bool,
+    /// Every client may, unless this is false.
+    pub(crate) may_sign_up: Option<bool>,
     #[serde(default)]
     pub(crate) auth_sources: Vec<String>,
     pub(crate) scopes: Option<String>,

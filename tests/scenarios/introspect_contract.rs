@@ -40,7 +40,7 @@ fn access_token_body(access_token: &str, client: &str, audience: &str) -> String
     let (jti, sid) = (text(&claims, "jti"), text(&claims, "sid"));
     // Introspection says when and how the user logged in where the token says so: under RFC 9068.
     let login = match audience == AUDIENCE {
-        true => format!(r#","auth_time":{START},"amr":["otp","sms"]"#),
+        true => format!(r#","auth_time":{},"amr":["otp","sms"]"#, claims["auth_time"]),
         false => String::new(),
     };
     format!(

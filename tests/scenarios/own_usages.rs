@@ -30,7 +30,7 @@ async fn a_code_for_a_usage_of_the_host_is_good_for_it_alone() {
         assert_eq!(refused.err(), Some(VerifyError::MismatchedOtpToken), "{other}");
     }
     let login = host.token(&sms_grant(PHONE, &sent)).await;
-    assert_eq!(login, error(400, "invalid_grant", "Otp_token and parameters do not match"));
+    assert_eq!(login, error(400, "invalid_request", "Mismatched OTP token and OTP sending parameters"));
     let payment = Usage::Custom(payment);
     let missed = verify(&host, payment, &sent, &wrong(&sent.code)).await;
     assert_eq!(missed.err(), Some(VerifyError::UnknownOtp { attempts_remaining: 4 }));
@@ -44,7 +44,7 @@ async fn a_usage_that_the_host_does_not_name_is_refused_as_ever() {
     let as_ever = Host::new().refused_send(&send_for("confirm_payment")).await;
     assert_eq!(as_ever.1["error"], "invalid_request");
     let host = Host::with(Settings::default().usages([usage("confirm_payment")]));
-    for unknown in ["confirm_payments", "confirm_paymen", "Confirm_payment", "custom:confirm_payment", ""] {
+    for unknown in ["confirm_payments", "confirm_paymen", "Confirm_payment", "custom:confirm_payment"] {
         assert_eq!(host.refused_send(&send_for(unknown)).await, as_ever, "{unknown}");
     }
     // An auth source is for logins.

@@ -253,6 +253,9 @@ pub(crate) struct Addresses {
 pub(crate) struct AccessTokens {
     /// Makes them RFC 9068 tokens for this audience.
     pub(crate) rfc9068_audience: Option<String>,
+    /// Whether they say when and how the user logged in without being RFC 9068 tokens.
+    #[serde(default)]
+    pub(crate) authentication_claims: bool,
 }
 
 /// What the discovery documents say beyond what follows from the rest.

@@ -37,23 +37,122 @@ pub enum Usage {
     UpdateUserinfo,
     /// To set a new password.
     ResetPassword,
+    /// A usage of the host's own, such as the confirmation of a payment. It is among those that the
+    /// [settings](crate::Settings) name.
+    Custom(CustomUsage),
 }
 
 impl Usage {
     /// The value on the wire.
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
+            Self::Custom(usage) => usage.as_str(),
+            built_in => built_in.built_in_name().unwrap_or_default(),
+        }
+    }
+
+    /// Reads the value on the wire of a usage that the crate knows.
+    pub fn from_wire(text: &str) -> Option<Self> {
+        BUILT_IN.into_iter().find(|usage| usage.built_in_name() == Some(text))
+    }
+
+    /// What the binding of an otp_token has of the usage. No custom usage has what a built-in one has, not even one of a
+    /// later version.
+    pub(crate) fn in_binding(&self) -> &[u8] {
+        match self {
+            Self::Custom(usage) => usage.prefixed(),
+            built_in => built_in.built_in_name().unwrap_or_default().as_bytes(),
+        }
+    }
+
+    const fn built_in_name(self) -> Option<&'static str> {
+        Some(match self {
             Self::Login => "login",
             Self::Signup => "signup",
             Self::UpdateUserinfo => "update_userinfo",
             Self::ResetPassword => "reset_password",
-        }
-    }
-
-    /// Reads the value on the wire.
-    pub fn from_wire(text: &str) -> Option<Self> {
-        [Self::Login, Self::Signup, Self::UpdateUserinfo, Self::ResetPassword]
-            .into_iter()
-            .find(|usage| usage.as_str() == text)
+            Self::Custom(_) => return None,
+        })
     }
 }
+
+/// The value on the wire.
+impl core::fmt::Display for Usage {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name of a usage of the host's own: 1 to 32 lower-case letters, digits and underscores, beginning with a letter.
+///
+/// A code for it is asked for at the send endpoint, without an auth source, and is redeemed with
+/// [`AuthorizationServer::verify_otp`](crate::AuthorizationServer::verify_otp). It is good for this usage alone.
+///
+/// ```
+/// use otp_grant::{CustomUsage, Settings, Usage};
+///
+/// let payment = CustomUsage::new("confirm_payment")?;
+/// let settings = Settings::default().usages([payment]);
+/// assert_eq!(Usage::Custom(payment).as_str(), "confirm_payment");
+/// assert!(CustomUsage::new("login").is_err());
+/// # Ok::<(), otp_grant::InvalidUsage>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CustomUsage {
+    /// The name behind its prefix, and zeros. It is in place, so that a usage can be copied.
+    bytes: [u8; PREFIX.len() + LONGEST],
+    end: usize,
+}
+
+impl CustomUsage {
+    /// Names a usage.
+    ///
+    /// # Errors
+    /// [`InvalidUsage`] when it is the name of a usage that the crate knows, is too long, or has another character.
+    pub fn new(name: &str) -> Result<Self, InvalidUsage> {
+        let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
+            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+        if !is_name || Usage::from_wire(name).is_some() {
+            return Err(InvalidUsage);
+        }
+        let mut bytes = [0; PREFIX.len() + LONGEST];
+        let (prefix, rest) = bytes.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX);
+        rest.get_mut(..name.len()).ok_or(InvalidUsage)?.copy_from_slice(name.as_bytes());
+        Ok(Self { bytes, end: PREFIX.len() + name.len() })
+    }
+
+    /// The value on the wire.
+    pub fn as_str(&self) -> &str {
+        let name = self.bytes.get(PREFIX.len()..self.end);
+        name.and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default()
+    }
+
+    fn prefixed(&self) -> &[u8] {
+        self.bytes.get(..self.end).unwrap_or(&self.bytes)
+    }
+}
+
+impl core::fmt::Debug for CustomUsage {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("CustomUsage").field(&self.as_str()).finish()
+    }
+}
+
+/// A text does not name a usage of the host's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidUsage;
+
+impl core::fmt::Display for InvalidUsage {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("not a name for a usage of the host's own")
+    }
+}
+
+impl core::error::Error for InvalidUsage {}
+
+const BUILT_IN: [Usage; 4] = [Usage::Login, Usage::Signup, Usage::UpdateUserinfo, Usage::ResetPassword];
+
+/// No built-in usage has a colon in its name.
+const PREFIX: &[u8; 7] = b"custom:";
+const LONGEST: usize = 32;

@@ -90,9 +90,12 @@ pub use address::{
     Address, AddressPolicy, Channel, EmailAddress, InvalidCountryCode, MalformedEmail, MalformedPhoneNumber,
     PhoneNumber,
 };
-pub use directory::{AuthSource, Client, Directory, ScopeNotAllowed, User, UserClaims, UserStatus};
+pub use directory::{
+    AuthSource, Client, ClientRegistry, CustomClaims, Directory, InvalidClaim, ScopeNotAllowed, SignUp, User,
+    UserClaims, UserStatus, UserStore,
+};
 pub use entropy::{Entropy, EntropyUnavailable, SystemEntropy};
-pub use grant::{Grant, Usage};
+pub use grant::{CustomUsage, Grant, InvalidUsage, Usage};
 pub use id::{AuthSourceId, ClientId, InvalidId, Issuer, RecordKey, SessionId, Subject, Tag, TokenId};
 pub use jwt::jws;
 pub use jwt::*;

@@ -7,7 +7,7 @@ use otp_grant::{Algorithm, AuthorizationServer, Keyring, KeyringCheck, KeyringEr
 
 use crate::config::{self, At as _, Config, ConfigError};
 use crate::delivery::Courier;
-use crate::directory::{HostDirectory, UsersTable};
+use crate::directory::{self, HostDirectory, UsersTable};
 use crate::phone_numbers::NumberingPlan;
 use crate::server::{Host, LoginPage};
 use crate::store::AnyStore;
@@ -49,7 +49,7 @@ pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let store = otp_grant::MemoryStore::new();
     let builder = AuthorizationServer::builder(issuer, keys.keyring, keys.signing).settings(settings);
     let server = builder.build(store, otp_grant::MemoryDirectory::new()).at("the configuration")?;
-    HostDirectory::new(config, None, server.addresses())?;
+    directory::read(config, None, server.addresses())?;
     Courier::check(config)
 }
 
@@ -69,11 +69,11 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
     AnyStore::keep_purging(Arc::clone(&store), PURGED_EVERY);
 
     let addresses = config::addresses(&config)?;
-    let directory = Arc::new(HostDirectory::new(&config, users, &addresses)?);
+    let (clients, users) = directory::read(&config, users, &addresses)?;
     let server = AuthorizationServer::builder(issuer.clone(), keys.keyring, keys.signing)
         .settings(settings)
         .observer(TracingObserver)
-        .build(Arc::clone(&store), Arc::clone(&directory))
+        .build(Arc::clone(&store), (clients, Arc::clone(&users)))
         .at("the configuration")?;
     let courier = Courier::new(&config)?;
     if keys.are_new {
@@ -84,7 +84,7 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
     config.warnings.log();
     let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(&config, &server, example.as_deref());
-    Ok(Started { host: Host { server, store, directory, courier, page, limits: config.limits }, algorithm })
+    Ok(Started { host: Host { server, store, users, courier, page, limits: config.limits }, algorithm })
 }
 
 /// Makes the keys of this process those that count on the store.
@@ -133,7 +133,7 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     Ok(table)
 }
 
-type Server = AuthorizationServer<Arc<AnyStore>, Arc<HostDirectory>>;
+type Server = AuthorizationServer<Arc<AnyStore>, HostDirectory>;
 
 const LACKS_A_KEY: &str = "keys.accepted: another process on this store seals, or has sealed, under a key that is not accepted \
      here; its codes and refresh tokens are refused. Accept it, unless it was dropped on purpose";

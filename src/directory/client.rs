@@ -25,6 +25,7 @@ pub struct Client {
     /// `None` for a public client.
     secret: Option<ClientSecret>,
     may_send: bool,
+    may_sign_up: bool,
     may_introspect_every_token: bool,
     grants: Vec<Grant>,
     refresh_policy: RefreshPolicy,
@@ -88,6 +89,16 @@ impl Client {
         self
     }
 
+    /// Keeps the client from signing users up. Without it a client signs up a user who is unknown when the request has
+    /// `auto_signup`, as far as [`UserStore::sign_up`](crate::directory::UserStore::sign_up) accepts the address.
+    ///
+    /// A client that may not is answered as if the request had no `auto_signup`: with `User not found`.
+    #[must_use]
+    pub fn that_may_not_sign_up(mut self) -> Self {
+        self.may_sign_up = false;
+        self
+    }
+
     /// Replaces the scopes: those the client may ask for, and those it gets when it asks for none.
     ///
     /// # Errors
@@ -113,6 +124,10 @@ impl Client {
 
     pub(crate) fn may_send(&self) -> bool {
         self.may_send
+    }
+
+    pub(crate) fn may_sign_up(&self) -> bool {
+        self.may_sign_up
     }
 
     pub(crate) fn may_use(&self, grant: Grant) -> bool {
@@ -164,6 +179,7 @@ impl Client {
             id,
             secret,
             may_send,
+            may_sign_up: true,
             may_introspect_every_token: false,
             grants: vec![Grant::OtpSms, Grant::OtpEmail, Grant::RefreshToken],
             refresh_policy: RefreshPolicy::default(),

@@ -54,6 +54,16 @@ pub enum UserStatus {
     Inactive,
 }
 
+/// What came of signing a user up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignUp {
+    /// The user of the address, created now or before.
+    Accepted(User),
+    /// The address may not sign up. The client is told `User not found`, as if there were no sign-up.
+    Refused,
+}
+
 /// What a directory tells one client of one user.
 ///
 /// ```
@@ -96,6 +106,11 @@ impl core::fmt::Debug for UserClaims {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
+}
+
+/// Tells whether a claim is one of the standard claims of a user (OpenID Connect Core section 5.1).
+pub(crate) fn is_standard_claim(name: &str) -> bool {
+    scope_of(name).is_some()
 }
 
 /// The scope that a standard claim belongs to (OpenID Connect Core section 5.4).

@@ -1,7 +1,7 @@
 //! Finds out whether an access token is still good: offline what the token says, then what became of it since.
 
 use crate::directory::Directory;
-use crate::directory::user::UserStatus;
+use crate::directory::user::{User, UserStatus};
 use crate::flow::core::Core;
 use crate::flow::record;
 use crate::jwt::access_token::{AccessTokenClaims, AccessTokenError, Audience};
@@ -18,19 +18,19 @@ pub(crate) async fn check_access_token<S: Store, D: Directory>(
     let claims = core.verifier.verify(token, audience, core.clock.now()).map_err(CheckError::Refused)?;
     let loaded = record::load::<Session, _, _>(core, core.keyring.session_key(&claims.session)).await?;
     let session = loaded.state().filter(|session| !session.is_over(loaded.now())).ok_or(CheckError::Revoked)?;
-    if session.has_revoked(&claims.token_id) || !user_may_go_on(core, session).await? {
+    if session.has_revoked(&claims.token_id) || active_user(core, session).await?.is_none() {
         return Err(CheckError::Revoked);
     }
     Ok(claims)
 }
 
-/// Tells whether the user of a session exists, may log in, and has not ended all sessions since it began.
-pub(crate) async fn user_may_go_on<S: Store, D: Directory>(
+/// The user of a session, if they exist, may log in, and have not ended all sessions since it began.
+pub(crate) async fn active_user<S: Store, D: Directory>(
     core: &Core<S, D>,
     session: &Session,
-) -> Result<bool, Unavailable> {
+) -> Result<Option<User>, Unavailable> {
     let user = core.looked_up(core.directory.user_by_subject(session.subject()).await)?;
-    Ok(user.is_some_and(|user| user.status == UserStatus::Active && !session.is_ended_by(user.tokens_valid_after)))
+    Ok(user.filter(|user| user.status == UserStatus::Active && !session.is_ended_by(user.tokens_valid_after)))
 }
 
 /// Why an access token is not accepted now.

@@ -30,7 +30,10 @@ pub(crate) struct Core<S, D> {
 
 impl<S: Store, D: Directory> Core<S, D> {
     /// What the directory answered. The observer is told of an error.
-    pub(crate) fn looked_up<T>(&self, answer: Result<T, D::Error>) -> Result<T, Unavailable> {
+    pub(crate) fn looked_up<T>(
+        &self,
+        answer: Result<T, impl core::error::Error + Send + Sync + 'static>,
+    ) -> Result<T, Unavailable> {
         answer.map_err(|error| {
             self.observer.event(&Event::DirectoryFailed { error: &error });
             Unavailable

@@ -3,9 +3,10 @@
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
 use crate::flow::access_token::CheckError;
-use crate::flow::access_token::{check_access_token, user_may_go_on};
+use crate::flow::access_token::{active_user, check_access_token};
 use crate::flow::caller;
 use crate::flow::core::Core;
+use crate::flow::narrow::granted_scope;
 use crate::flow::record;
 use crate::grant::Grant;
 use crate::jwt::access_token::{AccessTokenClaims, Audience};
@@ -51,9 +52,12 @@ async fn introspect_refresh_token<S: Store, D: Directory>(
     let standing = session.standing(token.generation, loaded.now(), now);
     let is_usable = client.may_use(Grant::RefreshToken) && matches!(standing, Standing::Current | Standing::Retried);
     let Ok(scope) = client.narrow_scope(session.scope(), None) else { return Ok(None) };
-    if !is_usable || !user_may_go_on(core, &session).await? {
+    if !is_usable {
         return Ok(None);
     }
+    let Some(user) = active_user(core, &session).await? else { return Ok(None) };
+    let Some(scope) = granted_scope(core, &user, client, scope).await? else { return Ok(None) };
+    let tells = core.settings.tells_authentication();
     Ok(Some(ActiveToken {
         kind: TokenKind::RefreshToken,
         issuer: core.issuer.clone(),
@@ -62,6 +66,8 @@ async fn introspect_refresh_token<S: Store, D: Directory>(
         scope,
         session: token.session,
         expires_at: session.expires_at(),
+        auth_time: tells.then(|| session.auth_time()),
+        amr: if tells { session.amr().iter().map(|&method| method.to_owned()).collect() } else { Vec::new() },
     }))
 }
 
@@ -77,11 +83,13 @@ async fn introspect_access_token<S: Store, D: Directory>(
         Err(CheckError::Refused(_) | CheckError::Revoked) => return Ok(None),
         Err(CheckError::TemporarilyUnavailable) => return Err(Unavailable),
     };
-    let AccessTokenClaims { subject, client, scope, token_id, session, issued_at, expires_at } = claims;
+    let AccessTokenClaims { subject, client, scope, token_id, session, issued_at, expires_at, .. } = claims;
+    let AccessTokenClaims { auth_time, amr, .. } = claims;
     let audience = match &core.settings.access_token_profile {
         AccessTokenProfile::Jwt => client.as_str().to_owned(),
         AccessTokenProfile::Rfc9068 { audience } => audience.clone(),
     };
     let kind = TokenKind::AccessToken { audience, token_id, issued_at };
-    Ok(Some(ActiveToken { kind, issuer: core.issuer.clone(), subject, client, scope, session, expires_at }))
+    let issuer = core.issuer.clone();
+    Ok(Some(ActiveToken { kind, issuer, subject, client, scope, session, expires_at, auth_time, amr }))
 }

@@ -3,12 +3,13 @@
 use crate::address::Address;
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
-use crate::directory::user::{User, UserStatus};
-use crate::flow::access_token::user_may_go_on;
+use crate::directory::user::{SignUp, User, UserStatus};
+use crate::flow::access_token::active_user;
 use crate::flow::caller;
 use crate::flow::core::Core;
 use crate::flow::guess;
 use crate::flow::guess::{Guess, GuessRefused, Proof};
+use crate::flow::narrow::granted_scope;
 use crate::flow::record::Loaded;
 use crate::flow::tokens;
 use crate::flow::tokens::{Committed, Issuance};
@@ -90,19 +91,23 @@ async fn log_in<S: Store, D: Directory>(
     let ProvenLogin { client, address, key, auto_signup, scope } = login;
     let user = match core.looked_up(core.directory.user_by_address(address).await)? {
         Some(user) => user,
-        None if auto_signup => {
-            let user = core.looked_up(core.directory.sign_up(address).await)?.ok_or(TokenError::UserNotFound)?;
+        // A client that may not sign up is answered as if it had not asked for it.
+        None if auto_signup && client.may_sign_up() => {
+            let SignUp::Accepted(user) = core.looked_up(core.directory.sign_up(address).await)? else {
+                return Err(TokenError::UserNotFound);
+            };
             core.observer.event(&Event::SignedUp { client: client.id(), address: key, subject: &user.subject });
             user
         }
         None => return Err(TokenError::UserNotFound),
     };
     let now = core.clock.now();
-    let User { subject, status, tokens_valid_after } = user;
-    let may_not_yet = tokens_valid_after.is_some_and(|after| now.until(after) > CLOCK_TOLERANCE);
-    if status != UserStatus::Active || may_not_yet {
+    let may_not_yet = user.tokens_valid_after.is_some_and(|after| now.until(after) > CLOCK_TOLERANCE);
+    if user.status != UserStatus::Active || may_not_yet {
         return Err(TokenError::UserNotActive);
     }
+    let scope = granted_scope(core, &user, client, scope).await?.ok_or(TokenError::InvalidScope)?;
+    let User { subject, tokens_valid_after, .. } = user;
 
     // Everything is made ready; the swap that spends the challenge comes last and releases it.
     let channel = address.channel();
@@ -135,10 +140,8 @@ async fn repeat_login<S: Store, D: Directory>(
     let loaded = turn.load::<Session>(core.keyring.session_key(&session_id)).await?;
     let unused = loaded.state().filter(|session| session.is_unused() && !session.is_over(loaded.now()));
     let session = unused.ok_or(TokenError::UnknownOtpToken)?;
-    if !user_may_go_on(core, session).await? {
-        return Err(TokenError::UserNotActive);
-    }
-    let scope = session.scope().clone();
+    let user = active_user(core, session).await?.ok_or(TokenError::UserNotActive)?;
+    let scope = granted_scope(core, &user, client, session.scope().clone()).await?.ok_or(TokenError::InvalidScope)?;
     let now = core.clock.now();
     let prepared = tokens::prepare(turn, Issuance { session, session_id, scope, number: 0, now }).await?;
     let client_mark = core.keyring.client_mark(client.id());

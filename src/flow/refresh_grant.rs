@@ -5,6 +5,7 @@ use crate::directory::client::Client;
 use crate::directory::user::UserStatus;
 use crate::flow::caller;
 use crate::flow::core::Core;
+use crate::flow::narrow::granted_scope;
 use crate::flow::tokens;
 use crate::flow::tokens::Issuance;
 use crate::flow::turn::Refused;
@@ -100,7 +101,8 @@ async fn scope_of_refresh<S: Store, D: Directory>(
         return Err(TokenError::UnknownRefreshToken);
     }
     let asked = asked.get().map_err(|_| TokenError::InvalidScope)?;
-    client.narrow_scope(session.scope(), asked).map_err(|_| TokenError::InvalidScope)
+    let scope = client.narrow_scope(session.scope(), asked).map_err(|_| TokenError::InvalidScope)?;
+    granted_scope(core, &user, client, scope).await?.ok_or(TokenError::InvalidScope)
 }
 
 impl From<Refused<NotRefreshed>> for TokenError {

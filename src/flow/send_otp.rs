@@ -9,7 +9,7 @@ use crate::flow::core::Core;
 use crate::flow::turn::Refused;
 use crate::flow::turn::Turn;
 use crate::grant::Usage;
-use crate::id::{ChallengeId, ClientId, Nonce, RecordKey};
+use crate::id::{AuthSourceId, ChallengeId, ClientId, Nonce, RecordKey};
 use crate::observer::Event;
 use crate::otp::authenticator::{AllowResend, NotOpened, OpenChallenge, TakeBackSend};
 use crate::otp::challenge::NewChallenge;
@@ -17,7 +17,7 @@ use crate::otp::code::{self, CodeSource};
 use crate::secret::Code;
 use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
-use crate::time::secs_rounded_up;
+use crate::time::{Timestamp, secs_rounded_up};
 use crate::wire::error::{DeliveryFailure, SendError};
 use crate::wire::reply::{Reply, SendResponse};
 use crate::wire::request::SendRequest;
@@ -88,7 +88,9 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     };
     core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
     let sent = SentChallenge { key, id, token_validity };
-    Ok(Delivery { address, code, usage, validity, response, sent })
+    let (client, expires_at) = (client.id().clone(), opened.code_expires_at);
+    let message = OtpMessage { address, code, usage, client, auth_source, validity, expires_at };
+    Ok(Delivery { message, response, sent })
 }
 
 /// Answers for a code that could not be delivered, and lets its address be sent to again at once.
@@ -156,10 +158,7 @@ impl core::error::Error for UnknownKey {}
 /// its otp_token.
 #[must_use]
 pub struct Delivery {
-    address: Address,
-    code: Code,
-    usage: Usage,
-    validity: Duration,
+    message: OtpMessage,
     response: SendResponse,
     sent: SentChallenge,
 }
@@ -167,22 +166,49 @@ pub struct Delivery {
 impl Delivery {
     /// Where to send it.
     pub fn address(&self) -> &Address {
-        &self.address
+        self.message.address()
     }
 
     /// What to send.
     pub fn code(&self) -> &Code {
-        &self.code
+        self.message.code()
     }
 
     /// What it is for; worth saying in the message, so that a user is not tricked into passing it on.
     pub fn usage(&self) -> Usage {
-        self.usage
+        self.message.usage()
+    }
+
+    /// The client that asked for the code. The text of the message can name the application.
+    pub fn client(&self) -> &ClientId {
+        self.message.client()
+    }
+
+    /// The auth source that the code was asked for. Usages other than login have none.
+    pub fn auth_source(&self) -> Option<&AuthSourceId> {
+        self.message.auth_source()
     }
 
     /// How long the code is still valid. A resend delivers the same code for what is left of its time.
     pub fn validity(&self) -> Duration {
-        self.validity
+        self.message.validity()
+    }
+
+    /// Takes the message out, for a queue: the host replies first and sends later. The reply is that of
+    /// [`accepted`](Self::accepted).
+    ///
+    /// The client then does not learn of a delivery that fails, and its user waits until the code can be sent again.
+    ///
+    /// ```
+    /// # use otp_grant::{Delivery, OtpMessage, Reply};
+    /// fn enqueue(delivery: Delivery, queue: &std::sync::mpsc::Sender<OtpMessage>) -> Reply {
+    ///     let (message, reply) = delivery.into_parts();
+    ///     let _ = queue.send(message);
+    ///     reply
+    /// }
+    /// ```
+    pub fn into_parts(self) -> (OtpMessage, Reply) {
+        (self.message, self.response.into())
     }
 
     /// The reply when the message was sent or queued.
@@ -194,12 +220,70 @@ impl Delivery {
     /// [`AuthorizationServer::delivery_failed`](crate::AuthorizationServer::delivery_failed), which lets the user try again
     /// at once.
     pub fn failed(self, failure: DeliveryFailure) -> Reply {
-        Reply::delivery_failed(self.address.channel(), failure)
+        Reply::delivery_failed(self.message.address.channel(), failure)
     }
 }
 
 impl core::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Delivery").field("usage", &self.usage).field("validity", &self.validity).finish_non_exhaustive()
+        let OtpMessage { usage, validity, .. } = &self.message;
+        f.debug_struct("Delivery").field("usage", usage).field("validity", validity).finish_non_exhaustive()
+    }
+}
+
+/// A code to be sent, apart from the reply: it can wait in a queue of the process. The code is wiped when the message is dropped.
+///
+/// It has no serialized form. A queue outside the process would keep codes at rest, readable beside the addresses that they
+/// are for.
+pub struct OtpMessage {
+    address: Address,
+    code: Code,
+    usage: Usage,
+    client: ClientId,
+    auth_source: Option<AuthSourceId>,
+    validity: Duration,
+    expires_at: Timestamp,
+}
+
+impl OtpMessage {
+    /// Where to send it.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What to send.
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// What it is for; see [`Delivery::usage`].
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// The client that asked for the code.
+    pub fn client(&self) -> &ClientId {
+        &self.client
+    }
+
+    /// The auth source that the code was asked for. Usages other than login have none.
+    pub fn auth_source(&self) -> Option<&AuthSourceId> {
+        self.auth_source.as_ref()
+    }
+
+    /// How long the code was still valid when it was asked for.
+    pub fn validity(&self) -> Duration {
+        self.validity
+    }
+
+    /// When the code expires. From then on the message is not worth sending.
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+impl core::fmt::Debug for OtpMessage {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("OtpMessage").field("usage", &self.usage).field("client", &self.client).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use crate::flow::core::Core;
 use crate::flow::turn::Turn;
 use crate::grant::Grant;
 use crate::id::{SessionId, TokenId};
-use crate::jwt::claims::{AccessClaims, AccessTokenProfile, IdClaims, TokenFacts};
+use crate::jwt::claims::{AccessClaims, AccessTokenProfile, Extras, IdClaims, TokenFacts};
 use crate::jwt::signing_key::JwtType;
 use crate::otp::authenticator::Redeemed;
 use crate::scope::Scope;
@@ -67,7 +67,10 @@ pub(crate) async fn prepare<S: Store, D: Directory>(
     let mut json = Vec::with_capacity(TYPICAL_CLAIMS);
 
     let facts_of_access = facts(TokenId::of(number, turn.random()?));
-    let claims = AccessClaims::new(&facts_of_access, &scope, profile, validity);
+    let custom = core.directory.access_token_claims(session.subject(), session.client(), &scope).await;
+    let custom = core.looked_up(custom)?;
+    let extras = Extras { authentication: core.settings.tells_authentication(), custom: &custom };
+    let claims = AccessClaims::new(&facts_of_access, &scope, profile, validity, extras);
     let expires_in = now.until(claims.expires_at()).as_secs();
     let typ = match profile {
         AccessTokenProfile::Jwt => JwtType::Jwt,

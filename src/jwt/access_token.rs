@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::directory::CustomClaims;
 use crate::id::{ClientId, Issuer, SessionId, Subject, TokenId};
 use crate::jwt::claims::AccessTokenProfile;
 use crate::jwt::jwk::PublicKeySet;
@@ -65,14 +66,15 @@ impl AccessTokenVerifier {
             }
             _ => return Err(AccessTokenError::NotAnAccessToken),
         }
-        Ok((read(typ, &claims)?, instant(&claims, "nbf")?))
+        let not_before = instant(&claims, "nbf")?;
+        Ok((read(typ, claims)?, not_before))
     }
 
     /// Reads a token for its revocation. Hosts may be changing from one profile to the other, so that either is known, with
     /// whatever audience.
     pub(crate) fn authenticate_any_profile(&self, token: &str) -> Result<AccessTokenClaims, AccessTokenError> {
         let (typ, claims) = self.authentic(token)?;
-        read(typ, &claims)
+        read(typ, claims)
     }
 
     /// The type and the claims of a token that this issuer signed.
@@ -90,8 +92,9 @@ impl AccessTokenVerifier {
 }
 
 /// Reads the claims of an access token of the profile that has this type.
-fn read(typ: JwtType, claims: &Map<String, Value>) -> Result<AccessTokenClaims, AccessTokenError> {
+fn read(typ: JwtType, object: Map<String, Value>) -> Result<AccessTokenClaims, AccessTokenError> {
     let missing = AccessTokenError::NotAnAccessToken;
+    let claims = &object;
     let (client, scope) = match typ {
         JwtType::Jwt => {
             let tokens = claims.get("scope").and_then(Value::as_array).ok_or(missing)?;
@@ -108,6 +111,9 @@ fn read(typ: JwtType, claims: &Map<String, Value>) -> Result<AccessTokenClaims, 
         session: SessionId::try_from(text(claims, "sid")?.to_owned()).map_err(|_| missing)?,
         issued_at: instant(claims, "iat")?,
         expires_at: instant(claims, "exp")?,
+        auth_time: claims.contains_key("auth_time").then(|| instant(claims, "auth_time")).transpose()?,
+        amr: claims.get("amr").map_or(Some(Vec::new()), texts).ok_or(missing)?,
+        custom: CustomClaims::of_token(object),
     })
 }
 
@@ -142,6 +148,13 @@ pub struct AccessTokenClaims {
     pub issued_at: Timestamp,
     /// When it expires.
     pub expires_at: Timestamp,
+    /// When the user logged in (`auth_time`): in tokens of RFC 9068 (section 2.2.1), and in others where
+    /// [the settings](crate::Settings::authentication_claims) say so.
+    pub auth_time: Option<Timestamp>,
+    /// How the user logged in (`amr`, RFC 8176), as for [`auth_time`](Self::auth_time).
+    pub amr: Vec<String>,
+    /// The claims that are the host's own.
+    pub custom: CustomClaims,
 }
 
 /// Why a token is not accepted.
@@ -183,6 +196,10 @@ impl core::error::Error for AccessTokenError {
 
 fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<&'c str, AccessTokenError> {
     claims.get(name).and_then(Value::as_str).ok_or(AccessTokenError::NotAnAccessToken)
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
 fn instant(claims: &Map<String, Value>, name: &str) -> Result<Timestamp, AccessTokenError> {

@@ -5,6 +5,7 @@ use core::time::Duration;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
+use crate::directory::CustomClaims;
 use crate::id::{SessionId, TokenId};
 use crate::scope::Scope;
 use crate::session::Session;
@@ -17,7 +18,7 @@ pub enum AccessTokenProfile {
     /// `typ` is `JWT`, `aud` the client, `scope` an array.
     #[default]
     Jwt,
-    /// RFC 9068: `typ` is `at+jwt`, `scope` a string, and there is a `client_id`.
+    /// RFC 9068: `typ` is `at+jwt`, `scope` a string, and there are a `client_id`, an `auth_time` and an `amr`.
     Rfc9068 {
         /// The `aud` claim: the default resource indicator of the API that the tokens are for (RFC 9068 section 3).
         audience: String,
@@ -61,6 +62,12 @@ pub(crate) struct AccessClaims<'a> {
     sid: SessionId,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amr: Option<&'static [&'static str]>,
+    #[serde(flatten)]
+    custom: &'a CustomClaims,
 }
 
 impl<'a> AccessClaims<'a> {
@@ -69,9 +76,11 @@ impl<'a> AccessClaims<'a> {
         scope: &'a Scope,
         profile: &'a AccessTokenProfile,
         validity: &TokenValidity,
+        extras: Extras<'a>,
     ) -> Self {
         let client = facts.session.client().as_str();
         let iat = facts.now.as_unix_secs();
+        let Extras { authentication, custom } = extras;
         let (aud, scope, client_id) = match profile {
             AccessTokenProfile::Jwt => (client, ScopeClaim::Array(scope), None),
             AccessTokenProfile::Rfc9068 { audience } => (audience.as_str(), ScopeClaim::Text(scope), Some(client)),
@@ -88,6 +97,10 @@ impl<'a> AccessClaims<'a> {
             jti: facts.token_id,
             sid: facts.session_id,
             client_id,
+            // RFC 9068 section 2.2.1.
+            auth_time: authentication.then(|| facts.session.auth_time().as_unix_secs()),
+            amr: authentication.then(|| facts.session.amr()),
+            custom,
         }
     }
 
@@ -95,6 +108,14 @@ impl<'a> AccessClaims<'a> {
     pub(crate) fn expires_at(&self) -> Timestamp {
         Timestamp::from_unix_secs(self.exp)
     }
+}
+
+/// What not every access token has.
+pub(crate) struct Extras<'a> {
+    /// Whether it says when and how the user logged in.
+    pub(crate) authentication: bool,
+    /// The host's own claims.
+    pub(crate) custom: &'a CustomClaims,
 }
 
 /// The claims of one ID token (OpenID Connect Core section 2).

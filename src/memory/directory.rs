@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::address::Address;
-use crate::directory::Directory;
-use crate::directory::user::{User, UserClaims, UserStatus};
-use crate::directory::{AuthSource, Client};
+use crate::directory::{AuthSource, Client, ClientRegistry, SignUp, User, UserClaims, UserStatus, UserStore};
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
 use crate::id::{AuthSourceId, ClientId, Subject};
 use crate::memory::lock;
 use crate::scope::Scope;
 
-/// A directory in the memory of one process.
+/// A directory in the memory of one process. It is a registry of clients and a store of users; a host can use it as one of
+/// the two.
 #[derive(Debug, Default)]
 pub struct MemoryDirectory {
     clients: HashMap<ClientId, Arc<Client>>,
@@ -66,7 +65,7 @@ impl MemoryDirectory {
     }
 }
 
-impl Directory for MemoryDirectory {
+impl ClientRegistry for MemoryDirectory {
     type Error = EntropyUnavailable;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, EntropyUnavailable> {
@@ -76,6 +75,10 @@ impl Directory for MemoryDirectory {
     async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, EntropyUnavailable> {
         Ok(self.auth_sources.get(id).cloned())
     }
+}
+
+impl UserStore for MemoryDirectory {
+    type Error = EntropyUnavailable;
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
         Ok(lock(&self.users).of_address(address).cloned())
@@ -94,10 +97,10 @@ impl Directory for MemoryDirectory {
         Ok(lock(&self.users).claims.get(subject).cloned().unwrap_or_default())
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
+    async fn sign_up(&self, address: &Address) -> Result<SignUp, EntropyUnavailable> {
         let mut users = lock(&self.users);
         if let Some(user) = users.of_address(address) {
-            return Ok(Some(user.clone()));
+            return Ok(SignUp::Accepted(user.clone()));
         }
         // Random, so that no subject is ever given to another user, not even by the next process.
         let mut bytes = [0; 16];
@@ -105,7 +108,7 @@ impl Directory for MemoryDirectory {
         let user = User::new(Subject::random(bytes), UserStatus::Active);
         let slot = users.put(user.clone());
         users.by_address.insert(address.clone(), slot);
-        Ok(Some(user))
+        Ok(SignUp::Accepted(user))
     }
 }
 

@@ -169,8 +169,9 @@ impl Keyring {
     ) -> Binding {
         let source = source.map(AuthSourceId::as_str).unwrap_or_default();
         let (channel, address) = (channel_name(address), address.as_str());
-        let parts = [client.as_str(), source, channel, address, usage.as_str()];
-        Binding::from_bytes(first(&mac(&self.bindings, parts.map(str::as_bytes))))
+        let [client, source, channel, address] = [client.as_str(), source, channel, address].map(str::as_bytes);
+        let parts = [client, source, channel, address, usage.in_binding()];
+        Binding::from_bytes(first(&mac(&self.bindings, parts)))
     }
 
     /// Returns what a refresh token contains of its client.
@@ -289,6 +290,22 @@ mod tests {
         assert_eq!(keys[0], keys[1]);
         let bindings = [&user, &news].map(|address| keyring().binding(&client, None, address, Usage::Login));
         assert_ne!(bindings[0], bindings[1]);
+    }
+
+    /// Were they others, every otp_token in flight would be lost with the version that changed them.
+    #[test]
+    fn the_bindings_of_built_in_usages_stay_as_they_are_and_no_custom_one_has_them() {
+        let client = ClientId::new("CLIENT").unwrap();
+        let email = Address::Email(AddressPolicy::default().email("user@example.com").unwrap());
+        let binding = |usage| keyring().binding(&client, None, &email, usage);
+        for usage in [Usage::Login, Usage::Signup, Usage::UpdateUserinfo, Usage::ResetPassword] {
+            let parts = [b"CLIENT".as_slice(), b"", b"email", b"user@example.com", usage.as_str().as_bytes()];
+            assert_eq!(binding(usage), Binding::from_bytes(first(&mac(&keyring().bindings, parts))));
+        }
+        let custom = |name| Usage::Custom(crate::grant::CustomUsage::new(name).unwrap());
+        let parts = [b"CLIENT".as_slice(), b"", b"email", b"user@example.com", b"confirm_payment"];
+        assert_ne!(binding(custom("confirm_payment")), Binding::from_bytes(first(&mac(&keyring().bindings, parts))));
+        assert_ne!(binding(custom("confirm_payment")), binding(custom("confirm_payments")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::directory::Directory;
 pub use crate::flow::access_token::CheckError;
 use crate::flow::core::Core;
 pub use crate::flow::keyring::{KeyringCheck, KeyringError};
-pub use crate::flow::send_otp::Delivery;
+pub use crate::flow::send_otp::{Delivery, OtpMessage};
 pub use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyOtp};
 use crate::flow::{
     access_token, introspect, keyring, otp_grant, refresh_grant, revoke, send_otp, userinfo, verify_otp,

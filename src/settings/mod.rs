@@ -6,6 +6,7 @@ use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 
 use crate::address::{AddressPolicy, Channel};
+use crate::grant::CustomUsage;
 use crate::jwt::claims::{AccessTokenProfile, TokenValidity};
 use crate::otp::authenticator::Limits;
 use crate::otp::meter::Quota;
@@ -31,6 +32,7 @@ pub struct Settings {
     pub(crate) token_validity: TokenValidity,
     pub(crate) session_validity: SessionValidity,
     pub(crate) access_token_profile: AccessTokenProfile,
+    pub(crate) authentication_claims: bool,
     pub(crate) key_set_max_age: Duration,
     pub(crate) endpoints: Endpoints,
     pub(crate) scopes_supported: Scope,
@@ -133,6 +135,29 @@ impl Settings {
         self
     }
 
+    /// Whether access tokens of [`AccessTokenProfile::Jwt`] say when and how the user logged in (`auth_time` and `amr`). Those of
+    /// RFC 9068 say so in any case. Defaults to no.
+    ///
+    /// Introspection says the same as the access token. An ID token then differs from an access token of the default profile
+    /// by `azp` alone: a client that accepts ID tokens from other sources than this server must require that claim.
+    ///
+    /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
+    #[must_use]
+    pub fn authentication_claims(mut self, included: bool) -> Self {
+        self.authentication_claims = included;
+        self
+    }
+
+    /// The usages of the host's own, for which codes can be asked at the send endpoint. Defaults to none.
+    ///
+    /// The codes are those of [`code`](Self::code), and are redeemed with
+    /// [`AuthorizationServer::verify_otp`](crate::AuthorizationServer::verify_otp).
+    #[must_use]
+    pub fn usages(mut self, usages: impl IntoIterator<Item = CustomUsage>) -> Self {
+        self.rules.usages = usages.into_iter().collect();
+        self
+    }
+
     /// For how long the key set and the metadata may be cached, in whole seconds; a key has to be published for as long
     /// before it signs. Defaults to 5 minutes.
     #[must_use]
@@ -164,6 +189,11 @@ impl Settings {
 }
 
 impl Settings {
+    /// Tells whether tokens say when and how the user logged in.
+    pub(crate) fn tells_authentication(&self) -> bool {
+        self.authentication_claims || matches!(self.access_token_profile, AccessTokenProfile::Rfc9068 { .. })
+    }
+
     pub(crate) fn quotas_are_sound(&self) -> bool {
         let mut quotas = self.limits.sends.iter().chain([&self.limits.guesses_per_address]);
         quotas.all(|quota| quota.window() >= SHORTEST_WINDOW && quota.count().get() <= MOST_COUNTED)
@@ -189,6 +219,7 @@ impl Default for Settings {
                 grant_types: grant_types.map(|(uri, channel)| (uri.to_owned(), channel)).to_vec(),
                 addresses: AddressPolicy::default(),
                 body_limit: 16 * 1024,
+                usages: Vec::new(),
             },
             limits: Limits {
                 sends: vec![Quota::new(NonZeroU32::MIN, Duration::from_secs(30)), Quota::new(FIFTY, DAY)],
@@ -199,6 +230,7 @@ impl Default for Settings {
             token_validity: TokenValidity::default(),
             session_validity: SessionValidity::default(),
             access_token_profile: AccessTokenProfile::default(),
+            authentication_claims: false,
             key_set_max_age: Duration::from_secs(300),
             endpoints: Endpoints::default(),
             scopes_supported: Scope::openid(),

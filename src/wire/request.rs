@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::address::{Address, AddressPolicy, Channel};
-use crate::grant::Usage;
+use crate::grant::{CustomUsage, Usage};
 use crate::id::{AuthSourceId, ClientId};
 use crate::scope::{InvalidScope, Scope};
 use crate::secret::PresentedSecret;
@@ -68,6 +68,15 @@ pub(crate) struct RequestRules {
     pub(crate) grant_types: Vec<(String, Channel)>,
     pub(crate) addresses: AddressPolicy,
     pub(crate) body_limit: usize,
+    /// The usages of the host's own.
+    pub(crate) usages: Vec<CustomUsage>,
+}
+
+impl RequestRules {
+    fn usage(&self, name: &str) -> Option<Usage> {
+        let custom = || self.usages.iter().find(|usage| usage.as_str() == name).copied().map(Usage::Custom);
+        Usage::from_wire(name).or_else(custom)
+    }
 }
 
 /// A request to the token endpoint.
@@ -265,7 +274,7 @@ impl<'a> SendRequest<'a> {
         let credentials = ClientCredentials::parse(request, &mut members)?;
         let usage = match members.take_str(Member::Usage)? {
             None => Usage::Login,
-            Some(text) => Usage::from_wire(&text).ok_or(invalid(Member::Usage))?,
+            Some(text) => rules.usage(&text).ok_or(invalid(Member::Usage))?,
         };
         let auth_source = match (usage, members.take_str(Member::AuthSourceId)?) {
             (Usage::Login, None) => return Err(missing(Member::AuthSourceId).into()),

@@ -38,8 +38,13 @@ fn access_token_body(access_token: &str, client: &str, audience: &str) -> String
     let claims = payload(access_token);
     let [exp, iat] = ["exp", "iat"].map(|name| claims[name].as_u64().unwrap());
     let (jti, sid) = (text(&claims, "jti"), text(&claims, "sid"));
+    // Introspection says when and how the user logged in where the token says so: under RFC 9068.
+    let login = match audience == AUDIENCE {
+        true => format!(r#","auth_time":{},"amr":["otp","sms"]"#, claims["auth_time"]),
+        false => String::new(),
+    };
     format!(
-        r#"{{"active":true,"scope":"openid profile","client_id":"{client}","token_type":"Bearer","exp":{exp},"iat":{iat},"nbf":{iat},"sub":"MOCK_USER_ID","aud":"{audience}","iss":"{ISSUER}","jti":"{jti}","sid":"{sid}"}}"#
+        r#"{{"active":true,"scope":"openid profile","client_id":"{client}","token_type":"Bearer","exp":{exp},"iat":{iat},"nbf":{iat},"sub":"MOCK_USER_ID","aud":"{audience}","iss":"{ISSUER}","jti":"{jti}","sid":"{sid}"{login}}}"#
     )
 }
 

@@ -1,7 +1,7 @@
 //! Whom the directory in memory takes for whom.
 
 use otp_grant::{
-    Address, AddressPolicy, ClientId, Directory, MemoryDirectory, Scope, Subject, User, UserClaims, UserStatus,
+    Address, AddressPolicy, ClientId, MemoryDirectory, Scope, SignUp, Subject, User, UserClaims, UserStatus, UserStore,
 };
 use pollster::block_on;
 
@@ -32,7 +32,7 @@ fn each_address_leads_to_its_user_and_to_nobody_once_they_are_removed() {
     directory.remove_user(&user("A").subject);
     assert_eq!(owners(), [None, None, some("B"), None]);
     // Whoever comes next is nobody who was there before, under none of their addresses.
-    let newcomer = block_on(directory.sign_up(&of_c)).unwrap().unwrap();
+    let SignUp::Accepted(newcomer) = block_on(directory.sign_up(&of_c)).unwrap() else { panic!("refused") };
     assert_eq!(owners(), [None, None, some("B"), some(newcomer.subject.as_str())]);
     directory.put_user(user("A"));
     assert_eq!(owners(), [None, None, some("B"), some(newcomer.subject.as_str())]);

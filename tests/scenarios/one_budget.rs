@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use otp_grant::{
-    Address, AddressPolicy, AuthSource, AuthSourceId, AuthorizationServer, Client, ClientId, Directory,
-    EMAIL_GRANT_TYPE, EntropyUnavailable, Issuer, MemoryDirectory, MemoryStore, Scope, Settings, SigningKey, Subject,
-    User, UserClaims, UserStatus,
+    Address, AddressPolicy, AuthSource, AuthSourceId, AuthorizationServer, Client, ClientId, ClientRegistry,
+    EMAIL_GRANT_TYPE, EntropyUnavailable, Issuer, MemoryDirectory, MemoryStore, Scope, Settings, SignUp, SigningKey,
+    Subject, User, UserClaims, UserStatus, UserStore,
 };
 use otp_grant_tests::*;
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ impl ByBudget {
     }
 }
 
-impl Directory for ByBudget {
+impl ClientRegistry for ByBudget {
     type Error = EntropyUnavailable;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, EntropyUnavailable> {
@@ -145,6 +145,10 @@ impl Directory for ByBudget {
     async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, EntropyUnavailable> {
         self.0.auth_source(id).await
     }
+}
+
+impl UserStore for ByBudget {
+    type Error = EntropyUnavailable;
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
         self.0.user_by_address(&Self::address(address)).await
@@ -163,7 +167,7 @@ impl Directory for ByBudget {
         self.0.user_claims(subject, client, scope).await
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
+    async fn sign_up(&self, address: &Address) -> Result<SignUp, EntropyUnavailable> {
         self.0.sign_up(&Self::address(address)).await
     }
 }

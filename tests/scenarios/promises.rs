@@ -1898,7 +1898,7 @@ async fn without_a_window_the_second_request_ends_the_session_at_a_host_with_any
 /// A directory that signs nobody up.
 struct Closed(MemoryDirectory);
 
-impl Directory for Closed {
+impl ClientRegistry for Closed {
     type Error = EntropyUnavailable;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Self::Error> {
@@ -1908,6 +1908,10 @@ impl Directory for Closed {
     async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Self::Error> {
         self.0.auth_source(id).await
     }
+}
+
+impl UserStore for Closed {
+    type Error = EntropyUnavailable;
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Self::Error> {
         self.0.user_by_address(address).await
@@ -1926,8 +1930,8 @@ impl Directory for Closed {
         self.0.user_claims(subject, client, scope).await
     }
 
-    async fn sign_up(&self, _address: &Address) -> Result<Option<User>, Self::Error> {
-        Ok(None)
+    async fn sign_up(&self, _address: &Address) -> Result<SignUp, Self::Error> {
+        Ok(SignUp::Refused)
     }
 }
 
@@ -1941,7 +1945,7 @@ impl Entropy for Exhaustible {
     }
 }
 
-/// `Directory::sign_up`: "`None` refuses: the address may not sign up. The client is told that there is no such user."
+/// `SignUp::Refused`: "The address may not sign up. The client is told `User not found`, as if there were no sign-up."
 /// `Event::Faulted`: "There were no random bytes"
 #[tokio::test]
 async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_random_bytes_as_a_503() {

@@ -327,7 +327,7 @@ async fn a_refresh_under_rfc_9068_gives_access_tokens_of_that_profile() {
     let whole = json!({
         "sub": "MOCK_USER_ID", "aud": API, "nbf": START + 100, "scope": "openid profile", "iss": ISSUER,
         "exp": START + 400, "iat": START + 100, "jti": access["jti"], "sid": payload(text(&login, "id_token"))["sid"],
-        "client_id": "TENANT_CLIENT_ID",
+        "client_id": "TENANT_CLIENT_ID", "auth_time": START, "amr": ["otp", "sms"],
     });
     assert_eq!(access, whole);
     let checked = host.server.check_access_token(text(&said, "access_token"), Audience::EveryClient).await.unwrap();

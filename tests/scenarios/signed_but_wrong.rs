@@ -83,7 +83,7 @@ async fn a_claim_given_twice_is_refused() {
 #[tokio::test]
 async fn what_is_not_understood_is_ignored() {
     for issued in Issued::under_both().await {
-        let claims = json!({ "x": [1, { "y": null }], "https://example.com/admin": true, "EXP": 1, "amr": 7 });
+        let claims = json!({ "x": [1, { "y": null }], "https://example.com/admin": true, "EXP": 1, "acr": 7 });
         assert_eq!(issued.check(&issued.header, &but(&issued.claims, claims)).await, Ok(()));
         let header = json!({ "x": {}, "cty": "text", "jku": "https://keys.example.com", "ALG": "none" });
         assert_eq!(issued.check(&but(&issued.header, header), &issued.claims).await, Ok(()));
@@ -94,9 +94,11 @@ async fn what_is_not_understood_is_ignored() {
 async fn every_claim_has_to_be_there_and_of_its_type() {
     for issued in Issued::under_both().await {
         for name in issued.claims.as_object().unwrap().keys() {
+            // Tokens of the version before do not say when and how their user logged in.
+            let expected = if matches!(&**name, "auth_time" | "amr") { Ok(()) } else { NOT_ONE };
             assert_eq!(
                 issued.check(&issued.header, &but(&issued.claims, json!({ name: null }))).await,
-                NOT_ONE,
+                expected,
                 "{name}"
             );
             let mut claims = issued.claims.clone();

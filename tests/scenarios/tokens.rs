@@ -77,7 +77,7 @@ async fn an_rfc_9068_access_token_has_its_own_type_and_claims() {
         let whole = json!({
             "sub": "MOCK_USER_ID", "aud": API, "nbf": START, "scope": "openid profile", "iss": ISSUER,
             "exp": START + 300, "iat": START, "jti": access["jti"], "sid": access["sid"],
-            "client_id": "TENANT_CLIENT_ID",
+            "client_id": "TENANT_CLIENT_ID", "auth_time": START, "amr": ["otp", "sms"],
         });
         assert_eq!(access, whole);
         assert_eq!(

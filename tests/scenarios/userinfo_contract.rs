@@ -331,7 +331,7 @@ struct Discreet {
     fails: Arc<AtomicBool>,
 }
 
-impl Directory for Discreet {
+impl ClientRegistry for Discreet {
     type Error = EntropyUnavailable;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, EntropyUnavailable> {
@@ -341,6 +341,10 @@ impl Directory for Discreet {
     async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, EntropyUnavailable> {
         self.inner.auth_source(id).await
     }
+}
+
+impl UserStore for Discreet {
+    type Error = EntropyUnavailable;
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
         self.inner.user_by_address(address).await
@@ -355,7 +359,7 @@ impl Directory for Discreet {
         subject: &Subject,
         client: &ClientId,
         scope: &Scope,
-    ) -> Result<UserClaims, Self::Error> {
+    ) -> Result<UserClaims, EntropyUnavailable> {
         let asked = [subject.as_str(), client.as_str(), scope.as_str()].map(str::to_owned);
         self.asked.lock().unwrap().push(asked);
         if self.fails.load(SeqCst) {
@@ -364,7 +368,7 @@ impl Directory for Discreet {
         Ok(UserClaims::new().with("seen_by", client.as_str()))
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<Option<User>, EntropyUnavailable> {
+    async fn sign_up(&self, address: &Address) -> Result<SignUp, EntropyUnavailable> {
         self.inner.sign_up(address).await
     }
 }

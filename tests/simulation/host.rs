@@ -201,7 +201,7 @@ impl SteppedDirectory {
     }
 }
 
-impl Directory for SteppedDirectory {
+impl ClientRegistry for SteppedDirectory {
     type Error = Broken;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Broken> {
@@ -213,6 +213,10 @@ impl Directory for SteppedDirectory {
         self.asked(Part::Directory, "auth_source").await?;
         self.registry.auth_source(id).await.map_err(|_| Broken)
     }
+}
+
+impl UserStore for SteppedDirectory {
+    type Error = Broken;
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Broken> {
         self.asked(Part::Users, "user_by_address").await?;
@@ -229,7 +233,7 @@ impl Directory for SteppedDirectory {
         self.users.user_claims(subject, client, scope).await.map_err(|_| Broken)
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<Option<User>, Broken> {
+    async fn sign_up(&self, address: &Address) -> Result<SignUp, Broken> {
         self.asked(Part::Users, "sign_up").await?;
         self.users.sign_up(address).await.map_err(|_| Broken)
     }

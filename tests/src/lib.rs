@@ -77,7 +77,7 @@ impl TestDirectory {
     }
 }
 
-impl Directory for TestDirectory {
+impl ClientRegistry for TestDirectory {
     type Error = Broken;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Broken> {
@@ -91,6 +91,10 @@ impl Directory for TestDirectory {
         let source = self.inner.auth_source(id).await.unwrap();
         Ok(source)
     }
+}
+
+impl UserStore for TestDirectory {
+    type Error = Broken;
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, Broken> {
         self.enter("user_by_address").await?;
@@ -110,10 +114,10 @@ impl Directory for TestDirectory {
         Ok(claims)
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<Option<User>, Broken> {
+    async fn sign_up(&self, address: &Address) -> Result<SignUp, Broken> {
         self.enter("sign_up").await?;
-        let user = self.inner.sign_up(address).await.unwrap();
-        Ok(user)
+        let outcome = self.inner.sign_up(address).await.unwrap();
+        Ok(outcome)
     }
 }
 

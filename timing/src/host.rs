@@ -171,7 +171,7 @@ impl Names {
     }
 }
 
-impl Directory for Names {
+impl ClientRegistry for Names {
     type Error = Infallible;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Infallible> {
@@ -181,6 +181,10 @@ impl Directory for Names {
     async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, Infallible> {
         Ok(Some(self.source.clone()).filter(|source| source.id() == id))
     }
+}
+
+impl UserStore for Names {
+    type Error = Infallible;
 
     async fn user_by_address(&self, _: &Address) -> Result<Option<User>, Infallible> {
         Ok(self.user.clone())
@@ -194,7 +198,7 @@ impl Directory for Names {
         Ok(UserClaims::new())
     }
 
-    async fn sign_up(&self, _: &Address) -> Result<Option<User>, Infallible> {
+    async fn sign_up(&self, _: &Address) -> Result<SignUp, Infallible> {
         unreachable!("nobody signs up here")
     }
 }

@@ -123,11 +123,11 @@ impl Outbox {
 
     fn deliver(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
         let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
-        let usage = delivery.usage().as_str();
+        let usage = delivery.usage();
         println!("to {to}: {code} is your code for {usage}, valid for {} seconds", delivery.validity().as_secs());
         let Some(file) = &self.file else { return Ok(()) };
         // In one write, and without a buffer: whoever reads the file sees whole lines, and sees them before the reply.
-        let line = format!("{{\"to\":{},\"code\":{},\"usage\":{}}}\n", json!(to), json!(code), json!(usage));
+        let line = format!("{{\"to\":{},\"code\":{},\"usage\":{}}}\n", json!(to), json!(code), json!(usage.as_str()));
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line.as_bytes()).map_err(|error| {
             eprintln!("the outbox cannot be written: {error}");

@@ -156,6 +156,8 @@ pub(crate) struct ClientEntry {
     /// Confidential clients may send in any case.
     #[serde(default)]
     pub(crate) may_send: bool,
+    /// Every client may, unless this is false.
+    pub(crate) may_sign_up: Option<bool>,
     #[serde(default)]
     pub(crate) auth_sources: Vec<String>,
     pub(crate) scopes: Option<String>,
@@ -251,6 +253,9 @@ pub(crate) struct Addresses {
 pub(crate) struct AccessTokens {
     /// Makes them RFC 9068 tokens for this audience.
     pub(crate) rfc9068_audience: Option<String>,
+    /// Whether they say when and how the user logged in without being RFC 9068 tokens.
+    #[serde(default)]
+    pub(crate) authentication_claims: bool,
 }
 
 /// What the discovery documents say beyond what follows from the rest.

@@ -32,6 +32,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
         .grant_types
         .iter()
         .fold(settings, |settings, (uri, channel)| settings.grant_type(uri, (*channel).into()));
+    let settings = settings.authentication_claims(config.access_tokens.authentication_claims);
     let settings = match &config.access_tokens.rfc9068_audience {
         Some(audience) => settings.access_token_profile(AccessTokenProfile::Rfc9068 { audience: audience.clone() }),
         None => settings,

@@ -16,7 +16,7 @@ fn the_sample_is_a_configuration() {
     settings(&config).unwrap();
     // Its secrets are in the environment, which a test does not change.
     config.clients.get_mut("web").unwrap().secret_sha256 = Some(Source::here("0".repeat(64)));
-    crate::directory::HostDirectory::new(&config, None, &addresses(&config).unwrap()).unwrap();
+    crate::directory::read(&config, None, &addresses(&config).unwrap()).unwrap();
     assert!(keyring(&config).unwrap_err().to_string().starts_with("keys.index: the environment variable"));
 }
 
@@ -80,7 +80,7 @@ fn no_error_repeats_a_value() {
 fn a_contradiction_is_an_error_with_its_place() {
     let directory = |text: &str| {
         let config = Config::parse("host.toml", &format!("{LEAST}{text}")).unwrap();
-        crate::directory::HostDirectory::new(&config, None, &addresses(&config).unwrap()).unwrap_err().to_string()
+        crate::directory::read(&config, None, &addresses(&config).unwrap()).unwrap_err().to_string()
     };
     let public = "[clients.a]\npublic = true\n";
     for (text, place) in [

@@ -30,7 +30,7 @@ impl Console {
 
     pub(super) async fn print(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
         let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
-        let (usage, seconds) = (delivery.usage().as_str(), delivery.validity().as_secs());
+        let (usage, seconds) = (delivery.usage(), delivery.validity().as_secs());
         let (printed, done) = oneshot::channel();
         let line = format!("to {to}: {code} is your code for {usage}, valid for {seconds} seconds");
         let queued = self.0.try_send((line, printed)).is_ok();

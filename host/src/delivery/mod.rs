@@ -100,8 +100,8 @@ fn append(create: bool) -> OpenOptions {
 /// In one write, and without a buffer: whoever reads the file sees whole lines, and sees them before the reply.
 fn write(outbox: &Mutex<File>, delivery: &Delivery) -> Result<(), DeliveryFailure> {
     let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
-    let usage = delivery.usage().as_str();
-    let line = format!("{{\"to\":{},\"code\":{},\"usage\":{}}}\n", json!(to), json!(code), json!(usage));
+    let usage = delivery.usage();
+    let line = format!("{{\"to\":{},\"code\":{},\"usage\":{}}}\n", json!(to), json!(code), json!(usage.as_str()));
     let mut file = outbox.lock().unwrap_or_else(PoisonError::into_inner);
     file.write_all(line.as_bytes()).map_err(|error| {
         tracing::error!(%error, "the outbox can't be written");

@@ -41,6 +41,9 @@ fn client(config: &Config, id: &str, entry: &ClientEntry) -> Result<Client, Conf
         client = client.with_grants(grants.iter().map(|grant| (*grant).into()));
     }
     client = client.with_refresh_policy(refresh_policy(entry, &place)?).at(format!("{place}.refresh"))?;
+    if entry.may_sign_up == Some(false) {
+        client = client.that_may_not_sign_up();
+    }
     if entry.introspects_every_token {
         client = client.that_may_introspect_every_token();
     }

@@ -7,59 +7,63 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use otp_grant::{
-    Address, AddressPolicy, AuthSource, AuthSourceId, Client, ClientId, Directory, MemoryDirectory, Scope, Subject,
-    Timestamp, User, UserClaims,
+    Address, AddressPolicy, ClientId, MemoryDirectory, Scope, SignUp, Subject, Timestamp, User, UserClaims, UserStore,
 };
 
 use crate::config::{At, Config, ConfigError, UserEntry};
 pub(crate) use users_table::{TableError, UsersTable};
 
-/// What the host knows of clients, auth sources and users.
-#[derive(Debug)]
-pub(crate) struct HostDirectory {
-    /// All clients and auth sources, and the users where there is no table of them.
-    configured: MemoryDirectory,
-    users: Option<UsersTable>,
+/// The clients and auth sources of the file, and the users.
+pub(crate) type HostDirectory = (MemoryDirectory, Arc<HostUsers>);
+
+/// Puts the directory together; `table` is the table of users that the file names.
+pub(crate) fn read(
+    config: &Config,
+    table: Option<UsersTable>,
+    addresses: &AddressPolicy,
+) -> Result<HostDirectory, ConfigError> {
+    if config.users.table.is_some() && !config.users.list.is_empty() {
+        return Err(ConfigError::new("users.list", "users are either listed or in a table"));
+    }
+    let clients = clients::read(config)?;
+    check_listed(&config.users.list, addresses)?;
+    let mut listed = config.users.list.iter().enumerate();
+    let listed = listed.try_fold(MemoryDirectory::new(), |users, (index, entry)| {
+        with_user(users, entry, &format!("users.list[{index}]"), addresses)
+    })?;
+    let users = table.map_or(HostUsers::Listed(listed), HostUsers::Table);
+    Ok((clients, Arc::new(users)))
 }
 
-impl HostDirectory {
-    /// Puts the directory together; `users` is the table that the file names.
-    pub(crate) fn new(
-        config: &Config,
-        users: Option<UsersTable>,
-        addresses: &AddressPolicy,
-    ) -> Result<Self, ConfigError> {
-        if config.users.table.is_some() && !config.users.list.is_empty() {
-            return Err(ConfigError::new("users.list", "users are either listed or in a table"));
-        }
-        let configured = clients::read(config)?;
-        check_listed(&config.users.list, addresses)?;
-        let mut listed = config.users.list.iter().enumerate();
-        let configured = listed.try_fold(configured, |directory, (index, entry)| {
-            with_user(directory, entry, &format!("users.list[{index}]"), addresses)
-        })?;
-        Ok(Self { configured, users })
-    }
+/// The users.
+#[derive(Debug)]
+pub(crate) enum HostUsers {
+    /// Those of the file, and who signed up since the process started.
+    Listed(MemoryDirectory),
+    /// Those of a table.
+    Table(UsersTable),
+}
 
+impl HostUsers {
     /// Tells whether users can be asked for.
-    pub(crate) async fn check(&self) -> Result<(), DirectoryError> {
-        match &self.users {
-            Some(table) => Ok(table.check().await?),
-            None => Ok(()),
+    pub(crate) async fn check(&self) -> Result<(), UsersError> {
+        match self {
+            Self::Table(table) => Ok(table.check().await?),
+            Self::Listed(_) => Ok(()),
         }
     }
+}
 
-    /// Signs up as the table does. Who is known already keeps their claims.
-    async fn sign_up_in_memory(&self, address: &Address) -> Result<Option<User>, DirectoryError> {
-        if let Some(user) = self.configured.user_by_address(address).await? {
-            return Ok(Some(user));
-        }
-        let user = self.configured.sign_up(address).await?;
-        if let Some(user) = &user {
-            self.configured.put_claims(user.subject.clone(), claims(proved_claims(address)));
-        }
-        Ok(user)
+/// Signs up as the table does. Who is known already keeps their claims.
+async fn sign_up_in_memory(users: &MemoryDirectory, address: &Address) -> Result<SignUp, UsersError> {
+    if let Some(user) = users.user_by_address(address).await? {
+        return Ok(SignUp::Accepted(user));
     }
+    let outcome = users.sign_up(address).await?;
+    if let SignUp::Accepted(user) = &outcome {
+        users.put_claims(user.subject.clone(), claims(proved_claims(address)));
+    }
+    Ok(outcome)
 }
 
 /// Each user of the file is another one, with addresses of their own: of two with one number, only one could be found.
@@ -115,71 +119,58 @@ fn proved_claims(address: &Address) -> serde_json::Map<String, serde_json::Value
     [(name.to_owned(), address.as_str().into()), (verified.to_owned(), true.into())].into_iter().collect()
 }
 
-impl Directory for HostDirectory {
-    type Error = DirectoryError;
+impl UserStore for HostUsers {
+    type Error = UsersError;
 
-    async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, DirectoryError> {
-        Ok(self.configured.client(id).await?)
-    }
-
-    async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, DirectoryError> {
-        Ok(self.configured.auth_source(id).await?)
-    }
-
-    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, DirectoryError> {
-        Ok(match &self.users {
-            Some(table) => table.user_by_address(address).await?,
-            None => self.configured.user_by_address(address).await?,
+    async fn user_by_address(&self, address: &Address) -> Result<Option<User>, UsersError> {
+        Ok(match self {
+            Self::Table(table) => table.user_by_address(address).await?,
+            Self::Listed(users) => users.user_by_address(address).await?,
         })
     }
 
-    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, DirectoryError> {
-        Ok(match &self.users {
-            Some(table) => table.user_by_subject(subject).await?,
-            None => self.configured.user_by_subject(subject).await?,
+    async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, UsersError> {
+        Ok(match self {
+            Self::Table(table) => table.user_by_subject(subject).await?,
+            Self::Listed(users) => users.user_by_subject(subject).await?,
         })
     }
 
-    async fn user_claims(
-        &self,
-        subject: &Subject,
-        client: &ClientId,
-        scope: &Scope,
-    ) -> Result<UserClaims, DirectoryError> {
-        Ok(match &self.users {
-            Some(table) => claims(table.claims(subject).await?),
-            None => self.configured.user_claims(subject, client, scope).await?,
+    async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, UsersError> {
+        Ok(match self {
+            Self::Table(table) => claims(table.claims(subject).await?),
+            Self::Listed(users) => users.user_claims(subject, client, scope).await?,
         })
     }
 
-    async fn sign_up(&self, address: &Address) -> Result<Option<User>, DirectoryError> {
-        Ok(match &self.users {
-            Some(table) => Some(table.sign_up(address).await?),
-            None => self.sign_up_in_memory(address).await?,
-        })
+    async fn sign_up(&self, address: &Address) -> Result<SignUp, UsersError> {
+        match self {
+            Self::Table(table) => Ok(SignUp::Accepted(table.sign_up(address).await?)),
+            Self::Listed(users) => sign_up_in_memory(users, address).await,
+        }
     }
 }
 
-/// The directory failed.
+/// Users could not be asked for.
 #[derive(Debug)]
-pub(crate) enum DirectoryError {
+pub(crate) enum UsersError {
     Memory(otp_grant::EntropyUnavailable),
     Table(TableError),
 }
 
-impl From<otp_grant::EntropyUnavailable> for DirectoryError {
+impl From<otp_grant::EntropyUnavailable> for UsersError {
     fn from(error: otp_grant::EntropyUnavailable) -> Self {
         Self::Memory(error)
     }
 }
 
-impl From<TableError> for DirectoryError {
+impl From<TableError> for UsersError {
     fn from(error: TableError) -> Self {
         Self::Table(error)
     }
 }
 
-impl std::fmt::Display for DirectoryError {
+impl std::fmt::Display for UsersError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Memory(error) => error.fmt(f),
@@ -188,4 +179,4 @@ impl std::fmt::Display for DirectoryError {
     }
 }
 
-impl std::error::Error for DirectoryError {}
+impl std::error::Error for UsersError {}

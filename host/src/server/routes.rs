@@ -23,14 +23,14 @@ use tracing::Instrument as _;
 use super::LoginPage;
 use crate::config::Limits;
 use crate::delivery::Courier;
-use crate::directory::HostDirectory;
+use crate::directory::{HostDirectory, HostUsers};
 use crate::store::AnyStore;
 
 /// Everything that requests need.
 pub(crate) struct Host {
-    pub(crate) server: AuthorizationServer<Arc<AnyStore>, Arc<HostDirectory>>,
+    pub(crate) server: AuthorizationServer<Arc<AnyStore>, HostDirectory>,
     pub(crate) store: Arc<AnyStore>,
-    pub(crate) directory: Arc<HostDirectory>,
+    pub(crate) users: Arc<HostUsers>,
     pub(crate) courier: Courier,
     pub(crate) page: Option<LoginPage>,
     pub(crate) limits: Limits,
@@ -152,7 +152,7 @@ async fn health(State(host): State<Arc<Host>>) -> impl IntoResponse {
         tracing::error!(%error, "the store does not answer");
         return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the store does not answer\n");
     }
-    if let Err(error) = host.directory.check().await {
+    if let Err(error) = host.users.check().await {
         tracing::error!(%error, "the table of users does not answer");
         return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the table of users does not answer\n");
     }

@@ -36,6 +36,10 @@ pub struct ActiveToken {
     pub session: SessionId,
     /// When it expires.
     pub expires_at: Timestamp,
+    /// When its user logged in, where access tokens say so.
+    pub auth_time: Option<Timestamp>,
+    /// How its user logged in, where access tokens say so (RFC 8176).
+    pub amr: Vec<String>,
 }
 
 /// The kind of a token.
@@ -82,6 +86,10 @@ impl From<Introspection> for Reply {
             jti: Option<TokenId>,
             #[serde(skip_serializing_if = "Option::is_none")]
             sid: Option<SessionId>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            auth_time: Option<u64>,
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            amr: &'a [String],
         }
         let Introspection::Active(token) = introspection else { return Self::json(200, &Body::default()) };
         let of_every_kind = Body {
@@ -92,6 +100,8 @@ impl From<Introspection> for Reply {
             sub: Some(token.subject.as_str()),
             iss: Some(token.issuer.as_str()),
             sid: Some(token.session),
+            auth_time: token.auth_time.map(Timestamp::as_unix_secs),
+            amr: &token.amr,
             ..Body::default()
         };
         match &token.kind {

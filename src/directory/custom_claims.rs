@@ -1,0 +1,178 @@
+//! Claims of the host's own in access tokens.
+
+use core::fmt;
+use std::io;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::directory::user::is_standard_claim;
+
+/// Claims of the host's own in access tokens.
+///
+/// A name can't be that of a claim that has a meaning already: the claims of every token (RFC 7519 section 4.1, RFC 9068
+/// section 2.2), those of ID tokens and of the login (OpenID Connect Core section 2, RFC 7800, RFC 8693), and the standard claims of
+/// a user, which the scope decides on (OpenID Connect Core section 5.1). `roles`, `groups` and `entitlements` are the host's to
+/// say (RFC 9068 section 2.2.3.1). All claims together have at most 1024 bytes of JSON, since a token is sent in a header.
+///
+/// ```
+/// use otp_grant::{CustomClaims, InvalidClaim};
+///
+/// let claims = CustomClaims::new().with("tenant", "acme")?.with("plan", 3)?;
+/// assert_eq!(claims.get("tenant").and_then(|value| value.as_str()), Some("acme"));
+/// assert_eq!(claims.with("sub", "somebody else"), Err(InvalidClaim::Reserved));
+/// # Ok::<(), InvalidClaim>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct CustomClaims(Map<String, Value>);
+
+impl CustomClaims {
+    /// No claims. It allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a claim, or replaces the one of this name.
+    ///
+    /// # Errors
+    /// [`InvalidClaim`], which does not say which claim it was.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Result<Self, InvalidClaim> {
+        if is_reserved(name) {
+            return Err(InvalidClaim::Reserved);
+        }
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return Err(InvalidClaim::Name);
+        }
+        let value = value.into();
+        if !nests_within(&value, DEEPEST) {
+            return Err(InvalidClaim::TooLarge);
+        }
+        self.0.insert(name.to_owned(), value);
+        if self.is_within(LONGEST) { Ok(self) } else { Err(InvalidClaim::TooLarge) }
+    }
+
+    /// The value of a claim.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// The claims with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Tells whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those of a token that are the host's own. The issuer has checked them.
+    pub(crate) fn of_token(mut claims: Map<String, Value>) -> Self {
+        claims.retain(|name, _| !is_reserved(name));
+        Self(claims)
+    }
+
+    fn is_within(&self, limit: usize) -> bool {
+        serde_json::to_writer(Room(limit), &self.0).is_ok()
+    }
+}
+
+/// Names are shown, values are not: they may be personal.
+impl fmt::Debug for CustomClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A claim can't be one of the host's own. What was given is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidClaim {
+    /// A claim of this name has a meaning already.
+    Reserved,
+    /// The name is empty, or has a control character.
+    Name,
+    /// With this claim there are more than 1024 bytes of JSON, or it is nested in more than 8 levels.
+    TooLarge,
+}
+
+impl fmt::Display for InvalidClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reserved => "a claim of this name has a meaning already",
+            Self::Name => "not the name of a claim",
+            Self::TooLarge => "the claims are too large",
+        })
+    }
+}
+
+impl core::error::Error for InvalidClaim {}
+
+/// Counts what is written down from a limit.
+struct Room(usize);
+
+impl io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whoever reads a token must be able to parse it.
+fn nests_within(value: &Value, levels: usize) -> bool {
+    let Some(inner) = levels.checked_sub(1) else { return false };
+    match value {
+        Value::Array(elements) => elements.iter().all(|element| nests_within(element, inner)),
+        Value::Object(members) => members.values().all(|member| nests_within(member, inner)),
+        _ => true,
+    }
+}
+
+/// Tells whether a claim has a meaning that is not the host's to give. A language may follow the name of a standard claim.
+fn is_reserved(name: &str) -> bool {
+    let claim = name.split('#').next().unwrap_or_default();
+    RESERVED.contains(&claim) || is_standard_claim(claim)
+}
+
+const RESERVED: [&str; 28] = [
+    // RFC 7519 section 4.1.
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    // RFC 9068 section 2.2, RFC 8693 section 4.
+    "client_id",
+    "scope",
+    "auth_time",
+    "acr",
+    "amr",
+    "act",
+    "may_act",
+    // RFC 7800 section 3.1, RFC 9396 section 9.1.
+    "cnf",
+    "authorization_details",
+    // OpenID Connect Core section 2 and 5.6.2, and the session.
+    "azp",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "sid",
+    "sub_jwk",
+    "sub_id",
+    "events",
+    "txn",
+    "_claim_names",
+    "_claim_sources",
+];
+
+const LONGEST: usize = 1024;
+const DEEPEST: usize = 8;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::{
-    Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, Request, SessionId, Store, Usage,
-    VerifyError, VerifyOtp, jws,
+    Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, SessionId, Store, Usage, VerifyError,
+    VerifyRequest, jws,
 };
-use otp_grant_tests::{but, form, form_request, json_request, payload, read, text, wrong};
+use otp_grant_tests::{Post, Posts as _, but, form, form_request, json_request, payload, read, text, wrong};
 use serde_json::{Value, json};
 
 /// One request.
@@ -195,7 +195,7 @@ pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, 
         }
         Ask::Refresh(token) => {
             let body = form(&[("grant_type", "refresh_token"), ("refresh_token", &token.text)], &[]);
-            match read(&server.token(form_request(&body, None)).await) {
+            match read(&server.post_token(form_request(&body, None)).await) {
                 (200, body) => Answer::Refreshed(Tokens::of(&body)),
                 (400, body) if body["error_description"] == "Abnormal user status" => Answer::NotActive,
                 (400, body) if body["error"] == "invalid_grant" => Answer::Refused,
@@ -216,8 +216,8 @@ pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, 
         Ask::IntrospectAccess(token) => introspect(server, &token.text).await,
         Ask::Userinfo(token) => {
             let authorization = format!("Bearer {}", token.text);
-            let request = Request { content_type: None, authorization: Some(&authorization), body: b"" };
-            match read(&server.userinfo(request).await) {
+            let request = Post { content_type: None, authorization: Some(&authorization), body: b"" };
+            match read(&server.post_userinfo(request).await) {
                 (200, _) => Answer::Claims,
                 (401, _) => Answer::Refused,
                 other => other_answer(other),
@@ -240,7 +240,7 @@ async fn send<S: Store, D: Directory>(
     if client == CLIENT {
         body["client_secret"] = SECRET.into();
     }
-    let sent = server.send_otp(json_request(&body.to_string(), None)).await;
+    let sent = server.post_send(json_request(&body.to_string(), None)).await;
     let delivery = match sent.map_err(|reply: Reply| (retry_after(&reply), read(&reply))) {
         Ok(delivery) => delivery,
         Err((Some(retry_after), (400, body))) if body["error"] == "sms_rate_limit_exceeded" => {
@@ -276,7 +276,7 @@ async fn log_in<S: Store, D: Directory>(
     if challenge.client == CLIENT {
         body["client_secret"] = SECRET.into();
     }
-    match read(&server.token(json_request(&body.to_string(), None)).await) {
+    match read(&server.post_token(json_request(&body.to_string(), None)).await) {
         (200, body) => Answer::LoggedIn(Tokens::of(&body)),
         (400, body) => match body["error_description"].as_str().unwrap_or_default() {
             "Unknown or expired OTP" => Answer::WrongCode { attempts_remaining: body["attempts_remaining"].as_u64() },
@@ -294,14 +294,14 @@ async fn verify<S: Store, D: Directory>(
     challenge: &Challenge,
     code: &str,
 ) -> Answer {
-    let request = VerifyOtp {
+    let request = VerifyRequest {
         client_id: &ClientId::new(challenge.client).unwrap(),
         usage: Usage::Signup,
         address: Address::Phone(server.addresses().phone_number(challenge.phone).unwrap()),
         otp_token: PresentedSecret::new(challenge.otp_token.as_str()),
         otp: PresentedSecret::new(code),
     };
-    match server.verify_otp(request).await {
+    match server.verify(request).await {
         Ok(_) => Answer::Verified,
         Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode { attempts_remaining: None },
         Err(VerifyError::UnknownOtpToken) => Answer::Gone,
@@ -311,14 +311,14 @@ async fn verify<S: Store, D: Directory>(
 }
 
 async fn revoke<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, token: &str) -> Answer {
-    match read(&server.revoke(form_request(&form(&[("token", token)], &[]), None)).await) {
+    match read(&server.post_revoke(form_request(&form(&[("token", token)], &[]), None)).await) {
         (200, _) => Answer::Done,
         other => other_answer(other),
     }
 }
 
 async fn introspect<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, token: &str) -> Answer {
-    match read(&server.introspect(form_request(&form(&[("token", token)], &[]), None)).await) {
+    match read(&server.post_introspect(form_request(&form(&[("token", token)], &[]), None)).await) {
         (200, body) if body["active"] == true => Answer::Active,
         (200, _) => Answer::Inactive,
         other => other_answer(other),

@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use otp_grant::*;
+use otp_grant_tests::{Posts as _, json_request};
 use serde_json::{Value, json};
 
 pub type Server<S> = AuthorizationServer<Counted<S>, MemoryDirectory>;
@@ -75,7 +76,7 @@ pub async fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>) ->
         "client_id": "web", "client_secret": SECRET, "auth_source_id": "sms", "phone_number": PHONE,
     })
     .to_string();
-    let delivery = server.send_otp(request(&body)).await.map_err(|reply| reply.status())?;
+    let delivery = server.post_send(json_request(&body, None)).await.map_err(|reply| reply.status())?;
     let code = delivery.code().expose_secret().to_owned();
     let said: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
     Ok((said["otp_token"].as_str().unwrap().to_owned(), code))
@@ -102,12 +103,8 @@ pub async fn refresh<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>,
 }
 
 async fn token<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, body: &Value) -> (u16, Value) {
-    let reply = server.token(request(&body.to_string())).await;
+    let reply = server.post_token(json_request(&body.to_string(), None)).await;
     (reply.status(), serde_json::from_slice(reply.body()).unwrap())
-}
-
-fn request(body: &str) -> Request<'_> {
-    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
 }
 
 /// A record of a real login, under another tag.

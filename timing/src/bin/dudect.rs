@@ -34,10 +34,10 @@ fn client_secret(runner: &mut CtRunner, rng: &mut BenchRng) {
         [random, SECRET.to_owned()][half].clone()
     };
     let refused = |secret: &str| {
-        let query = TokenQuery { credentials: credentials(secret), token: PresentedSecret::new("A") };
-        block_on(host.server.introspect_token(query)).unwrap_err()
+        let query = IntrospectionRequest::new(credentials(secret), PresentedSecret::new("A"));
+        block_on(host.server.introspect(query)).unwrap_err()
     };
-    assert!(matches!(refused(SECRET), TokenQueryError::InvalidClient(_)));
+    assert!(matches!(refused(SECRET), IntrospectionError::InvalidClient(_)));
     measure(runner, rng, wrong, refused);
 }
 
@@ -61,7 +61,7 @@ fn refresh_token(runner: &mut CtRunner, rng: &mut BenchRng) {
     let refused = |refresh_token: &str| {
         let refresh_token = PresentedSecret::new(refresh_token);
         let request =
-            RefreshGrantRequest { credentials: credentials(SECRET), refresh_token, scope: AskedScope::Default };
+            RefreshGrantRequest { credentials: credentials(SECRET), refresh_token, scope: RequestedScope::Default };
         block_on(host.server.grant(TokenRequest::Refresh(request))).unwrap_err()
     };
     assert_eq!(refresh_tokens.iter().collect::<HashSet<_>>().len(), TOKENS);
@@ -120,14 +120,14 @@ fn measure<T>(
 }
 
 fn verify(host: &Host, usage: Usage, otp_token: &str, code: &str) -> VerifyError {
-    let request = VerifyOtp {
+    let request = VerifyRequest {
         client_id: &ClientId::new(CLIENT).unwrap(),
         usage,
         address: Address::Phone(host.server.addresses().phone_number(PHONE).unwrap()),
         otp_token: PresentedSecret::new(otp_token),
         otp: PresentedSecret::new(code),
     };
-    block_on(host.server.verify_otp(request)).unwrap_err()
+    block_on(host.server.verify(request)).unwrap_err()
 }
 
 fn credentials(secret: &str) -> ClientCredentials<'_> {

@@ -14,7 +14,8 @@ use futures::future::join_all;
 use otp_grant::*;
 use otp_grant_benches::{Bare, KEYS, USERS, directory, granted, is_measured, median, nanos, phone};
 use otp_grant_tests::{
-    Host, ISSUER, ManualClock, PHONE, Sent, but, json_request, keyring, read, secs, sms_grant, sms_send, text, wrong,
+    Host, ISSUER, ManualClock, PHONE, Posts as _, Sent, but, json_request, keyring, read, secs, sms_grant, sms_send,
+    text, wrong,
 };
 use pollster::block_on;
 use ring::digest::{SHA256, digest};
@@ -368,14 +369,14 @@ fn server<S: Store>(
 
 fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, phone: &str) -> Sent {
     let body = sms_send(phone).to_string();
-    let delivery = block_on(server.send_otp(json_request(&body, None))).unwrap();
+    let delivery = block_on(server.post_send(json_request(&body, None))).unwrap();
     let code = delivery.code().expose_secret().to_owned();
     let (_, reply) = read(&delivery.accepted());
     Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply }
 }
 
 fn token<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, body: &str) -> Reply {
-    block_on(server.token(json_request(body, None)))
+    block_on(server.post_token(json_request(body, None)))
 }
 
 /// The memory of this process that is in use, in bytes.

@@ -15,7 +15,7 @@ use otp_grant::{Reply, SigningKey};
 use otp_grant_benches::login::Grant;
 use otp_grant_benches::{Host, KEYS, Server, Work, is_measured, median, nanos};
 use otp_grant_example_own_signer::KeyService;
-use otp_grant_tests::json_request;
+use otp_grant_tests::{Posts as _, json_request};
 use pollster::block_on;
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ fn one_after_the_other(grant: &Grant, rounds: &[Round]) -> Vec<Reply> {
 }
 
 fn all_at_once(_: &Grant, rounds: &[Round]) -> Vec<Reply> {
-    block_on(join_all(rounds.iter().map(|(server, body)| server.token(json_request(body, None)))))
+    block_on(join_all(rounds.iter().map(|(server, body)| server.post_token(json_request(body, None)))))
 }
 
 const GRANTS: u32 = 64;

@@ -30,7 +30,7 @@ impl Grant {
 pub enum Usage {
     /// To log in: redeemed at the token endpoint.
     Login,
-    /// To create an account: redeemed with [`AuthorizationServer::verify_otp`](crate::AuthorizationServer::verify_otp),
+    /// To create an account: redeemed with [`AuthorizationServer::verify`](crate::AuthorizationServer::verify),
     /// as the following ones are.
     Signup,
     /// To change a user's phone number or e-mail address.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use otp_grant::*;
-use otp_grant_tests::{ISSUER, Sent, json_request, keyring, read, sample_directory, sms_grant, sms_send};
+use otp_grant_tests::{ISSUER, Posts as _, Sent, json_request, keyring, read, sample_directory, sms_grant, sms_send};
 use pollster::block_on;
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -137,7 +137,7 @@ impl Host {
         let phone = phone(self.sends);
         self.sends += 1;
         let body = sms_send(&phone).to_string();
-        let delivery = block_on(self.server.send_otp(json_request(&body, None))).unwrap();
+        let delivery = block_on(self.server.post_send(json_request(&body, None))).unwrap();
         let code = delivery.code().expose_secret().to_owned();
         let reply: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
         let otp_token = reply["otp_token"].as_str().unwrap().to_owned();
@@ -146,7 +146,7 @@ impl Host {
 }
 
 pub fn grant(server: &Server, body: &str) -> Reply {
-    block_on(server.token(json_request(black_box(body), None)))
+    block_on(server.post_token(json_request(black_box(body), None)))
 }
 
 /// The JSON of a reply that did not refuse.

@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use otp_grant::{Reply, Request};
-use otp_grant_tests::{but, form, form_request, text};
+use otp_grant::Reply;
+use otp_grant_tests::{Post, Posts as _, but, form, form_request, text};
 use pollster::block_on;
 use serde_json::{Value, json};
 
@@ -46,12 +46,14 @@ impl Call {
     pub fn make(self, server: &Server, request: &str) -> Reply {
         let request = black_box(request);
         match self {
-            Self::Refresh => block_on(server.token(form_request(request, None))),
-            Self::Introspect => block_on(server.introspect(form_request(request, None))),
-            Self::RevokeAccessToken | Self::RevokeRefreshToken => block_on(server.revoke(form_request(request, None))),
+            Self::Refresh => block_on(server.post_token(form_request(request, None))),
+            Self::Introspect => block_on(server.post_introspect(form_request(request, None))),
+            Self::RevokeAccessToken | Self::RevokeRefreshToken => {
+                block_on(server.post_revoke(form_request(request, None)))
+            }
             Self::Userinfo => {
-                let request = Request { content_type: None, authorization: Some(request), body: b"" };
-                block_on(server.userinfo(request))
+                let request = Post { content_type: None, authorization: Some(request), body: b"" };
+                block_on(server.post_userinfo(request))
             }
         }
     }

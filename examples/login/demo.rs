@@ -33,28 +33,26 @@ impl Demo {
     /// Sends a code, which the "phone" receives.
     pub(crate) fn send(&self, body: &Value) -> Result<Sent, Box<dyn Error>> {
         let bytes = print_json("/otp/send", body);
-        let delivery = match block_on(self.server.send_otp(json_request(&bytes))) {
-            Ok(delivery) => delivery,
-            Err(refusal) => return Err(unexpected(refusal.status(), &read(&refusal)?)),
+        let mut code = String::new();
+        let deliver = async |delivery: Delivery| {
+            code = delivery.code().expose_secret().to_owned();
+            println!("   {} received: {code}", delivery.address().as_str());
+            delivery.accepted()
         };
-        let code = delivery.code().expose_secret().to_owned();
-        println!("   {} received: {code}", delivery.address().as_str());
-        let reply = expect(&delivery.accepted(), 200, &json!({"code_length": 6}))?;
+        let reply = block_on(self.server.handle(json_request("/otp/send", &bytes), deliver));
+        let reply = expect(&reply.unwrap_or_else(Reply::not_found), 200, &json!({"code_length": 6}))?;
         Ok(Sent { otp_token: member(&reply, "otp_token")?.to_owned(), code })
     }
 
     pub(crate) fn refused_send(&self, body: &Value, expected: &Value) -> Result<(), Box<dyn Error>> {
         let bytes = print_json("/otp/send", body);
         let status = if expected.get("error") == Some(&json!("invalid_client")) { 401 } else { 400 };
-        match block_on(self.server.send_otp(json_request(&bytes))) {
-            Ok(_) => Err("a code was sent, where the request should have been refused".into()),
-            Err(refusal) => expect(&refusal, status, expected).map(drop),
-        }
+        expect(&self.answer(json_request("/otp/send", &bytes)), status, expected).map(drop)
     }
 
     pub(crate) fn token(&self, body: &Value, status: u16, expected: &Value) -> Result<Value, Box<dyn Error>> {
         let bytes = print_json("/oauth2/token", body);
-        expect(&block_on(self.server.token(json_request(&bytes))), status, expected)
+        expect(&self.answer(json_request("/oauth2/token", &bytes)), status, expected)
     }
 
     /// Redeems a refresh token, for the whole scope of its session or for less.
@@ -68,13 +66,13 @@ impl Demo {
         let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
         let scope = scope.map(|scope| ("scope", scope));
         let body = print_form("/oauth2/token", TENANT.into_iter().chain(grant).chain(scope));
-        expect(&block_on(self.server.token(form_request(&body))), status, expected)
+        expect(&self.answer(form_request("/oauth2/token", &body)), status, expected)
     }
 
     /// Ends a token. That there is no such token is a success, too: the answer is the same for all.
     pub(crate) fn revoke(&self, token: &str) -> Result<(), Box<dyn Error>> {
         let body = print_form("/oauth2/revoke", TENANT.into_iter().chain([("token", token)]));
-        expect(&block_on(self.server.revoke(form_request(&body))), 200, &json!({})).map(drop)
+        expect(&self.answer(form_request("/oauth2/revoke", &body)), 200, &json!({})).map(drop)
     }
 
     /// Asks, as an API does that was called with a token.
@@ -93,8 +91,8 @@ impl Demo {
     pub(crate) fn userinfo(&self, token: &str, status: u16, expected: &Value) -> Result<(), Box<dyn Error>> {
         let bearer = format!("Bearer {token}");
         println!("\nGET /userinfo\nAuthorization: {bearer}");
-        let request = Request { content_type: None, authorization: Some(&bearer), body: b"" };
-        expect(&block_on(self.server.userinfo(request)), status, expected).map(drop)
+        let request = Request::new("GET", "/userinfo").header("Authorization", &bearer);
+        expect(&self.answer(request), status, expected).map(drop)
     }
 
     /// Fetches both documents by which clients find out about the server.
@@ -102,17 +100,14 @@ impl Demo {
         let issuer = self.server.issuer();
         let expected =
             json!({"issuer": issuer.as_str(), "token_endpoint": format!("{}/oauth2/token", issuer.as_str())});
-        println!("\nGET {}", issuer.metadata_path());
-        expect(&self.server.metadata(), 200, &expected)?;
-        println!("\nGET {}", issuer.openid_configuration_path());
-        let document = expect(&self.server.openid_configuration(), 200, &expected)?;
+        expect(&self.get(&issuer.metadata_path()), 200, &expected)?;
+        let document = expect(&self.get(&issuer.openid_configuration_path()), 200, &expected)?;
         expect_members(&document, &json!({"id_token_signing_alg_values_supported": ["ES256"]}))
     }
 
     /// Does what an API would: verifies the tokens with the key set that is published.
     pub(crate) fn verify(&self, tokens: &Value) -> Result<(), Box<dyn Error>> {
-        println!("\nGET /oauth2/jwks");
-        let published = self.server.jwks();
+        let published = self.get("/oauth2/jwks");
         expect(&published, 200, &json!({}))?;
         let keys = PublicKeySet::from_json(published.body())?;
         for name in ["access_token", "id_token"] {
@@ -143,10 +138,21 @@ impl Demo {
         Ok(())
     }
 
+    fn get(&self, path: &str) -> Reply {
+        println!("\nGET {path}");
+        self.answer(Request::new("GET", path))
+    }
+
+    /// What the server answers to a request after which no code is expected.
+    fn answer(&self, request: Request<'_>) -> Reply {
+        let deliver = async |delivery: Delivery| delivery.failed(DeliveryFailure::AddressRefused);
+        block_on(self.server.handle(request, deliver)).unwrap_or_else(Reply::not_found)
+    }
+
     fn introspect(&self, token: &str) -> Result<Value, Box<dyn Error>> {
         let api = [("client_id", "API_CLIENT_ID"), ("client_secret", "API_CLIENT_SECRET")];
         let body = print_form("/oauth2/introspect", api.into_iter().chain([("token", token)]));
-        expect(&block_on(self.server.introspect(form_request(&body))), 200, &json!({}))
+        expect(&self.answer(form_request("/oauth2/introspect", &body)), 200, &json!({}))
     }
 }
 
@@ -173,12 +179,12 @@ fn print_form<'a>(path: &str, members: impl Iterator<Item = (&'a str, &'a str)>)
     body
 }
 
-fn json_request(body: &str) -> Request<'_> {
-    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+fn json_request<'a>(path: &'a str, body: &'a str) -> Request<'a> {
+    Request::new("POST", path).header("Content-Type", "application/json").body(body)
 }
 
-fn form_request(body: &str) -> Request<'_> {
-    Request { content_type: Some("application/x-www-form-urlencoded"), ..json_request(body) }
+fn form_request<'a>(path: &'a str, body: &'a str) -> Request<'a> {
+    Request::new("POST", path).header("Content-Type", "application/x-www-form-urlencoded").body(body)
 }
 
 /// Prints a reply, and returns its body when it is the expected one.

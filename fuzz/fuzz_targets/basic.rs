@@ -36,7 +36,7 @@ fuzz_target!(|input: &[u8]| {
 fn passes(host: &Host, authorization: &str) -> bool {
     let body = "grant_type=refresh_token&refresh_token=unknown";
     forget_calls(host);
-    let (peak_memory, reply) = peak(|| block_on(host.server.token(form_request(body, Some(authorization)))));
+    let (peak_memory, reply) = peak(|| block_on(host.server.post_token(form_request(body, Some(authorization)))));
     assert_bounded(peak_memory, authorization.len(), MULTIPLE);
     match assert_ours(&reply) {
         (401, said) => {

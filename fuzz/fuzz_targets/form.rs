@@ -22,12 +22,12 @@ fuzz_target!(|body: &[u8]| {
     for endpoint in 0..3 {
         let answer = |body: &[u8]| {
             let content_type = Some("application/x-www-form-urlencoded");
-            let request = otp_grant::Request { content_type, authorization: None, body };
+            let request = Post { content_type, authorization: None, body };
             forget_calls(&HOST);
             let (peak_memory, reply) = peak(|| match endpoint {
-                0 => block_on(HOST.server.token(request)),
-                1 => block_on(HOST.server.introspect(request)),
-                _ => block_on(HOST.server.revoke(request)),
+                0 => block_on(HOST.server.post_token(request)),
+                1 => block_on(HOST.server.post_introspect(request)),
+                _ => block_on(HOST.server.post_revoke(request)),
             });
             assert_bounded(peak_memory, body.len(), MULTIPLE);
             assert_ours(&reply)

@@ -14,8 +14,8 @@ use pollster::block_on;
 use serde_json::Value;
 
 fuzz_target!(|body: &[u8]| {
-    let request = |body| otp_grant::Request { content_type: Some("application/json"), authorization: None, body };
-    let answer = |body| peak(|| block_on(HOST.server.token(request(body))));
+    let request = |body| Post { content_type: Some("application/json"), authorization: None, body };
+    let answer = |body| peak(|| block_on(HOST.server.post_token(request(body))));
     forget_calls(&HOST);
     let (peak_memory, reply) = answer(body);
     let (status, said) = assert_ours(&reply);

@@ -77,7 +77,7 @@ impl World {
         let guesses = self.guesses(address);
         let sends = &mut self.addresses[address].sends;
         let is_due = within(sends, self.forward, secs(30)) < 1 && within(sends, self.forward, DAY) < 50 && guesses < 25;
-        let Ok(delivery) = block_on(self.host.server.send_otp(json_request(&body, None))) else {
+        let Ok(delivery) = block_on(self.host.server.post_send(json_request(&body, None))) else {
             assert!(!is_due || !self.steady, "a send that is due was refused");
             return;
         };

@@ -81,7 +81,7 @@ fn bounded<T>(length: usize, request: impl Future<Output = T>) -> T {
 
 async fn token(host: &Host, body: &Value) -> Reply {
     let body = body.to_string();
-    host.server.token(json_request(&body, None)).await
+    host.server.post_token(json_request(&body, None)).await
 }
 
 /// Unknown members are kept as values. Each value takes more room than its text.

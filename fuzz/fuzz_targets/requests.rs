@@ -10,7 +10,6 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use libfuzzer_sys::fuzz_target;
-use otp_grant::Request;
 use otp_grant_fuzz::*;
 use pollster::block_on;
 
@@ -35,9 +34,9 @@ fuzz_target!(|input: &[u8]| {
     let body = named.iter().fold(body.to_vec(), fill);
     let authorization = authorization.map(|header| header.replace("<access>", access_token));
     let authorization = authorization.as_deref();
-    let request = Request { content_type, authorization, body: &body };
+    let request = Post { content_type, authorization, body: &body };
 
-    let (peak_memory, reply) = peak(|| block_on(host.server.token(request)));
+    let (peak_memory, reply) = peak(|| block_on(host.server.post_token(request)));
     assert_bounded(peak_memory, body.len() + authorization.map_or(0, str::len), MULTIPLE);
     let (status, answer) = read(&reply);
     assert!(matches!(status, 200 | 400 | 401), "{status}");
@@ -52,9 +51,9 @@ fuzz_target!(|input: &[u8]| {
     }
 
     for (endpoint, reply) in [
-        ("userinfo", block_on(host.server.userinfo(request))),
-        ("introspect", block_on(host.server.introspect(request))),
-        ("revoke", block_on(host.server.revoke(request))),
+        ("userinfo", block_on(host.server.post_userinfo(request))),
+        ("introspect", block_on(host.server.post_introspect(request))),
+        ("revoke", block_on(host.server.post_revoke(request))),
     ] {
         let (status, answer) = read(&reply);
         assert!(matches!(status, 200 | 400 | 401 | 403), "{endpoint}: {status}");
@@ -67,7 +66,7 @@ fuzz_target!(|input: &[u8]| {
     }
 
     host.advance(secs(30));
-    match block_on(host.server.send_otp(request)) {
+    match block_on(host.server.post_send(request)) {
         Ok(delivery) => {
             let code = delivery.code().expose_secret().to_owned();
             let (status, mut answer) = read(&delivery.accepted());

@@ -14,12 +14,13 @@ pub(crate) async fn check_access_token<S: Store, D: Directory>(
     core: &Core<S, D>,
     token: &str,
     audience: Audience<'_>,
-) -> Result<AccessTokenClaims, CheckError> {
-    let claims = core.verifier.verify(token, audience, core.clock.now()).map_err(CheckError::Refused)?;
+) -> Result<AccessTokenClaims, AccessTokenCheckError> {
+    let claims = core.verifier.verify(token, audience, core.clock.now()).map_err(AccessTokenCheckError::Refused)?;
     let loaded = record::load::<Session, _, _>(core, core.keyring.session_key(&claims.session)).await?;
-    let session = loaded.state().filter(|session| !session.is_over(loaded.now())).ok_or(CheckError::Revoked)?;
+    let session =
+        loaded.state().filter(|session| !session.is_over(loaded.now())).ok_or(AccessTokenCheckError::Revoked)?;
     if session.has_revoked(&claims.token_id) || active_user(core, session).await?.is_none() {
-        return Err(CheckError::Revoked);
+        return Err(AccessTokenCheckError::Revoked);
     }
     Ok(claims)
 }
@@ -36,7 +37,7 @@ pub(crate) async fn active_user<S: Store, D: Directory>(
 /// Why an access token is not accepted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum CheckError {
+pub enum AccessTokenCheckError {
     /// The token itself is not good.
     Refused(AccessTokenError),
     /// The token or its session was revoked, the session is over, or its user may not log in any more.
@@ -45,7 +46,7 @@ pub enum CheckError {
     TemporarilyUnavailable,
 }
 
-impl core::fmt::Display for CheckError {
+impl core::fmt::Display for AccessTokenCheckError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Refused(cause) => return cause.fmt(f),
@@ -55,7 +56,7 @@ impl core::fmt::Display for CheckError {
     }
 }
 
-impl core::error::Error for CheckError {
+impl core::error::Error for AccessTokenCheckError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Refused(cause) => Some(cause),
@@ -64,7 +65,7 @@ impl core::error::Error for CheckError {
     }
 }
 
-impl From<Unavailable> for CheckError {
+impl From<Unavailable> for AccessTokenCheckError {
     fn from(_: Unavailable) -> Self {
         Self::TemporarilyUnavailable
     }

@@ -9,7 +9,7 @@ use crate::flow::core::Core;
 use crate::id::{AuthSourceId, ClientId};
 use crate::observer::Event;
 use crate::store::Store;
-use crate::wire::error::{InvalidClient, SendError, TokenError, TokenQueryError, Unavailable};
+use crate::wire::error::{IntrospectionError, InvalidClient, RevocationError, SendError, TokenError, Unavailable};
 use crate::wire::request::ClientCredentials;
 
 /// Finds out who asks (RFC 6749 section 2.3).
@@ -75,7 +75,16 @@ impl From<ClientRefused> for SendError {
     }
 }
 
-impl From<ClientRefused> for TokenQueryError {
+impl From<ClientRefused> for RevocationError {
+    fn from(refused: ClientRefused) -> Self {
+        match refused {
+            ClientRefused::Invalid(cause) => cause.into(),
+            ClientRefused::Unavailable => Unavailable.into(),
+        }
+    }
+}
+
+impl From<ClientRefused> for IntrospectionError {
     fn from(refused: ClientRefused) -> Self {
         match refused {
             ClientRefused::Invalid(cause) => cause.into(),

@@ -2,7 +2,7 @@
 
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
-use crate::flow::access_token::CheckError;
+use crate::flow::access_token::AccessTokenCheckError;
 use crate::flow::access_token::{active_user, check_access_token};
 use crate::flow::caller;
 use crate::flow::core::Core;
@@ -15,23 +15,23 @@ use crate::secret::sealed::RefreshTokenContent;
 use crate::session::Session;
 use crate::session::refresh::Standing;
 use crate::store::Store;
-use crate::wire::error::{TokenQueryError, Unavailable};
+use crate::wire::error::{IntrospectionError, Unavailable};
 use crate::wire::reply::{ActiveToken, Introspection, TokenKind};
-use crate::wire::request::TokenQuery;
+use crate::wire::request::IntrospectionRequest;
 
 /// Says what a token is, to a client that proved who it is, and nothing but "inactive" of any other token.
 pub(crate) async fn introspect<S: Store, D: Directory>(
     core: &Core<S, D>,
-    query: TokenQuery<'_>,
-) -> Result<Introspection, TokenQueryError> {
-    let client = caller::authenticate(core, &query.credentials).await?;
+    request: IntrospectionRequest<'_>,
+) -> Result<Introspection, IntrospectionError> {
+    let client = caller::authenticate(core, &request.credentials).await?;
     // Whoever can name a public client would otherwise learn about every token (RFC 7662 section 2.1).
     if !client.is_confidential() {
-        return Err(query.credentials.refused().into());
+        return Err(request.credentials.refused().into());
     }
-    let token = match RefreshTokenContent::unseal(&query.token, &core.keyring, core.clock.now()) {
+    let token = match RefreshTokenContent::unseal(&request.token, &core.keyring, core.clock.now()) {
         Ok(token) => introspect_refresh_token(core, &client, &token).await?,
-        Err(_) => introspect_access_token(core, &client, query.token.expose_secret()).await?,
+        Err(_) => introspect_access_token(core, &client, request.token.expose_secret()).await?,
     };
     Ok(token.map_or(Introspection::Inactive, |token| Introspection::Active(Box::new(token))))
 }
@@ -80,8 +80,8 @@ async fn introspect_access_token<S: Store, D: Directory>(
     let audience = if client.may_introspect_every_token() { Audience::EveryClient } else { own };
     let claims = match check_access_token(core, token, audience).await {
         Ok(claims) => claims,
-        Err(CheckError::Refused(_) | CheckError::Revoked) => return Ok(None),
-        Err(CheckError::TemporarilyUnavailable) => return Err(Unavailable),
+        Err(AccessTokenCheckError::Refused(_) | AccessTokenCheckError::Revoked) => return Ok(None),
+        Err(AccessTokenCheckError::TemporarilyUnavailable) => return Err(Unavailable),
     };
     let AccessTokenClaims { subject, client, scope, token_id, session, issued_at, expires_at, .. } = claims;
     let AccessTokenClaims { auth_time, amr, .. } = claims;

@@ -20,7 +20,7 @@ use crate::session::refresh::{NotRefreshed, RefreshSession, Refreshed, Standing}
 use crate::store::Store;
 use crate::wire::error::TokenError;
 use crate::wire::reply::TokenResponse;
-use crate::wire::request::{AskedScope, RefreshGrantRequest};
+use crate::wire::request::{RefreshGrantRequest, RequestedScope};
 
 /// Checks who asks before anything else, and commits last.
 pub(crate) async fn refresh_grant<S: Store, D: Directory>(
@@ -90,7 +90,7 @@ async fn scope_of_refresh<S: Store, D: Directory>(
     core: &Core<S, D>,
     client: &Client,
     session: &Session,
-    asked: &AskedScope,
+    asked: &RequestedScope,
 ) -> Result<Scope, TokenError> {
     let user = core.looked_up(core.directory.user_by_subject(session.subject()).await)?;
     let user = user.ok_or(TokenError::UserNotFound)?;

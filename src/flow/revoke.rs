@@ -15,28 +15,28 @@ use crate::session::revoke::{Dead, EndSession, RevokeToken};
 use crate::session::{RevocationReason, Session};
 use crate::store::Store;
 use crate::time::CLOCK_TOLERANCE;
-use crate::wire::error::{TokenQueryError, Unavailable};
-use crate::wire::request::TokenQuery;
+use crate::wire::error::{RevocationError, Unavailable};
+use crate::wire::request::RevocationRequest;
 
 /// Ends what a token stands for. A token that is unknown or dead already is a success as well (RFC 7009 section 2.2).
 pub(crate) async fn revoke<S: Store, D: Directory>(
     core: &Core<S, D>,
-    query: TokenQuery<'_>,
-) -> Result<(), TokenQueryError> {
-    let client = caller::authenticate(core, &query.credentials).await?;
+    request: RevocationRequest<'_>,
+) -> Result<(), RevocationError> {
+    let client = caller::authenticate(core, &request.credentials).await?;
     // Another host's clock may be behind: what has only just expired by this one is revoked as well.
     let now = core.clock.now().before(CLOCK_TOLERANCE);
-    if let Ok(token) = RefreshTokenContent::unseal(&query.token, &core.keyring, now) {
+    if let Ok(token) = RefreshTokenContent::unseal(&request.token, &core.keyring, now) {
         if token.client_mark != core.keyring.client_mark(client.id()) {
-            return Err(not_its_token(&query));
+            return Err(not_its_token(&request));
         }
         // Any generation will do: whoever holds one may end the session, and nobody else can.
         return revoke_session_for(core, &client, token.session).await;
     }
     // Where the clock was set back, a token that is not valid yet will be: it is revoked like any other.
-    match core.verifier.authenticate_any_profile(query.token.expose_secret()) {
+    match core.verifier.authenticate_any_profile(request.token.expose_secret()) {
         Ok(token) if now.has_reached(token.expires_at) => Ok(()),
-        Ok(token) if token.client != *client.id() => Err(not_its_token(&query)),
+        Ok(token) if token.client != *client.id() => Err(not_its_token(&request)),
         Ok(token) => revoke_access_token(core, &client, &token).await,
         Err(_) => Ok(()),
     }
@@ -57,7 +57,7 @@ async fn revoke_session_for<S: Store, D: Directory>(
     core: &Core<S, D>,
     client: &AuthenticatedClient,
     session: SessionId,
-) -> Result<(), TokenQueryError> {
+) -> Result<(), RevocationError> {
     if let Some(subject) = end_session(core, session, RevocationReason::SignedOut).await? {
         core.observer.event(&Event::SessionRevoked { client: Some(client.id()), subject: &subject, session });
     }
@@ -80,7 +80,7 @@ async fn revoke_access_token<S: Store, D: Directory>(
     core: &Core<S, D>,
     client: &AuthenticatedClient,
     token: &AccessTokenClaims,
-) -> Result<(), TokenQueryError> {
+) -> Result<(), RevocationError> {
     let AccessTokenClaims { token_id, session, .. } = *token;
     let mut turn = Turn::new(core);
     let mark = Mark::from_bytes(turn.random()?);
@@ -101,6 +101,6 @@ fn subject_of(outcome: Result<((), Loaded<Session>), Refused<Dead>>) -> Result<O
     }
 }
 
-fn not_its_token(query: &TokenQuery<'_>) -> TokenQueryError {
-    query.credentials.refused().into()
+fn not_its_token(request: &RevocationRequest<'_>) -> RevocationError {
+    request.credentials.refused().into()
 }

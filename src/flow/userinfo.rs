@@ -1,7 +1,7 @@
 //! Userinfo: a client asks for the claims of the user whose access token it has.
 
 use crate::directory::Directory;
-use crate::flow::access_token::CheckError;
+use crate::flow::access_token::AccessTokenCheckError;
 use crate::flow::access_token::check_access_token;
 use crate::flow::core::Core;
 use crate::jwt::access_token::Audience;
@@ -25,11 +25,11 @@ pub(crate) async fn userinfo<S: Store, D: Directory>(
     Ok(UserinfoResponse { subject: claims.subject, claims: user_claims.within(&claims.scope) })
 }
 
-impl From<CheckError> for UserinfoError {
-    fn from(error: CheckError) -> Self {
+impl From<AccessTokenCheckError> for UserinfoError {
+    fn from(error: AccessTokenCheckError) -> Self {
         match error {
-            CheckError::Refused(_) | CheckError::Revoked => Self::InvalidToken,
-            CheckError::TemporarilyUnavailable => Self::TemporarilyUnavailable,
+            AccessTokenCheckError::Refused(_) | AccessTokenCheckError::Revoked => Self::InvalidToken,
+            AccessTokenCheckError::TemporarilyUnavailable => Self::TemporarilyUnavailable,
         }
     }
 }

@@ -18,10 +18,10 @@ use crate::wire::error::Unavailable;
 
 pub(crate) async fn verify_otp<S: Store, D: Directory>(
     core: &Core<S, D>,
-    request: VerifyOtp<'_>,
+    request: VerifyRequest<'_>,
 ) -> Result<VerifiedAddress, VerifyError> {
     let mut turn = Turn::new(core);
-    let VerifyOtp { client_id, usage, address, otp_token, otp } = request;
+    let VerifyRequest { client_id, usage, address, otp_token, otp } = request;
     // A login is redeemed for tokens, and by the token endpoint alone.
     if usage == Usage::Login {
         return Err(VerifyError::MismatchedOtpToken);
@@ -57,7 +57,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
 /// A code that is presented for another usage than login. The host has authenticated the client.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct VerifyOtp<'a> {
+pub struct VerifyRequest<'a> {
     /// The client that asked for the code.
     pub client_id: &'a ClientId,
     /// What the code was asked for.
@@ -70,7 +70,7 @@ pub struct VerifyOtp<'a> {
     pub otp: PresentedSecret<'a>,
 }
 
-impl<'a> VerifyOtp<'a> {
+impl<'a> VerifyRequest<'a> {
     /// A code and the token that came with it, which a client presents for a usage other than login.
     pub fn new(
         client_id: &'a ClientId,

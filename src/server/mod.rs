@@ -1,4 +1,4 @@
-//! The face of the crate: one method an endpoint.
+//! The face of the crate: one route for bytes, and one method per endpoint for typed requests.
 
 mod builder;
 mod metadata;
@@ -8,11 +8,11 @@ use core::future::Future;
 
 use crate::address::AddressPolicy;
 use crate::directory::Directory;
-pub use crate::flow::access_token::CheckError;
+pub use crate::flow::access_token::AccessTokenCheckError;
 use crate::flow::core::Core;
 pub use crate::flow::keyring::{KeyringCheck, KeyringError};
 pub use crate::flow::send_otp::{Delivery, OtpMessage};
-pub use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyOtp};
+pub use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyRequest};
 use crate::flow::{
     access_token, introspect, keyring, otp_grant, refresh_grant, revoke, send_otp, userinfo, verify_otp,
 };
@@ -24,14 +24,18 @@ use crate::server::metadata::Metadata;
 use crate::server::routes::Routes;
 pub use crate::server::routes::{Endpoint, Route};
 use crate::store::Store;
-use crate::wire::error::{DeliveryFailure, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError};
+use crate::wire::error::{
+    DeliveryFailure, IntrospectionError, RevocationError, SendError, TokenError, Unavailable, UserinfoError,
+};
 use crate::wire::reply::{Introspection, Reply, TokenResponse, UserinfoResponse};
-use crate::wire::request::{Request, SendRequest, TokenQuery, TokenRequest, UserinfoRequest};
+use crate::wire::request::{
+    IntrospectionRequest, Request, RevocationRequest, SendRequest, TokenRequest, UserinfoRequest,
+};
 
 /// An authorization server without its I/O.
 ///
-/// One method an endpoint: it takes what came in and gives what goes out. It can be shared between threads; the store
-/// is its only state.
+/// [`handle`](Self::handle) takes what came in at any endpoint and gives what goes out. The other methods take requests that
+/// the host parsed itself. It can be shared between threads; the store is its only state.
 ///
 /// A future that is dropped leaves nothing half done: what was not stored was not said.
 pub struct AuthorizationServer<S, D> {
@@ -48,44 +52,38 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// The answer is `None` when the path is not that of an endpoint. Paths are those of [`routes`](Self::routes), which the
     /// metadata names as well.
     ///
-    /// `path` comes without the query, and with the path of the issuer if it has one. `deliver` sends a code and turns the
-    /// delivery into the reply: [`Delivery::accepted`] or [`Delivery::failed`].
+    /// `deliver` sends a code and turns the delivery into the reply: [`Delivery::accepted`] or [`Delivery::failed`].
     ///
     /// ```
     /// # use otp_grant::*;
-    /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, request: Request<'_>) {
+    /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, body: &[u8]) {
     /// let deliver = async |delivery: Delivery| {
     ///     println!("{} for {}", delivery.code().expose_secret(), delivery.address().as_str());
     ///     delivery.accepted()
     /// };
-    /// match server.handle("POST", "/oauth2/token", request, deliver).await {
-    ///     Some(reply) => println!("{}", reply.status()),
-    ///     None => println!("404"),
-    /// }
+    /// let request = Request::new("POST", "/oauth2/token").header("Content-Type", "application/json").body(body);
+    /// let reply = server.handle(request, deliver).await.unwrap_or_else(Reply::not_found);
+    /// println!("{}", reply.status());
     /// # }
     /// ```
-    pub async fn handle<F>(
-        &self,
-        method: &str,
-        path: &str,
-        request: Request<'_>,
-        deliver: impl FnOnce(Delivery) -> F,
-    ) -> Option<Reply>
+    pub async fn handle<F>(&self, request: Request<'_>, deliver: impl FnOnce(Delivery) -> F) -> Option<Reply>
     where
         F: Future<Output = Reply>,
     {
-        let endpoint = self.routes.find(path)?;
+        let endpoint = self.routes.find(request.path())?;
         // A `GET` has no body that means anything (RFC 9110 section 9.3.1).
-        let request = if method == "POST" { request } else { Request { content_type: None, body: b"", ..request } };
-        Some(match (endpoint, method) {
-            (Endpoint::OtpSend, "POST") => match self.send_otp(request).await {
+        let request = if request.method() == "POST" { request } else { request.without_body() };
+        Some(match (endpoint, request.method()) {
+            (Endpoint::OtpSend, "POST") => match self.read_and_send(request).await {
                 Ok(delivery) => deliver(delivery).await,
-                Err(refusal) => refusal,
+                Err(refused) => refused.into(),
             },
-            (Endpoint::Token, "POST") => self.token(request).await,
-            (Endpoint::Revocation, "POST") => self.revoke(request).await,
-            (Endpoint::Introspection, "POST") => self.introspect(request).await,
-            (Endpoint::Userinfo, "GET" | "HEAD" | "POST") => self.userinfo(request).await,
+            (Endpoint::Token, "POST") => self.read_and_grant(request).await.unwrap_or_else(Reply::from),
+            (Endpoint::Revocation, "POST") => self.read_and_revoke(request).await.unwrap_or_else(Reply::from),
+            (Endpoint::Introspection, "POST") => self.read_and_introspect(request).await.unwrap_or_else(Reply::from),
+            (Endpoint::Userinfo, "GET" | "HEAD" | "POST") => {
+                self.read_and_tell(request).await.unwrap_or_else(Reply::from)
+            }
             (Endpoint::Jwks, "GET" | "HEAD") => self.jwks(),
             (Endpoint::Metadata, "GET" | "HEAD") => self.metadata(),
             (Endpoint::OpenidConfiguration, "GET" | "HEAD") => self.openid_configuration(),
@@ -94,15 +92,6 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     }
 
     /// `POST /otp/send`: creates a challenge. The host delivers the code, and replies with what came of it.
-    ///
-    /// # Errors
-    /// The reply that refuses the request. A 503 may be retried.
-    pub async fn send_otp(&self, request: Request<'_>) -> Result<Delivery, Reply> {
-        let parsed = SendRequest::parse(&request, &self.core.settings.rules)?;
-        Ok(send_otp::send_otp(&self.core, parsed).await?)
-    }
-
-    /// The same as [`send_otp`](Self::send_otp) for a request that the host parsed itself.
     ///
     /// # Errors
     /// [`SendError`]; [`SendError::TemporarilyUnavailable`] may be retried.
@@ -130,18 +119,6 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// - The code of `User not found` works with `auto_signup`, or when there is such a user.
     /// - Code and refresh token of a user who may not log in work when the user may again.
     /// - A code works again when the guesses of an address come back while a code is good.
-    pub async fn token(&self, request: Request<'_>) -> Reply {
-        let parsed = match TokenRequest::parse(&request, &self.core.settings.rules) {
-            Ok(parsed) => parsed,
-            Err(error) => return error.into(),
-        };
-        match self.grant(parsed).await {
-            Ok(response) => response.into(),
-            Err(error) => error.into(),
-        }
-    }
-
-    /// The same as [`token`](Self::token) for a request that the host parsed itself.
     ///
     /// # Errors
     /// [`TokenError`]; [`TokenError::TemporarilyUnavailable`] may be retried.
@@ -152,30 +129,16 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         }
     }
 
-    /// `POST /oauth2/revoke`: a client signs out (RFC 7009).
+    /// `POST /oauth2/revoke`: a client signs out (RFC 7009). A token that is unknown or dead already is a success.
     ///
     /// An access token dies alone; a refresh token with its session and every token of it. When more than 8 access tokens
-    /// of one session are revoked before they expire, those that were issued before or together with the oldest of them die,
-    /// too. A 503 revoked
-    /// nothing that is known of, and may be retried; a 200 may be, too.
-    pub async fn revoke(&self, request: Request<'_>) -> Reply {
-        let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {
-            Ok(parsed) => parsed,
-            Err(error) => return error.into(),
-        };
-        match self.revoke_token(parsed).await {
-            Ok(()) => Reply::done(),
-            Err(error) => error.into(),
-        }
-    }
-
-    /// The same as [`revoke`](Self::revoke) for a request that the host parsed itself. A token that is unknown or dead
-    /// already is a success.
+    /// of one session are revoked before they expire, those that were issued before or together with the oldest of them also
+    /// die. A 503 revoked nothing that is known of.
     ///
     /// # Errors
-    /// [`TokenQueryError`]; [`TokenQueryError::TemporarilyUnavailable`] may be retried.
-    pub async fn revoke_token(&self, query: TokenQuery<'_>) -> Result<(), TokenQueryError> {
-        revoke::revoke(&self.core, query).await
+    /// [`RevocationError`]; [`RevocationError::TemporarilyUnavailable`] may be retried.
+    pub async fn revoke(&self, request: RevocationRequest<'_>) -> Result<(), RevocationError> {
+        revoke::revoke(&self.core, request).await
     }
 
     /// Ends a session in the host's name, with every token of it. A session that is unknown or over is a success.
@@ -192,46 +155,19 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     ///
     /// A client learns of its own tokens only, unless
     /// [it may learn of every access token](crate::Client::that_may_introspect_every_token).
-    pub async fn introspect(&self, request: Request<'_>) -> Reply {
-        let parsed = match TokenQuery::parse(&request, &self.core.settings.rules) {
-            Ok(parsed) => parsed,
-            Err(error) => return error.into(),
-        };
-        match self.introspect_token(parsed).await {
-            Ok(introspection) => introspection.into(),
-            Err(error) => error.into(),
-        }
-    }
-
-    /// The same as [`introspect`](Self::introspect) for a request that the host parsed itself.
     ///
     /// # Errors
-    /// [`TokenQueryError`]; [`TokenQueryError::TemporarilyUnavailable`] may be retried.
-    pub async fn introspect_token(&self, query: TokenQuery<'_>) -> Result<Introspection, TokenQueryError> {
-        introspect::introspect(&self.core, query).await
+    /// [`IntrospectionError`]; [`IntrospectionError::TemporarilyUnavailable`] may be retried.
+    pub async fn introspect(&self, request: IntrospectionRequest<'_>) -> Result<Introspection, IntrospectionError> {
+        introspect::introspect(&self.core, request).await
     }
 
     /// `GET /userinfo` and `POST /userinfo`: the claims of the user whose access token is presented (OpenID Connect Core
     /// section 5.3), filtered by its scope.
     ///
-    /// The token stands in the header or, for a `POST`, in a form; for a `GET` the host passes on an empty body (RFC 6750
-    /// section 2.2).
-    pub async fn userinfo(&self, request: Request<'_>) -> Reply {
-        let parsed = match UserinfoRequest::parse(&request, &self.core.settings.rules) {
-            Ok(parsed) => parsed,
-            Err(error) => return UserinfoError::from(error).into(),
-        };
-        match self.user_claims(parsed).await {
-            Ok(response) => response.into(),
-            Err(error) => error.into(),
-        }
-    }
-
-    /// The same as [`userinfo`](Self::userinfo) for a request that the host parsed itself.
-    ///
     /// # Errors
     /// [`UserinfoError`]; [`UserinfoError::TemporarilyUnavailable`] may be retried.
-    pub async fn user_claims(&self, request: UserinfoRequest<'_>) -> Result<UserinfoResponse, UserinfoError> {
+    pub async fn userinfo(&self, request: UserinfoRequest<'_>) -> Result<UserinfoResponse, UserinfoError> {
         userinfo::userinfo(&self.core, request).await
     }
 
@@ -239,7 +175,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     ///
     /// # Errors
     /// [`VerifyError`]; [`VerifyError::TemporarilyUnavailable`] may be retried.
-    pub async fn verify_otp(&self, request: VerifyOtp<'_>) -> Result<VerifiedAddress, VerifyError> {
+    pub async fn verify(&self, request: VerifyRequest<'_>) -> Result<VerifiedAddress, VerifyError> {
         verify_otp::verify_otp(&self.core, request).await
     }
 
@@ -261,12 +197,12 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// directory.
     ///
     /// # Errors
-    /// [`CheckError`]; [`CheckError::TemporarilyUnavailable`] may be retried.
+    /// [`AccessTokenCheckError`]; [`AccessTokenCheckError::TemporarilyUnavailable`] may be retried.
     pub async fn check_access_token(
         &self,
         token: &str,
         audience: Audience<'_>,
-    ) -> Result<AccessTokenClaims, CheckError> {
+    ) -> Result<AccessTokenClaims, AccessTokenCheckError> {
         access_token::check_access_token(&self.core, token, audience).await
     }
 
@@ -304,29 +240,9 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         keyring::replace_keyring(&self.core).await
     }
 
-    /// `GET /oauth2/jwks`: the public keys that tokens can be verified with (RFC 7517).
-    pub fn jwks(&self) -> Reply {
-        Reply::cacheable(self.key_set().to_json().into_bytes(), self.core.settings.key_set_max_age)
-    }
-
     /// The public keys that tokens can be verified with.
     pub fn key_set(&self) -> &PublicKeySet {
         self.core.verifier.keys()
-    }
-
-    /// What clients can find out about the server (RFC 8414), to be served at [`Issuer::metadata_path`].
-    pub fn metadata(&self) -> Reply {
-        let Core { issuer, settings, .. } = &self.core;
-        Reply::document(&Metadata::new(issuer, settings, &self.routes), settings.key_set_max_age)
-    }
-
-    /// The same with what OpenID Connect Discovery adds, to be served at [`Issuer::openid_configuration_path`].
-    ///
-    /// OpenID Connect asks every provider for RS256; the algorithms that are named are those of the keys that are
-    /// published.
-    pub fn openid_configuration(&self) -> Reply {
-        let Core { issuer, settings, .. } = &self.core;
-        Reply::document(&Metadata::openid(issuer, settings, &self.routes, self.key_set()), settings.key_set_max_age)
     }
 
     /// The endpoints that [`handle`](Self::handle) answers, with their paths and URLs.
@@ -342,6 +258,55 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// How addresses are read. A directory keeps its own in the same form, and what a host parses itself is parsed by it.
     pub fn addresses(&self) -> &AddressPolicy {
         &self.core.settings.rules.addresses
+    }
+}
+
+/// The endpoints, each from what came in to what goes out.
+impl<S: Store, D: Directory> AuthorizationServer<S, D> {
+    async fn read_and_send(&self, request: Request<'_>) -> Result<Delivery, SendError> {
+        let parsed = SendRequest::parse(&request, &self.core.settings.rules)?;
+        self.send(parsed).await
+    }
+
+    async fn read_and_grant(&self, request: Request<'_>) -> Result<Reply, TokenError> {
+        let parsed = TokenRequest::parse(&request, &self.core.settings.rules)?;
+        Ok(self.grant(parsed).await?.into())
+    }
+
+    async fn read_and_revoke(&self, request: Request<'_>) -> Result<Reply, RevocationError> {
+        let parsed = RevocationRequest::parse(&request, &self.core.settings.rules)?;
+        self.revoke(parsed).await?;
+        Ok(Reply::done())
+    }
+
+    async fn read_and_introspect(&self, request: Request<'_>) -> Result<Reply, IntrospectionError> {
+        let parsed = IntrospectionRequest::parse(&request, &self.core.settings.rules)?;
+        Ok(self.introspect(parsed).await?.into())
+    }
+
+    async fn read_and_tell(&self, request: Request<'_>) -> Result<Reply, UserinfoError> {
+        let parsed = UserinfoRequest::parse(&request, &self.core.settings.rules)?;
+        Ok(self.userinfo(parsed).await?.into())
+    }
+
+    /// The public keys that tokens can be verified with (RFC 7517).
+    fn jwks(&self) -> Reply {
+        Reply::cacheable(self.key_set().to_json().into_bytes(), self.core.settings.key_set_max_age)
+    }
+
+    /// What clients can find out about the server (RFC 8414).
+    fn metadata(&self) -> Reply {
+        let Core { issuer, settings, .. } = &self.core;
+        Reply::document(&Metadata::new(issuer, settings, &self.routes), settings.key_set_max_age)
+    }
+
+    /// The same with what OpenID Connect Discovery adds.
+    ///
+    /// OpenID Connect asks every provider for RS256; the algorithms that are named are those of the keys that are
+    /// published.
+    fn openid_configuration(&self) -> Reply {
+        let Core { issuer, settings, .. } = &self.core;
+        Reply::document(&Metadata::openid(issuer, settings, &self.routes, self.key_set()), settings.key_set_max_age)
     }
 }
 

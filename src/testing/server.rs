@@ -69,9 +69,9 @@ impl TestServer {
     /// Panics where the path is not that of an endpoint.
     #[expect(clippy::expect_used, reason = "a test that asks for another path is wrong, and has to fail")]
     pub async fn post(&self, path: &str, json: &str) -> Reply {
-        let request = Request { content_type: Some("application/json"), authorization: None, body: json.as_bytes() };
+        let request = Request::new("POST", path).header("Content-Type", b"application/json").body(json.as_bytes());
         let deliver = async |delivery| self.outbox.deliver(delivery);
-        self.server.handle("POST", path, request, deliver).await.expect("a path of an endpoint")
+        self.server.handle(request, deliver).await.expect("a path of an endpoint")
     }
 }
 

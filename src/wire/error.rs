@@ -148,20 +148,19 @@ impl From<InvalidRequest> for SendError {
     }
 }
 
-/// Why the revocation or introspection endpoint refused a request (RFC 7009 section 2.2.1, RFC 7662 section 2.3).
+/// Why the revocation endpoint refused a request (RFC 7009 section 2.2.1).
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TokenQueryError {
+pub enum RevocationError {
     /// The client's fault: the request is malformed.
     InvalidRequest(InvalidRequest),
-    /// The client is unknown, its secret is wrong, missing or not expected, it is public where it may not be, or the token
-    /// that it wants to revoke is another client's.
+    /// The client is unknown, its secret is wrong, missing or not expected, or the token is another client's.
     InvalidClient(InvalidClient),
     /// The host's fault: store, directory or random bytes failed. The request can be sent again.
     TemporarilyUnavailable,
 }
 
-impl core::fmt::Display for TokenQueryError {
+impl core::fmt::Display for RevocationError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::InvalidRequest(cause) => return cause.fmt(f),
@@ -171,7 +170,7 @@ impl core::fmt::Display for TokenQueryError {
     }
 }
 
-impl core::error::Error for TokenQueryError {
+impl core::error::Error for RevocationError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::InvalidRequest(cause) => Some(cause),
@@ -180,13 +179,56 @@ impl core::error::Error for TokenQueryError {
     }
 }
 
-impl From<InvalidClient> for TokenQueryError {
+impl From<InvalidClient> for RevocationError {
     fn from(cause: InvalidClient) -> Self {
         Self::InvalidClient(cause)
     }
 }
 
-impl From<InvalidRequest> for TokenQueryError {
+impl From<InvalidRequest> for RevocationError {
+    fn from(cause: InvalidRequest) -> Self {
+        Self::InvalidRequest(cause)
+    }
+}
+
+/// Why the introspection endpoint refused a request (RFC 7662 section 2.3).
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IntrospectionError {
+    /// The client's fault: the request is malformed.
+    InvalidRequest(InvalidRequest),
+    /// The client is unknown or public, or its secret is wrong or missing.
+    InvalidClient(InvalidClient),
+    /// The host's fault: store, directory or random bytes failed. The request can be sent again.
+    TemporarilyUnavailable,
+}
+
+impl core::fmt::Display for IntrospectionError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::InvalidRequest(cause) => return cause.fmt(f),
+            Self::InvalidClient(cause) => return cause.fmt(f),
+            Self::TemporarilyUnavailable => "temporarily unavailable",
+        })
+    }
+}
+
+impl core::error::Error for IntrospectionError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::InvalidRequest(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidClient> for IntrospectionError {
+    fn from(cause: InvalidClient) -> Self {
+        Self::InvalidClient(cause)
+    }
+}
+
+impl From<InvalidRequest> for IntrospectionError {
     fn from(cause: InvalidRequest) -> Self {
         Self::InvalidRequest(cause)
     }
@@ -259,7 +301,13 @@ impl From<Unavailable> for SendError {
     }
 }
 
-impl From<Unavailable> for TokenQueryError {
+impl From<Unavailable> for RevocationError {
+    fn from(_: Unavailable) -> Self {
+        Self::TemporarilyUnavailable
+    }
+}
+
+impl From<Unavailable> for IntrospectionError {
     fn from(_: Unavailable) -> Self {
         Self::TemporarilyUnavailable
     }
@@ -308,10 +356,11 @@ mod tests {
     #[test]
     fn what_a_malformed_request_has_wrong_is_said_by_each_error_and_stands_behind_it() {
         let cause = || InvalidRequest::member(Member::Otp, Problem::Missing);
-        let errors: [Box<dyn Error>; 4] = [
+        let errors: [Box<dyn Error>; 5] = [
             Box::new(TokenError::from(cause())),
             Box::new(SendError::from(cause())),
-            Box::new(TokenQueryError::from(cause())),
+            Box::new(RevocationError::from(cause())),
+            Box::new(IntrospectionError::from(cause())),
             Box::new(UserinfoError::from(cause())),
         ];
         for error in errors {

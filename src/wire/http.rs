@@ -1,30 +1,26 @@
 //! Conversions from and to the types of the `http` crate (feature `http`), for the frameworks that are built on it.
 
-use ::http::{HeaderMap, Response, StatusCode};
+use ::http::request::Parts;
+use ::http::{Response, StatusCode};
 
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 
 impl<'a> Request<'a> {
-    /// Takes what the crate wants to know from a request of the `http` crate (feature `http`).
-    ///
-    /// The same as [`from_headers`](Self::from_headers).
+    /// Takes method, path and headers from a request of the `http` crate (feature `http`).
     ///
     /// ```
     /// # use otp_grant::*;
-    /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, request: http::Request<Vec<u8>>) -> Result<(), http::Error> {
+    /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, request: http::Request<Vec<u8>>) {
     /// let (head, body) = request.into_parts();
-    /// let asked = Request::from_http(&head.headers, &body);
     /// let deliver = async |delivery: Delivery| delivery.accepted();
-    /// let response = match server.handle(head.method.as_str(), head.uri.path(), asked, deliver).await {
-    ///     Some(reply) => http::Response::from(reply),
-    ///     None => http::Response::builder().status(404).body(Vec::new())?,
-    /// };
-    /// # Ok(())
+    /// let reply = server.handle(Request::from_http(&head, &body), deliver).await;
+    /// let response = http::Response::from(reply.unwrap_or_else(Reply::not_found));
     /// # }
     /// ```
-    pub fn from_http(headers: &'a HeaderMap, body: &'a [u8]) -> Self {
-        Self::from_headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), body)
+    pub fn from_http(head: &'a Parts, body: &'a [u8]) -> Self {
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        Self::new(head.method.as_str(), head.uri.path()).headers(headers).body(body)
     }
 }
 
@@ -60,13 +56,13 @@ mod tests {
     use super::*;
 
     fn read(headers: &[(HeaderName, &'static [u8])]) -> (Option<String>, Option<String>) {
-        let mut map = HeaderMap::new();
+        let (mut head, ()) = ::http::Request::put("/a?b").body(()).unwrap().into_parts();
         for (name, value) in headers {
-            map.append(name, HeaderValue::from_bytes(value).unwrap());
+            head.headers.append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        let request = Request::from_http(&map, b"body");
-        assert_eq!(request.body, b"body");
-        (request.content_type.map(str::to_owned), request.authorization.map(str::to_owned))
+        let request = Request::from_http(&head, b"body");
+        assert_eq!((request.method(), request.path(), request.content()), ("PUT", "/a", &b"body"[..]));
+        (request.content_type().map(str::to_owned), request.authorization().map(str::to_owned))
     }
 
     fn both(content_type: Option<&str>, authorization: Option<&str>) -> (Option<String>, Option<String>) {

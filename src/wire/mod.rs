@@ -12,11 +12,12 @@ pub(crate) mod request;
 pub(crate) mod strict;
 
 pub use crate::wire::error::{
-    DeliveryFailure, InvalidClient, SendError, TokenError, TokenQueryError, Unavailable, UserinfoError,
+    DeliveryFailure, IntrospectionError, InvalidClient, RevocationError, SendError, TokenError, Unavailable,
+    UserinfoError,
 };
 pub use crate::wire::members::InvalidRequest;
 pub use crate::wire::reply::{ActiveToken, Introspection, Reply, TokenKind, TokenResponse, UserinfoResponse};
 pub use crate::wire::request::{
-    AskedScope, ClientCredentials, OtpGrantRequest, RefreshGrantRequest, Request, SendRequest, TokenQuery,
-    TokenRequest, UserinfoRequest,
+    ClientCredentials, IntrospectionRequest, OtpGrantRequest, RefreshGrantRequest, Request, RequestedScope,
+    RevocationRequest, SendRequest, TokenRequest, UserinfoRequest,
 };

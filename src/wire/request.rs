@@ -8,50 +8,106 @@ use crate::id::{AuthSourceId, ClientId};
 use crate::scope::{InvalidScope, Scope};
 use crate::secret::PresentedSecret;
 use crate::wire::basic::parse_basic;
-use crate::wire::error::{InvalidClient, SendError, TokenError, TokenQueryError};
+use crate::wire::error::{IntrospectionError, InvalidClient, RevocationError, SendError, TokenError};
 use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 
-/// A request as it came in: two headers and the body.
+/// A request as it came in: its method, its path, its headers and its body.
+///
+/// The crate picks the headers that it knows and leaves the others. A host passes on all of them, so that it does not change
+/// when the crate learns to read another.
+///
+/// ```
+/// use otp_grant::Request;
+///
+/// let headers = [("host", &b"login.example.com"[..]), ("content-type", b"application/json")];
+/// let request = Request::new("POST", "/oauth2/token").headers(headers).body(b"{}");
+/// assert_eq!((request.path(), request.content_type()), ("/oauth2/token", Some("application/json")));
+/// ```
+///
+/// # Headers
+///
+/// A header that is there twice, or that is not visible ASCII, counts as present and empty. It then names nobody and no
+/// media type, so that client authentication fails with `invalid_client` and a body with `invalid_request`. If the crate took
+/// one of two, or none, a proxy in front that takes the other could have checked another client.
+///
+/// # Body
+///
+/// The caller limits how much of the body is read, and how long that may take. It reads a little more than the crate's own
+/// limit, so that the crate can tell the client. It never passes on a body that was cut short.
 #[derive(Clone, Copy)]
-#[expect(clippy::exhaustive_structs, reason = "a host makes it of what came in over HTTP")]
 pub struct Request<'a> {
-    /// The `Content-Type` header.
-    pub content_type: Option<&'a str>,
-    /// The `Authorization` header.
-    pub authorization: Option<&'a str>,
-    /// The body.
-    pub body: &'a [u8],
+    method: &'a str,
+    path: &'a str,
+    content_type: Option<&'a str>,
+    authorization: Option<&'a str>,
+    body: &'a [u8],
 }
 
 impl<'a> Request<'a> {
-    /// Takes what the crate wants to know from the headers of a request, their names in any case, and its body.
-    ///
-    /// A header that is there twice, or that is not visible ASCII, counts as present and empty. It then names nobody and no
-    /// media type, so that client authentication fails with `invalid_client` and a body with `invalid_request`; were one of
-    /// two taken, or none, a proxy in front that takes the other could have checked somebody else.
-    ///
-    /// The caller limits how much of the body is read, and how long that may take. A little more than the crate's own limit
-    /// is worth reading: then the client is told. A body that was cut short must not be passed on.
-    ///
-    /// ```
-    /// use otp_grant::Request;
-    ///
-    /// let headers = [("host", &b"login.example.com"[..]), ("content-type", b"application/json")];
-    /// let request = Request::from_headers(headers, b"{}");
-    /// assert_eq!((request.content_type, request.authorization), (Some("application/json"), None));
-    /// ```
-    pub fn from_headers(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>, body: &'a [u8]) -> Self {
-        let mut request = Self { content_type: None, authorization: None, body };
-        for (name, value) in headers {
-            let found = match name {
-                name if name.eq_ignore_ascii_case("Content-Type") => &mut request.content_type,
-                name if name.eq_ignore_ascii_case("Authorization") => &mut request.authorization,
-                _ => continue,
-            };
-            let is_text = found.is_none() && value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-            *found = Some(core::str::from_utf8(value).ok().filter(|_| is_text).unwrap_or_default());
-        }
-        request
+    /// A request without headers and body. The path comes without the query, and with the path of the issuer if it has one.
+    #[must_use]
+    pub fn new(method: &'a str, path: &'a str) -> Self {
+        Self { method, path, content_type: None, authorization: None, body: b"" }
+    }
+
+    /// Adds a header, its name in any case.
+    #[must_use]
+    pub fn header(self, name: &str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        self.with_header(name, value.as_ref())
+    }
+
+    /// Adds headers, their names in any case.
+    #[must_use]
+    pub fn headers<'n>(self, headers: impl IntoIterator<Item = (&'n str, &'a [u8])>) -> Self {
+        headers.into_iter().fold(self, |request, (name, value)| request.with_header(name, value))
+    }
+
+    /// Replaces the body.
+    #[must_use]
+    pub fn body(mut self, body: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        self.body = body.as_ref();
+        self
+    }
+
+    /// The method.
+    pub fn method(&self) -> &'a str {
+        self.method
+    }
+
+    /// The path.
+    pub fn path(&self) -> &'a str {
+        self.path
+    }
+
+    /// The `Content-Type` header; empty where there are two, or where it is not visible ASCII.
+    pub fn content_type(&self) -> Option<&'a str> {
+        self.content_type
+    }
+
+    /// The `Authorization` header; empty where there are two, or where it is not visible ASCII.
+    pub fn authorization(&self) -> Option<&'a str> {
+        self.authorization
+    }
+
+    /// The body as it came in.
+    pub fn content(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// The same request as far as a method reads it that has no body (RFC 9110 section 9.3.1).
+    pub(crate) fn without_body(self) -> Self {
+        Self { content_type: None, body: b"", ..self }
+    }
+
+    fn with_header(mut self, name: &str, value: &'a [u8]) -> Self {
+        let found = match name {
+            name if name.eq_ignore_ascii_case("Content-Type") => &mut self.content_type,
+            name if name.eq_ignore_ascii_case("Authorization") => &mut self.authorization,
+            _ => return self,
+        };
+        let is_text = found.is_none() && value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+        *found = Some(core::str::from_utf8(value).ok().filter(|_| is_text).unwrap_or_default());
+        self
     }
 }
 
@@ -105,7 +161,7 @@ impl<'a> TokenRequest<'a> {
         let otp = members.take_secret(Member::Otp)?;
         let auto_signup = members.take_bool(Member::AutoSignup)?;
         // RFC 6749 section 5.2: a malformed scope is an invalid scope, and is told after the client was checked.
-        let scope = AskedScope::parse(members.take_str(Member::Scope)?);
+        let scope = RequestedScope::parse(members.take_str(Member::Scope)?);
         let refresh_token = members.take_secret(Member::RefreshToken)?;
 
         if grant_type == REFRESH_GRANT_TYPE {
@@ -155,7 +211,7 @@ pub struct OtpGrantRequest<'a> {
     /// Whether to create the user where there is none.
     pub auto_signup: bool,
     /// The scope that is asked for.
-    pub scope: AskedScope,
+    pub scope: RequestedScope,
 }
 
 impl<'a> OtpGrantRequest<'a> {
@@ -167,7 +223,7 @@ impl<'a> OtpGrantRequest<'a> {
         otp_token: PresentedSecret<'a>,
         otp: PresentedSecret<'a>,
     ) -> Self {
-        let (auto_signup, scope) = (false, AskedScope::Default);
+        let (auto_signup, scope) = (false, RequestedScope::Default);
         Self { credentials, auth_source, address, otp_token, otp, auto_signup, scope }
     }
 
@@ -180,7 +236,7 @@ impl<'a> OtpGrantRequest<'a> {
 
     /// Replaces the scope that is asked for.
     #[must_use]
-    pub fn with_scope(mut self, scope: AskedScope) -> Self {
+    pub fn with_scope(mut self, scope: RequestedScope) -> Self {
         self.scope = scope;
         self
     }
@@ -195,18 +251,18 @@ pub struct RefreshGrantRequest<'a> {
     /// The refresh token.
     pub refresh_token: PresentedSecret<'a>,
     /// The scope that is asked for: what was granted at login, or less.
-    pub scope: AskedScope,
+    pub scope: RequestedScope,
 }
 
 impl<'a> RefreshGrantRequest<'a> {
     /// A request for all of the session's scope.
     pub fn new(credentials: ClientCredentials<'a>, refresh_token: PresentedSecret<'a>) -> Self {
-        Self { credentials, refresh_token, scope: AskedScope::Default }
+        Self { credentials, refresh_token, scope: RequestedScope::Default }
     }
 
     /// Replaces the scope that is asked for.
     #[must_use]
-    pub fn with_scope(mut self, scope: AskedScope) -> Self {
+    pub fn with_scope(mut self, scope: RequestedScope) -> Self {
         self.scope = scope;
         self
     }
@@ -215,7 +271,7 @@ impl<'a> RefreshGrantRequest<'a> {
 /// The scope of a request (RFC 6749 section 3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AskedScope {
+pub enum RequestedScope {
     /// None is named: the client's default.
     Default,
     /// What is named.
@@ -224,7 +280,7 @@ pub enum AskedScope {
     Malformed,
 }
 
-impl AskedScope {
+impl RequestedScope {
     /// What was asked for, if anything was.
     pub(crate) fn get(&self) -> Result<Option<&Scope>, InvalidScope> {
         match self {
@@ -298,41 +354,72 @@ impl<'a> SendRequest<'a> {
     }
 }
 
-/// A token that a client wants to revoke (RFC 7009 section 2.1) or to learn about (RFC 7662 section 2.1).
+/// A token that a client wants to revoke (RFC 7009 section 2.1).
 ///
-/// A `token_type_hint` is read over: what a token is, is told by the token.
+/// A `token_type_hint` is not read: the token says what it is.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct TokenQuery<'a> {
+pub struct RevocationRequest<'a> {
     /// Who asks.
     pub credentials: ClientCredentials<'a>,
     /// The access token or refresh token.
     pub token: PresentedSecret<'a>,
 }
 
-impl<'a> TokenQuery<'a> {
-    /// A client asks about a token.
+impl<'a> RevocationRequest<'a> {
+    /// A request to revoke a token.
     pub fn new(credentials: ClientCredentials<'a>, token: PresentedSecret<'a>) -> Self {
         Self { credentials, token }
     }
 
-    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, TokenQueryError> {
-        // RFC 6749 section 5.2: no client authentication at all is a failed one, before anything else is looked at.
-        let anonymous = TokenQueryError::InvalidClient(InvalidClient::InBody);
-        if request.authorization.is_none() && request.body.is_empty() {
-            return Err(anonymous);
-        }
-        let mut members = match encoding(request, rules)? {
-            Encoding::Form => Members::from_form(request.body)?,
-            Encoding::Json => return Err(InvalidRequest::body(Problem::ContentType).into()),
-        };
-        if request.authorization.is_none() && !members.has(Member::ClientId) && !members.has(Member::ClientSecret) {
-            return Err(anonymous);
-        }
-        let credentials = ClientCredentials::parse(request, &mut members)?;
-        let token = members.take_secret(Member::Token)?.ok_or(missing(Member::Token))?;
-        Ok(Self { credentials, token })
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, RevocationError> {
+        credentials_and_token(request, rules).map(|(credentials, token)| Self::new(credentials, token))
     }
+}
+
+/// A token that a client wants to learn about (RFC 7662 section 2.1).
+///
+/// A `token_type_hint` is not read: the token says what it is.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct IntrospectionRequest<'a> {
+    /// Who asks.
+    pub credentials: ClientCredentials<'a>,
+    /// The access token or refresh token.
+    pub token: PresentedSecret<'a>,
+}
+
+impl<'a> IntrospectionRequest<'a> {
+    /// A request to learn about a token.
+    pub fn new(credentials: ClientCredentials<'a>, token: PresentedSecret<'a>) -> Self {
+        Self { credentials, token }
+    }
+
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, IntrospectionError> {
+        credentials_and_token(request, rules).map(|(credentials, token)| Self::new(credentials, token))
+    }
+}
+
+/// Reads a form that presents a token: the requests for revocation and for introspection have the same members.
+fn credentials_and_token<'a, E: From<InvalidRequest> + From<InvalidClient>>(
+    request: &Request<'a>,
+    rules: &RequestRules,
+) -> Result<(ClientCredentials<'a>, PresentedSecret<'a>), E> {
+    // RFC 6749 section 5.2: no client authentication at all is a failed one, before anything else is looked at.
+    let anonymous = InvalidClient::InBody;
+    if request.authorization.is_none() && request.body.is_empty() {
+        return Err(anonymous.into());
+    }
+    let mut members = match encoding(request, rules)? {
+        Encoding::Form => Members::from_form(request.body)?,
+        Encoding::Json => return Err(InvalidRequest::body(Problem::ContentType).into()),
+    };
+    if request.authorization.is_none() && !members.has(Member::ClientId) && !members.has(Member::ClientSecret) {
+        return Err(anonymous.into());
+    }
+    let credentials = ClientCredentials::parse(request, &mut members)?;
+    let token = members.take_secret(Member::Token)?.ok_or(missing(Member::Token))?;
+    Ok((credentials, token))
 }
 
 /// A request for the claims of a user (OpenID Connect Core section 5.3.1).

@@ -27,7 +27,7 @@ fn a_refresh_allocates_at_most_15_times() {
         let login = token(server, &sms_grant(PHONE, &send(server)).to_string());
         let login: Value = serde_json::from_slice(login.body()).unwrap();
         let body = form(&[("grant_type", "refresh_token"), ("refresh_token", text(&login, "refresh_token"))], &[]);
-        move |server| block_on(server.token(form_request(&body, None)))
+        move |server| block_on(server.post_token(form_request(&body, None)))
     });
     println!("a refresh: {counted} allocations");
     assert!(counted <= 15);
@@ -76,12 +76,12 @@ fn least<R: Fn(&Server) -> Reply>(status: u16, prepare: impl Fn(&Server) -> R) -
 }
 
 fn send(server: &Server) -> Sent {
-    let delivery = block_on(server.send_otp(json_request(&sms_send(PHONE).to_string(), None))).unwrap();
+    let delivery = block_on(server.post_send(json_request(&sms_send(PHONE).to_string(), None))).unwrap();
     let code = delivery.code().expose_secret().to_owned();
     let reply = read(&delivery.accepted()).1;
     Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply }
 }
 
 fn token(server: &Server, body: &str) -> Reply {
-    block_on(server.token(json_request(body, None)))
+    block_on(server.post_token(json_request(body, None)))
 }

@@ -19,7 +19,7 @@ fn a_live_challenge_takes_less_than_320_bytes_however_many_there_are() {
         let counted = measure(|| {
             for number in challenges - STEP..challenges {
                 let body = sms_send(&format!("137{number:08}")).to_string();
-                drop(block_on(server.send_otp(json_request(&body, None))).unwrap());
+                drop(block_on(server.post_send(json_request(&body, None))).unwrap());
             }
         });
         // A table that was moved to twice the room would hold both for a moment.

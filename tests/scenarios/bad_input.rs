@@ -23,9 +23,9 @@ fn roomy() -> Settings {
 
 /// What both endpoints say to a body; checks on the way that neither breaks nor repeats anything.
 async fn both(host: &Host, body: &[u8]) -> [(u16, Value); 2] {
-    let request = Request { content_type: Some("application/json"), authorization: None, body };
-    let token = host.server.token(request).await;
-    let send = match host.server.send_otp(request).await {
+    let request = Post { content_type: Some("application/json"), authorization: None, body };
+    let token = host.server.post_token(request).await;
+    let send = match host.server.post_send(request).await {
         Ok(delivery) => delivery.accepted(),
         Err(reply) => reply,
     };
@@ -111,7 +111,7 @@ async fn duplicates_of_every_member_of_the_grant() {
     for (name, value) in body.as_object().unwrap() {
         for first in [value.clone(), json!(MARKER), json!(null)] {
             let twice = body.to_string().replacen('{', &format!("{{\"{name}\":{first},"), 1);
-            let (status, said) = read(&host.server.token(json_request(&twice, None)).await);
+            let (status, said) = read(&host.server.post_token(json_request(&twice, None)).await);
             assert_eq!((status, &said["error"]), (400, &json!("invalid_request")));
             assert!(said["error_description"].as_str().unwrap().contains(name.as_str()));
         }
@@ -127,20 +127,20 @@ async fn a_member_that_is_null_is_read_as_one_that_is_absent() {
     let public = json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null });
     for name in ["email", "usage", "client_secret", "otp", "unknown"] {
         let body = with(&but(&sms_send(PHONE), public.clone()), name);
-        let delivery = host.server.send_otp(json_request(&body, None)).await.unwrap();
+        let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
         assert_eq!(delivery.accepted().status(), 200, "{name}");
         host.advance(secs(30));
     }
     for name in ["email", "client_secret", "auto_signup", "scope", "refresh_token", "unknown"] {
         let sent = host.send(&but(&sms_send(PHONE), public.clone())).await;
         let body = with(&but(&sms_grant(PHONE, &sent), public.clone()), name);
-        let (status, said) = read(&host.server.token(json_request(&body, None)).await);
+        let (status, said) = read(&host.server.post_token(json_request(&body, None)).await);
         assert_eq!(status, 200, "{name}");
         let refresh = json!({
             "grant_type": "refresh_token", "client_id": "TENANT_SPA_CLIENT_ID", "refresh_token": said["refresh_token"],
         });
         for name in ["client_secret", "scope", "otp", "auto_signup"] {
-            let refreshed = host.server.token(json_request(&with(&refresh, name), None)).await;
+            let refreshed = host.server.post_token(json_request(&with(&refresh, name), None)).await;
             assert_eq!(refreshed.status(), 200, "{name}");
         }
         host.advance(secs(30));
@@ -149,7 +149,7 @@ async fn a_member_that_is_null_is_read_as_one_that_is_absent() {
     let sent = host.send(&sms_send(PHONE)).await;
     for name in MEMBERS {
         let body = with(&but(&sms_grant(PHONE, &sent), json!({ name: null })), name);
-        let (status, said) = read(&host.server.token(json_request(&body, None)).await);
+        let (status, said) = read(&host.server.post_token(json_request(&body, None)).await);
         let expected = match name {
             "client_secret" => (401, json!({ "error": "invalid_client" })),
             name => error(400, "invalid_request", &format!("{name} is missing")),
@@ -233,7 +233,7 @@ async fn both_credentials_are_refused_whatever_they_are() {
     let (host, body) = ready(Settings::default()).await;
     for authorization in ["Basic eDp5", "Basic MARKER", "Bearer MARKER", "MARKER", ""] {
         let bytes = body.to_string();
-        let reply = host.server.token(json_request(&bytes, Some(authorization))).await;
+        let reply = host.server.post_token(json_request(&bytes, Some(authorization))).await;
         assert!(!String::from_utf8_lossy(reply.body()).contains("MARKER"));
         assert_eq!((reply.status(), &read(&reply).1["error"]), (400, &json!("invalid_request")));
     }
@@ -245,8 +245,8 @@ async fn content_types_that_are_not_json() {
     let (host, body) = ready(Settings::default()).await;
     let bytes = body.to_string();
     for content_type in [None, Some(""), Some("text/plain"), Some("MARKER"), Some("application/jsonp")] {
-        let request = Request { content_type, authorization: None, body: bytes.as_bytes() };
-        let reply = host.server.token(request).await;
+        let request = Post { content_type, authorization: None, body: bytes.as_bytes() };
+        let reply = host.server.post_token(request).await;
         assert!(!String::from_utf8_lossy(reply.body()).contains("MARKER"));
         assert_eq!((reply.status(), &read(&reply).1["error"]), (400, &json!("invalid_request")));
     }

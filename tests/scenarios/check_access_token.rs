@@ -26,8 +26,12 @@ fn client(id: &str) -> ClientId {
 }
 
 /// What both checks say, and which calls of the store and of the directory the online one costs.
-type Checked =
-    (Result<AccessTokenClaims, AccessTokenError>, Result<AccessTokenClaims, CheckError>, usize, Vec<&'static str>);
+type Checked = (
+    Result<AccessTokenClaims, AccessTokenError>,
+    Result<AccessTokenClaims, AccessTokenCheckError>,
+    usize,
+    Vec<&'static str>,
+);
 
 async fn checked(host: &Host, token: &str, audience: Audience<'_>) -> Checked {
     host.directory.calls.lock().unwrap().clear();
@@ -47,7 +51,7 @@ fn assert_accepted(checked: &Checked) {
 /// Both refuse what the token itself says, and nobody is asked.
 async fn assert_refused(host: &Host, token: &str, audience: Audience<'_>, error: AccessTokenError) {
     let (offline, online, store, directory) = checked(host, token, audience).await;
-    assert_eq!((offline, online), (Err(error), Err(CheckError::Refused(error))));
+    assert_eq!((offline, online), (Err(error), Err(AccessTokenCheckError::Refused(error))));
     assert_eq!((store, directory.len()), (0, 0));
 }
 
@@ -55,7 +59,7 @@ async fn assert_refused(host: &Host, token: &str, audience: Audience<'_>, error:
 async fn assert_revoked(host: &Host, token: &str) {
     let (offline, online, store, _) = checked(host, token, EveryClient).await;
     assert!(offline.is_ok());
-    assert_eq!((online, store), (Err(CheckError::Revoked), 1));
+    assert_eq!((online, store), (Err(AccessTokenCheckError::Revoked), 1));
 }
 
 #[tokio::test]
@@ -122,7 +126,7 @@ async fn a_token_for_another_api_profile_or_issuer_is_refused() {
         let token = text(&said, "access_token");
         assert_eq!(elsewhere.verify_access_token(token, EveryClient), Err(AccessTokenError::WrongIssuer));
         let online = elsewhere.check_access_token(token, EveryClient).await;
-        assert_eq!(online, Err(CheckError::Refused(AccessTokenError::WrongIssuer)));
+        assert_eq!(online, Err(AccessTokenCheckError::Refused(AccessTokenError::WrongIssuer)));
     }
 }
 
@@ -262,13 +266,13 @@ async fn a_fault_is_neither_a_yes_nor_a_no() {
         host.store.fault(0, fault);
         let (offline, online, ..) = checked(&host, token, EveryClient).await;
         assert!(offline.is_ok());
-        assert_eq!(online, Err(CheckError::TemporarilyUnavailable));
+        assert_eq!(online, Err(AccessTokenCheckError::TemporarilyUnavailable));
     }
     for down in [&host.store.down, &host.directory.down] {
         down.store(true, SeqCst);
         let (offline, online, ..) = checked(&host, token, EveryClient).await;
         assert!(offline.is_ok());
-        assert_eq!(online, Err(CheckError::TemporarilyUnavailable));
+        assert_eq!(online, Err(AccessTokenCheckError::TemporarilyUnavailable));
         // What is refused offline needs neither of them.
         assert_refused(&host, "garbage", EveryClient, AccessTokenError::Jws(JwsError::Malformed)).await;
         down.store(false, SeqCst);
@@ -284,10 +288,10 @@ async fn a_fault_is_neither_a_yes_nor_a_no() {
 async fn errors_say_what_is_wrong_and_nothing_of_the_token() {
     let host = Host::new();
     let errors = [
-        (CheckError::Refused(AccessTokenError::Jws(JwsError::Malformed)), "the token is malformed", true),
-        (CheckError::Refused(AccessTokenError::Expired), "the token has expired or is not valid yet", true),
-        (CheckError::Revoked, "the token was revoked", false),
-        (CheckError::TemporarilyUnavailable, "temporarily unavailable", false),
+        (AccessTokenCheckError::Refused(AccessTokenError::Jws(JwsError::Malformed)), "the token is malformed", true),
+        (AccessTokenCheckError::Refused(AccessTokenError::Expired), "the token has expired or is not valid yet", true),
+        (AccessTokenCheckError::Revoked, "the token was revoked", false),
+        (AccessTokenCheckError::TemporarilyUnavailable, "temporarily unavailable", false),
     ];
     for (error, said, has_source) in errors {
         assert_eq!((error.to_string().as_str(), error.source().is_some()), (said, has_source));
@@ -305,7 +309,7 @@ async fn a_verifier_of_its_own_agrees_with_the_server() {
         let host = Host::with(settings);
         let said = host.log_in(json!({})).await;
         // An API in another process has nothing but the issuer, the key set and the profile.
-        let keys = PublicKeySet::from_json(host.server.jwks().body()).unwrap();
+        let keys = PublicKeySet::from_json(host.server.get_jwks().body()).unwrap();
         let verifier = AccessTokenVerifier::new(Issuer::new(ISSUER).unwrap(), keys, profile);
         for token in [text(&said, "access_token"), text(&said, "id_token"), "garbage"] {
             for audience in [EveryClient, Audience::Client(&client("OTHER_CLIENT_ID"))] {

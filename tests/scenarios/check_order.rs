@@ -66,10 +66,10 @@ async fn a_malformed_body_before_an_unknown_grant_type() {
     let (status, said) = host.token(&but(&unknown, json!({ "client_id": null }))).await;
     assert_eq!((status, &said["error"]), (400, &json!("invalid_request")));
     let twice = unknown.to_string().replacen('{', r#"{"otp":"1","#, 1);
-    let (status, said) = read(&host.server.token(json_request(&twice, None)).await);
+    let (status, said) = read(&host.server.post_token(json_request(&twice, None)).await);
     assert_eq!((status, &said["error"]), (400, &json!("invalid_request")));
     let basic = format!("Basic {}", BASE64_STANDARD.encode("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET"));
-    let (status, said) = read(&host.server.token(json_request(&unknown.to_string(), Some(&basic))).await);
+    let (status, said) = read(&host.server.post_token(json_request(&unknown.to_string(), Some(&basic))).await);
     assert_eq!((status, &said["error"]), (400, &json!("invalid_request")));
 }
 

@@ -44,7 +44,7 @@ impl Tester {
     async fn refresh(self, host: &Host, refresh_token: &str) -> Reply {
         let parameters = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
         let body = form(&parameters, &[("client_id", self.id), ("client_secret", self.secret)]);
-        host.server.token(form_request(&body, None)).await
+        host.server.post_token(form_request(&body, None)).await
     }
 }
 
@@ -99,7 +99,7 @@ fn compare_id_token_claims(first: &Value, second: &Value) -> Condition {
 
 /// The module, for one client: it returns the answers to the login and to the refresh.
 async fn oidcc_refresh_token_as(tester: Tester, host: &Host) -> [Value; 2] {
-    let (_, metadata) = read(&host.server.openid_configuration());
+    let (_, metadata) = read(&host.server.get_openid_configuration());
     assert!(metadata["grant_types_supported"].as_array().unwrap().contains(&json!("refresh_token")));
     let first = tester.log_in(host, "openid offline_access").await;
     host.advance(secs(1));
@@ -107,7 +107,7 @@ async fn oidcc_refresh_token_as(tester: Tester, host: &Host) -> [Value; 2] {
     assert_eq!(ensure_token_response(&reply), Ok(()));
     let (_, second) = read(&reply);
     assert_ne!(first["access_token"], second["access_token"]);
-    let keys = PublicKeySet::from_json(host.server.jwks().body()).unwrap();
+    let keys = PublicKeySet::from_json(host.server.get_jwks().body()).unwrap();
     let id_tokens = [&first, &second].map(|said| {
         let verified = jws::verify(text(said, "id_token"), &keys).unwrap();
         serde_json::from_slice::<Value>(verified.payload()).unwrap()
@@ -155,7 +155,7 @@ async fn oidcc_refresh_token() {
         let [first, second] = oidcc_refresh_token_as(tester, &host).await;
         refuses_the_refresh_token_of_client_2(tester, &host).await;
         // A public answer, but of something else, does not pass; nor do claims that changed.
-        assert_eq!(ensure_token_response(&host.server.jwks()), Err("CheckTokenEndpointCacheHeaders".to_owned()));
+        assert_eq!(ensure_token_response(&host.server.get_jwks()), Err("CheckTokenEndpointCacheHeaders".to_owned()));
         let [first, mut claims] = [&first, &second].map(|said| payload(text(said, "id_token")));
         for (name, value) in [("aud", json!(["TENANT_CLIENT_ID"])), ("azp", Value::Null), ("iat", first["iat"].clone())]
         {
@@ -265,7 +265,7 @@ async fn oidcc_server_rotate_keys() {
         let kid = new.key_id().to_owned();
         let rotated = SigningKeys::new(new).publishing(old_key).unwrap();
         let after = host.beside(Settings::default(), rotated, keyring());
-        let sets = [&host, &after].map(|host| read(&host.server.jwks()).1);
+        let sets = [&host, &after].map(|host| read(&host.server.get_jwks()).1);
         assert_eq!(ensure_rotated(&sets[0], &sets[1]), Ok(()));
         // The new key signs, and what the old one signed still counts.
         let (_, refreshed) = after.refresh(text(&said, "refresh_token")).await;
@@ -328,7 +328,7 @@ fn ensure_metadata(url: &str, metadata: &Value) -> Condition {
 fn oidcc_discovery_endpoint_verification() {
     let host = provider();
     let url = format!("{ISSUER}{}", host.server.issuer().openid_configuration_path());
-    assert_eq!(ensure_provider_metadata(&url, &host.server.openid_configuration()), Ok(()));
+    assert_eq!(ensure_provider_metadata(&url, &host.server.get_openid_configuration()), Ok(()));
 
     // With a path of its own, and while RS256 is not what signs but is still published.
     let issuer = Issuer::new("https://login.example.com/tenant").unwrap();
@@ -338,14 +338,14 @@ fn oidcc_discovery_endpoint_verification() {
         .build(MemoryStore::new(), MemoryDirectory::new())
         .unwrap();
     let url = format!("https://login.example.com{}", issuer.openid_configuration_path());
-    assert_eq!(ensure_provider_metadata(&url, &server.openid_configuration()), Ok(()));
+    assert_eq!(ensure_provider_metadata(&url, &server.get_openid_configuration()), Ok(()));
 }
 
 #[test]
 fn oidcc_discovery_endpoint_verification_negative() {
     let host = provider();
     let url = format!("{ISSUER}/.well-known/openid-configuration");
-    let (_, metadata) = read(&host.server.openid_configuration());
+    let (_, metadata) = read(&host.server.get_openid_configuration());
     for (name, value, what) in [
         ("issuer", json!(format!("{ISSUER}/")), "CheckDiscEndpointIssuer"),
         ("jwks_uri", json!("http://sample.portal.example.com/jwks"), "jwks_uri"),
@@ -357,7 +357,7 @@ fn oidcc_discovery_endpoint_verification_negative() {
         assert_eq!(ensure_metadata(&url, &but(&metadata, json!({ name: value }))), Err(what.to_owned()));
     }
     // Without an RS256 key it would not pass, as the documentation says.
-    let reply = Host::new().server.openid_configuration();
+    let reply = Host::new().server.get_openid_configuration();
     let said = ensure_provider_metadata(&url, &reply);
     assert_eq!(said, Err("id_token_signing_alg_values_supported".to_owned()));
 }
@@ -365,7 +365,7 @@ fn oidcc_discovery_endpoint_verification_negative() {
 #[tokio::test]
 async fn oidcc_server_client_secret_post() {
     let host = provider();
-    let (_, metadata) = read(&host.server.openid_configuration());
+    let (_, metadata) = read(&host.server.get_openid_configuration());
     let methods = metadata["token_endpoint_auth_methods_supported"].as_array().unwrap();
     assert!(methods.contains(&json!("client_secret_post")));
     let said = FIRST.log_in(&host, "openid").await;
@@ -401,7 +401,7 @@ async fn oidcc_userinfo(present: impl Fn(&str) -> (Option<String>, Option<String
         let content_type = form.as_ref().map(|_| "application/x-www-form-urlencoded");
         let body = form.unwrap_or_default();
         let authorization = authorization.as_deref();
-        host.server.userinfo(Request { content_type, authorization, body: body.as_bytes() }).await
+        host.server.post_userinfo(Post { content_type, authorization, body: body.as_bytes() }).await
     };
     let updated = UserClaims::new().with("name", "Mock User").with("updated_at", START).with("email_verified", true);
     host.directory.inner.put_claims(Subject::new("MOCK_USER_ID").unwrap(), updated.with("email", EMAIL));

@@ -17,12 +17,12 @@ async fn servers_that_differ_in_nothing_else_send_different_codes_and_tokens() {
             .build(MemoryStore::with_clock(clock), sample_directory())
             .expect("a server");
         let send = sms_send(PHONE).to_string();
-        let delivery = server.send_otp(json_request(&send, None)).await.expect("a delivery");
+        let delivery = server.post_send(json_request(&send, None)).await.expect("a delivery");
         let code = delivery.code().expose_secret().to_owned();
         let reply = read(&delivery.accepted()).1;
         let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
         let grant = sms_grant(PHONE, &sent).to_string();
-        let (status, said) = read(&server.token(json_request(&grant, None)).await);
+        let (status, said) = read(&server.post_token(json_request(&grant, None)).await);
         assert_eq!(status, 200, "{said}");
         for name in ["access_token", "id_token", "refresh_token"] {
             tokens.insert(text(&said, name).to_owned());

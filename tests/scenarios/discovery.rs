@@ -48,7 +48,7 @@ fn with_endpoints(endpoints: Endpoints) -> Result<Server, ConfigError> {
 }
 
 fn documents<S: Store, D: Directory>(server: &AuthorizationServer<S, D>) -> [Value; 2] {
-    [server.metadata(), server.openid_configuration()].map(|reply| read(&reply).1)
+    [server.get_metadata(), server.get_openid_configuration()].map(|reply| read(&reply).1)
 }
 
 /// A document that may be cached, whole: nothing in its headers forbids it.
@@ -64,16 +64,16 @@ fn assert_document(reply: &Reply, max_age: u64, body: &str) {
 #[test]
 fn both_documents_of_a_server_with_default_settings() {
     let host = Host::new();
-    assert_document(&host.server.metadata(), 300, OAUTH);
+    assert_document(&host.server.get_metadata(), 300, OAUTH);
     let openid = format!("{}{OPENID_ADDS}", OAUTH.strip_suffix('}').unwrap());
-    assert_document(&host.server.openid_configuration(), 300, &openid);
+    assert_document(&host.server.get_openid_configuration(), 300, &openid);
 }
 
 #[test]
 fn documents_and_key_set_may_be_cached_for_as_long_as_configured() {
     for (max_age, said) in [(secs(0), 0), (secs(1), 1), (secs(86_400), 86_400), (secs(60) / 8, 7)] {
         let server = build(ISSUER, Settings::default().key_set_max_age(max_age), ed25519()).unwrap();
-        for reply in [server.metadata(), server.openid_configuration(), server.jwks()] {
+        for reply in [server.get_metadata(), server.get_openid_configuration(), server.get_jwks()] {
             let body = String::from_utf8(reply.body().to_vec()).unwrap();
             assert_document(&reply, said, &body);
         }
@@ -332,15 +332,15 @@ async fn statuses_by(method: &str) -> [u16; 3] {
     let said = host.log_in_by(&but(&sms_send(PHONE), owner), json!({})).await;
     let changes = [("client_id", client), ("client_secret", secret)];
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", text(&said, "refresh_token"))];
-    let token = host.server.token(form_request(&form(&refresh, &changes), authorization)).await;
+    let token = host.server.post_token(form_request(&form(&refresh, &changes), authorization)).await;
     let asked = form(&[("token", text(&said, "access_token"))], &changes);
-    let introspection = host.server.introspect(form_request(&asked, authorization)).await;
+    let introspection = host.server.post_introspect(form_request(&asked, authorization)).await;
     if introspection.status() == 200 {
         assert_eq!(read(&introspection).1["active"], true);
     } else {
         assert_reply(&introspection, 401, r#"{"error":"invalid_client"}"#, &[]);
     }
-    let revocation = host.server.revoke(form_request(&asked, authorization)).await;
+    let revocation = host.server.post_revoke(form_request(&asked, authorization)).await;
     // It was revoked, not only answered.
     assert_eq!(host.userinfo(text(&said, "access_token")).await.status(), 401);
     [token, introspection, revocation].map(|reply| reply.status())

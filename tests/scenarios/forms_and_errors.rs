@@ -20,11 +20,11 @@ async fn a_code_is_redeemed_by_a_form_as_well() {
     let sent = host.send(&sms_send(PHONE)).await;
     let grant = sms_grant(PHONE, &sent);
     let guess = as_form(&but(&grant, json!({ "otp": wrong(&sent.code) })));
-    let (status, said) = read(&host.server.token(form_request(&guess, None)).await);
+    let (status, said) = read(&host.server.post_token(form_request(&guess, None)).await);
     assert_eq!((status, &said["attempts_remaining"]), (400, &json!(4)));
     // No value is no parameter: the default scope, and no sign-up.
     let body = format!("{}&scope=&auto_signup=", as_form(&grant));
-    let (status, said) = read(&host.server.token(form_request(&body, None)).await);
+    let (status, said) = read(&host.server.post_token(form_request(&body, None)).await);
     assert_eq!((status, text(&said, "scope")), (200, "openid"), "{said}");
     assert!(host.is_active(text(&said, "access_token")).await);
 }
@@ -93,17 +93,17 @@ async fn every_error_is_written_in_the_characters_of_rfc_6749() {
     grants.push(but(&nobody, json!({ "scope": odd })));
     grants.push(nobody);
     for grant in &grants {
-        seen.insert(error_of(&host.server.token(json_request(&grant.to_string(), None)).await));
+        seen.insert(error_of(&host.server.post_token(json_request(&grant.to_string(), None)).await));
     }
     for body in
         [format!("a={odd}&a={odd}"), "%".to_owned(), form(&[("grant_type", odd)], &[]), form(&[("token", odd)], &[])]
     {
         for authorization in [None, Some(odd), Some("Basic x"), Some("Bearer x")] {
-            seen.insert(error_of(&host.server.token(form_request(&body, authorization)).await));
+            seen.insert(error_of(&host.server.post_token(form_request(&body, authorization)).await));
             for reply in [
-                host.server.revoke(form_request(&body, authorization)).await,
-                host.server.introspect(form_request(&body, authorization)).await,
-                host.server.userinfo(form_request(&body, authorization)).await,
+                host.server.post_revoke(form_request(&body, authorization)).await,
+                host.server.post_introspect(form_request(&body, authorization)).await,
+                host.server.post_userinfo(form_request(&body, authorization)).await,
             ] {
                 if reply.status() != 200 {
                     seen.insert(error_of(&reply));
@@ -117,7 +117,7 @@ async fn every_error_is_written_in_the_characters_of_rfc_6749() {
         "grant_type": "refresh_token", "refresh_token": text(&said, "refresh_token"), "scope": odd,
         "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",
     });
-    seen.insert(error_of(&host.server.token(json_request(&refresh.to_string(), None)).await));
+    seen.insert(error_of(&host.server.post_token(json_request(&refresh.to_string(), None)).await));
     let signup = but(&sms_send(PHONE), json!({ "usage": "signup", "auth_source_id": null }));
     for send in [
         sms_send(PHONE),
@@ -127,7 +127,7 @@ async fn every_error_is_written_in_the_characters_of_rfc_6749() {
         but(&sms_send(PHONE), json!({ "client_id": "SILENT_SPA_CLIENT_ID", "client_secret": null })),
     ] {
         let send = send.to_string();
-        seen.insert(error_of(&host.server.send_otp(json_request(&send, None)).await.unwrap_err()));
+        seen.insert(error_of(&host.server.post_send(json_request(&send, None)).await.unwrap_err()));
     }
     host.store.down.store(true, SeqCst);
     seen.insert(error_of(&host.userinfo(text(&said, "access_token")).await));

@@ -250,7 +250,7 @@ async fn only_a_confidential_client_that_proved_who_it_is_gets_an_answer() {
         }
         let body = form(&[("token", token)], &NAMELESS);
         for pair in ["TENANT_CLIENT_ID:WRONG", "UNKNOWN:S", "TENANT_SPA_CLIENT_ID:", "no colon"] {
-            let reply = host.server.introspect(form_request(&body, Some(&basic(pair)))).await;
+            let reply = host.server.post_introspect(form_request(&body, Some(&basic(pair)))).await;
             assert_reply(&reply, 401, INVALID_CLIENT, &[("WWW-Authenticate", "Basic")]);
         }
     }
@@ -264,7 +264,7 @@ async fn only_a_confidential_client_that_proved_who_it_is_gets_an_answer() {
     for changes in [&NAMELESS[..], &NAMELESS[1..]] {
         let body = form(&[("token", text(&said, "access_token"))], changes);
         let authorization = basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET");
-        let reply = host.server.introspect(form_request(&body, Some(&authorization))).await;
+        let reply = host.server.post_introspect(form_request(&body, Some(&authorization))).await;
         let whole = access_token_body(text(&said, "access_token"), "TENANT_CLIENT_ID", "TENANT_CLIENT_ID");
         assert_reply(&reply, 200, &whole, &[]);
     }
@@ -283,24 +283,24 @@ async fn a_malformed_request_says_what_is_wrong() {
         (format!("{whole}&token_type_hint=a&token_type_hint=b"), "token_type_hint is given twice"),
         (format!("{whole}&x=%"), "the body is not a valid form"),
     ] {
-        assert_reply(&host.server.introspect(form_request(&body, None)).await, 400, &invalid(said), &[]);
+        assert_reply(&host.server.post_introspect(form_request(&body, None)).await, 400, &invalid(said), &[]);
     }
     // Nobody says who they are: that is no missing member, whatever else is wrong.
     for body in [String::new(), "x=1".to_owned(), form(&[("token", token)], &NAMELESS), form(&[], &NAMELESS)] {
         assert_reply(
-            &host.server.introspect(form_request(&body, None)).await,
+            &host.server.post_introspect(form_request(&body, None)).await,
             401,
             r#"{"error":"invalid_client"}"#,
             &[],
         );
     }
-    let nothing = Request { content_type: None, authorization: None, body: b"" };
-    assert_reply(&host.server.introspect(nothing).await, 401, r#"{"error":"invalid_client"}"#, &[]);
+    let nothing = Post { content_type: None, authorization: None, body: b"" };
+    assert_reply(&host.server.post_introspect(nothing).await, 401, r#"{"error":"invalid_client"}"#, &[]);
     let json = json!({ "token": token, "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET" });
-    let reply = host.server.introspect(json_request(&json.to_string(), None)).await;
+    let reply = host.server.post_introspect(json_request(&json.to_string(), None)).await;
     assert_reply(&reply, 400, &invalid("the body has an unsupported content type"), &[]);
     let authorization = basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET");
-    let reply = host.server.introspect(form_request(&whole, Some(&authorization))).await;
+    let reply = host.server.post_introspect(form_request(&whole, Some(&authorization))).await;
     assert_reply(&reply, 400, &invalid("the body has a client_secret besides the Authorization header"), &[]);
 }
 
@@ -316,7 +316,7 @@ async fn what_can_not_be_found_out_is_503_and_not_inactive() {
             assert_reply(&host.introspect(token, &OTHER).await, 200, INACTIVE, &[]);
         }
         let checked = host.server.check_access_token(tokens[0], Audience::EveryClient).await;
-        assert_eq!(checked, Err(CheckError::TemporarilyUnavailable), "{name}");
+        assert_eq!(checked, Err(AccessTokenCheckError::TemporarilyUnavailable), "{name}");
         assert_reply(&host.userinfo(tokens[0]).await, 503, UNAVAILABLE, &[]);
         down.store(false, SeqCst);
         for token in tokens {

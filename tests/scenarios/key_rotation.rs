@@ -59,13 +59,13 @@ async fn first_refusal(end: u64, first: &'static [&'static str], plan: &[Change]
     ];
     let mut refresh_tokens = [host.log_in(json!({})).await, host.log_in(json!({})).await];
     let begin = host.clock.now().as_unix_secs();
-    let max_age = host.server.jwks().header("Cache-Control").unwrap().rsplit_once('=').unwrap().1.parse::<u64>();
+    let max_age = host.server.get_jwks().header("Cache-Control").unwrap().rsplit_once('=').unwrap().1.parse::<u64>();
     let max_age = max_age.unwrap() as usize;
 
     // Every key set that was ever published, and which of them each client has.
     let mut published: Vec<(Vec<u8>, PublicKeySet)> = Vec::new();
     let fetch = |process: &Host, published: &mut Vec<(Vec<u8>, PublicKeySet)>| {
-        let body = process.server.jwks().into_body();
+        let body = process.server.get_jwks().into_body();
         published.iter().position(|(known, _)| *known == body).unwrap_or_else(|| {
             published.push((body.clone(), PublicKeySet::from_json(&body).unwrap()));
             published.len() - 1

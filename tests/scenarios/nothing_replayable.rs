@@ -58,17 +58,22 @@ async fn debug_output_holds_no_secret_and_no_address() {
     let host = Host::new();
     let send = sms_send(PHONE).to_string();
     let request = json_request(&send, Some("Basic c2VjcmV0"));
-    let delivery = host.server.send_otp(json_request(&send, None)).await.unwrap();
+    let delivery = host.server.post_send(json_request(&send, None)).await.unwrap();
     let code = delivery.code().expose_secret().to_owned();
-    let mut output =
-        format!("{request:?} {delivery:?} {:?} {:?} {:?}", delivery.code(), delivery.address(), host.server);
+    let mut output = format!(
+        "{:?} {delivery:?} {:?} {:?} {:?}",
+        request.to("POST", "/otp/send"),
+        delivery.code(),
+        delivery.address(),
+        host.server
+    );
     let reply = delivery.accepted();
     let body: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
     let otp_token = body["otp_token"].as_str().unwrap().to_owned();
     output += &format!("{reply:?}");
     let sent = Sent { otp_token: otp_token.clone(), code: code.clone(), reply: body };
     let grant = sms_grant(PHONE, &sent).to_string();
-    let reply = host.server.token(json_request(&grant, None)).await;
+    let reply = host.server.post_token(json_request(&grant, None)).await;
     output += &format!("{reply:?} {:?}", MasterKey::from_bytes(&[b'x'; 32]).unwrap());
     output += &format!("{:?} {:?}", PresentedSecret::new(code.as_str()), ClientSecret::digest("TENANT_CLIENT_SECRET"));
     output += &format!("{:?}", host.directory.inner);

@@ -117,7 +117,7 @@ async fn what_the_host_calls_one_budget_is_one() {
     // The delivery goes to the address as it was given.
     host.advance(secs(30));
     let body = email_send("first.last+x@example.com").to_string();
-    let delivery = host.server.send_otp(json_request(&body, None)).await.unwrap();
+    let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
     assert_eq!(delivery.address().as_str(), "first.last+x@example.com");
     drop(delivery.accepted());
 }
@@ -187,13 +187,13 @@ async fn a_user_who_is_found_by_many_addresses_is_guessed_at_25_times_a_day() {
     for number in 0..50 {
         let email = format!("victim+{number}@example.com");
         let body = email_send(&email).to_string();
-        if let Ok(delivery) = server.send_otp(json_request(&body, None)).await {
+        if let Ok(delivery) = server.post_send(json_request(&body, None)).await {
             let code = delivery.code().expose_secret().to_owned();
             let reply = read(&delivery.accepted()).1;
             let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
             for _ in 0..5 {
                 let guess = but(&email_grant(&email, &sent), json!({ "otp": wrong(&sent.code) })).to_string();
-                assert_eq!(server.token(json_request(&guess, None)).await.status(), 400);
+                assert_eq!(server.post_token(json_request(&guess, None)).await.status(), 400);
             }
         }
         clock.advance(secs(61));

@@ -116,7 +116,7 @@ impl OwnHost {
     async fn send(&self, phone: &str) -> Sent {
         self.clock.advance(secs(30));
         let body = sms_send(phone).to_string();
-        let delivery = self.server.send_otp(json_request(&body, None)).await.unwrap();
+        let delivery = self.server.post_send(json_request(&body, None)).await.unwrap();
         let code = delivery.code().expose_secret().to_owned();
         let reply: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
         Sent { otp_token: reply["otp_token"].as_str().unwrap().to_owned(), code, reply }
@@ -124,7 +124,7 @@ impl OwnHost {
 
     async fn redeem(&self, phone: &str, sent: &Sent, changes: Value) -> (u16, Value) {
         let body = but(&sms_grant(phone, sent), changes).to_string();
-        read(&self.server.token(json_request(&body, None)).await)
+        read(&self.server.post_token(json_request(&body, None)).await)
     }
 
     async fn log_in(&self, changes: Value) -> (u16, Value) {
@@ -135,12 +135,12 @@ impl OwnHost {
     async fn refresh(&self, said: &Value, changes: &[(&str, &str)]) -> (u16, Value) {
         let parameters = [("grant_type", "refresh_token"), ("refresh_token", text(said, "refresh_token"))];
         let body = form(&parameters, changes);
-        read(&self.server.token(form_request(&body, None)).await)
+        read(&self.server.post_token(form_request(&body, None)).await)
     }
 
     async fn introspect(&self, token: &str) -> Value {
         let body = form(&[("token", token)], &[]);
-        read(&self.server.introspect(form_request(&body, None)).await).1
+        read(&self.server.post_introspect(form_request(&body, None)).await).1
     }
 
     fn grant_only(&self, scope: Option<&str>) {

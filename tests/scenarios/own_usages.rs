@@ -16,7 +16,7 @@ async fn verify(host: &Host, usage: Usage, sent: &Sent, code: &str) -> Result<Ve
     let client = ClientId::new("TENANT_CLIENT_ID").unwrap();
     let address = Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap());
     let (otp_token, otp) = (PresentedSecret::new(sent.otp_token.as_str()), PresentedSecret::new(code));
-    host.server.verify_otp(VerifyOtp { client_id: &client, usage, address, otp_token, otp }).await
+    host.server.verify(VerifyRequest::new(&client, usage, address, otp_token, otp)).await
 }
 
 #[tokio::test]
@@ -73,13 +73,13 @@ fn a_usage_of_the_host_has_a_name_that_no_other_usage_has() {
 async fn a_delivery_tells_who_asked_for_the_code_and_by_which_auth_source() {
     let host = Host::new();
     let body = sms_send(PHONE).to_string();
-    let delivery = host.server.send_otp(json_request(&body, None)).await.unwrap();
+    let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
     assert_eq!(delivery.client().as_str(), "TENANT_CLIENT_ID");
     assert_eq!(delivery.auth_source().map(AuthSourceId::as_str), Some("MOCK_SMS_OTP_AUTH_SOURCE_ID"));
     drop(delivery.accepted());
     host.advance(secs(30));
     let body = send_for("signup").to_string();
-    let delivery = host.server.send_otp(json_request(&body, None)).await.unwrap();
+    let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
     assert_eq!((delivery.client().as_str(), delivery.auth_source()), ("TENANT_CLIENT_ID", None));
     drop(delivery.accepted());
 }
@@ -88,7 +88,7 @@ async fn a_delivery_tells_who_asked_for_the_code_and_by_which_auth_source() {
 async fn a_message_is_sent_after_the_reply_by_another_thread() {
     let host = Host::new();
     let body = sms_send(PHONE).to_string();
-    let delivery = host.server.send_otp(json_request(&body, None)).await.unwrap();
+    let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
     let (queue, messages) = std::sync::mpsc::channel::<OtpMessage>();
     let sender = std::thread::spawn(move || {
         let message = messages.recv().unwrap();

@@ -146,8 +146,8 @@ async fn present(host: &Host, send: &Value, sent: &Sent, code: &str) -> Outcome 
     };
     let client = ClientId::new(text(send, "client_id")).unwrap();
     let (otp_token, otp) = (PresentedSecret::new(sent.otp_token.as_str()), PresentedSecret::new(code));
-    let request = VerifyOtp::new(&client, Usage::from_wire(usage).unwrap(), address, otp_token, otp);
-    match host.server.verify_otp(request).await {
+    let request = VerifyRequest::new(&client, Usage::from_wire(usage).unwrap(), address, otp_token, otp);
+    match host.server.verify(request).await {
         Ok(_) => Outcome::In,
         Err(VerifyError::UnknownOtp { attempts_remaining }) => Outcome::Wrong(attempts_remaining.try_into().unwrap()),
         Err(VerifyError::UnknownOtpToken) => Outcome::Gone,
@@ -1361,8 +1361,8 @@ async fn no_member_of_any_request_comes_back_in_an_error() {
         for name in body.as_object().unwrap().keys() {
             for value in [json!(marker), json!([marker]), json!({ marker: marker })] {
                 let bytes = but(body, json!({ name.as_str(): value, marker: marker })).to_string();
-                replies.push(host.server.token(json_request(&bytes, None)).await);
-                if let Err(reply) = host.server.send_otp(json_request(&bytes, None)).await {
+                replies.push(host.server.post_token(json_request(&bytes, None)).await);
+                if let Err(reply) = host.server.post_send(json_request(&bytes, None)).await {
                     replies.push(reply);
                 }
             }
@@ -1371,12 +1371,12 @@ async fn no_member_of_any_request_comes_back_in_an_error() {
     for name in ["client_id", "client_secret", "token", "token_type_hint", "refresh_token", "scope", "grant_type"] {
         let body = form(&[("token", "x"), ("grant_type", "refresh_token"), ("refresh_token", "x")], &[(name, marker)]);
         let request = form_request(&body, None);
-        replies.extend([host.server.token(request).await, host.server.revoke(request).await]);
-        replies.extend([host.server.introspect(request).await, host.server.userinfo(request).await]);
+        replies.extend([host.server.post_token(request).await, host.server.post_revoke(request).await]);
+        replies.extend([host.server.post_introspect(request).await, host.server.post_userinfo(request).await]);
         let authorization = format!("Basic {marker}");
-        replies.push(host.server.token(form_request(&body, Some(&authorization))).await);
+        replies.push(host.server.post_token(form_request(&body, Some(&authorization))).await);
         let authorization = format!("Bearer {marker}");
-        replies.push(host.server.userinfo(form_request("", Some(&authorization))).await);
+        replies.push(host.server.post_userinfo(form_request("", Some(&authorization))).await);
     }
     for reply in replies {
         let whole = format!("{:?} {}", reply.headers().collect::<Vec<_>>(), String::from_utf8_lossy(reply.body()));
@@ -1388,7 +1388,7 @@ async fn no_member_of_any_request_comes_back_in_an_error() {
 
 async fn raw_send(host: &Host, send: &Value) -> Result<Delivery, Reply> {
     let body = send.to_string();
-    host.server.send_otp(json_request(&body, None)).await
+    host.server.post_send(json_request(&body, None)).await
 }
 
 /// `delivery_failed`: "lets its address be sent to again at once, instead of after the shortest quota. The send still
@@ -1637,7 +1637,7 @@ async fn a_body_of_the_limit_is_read_and_one_byte_more_is_not() {
     let send = sms_send(PHONE).to_string();
     for (length, is_read) in [(701, false), (700, true)] {
         let body = format!("{send:<length$}");
-        assert_eq!(host.server.send_otp(json_request(&body, None)).await.is_ok(), is_read, "{length}");
+        assert_eq!(host.server.post_send(json_request(&body, None)).await.is_ok(), is_read, "{length}");
     }
 }
 
@@ -1958,7 +1958,7 @@ async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_rando
         .unwrap();
     let send = sms_send(NOBODY);
     let body = send.to_string();
-    let delivery = server.send_otp(json_request(&body, None)).await.unwrap();
+    let delivery = server.post_send(json_request(&body, None)).await.unwrap();
     let code = delivery.code().expose_secret().to_owned();
     let reply = read(&delivery.accepted()).1;
     let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
@@ -1966,13 +1966,13 @@ async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_rando
     log.names();
     entropy.1.store(true, SeqCst);
     for _ in 0..10 {
-        assert_eq!(server.token(json_request(&body, None)).await.status(), 503);
+        assert_eq!(server.post_token(json_request(&body, None)).await.status(), 503);
     }
     assert!(log.names().iter().all(|name| name == "Faulted"));
     entropy.1.store(false, SeqCst);
     let refused = error(400, "invalid_grant", "User not found");
     for _ in 0..3 {
-        assert_eq!(read(&server.token(json_request(&body, None)).await), refused);
+        assert_eq!(read(&server.post_token(json_request(&body, None)).await), refused);
     }
 }
 

@@ -30,7 +30,7 @@ fn refresh_json(token: &str) -> Value {
 }
 
 async fn post(host: &Host, token: &str, changes: &[(&str, &str)]) -> Reply {
-    host.server.token(form_request(&refresh_form(token, changes), None)).await
+    host.server.post_token(form_request(&refresh_form(token, changes), None)).await
 }
 
 async fn refuse(host: &Host, token: &str, changes: &[(&str, &str)], status: u16, said: &str) {
@@ -88,16 +88,16 @@ async fn form_and_json_are_read_the_same() {
     let (host, token) = ready().await;
     for content_type in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"] {
         let body = refresh_form(&token, &[]);
-        let request = Request { content_type: Some(content_type), authorization: None, body: body.as_bytes() };
-        assert_granted(&host.server.token(request).await, "openid");
+        let request = Post { content_type: Some(content_type), authorization: None, body: body.as_bytes() };
+        assert_granted(&host.server.post_token(request).await, "openid");
     }
     let body = refresh_json(&token).to_string();
-    assert_granted(&host.server.token(json_request(&body, None)).await, "openid");
+    assert_granted(&host.server.post_token(json_request(&body, None)).await, "openid");
     for content_type in [None, Some("text/plain"), Some("multipart/form-data")] {
         let body = refresh_form(&token, &[]);
         let said = r#"{"error":"invalid_request","error_description":"the body has an unsupported content type"}"#;
-        let request = Request { content_type, authorization: None, body: body.as_bytes() };
-        assert_reply(&host.server.token(request).await, 400, said, &[]);
+        let request = Post { content_type, authorization: None, body: body.as_bytes() };
+        assert_reply(&host.server.post_token(request).await, 400, said, &[]);
     }
 }
 
@@ -107,12 +107,12 @@ async fn basic_takes_the_place_of_the_posted_secret() {
     for changes in [&NAMELESS[..], &NAMELESS[1..]] {
         let (host, token) = ready().await;
         let body = refresh_form(&token, changes);
-        assert_granted(&host.server.token(form_request(&body, Some(&authorization))).await, "openid");
+        assert_granted(&host.server.post_token(form_request(&body, Some(&authorization))).await, "openid");
     }
     for changes in [json!({ "client_secret": null }), json!({ "client_id": null, "client_secret": null })] {
         let (host, token) = ready().await;
         let body = but(&refresh_json(&token), changes).to_string();
-        assert_granted(&host.server.token(json_request(&body, Some(&authorization))).await, "openid");
+        assert_granted(&host.server.post_token(json_request(&body, Some(&authorization))).await, "openid");
     }
 }
 
@@ -146,7 +146,7 @@ async fn a_malformed_request_says_what_is_wrong_and_costs_nothing() {
         (format!("{whole}&x=1&x=2"), "the body has an unknown member twice"),
         (format!("{whole}&x=%zz"), "the body is not a valid form"),
     ] {
-        assert_reply(&host.server.token(form_request(&body, None)).await, 400, &invalid(said), &[]);
+        assert_reply(&host.server.post_token(form_request(&body, None)).await, 400, &invalid(said), &[]);
     }
     let json = refresh_json(&token);
     for (body, said) in [
@@ -156,13 +156,13 @@ async fn a_malformed_request_says_what_is_wrong_and_costs_nothing() {
         (json.to_string().replacen('{', r#"{"refresh_token":"x","#, 1), "refresh_token is given twice"),
         ("[]".to_owned(), "the body is not a JSON object"),
     ] {
-        assert_reply(&host.server.token(json_request(&body, None)).await, 400, &invalid(said), &[]);
+        assert_reply(&host.server.post_token(json_request(&body, None)).await, 400, &invalid(said), &[]);
     }
     let header = basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET");
-    let both = host.server.token(form_request(&whole, Some(&header))).await;
+    let both = host.server.post_token(form_request(&whole, Some(&header))).await;
     assert_reply(&both, 400, &invalid("the body has a client_secret besides the Authorization header"), &[]);
     let differs = refresh_form(&token, &[OTHER[0], NAMELESS[1]]);
-    let differs = host.server.token(form_request(&differs, Some(&header))).await;
+    let differs = host.server.post_token(form_request(&differs, Some(&header))).await;
     assert_reply(&differs, 400, &invalid("client_id differs from the Authorization header"), &[]);
     refuse(&host, &token, &[("grant_type", "Refresh_token")], 400, r#"{"error":"unsupported_grant_type"}"#).await;
     assert_untouched(&host, &token).await;
@@ -185,7 +185,7 @@ async fn a_client_that_does_not_prove_who_it_is_gets_401_and_costs_nothing() {
     }
     let body = refresh_form(&token, &NAMELESS);
     for pair in ["UNKNOWN:S", "TENANT_CLIENT_ID:WRONG", "TENANT_CLIENT_ID:", "TENANT_SPA_CLIENT_ID:", "no colon"] {
-        let reply = host.server.token(form_request(&body, Some(&basic(pair)))).await;
+        let reply = host.server.post_token(form_request(&body, Some(&basic(pair)))).await;
         assert_reply(&reply, 401, SAID, &[("WWW-Authenticate", "Basic")]);
     }
     assert_untouched(&host, &token).await;

@@ -116,13 +116,14 @@ impl World {
             .observer(counters.clone())
             .build(store.clone(), sample_directory())
             .unwrap();
-        let delivery = block_on(server.send_otp(json_request(&sms_send(PHONE).to_string(), None))).unwrap();
+        let delivery = block_on(server.post_send(json_request(&sms_send(PHONE).to_string(), None))).unwrap();
         let code = delivery.code().expose_secret().to_owned();
         let reply = read(&delivery.accepted()).1;
         let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
-        let (_, first) = read(&block_on(
-            server.token(json_request(&but(&sms_grant(PHONE, &sent), json!({ "scope": "profile" })).to_string(), None)),
-        ));
+        let (_, first) = read(&block_on(server.post_token(json_request(
+            &but(&sms_grant(PHONE, &sent), json!({ "scope": "profile" })).to_string(),
+            None,
+        ))));
         let tokens = [text(&first, "refresh_token").to_owned(), String::new()];
         let (begun, access_token) = (HashMap::new(), String::new());
         let mut world = Self { server, store, clock, counters, begun, tokens, access_token };
@@ -255,7 +256,7 @@ impl World {
     async fn request(&self, presented: usize) -> (u16, Value) {
         if presented == SIGN_OUT {
             let body = form(&[("token", &self.tokens[CURRENT])], &[]);
-            return read(&self.server.revoke(form_request(&body, None)).await);
+            return read(&self.server.post_revoke(form_request(&body, None)).await);
         }
         let (status, answer) = self.refresh(&self.tokens[presented.min(CURRENT)]).await;
         if presented == TWICE && status == 200 {
@@ -266,7 +267,7 @@ impl World {
 
     async fn refresh(&self, refresh_token: &str) -> (u16, Value) {
         let body = form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], &[]);
-        read(&self.server.token(form_request(&body, None)).await)
+        read(&self.server.post_token(form_request(&body, None)).await)
     }
 }
 

@@ -88,7 +88,7 @@ impl Login {
             assert!(!self.is_active(token).await);
             assert_eq!(self.host.userinfo(token).await.status(), 401);
             let checked = self.host.server.check_access_token(token, Audience::EveryClient).await;
-            assert_eq!(checked, Err(CheckError::Revoked));
+            assert_eq!(checked, Err(AccessTokenCheckError::Revoked));
         }
         for token in [newest, replayed, &self.first, newest] {
             self.refuse(token).await;

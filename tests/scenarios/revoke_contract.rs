@@ -34,7 +34,7 @@ async fn assert_access(host: &Host, token: &str, alive: bool) {
     assert_eq!(host.is_active(token).await, alive);
     assert_eq!(host.userinfo(token).await.status(), if alive { 200 } else { 401 });
     let checked = host.server.check_access_token(token, Audience::EveryClient).await;
-    assert_eq!(checked.err(), if alive { None } else { Some(CheckError::Revoked) });
+    assert_eq!(checked.err(), if alive { None } else { Some(AccessTokenCheckError::Revoked) });
     // Offline, nobody knows.
     assert!(host.server.verify_access_token(token, Audience::EveryClient).is_ok());
 }
@@ -155,7 +155,8 @@ async fn another_clients_token_is_401_and_nothing_is_revoked() {
             assert_reply(&host.revoke(token, client).await, 401, INVALID_CLIENT, &[]);
         }
         let body = form(&[("token", token)], &NAMELESS);
-        let reply = host.server.revoke(form_request(&body, Some(&basic("OTHER_CLIENT_ID:OTHER_CLIENT_SECRET")))).await;
+        let reply =
+            host.server.post_revoke(form_request(&body, Some(&basic("OTHER_CLIENT_ID:OTHER_CLIENT_SECRET")))).await;
         assert_reply(&reply, 401, INVALID_CLIENT, &[("WWW-Authenticate", "Basic")]);
     }
     for token in &access {
@@ -179,7 +180,7 @@ async fn a_client_that_does_not_prove_who_it_is_revokes_nothing() {
         }
         let body = form(&[("token", token)], &NAMELESS);
         for pair in ["TENANT_CLIENT_ID:WRONG", "UNKNOWN:S", "no colon"] {
-            let reply = host.server.revoke(form_request(&body, Some(&basic(pair)))).await;
+            let reply = host.server.post_revoke(form_request(&body, Some(&basic(pair)))).await;
             assert_reply(&reply, 401, INVALID_CLIENT, &[("WWW-Authenticate", "Basic")]);
         }
     }
@@ -214,23 +215,24 @@ async fn a_malformed_request_says_what_is_wrong_and_revokes_nothing() {
         (format!("{whole}&x=%"), "the body is not a valid form"),
         (format!("{whole}&x={}", "x".repeat(16 * 1024)), "the body is too large"),
     ] {
-        assert_reply(&host.server.revoke(form_request(&body, None)).await, 400, &invalid(said), &[]);
+        assert_reply(&host.server.post_revoke(form_request(&body, None)).await, 400, &invalid(said), &[]);
     }
     let json = json!({ "token": refresh[2], "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET" });
     for (content_type, body) in [(Some("application/json"), json.to_string()), (None, whole.clone())] {
-        let request = Request { content_type, authorization: None, body: body.as_bytes() };
+        let request = Post { content_type, authorization: None, body: body.as_bytes() };
         let said = invalid("the body has an unsupported content type");
-        assert_reply(&host.server.revoke(request).await, 400, &said, &[]);
+        assert_reply(&host.server.post_revoke(request).await, 400, &said, &[]);
     }
     // Nobody says who they are: that is no missing member, whatever else is wrong.
     for body in
         [String::new(), "x=1".to_owned(), form(&[("token", &access[2])], &NAMELESS), form(&NO_CHANGES, &NAMELESS)]
     {
-        assert_reply(&host.server.revoke(form_request(&body, None)).await, 401, INVALID_CLIENT, &[]);
+        assert_reply(&host.server.post_revoke(form_request(&body, None)).await, 401, INVALID_CLIENT, &[]);
     }
-    let nothing = Request { content_type: None, authorization: None, body: b"" };
-    assert_reply(&host.server.revoke(nothing).await, 401, INVALID_CLIENT, &[]);
-    let both = host.server.revoke(form_request(&whole, Some(&basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET")))).await;
+    let nothing = Post { content_type: None, authorization: None, body: b"" };
+    assert_reply(&host.server.post_revoke(nothing).await, 401, INVALID_CLIENT, &[]);
+    let both =
+        host.server.post_revoke(form_request(&whole, Some(&basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET")))).await;
     assert_reply(&both, 400, &invalid("the body has a client_secret besides the Authorization header"), &[]);
     assert_access(&host, &access[2], true).await;
     assert_eq!(revocations(&host), 0);
@@ -253,7 +255,7 @@ async fn every_client_revokes_its_own_tokens() {
             let said = host.log_in(json!({})).await;
             let body = form(&[("token", text(&said, of))], changes);
             let authorization = basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET");
-            assert_done(&host.server.revoke(form_request(&body, Some(&authorization))).await);
+            assert_done(&host.server.post_revoke(form_request(&body, Some(&authorization))).await);
             assert_access(&host, text(&said, "access_token"), false).await;
         }
     }

@@ -16,7 +16,7 @@ const METHODS: [&str; 8] = ["POST", "POST", "POST", "POST", "GET, HEAD, POST", "
 
 const ALL_METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
-const NOTHING: Request<'static> = Request { content_type: None, authorization: None, body: b"" };
+const NOTHING: Post<'static> = Post { content_type: None, authorization: None, body: b"" };
 
 fn server(issuer: &str, endpoints: Endpoints) -> MemoryServer {
     AuthorizationServer::builder(
@@ -67,10 +67,10 @@ async fn ask<S: Store, D: Directory>(
     server: &AuthorizationServer<S, D>,
     method: &str,
     path: &str,
-    request: Request<'_>,
+    request: Post<'_>,
 ) -> Option<Reply> {
     let deliver = async |_: Delivery| panic!("{method} {path} delivers a code");
-    server.handle(method, path, request, deliver).await
+    server.handle(request.to(method, path), deliver).await
 }
 
 /// Status, headers and body of a reply.
@@ -88,37 +88,43 @@ async fn assert_reached(server: &MemoryServer, paths: &Paths, phone: &str) {
         delivered.fetch_add(1, SeqCst);
         delivery.accepted()
     };
-    let reply = server.handle("POST", send, json_request(&body, None), deliver).await.unwrap();
+    let reply = server.handle(json_request(&body, None).to("POST", send), deliver).await.unwrap();
     assert_eq!((reply.status(), delivered.into_inner()), (200, 1), "{send}");
 
     let (empty, query) = (json_request("{}", None), form(&[("token", "of nobody")], &[]));
-    let (query, bearer) = (form_request(&query, None), Request { authorization: Some("Bearer x"), ..NOTHING });
+    let (query, bearer) = (form_request(&query, None), Post { authorization: Some("Bearer x"), ..NOTHING });
+    let invalid_token = "the access token is unknown, expired or revoked";
+    let userinfo_says = error(401, "invalid_token", invalid_token);
     for (method, path, request, expected) in [
-        ("POST", token, empty, server.token(empty).await),
-        ("POST", revoke, query, server.revoke(query).await),
-        ("POST", introspect, query, server.introspect(query).await),
-        ("GET", userinfo, bearer, server.userinfo(bearer).await),
-        ("POST", userinfo, bearer, server.userinfo(bearer).await),
-        ("GET", jwks, NOTHING, server.jwks()),
-        ("GET", metadata, NOTHING, server.metadata()),
-        ("GET", configuration, NOTHING, server.openid_configuration()),
+        ("POST", token, empty, error(400, "invalid_request", "client_id is missing")),
+        ("POST", revoke, query, (200, Value::Null)),
+        ("POST", introspect, query, (200, json!({ "active": false }))),
+        ("GET", userinfo, bearer, userinfo_says.clone()),
+        ("POST", userinfo, bearer, userinfo_says),
+        ("GET", jwks, NOTHING, (200, serde_json::from_str(&server.key_set().to_json()).unwrap())),
     ] {
         let reply = ask(server, method, path, request).await.unwrap_or_else(|| panic!("nothing at {path}"));
-        assert_eq!(whole(reply), whole(expected), "{method} {path}");
+        assert_eq!(read(&reply), expected, "{method} {path}");
+    }
+    for (path, is_openid) in [(metadata, false), (configuration, true)] {
+        let reply = ask(server, "GET", path, NOTHING).await.unwrap_or_else(|| panic!("nothing at {path}"));
+        let (status, document) = read(&reply);
+        assert_eq!((status, text(&document, "issuer")), (200, server.issuer().as_str()), "{path}");
+        assert_eq!(document.get("subject_types_supported").is_some(), is_openid, "{path}");
     }
 }
 
 #[tokio::test]
 async fn the_life_of_a_login_through_one_route() {
     let host = Host::new();
-    let post = async |path: &str, request: Request<'_>| ask(&host.server, "POST", path, request).await.unwrap();
+    let post = async |path: &str, request: Post<'_>| ask(&host.server, "POST", path, request).await.unwrap();
     let mut code = String::new();
     let body = sms_send(PHONE).to_string();
     let deliver = async |delivery: Delivery| {
         code = delivery.code().expose_secret().to_owned();
         delivery.accepted()
     };
-    let reply = host.server.handle("POST", "/otp/send", json_request(&body, None), deliver).await.unwrap();
+    let reply = host.server.handle(json_request(&body, None).to("POST", "/otp/send"), deliver).await.unwrap();
     let (status, reply) = read(&reply);
     assert_eq!(status, 200);
 
@@ -133,7 +139,7 @@ async fn the_life_of_a_login_through_one_route() {
     let bearer = format!("Bearer {}", text(&tokens, "access_token"));
     let query = form(&[("token", text(&tokens, "access_token"))], &[]);
     for (userinfo, active) in [(200, true), (401, false)] {
-        let request = Request { authorization: Some(&bearer), ..NOTHING };
+        let request = Post { authorization: Some(&bearer), ..NOTHING };
         assert_eq!(ask(&host.server, "GET", "/userinfo", request).await.unwrap().status(), userinfo);
         let said = read(&post("/oauth2/introspect", form_request(&query, None)).await).1;
         assert_eq!(said["active"], active);
@@ -199,7 +205,7 @@ async fn every_url_of_the_documents_is_served() {
         for endpoints in [Endpoints::default(), configured()] {
             let server = server(issuer, endpoints);
             let origin = issuer.trim_end_matches('/').strip_suffix(server.issuer().path()).unwrap();
-            for document in [server.metadata(), server.openid_configuration()] {
+            for document in [server.get_metadata(), server.get_openid_configuration()] {
                 let document = read(&document).1;
                 let urls = document.as_object().unwrap().iter();
                 let urls = urls.filter(|(name, _)| name.ends_with("_endpoint") || name.ends_with("_uri"));
@@ -255,7 +261,7 @@ async fn other_methods_are_405_and_told_which_there_are() {
 async fn head_is_answered_as_get_is() {
     let host = Host::new();
     let bearer = format!("Bearer {}", text(&host.log_in(json!({})).await, "access_token"));
-    let request = Request { authorization: Some(&bearer), ..NOTHING };
+    let request = Post { authorization: Some(&bearer), ..NOTHING };
     for (path, methods) in default_paths().iter().zip(METHODS) {
         let [get, head] = ["GET", "HEAD"].map(|method| ask(&host.server, method, path, request));
         let (get, head) = (whole(get.await.unwrap()), whole(head.await.unwrap()));
@@ -325,7 +331,7 @@ async fn a_delivery_that_failed_is_what_the_client_hears() {
     ] {
         let (host, request) = (Host::new(), send.to_string());
         let deliver = async |delivery: Delivery| delivery.failed(failure);
-        let reply = host.server.handle("POST", "/otp/send", json_request(&request, None), deliver).await.unwrap();
+        let reply = host.server.handle(json_request(&request, None).to("POST", "/otp/send"), deliver).await.unwrap();
         assert_reply(&reply, status, body, &[]);
     }
 }
@@ -362,7 +368,7 @@ async fn the_reply_is_the_one_that_delivery_waited_for() {
         says.await.unwrap();
         delivery.accepted()
     };
-    let mut reply = Box::pin(host.server.handle("POST", "/otp/send", json_request(&body, None), deliver));
+    let mut reply = Box::pin(host.server.handle(json_request(&body, None).to("POST", "/otp/send"), deliver));
     assert!(futures::poll!(&mut reply).is_pending());
     assert!(futures::poll!(&mut reply).is_pending());
     said.send(()).unwrap();

@@ -15,7 +15,7 @@ const NOT_ASSOCIATED: &str =
     r#"{"error":"invalid_auth_source","error_description":"Auth source and application not associated"}"#;
 
 async fn try_raw(host: &Host, body: &Value, authorization: Option<&str>) -> Result<Delivery, Reply> {
-    host.server.send_otp(json_request(&body.to_string(), authorization)).await
+    host.server.post_send(json_request(&body.to_string(), authorization)).await
 }
 
 async fn refused(host: &Host, body: &Value, authorization: Option<&str>) -> Reply {
@@ -503,7 +503,7 @@ async fn an_empty_secret_authenticates_nobody() {
     let named = but(&sms_send(PHONE), json!({ "client_id": "EMPTY", "client_secret": null })).to_string();
     let nameless = without_credentials(&sms_send(PHONE)).to_string();
     for (body, authorization) in [(&nameless, Some(basic("EMPTY:"))), (&named, Some(basic("EMPTY:"))), (&named, None)] {
-        let reply = host.server.send_otp(json_request(body, authorization.as_deref())).await.unwrap_err();
+        let reply = host.server.post_send(json_request(body, authorization.as_deref())).await.unwrap_err();
         assert_eq!((reply.status(), reply.body()), (401, &br#"{"error":"invalid_client"}"#[..]));
     }
 }

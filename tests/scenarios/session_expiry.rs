@@ -123,7 +123,10 @@ async fn an_access_token_dies_with_a_session_that_ends_before_it_expires() {
     assert!(host.is_active(&access).await && host.userinfo(&access).await.status() == 200);
     host.advance(MILLI);
     assert_over(&host, &token, &access).await;
-    assert_eq!(host.server.check_access_token(&access, Audience::EveryClient).await, Err(CheckError::Revoked));
+    assert_eq!(
+        host.server.check_access_token(&access, Audience::EveryClient).await,
+        Err(AccessTokenCheckError::Revoked)
+    );
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ impl Issued {
     async fn check_token(&self, token: &str) -> Result<(), AccessTokenError> {
         let offline = self.host.server.verify_access_token(token, Audience::EveryClient);
         let online = self.host.server.check_access_token(token, Audience::EveryClient).await;
-        assert_eq!(online, offline.clone().map_err(CheckError::Refused));
+        assert_eq!(online, offline.clone().map_err(AccessTokenCheckError::Refused));
         assert_eq!(self.host.userinfo(token).await.status(), if offline.is_ok() { 200 } else { 401 });
         offline.map(drop)
     }
@@ -193,7 +193,7 @@ async fn a_subject_that_the_directory_does_not_know_passes_offline_only() {
         issued.host.directory.inner.remove_user(&Subject::new("MOCK_USER_ID").unwrap());
         assert!(issued.host.server.verify_access_token(&token, Audience::EveryClient).is_ok());
         let online = issued.host.server.check_access_token(&token, Audience::EveryClient).await;
-        assert_eq!(online, Err(CheckError::Revoked));
+        assert_eq!(online, Err(AccessTokenCheckError::Revoked));
     }
 }
 

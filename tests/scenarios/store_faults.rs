@@ -234,7 +234,7 @@ async fn a_store_that_answers_with_nothing_but_conflicts_is_given_up() {
         .build(store.clone(), sample_directory())
         .unwrap();
     let body = sms_send(PHONE).to_string();
-    let reply = server.send_otp(json_request(&body, None)).await.err().unwrap();
+    let reply = server.post_send(json_request(&body, None)).await.err().unwrap();
     assert_eq!(reply.status(), 503);
     // A conflict is another request's progress, of which there are not so many at one address.
     assert!(store.0.load(SeqCst) <= 300, "{} calls", store.0.load(SeqCst));

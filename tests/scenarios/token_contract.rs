@@ -32,7 +32,7 @@ fn row_8(attempts_remaining: usize) -> String {
 }
 
 async fn post(host: &Host, body: &Value, authorization: Option<&str>) -> Reply {
-    host.server.token(json_request(&body.to_string(), authorization)).await
+    host.server.post_token(json_request(&body.to_string(), authorization)).await
 }
 
 async fn refuse(host: &Host, body: &Value, status: u16, said: &str) {
@@ -95,8 +95,8 @@ async fn the_samples_of_the_contract_log_in() {
         let body =
             sample.replace(token, &sent.otp_token).replace(r#""otp":"123456""#, &format!(r#""otp":"{}""#, sent.code));
         for content_type in ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"] {
-            let request = Request { content_type: Some(content_type), authorization: None, body: body.as_bytes() };
-            let reply = host.server.token(request).await;
+            let request = Post { content_type: Some(content_type), authorization: None, body: body.as_bytes() };
+            let reply = host.server.post_token(request).await;
             assert_headers(&reply, &[]);
             let (status, said) = read(&reply);
             if content_type == "application/json" {
@@ -170,7 +170,7 @@ async fn row_1_is_the_answer_to_what_is_no_object_or_too_large_or_names_two_cred
         format!("{text}{}", " ".repeat(len - text.len()))
     };
     for bad in ["", "x", "[]", "\"text\"", "1", "null", "{", &format!("{body}{body}"), &grown(16 * 1024 + 1)] {
-        let reply = host.server.token(json_request(bad, None)).await;
+        let reply = host.server.post_token(json_request(bad, None)).await;
         assert_headers(&reply, &[]);
         assert_eq!((reply.status(), &read(&reply).1["error"]), (400, &json!("invalid_request")));
     }
@@ -178,7 +178,7 @@ async fn row_1_is_the_answer_to_what_is_no_object_or_too_large_or_names_two_cred
     assert_headers(&both, &[]);
     assert_eq!((both.status(), &read(&both).1["error"]), (400, &json!("invalid_request")));
     // 16 KiB to the byte is allowed.
-    assert_eq!(host.server.token(json_request(&grown(16 * 1024), None)).await.status(), 200);
+    assert_eq!(host.server.post_token(json_request(&grown(16 * 1024), None)).await.status(), 200);
 }
 
 #[tokio::test]
@@ -263,7 +263,7 @@ async fn row_6_a_token_of_another_server_is_not_ours() {
         .build(host.store.clone(), host.directory.clone())
         .unwrap();
     let bytes = body.to_string();
-    assert_reply(&other.token(json_request(&bytes, None)).await, 400, ROW_6, &[]);
+    assert_reply(&other.post_token(json_request(&bytes, None)).await, 400, ROW_6, &[]);
 }
 
 #[tokio::test]
@@ -318,12 +318,12 @@ async fn row_7_another_auth_source_of_the_same_channel() {
         .build(MemoryStore::new(), directory)
         .unwrap();
     let send = sms_send(PHONE).to_string();
-    let delivery = server.send_otp(json_request(&send, None)).await.unwrap();
+    let delivery = server.post_send(json_request(&send, None)).await.unwrap();
     let code = delivery.code().expose_secret().to_owned();
     let said = read(&delivery.accepted()).1;
     let sent = Sent { otp_token: said["otp_token"].as_str().unwrap().to_owned(), code, reply: Value::Null };
     let body = but(&sms_grant(PHONE, &sent), json!({ "auth_source_id": "SECOND_SMS" })).to_string();
-    assert_reply(&server.token(json_request(&body, None)).await, 400, ROW_7, &[]);
+    assert_reply(&server.post_token(json_request(&body, None)).await, 400, ROW_7, &[]);
 }
 
 #[tokio::test]
@@ -470,10 +470,10 @@ async fn row_12_spends_at_most_one_guess() {
     }
 }
 
-fn verify<'a>(client: &'a ClientId, usage: Usage, sent: &'a Sent, code: &'a str) -> VerifyOtp<'a> {
+fn verify<'a>(client: &'a ClientId, usage: Usage, sent: &'a Sent, code: &'a str) -> VerifyRequest<'a> {
     let address = Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap());
     let (otp_token, otp) = (PresentedSecret::new(sent.otp_token.as_str()), PresentedSecret::new(code));
-    VerifyOtp::new(client, usage, address, otp_token, otp)
+    VerifyRequest::new(client, usage, address, otp_token, otp)
 }
 
 #[tokio::test]
@@ -487,18 +487,18 @@ async fn codes_of_other_usages_prove_the_address_once_and_for_their_usage_alone(
         let sent = host.send(&body).await;
         let mismatched = Some(VerifyError::MismatchedOtpToken);
         for other in all.into_iter().chain([Usage::Login]).filter(|other| *other != usage) {
-            assert_eq!(host.server.verify_otp(verify(&client, other, &sent, &sent.code)).await.err(), mismatched);
+            assert_eq!(host.server.verify(verify(&client, other, &sent, &sent.code)).await.err(), mismatched);
         }
-        let of_other = host.server.verify_otp(verify(&other_client, usage, &sent, &sent.code)).await;
+        let of_other = host.server.verify(verify(&other_client, usage, &sent, &sent.code)).await;
         assert_eq!(of_other.err(), mismatched);
         refuse(&host, &sms_grant(PHONE, &sent), 400, ROW_7).await;
         for attempts_remaining in [4, 3, 2, 1] {
-            let guess = host.server.verify_otp(verify(&client, usage, &sent, &wrong(&sent.code))).await;
+            let guess = host.server.verify(verify(&client, usage, &sent, &wrong(&sent.code))).await;
             assert_eq!(guess.err(), Some(VerifyError::UnknownOtp { attempts_remaining }));
         }
-        let verified = host.server.verify_otp(verify(&client, usage, &sent, &sent.code)).await.unwrap();
+        let verified = host.server.verify(verify(&client, usage, &sent, &sent.code)).await.unwrap();
         assert_eq!((verified.usage(), verified.address().channel()), (usage, Channel::Sms));
-        let again = host.server.verify_otp(verify(&client, usage, &sent, &sent.code)).await;
+        let again = host.server.verify(verify(&client, usage, &sent, &sent.code)).await;
         assert_eq!(again.err(), Some(VerifyError::UnknownOtpToken));
     }
 }
@@ -508,7 +508,7 @@ async fn a_login_code_is_no_proof_for_another_usage() {
     let (client, host) = (ClientId::new("TENANT_CLIENT_ID").unwrap(), Host::new());
     let sent = host.send(&sms_send(PHONE)).await;
     for usage in [Usage::Login, Usage::Signup, Usage::UpdateUserinfo, Usage::ResetPassword] {
-        let refused = host.server.verify_otp(verify(&client, usage, &sent, &sent.code)).await;
+        let refused = host.server.verify(verify(&client, usage, &sent, &sent.code)).await;
         assert_eq!(refused.err(), Some(VerifyError::MismatchedOtpToken));
     }
     assert_eq!(guesses_left(&host, &sms_grant(PHONE, &sent)).await, 5);
@@ -521,12 +521,12 @@ async fn codes_of_other_usages_expire_after_a_minute() {
         let host = Host::new();
         let sent = host.send(&but(&sms_send(PHONE), json!({ "usage": "signup", "auth_source_id": null }))).await;
         host.advance(Duration::from_millis(millis));
-        let verified = host.server.verify_otp(verify(&client, Usage::Signup, &sent, &sent.code)).await;
+        let verified = host.server.verify(verify(&client, Usage::Signup, &sent, &sent.code)).await;
         assert_eq!(verified.is_ok(), works);
     }
     let host = Host::new();
     let sent = host.send(&but(&sms_send(PHONE), json!({ "usage": "signup", "auth_source_id": null }))).await;
     host.store.down.store(true, SeqCst);
-    let refused = host.server.verify_otp(verify(&client, Usage::Signup, &sent, &sent.code)).await;
+    let refused = host.server.verify(verify(&client, Usage::Signup, &sent, &sent.code)).await;
     assert_eq!(refused.err(), Some(VerifyError::TemporarilyUnavailable));
 }

@@ -28,7 +28,7 @@ fn header(token: &str) -> String {
 
 /// The claims, checked with what the jwks endpoint publishes.
 fn claims(host: &Host, token: &str) -> Value {
-    let keys = PublicKeySet::from_json(host.server.jwks().body()).unwrap();
+    let keys = PublicKeySet::from_json(host.server.get_jwks().body()).unwrap();
     serde_json::from_slice(jws::verify(token, &keys).unwrap().payload()).unwrap()
 }
 
@@ -116,7 +116,7 @@ async fn expires_in_counts_down_to_exp() {
 #[tokio::test]
 async fn the_key_set_is_public_and_cacheable() {
     for (alg, pem, members) in KEYS {
-        let reply = host_of(Settings::default(), pem).server.jwks();
+        let reply = host_of(Settings::default(), pem).server.get_jwks();
         assert_eq!(reply.status(), 200);
         assert!(reply.header("Cache-Control").unwrap().starts_with("public, max-age="));
         assert_eq!(reply.header("Content-Type"), Some("application/json;charset=UTF-8"));

@@ -28,7 +28,7 @@ fn assert_invalid_token(reply: &Reply) {
 }
 
 async fn ask(host: &Host, content_type: Option<&str>, authorization: Option<&str>, body: &str) -> Reply {
-    host.server.userinfo(Request { content_type, authorization, body: body.as_bytes() }).await
+    host.server.post_userinfo(Post { content_type, authorization, body: body.as_bytes() }).await
 }
 
 async fn logged_in(scope: &str) -> (Host, String) {
@@ -392,13 +392,13 @@ async fn the_directory_is_told_which_client_asks_and_for_what() {
             let send = but(&sms_send(PHONE), json!({ "client_id": client, "client_secret": secret }));
             let said = host.log_in_by(&send, json!({ "scope": "email openid" })).await;
             let bearer = format!("Bearer {}", text(&said, "access_token"));
-            let request = || Request { content_type: None, authorization: Some(&bearer), body: b"" };
+            let request = || Post { content_type: None, authorization: Some(&bearer), body: b"" };
             let body = format!(r#"{{"sub":"MOCK_USER_ID","seen_by":"{client}"}}"#);
-            assert_reply(&server.userinfo(request()).await, 200, &body, &[]);
+            assert_reply(&server.post_userinfo(request()).await, 200, &body, &[]);
             assert_eq!(asked.lock().unwrap().pop().unwrap(), ["MOCK_USER_ID", client, "email openid"]);
             // Without its answer there is none, not one with less in it.
             fails.store(true, SeqCst);
-            assert_reply(&server.userinfo(request()).await, 503, UNAVAILABLE, &[]);
+            assert_reply(&server.post_userinfo(request()).await, 503, UNAVAILABLE, &[]);
             fails.store(false, SeqCst);
         }
     }

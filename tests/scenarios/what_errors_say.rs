@@ -41,8 +41,12 @@ fn what_a_request_is_refused_for() {
         SendError::TemporarilyUnavailable,
     ]);
     each_says_something_else(&[
-        TokenQueryError::InvalidClient(InvalidClient::InBody),
-        TokenQueryError::TemporarilyUnavailable,
+        RevocationError::InvalidClient(InvalidClient::InBody),
+        RevocationError::TemporarilyUnavailable,
+    ]);
+    each_says_something_else(&[
+        IntrospectionError::InvalidClient(InvalidClient::InBody),
+        IntrospectionError::TemporarilyUnavailable,
     ]);
     each_says_something_else(&[
         UserinfoError::InvalidToken,

@@ -19,7 +19,7 @@ async fn a_client_that_is_refused_is_named() {
     assert!(!refused.contains("WRONG"), "{refused}");
 
     let body = but(&sms_send(PHONE), json!({ "client_id": null, "client_secret": null })).to_string();
-    let reply = host.server.send_otp(json_request(&body, Some("Basic !"))).await.err().unwrap();
+    let reply = host.server.post_send(json_request(&body, Some("Basic !"))).await.err().unwrap();
     assert_eq!(reply.status(), 401);
     assert_eq!(told(&host, "ClientRefused"), ["ClientRefused { client: None }"]);
 }

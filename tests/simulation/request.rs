@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::{
-    Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, Request, SessionId, Store, Usage,
-    VerifyError, VerifyOtp, jws,
+    Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, SessionId, Store, Usage, VerifyError,
+    VerifyRequest, jws,
 };
 use otp_grant_tests::{
-    CLIENT, CLIENT_SECRET, SMS_SOURCE, but, form, form_request, json_request, payload, read, text, wrong,
+    CLIENT, CLIENT_SECRET, Post, Posts as _, SMS_SOURCE, but, form, form_request, json_request, payload, read, text,
+    wrong,
 };
 use serde_json::{Value, json};
 
@@ -197,7 +198,7 @@ pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, 
         }
         Ask::Refresh(token) => {
             let body = form(&[("grant_type", "refresh_token"), ("refresh_token", &token.text)], &[]);
-            match read(&server.token(form_request(&body, None)).await) {
+            match read(&server.post_token(form_request(&body, None)).await) {
                 (200, body) => Answer::Refreshed(Tokens::of(&body)),
                 (400, body) if body["error_description"] == "Abnormal user status" => Answer::NotActive,
                 (400, body) if body["error"] == "invalid_grant" => Answer::Refused,
@@ -218,8 +219,8 @@ pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, 
         Ask::IntrospectAccess(token) => introspect(server, &token.text).await,
         Ask::Userinfo(token) => {
             let authorization = format!("Bearer {}", token.text);
-            let request = Request { content_type: None, authorization: Some(&authorization), body: b"" };
-            match read(&server.userinfo(request).await) {
+            let request = Post { content_type: None, authorization: Some(&authorization), body: b"" };
+            match read(&server.post_userinfo(request).await) {
                 (200, _) => Answer::Claims,
                 (401, _) => Answer::Refused,
                 other => other_answer(other),
@@ -242,7 +243,7 @@ async fn send<S: Store, D: Directory>(
     if client == CLIENT {
         body["client_secret"] = CLIENT_SECRET.into();
     }
-    let sent = server.send_otp(json_request(&body.to_string(), None)).await;
+    let sent = server.post_send(json_request(&body.to_string(), None)).await;
     let delivery = match sent.map_err(|reply: Reply| (retry_after(&reply), read(&reply))) {
         Ok(delivery) => delivery,
         Err((Some(retry_after), (400, body))) if body["error"] == "sms_rate_limit_exceeded" => {
@@ -278,7 +279,7 @@ async fn log_in<S: Store, D: Directory>(
     if challenge.client == CLIENT {
         body["client_secret"] = CLIENT_SECRET.into();
     }
-    match read(&server.token(json_request(&body.to_string(), None)).await) {
+    match read(&server.post_token(json_request(&body.to_string(), None)).await) {
         (200, body) => Answer::LoggedIn(Tokens::of(&body)),
         (400, body) => match body["error_description"].as_str().unwrap_or_default() {
             "Unknown or expired OTP" => Answer::WrongCode { attempts_remaining: body["attempts_remaining"].as_u64() },
@@ -299,8 +300,8 @@ async fn verify<S: Store, D: Directory>(
     let client = ClientId::new(challenge.client).unwrap();
     let address = Address::Phone(server.addresses().phone_number(challenge.phone).unwrap());
     let (otp_token, otp) = (PresentedSecret::new(challenge.otp_token.as_str()), PresentedSecret::new(code));
-    let request = VerifyOtp::new(&client, Usage::Signup, address, otp_token, otp);
-    match server.verify_otp(request).await {
+    let request = VerifyRequest::new(&client, Usage::Signup, address, otp_token, otp);
+    match server.verify(request).await {
         Ok(_) => Answer::Verified,
         Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode { attempts_remaining: None },
         Err(VerifyError::UnknownOtpToken) => Answer::UnknownOtpToken,
@@ -310,14 +311,14 @@ async fn verify<S: Store, D: Directory>(
 }
 
 async fn revoke<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, token: &str) -> Answer {
-    match read(&server.revoke(form_request(&form(&[("token", token)], &[]), None)).await) {
+    match read(&server.post_revoke(form_request(&form(&[("token", token)], &[]), None)).await) {
         (200, _) => Answer::Done,
         other => other_answer(other),
     }
 }
 
 async fn introspect<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, token: &str) -> Answer {
-    match read(&server.introspect(form_request(&form(&[("token", token)], &[]), None)).await) {
+    match read(&server.post_introspect(form_request(&form(&[("token", token)], &[]), None)).await) {
         (200, body) if body["active"] == true => Answer::Active,
         (200, _) => Answer::Inactive,
         other => other_answer(other),

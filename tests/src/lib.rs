@@ -9,6 +9,7 @@
     reason = "a harness that fails has to fail loudly"
 )]
 
+mod post;
 pub mod steps;
 mod store;
 
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::store::Yield;
 pub use crate::store::{Mishap, TestStore};
+pub use post::{Post, Posts, form_request, json_request};
 
 pub const PHONE: &str = "13612345678";
 pub const EMAIL: &str = "MOCK_USERNAME@example.com";
@@ -223,7 +225,7 @@ impl Host {
 
     pub async fn try_send(&self, body: &Value) -> Result<Sent, Reply> {
         let bytes = body.to_string();
-        let delivery = self.server.send_otp(json_request(&bytes, None)).await?;
+        let delivery = self.server.post_send(json_request(&bytes, None)).await?;
         let code = delivery.code().expose_secret().to_owned();
         let reply: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
         Ok(Sent { otp_token: reply["otp_token"].as_str().unwrap().to_owned(), code, reply })
@@ -242,7 +244,7 @@ impl Host {
 
     pub async fn token(&self, body: &Value) -> (u16, Value) {
         let bytes = body.to_string();
-        read(&self.server.token(json_request(&bytes, None)).await)
+        read(&self.server.post_token(json_request(&bytes, None)).await)
     }
 
     /// Logs `PHONE` in as `TENANT_CLIENT_ID`, with some members of the grant replaced; waits until a code can be sent.
@@ -273,17 +275,17 @@ impl Host {
     /// Refreshes as `TENANT_CLIENT_ID`, with some parameters replaced or added; an empty one is left out.
     pub async fn refresh_with(&self, refresh_token: &str, changes: &[(&str, &str)]) -> (u16, Value) {
         let body = form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], changes);
-        read(&self.server.token(form_request(&body, None)).await)
+        read(&self.server.post_token(form_request(&body, None)).await)
     }
 
     /// Revokes as `TENANT_CLIENT_ID`, with some parameters replaced.
     pub async fn revoke(&self, token: &str, changes: &[(&str, &str)]) -> Reply {
-        self.server.revoke(form_request(&form(&[("token", token)], changes), None)).await
+        self.server.post_revoke(form_request(&form(&[("token", token)], changes), None)).await
     }
 
     /// Introspects as `TENANT_CLIENT_ID`, with some parameters replaced.
     pub async fn introspect(&self, token: &str, changes: &[(&str, &str)]) -> Reply {
-        self.server.introspect(form_request(&form(&[("token", token)], changes), None)).await
+        self.server.post_introspect(form_request(&form(&[("token", token)], changes), None)).await
     }
 
     /// Whether the introspection endpoint says that a token of `TENANT_CLIENT_ID` is good.
@@ -293,7 +295,7 @@ impl Host {
 
     pub async fn userinfo(&self, access_token: &str) -> Reply {
         let authorization = format!("Bearer {access_token}");
-        self.server.userinfo(Request { content_type: None, authorization: Some(&authorization), body: b"" }).await
+        self.server.post_userinfo(Post { content_type: None, authorization: Some(&authorization), body: b"" }).await
     }
 
     /// How many calls of the store happen meanwhile.
@@ -382,15 +384,6 @@ pub fn form(parameters: &[(&str, &str)], changes: &[(&str, &str)]) -> String {
     }
     all.retain(|(_, value)| !value.is_empty());
     form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish()
-}
-
-pub fn form_request<'a>(body: &'a str, authorization: Option<&'a str>) -> Request<'a> {
-    let content_type = Some("application/x-www-form-urlencoded");
-    Request { content_type, authorization, body: body.as_bytes() }
-}
-
-pub fn json_request<'a>(body: &'a str, authorization: Option<&'a str>) -> Request<'a> {
-    Request { content_type: Some("application/json"), authorization, body: body.as_bytes() }
 }
 
 pub fn read(reply: &Reply) -> (u16, Value) {

@@ -35,7 +35,7 @@ async fn the_credentials_of_the_rfcs_name_their_clients() {
         let host = host_of(id, secret);
         let refresh = async |host: &Host, credentials: &str| {
             let authorization = format!("Basic {credentials}");
-            host.server.token(form_request(REFRESH, Some(&authorization))).await
+            host.server.post_token(form_request(REFRESH, Some(&authorization))).await
         };
         // Whoever it is, this refresh token is not known here; that is said to those alone who are.
         let reply = refresh(&host, credentials).await;
@@ -62,12 +62,12 @@ async fn a_login_by_each_of_the_credentials() {
         let authorization = format!("Basic {credentials}");
         let own = json!({ "client_id": null, "client_secret": null });
         let send = but(&sms_send(PHONE), own.clone()).to_string();
-        let delivery = host.server.send_otp(json_request(&send, Some(&authorization))).await.unwrap();
+        let delivery = host.server.post_send(json_request(&send, Some(&authorization))).await.unwrap();
         let code = delivery.code().expose_secret().to_owned();
         let reply = read(&delivery.accepted()).1;
         let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
         let grant = but(&sms_grant(PHONE, &sent), own).to_string();
-        let (status, tokens) = read(&host.server.token(json_request(&grant, Some(&authorization))).await);
+        let (status, tokens) = read(&host.server.post_token(json_request(&grant, Some(&authorization))).await);
         assert_eq!(status, 200, "{name}: {tokens}");
         assert_eq!(payload(text(&tokens, "access_token"))["aud"], id, "{name}");
     }
@@ -75,7 +75,7 @@ async fn a_login_by_each_of_the_credentials() {
 
 #[tokio::test]
 async fn the_credentials_of_rfc_6749_in_the_body() {
-    let token = async |host: Host| read(&host.server.token(form_request(REFRESH_IN_BODY, None)).await);
+    let token = async |host: Host| read(&host.server.post_token(form_request(REFRESH_IN_BODY, None)).await);
     let known = token(host_of("s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw")).await;
     assert_eq!(known, error(400, "invalid_grant", "Unknown or expired refresh_token"));
     let (status, said) = token(host_of("s6BhdRkqt3", "gX1fBat3bV")).await;
@@ -87,6 +87,6 @@ async fn the_credentials_of_rfc_6749_in_the_body() {
 async fn the_sample_in_latin_1_is_nobody() {
     let host = host_of("test", "123\u{a3}");
     let authorization = format!("Basic {}", BASE64_STANDARD.encode(b"test:123\xa3"));
-    let (status, said) = read(&host.server.token(form_request(REFRESH, Some(&authorization))).await);
+    let (status, said) = read(&host.server.post_token(form_request(REFRESH, Some(&authorization))).await);
     assert_eq!((status, &said["error"]), (401, &json!("invalid_client")));
 }

@@ -50,17 +50,24 @@ impl Host {
 
     /// Has a code sent, and gives its otp_token and the code.
     pub fn send(&self, body: &str) -> (String, String) {
-        let delivery = block_on(self.server.send_otp(json_request(body))).unwrap();
-        let code = delivery.code().expose_secret().to_owned();
-        let reply: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
-        (reply["otp_token"].as_str().unwrap().to_owned(), code)
+        let mut code = None;
+        let reply = block_on(self.server.handle(json_request(SEND, body), async |delivery: Delivery| {
+            code = Some(delivery.code().expose_secret().to_owned());
+            delivery.accepted()
+        }));
+        let reply: Value = serde_json::from_slice(reply.unwrap().body()).unwrap();
+        (reply["otp_token"].as_str().unwrap().to_owned(), code.unwrap())
+    }
+
+    /// Posts a body to an endpoint. What is to be delivered counts as delivered.
+    pub fn post(&self, path: &str, body: &str) -> Reply {
+        block_on(self.server.handle(json_request(path, body), async |delivery| delivery.accepted())).unwrap()
     }
 
     /// Logs the user in, and gives the refresh token.
     pub fn log_in(&self) -> String {
         let (otp_token, code) = self.send(&login_body());
-        let reply = block_on(self.server.token(json_request(&grant_body(&otp_token, &code))));
-        refresh_token_of(&reply)
+        refresh_token_of(&self.post(TOKEN, &grant_body(&otp_token, &code)))
     }
 
     /// Redeems a refresh token, and gives its successor.
@@ -68,13 +75,18 @@ impl Host {
         let body = json!({
             "grant_type": "refresh_token", "client_id": CLIENT, "client_secret": SECRET, "refresh_token": refresh_token,
         });
-        refresh_token_of(&block_on(self.server.token(json_request(&body.to_string()))))
+        refresh_token_of(&self.post(TOKEN, &body.to_string()))
     }
 }
 
-/// A request with this body.
-pub fn json_request(body: &str) -> Request<'_> {
-    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+/// Where codes are asked for.
+pub const SEND: &str = "/otp/send";
+
+/// The token endpoint.
+pub const TOKEN: &str = "/oauth2/token";
+
+fn json_request<'a>(path: &'a str, body: &'a str) -> Request<'a> {
+    Request::new("POST", path).header("Content-Type", "application/json").body(body)
 }
 
 /// The body of a send for a login.

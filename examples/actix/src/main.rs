@@ -55,12 +55,9 @@ async fn answer(host: web::Data<Host>, request: HttpRequest, body: web::Payload)
     }
     // actix-web has its own types for headers, so they are passed on as text.
     let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let asked = otp_grant::Request::from_headers(headers, &body);
-    let send = |delivery| host.outbox.send(delivery);
-    match host.server.handle(request.method().as_str(), request.path(), asked, send).await {
-        Some(reply) => write(reply),
-        None => HttpResponse::NotFound().finish(),
-    }
+    let asked = otp_grant::Request::new(request.method().as_str(), request.path()).headers(headers).body(&body);
+    let reply = host.server.handle(asked, |delivery| host.outbox.send(delivery)).await;
+    write(reply.unwrap_or_else(Reply::not_found))
 }
 
 /// Writes a reply as it is; its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
-use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore};
+use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply};
 use otp_grant_example_support::{Options, Outbox, incoming, sample_directory};
 
 /// The authorization server, and what delivers its codes.
@@ -54,10 +54,7 @@ async fn answer(State(host): State<Arc<Host>>, request: Request) -> Response {
     let Some(body) = incoming::read_body(body.into_data_stream()).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let request = otp_grant::Request::from_http(&head.headers, &body);
-    let send = |delivery| host.outbox.send(delivery);
-    match host.server.handle(head.method.as_str(), head.uri.path(), request, send).await {
-        Some(reply) => http::Response::from(reply).map(Body::from),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
+    let request = otp_grant::Request::from_http(&head, &body);
+    let reply = host.server.handle(request, |delivery| host.outbox.send(delivery)).await;
+    http::Response::from(reply.unwrap_or_else(Reply::not_found)).map(Body::from)
 }

@@ -65,11 +65,10 @@ fn answer(host: &Host, request: &mut Request) -> io::Result<Response<Cursor<Vec<
     }
     let headers = request.headers().iter();
     let headers = headers.map(|header| (header.field.as_str().as_str(), header.value.as_str().as_bytes()));
-    let asked = otp_grant::Request::from_headers(headers, &body);
     let path = request.url().split('?').next().unwrap_or_default();
-    let send = |delivery| host.outbox.send(delivery);
-    let reply = block_on(host.server.handle(request.method().as_str(), path, asked, send));
-    Ok(reply.map_or_else(|| empty(404), write))
+    let asked = otp_grant::Request::new(request.method().as_str(), path).headers(headers).body(&body);
+    let reply = block_on(host.server.handle(asked, |delivery| host.outbox.send(delivery)));
+    Ok(write(reply.unwrap_or_else(Reply::not_found)))
 }
 
 /// Writes a reply as it is; its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).

@@ -8,8 +8,8 @@ use std::error::Error;
 
 use futures::executor::block_on;
 use otp_grant::{
-    Address, AddressPolicy, Audience, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId, Issuer,
-    Keyring, MasterKey, MemoryDirectory, MemoryStore, Request, SigningKey, Subject, User, UserStatus,
+    Address, AddressPolicy, Audience, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId,
+    Delivery, Issuer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Request, SigningKey, Subject, User, UserStatus,
 };
 use otp_grant_example_own_signer::KeyService;
 use serde_json::{Value, json};
@@ -31,24 +31,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     let send = json!({
         "client_id": "app", "auth_source_id": "sms", "usage": "login", "phone_number": "13612345678",
     });
-    let delivery = block_on(server.send_otp(as_json(&send.to_string()))).map_err(|reply| said(reply.body()))?;
-    let code = delivery.code().expose_secret().to_owned();
-    let sent: Value = serde_json::from_slice(delivery.accepted().body())?;
+    let mut code = None;
+    let deliver = async |delivery: Delivery| {
+        code = Some(delivery.code().expose_secret().to_owned());
+        delivery.accepted()
+    };
+    let body = send.to_string();
+    let request = Request::new("POST", "/otp/send").header("Content-Type", "application/json").body(&body);
+    let reply = block_on(server.handle(request, deliver)).ok_or("no such endpoint")?;
+    let sent: Value = serde_json::from_slice(reply.body())?;
     let grant = json!({
         "grant_type": otp_grant::SMS_GRANT_TYPE, "client_id": "app", "auth_source_id": "sms",
         "phone_number": "13612345678", "otp_token": sent.get("otp_token"), "otp": code,
     });
-    let reply = block_on(server.token(as_json(&grant.to_string())));
+    let body = grant.to_string();
+    let request = Request::new("POST", "/oauth2/token").header("Content-Type", "application/json").body(&body);
+    let reply = block_on(server.handle(request, async |delivery| delivery.accepted())).ok_or("no such endpoint")?;
     let tokens: Value = serde_json::from_slice(reply.body())?;
     let access_token = tokens.get("access_token").and_then(Value::as_str).ok_or_else(|| said(reply.body()))?;
 
     let claims = server.verify_access_token(access_token, Audience::EveryClient)?;
     println!("signed elsewhere, verified here: the access token of {}", claims.subject.as_str());
     Ok(())
-}
-
-fn as_json(body: &str) -> Request<'_> {
-    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
 }
 
 fn said(body: &[u8]) -> String {

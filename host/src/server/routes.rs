@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT, HOST, HeaderName, PRAGMA, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, EXPECT, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::uri::Authority;
 use axum::http::{self, HeaderMap, HeaderValue, Request, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use otp_grant::AuthorizationServer;
+use otp_grant::{AuthorizationServer, Reply};
 use tracing::Instrument as _;
 
 use super::LoginPage;
@@ -103,34 +103,24 @@ async fn endpoint(host: &Host, request: Request<Incoming>) -> Response {
     let limits = &host.limits;
     let body = match tokio::time::timeout(limits.body_time.0, read(body, &head.headers, limits.body)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(Unread::TooLong)) => return too_long(limits.body),
+        Ok(Err(Unread::TooLong)) => return write(Reply::body_too_large(limits.body)),
         Ok(Err(Unread::CutShort)) => return StatusCode::BAD_REQUEST.into_response(),
-        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+        Err(_) => return write(Reply::request_timeout()),
     };
-    let request = otp_grant::Request::from_http(&head.headers, &body);
-    let answering = host.server.handle(head.method.as_str(), head.uri.path(), request, |delivery| {
-        host.courier.deliver(&host.server, delivery)
-    });
-    match tokio::time::timeout(limits.request_time.0, answering).await {
-        Ok(Some(reply)) => http::Response::from(reply).map(Body::from),
-        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+    let request = otp_grant::Request::from_http(&head, &body);
+    let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
+    let reply = match tokio::time::timeout(limits.request_time.0, answering).await {
+        Ok(reply) => reply.unwrap_or_else(Reply::not_found),
         Err(_) => {
             tracing::error!("a request took too long");
-            json(StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"temporarily_unavailable"}"#.to_owned())
+            Reply::unavailable()
         }
-    }
+    };
+    write(reply)
 }
 
-/// An answer of the host's own at an endpoint.
-fn json(status: StatusCode, body: String) -> Response {
-    let headers = [(CONTENT_TYPE, "application/json;charset=UTF-8"), (CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
-    (status, headers, body).into_response()
-}
-
-fn too_long(most: usize) -> Response {
-    let description = format!("The body is longer than {most} bytes");
-    let body = format!(r#"{{"error":"invalid_request","error_description":"{description}"}}"#);
-    json(StatusCode::PAYLOAD_TOO_LARGE, body)
+fn write(reply: Reply) -> Response {
+    http::Response::from(reply).map(Body::from)
 }
 
 /// Tells whether a request has one Host header that can be one (RFC 9112 section 3.2). HTTP/1.0 may have none.

@@ -6,8 +6,8 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use otp_grant::{
     Address, AddressPolicy, Algorithm, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId,
-    Issuer, KeyError, Keyring, MasterKey, MemoryDirectory, MemoryStore, PublicKeySet, Request, Scope, SigningKey,
-    Subject, User, UserStatus, jws,
+    Delivery, Issuer, KeyError, Keyring, MasterKey, MemoryDirectory, MemoryStore, PublicKeySet, Request, Scope,
+    SigningKey, Subject, User, UserStatus, jws,
 };
 use pollster::block_on;
 use ring::rand::SystemRandom;
@@ -104,21 +104,26 @@ fn tokens_verify(key: SigningKey) {
 
     let mut body = json!({ "client_id": "app", "auth_source_id": "sms", "phone_number": "13800138000" });
     let send = body.to_string();
-    let delivery = block_on(server.send_otp(post(&send))).unwrap();
+    let mut code = None;
+    let deliver = async |delivery: Delivery| {
+        code = Some(delivery.code().expose_secret().to_owned());
+        delivery.accepted()
+    };
+    let reply = block_on(server.handle(post("/otp/send", &send), deliver)).unwrap();
     body["grant_type"] = otp_grant::SMS_GRANT_TYPE.into();
-    body["otp"] = delivery.code().expose_secret().into();
-    let sent: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
+    body["otp"] = code.into();
+    let sent: Value = serde_json::from_slice(reply.body()).unwrap();
     body["otp_token"] = sent["otp_token"].clone();
     let grant = body.to_string();
-    let reply = block_on(server.token(post(&grant)));
+    let reply = block_on(server.handle(post("/oauth2/token", &grant), async |delivery| delivery.accepted())).unwrap();
     let tokens: Value = serde_json::from_slice(reply.body()).unwrap();
     for name in ["access_token", "id_token"] {
         jws::verify(tokens[name].as_str().unwrap(), &public).unwrap_or_else(|error| panic!("{algorithm:?}: {error}"));
     }
 }
 
-fn post(body: &str) -> Request<'_> {
-    Request { content_type: Some("application/json"), authorization: None, body: body.as_bytes() }
+fn post<'a>(path: &'a str, body: &'a str) -> Request<'a> {
+    Request::new("POST", path).header("Content-Type", "application/json").body(body)
 }
 
 fn inside(pem: &str) -> String {

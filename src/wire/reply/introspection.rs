@@ -6,7 +6,7 @@ use super::Reply;
 use crate::id::{ClientId, Issuer, SessionId, Subject, TokenId};
 use crate::scope::Scope;
 use crate::time::Timestamp;
-use crate::wire::error::TokenQueryError;
+use crate::wire::error::{IntrospectionError, RevocationError};
 
 /// What the introspection endpoint says of a token (RFC 7662 section 2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,12 +121,22 @@ impl From<Introspection> for Reply {
     }
 }
 
-impl From<TokenQueryError> for Reply {
-    fn from(error: TokenQueryError) -> Self {
+impl From<RevocationError> for Reply {
+    fn from(error: RevocationError) -> Self {
         match error {
-            TokenQueryError::InvalidRequest(cause) => Self::described(400, "invalid_request", &cause.to_string()),
-            TokenQueryError::InvalidClient(refused) => refused.into(),
-            TokenQueryError::TemporarilyUnavailable => Self::temporarily_unavailable(),
+            RevocationError::InvalidRequest(cause) => Self::described(400, "invalid_request", &cause.to_string()),
+            RevocationError::InvalidClient(refused) => refused.into(),
+            RevocationError::TemporarilyUnavailable => Self::temporarily_unavailable(),
+        }
+    }
+}
+
+impl From<IntrospectionError> for Reply {
+    fn from(error: IntrospectionError) -> Self {
+        match error {
+            IntrospectionError::InvalidRequest(cause) => Self::described(400, "invalid_request", &cause.to_string()),
+            IntrospectionError::InvalidClient(refused) => refused.into(),
+            IntrospectionError::TemporarilyUnavailable => Self::temporarily_unavailable(),
         }
     }
 }

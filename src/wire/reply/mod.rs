@@ -1,5 +1,6 @@
 //! Replies: the one place where answers and errors meet the wire.
 
+mod host;
 mod introspection;
 mod send;
 mod token;
@@ -75,9 +76,15 @@ impl Reply {
 
     /// The endpoint has other methods than that of the request (RFC 9110 section 15.5.6).
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
-        let mut headers = NO_STORE.map(|(name, value)| (name, value.into())).to_vec();
-        headers.push(("Allow", allowed.into()));
-        Self { status: 405, headers, body: Body(Vec::new()) }
+        let mut reply = Self::empty(405);
+        reply.headers.push(("Allow", allowed.into()));
+        reply
+    }
+
+    /// A status that says it all.
+    fn empty(status: u16) -> Self {
+        let headers = NO_STORE.map(|(name, value)| (name, value.into())).to_vec();
+        Self { status, headers, body: Body(Vec::new()) }
     }
 
     fn json(status: u16, body: &impl Serialize) -> Self {

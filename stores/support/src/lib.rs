@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use otp_grant::*;
 use otp_grant_tests::{
-    ISSUER, PHONE, but, form, form_request, json_request, keyring, read, sample_directory, sms_send, text, wrong,
+    ISSUER, PHONE, Posts as _, but, form, form_request, json_request, keyring, read, sample_directory, sms_send, text,
+    wrong,
 };
 use serde_json::{Value, json};
 
@@ -66,7 +67,7 @@ pub fn server<S: Store>(store: S) -> AuthorizationServer<S, MemoryDirectory> {
 /// Asks for a code: its otp_token and the code, or the status of the refusal.
 pub async fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>) -> Result<(String, String), u16> {
     let body = sms_send(PHONE).to_string();
-    let delivery = server.send_otp(json_request(&body, None)).await.map_err(|reply| reply.status())?;
+    let delivery = server.post_send(json_request(&body, None)).await.map_err(|reply| reply.status())?;
     let code = delivery.code().expose_secret().to_owned();
     Ok((text(&read(&delivery.accepted()).1, "otp_token").to_owned(), code))
 }
@@ -78,12 +79,12 @@ pub async fn redeem<S: Store>(
     code: &str,
 ) -> (u16, Value) {
     let body = but(&sms_send(PHONE), json!({ "grant_type": SMS_GRANT_TYPE, "otp_token": otp_token, "otp": code }));
-    read(&server.token(json_request(&body.to_string(), None)).await)
+    read(&server.post_token(json_request(&body.to_string(), None)).await)
 }
 
 pub async fn refresh<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, refresh_token: &str) -> (u16, Value) {
     let body = form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], &[]);
-    read(&server.token(form_request(&body, None)).await)
+    read(&server.post_token(form_request(&body, None)).await)
 }
 
 /// A record of a real login, under another tag.

@@ -36,10 +36,10 @@ fn client_secret(runner: &mut CtRunner, rng: &mut BenchRng) {
         [random, SECRET.to_owned()][half].clone()
     };
     let refused = |secret: &str| {
-        let query = TokenQuery::new(credentials(secret), PresentedSecret::new("A"));
-        block_on(host.server.introspect_token(query)).unwrap_err()
+        let query = IntrospectionRequest::new(credentials(secret), PresentedSecret::new("A"));
+        block_on(host.server.introspect(query)).unwrap_err()
     };
-    assert!(matches!(refused(SECRET), TokenQueryError::InvalidClient(_)));
+    assert!(matches!(refused(SECRET), IntrospectionError::InvalidClient(_)));
     measure(runner, rng, wrong, refused);
 }
 
@@ -124,8 +124,8 @@ fn verify(host: &Host, usage: Usage, otp_token: &str, code: &str) -> VerifyError
     let client = ClientId::new(CLIENT).unwrap();
     let address = Address::Phone(host.server.addresses().phone_number(PHONE).unwrap());
     let (otp_token, otp) = (PresentedSecret::new(otp_token), PresentedSecret::new(code));
-    let request = VerifyOtp::new(&client, usage, address, otp_token, otp);
-    block_on(host.server.verify_otp(request)).unwrap_err()
+    let request = VerifyRequest::new(&client, usage, address, otp_token, otp);
+    block_on(host.server.verify(request)).unwrap_err()
 }
 
 fn credentials(secret: &str) -> ClientCredentials<'_> {

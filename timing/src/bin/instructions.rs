@@ -6,7 +6,6 @@ use std::env::args;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::*;
 use otp_grant_timing::*;
-use pollster::block_on;
 use ring::signature::{Ed25519KeyPair, Signature};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
@@ -59,7 +58,7 @@ fn main() {
             match case.as_str() {
                 "grant" => grant(&host, &body),
                 "signatures" => {
-                    let reply = block_on(host.server.token(json_request(&body)));
+                    let reply = host.post(TOKEN, &body);
                     sign(&reply);
                     reply
                 }
@@ -78,13 +77,13 @@ fn host(secret: ClientSecret) -> Host {
 /// Its instructions are counted, from the bytes of the request to those of the reply.
 #[inline(never)]
 fn grant(host: &Host, body: &str) -> Reply {
-    block_on(host.server.token(json_request(body)))
+    host.post(TOKEN, body)
 }
 
 /// Its instructions are counted, from the bytes of the request to those of the reply.
 #[inline(never)]
 fn send(host: &Host, body: &str) -> Reply {
-    block_on(host.server.send_otp(json_request(body))).map_or_else(|refusal| refusal, Delivery::accepted)
+    host.post(SEND, body)
 }
 
 /// Makes the signatures of an answer again with `ring` alone.

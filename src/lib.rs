@@ -83,7 +83,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
-mod unknown;
+mod unknown_members;
 pub mod wire;
 
 pub use address::{

@@ -1,16 +1,15 @@
 //! One guess at a code: charged, compared, spent or given back.
 
 use crate::directory::Directory;
+use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::record::Loaded;
-use crate::flow::turn::{Refused, Turn};
 use crate::id::{ClientId, Mark, RecordKey, SessionId};
 use crate::observer::Event;
-use crate::otp::authenticator::{
-    Authenticator, NotReserved, Proven, RedeemChallenge, Redeemed, ReleaseGuess, ReserveGuess, WrongCode,
-};
+use crate::otp::authenticator::Authenticator;
 use crate::otp::challenge::CodeInFlight;
 use crate::otp::code::{self, CodeSource};
+use crate::otp::guess_budget::{NotReserved, Proven, RedeemChallenge, Redeemed, ReleaseGuess, ReserveGuess, WrongCode};
 use crate::otp::policy::CodePolicy;
 use crate::secret::PresentedSecret;
 use crate::secret::sealed::OtpTokenContent;

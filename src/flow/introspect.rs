@@ -2,15 +2,15 @@
 
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
-use crate::flow::access_token::AccessTokenCheckError;
-use crate::flow::access_token::{active_user, check_access_token};
 use crate::flow::caller;
+use crate::flow::check_access_token::AccessTokenCheckError;
+use crate::flow::check_access_token::{active_user, check_access_token};
 use crate::flow::core::Core;
 use crate::flow::narrow::granted_scope;
 use crate::flow::record;
 use crate::grant::Grant;
-use crate::jwt::access_token::{AccessTokenClaims, Audience};
 use crate::jwt::claims::AccessTokenProfile;
+use crate::jwt::verifier::{AccessTokenClaims, Audience};
 use crate::secret::sealed::RefreshTokenContent;
 use crate::session::Session;
 use crate::session::refresh::Standing;

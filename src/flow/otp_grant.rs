@@ -4,8 +4,9 @@ use crate::address::Address;
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
 use crate::directory::user::{SignUp, User, UserStatus};
-use crate::flow::access_token::active_user;
 use crate::flow::caller;
+use crate::flow::check_access_token::active_user;
+use crate::flow::commit::Turn;
 use crate::flow::core::Core;
 use crate::flow::guess;
 use crate::flow::guess::{Guess, GuessRefused, Proof};
@@ -13,11 +14,11 @@ use crate::flow::narrow::granted_scope;
 use crate::flow::record::Loaded;
 use crate::flow::tokens;
 use crate::flow::tokens::{Committed, Issuance};
-use crate::flow::turn::Turn;
 use crate::grant::{Grant, Usage};
 use crate::id::{Mark, RecordKey, SessionId};
 use crate::observer::Event;
-use crate::otp::authenticator::{Authenticator, Proven, RedeemChallenge};
+use crate::otp::authenticator::Authenticator;
+use crate::otp::guess_budget::{Proven, RedeemChallenge};
 use crate::scope::Scope;
 use crate::secret::sealed::OtpTokenContent;
 use crate::session::{Login, Session};
@@ -60,6 +61,8 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let guess = Guess { key, token: &token, mark, presented: &request.otp, policy: source.code() };
     let (proof, loaded) = guess::prove(&mut turn, client.id(), guess).await?;
 
+    let is_repeated = matches!(proof, Proof::Repeated(_));
+    // What is left of it after a failure is where the guess is given back.
     let mut loaded = Some(loaded);
     let granted = match proof {
         Proof::Spendable(proven) => {
@@ -68,10 +71,10 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
         }
         Proof::Repeated(session) => repeat_login(&mut turn, &client, session).await,
     };
-    // What failed for no fault of the client's costs no guess; nor does the repetition of an answer.
+    // A failure of the host's costs no guess, and neither does an answer that is repeated.
     let is_given_back = match &granted {
         Err(TokenError::TemporarilyUnavailable) => true,
-        granted => granted.is_ok() && loaded.is_some(),
+        granted => granted.is_ok() && is_repeated,
     };
     if is_given_back {
         guess::release(&mut turn, loaded.take(), &guess, spender).await;
@@ -138,12 +141,14 @@ async fn repeat_login<S: Store, D: Directory>(
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
     let loaded = turn.load::<Session>(core.keyring.session_key(&session_id)).await?;
-    let unused = loaded.state().filter(|session| session.is_unused() && !session.is_over(loaded.now()));
-    let session = unused.ok_or(TokenError::UnknownOtpToken)?;
-    let user = active_user(core, session).await?.ok_or(TokenError::UserNotActive)?;
+    let (session, seen_at) = loaded.state().ok_or(TokenError::UnknownOtpToken)?.seen_at(loaded.now());
+    if !session.is_unused() || session.is_over(seen_at) {
+        return Err(TokenError::UnknownOtpToken);
+    }
+    let user = active_user(core, &session).await?.ok_or(TokenError::UserNotActive)?;
     let scope = granted_scope(core, &user, client, session.scope().clone()).await?.ok_or(TokenError::InvalidScope)?;
     let now = core.clock.now();
-    let prepared = tokens::prepare(turn, Issuance { session, session_id, scope, number: 0, now }).await?;
+    let prepared = tokens::prepare(turn, Issuance { session: &session, session_id, scope, number: 0, now }).await?;
     let client_mark = core.keyring.client_mark(client.id());
     let refresh_token = tokens::refresh_token(core, client, client_mark, session_id, session.refresh_token());
     let (client, subject) = (client.id(), session.subject());

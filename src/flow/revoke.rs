@@ -3,12 +3,12 @@
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
 use crate::flow::caller;
+use crate::flow::commit::Refused;
+use crate::flow::commit::Turn;
 use crate::flow::core::Core;
 use crate::flow::record::Loaded;
-use crate::flow::turn::Refused;
-use crate::flow::turn::Turn;
 use crate::id::{Mark, SessionId, Subject};
-use crate::jwt::access_token::AccessTokenClaims;
+use crate::jwt::verifier::AccessTokenClaims;
 use crate::observer::Event;
 use crate::secret::sealed::RefreshTokenContent;
 use crate::session::revoke::{Dead, EndSession, RevokeToken};

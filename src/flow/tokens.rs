@@ -2,13 +2,13 @@
 
 use crate::directory::Directory;
 use crate::directory::client::Client;
+use crate::flow::commit::Turn;
 use crate::flow::core::Core;
-use crate::flow::turn::Turn;
 use crate::grant::Grant;
 use crate::id::{SessionId, TokenId};
 use crate::jwt::claims::{AccessClaims, AccessTokenProfile, Extras, IdClaims, TokenFacts};
 use crate::jwt::signing_key::JwtType;
-use crate::otp::authenticator::Redeemed;
+use crate::otp::guess_budget::Redeemed;
 use crate::scope::Scope;
 use crate::secret::sealed::RefreshTokenContent;
 use crate::secret::{AccessToken, IdToken, RefreshToken};

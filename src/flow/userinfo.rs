@@ -1,10 +1,10 @@
 //! Userinfo: a client asks for the claims of the user whose access token it has.
 
 use crate::directory::Directory;
-use crate::flow::access_token::AccessTokenCheckError;
-use crate::flow::access_token::check_access_token;
+use crate::flow::check_access_token::AccessTokenCheckError;
+use crate::flow::check_access_token::check_access_token;
 use crate::flow::core::Core;
-use crate::jwt::access_token::Audience;
+use crate::jwt::verifier::Audience;
 use crate::store::Store;
 use crate::wire::error::UserinfoError;
 use crate::wire::reply::UserinfoResponse;

@@ -2,14 +2,14 @@
 
 use crate::address::Address;
 use crate::directory::Directory;
+use crate::flow::commit::Turn;
 use crate::flow::core::Core;
 use crate::flow::guess;
 use crate::flow::guess::{Guess, GuessRefused, Proof};
-use crate::flow::turn::Turn;
 use crate::grant::Usage;
 use crate::id::{ClientId, Mark};
 use crate::observer::Event;
-use crate::otp::authenticator::{RedeemChallenge, Redeemed};
+use crate::otp::guess_budget::{RedeemChallenge, Redeemed};
 use crate::secret::PresentedSecret;
 use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;

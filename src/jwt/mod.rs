@@ -1,6 +1,5 @@
 //! JSON Web Tokens: the keys that sign them, their claims, and how they are verified (RFC 7515, 7517, 7519, 9068).
 
-pub(crate) mod access_token;
 pub(crate) mod algorithm;
 pub(crate) mod claims;
 pub(crate) mod jwk;
@@ -12,8 +11,8 @@ pub(crate) mod signer;
 pub(crate) mod signing_error;
 pub(crate) mod signing_key;
 pub(crate) mod signing_keys;
+pub(crate) mod verifier;
 
-pub use crate::jwt::access_token::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier, Audience};
 pub use crate::jwt::algorithm::Algorithm;
 pub use crate::jwt::claims::{AccessTokenProfile, TokenValidity};
 pub use crate::jwt::jwk::{PublicKey, PublicKeySet};
@@ -23,3 +22,4 @@ pub use crate::jwt::key_file::KeyFile;
 pub use crate::jwt::signer::{Signer, SignerError};
 pub use crate::jwt::signing_key::SigningKey;
 pub use crate::jwt::signing_keys::SigningKeys;
+pub use crate::jwt::verifier::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier, Audience};

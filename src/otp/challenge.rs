@@ -11,7 +11,7 @@ use crate::otp::meter::Meter;
 use crate::otp::policy::{CodePolicy, CodeShape};
 use crate::secret::PresentedSecret;
 use crate::time::Timestamp;
-use crate::unknown::{Unknown, keep_unknown_members};
+use crate::unknown_members::{Unknown, keep_unknown_members};
 
 /// A challenge and its bookkeeping, as the record of its address keeps them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

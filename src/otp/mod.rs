@@ -4,8 +4,13 @@
 pub(crate) mod authenticator;
 pub(crate) mod challenge;
 pub(crate) mod code;
+pub(crate) mod guess_budget;
+pub(crate) mod limits;
 pub(crate) mod meter;
 pub(crate) mod policy;
+pub(crate) mod resend;
+#[cfg(test)]
+mod tests;
 
 pub use crate::otp::meter::Quota;
 pub use crate::otp::policy::{CodePolicy, InvalidCodePolicy};

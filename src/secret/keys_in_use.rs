@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Attempt, Change, Decision};
 use crate::id::KeyId;
 use crate::time::Timestamp;
-use crate::unknown::{Unknown, keep_unknown_members};
+use crate::unknown_members::{Unknown, keep_unknown_members};
 
 /// The names of the secrets that hosts have announced, in one record per issuer. A name is a MAC, from which no secret
 /// can be computed.

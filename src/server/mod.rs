@@ -8,17 +8,17 @@ use core::future::Future;
 
 use crate::address::AddressPolicy;
 use crate::directory::Directory;
-pub use crate::flow::access_token::AccessTokenCheckError;
+pub use crate::flow::check_access_token::AccessTokenCheckError;
+pub use crate::flow::check_keyring::{KeyringCheck, KeyringError};
 use crate::flow::core::Core;
-pub use crate::flow::keyring::{KeyringCheck, KeyringError};
 pub use crate::flow::send_otp::{Delivery, OtpMessage};
 pub use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyRequest};
 use crate::flow::{
-    access_token, introspect, keyring, otp_grant, refresh_grant, revoke, send_otp, userinfo, verify_otp,
+    check_access_token, check_keyring, introspect, otp_grant, refresh_grant, revoke, send_otp, userinfo, verify_otp,
 };
 use crate::id::{Issuer, SessionId};
-use crate::jwt::access_token::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::jwt::jwk::PublicKeySet;
+use crate::jwt::verifier::{AccessTokenClaims, AccessTokenError, Audience};
 pub use crate::server::builder::{ConfigError, ServerBuilder};
 use crate::server::metadata::Metadata;
 use crate::server::routes::Routes;
@@ -203,7 +203,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         token: &str,
         audience: Audience<'_>,
     ) -> Result<AccessTokenClaims, AccessTokenCheckError> {
-        access_token::check_access_token(&self.core, token, audience).await
+        check_access_token::check_access_token(&self.core, token, audience).await
     }
 
     /// Announces the secrets of this host's [`Keyring`](crate::Keyring) in the store, and compares them with those that other
@@ -224,7 +224,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// [`KeyringError::Unavailable`] when the store failed, and it may be retried; or when only a later version may
     /// decide on what is stored.
     pub async fn check_keyring(&self) -> Result<KeyringCheck, KeyringError> {
-        keyring::check_keyring(&self.core).await
+        check_keyring::check_keyring(&self.core).await
     }
 
     /// Announces the secrets of this host's [`Keyring`](crate::Keyring) as those that count from now on, and forgets what
@@ -237,7 +237,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// [`Unavailable`] when the store failed, and it may be retried; or when only a later version may decide on what is
     /// stored.
     pub async fn announce_new_keyring(&self) -> Result<(), Unavailable> {
-        keyring::replace_keyring(&self.core).await
+        check_keyring::replace_keyring(&self.core).await
     }
 
     /// The public keys that tokens can be verified with.

@@ -18,7 +18,7 @@ pub use crate::session::policy::{InvalidRefreshPolicy, RefreshPolicy, SessionVal
 use crate::session::revoked_tokens::RevokedTokens;
 use crate::time::set_back::Reading;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
-use crate::unknown::{Unknown, keep_unknown_members};
+use crate::unknown_members::{Unknown, keep_unknown_members};
 
 /// The state of one login session. The same record serves all refreshes of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

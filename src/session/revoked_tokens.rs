@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InvalidId, TokenId, TokenMark};
-use crate::unknown::{Unknown, keep_unknown_members};
+use crate::unknown_members::{Unknown, keep_unknown_members};
 
 /// Access tokens that were revoked before they expired.
 ///

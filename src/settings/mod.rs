@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::address::{AddressPolicy, Channel};
 use crate::grant::CustomUsage;
 use crate::jwt::claims::{AccessTokenProfile, TokenValidity};
-use crate::otp::authenticator::Limits;
+use crate::otp::limits::Limits;
 use crate::otp::meter::Quota;
 use crate::otp::policy::CodePolicy;
 use crate::scope::Scope;

@@ -16,7 +16,7 @@ use crate::otp::authenticator::Authenticator;
 use crate::secret::keys_in_use::KeysInUse;
 use crate::session::Session;
 use crate::time::Timestamp;
-use crate::unknown::Value;
+use crate::unknown_members::Value;
 
 /// Keeps records. It has two operations, and both are atomic for one key.
 ///

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::flow::keyring::KeyringCheck;
+use crate::flow::check_keyring::KeyringCheck;
 use crate::id::RecordKey;
 use crate::settings::SMS_GRANT_TYPE;
 use crate::store::Record;

@@ -125,13 +125,13 @@ async fn a_member_that_is_null_is_read_as_one_that_is_absent() {
     // A send, a grant and a refresh, each with every member that it does without.
     let host = Host::with_key(Settings::default(), SigningKey::generate(Algorithm::EdDSA).unwrap());
     let public = json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null });
-    for name in ["email", "usage", "client_secret", "otp", "unknown"] {
+    for name in ["email", "usage", "client_secret", "otp", "unknown_members"] {
         let body = with(&but(&sms_send(PHONE), public.clone()), name);
         let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
         assert_eq!(delivery.accepted().status(), 200, "{name}");
         host.advance(secs(30));
     }
-    for name in ["email", "client_secret", "auto_signup", "scope", "refresh_token", "unknown"] {
+    for name in ["email", "client_secret", "auto_signup", "scope", "refresh_token", "unknown_members"] {
         let sent = host.send(&but(&sms_send(PHONE), public.clone())).await;
         let body = with(&but(&sms_grant(PHONE, &sent), public.clone()), name);
         let (status, said) = read(&host.server.post_token(json_request(&body, None)).await);

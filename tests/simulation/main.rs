@@ -268,7 +268,7 @@ fn users_look_the_same_until_they_prove_their_address() {
     let world = World::new(0, "profile");
     let mut tally = Tally::default();
     let mut seen = Vec::new();
-    for (user, phone) in [("known", KNOWN), ("unknown", UNKNOWN), ("locked", LOCKED)] {
+    for (user, phone) in [("known", KNOWN), ("unknown_members", UNKNOWN), ("locked", LOCKED)] {
         let scene = Scene::of_address(&world, user, phone, Guessed::FourAtTheChallenge);
         for combination in combinations::<2>(SILENT_KINDS) {
             explore(&world, &scene, &combination, &mut tally);

@@ -42,14 +42,14 @@ macro_rules! keep_unknown_members {
     ($name:ident) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                Self::serialize(self, crate::unknown::Beside::new(serializer, &self.unknown))
+                Self::serialize(self, crate::unknown_members::Beside::new(serializer, &self.unknown))
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let mut unknown = crate::unknown::Unknown::default();
-                let known = Self::deserialize(crate::unknown::Aside::new(deserializer, &mut unknown))?;
+                let mut unknown = crate::unknown_members::Unknown::default();
+                let known = Self::deserialize(crate::unknown_members::Aside::new(deserializer, &mut unknown))?;
                 Ok(Self { unknown, ..known })
             }
         }

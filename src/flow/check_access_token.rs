@@ -4,7 +4,7 @@ use crate::directory::Directory;
 use crate::directory::user::{User, UserStatus};
 use crate::flow::core::Core;
 use crate::flow::record;
-use crate::jwt::access_token::{AccessTokenClaims, AccessTokenError, Audience};
+use crate::jwt::verifier::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::session::Session;
 use crate::store::Store;
 use crate::wire::error::Unavailable;
@@ -17,9 +17,8 @@ pub(crate) async fn check_access_token<S: Store, D: Directory>(
 ) -> Result<AccessTokenClaims, AccessTokenCheckError> {
     let claims = core.verifier.verify(token, audience, core.clock.now()).map_err(AccessTokenCheckError::Refused)?;
     let loaded = record::load::<Session, _, _>(core, core.keyring.session_key(&claims.session)).await?;
-    let session =
-        loaded.state().filter(|session| !session.is_over(loaded.now())).ok_or(AccessTokenCheckError::Revoked)?;
-    if session.has_revoked(&claims.token_id) || active_user(core, session).await?.is_none() {
+    let (session, now) = loaded.state().ok_or(AccessTokenCheckError::Revoked)?.seen_at(loaded.now());
+    if session.is_over(now) || session.has_revoked(&claims.token_id) || active_user(core, &session).await?.is_none() {
         return Err(AccessTokenCheckError::Revoked);
     }
     Ok(claims)

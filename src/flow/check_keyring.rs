@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use crate::directory::Directory;
+use crate::flow::commit::Refused;
+use crate::flow::commit::Turn;
 use crate::flow::core::Core;
-use crate::flow::turn::Refused;
-use crate::flow::turn::Turn;
 use crate::secret::keyring::Keyring;
 use crate::secret::keys_in_use::{AnnounceKeys, KeysDiffer, KeysInUse, PeerKeys, ReplaceKeys};
 use crate::store::Store;

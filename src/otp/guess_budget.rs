@@ -1,0 +1,254 @@
+//! The guess budget: a guess is reserved before a code is compared, given back where the host failed, and forgiven with a login.
+
+use core::time::Duration;
+
+use subtle::Choice;
+
+use crate::change::{Attempt, Change, Decision};
+use crate::id::{ChallengeId, Mark, Nonce, SessionId};
+use crate::otp::authenticator::{Authenticator, NothingToDo};
+use crate::otp::challenge::{Challenge, CodeInFlight};
+use crate::otp::limits::Limits;
+use crate::otp::policy::CodePolicy;
+use crate::secret::{Code, PresentedSecret};
+use crate::time::Timestamp;
+
+/// Charges one guess to a code and to the address. The verdict can compare one text, once the charge is stored.
+///
+/// Where two codes of one binding are in time, either code is right, and the guess is charged to both. A text that
+/// can't be a code is refused and costs nothing.
+pub(crate) struct ReserveGuess<'a> {
+    pub(crate) id: ChallengeId,
+    /// Identifies this guess. After an unknown outcome, it tells whether the guess was charged.
+    pub(crate) mark: Mark,
+    pub(crate) presented: &'a PresentedSecret<'a>,
+    pub(crate) policy: &'a CodePolicy,
+    pub(crate) limits: &'a Limits,
+    /// For how long after a success its answer can be repeated.
+    pub(crate) repeat_window: Duration,
+}
+
+impl ReserveGuess<'_> {
+    /// Returns the session whose answer can be repeated, where the challenge is spent. Returns `None` where the
+    /// challenge is live.
+    fn repeats(&self, challenge: &Challenge, now: Timestamp) -> Result<Option<SessionId>, NotReserved> {
+        if challenge.is_live(now) {
+            return Ok(None);
+        }
+        let (session, at) = challenge.answer().ok_or(NotReserved::NoSuchChallenge)?;
+        let in_time = !now.has_reached(at.after(self.repeat_window)) && !now.has_reached(challenge.code_expires_at);
+        if in_time { Ok(Some(session)) } else { Err(NotReserved::NoSuchChallenge) }
+    }
+
+    fn left(&self, state: &Authenticator, challenge: &Challenge, now: Timestamp) -> usize {
+        let of_code = self.limits.of_challenge().saturating_sub(state.guesses_of(&challenge.nonce));
+        of_code.min(state.failures.remaining(&self.limits.guesses_per_address, now))
+    }
+}
+
+impl Change for ReserveGuess<'_> {
+    type State = Authenticator;
+    type Verdict = Reserved;
+    type Refusal = NotReserved;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Reserved>, NotReserved> {
+        let (mut next, now) = state.ok_or(NotReserved::NoSuchChallenge)?.at(attempt.now);
+        let challenge = next.challenge(&self.id).ok_or(NotReserved::NoSuchChallenge)?;
+        let repeats = self.repeats(challenge, now)?;
+        let left = self.left(&next, challenge, now);
+        let remaining = left.checked_sub(1).ok_or(NotReserved::NoSuchChallenge)?;
+        // For a spent challenge, only its own code is right.
+        let other = match repeats {
+            None => next.other_in_time(challenge, now, self.limits),
+            Some(_) => None,
+        };
+        let own = challenge.code(self.policy, now);
+        let (other_id, other) = other.map(|other| (other.id, other.code(self.policy, now))).unzip();
+        if !own.could_be(self.presented) && !other.as_ref().is_some_and(|other| other.could_be(self.presented)) {
+            return Err(NotReserved::NotACode { attempts_remaining: left });
+        }
+        for challenge in &mut next.challenges {
+            if challenge.id == self.id {
+                challenge.charge(self.mark, now);
+            } else if Some(challenge.id) == other_id {
+                challenge.charge_other(self.mark);
+            }
+        }
+        next.failures.record(now, self.limits.guesses_per_address.window());
+        let reserved = Reserved { id: self.id, own, other, repeats, attempts_remaining: remaining };
+        Ok(Decision::new(next.written(now), reserved))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Reserved> {
+        let challenge = stored.challenge(&self.id)?;
+        let charged_at = challenge.charged_at(&self.mark)?;
+        let other = stored.challenges.iter().find(|other| other.was_charged_other(&self.mark));
+        Some(Reserved {
+            id: self.id,
+            own: challenge.code(self.policy, charged_at),
+            other: other.map(|other| other.code(self.policy, charged_at)),
+            repeats: self.repeats(challenge, charged_at).ok()?,
+            attempts_remaining: self.left(stored, challenge, charged_at),
+        })
+    }
+}
+
+/// Gives back the guess of a right code whose request then failed through no fault of the client. If the request had
+/// already spent the challenge, the spending is also taken back, since no token was released for it.
+pub(crate) struct ReleaseGuess<'a> {
+    pub(crate) mark: Mark,
+    /// The mark by which the request spends challenges.
+    pub(crate) spender: Mark,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Change for ReleaseGuess<'_> {
+    type State = Authenticator;
+    type Verdict = ();
+    type Refusal = NothingToDo;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
+        let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
+        let mut found = false;
+        for challenge in &mut next.challenges {
+            if challenge.spent_by == Some(self.spender) {
+                // The success did not happen, and so it forgives no other guess.
+                for _ in 0..challenge.unspend(&self.mark, now) {
+                    next.failures.record(now, self.limits.guesses_per_address.window());
+                }
+                found = true;
+            }
+            found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();
+            if let Some(charged_at) = challenge.release(&self.mark) {
+                next.failures.take_back(charged_at);
+            }
+        }
+        if found { Ok(Decision::new(next.written(now), ())) } else { Err(NothingToDo) }
+    }
+
+    /// An undo leaves no trace in the record. A second attempt finds nothing to do.
+    fn found_in(&self, _stored: &Authenticator) -> Option<()> {
+        None
+    }
+}
+
+/// Spends the code that was right: the challenge that the client named, and every challenge that shares the code.
+///
+/// Only the guesses that named this challenge are forgiven. The guesses of the challenges that share its code can be an
+/// attacker's.
+pub(crate) struct RedeemChallenge<'a> {
+    pub(crate) proven: &'a Proven,
+    pub(crate) spender: Mark,
+    /// The session that the challenge is spent for, where its answer can be repeated. It is kept only if the code that
+    /// was right is that of the named challenge.
+    pub(crate) session: Option<SessionId>,
+}
+
+impl Change for RedeemChallenge<'_> {
+    type State = Authenticator;
+    type Verdict = Redeemed;
+    type Refusal = NotReserved;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Redeemed>, NotReserved> {
+        let mut next = state.ok_or(NotReserved::NoSuchChallenge)?;
+        // The expiry was checked when the guess was reserved. Only another redemption can have come between.
+        let now = attempt.now.max(next.written_at);
+        let Proven { id, nonce } = self.proven;
+        let unspent = |challenge: &&Challenge| challenge.spent_by.is_none();
+        let has_code = next.challenges.iter().filter(unspent).any(|challenge| challenge.nonce == *nonce);
+        let is_named = next.challenge(id).as_ref().is_some_and(unspent);
+        if !has_code || !is_named {
+            return Err(NotReserved::NoSuchChallenge);
+        }
+        for challenge in next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
+            if challenge.nonce == *nonce || challenge.id == *id {
+                let is_answered = challenge.id == *id && challenge.nonce == *nonce;
+                let session = self.session.filter(|_| is_answered);
+                challenge.spend(self.spender, session.map(|session| (session, now)));
+            }
+            if challenge.id == *id {
+                challenge.forgive(|charged_at| next.failures.take_back(charged_at));
+            }
+        }
+        Ok(Decision::new(next.written(now), Redeemed(())))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Redeemed> {
+        let spent = stored.challenge(&self.proven.id)?.spent_by == Some(self.spender);
+        spent.then_some(Redeemed(()))
+    }
+}
+
+/// A guess that is charged and stored. Only this value can compare a presented text, and it compares one text.
+pub(crate) struct Reserved {
+    id: ChallengeId,
+    own: CodeInFlight,
+    other: Option<CodeInFlight>,
+    repeats: Option<SessionId>,
+    attempts_remaining: usize,
+}
+
+impl Reserved {
+    /// Returns the session whose answer must be repeated, if the challenge is spent.
+    pub(crate) fn repeats(&self) -> Option<SessionId> {
+        self.repeats
+    }
+
+    /// Compares the presented text with each code that is right, in constant time. A code that has expired counts as
+    /// wrong, and so does a code that can no longer be derived.
+    pub(crate) fn compare(
+        self,
+        derive: impl Fn(&CodeInFlight) -> Option<Code>,
+        presented: &PresentedSecret<'_>,
+    ) -> Result<Proven, WrongCode> {
+        // An expired code is compared all the same, and both results are combined. The timing does not tell a wrong
+        // code from an expired one.
+        let is_right = |code: &CodeInFlight| {
+            let in_time = Choice::from(u8::from(!code.has_expired));
+            derive(code).map_or(Choice::from(0), |expected| expected.matches(presented) & in_time)
+        };
+        let own = is_right(&self.own);
+        let other = self.other.as_ref().map(|code| (is_right(code), code.nonce));
+        match other {
+            _ if own.into() => Ok(Proven { id: self.id, nonce: self.own.nonce }),
+            Some((other, nonce)) if other.into() => Ok(Proven { id: self.id, nonce }),
+            _ => Err(WrongCode { attempts_remaining: self.attempts_remaining }),
+        }
+    }
+}
+
+/// Proof that a code was right. The code is not spent yet.
+pub(crate) struct Proven {
+    pub(super) id: ChallengeId,
+    pub(super) nonce: Nonce,
+}
+
+/// Proof that the code was right and is spent. The release of tokens takes it by value.
+pub(crate) struct Redeemed(());
+
+/// The code was wrong or had expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrongCode {
+    pub(crate) attempts_remaining: usize,
+}
+
+/// Why no guess was charged or no code was spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotReserved {
+    /// The challenge is unknown, expired or spent, or no guess is left for its code or for its address.
+    NoSuchChallenge,
+    /// The presented text can't be a code, and was not compared.
+    NotACode { attempts_remaining: usize },
+}

@@ -5,7 +5,7 @@ pub(crate) mod client;
 pub(crate) mod custom_claims;
 pub(crate) mod user;
 
-use core::future::Future;
+use core::future::{Future, ready};
 use std::sync::Arc;
 
 use crate::address::Address;
@@ -143,7 +143,7 @@ pub trait UserStore: Send + Sync {
         requested: Scope,
     ) -> impl Future<Output = Result<Option<Scope>, Self::Error>> + Send {
         let _ = (user, client);
-        async { Ok(Some(requested)) }
+        ready(Ok(Some(requested)))
     }
 
     /// The claims of the host's own in the access tokens of a user, such as the tenant. Defaults to none.
@@ -160,7 +160,7 @@ pub trait UserStore: Send + Sync {
         scope: &Scope,
     ) -> impl Future<Output = Result<CustomClaims, Self::Error>> + Send {
         let _ = (subject, client, scope);
-        async { Ok(CustomClaims::new()) }
+        ready(Ok(CustomClaims::new()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth_source;
 pub(crate) mod client;
+mod erased;
 pub(crate) mod user;
 
 use core::future::Future;
@@ -10,7 +11,9 @@ use std::sync::Arc;
 use crate::address::Address;
 pub use crate::directory::auth_source::AuthSource;
 pub use crate::directory::client::{Client, ScopeNotAllowed};
+pub use crate::directory::erased::ErasedDirectory;
 pub use crate::directory::user::{User, UserClaims, UserStatus};
+pub use crate::erased::ErasedError;
 use crate::id::{AuthSourceId, ClientId, Subject};
 use crate::scope::Scope;
 

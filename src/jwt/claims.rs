@@ -25,6 +25,7 @@ pub enum AccessTokenProfile {
 
 /// How long tokens live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TokenValidity {
     /// Of an access token. Defaults to 300 seconds.
     pub access_token: Duration,

@@ -48,6 +48,7 @@ impl core::error::Error for InvalidRefreshPolicy {}
 
 /// How long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionValidity {
     /// Without a refresh. Defaults to 14 days.
     pub idle: Duration,

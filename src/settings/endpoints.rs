@@ -6,12 +6,14 @@ use crate::id::is_path;
 /// not name it.
 ///
 /// ```
-/// use otp_grant::{Endpoints, Settings};
+/// use otp_grant::Settings;
 ///
-/// let endpoints = Endpoints { introspection: None, userinfo: Some("/me".to_owned()), ..Endpoints::default() };
-/// let settings = Settings::default().endpoints(endpoints);
+/// let mut settings = Settings::default();
+/// settings.endpoints.introspection = None;
+/// settings.endpoints.userinfo = Some("/me".to_owned());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Endpoints {
     /// Where codes are asked for. Defaults to `/otp/send`.
     pub otp_send: Option<String>,

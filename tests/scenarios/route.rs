@@ -24,7 +24,7 @@ fn server(issuer: &str, endpoints: Endpoints) -> MemoryServer {
         keyring(),
         SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap(),
     )
-    .settings(Settings::default().endpoints(endpoints))
+    .settings(settings(|s| s.endpoints = endpoints))
     .build(MemoryStore::new(), sample_directory())
     .unwrap()
 }
@@ -44,15 +44,15 @@ fn default_paths() -> Paths {
 }
 
 fn configured() -> Endpoints {
-    Endpoints {
-        otp_send: Some("/a".to_owned()),
-        token: "/b/".to_owned(),
-        revocation: Some("/c.d".to_owned()),
-        introspection: Some("/e/f%20g".to_owned()),
+    with(Endpoints::default(), |e| {
+        e.otp_send = Some("/a".to_owned());
+        e.token = "/b/".to_owned();
+        e.revocation = Some("/c.d".to_owned());
+        e.introspection = Some("/e/f%20g".to_owned());
         // Where the key set would be by default, so that one that looked there would be found out.
-        userinfo: Some("/oauth2/jwks".to_owned()),
-        jwks: "/".to_owned(),
-    }
+        e.userinfo = Some("/oauth2/jwks".to_owned());
+        e.jwks = "/".to_owned();
+    })
 }
 
 /// Asks, where no code is to be delivered.
@@ -214,12 +214,11 @@ async fn every_url_of_the_documents_is_served() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_served_is_none_for_every_method() {
-    let default = Endpoints::default;
     for (path, endpoints) in [
-        ("/otp/send", Endpoints { otp_send: None, ..default() }),
-        ("/oauth2/revoke", Endpoints { revocation: None, ..default() }),
-        ("/oauth2/introspect", Endpoints { introspection: None, ..default() }),
-        ("/userinfo", Endpoints { userinfo: None, ..default() }),
+        ("/otp/send", with(Endpoints::default(), |e| e.otp_send = None)),
+        ("/oauth2/revoke", with(Endpoints::default(), |e| e.revocation = None)),
+        ("/oauth2/introspect", with(Endpoints::default(), |e| e.introspection = None)),
+        ("/userinfo", with(Endpoints::default(), |e| e.userinfo = None)),
     ] {
         let server = server(ISSUER, endpoints);
         let body = sms_send(PHONE).to_string();

@@ -29,8 +29,10 @@ impl Host {
         let issuer = Issuer::new("https://sample.portal.example.com").unwrap();
         // The longest codes: the more digits, the more a comparison that stops early would tell.
         let code = CodePolicy::new(10, CODE_VALIDITY).unwrap();
+        let mut settings = Settings::default();
+        settings.code = code;
         let server = AuthorizationServer::builder(issuer, Keyring::new(&master(1), &master(2)), key)
-            .settings(Settings::default().code(code))
+            .settings(settings)
             .clock(hands.clone())
             .entropy(Counted::default())
             .build(records.clone(), Names::new(user, secret))

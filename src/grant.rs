@@ -86,13 +86,14 @@ impl core::fmt::Display for Usage {
 /// The name of a usage of the host's own: 1 to 32 lower-case letters, digits and underscores, beginning with a letter.
 ///
 /// A code for it is asked for at the send endpoint, without an auth source, and is redeemed with
-/// [`AuthorizationServer::verify_otp`](crate::AuthorizationServer::verify_otp). It is good for this usage alone.
+/// [`AuthorizationServer::verify`](crate::AuthorizationServer::verify). It is good for this usage alone.
 ///
 /// ```
 /// use otp_grant::{CustomUsage, Settings, Usage};
 ///
 /// let payment = CustomUsage::new("confirm_payment")?;
-/// let settings = Settings::default().usages([payment]);
+/// let mut settings = Settings::default();
+/// settings.usages = vec![payment];
 /// assert_eq!(Usage::Custom(payment).as_str(), "confirm_payment");
 /// assert!(CustomUsage::new("login").is_err());
 /// # Ok::<(), otp_grant::InvalidUsage>(())

@@ -67,6 +67,7 @@ mod base64url;
 mod change;
 pub mod directory;
 pub mod entropy;
+mod erased;
 mod flow;
 pub mod grant;
 pub mod id;

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use otp_grant::*;
-use otp_grant_tests::{ISSUER, Posts as _, Sent, json_request, keyring, read, sample_directory, sms_grant, sms_send};
+use otp_grant_tests::{
+    ISSUER, Posts as _, Sent, json_request, keyring, read, sample_directory, settings, sms_grant, sms_send,
+};
 use pollster::block_on;
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -212,8 +214,7 @@ enum Pair {
 
 fn server(key: SigningKey, directory: Arc<MemoryDirectory>) -> Server {
     // A run with all its measurements takes longer than the 300 seconds that an access token lives by default.
-    let validity = TokenValidity::new(DAY, TokenValidity::default().id_token);
-    let settings = danger::without_send_quotas(Settings::default()).token_validity(validity);
+    let settings = danger::without_send_quotas(settings(|s| s.token_validity.access_token = DAY));
     AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
         .settings(settings)
         .build(MemoryStore::new(), directory)

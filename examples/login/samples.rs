@@ -12,7 +12,10 @@ const SCOPES: &str = "openid profile email phone offline_access";
 /// The defaults, and what only this host can say of itself in its discovery documents.
 pub(crate) fn sample_settings() -> Result<Settings, InvalidScope> {
     let claims = ["name", "preferred_username", "email", "email_verified", "phone_number", "phone_number_verified"];
-    Ok(Settings::default().scopes_supported(Scope::parse(SCOPES)?).claims_supported(claims))
+    let mut settings = Settings::default();
+    settings.scopes_supported = Scope::parse(SCOPES)?;
+    settings.claims_supported = claims.map(str::to_owned).to_vec();
+    Ok(settings)
 }
 
 /// The clients, auth sources and users of the contract's samples, and an API that asks which tokens are good.

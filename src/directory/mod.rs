@@ -3,6 +3,7 @@
 pub(crate) mod auth_source;
 pub(crate) mod client;
 pub(crate) mod custom_claims;
+mod erased;
 pub(crate) mod user;
 
 use core::future::{Future, ready};
@@ -12,7 +13,9 @@ use crate::address::Address;
 pub use crate::directory::auth_source::AuthSource;
 pub use crate::directory::client::{Client, ScopeNotAllowed};
 pub use crate::directory::custom_claims::{CustomClaims, InvalidClaim};
+pub use crate::directory::erased::ErasedDirectory;
 pub use crate::directory::user::{SignUp, User, UserClaims, UserStatus};
+pub use crate::erased::ErasedError;
 use crate::id::{AuthSourceId, ClientId, Subject};
 use crate::scope::Scope;
 

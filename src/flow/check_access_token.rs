@@ -5,9 +5,11 @@ use crate::directory::user::{User, UserStatus};
 use crate::flow::core::Core;
 use crate::flow::record;
 use crate::jwt::verifier::{AccessTokenClaims, AccessTokenError, Audience};
+use crate::scope::Scope;
 use crate::session::Session;
 use crate::store::Store;
-use crate::wire::error::Unavailable;
+use crate::wire::error::{InsufficientScope, Unavailable};
+use crate::wire::reply::Reply;
 
 /// Checks an access token as it is now: neither expired nor revoked, nor its session over, nor its user locked.
 pub(crate) async fn check_access_token<S: Store, D: Directory>(
@@ -61,6 +63,45 @@ impl core::error::Error for AccessTokenCheckError {
             Self::Refused(cause) => Some(cause),
             _ => None,
         }
+    }
+}
+
+/// `invalid_token` with its challenge (RFC 6750 section 3), or a 503. The reply does not say why a token is not good.
+impl From<AccessTokenCheckError> for Reply {
+    fn from(error: AccessTokenCheckError) -> Self {
+        match error {
+            AccessTokenCheckError::Refused(cause) => cause.into(),
+            AccessTokenCheckError::Revoked => Self::invalid_token(),
+            AccessTokenCheckError::TemporarilyUnavailable => Self::unavailable(),
+        }
+    }
+}
+
+/// `invalid_token` with its challenge (RFC 6750 section 3). The reply does not say why a token is not good.
+impl From<AccessTokenError> for Reply {
+    fn from(_: AccessTokenError) -> Self {
+        Self::invalid_token()
+    }
+}
+
+impl AccessTokenClaims {
+    /// Refuses a token that lacks a part of a scope.
+    ///
+    /// ```
+    /// # use otp_grant::*;
+    /// # struct Orders;
+    /// # type Server = AuthorizationServer<MemoryStore, MemoryDirectory>;
+    /// async fn orders(server: &Server, needed: &Scope, request: Request<'_>) -> Result<Orders, Reply> {
+    ///     let claims = server.check_access_token(request.bearer_token()?, Audience::EveryClient).await?;
+    ///     claims.require_scope(needed)?;
+    ///     Ok(Orders)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InsufficientScope`], which turns into the [`Reply`] that names the scope.
+    pub fn require_scope(&self, needed: &Scope) -> Result<(), InsufficientScope> {
+        if needed.is_subset_of(&self.scope) { Ok(()) } else { Err(InsufficientScope::new(needed)) }
     }
 }
 

@@ -86,7 +86,7 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
                 return Ok((verdict.open_stored(), Loaded { state: Some(state), ..loaded }));
             }
             let tag = Tag::from_bytes(self.random()?);
-            let delete_after = state.delete_after(&self.core.settings.limits).after(CLOCK_TOLERANCE);
+            let delete_after = state.delete_after(&self.core.limits).after(CLOCK_TOLERANCE);
             let record = Record { tag, delete_after, body: state.into_body() };
             match self.core.store.swap(&loaded.key, loaded.tag, &record).await {
                 Ok(Swap::Stored) => {

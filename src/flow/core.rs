@@ -8,6 +8,7 @@ use crate::id::Issuer;
 use crate::jwt::signing_keys::SigningKeys;
 use crate::jwt::verifier::AccessTokenVerifier;
 use crate::observer::{Event, Observer};
+use crate::otp::limits::Limits;
 use crate::secret::keyring::Keyring;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -18,6 +19,8 @@ use crate::wire::error::Unavailable;
 pub(crate) struct Core<S, D> {
     pub(crate) issuer: Issuer,
     pub(crate) settings: Settings,
+    /// What the settings say of sends and guesses.
+    pub(crate) limits: Limits,
     pub(crate) keyring: Keyring,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) verifier: AccessTokenVerifier,

@@ -29,8 +29,8 @@ pub(crate) async fn prove<S: Store, D: Directory>(
         mark: guess.mark,
         presented: guess.presented,
         policy: guess.policy,
-        limits: &core.settings.limits,
-        repeat_window: core.settings.repeat_window,
+        limits: &core.limits,
+        repeat_window: core.settings.repeat_answer_within,
     };
     let (reserved, loaded) = match turn.commit(loaded, &reserve).await {
         Ok(reserved) => reserved,
@@ -76,7 +76,7 @@ pub(crate) async fn release<S: Store, D: Directory>(
     guess: &Guess<'_>,
     spender: Mark,
 ) {
-    let release = ReleaseGuess { mark: guess.mark, spender, limits: &turn.core.settings.limits };
+    let release = ReleaseGuess { mark: guess.mark, spender, limits: &turn.core.limits };
     let _ = turn.undo(guess.key, loaded, &release).await;
 }
 

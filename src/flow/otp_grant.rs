@@ -54,7 +54,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let scope = client.grant_scope(asked).map_err(|_| TokenError::InvalidScope)?;
 
     // The guess is charged, and only then is the code compared.
-    let key = core.keyring.authenticator_key(address, &core.settings.rules.addresses);
+    let key = core.keyring.authenticator_key(address, &core.settings.addresses);
     let mark = Mark::from_bytes(turn.random()?);
     let session_id = SessionId::from_bytes(turn.random()?);
     let spender = Mark::of_session(&session_id);
@@ -117,13 +117,13 @@ async fn log_in<S: Store, D: Directory>(
     let sealed_under = core.keyring.names_its_key();
     let client_id = client.id().clone();
     let login = Login { client: client_id, subject, scope: scope.clone(), channel, tokens_valid_after, sealed_under };
-    let Settings { session_validity, token_validity, repeat_window, .. } = &core.settings;
+    let Settings { session_validity, token_validity, repeat_answer_within, .. } = &core.settings;
     let session = Session::open(login, session_validity, token_validity.access_token, now);
     turn.insert(core.keyring.session_key(&session_id), &session).await?;
     let prepared = tokens::prepare(turn, Issuance { session: &session, session_id, scope, number: 0, now }).await?;
     let client_mark = core.keyring.client_mark(client.id());
     let refresh_token = tokens::refresh_token(core, client, client_mark, session_id, session.refresh_token());
-    let repeatable = (!repeat_window.is_zero()).then_some(session_id);
+    let repeatable = (!repeat_answer_within.is_zero()).then_some(session_id);
     let redeem = RedeemChallenge { proven, spender: Mark::of_session(&session_id), session: repeatable };
     let loaded = loaded.take().ok_or(TokenError::TemporarilyUnavailable)?;
     let redeemed = guess::spend(turn, loaded, &redeem).await?;

@@ -48,7 +48,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     }
 
     let policy = source.as_ref().map_or(&core.settings.code, |source| source.code());
-    let key = core.keyring.authenticator_key(&address, &core.settings.rules.addresses);
+    let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
     let source_id = source.as_ref().map(|source| source.id());
     let binding = core.keyring.binding(client.id(), source_id, &address, usage);
     let new = NewChallenge {
@@ -61,7 +61,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         knows_key: &|id| core.keyring.find(id).is_some(),
     };
     let (id, token_validity) = (new.id, policy.token_validity());
-    let limits = &core.settings.limits;
+    let limits = &core.limits;
     let loaded = turn.load_authenticator(key).await?;
     let opened = match turn.commit(loaded, &OpenChallenge { new, limits }).await {
         Ok((opened, _)) => opened,
@@ -105,7 +105,7 @@ pub(crate) async fn delivery_failed<S: Store, D: Directory>(
     if failure != DeliveryFailure::Undeliverable {
         return delivery.failed(failure);
     }
-    let allow = AllowResend { id, token_validity, limits: &core.settings.limits };
+    let allow = AllowResend { id, token_validity, limits: &core.limits };
     let retry_after = Turn::new(core).undo(key, None, &allow).await;
     let retry_after = retry_after.map_or(resend_after, secs_rounded_up);
     delivery.failed(failure).retry_after(retry_after)

@@ -32,7 +32,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
         return Err(VerifyError::MismatchedOtpToken);
     }
 
-    let key = core.keyring.authenticator_key(&address, &core.settings.rules.addresses);
+    let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
     let mark = Mark::from_bytes(turn.random()?);
     let spender = Mark::from_bytes(turn.random()?);
     let guess = Guess { key, token: &token, mark, presented: &otp, policy: &core.settings.code };

@@ -92,7 +92,7 @@ impl ServerBuilder {
         if !settings.challenges_have_room() {
             return Err(ConfigError::TooManyChallenges);
         }
-        if settings.repeat_window > LONGEST_REPEAT_WINDOW {
+        if settings.repeat_answer_within > LONGEST_REPEAT_WINDOW {
             return Err(ConfigError::RepeatWindow);
         }
         if !settings.grant_types_are_distinct() {
@@ -106,6 +106,7 @@ impl ServerBuilder {
         Ok(AuthorizationServer::new(Core {
             keyring: keyring.of(&issuer),
             issuer,
+            limits: settings.limits(),
             settings,
             signing_keys,
             verifier,
@@ -132,8 +133,8 @@ pub enum ConfigError {
     ValidityTooShort,
     /// Sessions would end in all before they end without a refresh, or before their access tokens expire.
     SessionValidity,
-    /// A quota has a window of less than a millisecond, or allows more than 1,000 events, all of which an address's record
-    /// would have to keep.
+    /// No send quota is given, a quota has a window of less than a millisecond, or a quota allows more than 1,000 events, all
+    /// of which an address's record would have to keep.
     Quota,
     /// The send quotas allow an address more than 100 live challenges, all of which its record would have to keep: the windows
     /// are too short for how long an otp_token is valid.
@@ -153,7 +154,9 @@ impl core::fmt::Display for ConfigError {
             Self::SessionValidity => {
                 "the absolute validity of a session has to cover the idle one, and that of access tokens"
             }
-            Self::Quota => "a quota needs a window of a millisecond at least, and may allow at most 1000 events in it",
+            Self::Quota => {
+                "there has to be a send quota; a quota has a window of a millisecond or more, and at most 1000 events in it"
+            },
             Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
             Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
             Self::GrantType => "a grant_type is empty, was given twice or is reserved",

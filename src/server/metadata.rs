@@ -57,7 +57,7 @@ impl<'a> Metadata<'a> {
     pub(crate) fn new(issuer: &'a Issuer, settings: &'a Settings, routes: &'a Routes) -> Self {
         let revocation_endpoint = routes.url(Endpoint::Revocation);
         let introspection_endpoint = routes.url(Endpoint::Introspection);
-        let otp_grant_types = settings.rules.grant_types.iter().map(|(uri, _)| uri.as_str());
+        let otp_grant_types = settings.grant_types.iter().map(|(uri, _)| uri.as_str());
         Self {
             issuer: issuer.as_str(),
             token_endpoint: routes.url(Endpoint::Token).unwrap_or_default(),

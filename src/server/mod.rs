@@ -257,35 +257,35 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
 
     /// How addresses are read. A directory keeps its own in the same form, and what a host parses itself is parsed by it.
     pub fn addresses(&self) -> &AddressPolicy {
-        &self.core.settings.rules.addresses
+        &self.core.settings.addresses
     }
 }
 
 /// The endpoints, each from what came in to what goes out.
 impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     async fn read_and_send(&self, request: Request<'_>) -> Result<Delivery, SendError> {
-        let parsed = SendRequest::parse(&request, &self.core.settings.rules)?;
+        let parsed = SendRequest::parse(&request, &self.core.settings.rules())?;
         self.send(parsed).await
     }
 
     async fn read_and_grant(&self, request: Request<'_>) -> Result<Reply, TokenError> {
-        let parsed = TokenRequest::parse(&request, &self.core.settings.rules)?;
+        let parsed = TokenRequest::parse(&request, &self.core.settings.rules())?;
         Ok(self.grant(parsed).await?.into())
     }
 
     async fn read_and_revoke(&self, request: Request<'_>) -> Result<Reply, RevocationError> {
-        let parsed = RevocationRequest::parse(&request, &self.core.settings.rules)?;
+        let parsed = RevocationRequest::parse(&request, &self.core.settings.rules())?;
         self.revoke(parsed).await?;
         Ok(Reply::done())
     }
 
     async fn read_and_introspect(&self, request: Request<'_>) -> Result<Reply, IntrospectionError> {
-        let parsed = IntrospectionRequest::parse(&request, &self.core.settings.rules)?;
+        let parsed = IntrospectionRequest::parse(&request, &self.core.settings.rules())?;
         Ok(self.introspect(parsed).await?.into())
     }
 
     async fn read_and_tell(&self, request: Request<'_>) -> Result<Reply, UserinfoError> {
-        let parsed = UserinfoRequest::parse(&request, &self.core.settings.rules)?;
+        let parsed = UserinfoRequest::parse(&request, &self.core.settings.rules())?;
         Ok(self.userinfo(parsed).await?.into())
     }
 

@@ -6,12 +6,11 @@ use crate::id::is_path;
 /// not name it.
 ///
 /// ```
-/// use otp_grant::{Endpoints, Settings};
+/// use otp_grant::Settings;
 ///
-/// let mut endpoints = Endpoints::default();
-/// endpoints.introspection = None;
-/// endpoints.userinfo = Some("/me".to_owned());
-/// let settings = Settings::default().endpoints(endpoints);
+/// let mut settings = Settings::default();
+/// settings.endpoints.introspection = None;
+/// settings.endpoints.userinfo = Some("/me".to_owned());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -18,122 +18,68 @@ use crate::wire::request::{REFRESH_GRANT_TYPE, RequestRules};
 
 /// The settings of an authorization server. All have defaults; nothing here is needed for a first login.
 ///
+/// [`ServerBuilder::build`](crate::ServerBuilder::build) refuses settings that contradict one another.
+///
 /// ```
 /// use otp_grant::{AddressPolicy, Settings};
 ///
-/// let settings = Settings::default().addresses(AddressPolicy::default().with_country_code("86")?);
+/// let mut settings = Settings::default();
+/// settings.addresses = AddressPolicy::default().with_country_code("86")?;
+/// settings.endpoints.introspection = None;
 /// # Ok::<(), otp_grant::InvalidCountryCode>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
-    pub(crate) rules: RequestRules,
-    pub(crate) limits: Limits,
-    pub(crate) code: CodePolicy,
-    pub(crate) token_validity: TokenValidity,
-    pub(crate) session_validity: SessionValidity,
-    pub(crate) access_token_profile: AccessTokenProfile,
-    pub(crate) authentication_claims: bool,
-    pub(crate) key_set_max_age: Duration,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) scopes_supported: Scope,
-    pub(crate) claims_supported: Vec<String>,
-    pub(crate) discloses_used_addresses: bool,
-    pub(crate) repeat_window: Duration,
-}
-
-impl Settings {
     /// How addresses are read. Defaults to national numbers as they are written, and ASCII local parts.
-    #[must_use]
-    pub fn addresses(mut self, policy: AddressPolicy) -> Self {
-        self.rules.addresses = policy;
-        self
-    }
+    pub addresses: AddressPolicy,
 
-    /// Accepts another `grant_type` for the OTP grant of a channel, beside that of the contract. Some tenants use their
-    /// own host in it.
-    #[must_use]
-    pub fn grant_type(mut self, uri: &str, channel: Channel) -> Self {
-        self.rules.grant_types.push((uri.to_owned(), channel));
-        self
-    }
+    /// The values of `grant_type` for the OTP grant, and the channel of each. Defaults to [`SMS_GRANT_TYPE`] and
+    /// [`EMAIL_GRANT_TYPE`]. A host adds its own; some tenants use their own host in it.
+    pub grant_types: Vec<(String, Channel)>,
 
     /// The largest body that is read, in bytes. Defaults to 16 KiB.
-    #[must_use]
-    pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.rules.body_limit = bytes;
-        self
-    }
+    pub body_limit: usize,
 
     /// The codes of usages other than login. Defaults to 6 digits that are valid for 60 seconds.
-    #[must_use]
-    pub fn code(mut self, policy: CodePolicy) -> Self {
-        self.code = policy;
-        self
-    }
+    pub code: CodePolicy,
 
-    /// How often one address may be sent to. Defaults to once in 30 seconds and 50 times in 24 hours. Without any quota
-    /// anybody who may send can flood a phone at the host's expense: see [`danger`](crate::danger).
+    /// How often one address may be sent to; every quota holds. Defaults to once in 30 seconds and 50 times in 24 hours.
+    /// Without any quota an attacker who may send can flood a phone at the host's expense: see
+    /// [`danger`](crate::danger).
     ///
     /// No send ends a challenge that is live, so the record of an address has room for 100. Quotas that allow more of them
-    /// while an otp_token is valid are refused by `build`; where the codes of an auth source live for so long that there could
+    /// while an otp_token is valid are refused by `build`. Where the codes of an auth source live for so long that there could
     /// be more, a send waits until the first of them expires.
-    #[must_use]
-    pub fn send_quotas(mut self, first: Quota, others: &[Quota]) -> Self {
-        self.limits.sends = core::iter::once(first).chain(others.iter().copied()).collect();
-        self
-    }
+    pub send_quotas: Vec<Quota>,
 
     /// How many guesses each code has, over all challenges that share it. Defaults to 5.
-    #[must_use]
-    pub fn guesses_per_challenge(mut self, guesses: NonZeroU8) -> Self {
-        self.limits.guesses_per_challenge = guesses;
-        self
-    }
+    pub guesses_per_challenge: NonZeroU8,
 
     /// How many guesses each address has, over all its challenges, clients and usages. Defaults to 25 in 24 hours.
     ///
     /// A login takes back the guesses that were made with its otp_token. A request that fails for the host's fault takes
     /// back its own. An address without guesses is not sent to either.
-    #[must_use]
-    pub fn guesses_per_address(mut self, quota: Quota) -> Self {
-        self.limits.guesses_per_address = quota;
-        self
-    }
+    pub guesses_per_address: Quota,
 
     /// For how long a right code whose answer was lost is answered again: to the same client, for the same otp_token and code,
-    /// with tokens of the *same* session, and only while nobody has refreshed it or revoked anything of it. At most 60 seconds. Defaults to zero,
-    /// which is never, since NIST SP 800-63B section 3.1.3.2 wants a code to be accepted once. A code that was entered with
-    /// the otp_token of another send, which had a code of its own, is not answered again.
+    /// with tokens of the *same* session, and only while nobody has refreshed it or revoked anything of it. At most 60
+    /// seconds. Defaults to zero, which is never, since NIST SP 800-63B section 3.1.3.2 wants a code to be accepted once. A
+    /// code that was entered with the otp_token of another send, which had a code of its own, is not answered again.
     ///
     /// Each repetition is charged as a guess before its code is compared, and is given back, as far as the
     /// store allows, when the code was right.
-    #[must_use]
-    pub fn repeat_answer_within(mut self, window: Duration) -> Self {
-        self.repeat_window = window;
-        self
-    }
+    pub repeat_answer_within: Duration,
 
     /// How long tokens live. Defaults to 300 seconds for access tokens and 1800 for ID tokens.
-    #[must_use]
-    pub fn token_validity(mut self, validity: TokenValidity) -> Self {
-        self.token_validity = validity;
-        self
-    }
+    pub token_validity: TokenValidity,
 
     /// How long sessions live. Defaults to 14 days without a refresh, and 30 days in all. A session that has begun ends in
     /// all when it was to end at its beginning.
-    #[must_use]
-    pub fn session_validity(mut self, validity: SessionValidity) -> Self {
-        self.session_validity = validity;
-        self
-    }
+    pub session_validity: SessionValidity,
 
     /// The shape of access tokens. Defaults to [`AccessTokenProfile::Jwt`].
-    #[must_use]
-    pub fn access_token_profile(mut self, profile: AccessTokenProfile) -> Self {
-        self.access_token_profile = profile;
-        self
-    }
+    pub access_token_profile: AccessTokenProfile,
 
     /// Whether access tokens of [`AccessTokenProfile::Jwt`] say when and how the user logged in (`auth_time` and `amr`). Those of
     /// RFC 9068 say so in any case. Defaults to no.
@@ -142,50 +88,29 @@ impl Settings {
     /// by `azp` alone: a client that accepts ID tokens from other sources than this server must require that claim.
     ///
     /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
-    #[must_use]
-    pub fn authentication_claims(mut self, included: bool) -> Self {
-        self.authentication_claims = included;
-        self
-    }
+    pub authentication_claims: bool,
 
     /// The usages of the host's own, for which codes can be asked at the send endpoint. Defaults to none.
     ///
     /// The codes are those of [`code`](Self::code), and are redeemed with
-    /// [`AuthorizationServer::verify_otp`](crate::AuthorizationServer::verify_otp).
-    #[must_use]
-    pub fn usages(mut self, usages: impl IntoIterator<Item = CustomUsage>) -> Self {
-        self.rules.usages = usages.into_iter().collect();
-        self
-    }
+    /// [`AuthorizationServer::verify`](crate::AuthorizationServer::verify).
+    pub usages: Vec<CustomUsage>,
 
     /// For how long the key set and the metadata may be cached, in whole seconds; a key has to be published for as long
     /// before it signs. Defaults to 5 minutes.
-    #[must_use]
-    pub fn key_set_max_age(mut self, max_age: Duration) -> Self {
-        self.key_set_max_age = max_age;
-        self
-    }
+    pub key_set_max_age: Duration,
 
     /// Where the host serves the endpoints: what the metadata says. Defaults to the paths of the contract.
-    #[must_use]
-    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
-        self.endpoints = endpoints;
-        self
-    }
+    pub endpoints: Endpoints,
 
-    /// The scopes that the metadata names. Defaults to `openid`. What a client may ask for, its own configuration says.
-    #[must_use]
-    pub fn scopes_supported(mut self, scopes: Scope) -> Self {
-        self.scopes_supported = scopes;
-        self
-    }
+    /// The scopes that the metadata names. Defaults to `openid`. A client's configuration says which scopes it may request.
+    pub scopes_supported: Scope,
 
     /// The claims of the directory that the metadata names, beside those of ID tokens. Defaults to none.
-    #[must_use]
-    pub fn claims_supported(mut self, claims: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.claims_supported = claims.into_iter().map(Into::into).collect();
-        self
-    }
+    pub claims_supported: Vec<String>,
+
+    pub(crate) lacks_send_quotas: bool,
+    pub(crate) discloses_used_addresses: bool,
 }
 
 impl Settings {
@@ -195,19 +120,38 @@ impl Settings {
     }
 
     pub(crate) fn quotas_are_sound(&self) -> bool {
-        let mut quotas = self.limits.sends.iter().chain([&self.limits.guesses_per_address]);
-        quotas.all(|quota| quota.window() >= SHORTEST_WINDOW && quota.count().get() <= MOST_COUNTED)
+        let is_missing = self.send_quotas.is_empty() && !self.lacks_send_quotas;
+        let mut quotas = self.send_quotas.iter().chain([&self.guesses_per_address]);
+        !is_missing && quotas.all(|quota| quota.window() >= SHORTEST_WINDOW && quota.count().get() <= MOST_COUNTED)
     }
 
     /// Tells whether an address can't have more live challenges than its record has room for.
     pub(crate) fn challenges_have_room(&self) -> bool {
-        self.limits.leave_room_for(self.code.token_validity())
+        self.limits().leave_room_for(self.code.token_validity())
+    }
+
+    /// How requests are read.
+    pub(crate) fn rules(&self) -> RequestRules<'_> {
+        RequestRules {
+            grant_types: &self.grant_types,
+            addresses: &self.addresses,
+            body_limit: self.body_limit,
+            usages: &self.usages,
+        }
+    }
+
+    /// How often an address is sent to, and how often its codes may be guessed.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            sends: self.send_quotas.clone(),
+            guesses_per_challenge: self.guesses_per_challenge,
+            guesses_per_address: self.guesses_per_address,
+        }
     }
 
     pub(crate) fn grant_types_are_distinct(&self) -> bool {
-        let names: std::collections::BTreeSet<&str> =
-            self.rules.grant_types.iter().map(|(uri, _)| uri.as_str()).collect();
-        names.len() == self.rules.grant_types.len() && !names.contains("") && !names.contains(REFRESH_GRANT_TYPE)
+        let names: std::collections::BTreeSet<&str> = self.grant_types.iter().map(|(uri, _)| uri.as_str()).collect();
+        names.len() == self.grant_types.len() && !names.contains("") && !names.contains(REFRESH_GRANT_TYPE)
     }
 }
 
@@ -215,28 +159,25 @@ impl Default for Settings {
     fn default() -> Self {
         let grant_types = [(SMS_GRANT_TYPE, Channel::Sms), (EMAIL_GRANT_TYPE, Channel::Email)];
         Self {
-            rules: RequestRules {
-                grant_types: grant_types.map(|(uri, channel)| (uri.to_owned(), channel)).to_vec(),
-                addresses: AddressPolicy::default(),
-                body_limit: 16 * 1024,
-                usages: Vec::new(),
-            },
-            limits: Limits {
-                sends: vec![Quota::new(NonZeroU32::MIN, Duration::from_secs(30)), Quota::new(FIFTY, DAY)],
-                guesses_per_challenge: FIVE_GUESSES,
-                guesses_per_address: Quota::new(TWENTY_FIVE, DAY),
-            },
+            grant_types: grant_types.map(|(uri, channel)| (uri.to_owned(), channel)).to_vec(),
+            addresses: AddressPolicy::default(),
+            body_limit: 16 * 1024,
+            send_quotas: vec![Quota::new(NonZeroU32::MIN, Duration::from_secs(30)), Quota::new(FIFTY, DAY)],
+            guesses_per_challenge: FIVE_GUESSES,
+            guesses_per_address: Quota::new(TWENTY_FIVE, DAY),
             code: CodePolicy::default(),
             token_validity: TokenValidity::default(),
             session_validity: SessionValidity::default(),
             access_token_profile: AccessTokenProfile::default(),
             authentication_claims: false,
+            usages: Vec::new(),
             key_set_max_age: Duration::from_secs(300),
             endpoints: Endpoints::default(),
             scopes_supported: Scope::openid(),
             claims_supported: Vec::new(),
+            repeat_answer_within: Duration::ZERO,
+            lacks_send_quotas: false,
             discloses_used_addresses: false,
-            repeat_window: Duration::ZERO,
         }
     }
 }
@@ -248,7 +189,8 @@ pub mod danger {
     /// Lifts all send quotas. Anybody who may send can then flood a phone, and the host pays; and the record of an address
     /// keeps its ten latest challenges, so that a send can end a code that is good. For load tests.
     pub fn without_send_quotas(mut settings: Settings) -> Settings {
-        settings.limits.sends.clear();
+        settings.send_quotas.clear();
+        settings.lacks_send_quotas = true;
         settings
     }
 

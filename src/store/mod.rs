@@ -2,6 +2,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod erased;
 
 use core::fmt;
 use core::future::Future;
@@ -11,10 +12,12 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visito
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
+pub use crate::erased::ErasedError;
 use crate::id::{RecordKey, Tag};
 use crate::otp::authenticator::Authenticator;
 use crate::secret::keys_in_use::KeysInUse;
 use crate::session::Session;
+pub use crate::store::erased::ErasedStore;
 use crate::time::Timestamp;
 use crate::unknown_members::Value;
 

@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use crate::address::Channel;
+use crate::scope::Scope;
 use crate::wire::InvalidRequest;
 
 /// Why the token endpoint refused a request (RFC 6749 section 5.2).
@@ -332,6 +333,44 @@ impl core::fmt::Display for InvalidClient {
 }
 
 impl core::error::Error for InvalidClient {}
+
+/// A request to a host's own API presents no access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NoBearerToken;
+
+impl core::fmt::Display for NoBearerToken {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no access token was presented")
+    }
+}
+
+impl core::error::Error for NoBearerToken {}
+
+/// An access token is good, but lacks a scope that the request needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InsufficientScope {
+    needed: Scope,
+}
+
+impl InsufficientScope {
+    pub(crate) fn new(needed: &Scope) -> Self {
+        Self { needed: needed.clone() }
+    }
+
+    /// The scope that the request needs.
+    pub fn needed(&self) -> &Scope {
+        &self.needed
+    }
+}
+
+impl core::fmt::Display for InsufficientScope {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the access token lacks a scope that is needed")
+    }
+}
+
+impl core::error::Error for InsufficientScope {}
 
 /// Why a code could not be delivered; the host's word on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ pub(crate) mod request;
 pub(crate) mod strict;
 
 pub use crate::wire::error::{
-    DeliveryFailure, IntrospectionError, InvalidClient, RevocationError, SendError, TokenError, Unavailable,
-    UserinfoError,
+    DeliveryFailure, InsufficientScope, IntrospectionError, InvalidClient, NoBearerToken, RevocationError, SendError,
+    TokenError, Unavailable, UserinfoError,
 };
 pub use crate::wire::members::InvalidRequest;
 pub use crate::wire::reply::{ActiveToken, Introspection, Reply, TokenKind, TokenResponse, UserinfoResponse};

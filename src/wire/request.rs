@@ -8,7 +8,7 @@ use crate::id::{AuthSourceId, ClientId};
 use crate::scope::{InvalidScope, Scope};
 use crate::secret::PresentedSecret;
 use crate::wire::basic::parse_basic;
-use crate::wire::error::{IntrospectionError, InvalidClient, RevocationError, SendError, TokenError};
+use crate::wire::error::{IntrospectionError, InvalidClient, NoBearerToken, RevocationError, SendError, TokenError};
 use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 
 /// A request as it came in: its method, its path, its headers and its body.
@@ -89,6 +89,15 @@ impl<'a> Request<'a> {
         self.authorization
     }
 
+    /// The access token of an `Authorization: Bearer` header (RFC 6750 section 2.1), for the routes of a host's own API.
+    ///
+    /// # Errors
+    /// [`NoBearerToken`] where there is no such header, or no token in it. It turns into the [`Reply`](crate::Reply) that
+    /// asks for a token.
+    pub fn bearer_token(&self) -> Result<&'a str, NoBearerToken> {
+        self.authorization.and_then(bearer_token).ok_or(NoBearerToken)
+    }
+
     /// The body as it came in.
     pub fn content(&self) -> &'a [u8] {
         self.body
@@ -118,17 +127,17 @@ impl core::fmt::Debug for Request<'_> {
 }
 
 /// How requests are read.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestRules {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestRules<'s> {
     /// The `grant_type` values, and what they stand for.
-    pub(crate) grant_types: Vec<(String, Channel)>,
-    pub(crate) addresses: AddressPolicy,
+    pub(crate) grant_types: &'s [(String, Channel)],
+    pub(crate) addresses: &'s AddressPolicy,
     pub(crate) body_limit: usize,
     /// The usages of the host's own.
-    pub(crate) usages: Vec<CustomUsage>,
+    pub(crate) usages: &'s [CustomUsage],
 }
 
-impl RequestRules {
+impl RequestRules<'_> {
     fn usage(&self, name: &str) -> Option<Usage> {
         let custom = || self.usages.iter().find(|usage| usage.as_str() == name).copied().map(Usage::Custom);
         Usage::from_wire(name).or_else(custom)
@@ -146,7 +155,7 @@ pub enum TokenRequest<'a> {
 }
 
 impl<'a> TokenRequest<'a> {
-    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, TokenError> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, TokenError> {
         let mut members = match encoding(request, rules)? {
             Encoding::Json => Members::from_json(request.body)?,
             Encoding::Form => Members::from_form(request.body)?,
@@ -322,7 +331,7 @@ impl<'a> SendRequest<'a> {
         self
     }
 
-    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, SendError> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, SendError> {
         let mut members = match encoding(request, rules)? {
             Encoding::Json => Members::from_json(request.body)?,
             Encoding::Form => return Err(InvalidRequest::body(Problem::ContentType).into()),
@@ -372,7 +381,7 @@ impl<'a> RevocationRequest<'a> {
         Self { credentials, token }
     }
 
-    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, RevocationError> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, RevocationError> {
         credentials_and_token(request, rules).map(|(credentials, token)| Self::new(credentials, token))
     }
 }
@@ -395,7 +404,7 @@ impl<'a> IntrospectionRequest<'a> {
         Self { credentials, token }
     }
 
-    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, IntrospectionError> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, IntrospectionError> {
         credentials_and_token(request, rules).map(|(credentials, token)| Self::new(credentials, token))
     }
 }
@@ -403,7 +412,7 @@ impl<'a> IntrospectionRequest<'a> {
 /// Reads a form that presents a token: the requests for revocation and for introspection have the same members.
 fn credentials_and_token<'a, E: From<InvalidRequest> + From<InvalidClient>>(
     request: &Request<'a>,
-    rules: &RequestRules,
+    rules: &RequestRules<'_>,
 ) -> Result<(ClientCredentials<'a>, PresentedSecret<'a>), E> {
     // RFC 6749 section 5.2: no client authentication at all is a failed one, before anything else is looked at.
     let anonymous = InvalidClient::InBody;
@@ -437,7 +446,7 @@ impl<'a> UserinfoRequest<'a> {
     }
 
     /// Finds the access token in the `Authorization` header, or in a form (RFC 6750 sections 2.1 and 2.2).
-    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules) -> Result<Self, InvalidRequest> {
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, InvalidRequest> {
         let in_header = request.authorization.and_then(bearer_token).map(PresentedSecret::new);
         let in_body = match encoding(request, rules) {
             Ok(Encoding::Form) => Members::from_form(request.body)?.take_secret(Member::AccessToken)?,
@@ -513,7 +522,7 @@ enum Encoding {
 }
 
 /// The encoding of the body, if there is not too much of it.
-fn encoding(request: &Request<'_>, rules: &RequestRules) -> Result<Encoding, InvalidRequest> {
+fn encoding(request: &Request<'_>, rules: &RequestRules<'_>) -> Result<Encoding, InvalidRequest> {
     if request.body.len() > rules.body_limit {
         return Err(InvalidRequest::body(Problem::TooLarge));
     }

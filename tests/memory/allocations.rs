@@ -2,8 +2,10 @@
 //! host's HTTP and database allocate comes on top.
 
 use allocation_counter::measure;
+use otp_grant::store::ErasedStore;
 use otp_grant::{
-    Algorithm, AuthorizationServer, Issuer, MemoryDirectory, MemoryStore, Reply, Settings, SigningKey, danger,
+    Algorithm, AuthorizationServer, Issuer, MemoryDirectory, MemoryStore, RecordKey, Reply, Settings, SigningKey,
+    Store, danger,
 };
 use otp_grant_tests::*;
 use pollster::block_on;
@@ -54,6 +56,15 @@ fn a_garbage_otp_token_allocates_at_most_8_times() {
     });
     println!("a garbage otp_token: {counted} allocations");
     assert!(counted <= 8);
+}
+
+#[test]
+fn a_store_that_is_chosen_at_run_time_allocates_once_more_per_call() {
+    let (key, store) = (RecordKey::from_bytes([1; RecordKey::LEN]), MemoryStore::new());
+    let bare = measure(|| assert!(matches!(block_on(store.load(&key)), Ok(None)))).count_total;
+    let erased = ErasedStore::new(store);
+    let counted = measure(|| assert!(matches!(block_on(erased.load(&key)), Ok(None)))).count_total;
+    assert_eq!(counted, bare + 1);
 }
 
 /// The allocations of a request that `prepare` makes ready. Some requests find a table of the store full and make it grow, so

@@ -18,7 +18,7 @@ async fn ready(settings: Settings) -> (Host, Value) {
 }
 
 fn roomy() -> Settings {
-    Settings::default().body_limit(8 << 20)
+    settings(|s| s.body_limit = 8 << 20)
 }
 
 /// What both endpoints say to a body; checks on the way that neither breaks nor repeats anything.

@@ -14,7 +14,7 @@ const KEY: &str = include_str!("../keys/es256_pkcs8.pem");
 const API: &str = "https://api.example.com";
 
 fn rfc_9068(audience: &str) -> Settings {
-    Settings::default().access_token_profile(AccessTokenProfile::Rfc9068 { audience: audience.to_owned() })
+    settings(|s| s.access_token_profile = AccessTokenProfile::Rfc9068 { audience: audience.to_owned() })
 }
 
 fn both_profiles() -> [Settings; 2] {

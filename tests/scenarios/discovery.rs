@@ -44,7 +44,7 @@ fn ed25519() -> SigningKey {
 }
 
 fn with_endpoints(endpoints: Endpoints) -> Result<Server, ConfigError> {
-    build(ISSUER, Settings::default().endpoints(endpoints), ed25519())
+    build(ISSUER, settings(|s| s.endpoints = endpoints), ed25519())
 }
 
 fn documents<S: Store, D: Directory>(server: &AuthorizationServer<S, D>) -> [Value; 2] {
@@ -72,7 +72,7 @@ fn both_documents_of_a_server_with_default_settings() {
 #[test]
 fn documents_and_key_set_may_be_cached_for_as_long_as_configured() {
     for (max_age, said) in [(secs(0), 0), (secs(1), 1), (secs(86_400), 86_400), (secs(60) / 8, 7)] {
-        let server = build(ISSUER, Settings::default().key_set_max_age(max_age), ed25519()).unwrap();
+        let server = build(ISSUER, settings(|s| s.key_set_max_age = max_age), ed25519()).unwrap();
         for reply in [server.get_metadata(), server.get_openid_configuration(), server.get_jwks()] {
             let body = String::from_utf8(reply.body().to_vec()).unwrap();
             assert_document(&reply, said, &body);
@@ -126,15 +126,15 @@ async fn tokens_come_from_the_issuer_that_the_documents_name() {
 #[test]
 fn endpoints_are_named_where_they_are_served() {
     let path = |path: &str| Some(path.to_owned());
-    let server = with_endpoints(changed(|at| {
-        at.otp_send = path("/a");
-        at.token = "/b/".to_owned();
-        at.revocation = path("/c.d");
-        at.introspection = path("/e/f%20g");
-        at.userinfo = path("/~h");
-        at.jwks = "/".to_owned();
-    }))
-    .unwrap();
+    let endpoints = with(Endpoints::default(), |e| {
+        e.otp_send = path("/a");
+        e.token = "/b/".to_owned();
+        e.revocation = path("/c.d");
+        e.introspection = path("/e/f%20g");
+        e.userinfo = path("/~h");
+        e.jwks = "/".to_owned();
+    });
+    let server = with_endpoints(endpoints).unwrap();
     for (index, document) in documents(&server).into_iter().enumerate() {
         for (name, path) in [
             ("otp_send_endpoint", "/a"),
@@ -150,24 +150,20 @@ fn endpoints_are_named_where_they_are_served() {
     }
 }
 
-/// The default endpoints with a change.
-fn changed(change: impl FnOnce(&mut Endpoints)) -> Endpoints {
-    let mut endpoints = Endpoints::default();
-    change(&mut endpoints);
-    endpoints
-}
-
 #[test]
 fn an_endpoint_that_is_not_served_is_not_named() {
     let [oauth, openid] = documents(&with_endpoints(Endpoints::default()).unwrap());
     for (endpoints, gone) in [
-        (changed(|at| at.otp_send = None), &["otp_send_endpoint"][..]),
-        (changed(|at| at.revocation = None), &["revocation_endpoint", "revocation_endpoint_auth_methods_supported"]),
+        (with(Endpoints::default(), |e| e.otp_send = None), &["otp_send_endpoint"][..]),
         (
-            changed(|at| at.introspection = None),
+            with(Endpoints::default(), |e| e.revocation = None),
+            &["revocation_endpoint", "revocation_endpoint_auth_methods_supported"],
+        ),
+        (
+            with(Endpoints::default(), |e| e.introspection = None),
             &["introspection_endpoint", "introspection_endpoint_auth_methods_supported"],
         ),
-        (changed(|at| at.userinfo = None), &["userinfo_endpoint"]),
+        (with(Endpoints::default(), |e| e.userinfo = None), &["userinfo_endpoint"]),
     ] {
         let removed = gone.iter().map(|name| ((*name).to_owned(), Value::Null)).collect::<Value>();
         let expected = [but(&oauth, removed.clone()), but(&openid, removed)];
@@ -195,25 +191,25 @@ fn what_is_no_path_is_refused_when_the_server_is_built() {
         " /a",
     ] {
         let some = || Some(bad.to_owned());
-        assert!(refused(changed(|at| at.token = bad.to_owned())), "{bad:?}");
-        assert!(refused(changed(|at| at.jwks = bad.to_owned())), "{bad:?}");
-        assert!(refused(changed(|at| at.otp_send = some())), "{bad:?}");
-        assert!(refused(changed(|at| at.revocation = some())), "{bad:?}");
-        assert!(refused(changed(|at| at.introspection = some())), "{bad:?}");
-        assert!(refused(changed(|at| at.userinfo = some())), "{bad:?}");
+        assert!(refused(with(Endpoints::default(), |e| e.token = bad.to_owned())), "{bad:?}");
+        assert!(refused(with(Endpoints::default(), |e| e.jwks = bad.to_owned())), "{bad:?}");
+        assert!(refused(with(Endpoints::default(), |e| e.otp_send = some())), "{bad:?}");
+        assert!(refused(with(Endpoints::default(), |e| e.revocation = some())), "{bad:?}");
+        assert!(refused(with(Endpoints::default(), |e| e.introspection = some())), "{bad:?}");
+        assert!(refused(with(Endpoints::default(), |e| e.userinfo = some())), "{bad:?}");
     }
     // No host can serve two of them at one path.
     for twice in ["/otp/send", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/userinfo"] {
-        assert!(refused(changed(|at| at.jwks = twice.to_owned())), "{twice}");
+        assert!(refused(with(Endpoints::default(), |e| e.jwks = twice.to_owned())), "{twice}");
     }
-    assert!(refused(changed(|at| {
-        at.userinfo = Some("/x".into());
-        at.otp_send = Some("/x".into());
+    assert!(refused(with(Endpoints::default(), |e| {
+        e.userinfo = Some("/x".into());
+        e.otp_send = Some("/x".into());
     })));
     assert!(
-        with_endpoints(changed(|at| {
-            at.userinfo = None;
-            at.jwks = "/userinfo".into();
+        with_endpoints(with(Endpoints::default(), |e| {
+            e.userinfo = None;
+            e.jwks = "/userinfo".into();
         }))
         .is_ok()
     );
@@ -223,7 +219,7 @@ fn what_is_no_path_is_refused_when_the_server_is_built() {
 fn a_path_has_the_characters_of_rfc_3986_only() {
     // The path of a router, with a parameter, is an easy mistake to make.
     for bad in ["/{tenant}/token", "/a|b", "/a^b", "/a`b", "/a[b]", "/a%", "/a%2", "/a%zz"] {
-        let built = with_endpoints(changed(|at| at.token = bad.to_owned()));
+        let built = with_endpoints(with(Endpoints::default(), |e| e.token = bad.to_owned()));
         assert_eq!(built.err(), Some(ConfigError::Endpoint), "{bad}");
     }
 }
@@ -251,9 +247,10 @@ fn the_algorithms_are_those_of_all_keys_that_are_published() {
 
 #[test]
 fn scopes_and_claims_are_those_of_the_host() {
-    let settings = Settings::default()
-        .scopes_supported(Scope::parse("openid profile email").unwrap())
-        .claims_supported(["name", "email", "tier"]);
+    let settings = settings(|s| {
+        s.scopes_supported = Scope::parse("openid profile email").unwrap();
+        s.claims_supported = ["name", "email", "tier"].map(str::to_owned).to_vec();
+    });
     let [oauth, openid] = documents(&build(ISSUER, settings, ed25519()).unwrap());
     assert_eq!(oauth["scopes_supported"], json!(["openid", "profile", "email"]));
     assert_eq!(openid["scopes_supported"], oauth["scopes_supported"]);
@@ -278,17 +275,25 @@ async fn the_claims_of_an_id_token_are_all_named() {
 fn a_grant_type_that_is_taken_or_empty_cannot_be_configured() {
     for bad in ["refresh_token", "", SMS_GRANT_TYPE, EMAIL_GRANT_TYPE] {
         for channel in [Channel::Sms, Channel::Email] {
-            let built = build(ISSUER, Settings::default().grant_type(bad, channel), ed25519());
+            let built = build(ISSUER, settings(|s| s.grant_types.push((bad.to_owned(), channel))), ed25519());
             assert_eq!(built.err(), Some(ConfigError::GrantType), "{bad}");
         }
     }
-    let twice = Settings::default().grant_type(OWN_SMS, Channel::Sms).grant_type(OWN_SMS, Channel::Email);
+    let twice = settings(|s| {
+        s.grant_types.push((OWN_SMS.to_owned(), Channel::Sms));
+        s.grant_types.push((OWN_SMS.to_owned(), Channel::Email));
+    });
     assert_eq!(build(ISSUER, twice, ed25519()).err(), Some(ConfigError::GrantType));
 }
 
 #[tokio::test]
 async fn every_grant_type_that_is_named_is_served() {
-    let settings = || Settings::default().grant_type(OWN_SMS, Channel::Sms).grant_type(OWN_EMAIL, Channel::Email);
+    let settings = || {
+        settings(|s| {
+            s.grant_types.push((OWN_SMS.to_owned(), Channel::Sms));
+            s.grant_types.push((OWN_EMAIL.to_owned(), Channel::Email));
+        })
+    };
     let host = Host::with(settings());
     let named = documents(&host.server);
     let all = [SMS_GRANT_TYPE, EMAIL_GRANT_TYPE, OWN_SMS, OWN_EMAIL, "refresh_token"];

@@ -24,7 +24,7 @@ fn basic(pair: &str) -> String {
 }
 
 fn rfc_9068() -> Settings {
-    Settings::default().access_token_profile(AccessTokenProfile::Rfc9068 { audience: AUDIENCE.to_owned() })
+    settings(|s| s.access_token_profile = AccessTokenProfile::Rfc9068 { audience: AUDIENCE.to_owned() })
 }
 
 async fn ready() -> (Host, Value) {
@@ -227,7 +227,7 @@ async fn a_token_of_the_other_profile_or_another_audience_is_inactive() {
     let host = Host::with(rfc_9068());
     let said = host.log_in(json!({})).await;
     assert!(host.is_active(text(&said, "access_token")).await);
-    for settings in [Settings::default(), Settings::default().access_token_profile(another)] {
+    for settings in [Settings::default(), settings(|s| s.access_token_profile = another)] {
         let beside = host.beside(settings, key(), keyring());
         assert_inactive(&beside, text(&said, "access_token")).await;
     }

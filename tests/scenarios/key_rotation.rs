@@ -372,8 +372,8 @@ async fn what_a_dropped_secret_sealed_is_garbage() {
 /// something was refused.
 async fn first_refused_state(states: &[[(u8, &[u8]); 2]]) -> Option<usize> {
     let hour = secs(3600);
-    let sessions = SessionValidity::new(hour / 2, hour * 24);
-    let settings = || danger::without_send_quotas(Settings::default().session_validity(sessions));
+    let sessions = session_validity(hour / 2, hour * 24);
+    let settings = || danger::without_send_quotas(settings(|s| s.session_validity = sessions));
     let host = Host::with(settings());
     let mut refresh_token = text(&host.log_in(json!({})).await, "refresh_token").to_owned();
     for (index, pair) in states.iter().enumerate() {

@@ -165,8 +165,8 @@ async fn what_no_host_announces_any_more_is_forgotten() {
 async fn secrets_are_kept_as_long_as_the_longest_session() {
     let host = Host::new();
     let key = || SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
-    let lasting = SessionValidity::new(DAY * 90, DAY * 90);
-    let lasting = host.beside(Settings::default().session_validity(lasting), key(), keyring());
+    let lasting = session_validity(DAY * 90, DAY * 90);
+    let lasting = host.beside(settings(|s| s.session_validity = lasting), key(), keyring());
     assert_eq!(lasting.server.check_keyring().await, Ok(Agrees));
     // A host with shorter sessions does not shorten it.
     host.advance(secs(120));

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use otp_grant::{
     Address, AddressPolicy, AuthSource, AuthSourceId, AuthorizationServer, Client, ClientId, ClientRegistry,
-    EMAIL_GRANT_TYPE, EntropyUnavailable, Issuer, MemoryDirectory, MemoryStore, Scope, Settings, SignUp, SigningKey,
-    Subject, User, UserClaims, UserStatus, UserStore,
+    EMAIL_GRANT_TYPE, EntropyUnavailable, Issuer, MemoryDirectory, MemoryStore, Scope, SignUp, SigningKey, Subject,
+    User, UserClaims, UserStatus, UserStore,
 };
 use otp_grant_tests::*;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn one_telephone_gets_one_message_at_a_time() {
     for (policy, spellings) in scenarios {
         // Whichever comes first.
         for first in 0..spellings.len() {
-            let host = Host::with(Settings::default().addresses(policy.clone()));
+            let host = Host::with(settings(|s| s.addresses = policy.clone()));
             let mut sent = Vec::new();
             for phone in spellings[first..].iter().chain(&spellings[..first]) {
                 if host.try_send(&sms_send(phone)).await.is_ok() {
@@ -109,7 +109,7 @@ async fn what_the_host_calls_one_budget_is_one() {
         let budget = AddressPolicy::default().budget_of(address);
         budget.split_once('@').map(|(local, domain)| format!("{}@{domain}", local.replace('.', ""))).unwrap_or(budget)
     };
-    let host = Host::with(Settings::default().addresses(AddressPolicy::default().with_budgets(dots)));
+    let host = Host::with(settings(|s| s.addresses = AddressPolicy::default().with_budgets(dots)));
     host.send(&email_send("first.last@example.com")).await;
     for same in ["firstlast@example.com", "f.i.r.s.t.last+x@example.com"] {
         assert_eq!(host.refused_send(&email_send(same)).await.1["error"], "email_rate_limit_exceeded");

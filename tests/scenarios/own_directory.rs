@@ -202,7 +202,7 @@ async fn a_client_that_may_not_sign_up_is_answered_as_if_it_had_not_asked() {
 #[tokio::test]
 async fn claims_of_the_host_are_in_access_tokens_and_nowhere_else() {
     let rfc_9068 = AccessTokenProfile::Rfc9068 { audience: "https://api.example.com".to_owned() };
-    for settings in [Settings::default(), Settings::default().access_token_profile(rfc_9068)] {
+    for settings in [Settings::default(), settings(|s| s.access_token_profile = rfc_9068)] {
         let host = OwnHost::new(settings);
         let before = host.log_in(json!({})).await.1;
         let claims = CustomClaims::new().with("tenant", "acme").unwrap().with("roles", json!(["admin"])).unwrap();
@@ -360,7 +360,7 @@ async fn a_hook_that_fails_gives_the_guess_back() {
 
 #[tokio::test]
 async fn an_answer_that_is_repeated_is_narrowed_again() {
-    let host = OwnHost::new(Settings::default().repeat_answer_within(secs(30)));
+    let host = OwnHost::new(settings(|s| s.repeat_answer_within = secs(30)));
     let sent = host.send(PHONE).await;
     let scope = json!({ "scope": "openid email" });
     assert_eq!(host.redeem(PHONE, &sent, scope.clone()).await.1["scope"], "openid email");
@@ -373,8 +373,8 @@ async fn tokens_say_when_and_how_the_user_logged_in_under_rfc_9068_or_where_the_
     let rfc_9068 = AccessTokenProfile::Rfc9068 { audience: "https://api.example.com".to_owned() };
     let all = [
         (Settings::default(), false),
-        (Settings::default().authentication_claims(true), true),
-        (Settings::default().access_token_profile(rfc_9068), true),
+        (settings(|s| s.authentication_claims = true), true),
+        (settings(|s| s.access_token_profile = rfc_9068), true),
     ];
     for (settings, tells) in all {
         let host = OwnHost::new(settings);

@@ -22,7 +22,7 @@ async fn verify(host: &Host, usage: Usage, sent: &Sent, code: &str) -> Result<Ve
 #[tokio::test]
 async fn a_code_for_a_usage_of_the_host_is_good_for_it_alone() {
     let [payment, contract] = ["confirm_payment", "sign_contract"].map(usage);
-    let host = Host::with(Settings::default().usages([payment, contract]));
+    let host = Host::with(settings(|s| s.usages = vec![payment, contract]));
     let sent = host.send(&send_for("confirm_payment")).await;
     let others = [Usage::Custom(contract), Usage::Login, Usage::Signup, Usage::UpdateUserinfo, Usage::ResetPassword];
     for other in others {
@@ -43,7 +43,7 @@ async fn a_code_for_a_usage_of_the_host_is_good_for_it_alone() {
 async fn a_usage_that_the_host_does_not_name_is_refused_as_ever() {
     let as_ever = Host::new().refused_send(&send_for("confirm_payment")).await;
     assert_eq!(as_ever.1["error"], "invalid_request");
-    let host = Host::with(Settings::default().usages([usage("confirm_payment")]));
+    let host = Host::with(settings(|s| s.usages = vec![usage("confirm_payment")]));
     for unknown in ["confirm_payments", "confirm_paymen", "Confirm_payment", "custom:confirm_payment"] {
         assert_eq!(host.refused_send(&send_for(unknown)).await, as_ever, "{unknown}");
     }

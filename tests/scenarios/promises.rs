@@ -35,10 +35,11 @@ fn guesses(count: u8) -> NonZeroU8 {
 
 /// Three guesses for a code, seven in an hour for an address, a send in ten seconds.
 fn small() -> Settings {
-    Settings::default()
-        .guesses_per_challenge(guesses(3))
-        .guesses_per_address(quota(7, 3600))
-        .send_quotas(quota(1, 10), &[quota(90, DAY)])
+    settings(|s| {
+        s.guesses_per_challenge = guesses(3);
+        s.guesses_per_address = quota(7, 3600);
+        s.send_quotas = vec![quota(1, 10), quota(90, DAY)];
+    })
 }
 
 /// The sample directory, whose login sources have these codes.
@@ -203,7 +204,7 @@ async fn use_up(host: &Host, send: &Value, pause: u64) -> usize {
 }
 
 fn lasting(idle: u64, absolute: u64) -> Settings {
-    Settings::default().session_validity(SessionValidity::new(secs(idle), secs(absolute)))
+    settings(|s| s.session_validity = session_validity(secs(idle), secs(absolute)))
 }
 
 fn tokens_of(said: &Value) -> (String, String) {
@@ -238,7 +239,12 @@ fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
 #[tokio::test]
 async fn the_messages_of_one_code_share_its_guesses() {
     for limit in [1, 2, 3, 5, 9] {
-        let settings = || small().guesses_per_challenge(guesses(limit)).guesses_per_address(quota(25, DAY));
+        let settings = || {
+            with(small(), |s| {
+                s.guesses_per_challenge = guesses(limit);
+                s.guesses_per_address = quota(25, DAY);
+            })
+        };
         let sends = [by_spa(&email_send(EMAIL)), sms_send(NOBODY), purpose(&sms_send(PHONE), Usage::ResetPassword)];
         for send in sends {
             let host = hosted(settings(), 240);
@@ -264,7 +270,7 @@ async fn the_messages_of_one_code_share_its_guesses() {
 #[tokio::test]
 async fn the_guesses_of_an_address_are_those_of_all_its_clients_and_purposes() {
     for (email, guesses_of_address) in [(false, 7), (true, 7), (false, 10)] {
-        let host = hosted(small().guesses_per_address(quota(guesses_of_address, 3600)), 240);
+        let host = hosted(with(small(), |s| s.guesses_per_address = quota(guesses_of_address, 3600)), 240);
         let send = if email { email_send("somebody@example.org") } else { sms_send(NOBODY) };
         let roster = [
             send.clone(),
@@ -318,7 +324,7 @@ async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     // Two wrong guesses with the first token, and one with the second.
     for redeem_first in [true, false] {
         for (token_of_first, forgiven) in [(true, 2), (false, 1)] {
-            let host = hosted(small().guesses_per_challenge(guesses(5)), 100);
+            let host = hosted(with(small(), |s| s.guesses_per_challenge = guesses(5)), 100);
             let first = host.send(&send).await;
             assert_eq!(miss(&host, &send, &first).await, Outcome::Wrong(4));
             assert_eq!(miss(&host, &send, &first).await, Outcome::Wrong(3));
@@ -356,7 +362,12 @@ async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
 #[tokio::test]
 async fn a_text_of_another_alphabet_or_length_is_charged_to_nobody() {
     let code = CodePolicy::new(8, secs(90)).unwrap().with_alphabet("ABCDEFGHJKLMNPQRSTUVWXYZ23456789").unwrap();
-    let settings = || small().guesses_per_challenge(guesses(1)).code(code.clone());
+    let settings = || {
+        with(small(), |s| {
+            s.guesses_per_challenge = guesses(1);
+            s.code = code.clone();
+        })
+    };
     for send in [sms_send(PHONE), by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::Signup)] {
         let host = Host::with_directory(settings(), es256(), directory(&code));
         let sent = host.send(&send).await;
@@ -431,7 +442,7 @@ async fn fifty_requests_by_all_messages_of_a_code_and_at_two_hosts_log_in_once()
 async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_ends() {
     for window in [1, 17, 60] {
         for (late, send) in [(false, sms_send(PHONE)), (true, by_spa(&email_send(EMAIL)))] {
-            let settings = Settings::default().repeat_answer_within(secs(window));
+            let settings = settings(|s| s.repeat_answer_within = secs(window));
             let (host, log) = listening(hosted(settings.clone(), 120), settings, es256());
             let sent = host.send(&send).await;
             let body = grant(&send, &sent, &sent.code);
@@ -462,7 +473,7 @@ async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_e
 /// `Settings::repeat_answer_within`: "to the same client, for the same otp_token and code"
 #[tokio::test]
 async fn an_answer_is_not_repeated_for_another_otp_token_code_or_client() {
-    let settings = || Settings::default().repeat_answer_within(secs(40));
+    let settings = || settings(|s| s.repeat_answer_within = secs(40));
     let host = hosted(settings(), 120);
     let send = sms_send(PHONE);
     let first = host.send(&send).await;
@@ -480,7 +491,7 @@ async fn an_answer_is_not_repeated_for_another_otp_token_code_or_client() {
 #[tokio::test]
 async fn an_answer_is_not_repeated_once_its_session_was_refreshed_or_signed_out() {
     for use_of_session in ["refresh", "sign-out", "host", "everywhere", "access token", "locked"] {
-        let host = hosted(Settings::default().repeat_answer_within(secs(40)), 120);
+        let host = hosted(settings(|s| s.repeat_answer_within = secs(40)), 120);
         let send = sms_send(PHONE);
         let sent = host.send(&send).await;
         let body = grant(&send, &sent, &sent.code);
@@ -510,7 +521,7 @@ async fn an_answer_is_not_repeated_once_its_session_was_refreshed_or_signed_out(
 /// `Settings::repeat_answer_within`: "only while nobody has refreshed it or revoked anything of it."
 #[tokio::test]
 async fn an_answer_is_repeated_though_its_access_token_was_used() {
-    let host = hosted(Settings::default().repeat_answer_within(secs(40)), 120);
+    let host = hosted(settings(|s| s.repeat_answer_within = secs(40)), 120);
     let send = sms_send(PHONE);
     let sent = host.send(&send).await;
     let body = grant(&send, &sent, &sent.code);
@@ -523,7 +534,7 @@ async fn an_answer_is_repeated_though_its_access_token_was_used() {
 /// back when the code was right."
 #[tokio::test]
 async fn repetitions_are_charged_like_guesses_and_given_back() {
-    let host = hosted(small().repeat_answer_within(secs(50)), 120);
+    let host = hosted(with(small(), |s| s.repeat_answer_within = secs(50)), 120);
     let send = sms_send(PHONE);
     let sent = host.send(&send).await;
     for _ in 0..20 {
@@ -542,7 +553,7 @@ async fn repetitions_are_charged_like_guesses_and_given_back() {
 #[tokio::test]
 async fn fifty_requests_whose_answers_may_be_repeated_begin_one_session() {
     for yields in 0..4 {
-        let host = hosted(Settings::default().repeat_answer_within(secs(9)), 120);
+        let host = hosted(settings(|s| s.repeat_answer_within = secs(9)), 120);
         let send = by_spa(&sms_send(PHONE));
         let sent = host.send(&send).await;
         let body = grant(&send, &sent, &sent.code);
@@ -561,7 +572,7 @@ async fn fifty_requests_whose_answers_may_be_repeated_begin_one_session() {
 async fn an_answer_is_repeated_for_a_minute_at_most_and_never_by_default() {
     for (window, builds) in [(secs(60), true), (secs(60) + MILLI, false)] {
         let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), es256())
-            .settings(Settings::default().repeat_answer_within(window))
+            .settings(settings(|s| s.repeat_answer_within = window))
             .build(MemoryStore::new(), sample_directory());
         assert_eq!(server.is_ok(), builds, "{window:?}");
     }
@@ -581,7 +592,7 @@ async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usab
         [(purpose(&sms_send(PHONE), Usage::Signup), 0), (by_spa(&email_send(EMAIL)), 0), (sms_send(PHONE), 20)]
     {
         for polls in 1..60 {
-            let host = hosted(Settings::default().repeat_answer_within(secs(window)), 100);
+            let host = hosted(settings(|s| s.repeat_answer_within = secs(window)), 100);
             let sent = host.send(&send).await;
             host.store.yields.store(1, SeqCst);
             let answer = drop_after(polls, present(&host, &send, &sent, &sent.code));
@@ -635,7 +646,7 @@ async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
 async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
     for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
         for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
-            let settings = small().send_quotas(quota(1, 10), &[quota(3, 3600)]);
+            let settings = with(small(), |s| s.send_quotas = vec![quota(1, 10), quota(3, 3600)]);
             let host = hosted(settings, 240);
             let first = host.send(&send).await;
             host.advance(secs(10));
@@ -760,7 +771,10 @@ async fn nothing_is_signed_before_a_code_was_right() {
 #[tokio::test]
 async fn a_dump_tells_no_code_of_ten_letters_and_none_of_the_tokens() {
     let code = CodePolicy::new(10, secs(240)).unwrap().with_alphabet("ABCDEFGHJKLMNPQRSTUVWXYZ23456789").unwrap();
-    let settings = small().code(code.clone()).repeat_answer_within(secs(30));
+    let settings = with(small(), |s| {
+        s.code = code.clone();
+        s.repeat_answer_within = secs(30);
+    });
     let host = Host::with_directory(settings, es256(), directory(&code));
     let sends =
         [by_spa(&email_send("Ada.Lovelace+notes@example.org")), purpose(&sms_send("+491701234567"), Usage::Signup)];
@@ -845,7 +859,7 @@ async fn a_code_is_good_to_its_last_millisecond_however_many_are_sent_after_it()
 /// until the first of them expires."
 #[tokio::test]
 async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expires() {
-    let settings = Settings::default().send_quotas(quota(1, 3), &[]);
+    let settings = settings(|s| s.send_quotas = vec![quota(1, 3)]);
     let host = hosted(settings, 3600);
     let sends = [sms_send(NOBODY), by_spa(&sms_send(NOBODY))];
     let mut all = Vec::new();
@@ -1237,7 +1251,7 @@ async fn whatever_a_clock_is_set_back_by_gives_no_guess_and_no_send() {
             assert_eq!(compared(&host), 7, "{back}");
         }
         // Sends, of which there are four in an hour.
-        let host = hosted(small().send_quotas(quota(1, 10), &[quota(4, 3600)]), 240);
+        let host = hosted(with(small(), |s| s.send_quotas = vec![quota(1, 10), quota(4, 3600)]), 240);
         host.advance(secs(41 * DAY));
         for _ in 0..4 {
             host.send(&send).await;
@@ -1397,7 +1411,7 @@ async fn raw_send(host: &Host, send: &Value) -> Result<Delivery, Reply> {
 async fn an_address_whose_message_failed_is_sent_to_again_at_once_and_once() {
     let failure = DeliveryFailure::Undeliverable;
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
-        let host = hosted(small().send_quotas(quota(1, 20), &[quota(3, 3600)]), 240);
+        let host = hosted(with(small(), |s| s.send_quotas = vec![quota(1, 20), quota(3, 3600)]), 240);
         let first = raw_send(&host, &send).await.unwrap();
         let (calls, reply) = host.store_calls(host.server.delivery_failed(first, failure)).await;
         assert_eq!((calls, reply.status(), reply.header("Retry-After")), (2, 503, None));
@@ -1417,7 +1431,7 @@ async fn an_address_whose_message_failed_is_sent_to_again_at_once_and_once() {
 /// `delivery_failed`: "A store that fails changes nothing but that: the reply then says how long to wait."
 #[tokio::test]
 async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() {
-    let host = hosted(small().send_quotas(quota(1, 20), &[]), 240);
+    let host = hosted(with(small(), |s| s.send_quotas = vec![quota(1, 20)]), 240);
     let delivery = raw_send(&host, &sms_send(PHONE)).await.unwrap();
     host.store.down.store(true, SeqCst);
     let reply = host.server.delivery_failed(delivery, DeliveryFailure::Undeliverable).await;
@@ -1432,7 +1446,13 @@ async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() 
 /// `token`: a 400 `invalid_grant` turns into a success where "the guesses of an address come back while a code is good".
 #[tokio::test]
 async fn a_code_that_was_refused_for_want_of_guesses_works_when_there_are_some() {
-    let host = hosted(small().guesses_per_challenge(guesses(9)).guesses_per_address(quota(2, 60)), 280);
+    let host = hosted(
+        with(small(), |s| {
+            s.guesses_per_challenge = guesses(9);
+            s.guesses_per_address = quota(2, 60);
+        }),
+        280,
+    );
     let send = sms_send(PHONE);
     let sent = host.send(&send).await;
     for _ in 0..2 {
@@ -1559,9 +1579,12 @@ async fn a_client_learns_of_its_own_tokens_only() {
 async fn an_address_is_sent_to_as_often_as_its_quotas_say_and_once_more_where_deliveries_fail() {
     for fails in [0, 1, 2, 3] {
         // Once in 20 minutes, three times in an hour; where deliveries fail, each of them, every other one or every third.
-        let host = hosted(Settings::default().send_quotas(quota(1, 1200), &[quota(3, 3600)]), 240);
+        let host = hosted(settings(|s| s.send_quotas = vec![quota(1, 1200), quota(3, 3600)]), 240);
         let policy = AddressPolicy::default().with_country_code("49").unwrap();
-        let spelled = Settings::default().addresses(policy).send_quotas(quota(1, 1200), &[quota(3, 3600)]);
+        let spelled = settings(|s| {
+            s.addresses = policy;
+            s.send_quotas = vec![quota(1, 1200), quota(3, 3600)];
+        });
         let host = beside(&host, spelled);
         let spellings = ["+491701234567", "1701234567", "+49 (0)170 1234567", "170-123-4567"].map(sms_send);
         let mut sends: Vec<u64> = Vec::new();
@@ -1615,7 +1638,8 @@ async fn a_code_whose_guesses_others_used_up_is_replaced_by_a_resend_and_session
 /// code that is good."
 #[tokio::test]
 async fn without_send_quotas_the_ten_latest_challenges_are_kept() {
-    let host = hosted(danger::without_send_quotas(Settings::default()).guesses_per_challenge(guesses(200)), 240);
+    let host =
+        hosted(with(danger::without_send_quotas(Settings::default()), |s| s.guesses_per_challenge = guesses(200)), 240);
     let sends = [sms_send(PHONE), by_spa(&sms_send(PHONE))];
     let mut all = Vec::new();
     for number in 0..12 {
@@ -1633,7 +1657,7 @@ async fn without_send_quotas_the_ten_latest_challenges_are_kept() {
 /// `Settings::body_limit`: "The largest body that is read, in bytes."
 #[tokio::test]
 async fn a_body_of_the_limit_is_read_and_one_byte_more_is_not() {
-    let host = hosted(Settings::default().body_limit(700), 240);
+    let host = hosted(settings(|s| s.body_limit = 700), 240);
     let send = sms_send(PHONE).to_string();
     for (length, is_read) in [(701, false), (700, true)] {
         let body = format!("{send:<length$}");
@@ -1847,7 +1871,7 @@ async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
 /// Repeats an answer ten times, of which the store fails at a call and at the next; tells how each ended, and the last
 /// one.
 async fn repeat_with_failures(fault: Mishap, call: usize) -> (Outcome, Outcome) {
-    let host = hosted(small().repeat_answer_within(secs(30)), 240);
+    let host = hosted(with(small(), |s| s.repeat_answer_within = secs(30)), 240);
     let send = sms_send(PHONE);
     let sent = host.send(&send).await;
     assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);

@@ -318,7 +318,7 @@ async fn an_id_token_of_a_refresh_tells_of_the_same_login() {
 #[tokio::test]
 async fn a_refresh_under_rfc_9068_gives_access_tokens_of_that_profile() {
     const API: &str = "https://api.example.com";
-    let settings = Settings::default().access_token_profile(AccessTokenProfile::Rfc9068 { audience: API.to_owned() });
+    let settings = settings(|s| s.access_token_profile = AccessTokenProfile::Rfc9068 { audience: API.to_owned() });
     let host = Host::with(settings);
     let login = host.log_in(json!({ "scope": "openid profile" })).await;
     host.advance(secs(100));

@@ -217,8 +217,8 @@ fn put_user(host: &Host, status: UserStatus) {
 
 #[tokio::test]
 async fn a_replay_at_a_host_whose_clock_is_ahead_of_the_idle_end_revokes() {
-    let validity = SessionValidity::new(secs(1800), DAY);
-    let settings = || Settings::default().session_validity(validity);
+    let validity = session_validity(secs(1800), DAY);
+    let settings = || settings(|s| s.session_validity = validity);
     for (ahead, reuses) in [(millis(1), 1), (secs(5), 1), (secs(5) + millis(1), 0)] {
         let mut login = Login::at(Host::with(settings()), TENANT).await;
         let first = login.first.clone();

@@ -102,7 +102,7 @@ async fn an_answer_is_repeated_to_its_own_otp_token_and_code_alone() {
         for token_of_first in [true, false] {
             let source = AuthSource::new(source.clone(), Channel::Sms).with_code(code.clone());
             let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
-            let settings = Settings::default().repeat_answer_within(secs(60));
+            let settings = settings(|s| s.repeat_answer_within = secs(60));
             let host = Host::with_directory(settings, key, sample_directory().with_auth_source(source));
             let first = host.send(&sms_send(PHONE)).await;
             host.advance(secs(waited));

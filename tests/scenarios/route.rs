@@ -24,7 +24,7 @@ fn server(issuer: &str, endpoints: Endpoints) -> MemoryServer {
         keyring(),
         SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap(),
     )
-    .settings(Settings::default().endpoints(endpoints))
+    .settings(settings(|s| s.endpoints = endpoints))
     .build(MemoryStore::new(), sample_directory())
     .unwrap()
 }
@@ -43,22 +43,15 @@ fn default_paths() -> Paths {
     .map(str::to_owned)
 }
 
-/// The default endpoints with a change.
-fn changed(change: impl FnOnce(&mut Endpoints)) -> Endpoints {
-    let mut endpoints = Endpoints::default();
-    change(&mut endpoints);
-    endpoints
-}
-
 fn configured() -> Endpoints {
-    changed(|at| {
-        at.otp_send = Some("/a".to_owned());
-        at.token = "/b/".to_owned();
-        at.revocation = Some("/c.d".to_owned());
-        at.introspection = Some("/e/f%20g".to_owned());
+    with(Endpoints::default(), |e| {
+        e.otp_send = Some("/a".to_owned());
+        e.token = "/b/".to_owned();
+        e.revocation = Some("/c.d".to_owned());
+        e.introspection = Some("/e/f%20g".to_owned());
         // Where the key set would be by default, so that one that looked there would be found out.
-        at.userinfo = Some("/oauth2/jwks".to_owned());
-        at.jwks = "/".to_owned();
+        e.userinfo = Some("/oauth2/jwks".to_owned());
+        e.jwks = "/".to_owned();
     })
 }
 
@@ -222,10 +215,10 @@ async fn every_url_of_the_documents_is_served() {
 #[tokio::test]
 async fn an_endpoint_that_is_not_served_is_none_for_every_method() {
     for (path, endpoints) in [
-        ("/otp/send", changed(|at| at.otp_send = None)),
-        ("/oauth2/revoke", changed(|at| at.revocation = None)),
-        ("/oauth2/introspect", changed(|at| at.introspection = None)),
-        ("/userinfo", changed(|at| at.userinfo = None)),
+        ("/otp/send", with(Endpoints::default(), |e| e.otp_send = None)),
+        ("/oauth2/revoke", with(Endpoints::default(), |e| e.revocation = None)),
+        ("/oauth2/introspect", with(Endpoints::default(), |e| e.introspection = None)),
+        ("/userinfo", with(Endpoints::default(), |e| e.userinfo = None)),
     ] {
         let server = server(ISSUER, endpoints);
         let body = sms_send(PHONE).to_string();

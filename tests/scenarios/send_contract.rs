@@ -291,7 +291,7 @@ async fn fifty_sends_in_a_day_to_one_address() {
 #[tokio::test]
 async fn quotas_are_configurable() {
     let two_a_minute = Quota::new(NonZeroU32::new(2).unwrap(), secs(60));
-    let host = Host::with(Settings::default().send_quotas(two_a_minute, &[]));
+    let host = Host::with(settings(|s| s.send_quotas = vec![two_a_minute]));
     assert_eq!(host.send(&sms_send(PHONE)).await.reply["resend_after"], 0);
     assert_eq!(host.send(&sms_send(PHONE)).await.reply["resend_after"], 60);
     assert_reply(&refused(&host, &sms_send(PHONE), None).await, 400, SMS_LIMIT, &[("Retry-After", "60")]);
@@ -305,7 +305,7 @@ async fn quotas_are_configurable() {
 async fn a_second_failed_delivery_in_a_row_waits_whatever_the_quotas_are() {
     for quotas in [&[(1, 30), (50, 86_400)][..], &[(1, 30)], &[(2, 30)], &[(1, 60), (5, 60)], &[(1, 30), (3, 59)]] {
         let all: Vec<Quota> = quotas.iter().map(|(n, s)| Quota::new(NonZeroU32::new(*n).unwrap(), secs(*s))).collect();
-        let host = Host::with(Settings::default().send_quotas(all[0], &all[1..]));
+        let host = Host::with(settings(|s| s.send_quotas = all.to_vec()));
         let mut messages = 0;
         while messages < 10 {
             let Ok(delivery) = try_raw(&host, &sms_send(PHONE), None).await else { break };
@@ -445,7 +445,7 @@ async fn a_login_code_is_as_its_auth_source_says_and_the_rest_as_the_settings_sa
         assert_eq!(said["expires_in"], expires_in);
     }
     let policy = CodePolicy::new(8, secs(120)).unwrap();
-    let host = host_with(Settings::default().code(policy), directory());
+    let host = host_with(settings(|s| s.code = policy), directory());
     let delivery = try_raw(&host, &but(&body, json!({ "usage": "signup" })), None).await.unwrap();
     assert_eq!((delivery.code().expose_secret().len(), delivery.validity()), (8, secs(120)));
 }
@@ -518,9 +518,10 @@ fn settings_that_lift_a_limit_without_saying_so_are_refused() {
             .err()
     };
     let of = |count, window| Quota::new(NonZeroU32::new(count).unwrap(), window);
-    let sends = |quota| Settings::default().send_quotas(quota, &[]);
+    let sends = |quota| settings(|s| s.send_quotas = vec![quota]);
     assert_eq!(built(sends(of(1, std::time::Duration::from_micros(999)))), Some(ConfigError::Quota));
     assert_eq!(built(sends(of(1001, secs(86_400)))), Some(ConfigError::Quota));
+    assert_eq!(built(settings(|s| s.send_quotas.clear())), Some(ConfigError::Quota));
     // Each would leave more challenges alive than an address's record keeps.
     assert_eq!(built(sends(of(1, secs(2)))), Some(ConfigError::TooManyChallenges));
     assert_eq!(built(sends(of(1, secs(3)))), None);

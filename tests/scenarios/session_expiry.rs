@@ -16,9 +16,10 @@ fn refused() -> (u16, Value) {
 
 fn lasting(idle: Duration, absolute: Duration) -> Settings {
     let access_token = idle.min(secs(300));
-    Settings::default()
-        .session_validity(SessionValidity::new(idle, absolute))
-        .token_validity(TokenValidity::new(access_token, TokenValidity::default().id_token))
+    settings(|s| {
+        s.session_validity = session_validity(idle, absolute);
+        s.token_validity = with(TokenValidity::default(), |v| v.access_token = access_token);
+    })
 }
 
 /// The same host with other settings, from one moment to the next.

@@ -60,7 +60,7 @@ impl Issued {
 }
 
 fn rfc_9068() -> Settings {
-    Settings::default().access_token_profile(AccessTokenProfile::Rfc9068 { audience: API.to_owned() })
+    settings(|s| s.access_token_profile = AccessTokenProfile::Rfc9068 { audience: API.to_owned() })
 }
 
 const NOT_ONE: Result<(), AccessTokenError> = Err(AccessTokenError::NotAnAccessToken);

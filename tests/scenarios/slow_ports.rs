@@ -184,8 +184,8 @@ fn a_token_that_was_made_ready_and_revoked_with_its_siblings_is_not_released() {
 
 #[test]
 fn tokens_of_another_validity_are_not_taken_for_expired() {
-    let long = otp_grant::TokenValidity::new(secs(3600), secs(3600));
-    let host = Host::with(otp_grant::Settings::default().token_validity(long));
+    let long = token_validity(secs(3600), secs(3600));
+    let host = Host::with(settings(|s| s.token_validity = long));
     let first = block_on(host.log_in(json!({})));
     let key = otp_grant::SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     let short = host.beside(otp_grant::Settings::default(), key, keyring());

@@ -138,7 +138,7 @@ async fn the_address_is_compared_after_normalisation() {
 
 #[tokio::test]
 async fn another_grant_type_uri_can_be_configured() {
-    let host = Host::with(Settings::default().grant_type("https://own.example.com/otp", Channel::Sms));
+    let host = Host::with(settings(|s| s.grant_types.push(("https://own.example.com/otp".to_owned(), Channel::Sms))));
     let sent = host.send(&sms_send(PHONE)).await;
     accept(&host, &but(&sms_grant(PHONE, &sent), json!({ "grant_type": "https://own.example.com/otp" }))).await;
 }

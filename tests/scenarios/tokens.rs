@@ -15,7 +15,7 @@ const KEYS: [(&str, &str, &[&str]); 3] = [
 const API: &str = "https://api.example.com";
 
 fn rfc_9068() -> Settings {
-    Settings::default().access_token_profile(AccessTokenProfile::Rfc9068 { audience: API.to_owned() })
+    settings(|s| s.access_token_profile = AccessTokenProfile::Rfc9068 { audience: API.to_owned() })
 }
 
 fn host_of(settings: Settings, pem: &str) -> Host {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use otp_grant::*;
 use otp_grant_tests::steps::{Part, SteppedStore};
-use otp_grant_tests::{Broken, CLIENT, CLIENT_SECRET, ManualClock, PUBLIC_CLIENT, SMS_SOURCE, secs};
+use otp_grant_tests::{
+    Broken, CLIENT, CLIENT_SECRET, ManualClock, PUBLIC_CLIENT, SMS_SOURCE, secs, session_validity, settings,
+};
 
 use crate::facts::{Log, What};
 use crate::world::Random;
@@ -55,14 +57,16 @@ impl Setup {
     }
 
     pub fn settings(&self) -> Settings {
-        let validity = SessionValidity::new(secs(self.idle), secs(self.absolute));
+        let validity = session_validity(secs(self.idle), secs(self.absolute));
         // Codes for a sign-up are valid for as long as codes for a login.
-        let settings = Settings::default().code(self.code()).session_validity(validity);
-        if !self.is_rfc9068 {
-            return settings;
-        }
-        let audience = "https://api.example.com".to_owned();
-        settings.access_token_profile(AccessTokenProfile::Rfc9068 { audience })
+        settings(|s| {
+            s.code = self.code();
+            s.session_validity = validity;
+            if self.is_rfc9068 {
+                let audience = "https://api.example.com".to_owned();
+                s.access_token_profile = AccessTokenProfile::Rfc9068 { audience };
+            }
+        })
     }
 
     /// The clients and auth sources of the host.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The wings, from the top of the house to its foundations.
-const WINGS: [&str; 22] = [
+const WINGS: [&str; 23] = [
     "testing",
     "server",
     "flow",
@@ -24,6 +24,7 @@ const WINGS: [&str; 22] = [
     "scope",
     "entropy",
     "id",
+    "erased",
     "change",
     "unknown_members",
     "time",
@@ -34,7 +35,8 @@ const WINGS: [&str; 22] = [
 const PORT_IMPLEMENTATIONS: [&str; 2] = ["time/clock", "memory"];
 
 /// Files that may wait beside the flows and what is above them: what implements a port or calls one.
-const WAITING: [&str; 4] = ["memory", "memory/directory", "jwt/signer", "jwt/signing_key"];
+const WAITING: [&str; 6] =
+    ["memory", "memory/directory", "store/erased", "directory/erased", "jwt/signer", "jwt/signing_key"];
 
 /// A file of `src`, without its tests.
 struct Source {

@@ -49,6 +49,25 @@ pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
+/// The default settings with changes.
+pub fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
+    with(Settings::default(), change)
+}
+
+/// Settings, or a part of them, with changes.
+pub fn with<T>(mut settings: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut settings);
+    settings
+}
+
+pub fn session_validity(idle: Duration, absolute: Duration) -> SessionValidity {
+    with(SessionValidity::default(), |validity| (validity.idle, validity.absolute) = (idle, absolute))
+}
+
+pub fn token_validity(access_token: Duration, id_token: Duration) -> TokenValidity {
+    with(TokenValidity::default(), |validity| (validity.access_token, validity.id_token) = (access_token, id_token))
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken;
 

@@ -29,8 +29,10 @@ impl Host {
         let key = SigningKey::from_pem(SIGNING_KEY).unwrap();
         // The longest codes: the more digits, the more a comparison that stops early would tell.
         let code = CodePolicy::new(10, CODE_VALIDITY).unwrap();
+let mut settings = Settings::default();
+        settings.code = code;
         let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
-            .settings(Settings::default().code(code))
+            .settings(settings)
             .clock(clock.clone())
             .entropy(SeededEntropy::default())
             .build(records.clone(), Names::new(user, secret))

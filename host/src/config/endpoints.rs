@@ -26,14 +26,23 @@ struct Place(Option<String>);
 /// The endpoints.
 pub(crate) fn endpoints(config: &Config) -> Result<Endpoints, ConfigError> {
     let EndpointPaths { otp_send, token, revocation, introspection, userinfo, jwks } = &config.endpoints;
-    let place = |given: &Option<Place>, default| given.as_ref().map_or(default, |Place(path)| path.clone());
     let mut endpoints = Endpoints::default();
-    endpoints.otp_send = place(otp_send, endpoints.otp_send);
-    endpoints.token = token.clone().unwrap_or(endpoints.token);
-    endpoints.revocation = place(revocation, endpoints.revocation);
-    endpoints.introspection = place(introspection, endpoints.introspection);
-    endpoints.userinfo = place(userinfo, endpoints.userinfo);
-    endpoints.jwks = jwks.clone().unwrap_or(endpoints.jwks);
+    let places = [
+        (otp_send, &mut endpoints.otp_send),
+        (revocation, &mut endpoints.revocation),
+        (introspection, &mut endpoints.introspection),
+        (userinfo, &mut endpoints.userinfo),
+    ];
+    for (given, endpoint) in places {
+        if let Some(Place(path)) = given {
+            endpoint.clone_from(path);
+        }
+    }
+    for (given, endpoint) in [(token, &mut endpoints.token), (jwks, &mut endpoints.jwks)] {
+        if let Some(path) = given {
+            endpoint.clone_from(path);
+        }
+    }
     let Endpoints { otp_send, token, revocation, introspection, userinfo, jwks, .. } = &endpoints;
     let optional = [otp_send, revocation, introspection, userinfo].into_iter().flatten();
     let taken = optional.chain([token, jwks]).any(|path| is_taken(path));

@@ -18,30 +18,26 @@ pub(crate) fn issuer(config: &Config) -> Result<Issuer, ConfigError> {
 /// The settings.
 pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
     check_limits(config)?;
-    let default = Settings::default();
-    let settings = default
-        .addresses(addresses(config)?)
-        .endpoints(endpoints(config)?)
-        .body_limit(config.limits.body)
-        .code(config.codes.policy(&CodePolicy::default(), "codes")?)
-        .token_validity(token_validity(config))
-        .session_validity(session_validity(config))
-        .scopes_supported(all_scopes(config)?)
-        .claims_supported(config.discovery.claims.iter().map(String::as_str));
-    let settings = config
-        .grant_types
-        .iter()
-        .fold(settings, |settings, (uri, channel)| settings.grant_type(uri, (*channel).into()));
-    let settings = settings.authentication_claims(config.access_tokens.authentication_claims);
-    let settings = match &config.access_tokens.rfc9068_audience {
-        Some(audience) => settings.access_token_profile(AccessTokenProfile::Rfc9068 { audience: audience.clone() }),
-        None => settings,
-    };
-    let settings = match config.validity.key_set {
-        Some(max_age) => settings.key_set_max_age(max_age.0),
-        None => settings,
-    };
-    weakened(config, with_quotas(config, settings)?)
+    let mut settings = Settings::default();
+    settings.addresses = addresses(config)?;
+    settings.endpoints = endpoints(config)?;
+    settings.body_limit = config.limits.body;
+    settings.code = config.codes.policy(&CodePolicy::default(), "codes")?;
+    settings.token_validity = token_validity(config);
+    settings.session_validity = session_validity(config);
+    settings.scopes_supported = all_scopes(config)?;
+    settings.claims_supported.clone_from(&config.discovery.claims);
+    let own_grant_types = config.grant_types.iter().map(|(uri, channel)| (uri.clone(), (*channel).into()));
+    settings.grant_types.extend(own_grant_types);
+    settings.authentication_claims = config.access_tokens.authentication_claims;
+    if let Some(audience) = &config.access_tokens.rfc9068_audience {
+        settings.access_token_profile = AccessTokenProfile::Rfc9068 { audience: audience.clone() };
+    }
+    if let Some(max_age) = config.validity.key_set {
+        settings.key_set_max_age = max_age.0;
+    }
+    set_quotas(config, &mut settings)?;
+    weakened(config, settings)
 }
 
 /// Refuses limits that no request can keep to.
@@ -61,26 +57,21 @@ fn check_limits(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn with_quotas(config: &Config, settings: Settings) -> Result<Settings, ConfigError> {
+fn set_quotas(config: &Config, settings: &mut Settings) -> Result<(), ConfigError> {
     let quotas = &config.quotas;
-    let settings = match quotas.sends.as_deref() {
-        None => settings,
-        Some([first, others @ ..]) => {
-            let others: Vec<_> = others.iter().copied().map(Window::into).collect();
-            settings.send_quotas((*first).into(), &others)
-        }
-        Some([]) => {
+    if let Some(sends) = quotas.sends.as_deref() {
+        if sends.is_empty() {
             return Err(ConfigError::new("quotas.sends", "no quota at all is danger.without_send_quotas = true"));
         }
-    };
-    let settings = match quotas.guesses_per_code {
-        Some(guesses) => settings.guesses_per_challenge(guesses),
-        None => settings,
-    };
-    Ok(match quotas.guesses_per_address {
-        Some(quota) => settings.guesses_per_address(quota.into()),
-        None => settings,
-    })
+        settings.send_quotas = sends.iter().copied().map(Window::into).collect();
+    }
+    if let Some(guesses) = quotas.guesses_per_code {
+        settings.guesses_per_challenge = guesses;
+    }
+    if let Some(quota) = quotas.guesses_per_address {
+        settings.guesses_per_address = quota.into();
+    }
+    Ok(())
 }
 
 fn weakened(config: &Config, settings: Settings) -> Result<Settings, ConfigError> {
@@ -118,19 +109,17 @@ pub(crate) fn numbering_plan(config: &Config) -> Result<Option<NumberingPlan>, C
 }
 
 fn token_validity(config: &Config) -> TokenValidity {
-    let default = TokenValidity::default();
-    TokenValidity::new(
-        config.validity.access_token.map_or(default.access_token, |span| span.0),
-        config.validity.id_token.map_or(default.id_token, |span| span.0),
-    )
+    let mut validity = TokenValidity::default();
+    validity.access_token = config.validity.access_token.map_or(validity.access_token, |span| span.0);
+    validity.id_token = config.validity.id_token.map_or(validity.id_token, |span| span.0);
+    validity
 }
 
 fn session_validity(config: &Config) -> SessionValidity {
-    let default = SessionValidity::default();
-    SessionValidity::new(
-        config.validity.session_idle.map_or(default.idle, |span| span.0),
-        config.validity.session.map_or(default.absolute, |span| span.0),
-    )
+    let mut validity = SessionValidity::default();
+    validity.idle = config.validity.session_idle.map_or(validity.idle, |span| span.0);
+    validity.absolute = config.validity.session.map_or(validity.absolute, |span| span.0);
+    validity
 }
 
 /// Every scope that some client may ask for.

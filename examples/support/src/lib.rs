@@ -107,6 +107,7 @@ impl Options {
 }
 
 /// Stands for the SMS and mail providers: prints the codes, and appends them to a file as JSON lines.
+#[derive(Default)]
 pub struct Outbox {
     file: Option<Mutex<File>>,
 }

@@ -1,8 +1,8 @@
 //! The flows: one endpoint per file, each read from its first line to its last.
 //!
 //! The endpoints are [`send_otp`], [`otp_grant`], [`refresh_grant`], [`verify_otp`], [`revoke`], [`introspect`] and
-//! [`userinfo`]. They share, from top to bottom, [`tokens`], [`guess`], [`caller`], [`access_token`], [`narrow`], [`turn`],
-//! [`record`] and [`core`](self::core).
+//! [`userinfo`]. They share, from top to bottom, [`tokens`], [`guess`], [`caller`], [`access_token`], [`narrow`],
+//! [`turn`], [`record`] and [`core`](self::core).
 
 pub(crate) mod access_token;
 mod caller;

@@ -56,8 +56,8 @@ impl Usage {
         BUILT_IN.into_iter().find(|usage| usage.built_in_name() == Some(text))
     }
 
-    /// What the binding of an otp_token has of the usage. No custom usage has what a built-in one has, not even one of a
-    /// later version.
+    /// What the binding of an otp_token has of the usage. No custom usage has what a built-in one has, not even one of
+    /// a later version.
     pub(crate) fn in_binding(&self) -> &[u8] {
         match self {
             Self::Custom(usage) => usage.prefixed(),

@@ -9,10 +9,11 @@ use crate::directory::user::is_standard_claim;
 
 /// Claims of the host's own in access tokens.
 ///
-/// A name can't be that of a claim that has a meaning already: the claims of every token (RFC 7519 section 4.1, RFC 9068
-/// section 2.2), those of ID tokens and of the login (OpenID Connect Core section 2, RFC 7800, RFC 8693), and the standard claims of
-/// a user, which the scope decides on (OpenID Connect Core section 5.1). `roles`, `groups` and `entitlements` are the host's to
-/// say (RFC 9068 section 2.2.3.1). All claims together have at most 1024 bytes of JSON, since a token is sent in a header.
+/// A name can't be that of a claim that has a meaning already: the claims of every token (RFC 7519 section 4.1, RFC
+/// 9068 section 2.2), those of ID tokens and of the login (OpenID Connect Core section 2, RFC 7800, RFC 8693), and the
+/// standard claims of a user, which the scope decides on (OpenID Connect Core section 5.1). `roles`, `groups` and
+/// `entitlements` are the host's to say (RFC 9068 section 2.2.3.1). All claims together have at most 1024 bytes of
+/// JSON, since a token is sent in a header.
 ///
 /// ```
 /// use otp_grant::{CustomClaims, InvalidClaim};
@@ -118,7 +119,8 @@ fn nests_within(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Tells whether a claim has a meaning that is not the host's to give. A language may follow the name of a standard claim.
+/// Tells whether a claim has a meaning that is not the host's to give. A language may follow the name of a standard
+/// claim.
 fn is_reserved(name: &str) -> bool {
     let claim = name.split('#').next().unwrap_or_default();
     RESERVED.contains(&claim) || is_standard_claim(claim)

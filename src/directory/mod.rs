@@ -21,14 +21,15 @@ use crate::scope::Scope;
 
 /// Everything that the server looks up: a [`ClientRegistry`] and a [`UserStore`].
 ///
-/// The two ports are apart because hosts keep the two apart: clients often stand in a configuration file, and users in a
-/// database, with errors of their own. A type that implements both is a directory. So is a pair of a registry and a store
-/// of users:
+/// The two ports are apart because hosts keep the two apart: clients often stand in a configuration file, and users in
+/// a database, with errors of their own. A type that implements both is a directory. So is a pair of a registry and a
+/// store of users:
 ///
 /// ```
 /// use std::sync::Arc;
 ///
-/// use otp_grant::{Address, Client, ClientId, Directory, MemoryDirectory, Scope, SignUp, Subject, User, UserClaims, UserStore};
+/// use otp_grant::{Address, Client, ClientId, Directory, MemoryDirectory, Scope, Subject};
+/// use otp_grant::{SignUp, User, UserClaims, UserStore};
 ///
 /// struct UsersOfTheDatabase;
 ///
@@ -88,8 +89,8 @@ pub trait ClientRegistry: Send + Sync {
 /// user by another form of the address than the one it was given, for example without dots, lets an attacker guess anew
 /// with each form: 25 guesses a day become as many as there are forms. Such a store looks users up by
 /// [`AddressPolicy::budget_of`](crate::AddressPolicy::budget_of), and its rules go to
-/// [`AddressPolicy::with_budgets`](crate::AddressPolicy::with_budgets). A user who has several addresses of their own, such
-/// as a telephone and a mailbox, has a budget for each.
+/// [`AddressPolicy::with_budgets`](crate::AddressPolicy::with_budgets). A user who has several addresses of their own,
+/// such as a telephone and a mailbox, has a budget for each.
 pub trait UserStore: Send + Sync {
     /// What goes wrong in this store. It reaches the host's [`Observer`](crate::Observer), never a client.
     type Error: core::error::Error + Send + Sync + 'static;
@@ -122,21 +123,23 @@ pub trait UserStore: Send + Sync {
     /// `INSERT … ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number RETURNING subject, status, tokens_valid_after`
     ///
     /// It is asked only where [the client may sign users up](Client::that_may_not_sign_up). [`SignUp::Refused`] is a
-    /// decision, and an error is a failure: a refusal is answered with 400 `User not found` and keeps the guess charged, and
-    /// an error with 503.
+    /// decision, and an error is a failure: a refusal is answered with 400 `User not found` and keeps the guess
+    /// charged, and an error with 503.
     fn sign_up(&self, address: &Address) -> impl Future<Output = Result<SignUp, Self::Error>> + Send;
 
     /// The scope that a user is granted, of the scope that the client may have. `None` grants nothing: the answer is
     /// `invalid_scope`. Defaults to all of `requested`.
     ///
-    /// It can only narrow. Tokens in its answer that are not in `requested` are left out. It is asked at each login, once the
-    /// user is known and active, at each refresh, and when a refresh token is introspected, which says what a refresh would give.
-    /// A login that is refused keeps its guess charged, and its code stays good. A session keeps the scope that its login was
-    /// granted: what a later refresh leaves out can come back with the next one, and never more than at the login.
+    /// It can only narrow. Tokens in its answer that are not in `requested` are left out. It is asked at each login,
+    /// once the user is known and active, at each refresh, and when a refresh token is introspected, which says what a
+    /// refresh would give. A login that is refused keeps its guess charged, and its code stays good. A session keeps
+    /// the scope that its login was granted: what a later refresh leaves out can come back with the next one, and never
+    /// more than at the login.
     ///
-    /// **A scope is not a role.** It says what a client may do in the name of a user, and not what the user may do: an access token
-    /// keeps its scope until it expires, whatever becomes of the user. An API must check the rights of the user where it
-    /// keeps them. This hook is for scopes that are of no use to a user, such as those of a feature that the user has not booked.
+    /// **A scope is not a role.** It says what a client may do in the name of a user, and not what the user may do: an
+    /// access token keeps its scope until it expires, whatever becomes of the user. An API must check the rights of the
+    /// user where it keeps them. This hook is for scopes that are of no use to a user, such as those of a feature that
+    /// the user has not booked.
     ///
     /// RFC 6749 section 3.3.
     fn granted_scope(
@@ -151,9 +154,9 @@ pub trait UserStore: Send + Sync {
 
     /// The claims of the host's own in the access tokens of a user, such as the tenant. Defaults to none.
     ///
-    /// It is asked each time an access token is made: at each login and refresh, with the scope that is granted. Everybody
-    /// who gets hold of an access token can read the claims, and they stay as they are until the token expires. Introspection
-    /// does not repeat them.
+    /// It is asked each time an access token is made: at each login and refresh, with the scope that is granted.
+    /// Everybody who gets hold of an access token can read the claims, and they stay as they are until the token
+    /// expires. Introspection does not repeat them.
     ///
     /// RFC 9068 section 2.2.
     fn access_token_claims(

@@ -231,10 +231,11 @@ impl core::fmt::Debug for Delivery {
     }
 }
 
-/// A code to be sent, apart from the reply: it can wait in a queue of the process. The code is wiped when the message is dropped.
+/// A code to be sent, apart from the reply: it can wait in a queue of the process. The code is wiped when the message
+/// is dropped.
 ///
-/// It has no serialized form. A queue outside the process would keep codes at rest, readable beside the addresses that they
-/// are for.
+/// It has no serialized form. A queue outside the process would keep codes at rest, readable beside the addresses that
+/// they are for.
 pub struct OtpMessage {
     address: Address,
     code: Code,

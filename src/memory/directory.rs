@@ -10,8 +10,8 @@ use crate::id::{AuthSourceId, ClientId, Subject};
 use crate::memory::lock;
 use crate::scope::Scope;
 
-/// A directory in the memory of one process. It is a registry of clients and a store of users; a host can use it as one of
-/// the two.
+/// A directory in the memory of one process. It is a registry of clients and a store of users; a host can use it as one
+/// of the two.
 #[derive(Debug, Default)]
 pub struct MemoryDirectory {
     clients: HashMap<ClientId, Arc<Client>>,

@@ -81,11 +81,12 @@ pub struct Settings {
     /// The shape of access tokens. Defaults to [`AccessTokenProfile::Jwt`].
     pub access_token_profile: AccessTokenProfile,
 
-    /// Whether access tokens of [`AccessTokenProfile::Jwt`] say when and how the user logged in (`auth_time` and `amr`). Those of
-    /// RFC 9068 say so in any case. Defaults to no.
+    /// Whether access tokens of [`AccessTokenProfile::Jwt`] say when and how the user logged in (`auth_time` and
+    /// `amr`). Those of RFC 9068 say so in any case. Defaults to no.
     ///
-    /// Introspection says the same as the access token. An ID token then differs from an access token of the default profile
-    /// by `azp` alone: a client that accepts ID tokens from other sources than this server must require that claim.
+    /// Introspection says the same as the access token. An ID token then differs from an access token of the default
+    /// profile by `azp` alone: a client that accepts ID tokens from other sources than this server must require that
+    /// claim.
     ///
     /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
     pub authentication_claims: bool,

@@ -1,5 +1,5 @@
-//! A host's own clients and users: a registry and a store of users apart, sign-ups that are refused, claims of the host's own
-//! in access tokens, and scopes that a user is not granted.
+//! A host's own clients and users: a registry and a store of users apart, sign-ups that are refused, claims of the
+//! host's own in access tokens, and scopes that a user is not granted.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
     let signing_key = options.signing_key()?;
     let algorithm = signing_key.algorithm();
-    // The two ports: implement Store and Directory for your databases, and put them here.
+    // The ports: implement Store, ClientRegistry and UserStore for your databases, and put them here.
     let server = AuthorizationServer::builder(options.issuer.clone(), keyring, signing_key)
         .settings(options.settings()?)
         .build(MemoryStore::new(), sample_directory()?)?;

@@ -63,8 +63,8 @@ impl<S, V> Decision<S, V> {
 pub(crate) struct Unstored<V>(V);
 
 impl<V> Unstored<V> {
-    /// Opens the verdict. Only `flow/turn.rs` can call this, after the store answered that the state is in place.
-    /// `tests/layers.rs` refuses any other caller.
+    /// Opens the verdict. Only `flow/commit.rs` can call this, after the store answered that the state is in place.
+    /// `tests/sources/layers.rs` refuses any other caller.
     pub(crate) fn open_stored(self) -> V {
         self.0
     }

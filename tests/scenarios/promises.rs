@@ -871,7 +871,7 @@ async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expi
     host.send(&sends[0]).await;
 }
 
-/// README 6: "A resend to the same client sends the same code" "while the code has half of its validity and a guess
+/// README 6: "a resend to the same client" sends "the same code" "while the code has half of its validity and a guess
 /// left", and "later" "a new code".
 #[tokio::test]
 async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {

@@ -1,49 +1,56 @@
-//! The authorization core that a service embeds to log its users in with one-time codes, sent by SMS or e-mail, and to issue
-//! OAuth 2.0 / OpenID Connect tokens for them.
+//! The core of an authorization server, for a service to embed. Users log in with one-time codes that are sent by SMS
+//! or e-mail, and get OAuth 2.0 and OpenID Connect tokens.
 //!
-//! The crate is all of the authorization server except I/O. The service that embeds it, the *host*, keeps its HTTP framework,
-//! its database, its user directory and its message provider. Every change of state is one compare-and-swap of one record, and a
-//! reply follows only from what is stored.
+//! There is no redirect and no authorization endpoint. Clients redeem codes at the token endpoint, through extension
+//! grants (RFC 6749 section 4.5).
+//!
+//! The crate does no I/O. The service that embeds it, the *host*, keeps its HTTP framework, its database, its user
+//! directory and its message provider. With an atomic store, parallel requests can't exceed the guess budget, and a
+//! code logs in once. Every change of state is one compare-and-swap of one record.
 //!
 //! # Where to start
 //!
-//! 1. Implement the ports that your service has: a [`Store`] for records and a [`Directory`] of clients and users. Begin with
-//!    [`MemoryStore`] and [`MemoryDirectory`].
-//! 2. Make the keys: a [`Keyring`] of two [`MasterKey`]s, and a [`SigningKey`].
+//! 1. Implement the ports that your service has: a [`Store`] for records and a [`Directory`] of clients and users.
+//!    Begin with [`MemoryStore`] and [`MemoryDirectory`].
+//! 2. Make the keys: a [`SigningKey`] signs tokens. A [`Keyring`] has two [`MasterKey`]s: the first derives the keys of
+//!    records, the second seals tokens and derives codes.
 //! 3. Put an [`AuthorizationServer`] together with [`AuthorizationServer::builder`].
-//! 4. Route every request of its endpoints to [`AuthorizationServer::handle`], send the codes of each [`Delivery`], and write out
-//!    each [`Reply`].
+//! 4. Route every request of its endpoints to [`AuthorizationServer::handle`]. Send the code of each [`Delivery`], and
+//!    write out each [`Reply`].
 //!
-//! The example below [`AuthorizationServer::handle`] is a whole host without HTTP.
+//! The example below [`AuthorizationServer::handle`] is a whole host without HTTP. [`Settings`] has the defaults.
 //!
 //! # The ports
 //!
-//! | port | what the host does | defaults to |
+//! A port is a trait through which the crate reaches a part of the host.
+//!
+//! | port | what the host does | default |
 //! |---|---|---|
 //! | [`Store`] | keeps records: a load and an atomic swap | none; [`MemoryStore`] for one process |
-//! | [`Directory`] | knows clients, auth sources and users | none; [`MemoryDirectory`] for one process |
-//! | [`jwt::Signer`] | signs in an HSM, a key service or another library | the keys of [`SigningKey`] |
-//! | [`observer::Observer`] | hears of logins, failures, throttling and stolen tokens | [`observer::NoObserver`] |
+//! | [`Directory`]: [`directory::ClientRegistry`] and [`directory::UserStore`] | knows clients and auth sources; knows users | none; [`MemoryDirectory`] for one process |
+//! | [`jwt::Signer`] | signs in an HSM, a key service or another library | [`SigningKey`], for keys that the crate reads or generates itself |
+//! | [`observer::Observer`] | receives an event for each send, login, refresh, sign-out, wrong code, refused client, reused refresh token and failure of a port | [`observer::NoObserver`] |
 //! | [`time::Clock`] | gives the time | [`time::SystemClock`] |
 //! | [`entropy::Entropy`] | gives random bytes | [`entropy::SystemEntropy`] |
 //!
 //! # The modules
 //!
-//! Each module holds one subject: its port, its rules and its words.
+//! Each module holds one subject: its rules, its types and its port, if it has one.
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`server`] | the authorization server, its builder and its routes |
 //! | [`settings`] | settings, the paths of endpoints, and what weakens a default |
 //! | [`wire`] | requests, replies and errors |
-//! | [`directory`] | clients, auth sources and users |
+//! | [`directory`] | clients, auth sources (each is one channel, with the form and the validity of its codes) and users |
 //! | [`store`] | records, the port to persistence, and the suite that any store must pass |
 //! | [`otp`] | codes, and the quotas of sends and guesses |
 //! | [`session`] | login sessions and refresh tokens |
-//! | [`jwt`] | keys, signatures and access tokens |
-//! | [`secret`] | secrets, codes and tokens that wipe themselves, and the keyring that seals them |
-//! | [`address`], [`grant`], [`id`], [`scope`], [`time`] | words that the others use |
-//! | [`memory`], [`entropy`], [`observer`] | the embedded store and directory, and the smaller ports |
+//! | [`jwt`] | signing keys, signatures and access tokens |
+//! | [`secret`] | secrets, codes and tokens, which are wiped when dropped; the keyring that seals tokens |
+//! | [`address`], [`grant`], [`id`], [`scope`], [`time`] | types that the other modules use |
+//! | [`memory`], [`entropy`], [`observer`] | the in-memory store and directory; the port to random bytes; the port to logs and metrics |
+//! | [`testing`] | with the feature `testing`: what a service needs to test its own login |
 //!
 //! # Features
 //!
@@ -57,8 +64,11 @@
 //!
 //! # Errors and retries
 //!
-//! An error says whose fault it is: the client's, the configuration's or the host's. A reply with the status 503 can be retried. It
-//! took back what it had stored, as far as the store allowed. No error echoes what was sent.
+//! An error says whose fault it is: the client's, the configuration's or the host's. No error echoes what was sent.
+//!
+//! A request that was answered with 503 can be repeated. It took back its guess, its send and the code that it spent,
+//! as far as the store allowed. It did not take back a refresh. The client can repeat a refresh within the retry window
+//! of its [`session::RefreshPolicy`].
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 

@@ -21,7 +21,7 @@ pub(crate) struct Challenge {
     pub(crate) binding: Binding,
     pub(crate) nonce: Nonce,
     code_key: KeyId,
-    /// How many characters the code has. Records of the first format do not contain it.
+    /// How many characters the code has. Records of earlier builds do not contain it.
     code_length: Option<NonZeroU8>,
     pub(crate) code_expires_at: Timestamp,
     pub(crate) expires_at: Timestamp,
@@ -73,7 +73,7 @@ impl Challenge {
             && (new.knows_key)(&self.code_key)
     }
 
-    /// The code and its shape. The shape comes from `policy` for a record of the first format.
+    /// The code and its shape. The shape comes from `policy` for a record of an earlier build.
     pub(crate) fn code(&self, policy: &CodePolicy, now: Timestamp) -> CodeInFlight {
         CodeInFlight {
             nonce: self.nonce,
@@ -159,7 +159,7 @@ impl Challenge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Charged {
     mark: Mark,
-    /// When the guess was charged. `None` once a success has forgiven it, or in a record of the first format.
+    /// When the guess was charged. `None` once a success has forgiven it, or in a record of an earlier build.
     at: Option<Timestamp>,
 }
 

@@ -101,7 +101,7 @@ pub enum SendError {
     InvalidAuthSource,
     /// The address already belongs to a user. Said only where the host's settings disclose accounts.
     AddressIsUsed(Channel),
-    /// The address was sent to too often.
+    /// The address was sent to too often, or has no guess left, so that a code could not be redeemed.
     RateLimited {
         /// Which kind of address it is.
         channel: Channel,
@@ -122,7 +122,7 @@ impl core::fmt::Display for SendError {
             Self::UnauthorizedClient => "the client may not send codes",
             Self::InvalidAuthSource => "auth source and client are not associated",
             Self::AddressIsUsed(_) => "the address already belongs to a user",
-            Self::RateLimited { .. } => "the address was sent to too often",
+            Self::RateLimited { .. } => "the address was sent to too often, or has no guess left",
             Self::TemporarilyUnavailable => "temporarily unavailable",
         })
     }

@@ -233,7 +233,7 @@ fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     None
 }
 
-// README 1: a guess is paid for before it is looked at.
+// README 1: a guess is charged before it is compared.
 
 /// README 1: "Each code has five guesses, over all messages that carry it."
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn the_messages_of_one_code_share_its_guesses() {
     }
 }
 
-/// README 1: "Each address has 25 in 24 hours, over all resends, clients and purposes."
+/// README 1: "Each address has 25 guesses per 24 hours, over all resends, clients and usages."
 #[tokio::test]
 async fn the_guesses_of_an_address_are_those_of_all_its_clients_and_purposes() {
     for (email, guesses_of_address) in [(false, 7), (true, 7), (false, 10)] {
@@ -295,7 +295,7 @@ async fn the_guesses_of_an_address_are_those_of_all_its_clients_and_purposes() {
     }
 }
 
-/// README 1: "However many requests arrive at once, no more texts are compared than that."
+/// README 1: "Parallel requests get no more comparisons than these budgets."
 #[tokio::test]
 async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has_guesses() {
     for yields in 1..4 {
@@ -316,7 +316,7 @@ async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has
     }
 }
 
-/// README 1: "A login forgives the guesses that were made with its own otp_token, and no others."
+/// README 1: "A login gives the address back the guesses that were made with its own otp_token, and no others."
 #[tokio::test]
 async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     let send = email_send(EMAIL);
@@ -382,8 +382,8 @@ async fn a_text_of_another_alphabet_or_length_is_charged_to_nobody() {
     }
 }
 
-/// README 1: "An address without guesses is not sent to until it has one again." SECURITY: "the host pays
-/// for no message that could not be used, and `LockedOut` tells the host"
+/// README 1: "An address that has used its 25 guesses receives no code until a guess is free again." SECURITY: "the
+/// host pays for no message that could not be used, and `LockedOut` tells the host"
 #[tokio::test]
 async fn an_address_without_guesses_is_sent_to_at_the_instant_it_has_one_again() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
@@ -412,7 +412,7 @@ async fn an_address_without_guesses_is_sent_to_at_the_instant_it_has_one_again()
 
 // README 2: a code logs in once.
 
-/// README 2: "Fifty parallel requests with the right code get one set of tokens."
+/// README 2: "Of fifty parallel requests with the right code, one gets tokens and the others are refused."
 #[tokio::test]
 async fn fifty_requests_by_all_messages_of_a_code_and_at_two_hosts_log_in_once() {
     for yields in 0..5 {
@@ -548,8 +548,8 @@ async fn repetitions_are_charged_like_guesses_and_given_back() {
     assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Gone);
 }
 
-/// README 2: "Fifty parallel requests with the right code get one set of tokens. A host can allow the answer to be
-/// repeated […]; that gives the same session again."
+/// README 2: "Of fifty parallel requests with the right code, one gets tokens and the others are refused. A host can
+/// allow the answer to be repeated […]. A repeated answer has tokens of the same session."
 #[tokio::test]
 async fn fifty_requests_whose_answers_may_be_repeated_begin_one_session() {
     for yields in 0..4 {
@@ -583,7 +583,7 @@ async fn an_answer_is_repeated_for_a_minute_at_most_and_never_by_default() {
     assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::Gone);
 }
 
-// README 3: nothing is half done.
+// README 3: a failure costs at most one guess, one send or one code.
 
 /// README 3: "A crash, a store that fails or a client that hangs up leaves a code usable or spent."
 #[tokio::test]
@@ -609,8 +609,7 @@ async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usab
     }
 }
 
-/// README 3: "A request that is answered with 503 takes back what it stored: its guess, its send, and the code that it
-/// spent."
+/// README 3: "A 503 takes back the request's guess, its send and the code that it spent."
 #[tokio::test]
 async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
     let sends = [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::UpdateUserinfo), sms_send(PHONE)];
@@ -641,7 +640,7 @@ async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
     }
 }
 
-/// README 3: "A request that is answered with 503 takes back what it stored: […] its send"
+/// README 3: "A 503 takes back […] its send"
 #[tokio::test]
 async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
     for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
@@ -668,7 +667,7 @@ async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
     }
 }
 
-/// README 3: "If the store fails again while it does that, one guess, one send or one code is lost."
+/// README 3: "If the store fails again during that, one guess, one send or one code is lost."
 #[tokio::test]
 async fn a_longer_outage_in_one_request_costs_one_guess_or_one_code() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::Signup)] {
@@ -725,7 +724,7 @@ fn elsewhere() -> (SigningKey, Elsewhere) {
     (pollster::block_on(SigningKey::of_signer(signer.clone(), public)).unwrap(), signer)
 }
 
-/// README 3: "A request that is answered with 503 takes back what it stored", whichever part of the host's failed.
+/// README 3: "A 503 takes back the request's guess", whichever part of the host failed.
 #[tokio::test]
 async fn a_signer_or_a_sign_up_that_fails_costs_nothing_however_often() {
     let (key, signer) = elsewhere();
@@ -765,7 +764,7 @@ async fn nothing_is_signed_before_a_code_was_right() {
     assert_eq!(signer.signed.load(SeqCst), 2);
 }
 
-// README 4 and 5: a stolen database, garbage.
+// README 4 and 5: a stolen database, a forged token.
 
 /// README 4: "It has no codes, no tokens, no phone numbers and no e-mail addresses."
 #[tokio::test]
@@ -827,9 +826,9 @@ async fn tokens_of_a_server_with_other_secrets_and_another_key_cost_no_call_of_t
     assert!(foreign.is_active(&token).await);
 }
 
-// README 6: a send does not kill a code on its way.
+// README 6: a send ends no code that was sent before.
 
-/// README 6: "A send does not kill a code on its way, neither a resend nor anybody else's."
+/// README 6: "A send ends no code that was sent before, whether it is a resend or a send for another client."
 #[tokio::test]
 async fn a_code_is_good_to_its_last_millisecond_however_many_are_sent_after_it() {
     let sends = [
@@ -886,8 +885,8 @@ async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expi
     host.send(&sends[0]).await;
 }
 
-/// README 6: "While at least half of its time is left and it has a guess left, the same code is sent again to the same
-/// client. After that a resend brings a new code."
+/// README 6: "a resend to the same client" sends "the same code" "while the code has half of its validity and a guess
+/// left", and "later" "a new code".
 #[tokio::test]
 async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     for (validity, usage) in [(45, None), (600, None), (60, Some(Usage::Signup)), (60, Some(Usage::ResetPassword))] {
@@ -930,7 +929,7 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     }
 }
 
-/// README 6: "As long as both are in time, either logs in, with either otp_token."
+/// README 6: "Both codes are valid until they expire, each with either otp_token."
 #[tokio::test]
 async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
     for (token, code_of) in (0..3).flat_map(|token| [(token, 0), (token, 2)]) {
@@ -953,10 +952,10 @@ async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
     }
 }
 
-// README 7: a refresh can be repeated, a theft can't be hidden.
+// README 7: a refresh can be repeated. A theft can't be hidden.
 
-/// README 7: "However many refreshes run at once with one token, they get one successor." SECURITY: "With a window of
-/// zero one request gets tokens, by any clock."
+/// README 7: "Parallel refreshes with one token get one successor." SECURITY: "With a window of zero […] one request
+/// gets tokens, by any clock."
 #[tokio::test]
 async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without_a_window() {
     for window in [0, 7, 60] {
@@ -985,8 +984,8 @@ async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without
     }
 }
 
-/// README 7: "A superseded token that its client presents after the retry window, however old, ends the session and is
-/// reported, until the session has ended in all."
+/// README 7: "Until the session's absolute end": "any other superseded token, however old": "The session ends. The host
+/// is told".
 #[tokio::test]
 async fn a_superseded_token_of_any_age_ends_the_session_until_its_absolute_end() {
     // Idle for half an hour, two hours in all.
@@ -1017,8 +1016,8 @@ async fn a_superseded_token_of_any_age_ends_the_session_until_its_absolute_end()
     }
 }
 
-/// README 7: "A superseded token […] is reported, until the session has ended in all." Settings: "14 days without a
-/// refresh, and 30 days in all"
+/// README 7: "Until the session's absolute end": "any other superseded token, however old": "The host is told".
+/// Settings: "14 days without a refresh, and 30 days in all"
 #[tokio::test]
 async fn a_superseded_token_is_reported_although_its_session_has_idled_away() {
     let host = hosted(lasting(1800, 7200), 180);
@@ -1030,7 +1029,8 @@ async fn a_superseded_token_is_reported_although_its_session_has_idled_away() {
     assert_eq!(reuses(&host), 1);
 }
 
-/// README 7: "A request that others overtook while it ran is refused and ends nothing."
+/// README 7: "a token that was good when the request arrived, and that other requests overtook while it ran": "The
+/// request is refused. The session goes on."
 #[tokio::test]
 async fn a_refresh_that_two_others_overtake_is_refused_and_ends_nothing() {
     for overtaken_by in [2, 3, 5] {
@@ -1053,7 +1053,7 @@ async fn a_refresh_that_two_others_overtake_is_refused_and_ends_nothing() {
     }
 }
 
-/// README 3: "A refresh that got a 503 can be repeated; if it was stored, its retry window is the time for that."
+/// README 3: "A 503 does not take back a refresh. The client can repeat the refresh within the retry window."
 #[tokio::test]
 async fn a_refresh_that_got_a_503_can_be_repeated_in_the_window_of_its_client() {
     for (client, in_time, late) in
@@ -1102,9 +1102,9 @@ async fn a_superseded_token_in_the_hands_of_another_client_ends_nothing() {
 
 // README 8: a sign-out is immediate.
 
-/// README 8: "Nothing that starts after it was answered succeeds at any host: no refresh, introspection or userinfo. A
-/// refresh token of any age signs its session out, as long as the session lives." README 9: "Hosts may differ by 5
-/// seconds"
+/// README 8: "After a sign-out was answered, every refresh and userinfo request of that session is refused at every
+/// host, and introspection calls its tokens inactive. A refresh token of any age signs its session out, until the
+/// session ends." README 9: "The clocks of hosts can differ by 5 seconds."
 #[tokio::test]
 async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ() {
     let mut wrong = Vec::new();
@@ -1139,8 +1139,8 @@ async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ
     assert!(wrong.is_empty(), "{} of them: {:?}", wrong.len(), &wrong[..wrong.len().min(8)]);
 }
 
-/// README 8: "Nothing that starts after it was answered succeeds at any host", by the host's own word and for one
-/// access token
+/// README 8: "After a sign-out was answered, every […] request of that session is refused at every host", by the host's
+/// own word and for one access token
 #[tokio::test]
 async fn a_revocation_by_the_host_or_of_an_access_token_holds_at_hosts_whose_clocks_differ() {
     let mut wrong = Vec::new();
@@ -1173,7 +1173,7 @@ async fn a_revocation_by_the_host_or_of_an_access_token_holds_at_hosts_whose_clo
 }
 
 /// `User::tokens_valid_after`: "Sessions that began earlier are over, with all their tokens: what \"sign out
-/// everywhere\" sets to the time now." README 9: "Hosts may differ by 5 seconds"
+/// everywhere\" sets to the time now." README 9: "The clocks of hosts can differ by 5 seconds."
 #[tokio::test]
 async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_the_directorys() {
     for ahead in [-5_000_i64, 0, 4_000, 5_000] {
@@ -1193,10 +1193,10 @@ async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_t
     }
 }
 
-// README 9: time is yours.
+// README 9: all decisions take the time from your clock.
 
-/// README 9: "Hosts may differ by 5 seconds: of two clocks the later counts, and a window of time can differ by as
-/// much."
+/// README 9: "The clocks of hosts can differ by 5 seconds." "Of two clocks the later counts. A window of time can
+/// differ by as much."
 #[tokio::test]
 async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {
     for (begins, asks) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (-2_000, 2_500), (2_500, -2_000)] {
@@ -1233,7 +1233,7 @@ async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {
     }
 }
 
-/// README 9: "A clock that is set back by more gives nobody more guesses or sends."
+/// README 9: "A clock that is set back gives no address more guesses or sends"
 #[tokio::test]
 async fn whatever_a_clock_is_set_back_by_gives_no_guess_and_no_send() {
     for back in [6, 61, 3_599, 3_601, DAY - 1, DAY + 1, 40 * DAY] {
@@ -1265,7 +1265,7 @@ async fn whatever_a_clock_is_set_back_by_gives_no_guess_and_no_send() {
     }
 }
 
-/// README 9: "It ends the codes of each address that is used before it has caught up"
+/// README 9: "An address that is used before the clock catches up loses its codes."
 #[tokio::test]
 async fn a_code_ends_when_its_address_is_used_by_anybody_while_the_clock_is_behind() {
     for (back, is_good) in [(5_000, true), (5_001, false), (3_600_000, false)] {
@@ -1284,7 +1284,7 @@ async fn a_code_ends_when_its_address_is_used_by_anybody_while_the_clock_is_behi
     }
 }
 
-/// README 9: "A record that nobody uses in that time notices nothing, and a token that had expired is good again."
+/// README 9: "records that are not used": "They don't change"; "tokens that had expired": "They are valid again".
 #[tokio::test]
 async fn what_is_not_used_while_the_clock_is_behind_goes_on() {
     let host = hosted(small(), 600);
@@ -1307,8 +1307,8 @@ async fn what_is_not_used_while_the_clock_is_behind_goes_on() {
 
 // README 10: silence before proof.
 
-/// README 10: "every reply and every call of your store and directory is the same, whether a user exists or not, and
-/// whether they have just logged in."
+/// README 10: "replies and calls of store and directory do not depend on whether the user exists. Other clients can't
+/// tell whether the user has just logged in."
 #[tokio::test]
 async fn a_send_and_guesses_do_not_tell_whether_the_owner_has_just_logged_in() {
     // To another client than the owner's.
@@ -1338,7 +1338,7 @@ async fn a_send_and_guesses_do_not_tell_whether_the_owner_has_just_logged_in() {
     }
 }
 
-/// README 10: "whether a user exists or not", for every purpose and channel
+/// README 10: "do not depend on whether the user exists", for every usage and channel
 #[tokio::test]
 async fn no_purpose_or_channel_tells_whether_there_is_a_user() {
     for usage in [None, Some(Usage::Signup), Some(Usage::UpdateUserinfo), Some(Usage::ResetPassword)] {
@@ -1443,7 +1443,8 @@ async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() 
     assert!(raw_send(&host, &sms_send(PHONE)).await.is_ok());
 }
 
-/// `token`: a 400 `invalid_grant` turns into a success where "the guesses of an address come back while a code is good".
+/// `token`: a 400 `invalid_grant` turns into a success where "the guesses of an address come back while a code is
+/// good".
 #[tokio::test]
 async fn a_code_that_was_refused_for_want_of_guesses_works_when_there_are_some() {
     let host = hosted(
@@ -1837,7 +1838,7 @@ async fn a_claim_is_replaced_not_shown_in_debug_output_and_filtered_by_the_scope
     }
 }
 
-/// README 3: "A request that is answered with 503 takes back what it stored", while two codes are in time
+/// README 3: "A 503 takes back the request's guess […] and the code that it spent", while two codes are in time
 #[tokio::test]
 async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
     let send = by_spa(&email_send(EMAIL));
@@ -1889,7 +1890,7 @@ async fn repeat_with_failures(fault: Mishap, call: usize) -> (Outcome, Outcome) 
     (outcome, present(&host, &send, &sent, &sent.code).await)
 }
 
-/// README 3: "A request that is answered with 503 takes back what it stored", where an answer is repeated
+/// README 3: "A 503 takes back the request's guess", where an answer is repeated
 #[tokio::test]
 async fn repetitions_that_are_answered_with_503_cost_nothing() {
     for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
@@ -2000,8 +2001,8 @@ async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_rando
     }
 }
 
-/// README 10: "every reply […] is the same, […] whether they have just logged in", to a message that was sent before
-/// the login
+/// README 10: "Other clients can't tell whether the user has just logged in", by a message that was sent before the
+/// login
 #[tokio::test]
 async fn a_message_that_was_sent_before_a_login_does_not_tell_of_it() {
     let mut traces = Vec::new();

@@ -11,6 +11,10 @@ use std::time::Instant;
 use std::{fs, mem};
 
 use futures::future::join_all;
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::settings::danger;
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::{Clock, SystemClock};
 use otp_grant::*;
 use otp_grant_benches::{Bare, KEYS, USERS, directory, granted, is_measured, median, nanos, phone};
 use otp_grant_tests::{

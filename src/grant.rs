@@ -89,14 +89,15 @@ impl core::fmt::Display for Usage {
 /// [`AuthorizationServer::verify`](crate::AuthorizationServer::verify). It is good for this usage alone.
 ///
 /// ```
-/// use otp_grant::{CustomUsage, Settings, Usage};
+/// use otp_grant::{Settings, Usage};
+/// use otp_grant::grant::CustomUsage;
 ///
 /// let payment = CustomUsage::new("confirm_payment")?;
 /// let mut settings = Settings::default();
 /// settings.usages = vec![payment];
 /// assert_eq!(Usage::Custom(payment).as_str(), "confirm_payment");
 /// assert!(CustomUsage::new("login").is_err());
-/// # Ok::<(), otp_grant::InvalidUsage>(())
+/// # Ok::<(), otp_grant::grant::InvalidUsage>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CustomUsage {

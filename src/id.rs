@@ -111,7 +111,7 @@ impl Issuer {
     /// ```
     /// let issuer = otp_grant::Issuer::new("https://login.example.com/tenant")?;
     /// assert_eq!(issuer.metadata_path(), "/.well-known/oauth-authorization-server/tenant");
-    /// # Ok::<(), otp_grant::InvalidId>(())
+    /// # Ok::<(), otp_grant::id::InvalidId>(())
     /// ```
     pub fn metadata_path(&self) -> String {
         format!("/.well-known/oauth-authorization-server{}", self.path())
@@ -123,7 +123,7 @@ impl Issuer {
     /// ```
     /// let issuer = otp_grant::Issuer::new("https://login.example.com/tenant")?;
     /// assert_eq!(issuer.openid_configuration_path(), "/tenant/.well-known/openid-configuration");
-    /// # Ok::<(), otp_grant::InvalidId>(())
+    /// # Ok::<(), otp_grant::id::InvalidId>(())
     /// ```
     pub fn openid_configuration_path(&self) -> String {
         format!("{}/.well-known/openid-configuration", self.path())

@@ -97,35 +97,18 @@ pub mod time;
 mod unknown_members;
 pub mod wire;
 
-pub use address::{
-    Address, AddressPolicy, Channel, EmailAddress, InvalidCountryCode, MalformedEmail, MalformedPhoneNumber,
-    PhoneNumber,
-};
-pub use directory::{
-    AuthSource, Client, ClientRegistry, CustomClaims, Directory, InvalidClaim, ScopeNotAllowed, SignUp, User,
-    UserClaims, UserStatus, UserStore,
-};
-pub use entropy::{Entropy, EntropyUnavailable, SystemEntropy};
-pub use grant::{CustomUsage, Grant, InvalidUsage, Usage};
-pub use id::{AuthSourceId, ClientId, InvalidId, Issuer, RecordKey, SessionId, Subject, Tag, TokenId};
-pub use jwt::jws;
-pub use jwt::*;
+pub use address::{Address, AddressPolicy, Channel};
+pub use directory::{AuthSource, Client, Directory, User, UserStatus};
+pub use grant::Usage;
+pub use id::{AuthSourceId, ClientId, Issuer, Subject};
+pub use jwt::SigningKey;
 pub use memory::{MemoryDirectory, MemoryStore};
-#[cfg(feature = "tracing")]
-pub use observer::TracingObserver;
-pub use observer::{Event, NoObserver, Observer};
-pub use otp::{CodePolicy, InvalidCodePolicy, Quota};
-pub use scope::{InvalidScope, Scope};
-pub use secret::{AccessToken, ClientSecret, Code, IdToken, OtpToken, PresentedSecret, RefreshToken};
-pub use secret::{InvalidMasterKey, Keyring, MasterKey};
-pub use server::*;
-pub use session::{InvalidRefreshPolicy, RefreshPolicy, SessionValidity};
-pub use settings::{EMAIL_GRANT_TYPE, Endpoints, SMS_GRANT_TYPE, Settings, danger};
-#[cfg(feature = "conformance")]
-pub use store::conformance;
-pub use store::{InvalidRecord, Record, RecordBody, Store, Swap};
-pub use time::{Clock, SystemClock, Timestamp};
-pub use wire::*;
+pub use scope::Scope;
+pub use secret::{ClientSecret, Keyring, MasterKey};
+pub use server::{AuthorizationServer, Delivery};
+pub use settings::Settings;
+pub use store::Store;
+pub use wire::{DeliveryFailure, Reply, Request};
 
 /// The example of the README, compiled and run with the doc tests.
 #[cfg(doctest)]

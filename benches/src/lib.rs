@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
+use otp_grant::directory::UserClaims;
+use otp_grant::settings::danger;
 use otp_grant::*;
 use otp_grant_tests::{
     ISSUER, Posts as _, Sent, json_request, keyring, read, sample_directory, settings, sms_grant, sms_send,

@@ -3,6 +3,11 @@
 use std::error::Error;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use otp_grant::jwt::{
+    AccessTokenError, AccessTokenProfile, AccessTokenVerifier, Algorithm, Audience, JwsError, PublicKeySet, jws,
+};
+use otp_grant::time::Clock;
+use otp_grant::time::SystemClock;
 use otp_grant::*;
 use pollster::block_on;
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use otp_grant::{EMAIL_GRANT_TYPE, SMS_GRANT_TYPE};
+use otp_grant::settings::{EMAIL_GRANT_TYPE, SMS_GRANT_TYPE};
 use serde_json::{Value, json};
 
 use crate::demo::{Demo, Sent, grant_error, title};

@@ -2,6 +2,9 @@
 
 use std::error::Error;
 
+use otp_grant::directory::UserClaims;
+use otp_grant::id::InvalidId;
+use otp_grant::scope::InvalidScope;
 use otp_grant::*;
 
 pub(crate) const ISSUER: &str = "https://sample.portal.example.com";

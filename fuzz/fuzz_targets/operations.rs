@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use otp_grant::Clock;
+use otp_grant::time::Clock;
 use otp_grant_fuzz::*;
 use pollster::block_on;
 use serde_json::json;

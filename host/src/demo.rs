@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use otp_grant::{Algorithm, Keyring, MasterKey, SigningKey, SigningKeys};
+use otp_grant::jwt::{Algorithm, SigningKeys};
+use otp_grant::{Keyring, MasterKey, SigningKey};
 
 use crate::args::{Alg, Args, Switch};
 use crate::config::{At, Config, ConfigError, Source, read_signing_key};

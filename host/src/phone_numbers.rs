@@ -113,7 +113,7 @@ mod tests {
         ] {
             let policy = NumberingPlan::of(region).unwrap().into_policy(AddressPolicy::default());
             let number = policy.phone_number(text).ok();
-            assert_eq!(number.as_ref().map(otp_grant::PhoneNumber::as_str), read, "{region} {text}");
+            assert_eq!(number.as_ref().map(otp_grant::address::PhoneNumber::as_str), read, "{region} {text}");
         }
     }
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_grant::{Algorithm, AuthorizationServer, Keyring, KeyringCheck, KeyringError, SigningKeys, TracingObserver};
+use otp_grant::jwt::{Algorithm, SigningKeys};
+use otp_grant::observer::TracingObserver;
+use otp_grant::server::{KeyringCheck, KeyringError};
+use otp_grant::{AuthorizationServer, Keyring};
 
 use crate::config::{self, At as _, Config, ConfigError};
 use crate::delivery::Courier;

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_grant::{Clock as _, MemoryStore, Record, RecordKey, Store, Swap, SystemClock, Tag};
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::{Clock as _, SystemClock};
+use otp_grant::{MemoryStore, Store};
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError};
 use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError, SqliteStore};
 

@@ -3,7 +3,8 @@
 
 mod support;
 
-use otp_grant::{Algorithm, PublicKeySet, SigningKey, jws};
+use otp_grant::SigningKey;
+use otp_grant::jwt::{Algorithm, PublicKeySet, jws};
 use support::{Folder, Host, JSON, command, root};
 
 #[test]
@@ -69,7 +70,7 @@ fn verifies(host: &Host, key_id: &str, algorithm: Algorithm) {
     let common = r#""client_id":"TENANT_SPA_CLIENT_ID","auth_source_id":"MOCK_SMS_OTP_AUTH_SOURCE_ID","phone_number":"13612345678""#;
     let sent = host.post("/otp/send", JSON, &format!("{{{common}}}")).json();
     let (otp_token, otp) = (sent["otp_token"].as_str().unwrap(), host.last_code());
-    let (uri, sign_up) = (otp_grant::SMS_GRANT_TYPE, r#""auto_signup":true"#);
+    let (uri, sign_up) = (otp_grant::settings::SMS_GRANT_TYPE, r#""auto_signup":true"#);
     let grant = format!(r#"{{{common},"grant_type":"{uri}","otp_token":"{otp_token}","otp":"{otp}",{sign_up}}}"#);
     let tokens = host.post("/oauth2/token", JSON, &grant).json();
 

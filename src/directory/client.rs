@@ -17,7 +17,7 @@ use crate::session::policy::{InvalidRefreshPolicy, RefreshPolicy};
 ///
 /// let web = Client::confidential(ClientId::new("web")?, ClientSecret::digest("a long random value"))
 ///     .with_auth_source(AuthSourceId::new("sms")?);
-/// # Ok::<(), otp_grant::InvalidId>(())
+/// # Ok::<(), otp_grant::id::InvalidId>(())
 /// ```
 #[derive(Debug)]
 pub struct Client {

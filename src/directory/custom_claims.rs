@@ -16,7 +16,7 @@ use crate::directory::user::is_standard_claim;
 /// JSON, since a token is sent in a header.
 ///
 /// ```
-/// use otp_grant::{CustomClaims, InvalidClaim};
+/// use otp_grant::directory::{CustomClaims, InvalidClaim};
 ///
 /// let claims = CustomClaims::new().with("tenant", "acme")?.with("plan", 3)?;
 /// assert_eq!(claims.get("tenant").and_then(|value| value.as_str()), Some("acme"));

@@ -29,7 +29,8 @@ use crate::scope::Scope;
 /// use std::sync::Arc;
 ///
 /// use otp_grant::{Address, Client, ClientId, Directory, MemoryDirectory, Scope, Subject};
-/// use otp_grant::{SignUp, User, UserClaims, UserStore};
+/// use otp_grant::User;
+/// use otp_grant::directory::{SignUp, UserClaims, UserStore};
 ///
 /// struct UsersOfTheDatabase;
 ///
@@ -57,7 +58,7 @@ use crate::scope::Scope;
 ///
 /// let clients = MemoryDirectory::new().with_client(Client::public(ClientId::new("app")?));
 /// is_a_directory(&(clients, Arc::new(UsersOfTheDatabase)));
-/// # Ok::<(), otp_grant::InvalidId>(())
+/// # Ok::<(), otp_grant::id::InvalidId>(())
 /// ```
 pub trait Directory: ClientRegistry + UserStore {}
 
@@ -67,7 +68,7 @@ impl<D: ClientRegistry + UserStore> Directory for D {}
 ///
 /// An error is answered with 503. At the token endpoint it happens before a guess is charged.
 pub trait ClientRegistry: Send + Sync {
-    /// What goes wrong in this registry. It reaches the host's [`Observer`](crate::Observer), never a client.
+    /// What goes wrong in this registry. It reaches the host's [`Observer`](crate::observer::Observer), never a client.
     type Error: core::error::Error + Send + Sync + 'static;
 
     /// The client of this identifier. `SELECT … FROM clients WHERE id = $1`
@@ -92,7 +93,7 @@ pub trait ClientRegistry: Send + Sync {
 /// [`AddressPolicy::with_budgets`](crate::AddressPolicy::with_budgets). A user who has several addresses of their own,
 /// such as a telephone and a mailbox, has a budget for each.
 pub trait UserStore: Send + Sync {
-    /// What goes wrong in this store. It reaches the host's [`Observer`](crate::Observer), never a client.
+    /// What goes wrong in this store. It reaches the host's [`Observer`](crate::observer::Observer), never a client.
     type Error: core::error::Error + Send + Sync + 'static;
 
     /// The user that an address belongs to. `SELECT subject, status, tokens_valid_after FROM users WHERE phone_number = $1`

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 /// use otp_grant::{Subject, User, UserStatus};
 ///
 /// let user = User::new(Subject::new("user-4711")?, UserStatus::Active);
-/// # Ok::<(), otp_grant::InvalidId>(())
+/// # Ok::<(), otp_grant::id::InvalidId>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,7 +67,7 @@ pub enum SignUp {
 /// What a directory tells one client of one user.
 ///
 /// ```
-/// use otp_grant::UserClaims;
+/// use otp_grant::directory::UserClaims;
 ///
 /// let claims = UserClaims::new().with("name", "Ada").with("email", "ada@example.com").with("email_verified", true);
 /// ```

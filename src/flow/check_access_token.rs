@@ -89,6 +89,7 @@ impl AccessTokenClaims {
     ///
     /// ```
     /// # use otp_grant::*;
+    /// # use otp_grant::jwt::Audience;
     /// # struct Orders;
     /// # type Server = AuthorizationServer<MemoryStore, MemoryDirectory>;
     /// async fn orders(server: &Server, needed: &Scope, request: Request<'_>) -> Result<Orders, Reply> {

@@ -200,7 +200,8 @@ impl Delivery {
     /// The client then does not learn of a delivery that fails, and its user waits until the code can be sent again.
     ///
     /// ```
-    /// # use otp_grant::{Delivery, OtpMessage, Reply};
+    /// # use otp_grant::{Delivery, Reply};
+    /// # use otp_grant::server::OtpMessage;
     /// fn enqueue(delivery: Delivery, queue: &std::sync::mpsc::Sender<OtpMessage>) -> Reply {
     ///     let (message, reply) = delivery.into_parts();
     ///     let _ = queue.send(message);

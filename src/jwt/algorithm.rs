@@ -5,11 +5,11 @@ use crate::jwt::key_error::KeyError;
 /// A signature algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1).
 ///
 /// ```
-/// use otp_grant::Algorithm;
+/// use otp_grant::jwt::Algorithm;
 ///
 /// assert_eq!("ES256".parse(), Ok(Algorithm::ES256));
 /// assert_eq!(Algorithm::EdDSA.to_string(), "EdDSA");
-/// assert_eq!("none".parse::<Algorithm>(), Err(otp_grant::KeyError::Unsupported));
+/// assert_eq!("none".parse::<Algorithm>(), Err(otp_grant::jwt::KeyError::Unsupported));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -18,13 +18,13 @@ use crate::wire::strict;
 /// The kind of the key decides the algorithm: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA.
 ///
 /// ```
-/// use otp_grant::{Algorithm, PublicKey};
+/// use otp_grant::jwt::{Algorithm, PublicKey};
 ///
 /// let jwk = br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 /// let key = PublicKey::from_jwk(jwk)?;
 /// assert_eq!(key.algorithm(), Algorithm::EdDSA);
 /// assert_eq!(key.key_id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-/// # Ok::<(), otp_grant::KeyError>(())
+/// # Ok::<(), otp_grant::jwt::KeyError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
@@ -172,7 +172,8 @@ impl core::fmt::Debug for PublicKey {
 /// A set of public keys, each with its own identifier.
 ///
 /// ```
-/// use otp_grant::{Algorithm, PublicKeySet, SigningKey};
+/// use otp_grant::SigningKey;
+/// use otp_grant::jwt::{Algorithm, PublicKeySet};
 ///
 /// let active = SigningKey::generate(Algorithm::ES256)?;
 /// let previous = SigningKey::generate(Algorithm::ES256)?;
@@ -180,7 +181,7 @@ impl core::fmt::Debug for PublicKey {
 /// assert_eq!(PublicKeySet::from_json(keys.to_json().as_bytes())?, keys);
 /// assert_eq!(keys.find(active.key_id()), Some(active.public_key()));
 /// assert_eq!(keys.iter().count(), 2);
-/// # Ok::<(), otp_grant::KeyError>(())
+/// # Ok::<(), otp_grant::jwt::KeyError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublicKeySet {

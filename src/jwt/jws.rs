@@ -20,7 +20,7 @@ use crate::wire::strict;
 /// [type](VerifiedJws::typ).
 ///
 /// ```
-/// use otp_grant::{JwsError, PublicKeySet, jws};
+/// use otp_grant::jwt::{jws, JwsError, PublicKeySet};
 ///
 /// // RFC 8037, appendix A.4
 /// let keys = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;

@@ -13,7 +13,7 @@ use crate::secret::secret_from_base64;
 /// files with it.
 ///
 /// ```
-/// use otp_grant::{KeyError, KeyFile};
+/// use otp_grant::jwt::{KeyError, KeyFile};
 ///
 /// let file = KeyFile::from_pem("-----BEGIN PRIVATE KEY-----\n\
 ///     MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\

@@ -22,7 +22,7 @@ use core::pin::Pin;
 /// # When it fails
 ///
 /// The request is answered with 503 and nothing is released. The client can retry, because the signature is made before
-/// a code is spent or a refresh token is advanced. The error reaches the host's [`Observer`](crate::Observer), never a
+/// a code is spent or a refresh token is advanced. The error reaches the host's [`Observer`](crate::observer::Observer), never a
 /// client.
 ///
 /// RFC 7518 section 3, RFC 8037 section 3.1.

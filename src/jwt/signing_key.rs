@@ -18,7 +18,8 @@ use crate::jwt::signing_error::SigningError;
 /// identifier is its thumbprint (RFC 7638), unless [`SigningKey::with_key_id`] gives it another.
 ///
 /// ```
-/// use otp_grant::{Algorithm, KeyError, PublicKeySet, SigningKey};
+/// use otp_grant::SigningKey;
+/// use otp_grant::jwt::{Algorithm, KeyError, PublicKeySet};
 ///
 /// let key = SigningKey::generate(Algorithm::EdDSA)?.with_key_id("2026-01")?;
 /// assert_eq!(key.algorithm(), Algorithm::EdDSA);

@@ -15,7 +15,7 @@ use crate::jwt::signing_key::SigningKey;
 ///    ([`Settings::key_set_max_age`](crate::Settings::key_set_max_age), by default 5 minutes). Every verifier then has
 ///    the next key.
 /// 2. **Switch.** Make the next key the active key, and publish the previous key beside it. Wait until the last token
-///    that the previous key signed has expired. This is the longer validity of [`TokenValidity`](crate::TokenValidity),
+///    that the previous key signed has expired. This is the longer validity of [`TokenValidity`](crate::jwt::TokenValidity),
 ///    by default 30 minutes.
 /// 3. **Retire.** Stop publishing the previous key, and destroy it.
 ///
@@ -25,14 +25,15 @@ use crate::jwt::signing_key::SigningKey;
 /// implemented for `Arc`), and give it the requests that come in.
 ///
 /// ```
-/// use otp_grant::{Algorithm, SigningKey, SigningKeys};
+/// use otp_grant::SigningKey;
+/// use otp_grant::jwt::{Algorithm, SigningKeys};
 ///
 /// let (old, new) = (SigningKey::generate(Algorithm::ES256)?, SigningKey::generate(Algorithm::EdDSA)?);
 /// let (old_public, new_public) = (old.public_key().clone(), new.public_key().clone());
 /// let announced = SigningKeys::new(old).publishing(new_public)?;
 /// let switched = SigningKeys::new(new).publishing(old_public)?;
 /// assert_eq!(announced.key_set().iter().count(), 2);
-/// # Ok::<(), otp_grant::KeyError>(())
+/// # Ok::<(), otp_grant::jwt::KeyError>(())
 /// ```
 ///
 /// OpenID Connect Core section 10.1.1.

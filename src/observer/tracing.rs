@@ -14,6 +14,8 @@ use crate::observer::{Event, Observer};
 ///
 /// ```
 /// # use otp_grant::*;
+/// # use otp_grant::observer::TracingObserver;
+/// # use otp_grant::server::ServerBuilder;
 /// # fn example(builder: ServerBuilder) -> ServerBuilder {
 /// builder.observer(TracingObserver)
 /// # }

@@ -19,7 +19,7 @@ impl Quota {
     ///
     /// ```
     /// use core::{num::NonZeroU32, time::Duration};
-    /// let one_in_thirty_seconds = otp_grant::Quota::new(NonZeroU32::MIN, Duration::from_secs(30));
+    /// let one_in_thirty_seconds = otp_grant::otp::Quota::new(NonZeroU32::MIN, Duration::from_secs(30));
     /// ```
     pub const fn new(count: NonZeroU32, window: Duration) -> Self {
         Self { count, window }

@@ -211,7 +211,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     ///
     /// A host calls it when it starts, before it serves, and again now and then while it runs, such as once a day: what no
     /// host announces any more is forgotten when everything has expired that it can have sealed, after the longest session
-    /// ([`SessionValidity::absolute`](crate::SessionValidity)). It costs a load, and a swap unless the same secrets were
+    /// ([`SessionValidity::absolute`](crate::session::SessionValidity)). It costs a load, and a swap unless the same secrets were
     /// announced within the last minute. A host that is refused announces nothing. The record names secrets by truncated
     /// MACs, from which nothing can be computed.
     ///

@@ -18,7 +18,7 @@ use crate::wire::request::{REFRESH_GRANT_TYPE, RequestRules};
 
 /// The settings of an authorization server. All have defaults; nothing here is needed for a first login.
 ///
-/// [`ServerBuilder::build`](crate::ServerBuilder::build) refuses settings that contradict one another.
+/// [`ServerBuilder::build`](crate::server::ServerBuilder::build) refuses settings that contradict one another.
 ///
 /// ```
 /// use otp_grant::{AddressPolicy, Settings};
@@ -26,7 +26,7 @@ use crate::wire::request::{REFRESH_GRANT_TYPE, RequestRules};
 /// let mut settings = Settings::default();
 /// settings.addresses = AddressPolicy::default().with_country_code("86")?;
 /// settings.endpoints.introspection = None;
-/// # Ok::<(), otp_grant::InvalidCountryCode>(())
+/// # Ok::<(), otp_grant::address::InvalidCountryCode>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -47,7 +47,7 @@ use crate::unknown_members::Value;
 /// After an error, a swap may have been applied, or may not, or may still be applied later. The core loads the record
 /// once more to find out. It never assumes either outcome.
 pub trait Store: Send + Sync {
-    /// The error of this store. It reaches the host's [`Observer`](crate::Observer), never a client.
+    /// The error of this store. It reaches the host's [`Observer`](crate::observer::Observer), never a client.
     type Error: core::error::Error + Send + Sync + 'static;
 
     /// Loads the record that is kept under `key`.
@@ -116,7 +116,7 @@ impl Record {
 ///
 /// A body says which version may decide on it. Members that this version does not know are kept, and are written back
 /// with every change. If a later version has stored a body on which only later versions may decide, the request is
-/// answered with 503. The [`Observer`](crate::Observer) is told why, and the body stays unchanged. `UPGRADING.md` has
+/// answered with 503. The [`Observer`](crate::observer::Observer) is told why, and the body stays unchanged. `UPGRADING.md` has
 /// the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordBody(pub(crate) Body);
@@ -125,9 +125,9 @@ impl RecordBody {
     /// Writes the body as JSON.
     ///
     /// ```
-    /// # fn test(body: &otp_grant::RecordBody) -> Result<(), otp_grant::InvalidRecord> {
+    /// # fn test(body: &otp_grant::store::RecordBody) -> Result<(), otp_grant::store::InvalidRecord> {
     /// let bytes = body.to_bytes()?;
-    /// assert_eq!(otp_grant::RecordBody::from_bytes(&bytes)?, *body);
+    /// assert_eq!(otp_grant::store::RecordBody::from_bytes(&bytes)?, *body);
     /// # Ok(()) }
     /// ```
     ///

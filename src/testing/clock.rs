@@ -13,7 +13,7 @@ use crate::time::clock::Clock;
 /// use std::time::Duration;
 ///
 /// use otp_grant::testing::ManualClock;
-/// use otp_grant::{Clock, Timestamp};
+/// use otp_grant::time::{Clock, Timestamp};
 ///
 /// let clock = ManualClock::new();
 /// let of_server = clock.clone();

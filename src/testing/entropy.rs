@@ -12,14 +12,14 @@ use crate::entropy::{Entropy, EntropyUnavailable};
 /// **Never for production.** Everybody can compute the sequence, and two servers with the same seed give the same identifiers.
 ///
 /// ```
-/// use otp_grant::Entropy;
+/// use otp_grant::entropy::Entropy;
 /// use otp_grant::testing::SeededEntropy;
 ///
 /// let (mut first, mut second) = ([0; 16], [0; 16]);
 /// SeededEntropy::new(7).fill(&mut first)?;
 /// SeededEntropy::new(7).fill(&mut second)?;
 /// assert_eq!(first, second);
-/// # Ok::<(), otp_grant::EntropyUnavailable>(())
+/// # Ok::<(), otp_grant::entropy::EntropyUnavailable>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct SeededEntropy(Arc<AtomicU64>);

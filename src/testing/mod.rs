@@ -5,7 +5,8 @@
 //!
 //! ```
 //! # pollster::block_on(async {
-//! use otp_grant::{SMS_GRANT_TYPE, testing};
+//! use otp_grant::testing;
+//! use otp_grant::settings::SMS_GRANT_TYPE;
 //! use serde_json::{Value, json};
 //!
 //! let host = testing::server();
@@ -28,7 +29,8 @@
 //!
 //! ```
 //! use otp_grant::testing::{ManualClock, Outbox, SeededEntropy};
-//! # use otp_grant::{AuthorizationServer, ConfigError, Issuer, Keyring, MemoryDirectory, MemoryStore, SigningKey};
+//! # use otp_grant::{AuthorizationServer, Issuer, Keyring, MemoryDirectory, MemoryStore, SigningKey};
+//! # use otp_grant::server::ConfigError;
 //! # fn test(issuer: Issuer, keyring: Keyring, key: SigningKey, directory: MemoryDirectory) -> Result<(), ConfigError> {
 //!
 //! let (clock, outbox) = (ManualClock::new(), Outbox::new());

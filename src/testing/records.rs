@@ -18,7 +18,9 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// # pollster::block_on(async {
-/// use otp_grant::{Clock, MemoryStore, Store, Swap, SystemClock, testing};
+/// use otp_grant::{MemoryStore, Store, testing};
+/// use otp_grant::store::Swap;
+/// use otp_grant::time::{Clock, SystemClock};
 ///
 /// let store = MemoryStore::new();
 /// for (key, record) in testing::sample_records(SystemClock.now()).await {

@@ -277,7 +277,7 @@ impl From<InvalidRequest> for UserinfoError {
 }
 
 /// Store, directory, random bytes or signing key failed: nobody's fault but the host's, and nothing was done. What
-/// failed has been told to the [`Observer`](crate::Observer). It is safe to try again.
+/// failed has been told to the [`Observer`](crate::observer::Observer). It is safe to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct Unavailable;

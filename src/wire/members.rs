@@ -194,7 +194,7 @@ impl Drop for Value<'_> {
 /// What is wrong with a request, and with which member; never what was sent.
 ///
 /// ```
-/// fn log(error: &otp_grant::InvalidRequest) {
+/// fn log(error: &otp_grant::wire::InvalidRequest) {
 ///     println!("{:?}: {error}", error.member_name());
 /// }
 /// ```

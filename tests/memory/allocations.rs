@@ -2,11 +2,11 @@
 //! host's HTTP and database allocate comes on top.
 
 use allocation_counter::measure;
+use otp_grant::id::RecordKey;
+use otp_grant::jwt::Algorithm;
+use otp_grant::settings::danger;
 use otp_grant::store::ErasedStore;
-use otp_grant::{
-    Algorithm, AuthorizationServer, Issuer, MemoryDirectory, MemoryStore, RecordKey, Reply, Settings, SigningKey,
-    Store, danger,
-};
+use otp_grant::{AuthorizationServer, Issuer, MemoryDirectory, MemoryStore, Reply, Settings, SigningKey, Store};
 use otp_grant_tests::*;
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -64,9 +64,9 @@ fn a_store_that_is_chosen_at_run_time_allocates_once_more_per_call() {
     let (store, erased) = (MemoryStore::new(), ErasedStore::new(MemoryStore::new()));
     let bare = || assert!(matches!(block_on(store.load(&key)), Ok(None)));
     let boxed = || assert!(matches!(block_on(erased.load(&key)), Ok(None)));
-    // What waits for the first time on a thread allocates for that.
-    bare();
-    assert_eq!(measure(boxed).count_total, measure(bare).count_total + 1);
+    // A thread that waits for the first time allocates for that, so the least of some runs counts.
+    let least = |call: &dyn Fn()| (0..5).map(|_| measure(call).count_total).min();
+    assert_eq!((least(&bare), least(&boxed)), (Some(0), Some(1)));
 }
 
 /// The allocations of a request that `prepare` makes ready. Some requests find a table of the store full and make it grow, so

@@ -3,6 +3,10 @@
 //! Bytes and allocations are counted, not estimated, and no time is taken.
 
 use allocation_counter::measure;
+use otp_grant::id::RecordKey;
+use otp_grant::jwt::Algorithm;
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::Clock;
 use otp_grant::*;
 use otp_grant_tests::*;
 use pollster::block_on;

@@ -1,5 +1,6 @@
 //! Input that no client of good will sends: refused as the contract says, never repeated, and nothing breaks.
 
+use otp_grant::jwt::Algorithm;
 use otp_grant::*;
 use otp_grant_tests::*;
 use proptest::prelude::*;

@@ -5,7 +5,14 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
-use otp_grant::Audience::EveryClient;
+use otp_grant::jwt::Audience::EveryClient;
+use otp_grant::jwt::{
+    AccessTokenClaims, AccessTokenError, AccessTokenProfile, AccessTokenVerifier, Algorithm, Audience, JwsError,
+    PublicKeySet,
+};
+use otp_grant::server::AccessTokenCheckError;
+use otp_grant::time::Clock;
+use otp_grant::time::Timestamp;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::json;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use otp_grant::directory::ErasedDirectory;
+use otp_grant::id::RecordKey;
+use otp_grant::jwt::Algorithm;
 use otp_grant::store::ErasedStore;
 use otp_grant::*;
 use otp_grant_tests::*;

@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use otp_grant::directory::UserClaims;
+use otp_grant::jwt::{PublicKeySet, SigningKeys, jws};
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -2,6 +2,9 @@
 //! OpenID Connect Discovery).
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use otp_grant::jwt::{Algorithm, SigningKeys};
+use otp_grant::server::ConfigError;
+use otp_grant::settings::{EMAIL_GRANT_TYPE, Endpoints, SMS_GRANT_TYPE};
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;
 
+use otp_grant::settings::danger;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use otp_grant::Quota;
+use otp_grant::otp::Quota;
 use otp_grant_tests::*;
 use serde_json::json;
 

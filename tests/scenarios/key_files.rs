@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use otp_grant::{KeyError, KeyFile, SigningKey};
+use otp_grant::SigningKey;
+use otp_grant::jwt::{KeyError, KeyFile};
 
 const P256: &str = include_str!("../keys/es256_pkcs8.pem");
 const P256_SEC1: &str = include_str!("../keys/es256_sec1.pem");

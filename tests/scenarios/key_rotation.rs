@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use otp_grant::jwt::{Algorithm, Audience, KeyError, PublicKeySet, SigningKeys, jws};
+use otp_grant::secret::InvalidMasterKey;
+use otp_grant::settings::danger;
+use otp_grant::time::Clock;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use KeyringCheck::{Agrees, LacksAPeersKey};
 use KeyringError::{NoSharedSealingSecret, OtherIndexSecret};
+use otp_grant::server::{KeyringCheck, KeyringError};
+use otp_grant::store::Record;
 use otp_grant::*;
 use otp_grant_tests::*;
 

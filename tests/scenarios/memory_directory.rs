@@ -1,8 +1,7 @@
 //! Whom the directory in memory takes for whom.
 
-use otp_grant::{
-    Address, AddressPolicy, ClientId, MemoryDirectory, Scope, SignUp, Subject, User, UserClaims, UserStatus, UserStore,
-};
+use otp_grant::directory::{SignUp, UserClaims, UserStore};
+use otp_grant::{Address, AddressPolicy, ClientId, MemoryDirectory, Scope, Subject, User, UserStatus};
 use pollster::block_on;
 
 fn user(subject: &str) -> User {

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use otp_grant::{Settings, danger};
+use otp_grant::Settings;
+use otp_grant::settings::danger;
 use otp_grant_tests::*;
 use proptest::prelude::*;
 use serde_json::json;

@@ -2,6 +2,8 @@
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+use otp_grant::jwt::Algorithm;
+use otp_grant::secret::PresentedSecret;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::json;

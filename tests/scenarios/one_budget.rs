@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
+use otp_grant::entropy::EntropyUnavailable;
+use otp_grant::settings::EMAIL_GRANT_TYPE;
 use otp_grant::{
-    Address, AddressPolicy, AuthSource, AuthSourceId, AuthorizationServer, Client, ClientId, ClientRegistry,
-    EMAIL_GRANT_TYPE, EntropyUnavailable, Issuer, MemoryDirectory, MemoryStore, Scope, SignUp, SigningKey, Subject,
-    User, UserClaims, UserStatus, UserStore,
+    Address, AddressPolicy, AuthSource, AuthSourceId, AuthorizationServer, Client, ClientId, Issuer, MemoryDirectory,
+    MemoryStore, Scope, SigningKey, Subject, User, UserStatus,
 };
 use otp_grant_tests::*;
 use serde_json::{Value, json};

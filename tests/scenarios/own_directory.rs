@@ -5,6 +5,9 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use otp_grant::directory::{ClientRegistry, CustomClaims, InvalidClaim, SignUp, UserClaims, UserStore};
+use otp_grant::jwt::{AccessTokenProfile, Audience};
+use otp_grant::time::Clock;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

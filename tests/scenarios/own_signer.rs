@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use ed25519_dalek::{Signer as _, SigningKey as DalekKey};
 use futures::FutureExt;
-use otp_grant::{Audience, KeyError, PublicKey, Settings, Signer, SignerError, SigningKey, SigningKeys};
+use otp_grant::jwt::{Audience, KeyError, PublicKey, Signer, SignerError, SigningKeys};
+use otp_grant::{Settings, SigningKey};
 use otp_grant_tests::*;
 use pollster::block_on;
 use serde_json::json;

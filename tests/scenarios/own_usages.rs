@@ -1,5 +1,9 @@
 //! Usages of the host's own, and what a delivery tells the host that queues it.
 
+use otp_grant::grant::{CustomUsage, InvalidUsage};
+use otp_grant::secret::PresentedSecret;
+use otp_grant::server::{OtpMessage, VerifiedAddress, VerifyError, VerifyRequest};
+use otp_grant::time::Timestamp;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use otp_grant::jwt::{AccessTokenClaims, Audience};
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! The formats in which an adapter can keep records, and one in which it can't.
 
-use otp_grant::Record;
+use otp_grant::store::Record;
 use otp_grant_tests::*;
 use serde_json::json;
 

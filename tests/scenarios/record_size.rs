@@ -1,6 +1,7 @@
 //! How large a record gets, serialized.
 
-use otp_grant::{Settings, danger};
+use otp_grant::Settings;
+use otp_grant::settings::danger;
 use otp_grant_tests::*;
 use serde_json::json;
 

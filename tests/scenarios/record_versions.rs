@@ -7,6 +7,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use otp_grant::id::{RecordKey, SessionId, Tag};
+use otp_grant::jwt::Audience;
+use otp_grant::server::{KeyringCheck, KeyringError};
+use otp_grant::store::{Record, RecordBody, Swap};
+use otp_grant::time::Timestamp;
+use otp_grant::wire::Unavailable;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

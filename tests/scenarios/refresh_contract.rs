@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use otp_grant::jwt::{AccessTokenProfile, Audience};
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

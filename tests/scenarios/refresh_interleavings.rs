@@ -6,7 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use otp_grant::{Audience, AuthorizationServer, Issuer, MemoryDirectory, Record, RecordKey, SigningKey, Timestamp};
+use otp_grant::id::RecordKey;
+use otp_grant::jwt::Audience;
+use otp_grant::store::Record;
+use otp_grant::time::Timestamp;
+use otp_grant::{AuthorizationServer, Issuer, MemoryDirectory, SigningKey};
 use otp_grant_tests::steps::{Mishap, Planned, Request, Run, Search, Step, SteppedStore};
 use otp_grant_tests::*;
 use pollster::block_on;

@@ -7,6 +7,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use futures::future::join_all;
+use otp_grant::grant::Grant;
+use otp_grant::jwt::Audience;
+use otp_grant::server::AccessTokenCheckError;
+use otp_grant::session::{InvalidRefreshPolicy, RefreshPolicy};
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

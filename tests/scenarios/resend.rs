@@ -1,5 +1,6 @@
 //! A code that is sent again while it is good: the same code, until the same instant, with the same guesses.
 
+use otp_grant::otp::CodePolicy;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::json;

@@ -4,6 +4,10 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::future::join;
+use otp_grant::id::SessionId;
+use otp_grant::jwt::Audience;
+use otp_grant::server::AccessTokenCheckError;
+use otp_grant::wire::Unavailable;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use otp_grant::settings::Endpoints;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

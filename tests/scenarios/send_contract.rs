@@ -4,6 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::SeqCst;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use otp_grant::jwt::Algorithm;
+use otp_grant::otp::{CodePolicy, Quota};
+use otp_grant::server::ConfigError;
+use otp_grant::settings::danger;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

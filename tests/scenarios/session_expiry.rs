@@ -3,6 +3,10 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use otp_grant::jwt::{Audience, TokenValidity};
+use otp_grant::server::AccessTokenCheckError;
+use otp_grant::time::Clock;
+use otp_grant::time::Timestamp;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -2,6 +2,9 @@
 //! RFC 9068 ask of whoever reads a JWT, beyond its signature.
 
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use otp_grant::id::TokenId;
+use otp_grant::jwt::{AccessTokenError, AccessTokenProfile, Audience};
+use otp_grant::server::AccessTokenCheckError;
 use otp_grant::*;
 use otp_grant_tests::*;
 use ring::signature::Ed25519KeyPair;

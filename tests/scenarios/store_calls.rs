@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::Ordering::SeqCst;
 
-use otp_grant::Audience;
+use otp_grant::jwt::Audience;
 use otp_grant_tests::*;
 use serde_json::json;
 

@@ -210,19 +210,19 @@ struct Stubborn(std::sync::atomic::AtomicUsize);
 impl otp_grant::Store for Stubborn {
     type Error = Broken;
 
-    async fn load(&self, _: &otp_grant::RecordKey) -> Result<Option<otp_grant::Record>, Broken> {
+    async fn load(&self, _: &otp_grant::id::RecordKey) -> Result<Option<otp_grant::store::Record>, Broken> {
         self.0.fetch_add(1, SeqCst);
         Ok(None)
     }
 
     async fn swap(
         &self,
-        _: &otp_grant::RecordKey,
-        _: Option<otp_grant::Tag>,
-        _: &otp_grant::Record,
-    ) -> Result<otp_grant::Swap, Broken> {
+        _: &otp_grant::id::RecordKey,
+        _: Option<otp_grant::id::Tag>,
+        _: &otp_grant::store::Record,
+    ) -> Result<otp_grant::store::Swap, Broken> {
         self.0.fetch_add(1, SeqCst);
-        Ok(otp_grant::Swap::Conflict)
+        Ok(otp_grant::store::Swap::Conflict)
     }
 }
 

@@ -4,6 +4,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use otp_grant::secret::PresentedSecret;
+use otp_grant::server::{VerifyError, VerifyRequest};
+use otp_grant::settings::EMAIL_GRANT_TYPE;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use otp_grant::jwt::{AccessTokenError, AccessTokenProfile, Audience, PublicKeySet, jws};
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use otp_grant::jwt::Audience;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

@@ -4,6 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
+use otp_grant::entropy::EntropyUnavailable;
+use otp_grant::id::SessionId;
+use otp_grant::jwt::{AccessTokenProfile, Algorithm};
+use otp_grant::time::Timestamp;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};

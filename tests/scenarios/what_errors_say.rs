@@ -4,6 +4,16 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
+use otp_grant::directory::ScopeNotAllowed;
+use otp_grant::entropy::EntropyUnavailable;
+use otp_grant::jwt::{AccessTokenError, JwsError, KeyError};
+use otp_grant::otp::InvalidCodePolicy;
+use otp_grant::secret::InvalidMasterKey;
+use otp_grant::server::{ConfigError, VerifyError};
+use otp_grant::session::InvalidRefreshPolicy;
+use otp_grant::wire::{
+    IntrospectionError, InvalidClient, RevocationError, SendError, TokenError, Unavailable, UserinfoError,
+};
 use otp_grant::*;
 
 fn each_says_something_else<E: Error + 'static>(errors: &[E]) {

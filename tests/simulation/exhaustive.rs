@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use otp_grant::Timestamp;
+use otp_grant::time::Timestamp;
 use otp_grant_tests::steps::{Mishap, Planned, Search, Step};
 
 use crate::facts::{Entry, History, OUTSIDE, What};

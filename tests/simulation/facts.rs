@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use otp_grant::{Clock, Event, Observer, Record, RecordKey};
+use otp_grant::id::RecordKey;
+use otp_grant::observer::{Event, Observer};
+use otp_grant::store::Record;
+use otp_grant::time::Clock;
 use otp_grant_tests::ManualClock;
 use otp_grant_tests::steps::{Effect, Mishap};
 use serde::Deserialize;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use otp_grant::Clock;
+use otp_grant::time::Clock;
 use otp_grant_tests::secs;
 use otp_grant_tests::steps::{Mishap, Part, Planned, Polled, Request};
 
@@ -147,7 +147,7 @@ impl Play<'_> {
         // Nothing is deleted in time by a clock that was set back, nor by a clock that is ahead of others.
         if !season.clock_jumps && random.percent(10) {
             let late = season.setups.iter().map(|setup| setup.ahead).min().unwrap_or_default();
-            world.store.sweep(otp_grant::Timestamp::from_unix_millis(
+            world.store.sweep(otp_grant::time::Timestamp::from_unix_millis(
                 world.clock.now().as_unix_millis().saturating_add_signed(late.min(0)),
             ));
         }

@@ -4,6 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
+use otp_grant::jwt::AccessTokenProfile;
+use otp_grant::otp::CodePolicy;
+use otp_grant::session::RefreshPolicy;
+use otp_grant::time::{Clock, Timestamp};
 use otp_grant::*;
 use otp_grant_tests::steps::{Part, SteppedStore};
 use otp_grant_tests::{

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use otp_grant::{
-    Address, AuthorizationServer, ClientId, Directory, PresentedSecret, Reply, SessionId, Store, Usage, VerifyError,
-    VerifyRequest, jws,
-};
+use otp_grant::id::SessionId;
+use otp_grant::jwt::jws;
+use otp_grant::secret::PresentedSecret;
+use otp_grant::server::{VerifyError, VerifyRequest};
+use otp_grant::{Address, AuthorizationServer, ClientId, Directory, Reply, Store, Usage};
 use otp_grant_tests::{
     CLIENT, CLIENT_SECRET, Post, Posts as _, SMS_SOURCE, but, form, form_request, json_request, payload, read, text,
     wrong,
@@ -272,7 +273,7 @@ async fn log_in<S: Store, D: Directory>(
     wanted: Value,
 ) -> Answer {
     let body = json!({
-        "grant_type": otp_grant::SMS_GRANT_TYPE, "client_id": challenge.client, "auth_source_id": SMS_SOURCE,
+        "grant_type": otp_grant::settings::SMS_GRANT_TYPE, "client_id": challenge.client, "auth_source_id": SMS_SOURCE,
         "phone_number": challenge.phone, "otp_token": challenge.otp_token, "otp": code,
     });
     let mut body = but(&body, wanted);

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_grant::{Record, RecordKey, Timestamp};
+use otp_grant::id::RecordKey;
+use otp_grant::store::Record;
+use otp_grant::time::Timestamp;
 use otp_grant_tests::{CLIENT, PUBLIC_CLIENT, START, secs};
 
 use crate::acts::{Rules, acts};

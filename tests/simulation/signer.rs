@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use otp_grant::{Signer, SigningKey};
+use otp_grant::SigningKey;
+use otp_grant::jwt::Signer;
 use otp_grant_tests::Broken;
 use otp_grant_tests::steps::{Mishap, Part, SteppedStore};
 use pollster::block_on;

@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use otp_grant::entropy::{Entropy, EntropyUnavailable};
+use otp_grant::time::Clock;
+use otp_grant::time::Timestamp;
 use otp_grant::*;
 use otp_grant_tests::steps::{Polled, Request, SteppedStore};
 use otp_grant_tests::{ISSUER, ManualClock};

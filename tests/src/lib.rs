@@ -18,6 +18,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
+use otp_grant::jwt::{SigningKeys, TokenValidity};
+use otp_grant::observer::{Event, Observer};
+use otp_grant::session::{RefreshPolicy, SessionValidity};
+use otp_grant::settings::SMS_GRANT_TYPE;
 pub use otp_grant::testing::{ManualClock, SeededEntropy};
 use otp_grant::*;
 use serde_json::{Value, json};

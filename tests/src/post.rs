@@ -4,6 +4,7 @@ use std::future::{Future, ready};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use otp_grant::server::Endpoint;
 use otp_grant::*;
 
 /// What a client sends to an endpoint, which the harness finds in the server's own table of routes.

@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::jwt::Signer;
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::Timestamp;
 use otp_grant::*;
 
 use crate::{Broken, ManualClock};

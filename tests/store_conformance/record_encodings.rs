@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use otp_grant::conformance::{self, Report, Violation};
-use otp_grant::{Record, RecordKey, Store, Swap, Tag};
+use otp_grant::Store;
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::store::conformance::{self, Report, Violation};
+use otp_grant::store::{Record, Swap};
 use pollster::block_on;
 
 /// How an adapter writes records, and reads them again.
@@ -50,8 +52,8 @@ const COLUMNS: Encoding = Encoding {
         let (delete_after, body) = rest.split_first_chunk()?;
         Some(Record::new(
             Tag::from_bytes(*tag),
-            otp_grant::Timestamp::from_unix_millis(u64::from_be_bytes(*delete_after)),
-            otp_grant::RecordBody::from_bytes(body).ok()?,
+            otp_grant::time::Timestamp::from_unix_millis(u64::from_be_bytes(*delete_after)),
+            otp_grant::store::RecordBody::from_bytes(body).ok()?,
         ))
     },
 };

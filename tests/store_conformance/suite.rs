@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use otp_grant::conformance::{self, Promise, Report, Violation};
-use otp_grant::{Clock, MemoryStore, Record, RecordKey, Store, Swap, SystemClock, Tag, Timestamp};
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::store::conformance::{self, Promise, Report, Violation};
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::{Clock, SystemClock, Timestamp};
+use otp_grant::{MemoryStore, Store};
 use pollster::block_on;
 use serde_json::Value;
 use tokio::task::yield_now;

@@ -1,6 +1,6 @@
 //! RFC 7515, 7638, 8037 and 7520: keys, thumbprints and signatures.
 
-use otp_grant::{Algorithm, JwsError, KeyError, PublicKey, PublicKeySet, jws};
+use otp_grant::jwt::{Algorithm, JwsError, KeyError, PublicKey, PublicKeySet, jws};
 use serde_json::json;
 
 /// A token, the keys that its section signs it with, and what has to come of it.

@@ -9,6 +9,12 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::*;
+use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::otp::CodePolicy;
+use otp_grant::settings::SMS_GRANT_TYPE;
+use otp_grant::store::{Record, Swap};
+use otp_grant::testing::{ManualClock, SeededEntropy};
 pub use otp_grant_tests::{CLIENT, CLIENT_SECRET as SECRET, PHONE, SMS_SOURCE as SOURCE};
 use otp_grant_tests::{ISSUER, ManualClock, SeededEntropy, keyring, sms_send};
 use pollster::block_on;

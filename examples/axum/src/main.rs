@@ -13,9 +13,8 @@ use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
-use otp_grant::{
-    AccessTokenClaims, Audience, AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply, Scope,
-};
+use otp_grant::jwt::{AccessTokenClaims, Audience};
+use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply, Scope};
 use otp_grant_example_support::{Options, Outbox, incoming, sample_directory};
 
 /// The authorization server, what delivers its codes, and what the routes of your own need.
@@ -103,7 +102,7 @@ mod tests {
 
     fn host() -> Arc<Host> {
         let keyring = Keyring::new(&MasterKey::generate().unwrap(), &MasterKey::generate().unwrap());
-        let key = SigningKey::generate(otp_grant::Algorithm::ES256).unwrap();
+        let key = SigningKey::generate(otp_grant::jwt::Algorithm::ES256).unwrap();
         let issuer = Issuer::new(otp_grant_example_support::ISSUER).unwrap();
         let server = AuthorizationServer::builder(issuer, keyring, key);
         let server = server.build(MemoryStore::new(), sample_directory().unwrap()).unwrap();
@@ -130,7 +129,7 @@ mod tests {
     async fn access_token(host: &Host, scope: &str) -> String {
         let (sent, code) = post(host, "/otp/send", json!({})).await;
         let grant = json!({
-            "grant_type": otp_grant::SMS_GRANT_TYPE, "otp_token": sent["otp_token"], "otp": code, "scope": scope,
+            "grant_type": otp_grant::settings::SMS_GRANT_TYPE, "otp_token": sent["otp_token"], "otp": code, "scope": scope,
         });
         post(host, "/oauth2/token", grant).await.0["access_token"].as_str().unwrap().to_owned()
     }

@@ -9,7 +9,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey as DalekKey};
 use futures::channel::oneshot;
-use otp_grant::{Entropy, PublicKey, Signer, SystemEntropy};
+use otp_grant::entropy::{Entropy, SystemEntropy};
+use otp_grant::jwt::{PublicKey, Signer};
 use serde_json::json;
 
 /// The end of the line to the key service that the host holds.

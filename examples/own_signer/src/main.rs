@@ -7,9 +7,10 @@
 use std::error::Error;
 
 use futures::executor::block_on;
+use otp_grant::jwt::Audience;
 use otp_grant::{
-    Address, AddressPolicy, Audience, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId,
-    Delivery, Issuer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Request, SigningKey, Subject, User, UserStatus,
+    Address, AddressPolicy, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId, Delivery, Issuer,
+    Keyring, MasterKey, MemoryDirectory, MemoryStore, Request, SigningKey, Subject, User, UserStatus,
 };
 use otp_grant_example_own_signer::KeyService;
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let reply = block_on(server.handle(request, deliver)).ok_or("no such endpoint")?;
     let sent: Value = serde_json::from_slice(reply.body())?;
     let grant = json!({
-        "grant_type": otp_grant::SMS_GRANT_TYPE, "client_id": "app", "auth_source_id": "sms",
+        "grant_type": otp_grant::settings::SMS_GRANT_TYPE, "client_id": "app", "auth_source_id": "sms",
         "phone_number": "13612345678", "otp_token": sent.get("otp_token"), "otp": code,
     });
     let body = grant.to_string();

@@ -10,6 +10,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use otp_grant::directory::UserClaims;
+use otp_grant::id::InvalidId;
+use otp_grant::jwt::Algorithm;
+use otp_grant::scope::InvalidScope;
+use otp_grant::settings::danger;
 use otp_grant::*;
 use serde_json::json;
 

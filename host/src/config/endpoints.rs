@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use otp_grant::Endpoints;
+use otp_grant::settings::Endpoints;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{Config, ConfigError};

@@ -1,6 +1,7 @@
 //! The keys: read from where the file says they are.
 
-use otp_grant::{KeyError, Keyring, MasterKey, PublicKey, SigningKey, SigningKeys};
+use otp_grant::jwt::{KeyError, PublicKey, SigningKeys};
+use otp_grant::{Keyring, MasterKey, SigningKey};
 
 use super::{At, Config, ConfigError, Secret, Source};
 

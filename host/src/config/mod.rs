@@ -344,7 +344,7 @@ pub(crate) enum GrantName {
     RefreshToken,
 }
 
-impl From<GrantName> for otp_grant::Grant {
+impl From<GrantName> for otp_grant::grant::Grant {
     fn from(name: GrantName) -> Self {
         match name {
             GrantName::Sms => Self::OtpSms,

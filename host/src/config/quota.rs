@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU8, NonZeroU32};
 
-use otp_grant::Quota;
+use otp_grant::otp::Quota;
 use serde::Deserialize;
 
 use super::Span;

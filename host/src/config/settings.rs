@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use otp_grant::{
-    AccessTokenProfile, AddressPolicy, CodePolicy, Issuer, Scope, SessionValidity, Settings, TokenValidity, danger,
-};
+use otp_grant::jwt::{AccessTokenProfile, TokenValidity};
+use otp_grant::otp::CodePolicy;
+use otp_grant::session::SessionValidity;
+use otp_grant::settings::danger;
+use otp_grant::{AddressPolicy, Issuer, Scope, Settings};
 
 use super::{At, Code, Config, ConfigError, Span, Window, endpoints};
 use crate::phone_numbers::NumberingPlan;

@@ -1,8 +1,8 @@
 //! The clients and auth sources of the file.
 
-use otp_grant::{
-    AuthSource, AuthSourceId, Client, ClientId, ClientSecret, CodePolicy, MemoryDirectory, RefreshPolicy, Scope,
-};
+use otp_grant::otp::CodePolicy;
+use otp_grant::session::RefreshPolicy;
+use otp_grant::{AuthSource, AuthSourceId, Client, ClientId, ClientSecret, MemoryDirectory, Scope};
 
 use crate::config::{At, ClientEntry, Config, ConfigError, RefreshName, Span};
 

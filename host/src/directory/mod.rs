@@ -6,9 +6,9 @@ mod users_table;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use otp_grant::{
-    Address, AddressPolicy, ClientId, MemoryDirectory, Scope, SignUp, Subject, Timestamp, User, UserClaims, UserStore,
-};
+use otp_grant::directory::{SignUp, UserClaims, UserStore};
+use otp_grant::time::Timestamp;
+use otp_grant::{Address, AddressPolicy, ClientId, MemoryDirectory, Scope, Subject, User};
 
 use crate::config::{At, Config, ConfigError, UserEntry};
 pub(crate) use users_table::{TableError, UsersTable};
@@ -154,12 +154,12 @@ impl UserStore for HostUsers {
 /// Users could not be asked for.
 #[derive(Debug)]
 pub(crate) enum UsersError {
-    Memory(otp_grant::EntropyUnavailable),
+    Memory(otp_grant::entropy::EntropyUnavailable),
     Table(TableError),
 }
 
-impl From<otp_grant::EntropyUnavailable> for UsersError {
-    fn from(error: otp_grant::EntropyUnavailable) -> Self {
+impl From<otp_grant::entropy::EntropyUnavailable> for UsersError {
+    fn from(error: otp_grant::entropy::EntropyUnavailable) -> Self {
         Self::Memory(error)
     }
 }

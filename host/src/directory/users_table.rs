@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use otp_grant::{Address, Entropy as _, Subject, SystemEntropy, Timestamp, User, UserStatus};
+use otp_grant::entropy::{Entropy as _, SystemEntropy};
+use otp_grant::time::Timestamp;
+use otp_grant::{Address, Subject, User, UserStatus};
 use otp_grant_sql::rusqlite::{self, OptionalExtension as _};
 use otp_grant_sql::{PostgresDatabase, SqlOptions, SqlStoreError, SqliteDatabase};
 use serde_json::{Map, Value};

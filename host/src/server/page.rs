@@ -6,7 +6,8 @@ use axum::http::header::{
     X_FRAME_OPTIONS,
 };
 use axum::response::{IntoResponse, Response};
-use otp_grant::{AuthorizationServer, Directory, Endpoint, Route, Store};
+use otp_grant::server::{Endpoint, Route};
+use otp_grant::{AuthorizationServer, Directory, Store};
 use serde_json::json;
 
 use crate::config::{Config, Page};
@@ -38,7 +39,7 @@ impl LoginPage {
             "example": example,
             "sources": {"sms": sms, "email": email},
             "alphabets": {"sms": alphabet(config, sms.as_deref()), "email": alphabet(config, email.as_deref())},
-            "grants": {"sms": otp_grant::SMS_GRANT_TYPE, "email": otp_grant::EMAIL_GRANT_TYPE},
+            "grants": {"sms": otp_grant::settings::SMS_GRANT_TYPE, "email": otp_grant::settings::EMAIL_GRANT_TYPE},
             "endpoints": {
                 "send": at(Endpoint::OtpSend),
                 "token": at(Endpoint::Token),

@@ -5,7 +5,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use otp_grant::{Algorithm, Signer};
+use otp_grant::jwt::{Algorithm, Signer};
 
 pub(crate) enum Key {
     Rsa(RsaKeyPair),
@@ -61,7 +61,8 @@ const BEFORE_SEED: [u8; 9] = [0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use otp_grant::{SignerError, SigningKey};
+    use otp_grant::SigningKey;
+    use otp_grant::jwt::SignerError;
     use pollster::block_on;
 
     use super::*;

@@ -7,7 +7,8 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
-use otp_grant::{Algorithm, KeyError, KeyFile, PublicKey, SigningKey};
+use otp_grant::SigningKey;
+use otp_grant::jwt::{Algorithm, KeyError, KeyFile, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::key::Key;
@@ -17,7 +18,7 @@ use crate::key::Key;
 /// ```
 /// # pollster::block_on(async {
 /// let refused = otp_grant_aws_lc::from_pem("no key").await;
-/// assert_eq!(refused.err(), Some(otp_grant::KeyError::NoPrivateKey));
+/// assert_eq!(refused.err(), Some(otp_grant::jwt::KeyError::NoPrivateKey));
 /// # });
 /// ```
 ///
@@ -51,9 +52,9 @@ pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
 ///
 /// ```
 /// # pollster::block_on(async {
-/// let key = otp_grant_aws_lc::generate(otp_grant::Algorithm::RS256).await?;
-/// assert_eq!(key.algorithm(), otp_grant::Algorithm::RS256);
-/// # Ok::<(), otp_grant::KeyError>(())
+/// let key = otp_grant_aws_lc::generate(otp_grant::jwt::Algorithm::RS256).await?;
+/// assert_eq!(key.algorithm(), otp_grant::jwt::Algorithm::RS256);
+/// # Ok::<(), otp_grant::jwt::KeyError>(())
 /// # }).unwrap();
 /// ```
 ///

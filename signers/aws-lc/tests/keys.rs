@@ -4,10 +4,10 @@
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use otp_grant::jwt::{Algorithm, KeyError, PublicKeySet, jws};
 use otp_grant::{
-    Address, AddressPolicy, Algorithm, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId,
-    Delivery, Issuer, KeyError, Keyring, MasterKey, MemoryDirectory, MemoryStore, PublicKeySet, Request, Scope,
-    SigningKey, Subject, User, UserStatus, jws,
+    Address, AddressPolicy, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId, Delivery, Issuer,
+    Keyring, MasterKey, MemoryDirectory, MemoryStore, Request, Scope, SigningKey, Subject, User, UserStatus,
 };
 use pollster::block_on;
 use ring::rand::SystemRandom;
@@ -110,7 +110,7 @@ fn tokens_verify(key: SigningKey) {
         delivery.accepted()
     };
     let reply = block_on(server.handle(post("/otp/send", &send), deliver)).unwrap();
-    body["grant_type"] = otp_grant::SMS_GRANT_TYPE.into();
+    body["grant_type"] = otp_grant::settings::SMS_GRANT_TYPE.into();
     body["otp"] = code.into();
     let sent: Value = serde_json::from_slice(reply.body()).unwrap();
     body["otp_token"] = sent["otp_token"].clone();

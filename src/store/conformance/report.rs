@@ -8,7 +8,8 @@ use super::violation::Promise;
 /// # async fn test() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::sync::Arc;
 ///
-/// use otp_grant::{MemoryStore, conformance};
+/// use otp_grant::MemoryStore;
+/// use otp_grant::store::conformance;
 ///
 /// let records = Arc::new(MemoryStore::new());
 /// let report = conformance::all(|| async { Ok(records.clone()) }).await?;

@@ -3,7 +3,10 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use otp_grant::{Record, RecordKey, Store, Swap, Tag, Timestamp};
+use otp_grant::Store;
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::Timestamp;
 use redis::{Client, Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
 use tokio::time::Instant;
 

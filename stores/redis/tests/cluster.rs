@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use otp_grant::{Store, Swap};
+use otp_grant::Store;
+use otp_grant::store::Swap;
 use otp_grant_redis::{RedisOptions, RedisStore, redis};
 use otp_grant_stores_support::{self as login, key, later, record};
 use support::*;
@@ -105,9 +106,9 @@ async fn a_cluster_is_a_store() {
     }
     login::fifty_right_codes(one, other).await;
     let urls = &urls;
-    otp_grant::conformance::all(
-        || async move { RedisStore::connect_cluster(&[&urls[0]], RedisOptions::default()).await },
-    )
+    otp_grant::store::conformance::all(|| async move {
+        RedisStore::connect_cluster(&[&urls[0]], RedisOptions::default()).await
+    })
     .await
     .unwrap();
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use otp_grant::{Store, Swap};
+use otp_grant::Store;
+use otp_grant::store::Swap;
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError};
 use otp_grant_stores_support::{key, later, record};
 use support::*;

@@ -2,7 +2,8 @@
 
 mod support;
 
-use otp_grant::{Record, Store, Swap};
+use otp_grant::Store;
+use otp_grant::store::{Record, Swap};
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError, redis};
 use otp_grant_stores_support::{self as login, key, later, now, record};
 use support::*;
@@ -17,7 +18,7 @@ async fn keeps_every_promise_of_a_store() {
         made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         RedisStore::connect(&url, RedisOptions::default())
     };
-    otp_grant::conformance::all(make).await.unwrap();
+    otp_grant::store::conformance::all(make).await.unwrap();
     assert!(made.into_inner() > 0);
 }
 

@@ -4,7 +4,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use otp_grant::{Store, Swap};
+use otp_grant::Store;
+use otp_grant::store::Swap;
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError, redis};
 use otp_grant_stores_support::{self as login, key, later, record};
 use support::*;

@@ -11,7 +11,8 @@
 
 use std::time::Duration;
 
-use otp_grant::{Store, Swap};
+use otp_grant::Store;
+use otp_grant::store::Swap;
 use otp_grant_sql::{PostgresStore, SqlOptions};
 use otp_grant_stores_support::{key, later, record};
 use rustix::time::{ClockId, clock_gettime};

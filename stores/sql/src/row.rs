@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use otp_grant::{Record, Timestamp};
+use otp_grant::store::Record;
+use otp_grant::time::Timestamp;
 
 use crate::error::SqlStoreError;
 

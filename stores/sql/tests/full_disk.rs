@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use otp_grant::{Store, Swap};
+use otp_grant::Store;
+use otp_grant::store::Swap;
 use otp_grant_sql::rusqlite::Connection;
 use otp_grant_sql::{SqlOptions, SqlStoreError, SqliteStore};
 use otp_grant_stores_support::{self as login, key, later, record};

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use otp_grant::{Record, Store, Swap};
+use otp_grant::Store;
+use otp_grant::store::{Record, Swap};
 use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError};
 use otp_grant_stores_support::postgres::Postgres;
 use otp_grant_stores_support::{self as login, key, later, record};
@@ -81,7 +82,7 @@ impl Pair {
         pair
     }
 
-    fn load(&self) -> impl Future<Output = Option<otp_grant::Tag>> + Send + use<> {
+    fn load(&self) -> impl Future<Output = Option<otp_grant::id::Tag>> + Send + use<> {
         let store = self.store.clone();
         async move { store.load(&key(1)).await.unwrap().map(|record| record.tag) }
     }

@@ -6,7 +6,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use otp_grant::{Record, Store, Swap, Timestamp};
+use otp_grant::Store;
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::Timestamp;
 use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError};
 use otp_grant_stores_support::postgres::Postgres;
 use otp_grant_stores_support::{self as login, key, later, now, record};
@@ -19,7 +21,7 @@ async fn keeps_every_promise_of_a_store() {
     support::store(&server).await;
     let url = server.url();
     let options = SqlOptions::default().max_connections(4);
-    otp_grant::conformance::all(|| PostgresStore::connect(&url, options.clone())).await.unwrap();
+    otp_grant::store::conformance::all(|| PostgresStore::connect(&url, options.clone())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

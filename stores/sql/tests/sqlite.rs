@@ -12,7 +12,10 @@ mod support;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use otp_grant::{Store, Swap, Tag, Timestamp};
+use otp_grant::Store;
+use otp_grant::id::Tag;
+use otp_grant::store::Swap;
+use otp_grant::time::Timestamp;
 use otp_grant_sql::rusqlite::Connection;
 use otp_grant_sql::{SqlOptions, SqlStoreError, SqliteStore};
 use otp_grant_stores_support::{self as login, key, later, now, record};
@@ -29,7 +32,7 @@ async fn keeps_every_promise_of_a_store() {
     let (_directory, url) = sqlite_file();
     store(&url).await;
     let options = SqlOptions::default().timeout(Duration::from_secs(20)).max_connections(2);
-    otp_grant::conformance::all(|| SqliteStore::connect(&url, options.clone())).await.unwrap();
+    otp_grant::store::conformance::all(|| SqliteStore::connect(&url, options.clone())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

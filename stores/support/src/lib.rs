@@ -15,6 +15,12 @@ pub mod postgres;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::jwt::Algorithm;
+use otp_grant::settings::SMS_GRANT_TYPE;
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::Clock;
+use otp_grant::time::{SystemClock, Timestamp};
 use otp_grant::*;
 use otp_grant_tests::{
     ISSUER, PHONE, Posts as _, but, form, form_request, json_request, keyring, read, sample_directory, sms_send, text,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use otp_grant::RecordKey;
+use otp_grant::id::RecordKey;
 
 use super::{Checked, DAY, SECOND, tolerance};
 use crate::facts::{ChallengeView, Change, Entry, History, OUTSIDE, Told, View, What};

@@ -7,7 +7,10 @@ mod url;
 
 use deadpool_postgres::Pool;
 use deadpool_postgres::tokio_postgres::types::ToSql;
-use otp_grant::{Record, RecordKey, Store, Swap, Tag, Timestamp};
+use otp_grant::Store;
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::Timestamp;
 
 pub use database::PostgresDatabase;
 

@@ -5,7 +5,10 @@ mod file;
 mod log;
 mod writer;
 
-use otp_grant::{Record, RecordKey, Store, Swap, Tag, Timestamp};
+use otp_grant::Store;
+use otp_grant::id::{RecordKey, Tag};
+use otp_grant::store::{Record, Swap};
+use otp_grant::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 pub use database::SqliteDatabase;

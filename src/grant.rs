@@ -143,6 +143,7 @@ impl core::fmt::Debug for CustomUsage {
 
 /// A text does not name a usage of the host's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidUsage;
 
 impl core::fmt::Display for InvalidUsage {

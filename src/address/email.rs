@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A normalised e-mail address. Made by [`AddressPolicy::email`].
+/// A normalised e-mail address. Made by [`AddressPolicy::email`](crate::AddressPolicy::email).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EmailAddress(pub(super) Arc<str>);
 

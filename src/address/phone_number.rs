@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// A normalised phone number. Made by [`AddressPolicy::phone_number`].
+/// A normalised phone number. Made by [`AddressPolicy::phone_number`](crate::AddressPolicy::phone_number).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(pub(super) Arc<str>);
 

@@ -46,7 +46,7 @@ pub struct Settings {
 
     /// How often one address may be sent to; every quota holds. Defaults to once in 30 seconds and 50 times in 24 hours.
     /// Without any quota an attacker who may send can flood a phone at the host's expense: see
-    /// [`danger`](crate::danger).
+    /// [`danger`].
     ///
     /// No send ends a challenge that is live, so the record of an address has room for 100. Quotas that allow more of them
     /// while an otp_token is valid are refused by `build`. Where the codes of an auth source live for so long that there could

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use otp_grant::id::{RecordKey, Tag};
-use otp_grant::jwt::Signer;
 use otp_grant::store::{Record, Swap};
 use otp_grant::time::Timestamp;
 use otp_grant::*;

@@ -31,7 +31,7 @@ pub(crate) fn read(
     let listed = listed.try_fold(MemoryDirectory::new(), |users, (index, entry)| {
         with_user(users, entry, &format!("users.list[{index}]"), addresses)
     })?;
-    let users = table.map_or(HostUsers::Listed(listed), HostUsers::Table);
+    let users = table.map_or(HostUsers::Listed(Box::new(listed)), HostUsers::Table);
     Ok((clients, Arc::new(users)))
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn read(
 #[derive(Debug)]
 pub(crate) enum HostUsers {
     /// Those of the file, and who signed up since the process started.
-    Listed(MemoryDirectory),
+    Listed(Box<MemoryDirectory>),
     /// Those of a table.
     Table(UsersTable),
 }

@@ -412,7 +412,7 @@ fn a_webhook_delivers() {
     assert_eq!(body["to"], "+8613612345678");
     assert_eq!((&body["channel"], &body["usage"]), (&"sms".into(), &"login".into()));
     assert_eq!(body["code"].as_str().unwrap().len(), 6);
-    assert!((58..=60).contains(&body["valid_for"].as_u64().unwrap()));
+    assert!((178..=180).contains(&body["valid_for"].as_u64().unwrap()));
     for (status, expected, error) in [
         ("500 No", 503, "temporarily_unavailable"),
         ("302 Found\r\nLocation: http://127.0.0.1:1", 503, "temporarily_unavailable"),

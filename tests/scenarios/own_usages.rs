@@ -1,6 +1,6 @@
 //! Usages of the host's own, and what a delivery tells the host that queues it.
 
-use otp_grant::grant::{CustomUsage, InvalidUsage};
+use otp_grant::grant::CustomUsage;
 use otp_grant::secret::PresentedSecret;
 use otp_grant::server::{OtpMessage, VerifiedAddress, VerifyError, VerifyRequest};
 use otp_grant::time::Timestamp;
@@ -60,12 +60,12 @@ async fn a_usage_that_the_host_does_not_name_is_refused_as_ever() {
 #[test]
 fn a_usage_of_the_host_has_a_name_that_no_other_usage_has() {
     for name in ["login", "signup", "update_userinfo", "reset_password"] {
-        assert_eq!(CustomUsage::new(name), Err(InvalidUsage), "{name}");
+        assert!(CustomUsage::new(name).is_err(), "{name}");
         assert_eq!(Usage::from_wire(name).unwrap().as_str(), name);
     }
     let too_long = "a".repeat(33);
     for name in ["", "_a", "1a", "A", "a-b", "a b", "a:b", "é", "a\0", &too_long] {
-        assert_eq!(CustomUsage::new(name), Err(InvalidUsage), "{name:?}");
+        assert!(CustomUsage::new(name).is_err(), "{name:?}");
     }
     for name in ["a", "confirm_payment2", &"a".repeat(32)] {
         assert_eq!(CustomUsage::new(name).unwrap().as_str(), name);

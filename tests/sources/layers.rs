@@ -115,7 +115,7 @@ fn files_do_not_import_in_a_circle() {
     // An import names a file, or something in a file.
     let file = |path: &str| {
         let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-        ends.filter_map(|end| path.get(..end)).filter(|path| files.contains(path)).last().map(str::to_owned)
+        ends.filter_map(|end| path.get(..end)).rfind(|path| files.contains(path)).map(str::to_owned)
     };
     let mut left: BTreeMap<&str, BTreeSet<String>> = sources
         .iter()

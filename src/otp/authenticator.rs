@@ -100,16 +100,19 @@ impl Authenticator {
     ///
     /// A spent challenge is removed first. If there is none and sends are limited, nothing is removed, and the error
     /// says when the first challenge expires. If sends are not limited, the oldest challenge is removed, even if it is
-    /// live.
+    /// live. Its guesses then go to another challenge with the same code.
     pub(super) fn make_room(&mut self, limits: &Limits, now: Timestamp) -> Result<(), Duration> {
         let most = if limits.sends.is_empty() { MOST_CHALLENGES_WITHOUT_QUOTA } else { MOST_CHALLENGES };
-        while self.challenges.len() >= most {
+        while self.challenges.len() > most {
             let spent = self.challenges.iter().position(|challenge| challenge.spent_by.is_some());
             if spent.is_none() && !limits.sends.is_empty() {
                 let first = self.challenges.iter().map(|challenge| challenge.expires_at).min();
                 return Err(first.map_or(Duration::ZERO, |first| now.until(first)));
             }
-            self.challenges.remove(spent.unwrap_or(0));
+            let removed = self.challenges.remove(spent.unwrap_or(0));
+            if let Some(heir) = self.challenges.iter_mut().find(|challenge| challenge.nonce == removed.nonce) {
+                heir.inherit(&removed);
+            }
         }
         Ok(())
     }

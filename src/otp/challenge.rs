@@ -100,6 +100,15 @@ impl Challenge {
         self.rare.get_or_insert_default().other_guesses.push(mark);
     }
 
+    /// Takes over the guesses of a challenge that is removed before its time. They still count for the code of both.
+    pub(crate) fn inherit(&mut self, removed: &Challenge) {
+        let others = removed.rare.iter().flat_map(|rare| &rare.other_guesses);
+        let marks: Vec<Mark> = removed.guesses.iter().map(|charged| &charged.mark).chain(others).copied().collect();
+        if !marks.is_empty() {
+            self.rare.get_or_insert_default().other_guesses.extend(marks);
+        }
+    }
+
     /// Returns when the guess with this mark was charged, if it named this challenge and is not forgiven.
     pub(crate) fn charged_at(&self, mark: &Mark) -> Option<Timestamp> {
         self.guesses.iter().find(|charged| charged.mark == *mark)?.at

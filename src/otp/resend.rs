@@ -58,10 +58,10 @@ impl Change for OpenChallenge<'_> {
             .iter()
             .rfind(|old| old.can_share_code(new, now) && next.guesses_of(&old.nonce) < limits.of_challenge());
         let challenge = Challenge::new(new, shared, now);
-        next.make_room(limits, now).map_err(|retry_after| NotOpened::Throttled { retry_after })?;
         next.sends.record(now, memory_for_moves(&limits.sends));
         let opened = self.opened(&challenge, &next, now);
         next.challenges.push(challenge);
+        next.make_room(limits, now).map_err(|retry_after| NotOpened::Throttled { retry_after })?;
         Ok(Decision::new(next.written(now), opened))
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use otp_grant::settings::{Settings, danger};
 use otp_grant_tests::*;
 use serde_json::json;
 
@@ -210,4 +211,23 @@ async fn a_record_is_kept_for_as_long_as_its_budgets_count() {
     let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
     assert_eq!(host.token(&guess).await.1["attempts_remaining"], 4);
     assert!(kept_until() >= day + 100_000, "{}", kept_until());
+}
+
+#[tokio::test]
+async fn a_challenge_that_makes_room_leaves_its_guesses_to_the_code_that_it_shared() {
+    let host = Host::with(danger::without_send_quotas(Settings::default()));
+    let first = host.send(&sms_send(PHONE)).await;
+    let guess = |sent: &Sent| but(&sms_grant(PHONE, sent), json!({ "otp": wrong(&sent.code) }));
+    for left in [4, 3, 2, 1] {
+        assert_eq!(host.token(&guess(&first)).await.1["attempts_remaining"], left);
+    }
+    // Without quotas a record has room for ten challenges. The one that was guessed at is gone.
+    let mut latest = first.clone();
+    for _ in 0..10 {
+        latest = host.send(&sms_send(PHONE)).await;
+        assert_eq!(latest.code, first.code);
+    }
+    assert_eq!(host.token(&guess(&latest)).await.1["attempts_remaining"], 0);
+    let reply = host.token(&sms_grant(PHONE, &latest)).await;
+    assert_eq!((reply.0, &reply.1["error_description"]), (400, &json!("Unknown or expired otp_token")));
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otp_grant::jwt::{jws, PublicKey, PublicKeySet};
+use otp_grant::jwt::{PublicKey, PublicKeySet, jws};
 use otp_grant_fuzz::*;
 use serde_json::Value;
 

@@ -6,8 +6,8 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use otp_grant::jwt::{Audience, PublicKeySet, jws};
 use otp_grant::{Settings, SigningKey};
-use otp_grant::jwt::{Audience, jws, PublicKeySet};
 use otp_grant_fuzz::*;
 use pollster::block_on;
 

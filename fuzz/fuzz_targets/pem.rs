@@ -4,8 +4,8 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use libfuzzer_sys::fuzz_target;
-use otp_grant::{Settings, SigningKey};
 use otp_grant::jwt::{Audience, KeyError};
+use otp_grant::{Settings, SigningKey};
 use otp_grant_fuzz::*;
 use pollster::block_on;
 

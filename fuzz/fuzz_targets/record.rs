@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otp_grant::{Reply, Store};
 use otp_grant::jwt::Audience;
 use otp_grant::store::{Record, RecordBody};
+use otp_grant::{Reply, Store};
 use otp_grant_fuzz::*;
 use pollster::block_on;
 use serde_json::{Value, json};

@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use otp_grant::*;
 use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
 use otp_grant::id::{RecordKey, Tag};
 use otp_grant::otp::CodePolicy;
 use otp_grant::settings::SMS_GRANT_TYPE;
 use otp_grant::store::{Record, Swap};
-use otp_grant::testing::{ManualClock, SeededEntropy};
+use otp_grant::*;
 pub use otp_grant_tests::{CLIENT, CLIENT_SECRET as SECRET, PHONE, SMS_SOURCE as SOURCE};
 use otp_grant_tests::{ISSUER, ManualClock, SeededEntropy, keyring, sms_send};
 use pollster::block_on;
@@ -35,7 +34,7 @@ impl Host {
         let key = SigningKey::from_pem(SIGNING_KEY).unwrap();
         // The longest codes: the more digits, the more a comparison that stops early would tell.
         let code = CodePolicy::new(10, CODE_VALIDITY).unwrap();
-let mut settings = Settings::default();
+        let mut settings = Settings::default();
         settings.code = code;
         let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
             .settings(settings)

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use criterion::Criterion;
 use otp_grant::SigningKey;
-use otp_grant::jwt::{jws, PublicKeySet};
+use otp_grant::jwt::{PublicKeySet, jws};
 use otp_grant_benches::login::Grant;
 use otp_grant_benches::{Bare, Host, KEYS};
 use otp_grant_tests::text;

@@ -10,10 +10,10 @@ use std::hint::black_box;
 
 use dudect_bencher::rand::RngExt;
 use dudect_bencher::{BenchRng, Class, CtRunner, ctbench_main};
-use otp_grant::*;
 use otp_grant::secret::PresentedSecret;
 use otp_grant::server::{VerifyError, VerifyRequest};
 use otp_grant::wire::{ClientCredentials, IntrospectionError, IntrospectionRequest, RefreshGrantRequest, TokenRequest};
+use otp_grant::*;
 use otp_grant_timing::*;
 use pollster::block_on;
 

@@ -6,19 +6,19 @@
 //!
 //! The crate does no I/O. The service that embeds it, the *host*, keeps its HTTP framework, its database, its user
 //! directory and its message provider. With an atomic store, parallel requests can't exceed the guess budget, and a
-//! code logs in once. Every change of state is one compare-and-swap of one record.
+//! code logs in once. Every step that changes state is one compare-and-swap of one record.
 //!
 //! # Where to start
 //!
-//! 1. Implement the ports that your service has: a [`Store`] for records and a [`Directory`] of clients and users.
-//!    Begin with [`MemoryStore`] and [`MemoryDirectory`].
+//! 1. Begin with [`MemoryStore`] and [`MemoryDirectory`]. Later, implement the two required ports over your own database:
+//!    [`Store`] for records, and [`Directory`] for clients and users.
 //! 2. Make the keys: a [`SigningKey`] signs tokens. A [`Keyring`] has two [`MasterKey`]s: the first derives the keys of
 //!    records, the second seals tokens and derives codes.
 //! 3. Put an [`AuthorizationServer`] together with [`AuthorizationServer::builder`].
-//! 4. Route every request of its endpoints to [`AuthorizationServer::handle`]. Send the code of each [`Delivery`], and
-//!    write out each [`Reply`].
+//! 4. Pass requests to [`AuthorizationServer::handle`]. It returns `None` for a path that is not an endpoint's. Send the
+//!    code of each [`Delivery`], and write out each [`Reply`].
 //!
-//! The example below [`AuthorizationServer::handle`] is a whole host without HTTP. [`Settings`] has the defaults.
+//! The documentation of [`AuthorizationServer::handle`] has an example. [`Settings`] has the defaults.
 //!
 //! # The ports
 //!
@@ -40,9 +40,9 @@
 //! | module | subject |
 //! |---|---|
 //! | [`server`] | the authorization server, its builder and its routes |
-//! | [`settings`] | settings, the paths of endpoints, and what weakens a default |
+//! | [`settings`] | settings, the paths of endpoints, and the [`settings::danger`] functions that weaken a default |
 //! | [`wire`] | requests, replies and errors |
-//! | [`directory`] | clients, auth sources (each is one channel, with the form and the validity of its codes) and users |
+//! | [`directory`] | clients, auth sources (each is one channel, with the form and the validity of its login codes) and users |
 //! | [`store`] | records, the port to persistence, and the suite that any store must pass |
 //! | [`otp`] | codes, and the quotas of sends and guesses |
 //! | [`session`] | login sessions and refresh tokens |

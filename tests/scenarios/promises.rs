@@ -329,7 +329,8 @@ async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has
     }
 }
 
-/// README 1: "A login gives the address back the guesses that were made with its own otp_token, and no others."
+/// README 1: "A login returns to the budget of the address the guesses that were made with the otp_token of that login,
+/// and no others."
 #[tokio::test]
 async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     let send = email_send(EMAIL);
@@ -942,7 +943,8 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     }
 }
 
-/// README 6: "Both codes are valid until they expire, each with either otp_token."
+/// README 6: "After a new code was sent, the old code also stays valid until it expires, is redeemed or runs out of
+/// guesses. Either otp_token can be presented with either code."
 #[tokio::test]
 async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
     for (token, code_of) in (0..3).flat_map(|token| [(token, 0), (token, 2)]) {
@@ -965,7 +967,7 @@ async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
     }
 }
 
-// README 7: a refresh can be repeated. A theft can't be hidden.
+// README 7: a refresh can be repeated. The use of a superseded token is noticed.
 
 /// README 7: "Parallel refreshes with one token get one successor." SECURITY: "With a window of zero […] one request
 /// gets tokens, by any clock."
@@ -1208,7 +1210,7 @@ async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_t
 
 // README 9: all decisions take the time from your clock.
 
-/// README 9: "The clocks of hosts can differ by 5 seconds." "Of two clocks the later counts. A window of time can
+/// README 9: "The clocks of hosts can differ by 5 seconds." "The later of the record's time and the clock's time counts. A period can
 /// differ by as much."
 #[tokio::test]
 async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {

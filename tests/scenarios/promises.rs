@@ -1210,8 +1210,8 @@ async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_t
 
 // README 9: all decisions take the time from your clock.
 
-/// README 9: "The clocks of hosts can differ by 5 seconds." "The later of the record's time and the clock's time counts. A period can
-/// differ by as much."
+/// README 9: "The clocks of hosts can differ by 5 seconds." "The later of the record's time and the clock's
+/// time counts. A period can be off by as much."
 #[tokio::test]
 async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {
     for (begins, asks) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (-2_000, 2_500), (2_500, -2_000)] {

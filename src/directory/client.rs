@@ -77,8 +77,8 @@ impl Client {
     /// Replaces the refresh policy. Defaults to [`RefreshPolicy::Rotate`] with a retry window of 10 seconds.
     ///
     /// # Errors
-    /// [`InvalidRefreshPolicy`] when the client is public and the policy is [`RefreshPolicy::Stable`], or when the retry
-    /// window is longer than 60 seconds.
+    /// [`InvalidRefreshPolicy`] when the client is public and the policy is [`RefreshPolicy::Stable`], or when the
+    /// retry window is longer than 60 seconds.
     pub fn with_refresh_policy(mut self, policy: RefreshPolicy) -> Result<Self, InvalidRefreshPolicy> {
         self.refresh_policy = policy.for_client(self.is_confidential())?;
         Ok(self)

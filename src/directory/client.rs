@@ -230,11 +230,11 @@ impl core::ops::Deref for AuthenticatedClient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAuthenticated;
 
-/// The auth source is unknown, of the other channel, or not associated with the client.
+/// The auth source is unknown, belongs to the other channel, or is not associated with the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAssociated;
 
-/// A scope is not allowed to the client.
+/// A scope is not allowed for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct ScopeNotAllowed;

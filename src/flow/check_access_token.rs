@@ -42,11 +42,11 @@ pub(crate) async fn active_user<S: Store, D: Directory>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessTokenCheckError {
-    /// The token itself is not good.
+    /// The token itself was refused.
     Refused(AccessTokenError),
     /// The token or its session was revoked, the session is over, or its user may no longer log in.
     Revoked,
-    /// The host's fault: the store or the directory failed. The token can be checked again.
+    /// The host's fault: the store or the directory failed. The check is safe to repeat.
     TemporarilyUnavailable,
 }
 

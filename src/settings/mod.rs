@@ -74,7 +74,7 @@ pub struct Settings {
     /// back, as far as the store allows.
     pub repeat_answer_within: Duration,
 
-    /// How long tokens live. Defaults to 300 seconds for access tokens and 1800 for ID tokens.
+    /// How long tokens live. Defaults to 300 seconds for access tokens and 1800 seconds for ID tokens.
     pub token_validity: TokenValidity,
 
     /// How long sessions live. Defaults to 14 days without a refresh, and 30 days in all. A later change of the setting

@@ -209,7 +209,8 @@ mod tests {
         ] {
             assert_eq!(refusal(body.as_bytes()), "the body is not valid JSON", "{body:?}");
         }
-        // A number that no number type holds, unless another crate has told serde_json to keep its digits.
+        // No number type can hold this number. Where another crate has told serde_json to keep the digits, it is
+        // accepted.
         if serde_json::from_str::<serde_json::Value>("1e999").is_err() {
             assert_eq!(refusal(br#"{"x":1e999}"#), "the body is not valid JSON");
         }
@@ -259,7 +260,7 @@ mod tests {
         assert!(members.take_secret(Member::ClientSecret).unwrap().is_none());
         let error = Members::from_json(br#"{"otp":null}"#).unwrap().require_str(Member::Otp).unwrap_err();
         assert_eq!(error.to_string(), "otp is missing");
-        // It is given twice all the same, whichever comes first.
+        // The member still occurs twice, whichever value comes first.
         for body in [r#"{"otp":null,"otp":"1"}"#, r#"{"otp":"1","otp":null}"#, r#"{"otp":null,"otp":null}"#] {
             assert_eq!(refusal(body.as_bytes()), "otp is given twice");
         }

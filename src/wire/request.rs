@@ -30,8 +30,8 @@ use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 /// header names no client, and the request fails with `invalid_client`. An empty `Content-Type` header names no media
 /// type, and a body fails with `invalid_request`.
 ///
-/// A proxy in front of the host can take another one of two headers, and check another client. The crate therefore
-/// takes neither of them, and does not treat the request as one without the header.
+/// A proxy in front of the host can pick one of two headers, and check the client that it names. If the crate picked
+/// the other header, or ignored both, it would serve another client than the proxy has checked.
 ///
 /// # Body
 ///

@@ -1480,8 +1480,8 @@ async fn a_code_that_was_refused_for_want_of_guesses_works_when_there_are_some()
 }
 
 /// `grant`: "A 400 `invalid_grant` turns into a success only where the directory or the time changes": "The code of
-/// `User not found` works with `auto_signup`, or once the user exists." "The code or refresh token of a user who may not
-/// log in works once the user may log in again."
+/// `User not found` works with `auto_signup`, or once the user exists." "The code or refresh token of a user who may
+/// not log in works once the user may log in again."
 #[tokio::test]
 async fn a_refresh_token_of_a_user_who_was_not_found_works_when_they_are() {
     let host = Host::new();
@@ -1695,8 +1695,8 @@ async fn a_resend_renews_the_token_and_not_the_code() {
     assert_eq!((told(&first), told(&second)), ([json!(900), json!(100), json!(7)], [json!(900), json!(60), json!(7)]));
 }
 
-/// `Client::with_grants`: "Without `Grant::RefreshToken` the client gets no refresh token." `Client::public`: "The client
-/// may not send codes unless `Client::that_may_send` allows it."
+/// `Client::with_grants`: "Without `Grant::RefreshToken` the client gets no refresh token." `Client::public`: "The
+/// client may not send codes unless `Client::that_may_send` allows it."
 #[tokio::test]
 async fn a_client_without_the_refresh_grant_gets_no_refresh_token_and_a_silent_one_sends_nothing() {
     let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();

@@ -1,13 +1,14 @@
-//! What is common to ports whose type is chosen at run time.
+//! The parts that all ports with a type chosen at run time share.
 
 use core::error::Error;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 
-/// What goes wrong in an `ErasedStore` or an `ErasedDirectory`.
+/// An error of an `ErasedStore` or an `ErasedDirectory`.
 ///
-/// It has the text and the source of the error beneath, which [`get_ref`](Self::get_ref) gives for a downcast.
+/// It has the text and the source of the inner error. [`get_ref`](Self::get_ref) returns the inner error for a
+/// downcast.
 #[derive(Debug)]
 pub struct ErasedError(Box<dyn Error + Send + Sync>);
 
@@ -16,7 +17,7 @@ impl ErasedError {
         Self(Box::new(error))
     }
 
-    /// The error beneath.
+    /// Returns the inner error.
     pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0
     }

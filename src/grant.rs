@@ -1,4 +1,4 @@
-//! What a client may do with a code, and what a code is asked for.
+//! The grants that a client may use, and the usages that a code is requested for.
 
 use crate::address::Channel;
 
@@ -15,7 +15,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// The OTP grant of a channel.
+    /// Returns the OTP grant of a channel.
     pub fn otp(channel: Channel) -> Self {
         match channel {
             Channel::Sms => Self::OtpSms,
@@ -24,26 +24,26 @@ impl Grant {
     }
 }
 
-/// What a code is asked for.
+/// What a code is requested for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Usage {
-    /// To log in: redeemed at the token endpoint.
+    /// To log in. The code is redeemed at the token endpoint.
     Login,
-    /// To create an account: redeemed with [`AuthorizationServer::verify`](crate::AuthorizationServer::verify),
-    /// as the following ones are.
+    /// To create an account. The code is redeemed with
+    /// [`AuthorizationServer::verify`](crate::AuthorizationServer::verify), as for all usages below.
     Signup,
     /// To change a user's phone number or e-mail address.
     UpdateUserinfo,
     /// To set a new password.
     ResetPassword,
-    /// A usage of the host's own, such as the confirmation of a payment. It is among those that the
-    /// [settings](crate::Settings) name.
+    /// A usage that the host defines, such as the confirmation of a payment. The [settings](crate::Settings::usages)
+    /// must name it.
     Custom(CustomUsage),
 }
 
 impl Usage {
-    /// The value on the wire.
+    /// Returns the value on the wire.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Custom(usage) => usage.as_str(),
@@ -51,13 +51,13 @@ impl Usage {
         }
     }
 
-    /// Reads the value on the wire of a usage that the crate knows.
+    /// Reads the value on the wire of a built-in usage.
     pub fn from_wire(text: &str) -> Option<Self> {
         BUILT_IN.into_iter().find(|usage| usage.built_in_name() == Some(text))
     }
 
-    /// What the binding of an otp_token has of the usage. No custom usage has what a built-in one has, not even one of
-    /// a later version.
+    /// Returns the bytes of the usage in the binding of an otp_token. A custom usage never has the bytes of a built-in
+    /// one, not even of one that a later version adds.
     pub(crate) fn in_binding(&self) -> &[u8] {
         match self {
             Self::Custom(usage) => usage.prefixed(),
@@ -76,17 +76,18 @@ impl Usage {
     }
 }
 
-/// The value on the wire.
+/// Writes the value on the wire.
 impl core::fmt::Display for Usage {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// The name of a usage of the host's own: 1 to 32 lower-case letters, digits and underscores, beginning with a letter.
+/// The name of a usage that the host defines: 1 to 32 lower-case letters, digits and underscores, beginning with a
+/// letter.
 ///
-/// A code for it is asked for at the send endpoint, without an auth source, and is redeemed with
-/// [`AuthorizationServer::verify`](crate::AuthorizationServer::verify). It is good for this usage alone.
+/// A client requests such a code at the send endpoint, without an auth source. The host redeems the code with
+/// [`AuthorizationServer::verify`](crate::AuthorizationServer::verify). The code is good for this usage alone.
 ///
 /// ```
 /// use otp_grant::{Settings, Usage};
@@ -101,7 +102,7 @@ impl core::fmt::Display for Usage {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CustomUsage {
-    /// The name behind its prefix, and zeros. It is in place, so that a usage can be copied.
+    /// The prefix, the name, and zeros. The bytes are stored in place, and so a usage can be copied.
     bytes: [u8; PREFIX.len() + LONGEST],
     end: usize,
 }
@@ -110,7 +111,8 @@ impl CustomUsage {
     /// Names a usage.
     ///
     /// # Errors
-    /// [`InvalidUsage`] when it is the name of a usage that the crate knows, is too long, or has another character.
+    /// [`InvalidUsage`] when the name is the name of a built-in usage, is too long, or has a character that is not
+    /// allowed.
     pub fn new(name: &str) -> Result<Self, InvalidUsage> {
         let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
             && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
@@ -124,7 +126,7 @@ impl CustomUsage {
         Ok(Self { bytes, end: PREFIX.len() + name.len() })
     }
 
-    /// The value on the wire.
+    /// Returns the value on the wire.
     pub fn as_str(&self) -> &str {
         let name = self.bytes.get(PREFIX.len()..self.end);
         name.and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default()
@@ -141,7 +143,7 @@ impl core::fmt::Debug for CustomUsage {
     }
 }
 
-/// A text does not name a usage of the host's own.
+/// The text is not a name for a usage that the host defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidUsage;

@@ -1,10 +1,10 @@
-//! What the host says of its auth sources.
+//! The auth sources of the host.
 
 use crate::address::Channel;
 use crate::id::AuthSourceId;
 use crate::otp::policy::CodePolicy;
 
-/// An authentication source: one channel, with the shape and validity of its codes.
+/// An authentication source: one channel, with the shape and validity of the codes that it sends.
 #[derive(Debug)]
 pub struct AuthSource {
     id: AuthSourceId,
@@ -13,7 +13,8 @@ pub struct AuthSource {
 }
 
 impl AuthSource {
-    /// A source of a channel, with codes of 6 digits that are valid for 3 minutes, and otp_tokens that are valid for 5.
+    /// Makes a source of a channel. Its codes default to 6 digits and are valid for 3 minutes. Its otp_tokens are valid
+    /// for 5 minutes.
     pub fn new(id: AuthSourceId, channel: Channel) -> Self {
         Self { id, channel, code: CodePolicy::for_login() }
     }
@@ -25,7 +26,7 @@ impl AuthSource {
         self
     }
 
-    /// The source's identifier.
+    /// Returns the identifier of the source.
     pub fn id(&self) -> &AuthSourceId {
         &self.id
     }

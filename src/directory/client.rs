@@ -1,4 +1,4 @@
-//! What the host says of its clients, and the decisions that follow from it.
+//! The clients of the host, and the decisions that follow from their configuration.
 
 use std::sync::Arc;
 
@@ -35,22 +35,25 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that can keep a secret, such as a web application. It may send codes.
+    /// Makes a client that can keep a secret, such as a web application. The client may send codes.
     ///
-    /// Both OTP grants and refresh are allowed. The allowed scope and the default scope are `openid`.
+    /// The client may use both OTP grants and refresh. The allowed scope and the default scope are `openid`.
     pub fn confidential(id: ClientId, secret: ClientSecret) -> Self {
         Self::new(id, Some(secret), true)
     }
 
-    /// A client that can't keep a secret, such as a mobile or single-page application.
+    /// Makes a client that can't keep a secret, such as a mobile or single-page application.
     ///
-    /// It may not send codes unless [`Client::that_may_send`] says so. The rest is as for a confidential client.
+    /// The client may not send codes unless [`Client::that_may_send`] allows it. Everything else is as for a
+    /// confidential client.
     pub fn public(id: ClientId) -> Self {
         Self::new(id, None, false)
     }
 
-    /// Lets a public client ask for codes to be sent. Anybody can then cause messages to be sent in its name, within
-    /// the limits of each address.
+    /// Lets a public client send codes.
+    ///
+    /// An attacker needs no secret to act as this client. The attacker can cause messages to be sent in its name,
+    /// within the limits of each address.
     #[must_use]
     pub fn that_may_send(mut self) -> Self {
         self.may_send = true;
@@ -64,7 +67,7 @@ impl Client {
         self
     }
 
-    /// Replaces the grants that the client may use. Without [`Grant::RefreshToken`] it gets no refresh token.
+    /// Replaces the grants that the client may use. Without [`Grant::RefreshToken`] the client gets no refresh token.
     #[must_use]
     pub fn with_grants(mut self, grants: impl IntoIterator<Item = Grant>) -> Self {
         self.grants = grants.into_iter().collect();
@@ -74,32 +77,36 @@ impl Client {
     /// Replaces the refresh policy. Defaults to [`RefreshPolicy::Rotate`] with a retry window of 10 seconds.
     ///
     /// # Errors
-    /// [`InvalidRefreshPolicy`] when the client is public and the policy is [`RefreshPolicy::Stable`], or when the retry
-    /// window is longer than 60 seconds.
+    /// [`InvalidRefreshPolicy`] when the client is public and the policy is [`RefreshPolicy::Stable`], or when the
+    /// retry window is longer than 60 seconds.
     pub fn with_refresh_policy(mut self, policy: RefreshPolicy) -> Result<Self, InvalidRefreshPolicy> {
         self.refresh_policy = policy.for_client(self.is_confidential())?;
         Ok(self)
     }
 
-    /// Lets the client introspect the access tokens of all clients: an API that is called by several. Without it a client
-    /// learns of its own tokens only. It has no effect on a public client, which may not introspect at all.
+    /// Lets the client introspect the access tokens of all clients. An API that several clients call needs this.
+    /// Without it, a client learns about its own tokens only.
+    ///
+    /// It has no effect on a public client, because a public client may not introspect at all.
     #[must_use]
     pub fn that_may_introspect_every_token(mut self) -> Self {
         self.may_introspect_every_token = true;
         self
     }
 
-    /// Keeps the client from signing users up. Without it a client signs up a user who is unknown when the request has
-    /// `auto_signup`, as far as [`UserStore::sign_up`](crate::directory::UserStore::sign_up) accepts the address.
+    /// Keeps the client from signing users up.
     ///
-    /// A client that may not is answered as if the request had no `auto_signup`: with `User not found`.
+    /// By default, a client signs up an unknown user where the request has `auto_signup` and
+    /// [`UserStore::sign_up`](crate::directory::UserStore::sign_up) accepts the address. A client that may not sign up
+    /// gets the same answer as without `auto_signup`: `User not found`.
     #[must_use]
     pub fn that_may_not_sign_up(mut self) -> Self {
         self.may_sign_up = false;
         self
     }
 
-    /// Replaces the scopes: those the client may ask for, and those it gets when it asks for none.
+    /// Replaces the allowed scope and the default scope. A client may request the allowed scope or a part of it. It
+    /// gets the default scope where it requests none.
     ///
     /// # Errors
     /// [`ScopeNotAllowed`] when the default has a scope that is not allowed.
@@ -112,7 +119,7 @@ impl Client {
         Ok(self)
     }
 
-    /// The client's identifier.
+    /// Returns the identifier of the client.
     pub fn id(&self) -> &ClientId {
         &self.id
     }
@@ -142,7 +149,7 @@ impl Client {
         self.may_introspect_every_token
     }
 
-    /// The auth source, if it may be used by this client on this channel. One error for every cause.
+    /// Returns the auth source if this client may use it on this channel. Every cause gives the same error.
     pub(crate) fn associated(
         &self,
         source: Option<Arc<AuthSource>>,
@@ -153,7 +160,7 @@ impl Client {
             .ok_or(NotAssociated)
     }
 
-    /// The scope that is granted for what was asked.
+    /// Returns the scope that is granted for the requested one.
     pub(crate) fn grant_scope(&self, asked: Option<&Scope>) -> Result<Scope, ScopeNotAllowed> {
         match asked {
             None => Ok(self.default_scope.clone()),
@@ -162,8 +169,8 @@ impl Client {
         }
     }
 
-    /// The scope that a refresh is granted: what the session has, or less. What has been taken from the client since is
-    /// not granted any more.
+    /// Returns the scope that a refresh is granted: the scope of the session, or a part of it. A scope that was taken
+    /// from the client since the login is no longer granted.
     pub(crate) fn narrow_scope(&self, of_session: &Scope, asked: Option<&Scope>) -> Result<Scope, ScopeNotAllowed> {
         match asked {
             None => of_session.intersection(&self.allowed_scope).ok_or(ScopeNotAllowed),
@@ -190,16 +197,16 @@ impl Client {
     }
 }
 
-/// A client that has proved who it is, or is public.
+/// A client that has proved its identity, or that is public.
 pub(crate) struct AuthenticatedClient(Arc<Client>);
 
 impl AuthenticatedClient {
-    /// Checks what a caller presented against what the directory knows (RFC 6749 section 2.3).
+    /// Authenticates a caller against the client that the directory knows (RFC 6749 section 2.3).
     pub(crate) fn authenticate(
         known: Option<Arc<Client>>,
         presented: Option<&PresentedSecret<'_>>,
     ) -> Result<Self, NotAuthenticated> {
-        // A secret is digested in any case, so that an unknown client takes as long as a wrong secret.
+        // A presented secret is always digested. An unknown client then takes as long as a wrong secret.
         let stand_in = ClientSecret::from_sha256([0; 32]);
         let expected = known.as_ref().and_then(|client| client.secret.as_ref());
         let matches = presented.map(|presented| expected.unwrap_or(&stand_in).matches(presented));
@@ -223,11 +230,11 @@ impl core::ops::Deref for AuthenticatedClient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAuthenticated;
 
-/// The auth source is unknown, of the other channel, or not associated with the client.
+/// The auth source is unknown, belongs to the other channel, or is not associated with the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAssociated;
 
-/// A scope is not allowed to the client.
+/// A scope is not allowed for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct ScopeNotAllowed;

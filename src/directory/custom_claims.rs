@@ -1,4 +1,4 @@
-//! Claims of the host's own in access tokens.
+//! Claims that the host adds to access tokens.
 
 use core::fmt;
 
@@ -7,13 +7,16 @@ use serde_json::{Map, Value};
 
 use crate::directory::user::is_standard_claim;
 
-/// Claims of the host's own in access tokens.
+/// Claims that the host adds to access tokens.
 ///
-/// A name can't be that of a claim that has a meaning already: the claims of every token (RFC 7519 section 4.1, RFC
-/// 9068 section 2.2), those of ID tokens and of the login (OpenID Connect Core section 2, RFC 7800, RFC 8693), and the
-/// standard claims of a user, which the scope decides on (OpenID Connect Core section 5.1). `roles`, `groups` and
-/// `entitlements` are the host's to say (RFC 9068 section 2.2.3.1). All claims together have at most 1024 bytes of
-/// JSON, since a token is sent in a header.
+/// All claims together have at most 1024 bytes of JSON, since a token is sent in a header. A claim can't have the name
+/// of a claim that already has a meaning:
+///
+/// - the claims of every token (RFC 7519 section 4.1, RFC 9068 section 2.2)
+/// - the claims of ID tokens and of the login (OpenID Connect Core section 2, RFC 7800, RFC 8693)
+/// - the standard claims of a user, which depend on the scope (OpenID Connect Core section 5.1)
+///
+/// The host may set `roles`, `groups` and `entitlements` (RFC 9068 section 2.2.3.1).
 ///
 /// ```
 /// use otp_grant::directory::{CustomClaims, InvalidClaim};
@@ -28,15 +31,15 @@ use crate::directory::user::is_standard_claim;
 pub struct CustomClaims(Map<String, Value>);
 
 impl CustomClaims {
-    /// No claims. It allocates nothing.
+    /// Makes an empty set of claims. Allocates nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a claim, or replaces the one of this name.
+    /// Adds a claim, or replaces the claim of this name.
     ///
     /// # Errors
-    /// [`InvalidClaim`], which does not say which claim it was.
+    /// [`InvalidClaim`]. The error does not repeat the claim.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Result<Self, InvalidClaim> {
         if is_reserved(name) {
             return Err(InvalidClaim::Reserved);
@@ -52,22 +55,22 @@ impl CustomClaims {
         if self.is_within(LONGEST) { Ok(self) } else { Err(InvalidClaim::TooLarge) }
     }
 
-    /// The value of a claim.
+    /// Returns the value of a claim.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// The claims with their values.
+    /// Returns the claims with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Tells whether there are none.
+    /// Tells whether there are no claims.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Those of a token that are the host's own. The issuer has checked them.
+    /// Keeps the claims of a token that the host added. The issuer has already checked them.
     pub(crate) fn of_token(mut claims: Map<String, Value>) -> Self {
         claims.retain(|name, _| !is_reserved(name));
         Self(claims)
@@ -78,22 +81,22 @@ impl CustomClaims {
     }
 }
 
-/// Names are shown, values are not: they may be personal.
+/// Shows the names but not the values. The values can be personal.
 impl fmt::Debug for CustomClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-/// A claim can't be one of the host's own. What was given is not repeated.
+/// Why the host can't add a claim. The error does not repeat the claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidClaim {
-    /// A claim of this name has a meaning already.
+    /// A claim of this name already has a meaning.
     Reserved,
     /// The name is empty, or has a control character.
     Name,
-    /// With this claim there are more than 1024 bytes of JSON, or it is nested in more than 8 levels.
+    /// With this claim, the claims have more than 1024 bytes of JSON, or this claim is nested more than 8 levels deep.
     TooLarge,
 }
 
@@ -109,7 +112,7 @@ impl fmt::Display for InvalidClaim {
 
 impl core::error::Error for InvalidClaim {}
 
-/// Whoever reads a token must be able to parse it.
+/// Tells whether a value is nested within so many levels. A reader of the token must be able to parse it.
 fn nests_within(value: &Value, levels: usize) -> bool {
     let Some(inner) = levels.checked_sub(1) else { return false };
     match value {
@@ -119,7 +122,7 @@ fn nests_within(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Tells whether a claim has a meaning that is not the host's to give. A language may follow the name of a standard
+/// Tells whether a claim has a meaning that the host must not change. A language tag can follow the name of a standard
 /// claim.
 fn is_reserved(name: &str) -> bool {
     let claim = name.split('#').next().unwrap_or_default();
@@ -146,7 +149,7 @@ const RESERVED: [&str; 28] = [
     // RFC 7800 section 3.1, RFC 9396 section 9.1.
     "cnf",
     "authorization_details",
-    // OpenID Connect Core section 2 and 5.6.2, and the session.
+    // OpenID Connect Core sections 2 and 5.6.2, and the session.
     "azp",
     "nonce",
     "at_hash",

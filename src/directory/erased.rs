@@ -13,9 +13,9 @@ use crate::erased::{Boxed, ErasedError};
 use crate::id::{AuthSourceId, ClientId, Subject};
 use crate::scope::Scope;
 
-/// Any [`Directory`], for a host that reads from its configuration which one it uses.
+/// Any [`Directory`], for a host that chooses its directory at run time.
 ///
-/// It is cheap to clone. Each call allocates once, for its future, beside what the directory itself does.
+/// It is cheap to clone. Each call allocates once, for its future, besides what the directory itself allocates.
 #[derive(Clone)]
 pub struct ErasedDirectory(Arc<dyn DynDirectory>);
 
@@ -87,7 +87,7 @@ impl fmt::Debug for ErasedDirectory {
     }
 }
 
-/// The directory with its futures boxed.
+/// A directory whose futures are boxed.
 trait DynDirectory: Send + Sync {
     fn client<'a>(&'a self, id: &'a ClientId) -> Boxed<'a, Option<Arc<Client>>>;
     fn auth_source<'a>(&'a self, id: &'a AuthSourceId) -> Boxed<'a, Option<Arc<AuthSource>>>;

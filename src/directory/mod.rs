@@ -1,4 +1,4 @@
-//! The ports to what the host knows: its clients and auth sources, and its users.
+//! The ports to the data of the host: its clients, its auth sources and its users.
 
 pub(crate) mod auth_source;
 pub(crate) mod client;
@@ -19,11 +19,11 @@ pub use crate::erased::ErasedError;
 use crate::id::{AuthSourceId, ClientId, Subject};
 use crate::scope::Scope;
 
-/// Everything that the server looks up: a [`ClientRegistry`] and a [`UserStore`].
+/// Looks up everything that the server needs: a [`ClientRegistry`] and a [`UserStore`].
 ///
-/// The two ports are apart because hosts keep the two apart: clients often stand in a configuration file, and users in
-/// a database, with errors of their own. A type that implements both is a directory. So is a pair of a registry and a
-/// store of users:
+/// There are two ports, because hosts often keep clients in a configuration file and users in a database, with
+/// different errors. A type that implements both ports is a directory. A pair of a registry and a user store is also a
+/// directory:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -66,15 +66,15 @@ impl<D: ClientRegistry + UserStore> Directory for D {}
 
 /// Looks up clients and auth sources.
 ///
-/// An error is answered with 503. At the token endpoint it happens before a guess is charged.
+/// The server answers an error with 503. At the token endpoint this happens before a guess is charged.
 pub trait ClientRegistry: Send + Sync {
-    /// What goes wrong in this registry. It reaches the host's [`Observer`](crate::observer::Observer), never a client.
+    /// An error of this registry. It reaches the host's [`Observer`](crate::observer::Observer), and never a client.
     type Error: core::error::Error + Send + Sync + 'static;
 
-    /// The client of this identifier. `SELECT … FROM clients WHERE id = $1`
+    /// Returns the client with this identifier. `SELECT … FROM clients WHERE id = $1`
     fn client(&self, id: &ClientId) -> impl Future<Output = Result<Option<Arc<Client>>, Self::Error>> + Send;
 
-    /// The auth source of this identifier. `SELECT … FROM auth_sources WHERE id = $1`
+    /// Returns the auth source with this identifier. `SELECT … FROM auth_sources WHERE id = $1`
     fn auth_source(
         &self,
         id: &AuthSourceId,
@@ -83,35 +83,40 @@ pub trait ClientRegistry: Send + Sync {
 
 /// Looks up users, and signs them up.
 ///
-/// Addresses arrive normalised; the store has to keep its own in the same form, which the server's
-/// [`AddressPolicy`](crate::AddressPolicy) produces. An error is answered with 503, and the guess is given back.
+/// Addresses arrive normalised. The store must keep its own addresses in the same form, which the server's
+/// [`AddressPolicy`](crate::AddressPolicy) produces. The server answers an error with 503 and gives the guess back.
 ///
-/// **Addresses that lead to one user must have one budget.** Guesses are counted for each budget. A store that finds a
-/// user by another form of the address than the one it was given, for example without dots, lets an attacker guess anew
-/// with each form: 25 guesses a day become as many as there are forms. Such a store looks users up by
-/// [`AddressPolicy::budget_of`](crate::AddressPolicy::budget_of), and its rules go to
-/// [`AddressPolicy::with_budgets`](crate::AddressPolicy::with_budgets). A user who has several addresses of their own,
-/// such as a telephone and a mailbox, has a budget for each.
+/// **Addresses that lead to one user must have one budget.** Guesses are counted per budget. Suppose that a store finds
+/// a user by several forms of one address, for example with and without dots. An attacker could then guess anew with
+/// each form, and 25 guesses a day would become 25 per form. Such a store must look users up by
+/// [`AddressPolicy::budget_of`](crate::AddressPolicy::budget_of), and must pass its rules to
+/// [`AddressPolicy::with_budgets`](crate::AddressPolicy::with_budgets). A user who has several addresses, such as a
+/// phone number and a mailbox, has a budget for each.
 pub trait UserStore: Send + Sync {
-    /// What goes wrong in this store. It reaches the host's [`Observer`](crate::observer::Observer), never a client.
+    /// An error of this store. It reaches the host's [`Observer`](crate::observer::Observer), and never a client.
     type Error: core::error::Error + Send + Sync + 'static;
 
-    /// The user that an address belongs to. `SELECT subject, status, tokens_valid_after FROM users WHERE phone_number = $1`
+    /// Returns the user that an address belongs to.
     ///
-    /// For logins it is asked only after the caller has proved the address, so its timing tells nothing. It must not find
-    /// one user by addresses of different budgets that are forms of one address (see [`UserStore`]).
+    /// `SELECT subject, status, tokens_valid_after FROM users WHERE phone_number = $1`
+    ///
+    /// For a login, the server calls this only after the caller has proved the address, so its timing tells nothing.
+    /// The store must not find one user by forms of one address that have different budgets (see [`UserStore`]).
     fn user_by_address(&self, address: &Address) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send;
 
-    /// The user of this subject. `SELECT subject, status, tokens_valid_after FROM users WHERE subject = $1`
+    /// Returns the user with this subject.
     ///
-    /// It is asked at each refresh, introspection and userinfo request: what it says of the status and of
-    /// [`tokens_valid_after`](User::tokens_valid_after) takes effect at once.
+    /// `SELECT subject, status, tokens_valid_after FROM users WHERE subject = $1`
+    ///
+    /// The server calls this at each refresh, introspection and userinfo request. A change of the status or of
+    /// [`tokens_valid_after`](User::tokens_valid_after) therefore takes effect at once.
     fn user_by_subject(&self, subject: &Subject) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send;
 
-    /// What a client may see of a user. `SELECT name, email, … FROM users WHERE subject = $1`
+    /// Returns the claims of a user that a client may see. `SELECT name, email, … FROM users WHERE subject = $1`
     ///
-    /// Standard claims are filtered by `scope` afterwards (OpenID Connect Core section 5.4), so a store may return
-    /// all that it has. Of other claims it returns those that `client` may see under `scope`.
+    /// The server filters the standard claims by `scope` afterwards (OpenID Connect Core section 5.4), so the store may
+    /// return all standard claims that it has. It must return only those other claims that `client` may see under
+    /// `scope`.
     fn user_claims(
         &self,
         subject: &Subject,
@@ -119,29 +124,39 @@ pub trait UserStore: Send + Sync {
         scope: &Scope,
     ) -> impl Future<Output = Result<UserClaims, Self::Error>> + Send;
 
-    /// Creates the user of an address, or gets them where they exist: two calls for one address, at the same time or
-    /// after a failure, give one user.
-    /// `INSERT … ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number RETURNING subject, status, tokens_valid_after`
+    /// Creates the user of an address, or returns the existing user.
     ///
-    /// It is asked only where [the client may sign users up](Client::that_may_not_sign_up). [`SignUp::Refused`] is a
-    /// decision, and an error is a failure: a refusal is answered with 400 `User not found` and keeps the guess
-    /// charged, and an error with 503.
+    /// `INSERT … ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number RETURNING subject,
+    /// status, tokens_valid_after`
+    ///
+    /// Two calls for one address must give one user, whether they run at the same time or the second one follows a
+    /// failure. The server calls this only where [the client may sign users up](Client::that_may_not_sign_up).
+    ///
+    /// [`SignUp::Refused`] is a decision: the server answers 400 `User not found`, and the guess stays charged. An
+    /// error is a failure: the server answers 503.
     fn sign_up(&self, address: &Address) -> impl Future<Output = Result<SignUp, Self::Error>> + Send;
 
-    /// The scope that a user is granted, of the scope that the client may have. `None` grants nothing: the answer is
-    /// `invalid_scope`. Defaults to all of `requested`.
+    /// Returns the part of the requested scope that a user is granted. Defaults to all of `requested`.
     ///
-    /// It can only narrow. Tokens in its answer that are not in `requested` are left out. It is asked at each login,
-    /// once the user is known and active, at each refresh, and when a refresh token is introspected, which says what a
-    /// refresh would give. A login that is refused keeps its guess charged, and its code stays good. A session keeps
-    /// the scope that its login was granted: what a later refresh leaves out can come back with the next one, and never
-    /// more than at the login.
+    /// With `None` the user is granted nothing, and the server answers `invalid_scope`. The answer can only narrow the
+    /// scope: the server ignores tokens of the answer that are not in `requested`.
     ///
-    /// **A scope is not a role.** It says what a client may do in the name of a user, and not what the user may do: an
-    /// access token keeps its scope until it expires, whatever becomes of the user. An API must check the rights of the
-    /// user where it keeps them. This hook is for scopes that are of no use to a user, such as those of a feature that
-    /// the user has not booked.
+    /// The server calls this
     ///
+    /// - at each login, once the user is known and active
+    /// - at each refresh
+    /// - at each introspection of a refresh token, to say what a refresh would give
+    ///
+    /// A login that is refused for its scope keeps its guess charged, and its code stays good. A session keeps the
+    /// scope that its login was granted. A token that one refresh leaves out can come back with the next refresh. No
+    /// refresh gets more than the login.
+    ///
+    /// **A scope is not a role.** A scope says what a client may do in the name of a user. It does not say what the
+    /// user may do: an access token keeps its scope until it expires, even if the user loses rights. An API must check
+    /// the rights of the user where they are kept. Use this hook for scopes that are of no use to a user, such as the
+    /// scope of a feature that the user has not booked.
+    ///
+    /// RFC 6749 section 3.3.
     /// RFC 6749 section 3.3.
     fn granted_scope(
         &self,
@@ -153,11 +168,11 @@ pub trait UserStore: Send + Sync {
         ready(Ok(Some(requested)))
     }
 
-    /// The claims of the host's own in the access tokens of a user, such as the tenant. Defaults to none.
+    /// Returns the claims that the host adds to the access tokens of a user, such as the tenant. Defaults to none.
     ///
-    /// It is asked each time an access token is made: at each login and refresh, with the scope that is granted.
-    /// Everybody who gets hold of an access token can read the claims, and they stay as they are until the token
-    /// expires. Introspection does not repeat them.
+    /// The server calls this each time it makes an access token: at each login and refresh, with the granted scope. A
+    /// caller who holds the token can read these claims, and so can an attacker who has stolen it. The claims stay as
+    /// they are until the token expires. Introspection does not repeat them.
     ///
     /// RFC 9068 section 2.2.
     fn access_token_claims(
@@ -229,7 +244,7 @@ impl<U: UserStore> UserStore for Arc<U> {
     }
 }
 
-/// The first of the pair.
+/// Delegates to the first of the pair.
 impl<C: ClientRegistry, U: Send + Sync> ClientRegistry for (C, U) {
     type Error = C::Error;
 
@@ -245,7 +260,7 @@ impl<C: ClientRegistry, U: Send + Sync> ClientRegistry for (C, U) {
     }
 }
 
-/// The second of the pair.
+/// Delegates to the second of the pair.
 impl<C: Send + Sync, U: UserStore> UserStore for (C, U) {
     type Error = U::Error;
 

@@ -1,4 +1,4 @@
-//! What the host says of its users, and what of it a client may see.
+//! The users of the host, and the claims of a user that a client may see.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -18,16 +18,17 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct User {
-    /// Names the user towards clients.
+    /// The name of the user towards clients.
     pub subject: Subject,
     /// Whether the user may log in.
     pub status: UserStatus,
-    /// Sessions that began earlier are over, with all their tokens: what "sign out everywhere" sets to the time now.
+    /// Sessions that began before this instant are over, with all their tokens. To sign a user out everywhere, set it
+    /// to the current time.
     pub tokens_valid_after: Option<Timestamp>,
 }
 
 impl User {
-    /// A user all of whose tokens are valid.
+    /// Makes a user. All tokens of the user are valid.
     pub fn new(subject: Subject, status: UserStatus) -> Self {
         Self { subject, status, tokens_valid_after: None }
     }
@@ -46,25 +47,25 @@ impl User {
 pub enum UserStatus {
     /// The user may log in.
     Active,
-    /// Locked, for instance by an administrator.
+    /// The user is locked, for instance by an administrator.
     Locked,
-    /// Frozen, for instance for inactivity.
+    /// The user is frozen, for instance for inactivity.
     Frozen,
-    /// Not active for any other reason.
+    /// The user is not active for any other reason.
     Inactive,
 }
 
-/// What came of signing a user up.
+/// The outcome of a sign-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignUp {
-    /// The user of the address, created now or before.
+    /// The user of the address, created now or earlier.
     Accepted(User),
-    /// The address may not sign up. The client is told `User not found`, as if there were no sign-up.
+    /// The address may not sign up. The server answers `User not found`, as if there were no sign-up.
     Refused,
 }
 
-/// What a directory tells one client of one user.
+/// The claims of one user that a directory returns for one client.
 ///
 /// ```
 /// use otp_grant::directory::UserClaims;
@@ -76,23 +77,24 @@ pub enum SignUp {
 pub struct UserClaims(Map<String, Value>);
 
 impl UserClaims {
-    /// No claims.
+    /// Makes an empty set of claims.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a claim, or replaces the one of this name.
+    /// Adds a claim, or replaces the claim of this name.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
     }
 
-    /// The claims that a scope asks for (OpenID Connect Core section 5.4). Claims that are not among the standard ones
-    /// follow the directory alone. `sub` is not the directory's to say, and what has no value is left out (section 5.3.2).
+    /// Keeps the claims that a scope requests (OpenID Connect Core section 5.4). Only the directory decides on claims
+    /// that are not standard claims. Removes `sub`, which the directory must not set, and claims without a value
+    /// (section 5.3.2).
     pub(crate) fn within(mut self, scope: &Scope) -> Self {
         self.0.retain(|name, value| {
-            // A language may follow the name (section 5.2).
+            // A language tag can follow the name (section 5.2).
             let claim = name.split('#').next().unwrap_or_default();
             let is_asked_for = scope_of(claim).is_none_or(|needed| scope.contains(needed));
             is_asked_for && claim != "sub" && !value.is_null() && value != ""
@@ -101,7 +103,7 @@ impl UserClaims {
     }
 }
 
-/// Personal data: names are shown, values are not.
+/// Shows the names but not the values, which are personal data.
 impl core::fmt::Debug for UserClaims {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -113,7 +115,7 @@ pub(crate) fn is_standard_claim(name: &str) -> bool {
     scope_of(name).is_some()
 }
 
-/// The scope that a standard claim belongs to (OpenID Connect Core section 5.4).
+/// Returns the scope that a standard claim belongs to (OpenID Connect Core section 5.4).
 fn scope_of(claim: &str) -> Option<&'static str> {
     match claim {
         "name" | "family_name" | "given_name" | "middle_name" | "nickname" | "preferred_username" | "profile"

@@ -1,4 +1,4 @@
-//! Who is calling: the client of a request, and the auth source that it names.
+//! Finds out who calls: the client of a request, and the auth source that the request names.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::wire::error::{IntrospectionError, InvalidClient, RevocationError, SendError, TokenError, Unavailable};
 use crate::wire::request::ClientCredentials;
 
-/// Finds out who asks (RFC 6749 section 2.3).
+/// Authenticates the client of a request (RFC 6749 section 2.3).
 pub(crate) async fn authenticate<S: Store, D: Directory>(
     core: &Core<S, D>,
     credentials: &ClientCredentials<'_>,
@@ -36,13 +36,13 @@ pub(crate) async fn auth_source<S: Store, D: Directory>(
     client.associated(source, channel).map_err(|_| SourceRefused::NotAssociated)
 }
 
-/// Why a client was turned away.
+/// Why a client was refused.
 pub(crate) enum ClientRefused {
     Invalid(InvalidClient),
     Unavailable,
 }
 
-/// Why an auth source was turned away.
+/// Why an auth source was refused.
 pub(crate) enum SourceRefused {
     NotAssociated,
     Unavailable,

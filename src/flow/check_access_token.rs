@@ -1,4 +1,4 @@
-//! Finds out whether an access token is still good: offline what the token says, then what became of it since.
+//! Checks an access token: first what the token says, then whether it was revoked since.
 
 use crate::directory::Directory;
 use crate::directory::user::{User, UserStatus};
@@ -11,7 +11,8 @@ use crate::store::Store;
 use crate::wire::error::{InsufficientScope, Unavailable};
 use crate::wire::reply::Reply;
 
-/// Checks an access token as it is now: neither expired nor revoked, nor its session over, nor its user locked.
+/// Checks that an access token is good now. The token has not expired and was not revoked, its session is not over, and
+/// its user may log in.
 pub(crate) async fn check_access_token<S: Store, D: Directory>(
     core: &Core<S, D>,
     token: &str,
@@ -19,6 +20,7 @@ pub(crate) async fn check_access_token<S: Store, D: Directory>(
 ) -> Result<AccessTokenClaims, AccessTokenCheckError> {
     let claims = core.verifier.verify(token, audience, core.clock.now()).map_err(AccessTokenCheckError::Refused)?;
     let loaded = record::load::<Session, _, _>(core, core.keyring.session_key(&claims.session)).await?;
+    // `now` is the instant to decide at. It can be a little later than the clock reading.
     let (session, now) = loaded.state().ok_or(AccessTokenCheckError::Revoked)?.seen_at(loaded.now());
     if session.is_over(now) || session.has_revoked(&claims.token_id) || active_user(core, &session).await?.is_none() {
         return Err(AccessTokenCheckError::Revoked);
@@ -26,7 +28,8 @@ pub(crate) async fn check_access_token<S: Store, D: Directory>(
     Ok(claims)
 }
 
-/// The user of a session, if they exist, may log in, and have not ended all sessions since it began.
+/// Returns the user of a session. Returns `None` unless the user exists, may log in, and has not ended all sessions
+/// since this session began.
 pub(crate) async fn active_user<S: Store, D: Directory>(
     core: &Core<S, D>,
     session: &Session,
@@ -39,11 +42,11 @@ pub(crate) async fn active_user<S: Store, D: Directory>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessTokenCheckError {
-    /// The token itself is not good.
+    /// The token itself was refused.
     Refused(AccessTokenError),
-    /// The token or its session was revoked, the session is over, or its user may not log in any more.
+    /// The token or its session was revoked, the session is over, or its user may no longer log in.
     Revoked,
-    /// The host's fault: the store or the directory failed. The token can be checked again.
+    /// The host's fault: the store or the directory failed. The check is safe to repeat.
     TemporarilyUnavailable,
 }
 
@@ -66,7 +69,8 @@ impl core::error::Error for AccessTokenCheckError {
     }
 }
 
-/// `invalid_token` with its challenge (RFC 6750 section 3), or a 503. The reply does not say why a token is not good.
+/// Answers `invalid_token` with its challenge (RFC 6750 section 3), or 503. The reply does not say why the token was
+/// refused.
 impl From<AccessTokenCheckError> for Reply {
     fn from(error: AccessTokenCheckError) -> Self {
         match error {
@@ -77,7 +81,7 @@ impl From<AccessTokenCheckError> for Reply {
     }
 }
 
-/// `invalid_token` with its challenge (RFC 6750 section 3). The reply does not say why a token is not good.
+/// Answers `invalid_token` with its challenge (RFC 6750 section 3). The reply does not say why the token was refused.
 impl From<AccessTokenError> for Reply {
     fn from(_: AccessTokenError) -> Self {
         Self::invalid_token()
@@ -85,7 +89,7 @@ impl From<AccessTokenError> for Reply {
 }
 
 impl AccessTokenClaims {
-    /// Refuses a token that lacks a part of a scope.
+    /// Refuses a token that does not have the whole `needed` scope.
     ///
     /// ```
     /// # use otp_grant::*;
@@ -100,7 +104,7 @@ impl AccessTokenClaims {
     /// ```
     ///
     /// # Errors
-    /// [`InsufficientScope`], which turns into the [`Reply`] that names the scope.
+    /// [`InsufficientScope`]. The host can convert it into the [`Reply`] that names the scope.
     pub fn require_scope(&self, needed: &Scope) -> Result<(), InsufficientScope> {
         if needed.is_subset_of(&self.scope) { Ok(()) } else { Err(InsufficientScope::new(needed)) }
     }

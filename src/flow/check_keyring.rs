@@ -1,4 +1,4 @@
-//! The check of the keyring: whether hosts that share a store share its secrets.
+//! Checks that hosts that share a store also share its secrets.
 
 use core::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::secret::keys_in_use::{AnnounceKeys, KeysDiffer, KeysInUse, PeerKeys, 
 use crate::store::Store;
 use crate::wire::error::Unavailable;
 
-/// Announces the secrets of this host, and compares them with those of the others.
+/// Announces the secrets of this host, and compares them with the secrets of the other hosts.
 pub(crate) async fn check_keyring<S: Store, D: Directory>(core: &Core<S, D>) -> Result<KeyringCheck, KeyringError> {
     let mut turn = Turn::new(core);
     let loaded = turn.load::<KeysInUse>(Keyring::record_of_keys(&core.issuer)).await?;
@@ -24,7 +24,7 @@ pub(crate) async fn check_keyring<S: Store, D: Directory>(core: &Core<S, D>) -> 
     }
 }
 
-/// Announces the secrets of this host, and forgets what others announced.
+/// Announces the secrets of this host, and forgets what other hosts announced.
 pub(crate) async fn replace_keyring<S: Store, D: Directory>(core: &Core<S, D>) -> Result<(), Unavailable> {
     let mut turn = Turn::new(core);
     let loaded = turn.load::<KeysInUse>(Keyring::record_of_keys(&core.issuer)).await?;
@@ -40,35 +40,37 @@ fn announced_keys<S: Store, D: Directory>(core: &Core<S, D>) -> AnnounceKeys {
         index: core.keyring.index_id(),
         sealing: core.keyring.active().id,
         accepted: core.keyring.accepted_ids(),
-        // A refresh token lives as long as its session, an otp_token for at most a day.
+        // A refresh token lives as long as its session. An otp_token lives for at most a day.
         keep_for: core.settings.session_validity.absolute.max(DAY),
     }
 }
 
-/// What a check of the keyring found: the host can serve.
+/// The result of a check after which the host can serve.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyringCheck {
-    /// This host accepts every secret that hosts on the store seal under.
+    /// This host accepts every secret that another host on the store seals under.
     Agrees,
-    /// Another host seals, or has sealed, under a secret that this host does not accept. This host refuses the codes and
-    /// refresh tokens that were sealed under it. That is intended where the secret was dropped before everything expired
-    /// that it had sealed, and a mistake otherwise: warn the operator.
+    /// Another host seals, or has sealed, under a secret that this host does not accept. This host refuses the codes
+    /// and refresh tokens that were sealed under that secret.
+    ///
+    /// This is intended where the operator dropped the secret before everything sealed under it had expired. Otherwise
+    /// it is a mistake. Warn the operator.
     LacksAPeersKey,
 }
 
-/// Why a keyring can't be used on its store. The host should not serve.
+/// Why a keyring can't be used with its store. The host should not serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyringError {
-    /// The hosts on the store have another index secret: each would look for records where the others keep none, and
-    /// allow its own number of guesses. The fault of the configuration.
+    /// The configuration is wrong: the other hosts on the store have another index secret. Each host would look for
+    /// records under keys that the others do not use, and would allow its own number of guesses.
     OtherIndexSecret,
-    /// This host accepts no sealing secret that another host accepts: neither can read what the other seals. The fault of
-    /// the configuration.
+    /// The configuration is wrong: this host accepts no sealing secret that another host accepts. Neither host can read
+    /// what the other one seals.
     NoSharedSealingSecret,
-    /// The store failed. The check may be repeated.
+    /// The store failed, or only a later version may decide on what is stored. The check is safe to repeat.
     Unavailable,
 }
 

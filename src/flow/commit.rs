@@ -60,11 +60,12 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
     /// On a conflict with another request, the state is loaded and decided on again. Each such conflict is the progress
     /// of another request, so the loop ends.
     ///
-    /// On an error of the store, the outcome of the write is unknown. A conflict can also come from our own write,
-    /// where a layer below has sent it twice. In both cases the state is loaded once more:
+    /// On an error of the store, the outcome of the write is unknown. A conflict can also come from the write of this
+    /// request, where a layer below has sent the write twice. In both cases the state is loaded once more:
     ///
-    /// - Our tag, or the trace that the change looks for, shows that the change was applied, even if other requests
-    ///   have written since. The verdict then follows from what is stored, since an earlier attempt may have stored it.
+    /// - The tag of this write, or the trace that the change looks for, shows that the change was applied, even if
+    ///   other requests have written since. The verdict then follows from what is stored, since an earlier attempt can
+    ///   have stored it.
     /// - Without such a trace, the decision is stored again. This second write also fences the first: if the first
     ///   arrives late, its tag is out of date.
     ///
@@ -116,7 +117,8 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
         Err(Refused::Unavailable)
     }
 
-    /// Undoes what a failed request has stored, as far as that is possible now. If it fails, a guess or a send is lost.
+    /// Undoes what a failed request has stored, as far as the store allows now. If the undo fails, a guess or a send is
+    /// lost.
     pub(crate) async fn undo<C: Change<State = Authenticator>>(
         &mut self,
         key: RecordKey,

@@ -1,4 +1,4 @@
-//! What every flow works with.
+//! The parts of a server that every flow uses.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::wire::error::Unavailable;
 pub(crate) struct Core<S, D> {
     pub(crate) issuer: Issuer,
     pub(crate) settings: Settings,
-    /// What the settings say of sends and guesses.
+    /// The limits of sends and guesses, from the settings.
     pub(crate) limits: Limits,
     pub(crate) keyring: Keyring,
     pub(crate) signing_keys: SigningKeys,
@@ -32,7 +32,7 @@ pub(crate) struct Core<S, D> {
 }
 
 impl<S: Store, D: Directory> Core<S, D> {
-    /// What the directory answered. The observer is told of an error.
+    /// Returns the answer of the directory. Tells the observer of an error.
     pub(crate) fn looked_up<T>(
         &self,
         answer: Result<T, impl core::error::Error + Send + Sync + 'static>,
@@ -49,7 +49,7 @@ impl<S: Store, D: Directory> Core<S, D> {
         Unavailable
     }
 
-    /// Tells the observer of a failure that is neither the store's nor the directory's.
+    /// Tells the observer of a failure outside the store and the directory.
     pub(crate) fn faulted(&self, error: &(dyn core::error::Error + 'static)) -> Unavailable {
         self.observer.event(&Event::Faulted { error });
         Unavailable

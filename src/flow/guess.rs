@@ -1,4 +1,4 @@
-//! One guess at a code: charged, compared, spent or given back.
+//! One guess at a code: it is charged, compared, and then spent or given back.
 
 use crate::directory::Directory;
 use crate::flow::commit::{Refused, Turn};
@@ -16,7 +16,7 @@ use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
 use crate::wire::error::Unavailable;
 
-/// Charges one guess, and compares the code only once that is stored.
+/// Charges one guess, and compares the code only after the charge is stored.
 pub(crate) async fn prove<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     client: &ClientId,
@@ -35,8 +35,9 @@ pub(crate) async fn prove<S: Store, D: Directory>(
     let (reserved, loaded) = match turn.commit(loaded, &reserve).await {
         Ok(reserved) => reserved,
         Err(refused) => {
-            // It may have been charged, and nothing was compared for it.
+            // The outcome is unknown, so the guess may be charged. No code was compared for it.
             if matches!(refused, Refused::Unavailable) {
+                // Nothing is spent yet, and so no challenge carries the mark that is passed as the spender.
                 release(turn, None, &guess, guess.mark).await;
             }
             return Err(exhausted(core, client, guess.key, refused));
@@ -44,7 +45,7 @@ pub(crate) async fn prove<S: Store, D: Directory>(
     };
 
     let repeats = reserved.repeats();
-    // A code whose key has been retired can't be right any more; its guess is charged like any other.
+    // A code whose key was retired can no longer be right. Its guess is charged like any other.
     let derive = |code: &CodeInFlight| {
         let source = CodeSource { record: &guess.key, binding: &guess.token.binding, nonce: &code.nonce };
         code::derive(&core.keyring, &code.key, source, &code.shape)
@@ -59,7 +60,7 @@ pub(crate) async fn prove<S: Store, D: Directory>(
     }
 }
 
-/// Spends the challenge: the last write, after which what was prepared may be released.
+/// Spends the challenge. This is the last write of a login, and its proof releases the prepared tokens.
 pub(crate) async fn spend<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     loaded: Loaded<Authenticator>,
@@ -69,7 +70,7 @@ pub(crate) async fn spend<S: Store, D: Directory>(
     Ok(redeemed)
 }
 
-/// Gives a guess back whose code was right, after a failure that is not the client's.
+/// Gives back the guess of a right code, after a failure that is not the client's fault.
 pub(crate) async fn release<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     loaded: Option<Loaded<Authenticator>>,
@@ -91,15 +92,15 @@ pub(crate) struct Guess<'a> {
     pub(crate) policy: &'a CodePolicy,
 }
 
-/// What a right code is good for.
+/// What a right code proves.
 pub(crate) enum Proof {
-    /// Its challenge can be spent.
+    /// The challenge can be spent.
     Spendable(Proven),
-    /// Its challenge was spent a moment ago, for the login of this session.
+    /// The challenge was spent a moment ago, for the login of this session.
     Repeated(SessionId),
 }
 
-/// Why a guess led to nothing.
+/// Why a guess proved nothing.
 pub(crate) enum GuessRefused {
     NoSuchChallenge,
     Wrong { attempts_remaining: usize },

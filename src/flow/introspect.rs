@@ -1,4 +1,4 @@
-//! Introspection: an API asks whether a token is good.
+//! Introspection: an API asks whether a token is active.
 
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
@@ -19,13 +19,15 @@ use crate::wire::error::{IntrospectionError, Unavailable};
 use crate::wire::reply::{ActiveToken, Introspection, TokenKind};
 use crate::wire::request::IntrospectionRequest;
 
-/// Says what a token is, to a client that proved who it is, and nothing but "inactive" of any other token.
+/// Tells a confidential client what a token is. Every token that is not active, or that the client may not learn about,
+/// gets the same answer "inactive".
 pub(crate) async fn introspect<S: Store, D: Directory>(
     core: &Core<S, D>,
     request: IntrospectionRequest<'_>,
 ) -> Result<Introspection, IntrospectionError> {
     let client = caller::authenticate(core, &request.credentials).await?;
-    // Whoever can name a public client would otherwise learn about every token (RFC 7662 section 2.1).
+    // A public client proves nothing. An attacker who knows its identifier could otherwise learn about every token of
+    // that client (RFC 7662 section 2.1).
     if !client.is_confidential() {
         return Err(request.credentials.refused().into());
     }
@@ -41,14 +43,14 @@ async fn introspect_refresh_token<S: Store, D: Directory>(
     client: &AuthenticatedClient,
     token: &RefreshTokenContent,
 ) -> Result<Option<ActiveToken>, Unavailable> {
-    // Nobody but its client has business with a refresh token.
+    // Only the client that a refresh token was issued to may learn about it.
     if token.client_mark != core.keyring.client_mark(client.id()) {
         return Ok(None);
     }
     let loaded = record::load::<Session, _, _>(core, core.keyring.session_key(&token.session)).await?;
     let Some(session) = loaded.state() else { return Ok(None) };
     let (session, now) = session.seen_at(loaded.now());
-    // What a refresh would give, without one.
+    // The answer says what a refresh would give now, but nothing is refreshed.
     let standing = session.standing(token.generation, loaded.now(), now);
     let is_usable = client.may_use(Grant::RefreshToken) && matches!(standing, Standing::Current | Standing::Retried);
     let Ok(scope) = client.narrow_scope(session.scope(), None) else { return Ok(None) };

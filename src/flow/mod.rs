@@ -1,8 +1,8 @@
-//! The flows: one endpoint per file, each read from its first line to its last.
+//! The flows: one endpoint per file. Each file reads from top to bottom.
 //!
 //! The endpoints are [`send_otp`], [`otp_grant`], [`refresh_grant`], [`verify_otp`], [`revoke`], [`introspect`] and
-//! [`userinfo`]. They share, from top to bottom, [`tokens`], [`guess`], [`caller`], [`check_access_token`], [`narrow`], [`commit`],
-//! [`record`] and [`core`](self::core).
+//! [`userinfo`]. They share [`tokens`], [`guess`], [`caller`], [`check_access_token`], [`narrow`], [`commit`],
+//! [`record`] and [`core`](self::core). In this list, each file uses only files that stand behind it.
 
 mod caller;
 pub(crate) mod check_access_token;

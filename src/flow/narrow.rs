@@ -1,4 +1,4 @@
-//! Narrows a scope to what the host grants the user.
+//! Narrows a scope to the part that the host grants the user.
 
 use crate::directory::Directory;
 use crate::directory::client::Client;
@@ -8,18 +8,18 @@ use crate::scope::Scope;
 use crate::store::Store;
 use crate::wire::error::Unavailable;
 
-/// The part of a scope that the user is granted, if there is any.
+/// Returns the part of a scope that the user is granted. Returns `None` where nothing is left.
 pub(crate) async fn granted_scope<S: Store, D: Directory>(
     core: &Core<S, D>,
     user: &User,
     client: &Client,
     requested: Scope,
 ) -> Result<Option<Scope>, Unavailable> {
-    // It costs nothing where the host grants what was requested.
+    // The scope is shared, not copied. Where the host grants what was requested, no new scope is built.
     let granted = core.looked_up(core.directory.granted_scope(user, client.id(), requested.clone()).await)?;
     Ok(granted.and_then(|granted| match granted == requested {
         true => Some(requested),
-        // The client is limited to what it may have, whatever the host's answer has besides.
+        // The answer of the host can name more than the client may have. The surplus is dropped.
         false => requested.intersection(&granted),
     }))
 }

@@ -29,7 +29,8 @@ use crate::wire::error::TokenError;
 use crate::wire::reply::TokenResponse;
 use crate::wire::request::OtpGrantRequest;
 
-/// Checks in the order of the contract, and commits last.
+/// Redeems a code for tokens. The checks run in the order of the contract, and the write that spends the code comes
+/// last.
 pub(crate) async fn otp_grant<S: Store, D: Directory>(
     core: &Core<S, D>,
     request: OtpGrantRequest<'_>,
@@ -38,7 +39,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let address = &request.address;
     let channel = address.channel();
 
-    // What can be told without the record of the address. Nothing here costs a guess.
+    // These checks need no record of the address. A request that fails here costs no guess.
     let client = caller::authenticate(core, &request.credentials).await?;
     if !client.may_use(Grant::otp(channel)) {
         return Err(TokenError::UnauthorizedClient);
@@ -53,8 +54,12 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let asked = request.scope.get().map_err(|_| TokenError::InvalidScope)?;
     let scope = client.grant_scope(asked).map_err(|_| TokenError::InvalidScope)?;
 
-    // The guess is charged, and only then is the code compared.
+    // The guess is charged first, and the code is compared after that.
     let key = core.keyring.authenticator_key(address, &core.settings.addresses);
+    // Two writes of this request can have an unknown outcome. `mark` identifies the charge of the guess, and `spender`
+    // the spending of the challenge. `spender` follows from the session, and needs no random bytes of its own. Where an
+    // answer is repeated, an earlier request has spent the challenge. Its spender differs, and so giving back this
+    // guess leaves that spending alone.
     let mark = Mark::from_bytes(turn.random()?);
     let session_id = SessionId::from_bytes(turn.random()?);
     let spender = Mark::of_session(&session_id);
@@ -62,7 +67,8 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let (proof, loaded) = guess::prove(&mut turn, client.id(), guess).await?;
 
     let is_repeated = matches!(proof, Proof::Repeated(_));
-    // What is left of it after a failure is where the guess is given back.
+    // `log_in` takes the record out when it spends the challenge. A record that is still here saves a load when the
+    // guess is given back.
     let mut loaded = Some(loaded);
     let granted = match proof {
         Proof::Spendable(proven) => {
@@ -71,7 +77,8 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
         }
         Proof::Repeated(session) => repeat_login(&mut turn, &client, session).await,
     };
-    // A failure of the host's costs no guess, and neither does an answer that is repeated.
+    // Two guesses are given back: the guess of a request that fails for the host's fault, and the guess of a right code
+    // whose answer is repeated.
     let is_given_back = match &granted {
         Err(TokenError::TemporarilyUnavailable) => true,
         granted => granted.is_ok() && is_repeated,
@@ -82,7 +89,8 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     granted
 }
 
-/// Logs a user in whose address is proved: from here on the answer may tell of them.
+/// Logs in the user of an address. The caller has proved the address, so from here on the answer may depend on the
+/// user.
 async fn log_in<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     login: ProvenLogin<'_>,
@@ -94,7 +102,7 @@ async fn log_in<S: Store, D: Directory>(
     let ProvenLogin { client, address, key, auto_signup, scope } = login;
     let user = match core.looked_up(core.directory.user_by_address(address).await)? {
         Some(user) => user,
-        // A client that may not sign up is answered as if it had not asked for it.
+        // A client that may not sign up gets the same answer as a request without `auto_signup`.
         None if auto_signup && client.may_sign_up() => {
             let SignUp::Accepted(user) = core.looked_up(core.directory.sign_up(address).await)? else {
                 return Err(TokenError::UserNotFound);
@@ -105,6 +113,8 @@ async fn log_in<S: Store, D: Directory>(
         None => return Err(TokenError::UserNotFound),
     };
     let now = core.clock.now();
+    // The instant from which tokens are valid can lie in the future. The user may not log in until then. An instant
+    // within the clock tolerance counts as reached, because the clock of the directory can be a little ahead.
     let may_not_yet = user.tokens_valid_after.is_some_and(|after| now.until(after) > CLOCK_TOLERANCE);
     if user.status != UserStatus::Active || may_not_yet {
         return Err(TokenError::UserNotActive);
@@ -112,7 +122,8 @@ async fn log_in<S: Store, D: Directory>(
     let scope = granted_scope(core, &user, client, scope).await?.ok_or(TokenError::InvalidScope)?;
     let User { subject, tokens_valid_after, .. } = user;
 
-    // Everything is made ready; the swap that spends the challenge comes last and releases it.
+    // The session is stored and the tokens are signed first. The swap that spends the challenge comes last, and its
+    // proof releases the tokens.
     let channel = address.channel();
     let sealed_under = core.keyring.names_its_key();
     let client_id = client.id().clone();
@@ -133,7 +144,8 @@ async fn log_in<S: Store, D: Directory>(
     Ok(prepared.release(redeemed, refresh_token))
 }
 
-/// Answers a right code again whose first answer was lost: with the same session, as long as nobody has used it.
+/// Repeats the answer to a right code whose first answer was lost. The tokens are of the same session, and the session
+/// must still be unused.
 async fn repeat_login<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     client: &AuthenticatedClient,
@@ -141,6 +153,7 @@ async fn repeat_login<S: Store, D: Directory>(
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
     let loaded = turn.load::<Session>(core.keyring.session_key(&session_id)).await?;
+    // `seen_at` is the instant to decide at. It can be a little later than the clock reading.
     let (session, seen_at) = loaded.state().ok_or(TokenError::UnknownOtpToken)?.seen_at(loaded.now());
     if !session.is_unused() || session.is_over(seen_at) {
         return Err(TokenError::UnknownOtpToken);
@@ -156,7 +169,7 @@ async fn repeat_login<S: Store, D: Directory>(
     Ok(prepared.release(Repeated(()), refresh_token))
 }
 
-/// A login whose code was right.
+/// What a login needs once its code was right.
 struct ProvenLogin<'a> {
     client: &'a AuthenticatedClient,
     address: &'a Address,
@@ -165,7 +178,9 @@ struct ProvenLogin<'a> {
     scope: Scope,
 }
 
-/// The proof that a code was right whose challenge is spent, and that its session is unused.
+/// Proof that a login may be answered again: the code is right, an earlier login has already spent its challenge, and
+/// the session of that login is still unused. It takes the place of [`Redeemed`](crate::otp::guess_budget::Redeemed),
+/// since this request spends nothing.
 struct Repeated(());
 
 impl Committed for Repeated {}

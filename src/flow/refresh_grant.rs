@@ -22,14 +22,15 @@ use crate::wire::error::TokenError;
 use crate::wire::reply::TokenResponse;
 use crate::wire::request::{RefreshGrantRequest, RequestedScope};
 
-/// Checks who asks before anything else, and commits last.
+/// Redeems a refresh token. The client is authenticated before anything else is checked, and the write that advances
+/// the session comes last.
 pub(crate) async fn refresh_grant<S: Store, D: Directory>(
     core: &Core<S, D>,
     request: RefreshGrantRequest<'_>,
 ) -> Result<TokenResponse, TokenError> {
     let mut turn = Turn::new(core);
 
-    // What can be told without the record of the session. Another client's token changes nothing.
+    // These checks need no record of the session. A token of another client changes nothing.
     let client = caller::authenticate(core, &request.credentials).await?;
     if !client.may_use(Grant::RefreshToken) {
         return Err(TokenError::UnauthorizedClient);
@@ -41,13 +42,18 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
     }
 
     let loaded = turn.load::<Session>(core.keyring.session_key(&token.session)).await?;
+    // `presented_at` is the clock reading after the first load of the session. It stays the same where the decision is
+    // repeated because other requests were faster. It tells whether the token came in time for a retry.
+    // `seen_at` is the instant to decide at: the later of `presented_at` and the latest use of the session. Where the
+    // clock was set back, it is `presented_at`.
     let presented_at = loaded.now();
     let (session, seen_at) = loaded.state().ok_or(TokenError::UnknownRefreshToken)?.seen_at(presented_at);
     let standing = session.standing(token.generation, presented_at, seen_at);
     let issue = session.issue_for(standing);
     let prepared = match standing {
         Standing::Dead => return Err(TokenError::UnknownRefreshToken),
-        // A replay ends the session, whatever else there is to say of the request.
+        // A replayed token ends the session, even where the rest of the request would be refused. No tokens are
+        // prepared.
         Standing::Superseded => None,
         Standing::Current | Standing::Retried => {
             let scope = scope_of_refresh(core, &client, &session, &request.scope).await?;
@@ -58,7 +64,7 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
         }
     };
 
-    // Everything is made ready; the swap that advances the session comes last and releases it.
+    // The tokens are signed first. The swap that advances the session comes last, and its proof releases the tokens.
     let refresh = RefreshSession {
         generation: token.generation,
         presented_at,
@@ -71,13 +77,15 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
         mark: Mark::from_bytes(turn.random()?),
     };
     let subject = session.subject().clone();
+    // `session` borrows from `loaded`, and the commit takes `loaded` by value.
     drop(session);
     let (refreshed, _) = turn.commit(loaded, &refresh).await?;
     let Refreshed::Continued(continued) = refreshed else {
         core.observer.event(&Event::ReuseDetected { client: client.id(), subject: &subject, session: token.session });
         return Err(TokenError::UnknownRefreshToken);
     };
-    // What had been superseded does not become current again, so that this is never missing.
+    // Only a superseded token has no prepared tokens. A superseded token never becomes current again, and so a session
+    // that continues always has them. The error replaces a panic.
     let prepared = prepared.ok_or(TokenError::UnknownRefreshToken)?;
     let refresh_token =
         tokens::refresh_token(core, &client, token.client_mark, token.session, continued.refresh_token());
@@ -85,7 +93,8 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
     Ok(prepared.release(continued, refresh_token))
 }
 
-/// Asks whether the user may still log in, and what may still be granted.
+/// Returns the scope of a refresh. Checks that the user may still log in, and narrows the scope to what is still
+/// granted.
 async fn scope_of_refresh<S: Store, D: Directory>(
     core: &Core<S, D>,
     client: &Client,

@@ -18,22 +18,24 @@ use crate::time::CLOCK_TOLERANCE;
 use crate::wire::error::{RevocationError, Unavailable};
 use crate::wire::request::RevocationRequest;
 
-/// Ends what a token stands for. A token that is unknown or dead already is a success as well (RFC 7009 section 2.2).
+/// Ends what a token stands for. A token that is unknown or already dead is also a success (RFC 7009 section 2.2).
 pub(crate) async fn revoke<S: Store, D: Directory>(
     core: &Core<S, D>,
     request: RevocationRequest<'_>,
 ) -> Result<(), RevocationError> {
     let client = caller::authenticate(core, &request.credentials).await?;
-    // Another host's clock may be behind: what has only just expired by this one is revoked as well.
+    // The clock of another host can be behind. A token that has only just expired by this clock is therefore also
+    // revoked.
     let now = core.clock.now().before(CLOCK_TOLERANCE);
     if let Ok(token) = RefreshTokenContent::unseal(&request.token, &core.keyring, now) {
         if token.client_mark != core.keyring.client_mark(client.id()) {
             return Err(not_its_token(&request));
         }
-        // Any generation will do: whoever holds one may end the session, and nobody else can.
+        // A refresh token of any generation ends the session. A caller without one can't end it.
         return revoke_session_for(core, &client, token.session).await;
     }
-    // Where the clock was set back, a token that is not valid yet will be: it is revoked like any other.
+    // A token can be not valid yet where the clock was set back. It is revoked like any other, because it will become
+    // valid.
     match core.verifier.authenticate_any_profile(request.token.expose_secret()) {
         Ok(token) if now.has_reached(token.expires_at) => Ok(()),
         Ok(token) if token.client != *client.id() => Err(not_its_token(&request)),
@@ -42,7 +44,7 @@ pub(crate) async fn revoke<S: Store, D: Directory>(
     }
 }
 
-/// Ends a session in the host's name.
+/// Ends a session on behalf of the host.
 pub(crate) async fn revoke_session<S: Store, D: Directory>(
     core: &Core<S, D>,
     session: SessionId,
@@ -64,7 +66,7 @@ async fn revoke_session_for<S: Store, D: Directory>(
     Ok(())
 }
 
-/// The user of the session, if there was one to end.
+/// Ends a session. Returns its user, or `None` where the session was unknown or already over.
 async fn end_session<S: Store, D: Directory>(
     core: &Core<S, D>,
     session: SessionId,
@@ -92,7 +94,7 @@ async fn revoke_access_token<S: Store, D: Directory>(
     Ok(())
 }
 
-/// What is dead already needs no write.
+/// Returns the user of the session that was written. A session that is already dead needs no write.
 fn subject_of(outcome: Result<((), Loaded<Session>), Refused<Dead>>) -> Result<Option<Subject>, Unavailable> {
     match outcome {
         Ok(((), loaded)) => Ok(loaded.state().map(|session| session.subject().clone())),

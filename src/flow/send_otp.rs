@@ -1,4 +1,4 @@
-//! The send endpoint: a challenge is created, and its code handed to the host for delivery.
+//! The send endpoint: it creates a challenge, and hands the code to the host for delivery.
 
 use core::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::wire::error::{DeliveryFailure, SendError};
 use crate::wire::reply::{Reply, SendResponse};
 use crate::wire::request::SendRequest;
 
-/// Opens a challenge. For a login neither the answer nor the calls depend on whether the address has a user.
+/// Opens a challenge. For a login, neither the answer nor the calls depend on whether the address belongs to a user.
 pub(crate) async fn send_otp<S: Store, D: Directory>(
     core: &Core<S, D>,
     request: SendRequest<'_>,
@@ -57,16 +57,19 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         code_key: core.keyring.active().id,
         binding,
         policy,
-        // The secret of a code may have leaked and been dropped since: such a code is not shared, but replaced.
+        // The secret of a code in flight can have leaked and been dropped. Such a code is not shared. A new code
+        // replaces it.
         knows_key: &|id| core.keyring.find(id).is_some(),
     };
+    // An undo must find the send in the record. A challenge stores when it expires but not when it was sent, and so the
+    // undo subtracts `token_validity` from the expiry to get the instant of the send.
     let (id, token_validity) = (new.id, policy.token_validity());
     let limits = &core.limits;
     let loaded = turn.load_authenticator(key).await?;
     let opened = match turn.commit(loaded, &OpenChallenge { new, limits }).await {
         Ok((opened, _)) => opened,
         Err(Refused::Unavailable) => {
-            // Nobody gets to know this challenge, so that it need not count.
+            // The client does not learn this challenge, and so the send need not count.
             turn.undo(key, None, &TakeBackSend { id, token_validity }).await;
             return Err(SendError::TemporarilyUnavailable);
         }
@@ -93,7 +96,8 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     Ok(Delivery { message, response, sent })
 }
 
-/// Answers for a code that could not be delivered, and lets its address be sent to again at once.
+/// Answers for a code that could not be delivered. After [`DeliveryFailure::Undeliverable`], lets the address be sent
+/// to again at once.
 pub(crate) async fn delivery_failed<S: Store, D: Directory>(
     core: &Core<S, D>,
     delivery: Delivery,
@@ -131,7 +135,7 @@ fn not_opened<S: Store, D: Directory>(
     SendError::RateLimited { channel, retry_after }
 }
 
-/// The challenge of a delivery: where it is kept, and how long it lives.
+/// The challenge of a delivery: the key of its record, its identifier, and how long it lives.
 #[derive(Clone, Copy)]
 struct SentChallenge {
     key: RecordKey,
@@ -139,7 +143,7 @@ struct SentChallenge {
     token_validity: Duration,
 }
 
-/// The code of a challenge that was just opened can't be derived: two keyrings were mixed up.
+/// The code of a challenge that was just opened can't be derived. Two keyrings were mixed up.
 #[derive(Debug)]
 struct UnknownKey;
 
@@ -151,11 +155,11 @@ impl core::fmt::Display for UnknownKey {
 
 impl core::error::Error for UnknownKey {}
 
-/// A code to be delivered by the host, and the reply that awaits the outcome.
+/// A code for the host to deliver, and the reply that depends on the delivery.
 ///
-/// The challenge is stored, and the send is counted against the address, whatever comes of the delivery. A host that
-/// queues messages may reply [`accepted`](Delivery::accepted) at once. Dropping a delivery leaves the client without
-/// its otp_token.
+/// The challenge is stored, and the send counts against the address, whether or not the delivery succeeds. A host that
+/// queues messages can reply [`accepted`](Delivery::accepted) at once. If the host drops a delivery, the client gets no
+/// otp_token.
 #[must_use]
 pub struct Delivery {
     message: OtpMessage,
@@ -164,40 +168,41 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Where to send it.
+    /// Returns the address to send the code to.
     pub fn address(&self) -> &Address {
         self.message.address()
     }
 
-    /// What to send.
+    /// Returns the code to send.
     pub fn code(&self) -> &Code {
         self.message.code()
     }
 
-    /// What it is for; worth saying in the message, so that a user is not tricked into passing it on.
+    /// Returns what the code is for. The message should say so. An attacker can then less easily trick the user into
+    /// passing the code on.
     pub fn usage(&self) -> Usage {
         self.message.usage()
     }
 
-    /// The client that asked for the code. The text of the message can name the application.
+    /// Returns the client that requested the code. The message can name the application.
     pub fn client(&self) -> &ClientId {
         self.message.client()
     }
 
-    /// The auth source that the code was asked for. Usages other than login have none.
+    /// Returns the auth source of a login. Other usages have none.
     pub fn auth_source(&self) -> Option<&AuthSourceId> {
         self.message.auth_source()
     }
 
-    /// How long the code is still valid. A resend delivers the same code for what is left of its time.
+    /// Returns how long the code is still valid. A resend delivers the same code for the rest of its time.
     pub fn validity(&self) -> Duration {
         self.message.validity()
     }
 
-    /// Takes the message out, for a queue: the host replies first and sends later. The reply is that of
+    /// Takes the message out for a queue. The host replies first and sends later. The reply is the same as for
     /// [`accepted`](Self::accepted).
     ///
-    /// The client then does not learn of a delivery that fails, and its user waits until the code can be sent again.
+    /// The client then does not learn that a delivery failed. Its user must wait until the code can be sent again.
     ///
     /// ```
     /// # use otp_grant::{Delivery, Reply};
@@ -212,14 +217,14 @@ impl Delivery {
         (self.message, self.response.into())
     }
 
-    /// The reply when the message was sent or queued.
+    /// Returns the reply for a message that was sent or queued.
     pub fn accepted(self) -> Reply {
         self.response.into()
     }
 
-    /// The reply when it was not. The send counts all the same; see
-    /// [`AuthorizationServer::delivery_failed`](crate::AuthorizationServer::delivery_failed), which lets the user try again
-    /// at once.
+    /// Returns the reply for a message that could not be sent. The send still counts.
+    /// [`AuthorizationServer::delivery_failed`](crate::AuthorizationServer::delivery_failed) also lets the user try
+    /// again at once.
     pub fn failed(self, failure: DeliveryFailure) -> Reply {
         Reply::delivery_failed(self.message.address.channel(), failure)
     }
@@ -232,11 +237,11 @@ impl core::fmt::Debug for Delivery {
     }
 }
 
-/// A code to be sent, apart from the reply: it can wait in a queue of the process. The code is wiped when the message
-/// is dropped.
+/// A code to send, separate from the reply. The message can wait in a queue of the process. The code is wiped when the
+/// message is dropped.
 ///
-/// It has no serialized form. A queue outside the process would keep codes at rest, readable beside the addresses that
-/// they are for.
+/// The message has no serialized form. A queue outside the process would store readable codes next to the addresses
+/// that they are for.
 pub struct OtpMessage {
     address: Address,
     code: Code,
@@ -248,37 +253,37 @@ pub struct OtpMessage {
 }
 
 impl OtpMessage {
-    /// Where to send it.
+    /// Returns the address to send the code to.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// What to send.
+    /// Returns the code to send.
     pub fn code(&self) -> &Code {
         &self.code
     }
 
-    /// What it is for; see [`Delivery::usage`].
+    /// Returns what the code is for. See [`Delivery::usage`].
     pub fn usage(&self) -> Usage {
         self.usage
     }
 
-    /// The client that asked for the code.
+    /// Returns the client that requested the code.
     pub fn client(&self) -> &ClientId {
         &self.client
     }
 
-    /// The auth source that the code was asked for. Usages other than login have none.
+    /// Returns the auth source of a login. Other usages have none.
     pub fn auth_source(&self) -> Option<&AuthSourceId> {
         self.auth_source.as_ref()
     }
 
-    /// How long the code was still valid when it was asked for.
+    /// Returns how long the code was still valid when it was requested.
     pub fn validity(&self) -> Duration {
         self.validity
     }
 
-    /// When the code expires. From then on the message is not worth sending.
+    /// Returns when the code expires. An expired code is not worth sending.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }

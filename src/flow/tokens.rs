@@ -1,4 +1,4 @@
-//! Prepares the tokens of one answer. They stay closed until what they stand for is stored.
+//! Prepares the tokens of one answer. The tokens are released only after what they stand for is stored.
 
 use crate::directory::Directory;
 use crate::directory::client::Client;
@@ -29,14 +29,14 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Releases the tokens for what is stored: a code that is spent, or a session that goes on.
+    /// Releases the tokens against the proof that their state is stored: the code is spent, or the session continues.
     pub(crate) fn release(self, _: impl Committed, refresh_token: Option<RefreshToken>) -> TokenResponse {
         let Self { access_token, id_token, scope, expires_in } = self;
         TokenResponse { access_token, refresh_token, id_token, scope, expires_in }
     }
 }
 
-/// The proof that what tokens stand for is stored.
+/// Proof that the state behind the tokens is stored.
 pub(crate) trait Committed {}
 
 impl Committed for Redeemed {}
@@ -47,7 +47,7 @@ impl Committed for Continued {}
 pub(crate) struct Issuance<'a> {
     pub(crate) session: &'a Session,
     pub(crate) session_id: SessionId,
-    /// The session's, or a part of it.
+    /// The scope of the session, or a part of it.
     pub(crate) scope: Scope,
     /// The number of the answer within its session.
     pub(crate) number: u32,
@@ -88,7 +88,7 @@ pub(crate) async fn prepare<S: Store, D: Directory>(
     Ok(Prepared { access_token, id_token, scope, expires_in })
 }
 
-/// Seals a refresh token, for a client that may refresh. The same facts give the same token.
+/// Seals a refresh token for a client that may refresh. The same facts give the same token.
 pub(crate) fn refresh_token<S: Store, D: Directory>(
     core: &Core<S, D>,
     client: &Client,
@@ -97,8 +97,8 @@ pub(crate) fn refresh_token<S: Store, D: Directory>(
     facts: RefreshTokenFacts,
 ) -> Option<RefreshToken> {
     let RefreshTokenFacts { generation, absolute_expiry, sealed_under } = facts;
-    // It says when its session ends in any case. Whether the session has been idle for too long, its record says; a
-    // superseded token is known for as long as there is a session to be stolen.
+    // The token carries the absolute end of its session. Only the record says whether the session was idle for too
+    // long. A superseded token must be recognised for as long as its session can be stolen.
     let content = RefreshTokenContent { session, generation, expires_at: absolute_expiry, client_mark };
     client.may_use(Grant::RefreshToken).then(|| content.seal(&core.keyring, sealed_under.as_ref()))
 }
@@ -114,5 +114,5 @@ async fn sign<S: Store, D: Directory>(
     core.signing_keys.active().sign_jwt(typ, json).await.map_err(|error| core.faulted(&error))
 }
 
-/// Most claims fit without growing.
+/// A buffer of this size holds most claims without growing.
 const TYPICAL_CLAIMS: usize = 512;

@@ -1,4 +1,4 @@
-//! Userinfo: a client asks for the claims of the user whose access token it has.
+//! Userinfo: a client asks for the claims of the user of its access token.
 
 use crate::directory::Directory;
 use crate::flow::check_access_token::AccessTokenCheckError;
@@ -10,7 +10,7 @@ use crate::wire::error::UserinfoError;
 use crate::wire::reply::UserinfoResponse;
 use crate::wire::request::UserinfoRequest;
 
-/// Says what the token's client may know of the token's user.
+/// Returns the claims that the client of the token may see of its user.
 pub(crate) async fn userinfo<S: Store, D: Directory>(
     core: &Core<S, D>,
     request: UserinfoRequest<'_>,

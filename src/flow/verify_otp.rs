@@ -1,4 +1,4 @@
-//! Redeems a code for the proof that an address was verified, for the usages other than login.
+//! Redeems a code for the proof that its address was verified. This serves the usages other than login.
 
 use crate::address::Address;
 use crate::directory::Directory;
@@ -22,7 +22,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
 ) -> Result<VerifiedAddress, VerifyError> {
     let mut turn = Turn::new(core);
     let VerifyRequest { client_id, usage, address, otp_token, otp } = request;
-    // A login is redeemed for tokens, and by the token endpoint alone.
+    // Only the token endpoint redeems the code of a login.
     if usage == Usage::Login {
         return Err(VerifyError::MismatchedOtpToken);
     }
@@ -34,10 +34,11 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
 
     let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
     let mark = Mark::from_bytes(turn.random()?);
+    // As in a login, one mark identifies the guess and another one the spending.
     let spender = Mark::from_bytes(turn.random()?);
     let guess = Guess { key, token: &token, mark, presented: &otp, policy: &core.settings.code };
     let (proof, loaded) = guess::prove(&mut turn, client_id, guess).await?;
-    // Nothing is kept of a verification that could be repeated.
+    // The answer to a verification is never repeated, so its challenge is always spendable.
     let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
     let redeem = RedeemChallenge { proven: &proven, spender, session: None };
     let redeemed = match guess::spend(&mut turn, loaded, &redeem).await {
@@ -54,24 +55,24 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     Ok(VerifiedAddress::new(redeemed, address, usage, core.clock.now()))
 }
 
-/// A code that is presented for another usage than login. The host has authenticated the client.
+/// A code that a client presents for a usage other than login. The host has already authenticated the client.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct VerifyRequest<'a> {
-    /// The client that asked for the code.
+    /// The client that requested the code.
     pub client_id: &'a ClientId,
-    /// What the code was asked for.
+    /// What the code was requested for.
     pub usage: Usage,
-    /// The address that it was sent to.
+    /// The address that the code was sent to.
     pub address: Address,
-    /// The token that came with it.
+    /// The otp_token that came with the code.
     pub otp_token: PresentedSecret<'a>,
     /// The code.
     pub otp: PresentedSecret<'a>,
 }
 
 impl<'a> VerifyRequest<'a> {
-    /// A code and the token that came with it, which a client presents for a usage other than login.
+    /// Makes a request from a code and the otp_token that came with it.
     pub fn new(
         client_id: &'a ClientId,
         usage: Usage,
@@ -83,7 +84,7 @@ impl<'a> VerifyRequest<'a> {
     }
 }
 
-/// The proof that whoever sent the request reads messages to the address. Its code is spent: it is given once.
+/// Proof that the sender of the request reads messages to the address. The code is spent, so this proof exists once.
 #[derive(Debug)]
 pub struct VerifiedAddress {
     address: Address,
@@ -96,17 +97,17 @@ impl VerifiedAddress {
         Self { address, usage, verified_at }
     }
 
-    /// The address that was verified.
+    /// Returns the address that was verified.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// What it was verified for; proof for one usage is no proof for another.
+    /// Returns what the address was verified for. Proof for one usage is no proof for another.
     pub fn usage(&self) -> Usage {
         self.usage
     }
 
-    /// When it was verified.
+    /// Returns when the address was verified.
     pub fn verified_at(&self) -> Timestamp {
         self.verified_at
     }
@@ -116,17 +117,17 @@ impl VerifiedAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The otp_token was not made here, was altered, has expired or is spent, or no guess is left.
+    /// This server did not make the otp_token, or the token was altered, has expired or is spent, or no guess is left.
     UnknownOtpToken,
-    /// Client, address or usage differ from those the code was sent for.
+    /// The client, the address or the usage differs from the request that the code was sent for.
     MismatchedOtpToken,
     /// The code is wrong or has expired.
     UnknownOtp {
-        /// How many more guesses there are.
+        /// The number of guesses that are left.
         attempts_remaining: usize,
     },
-    /// The host's fault: the store or the random bytes failed. The request can be made again. What it had stored is taken
-    /// back; where that fails too, one guess is lost, or the code.
+    /// The host's fault: the store or the random bytes failed. The request is safe to repeat. What the request has
+    /// stored is taken back. If that also fails, one guess or the code is lost.
     TemporarilyUnavailable,
 }
 

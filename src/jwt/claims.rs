@@ -1,4 +1,4 @@
-//! The claims of access tokens and ID tokens, written and read.
+//! The claims of access tokens and ID tokens, as they are written.
 
 use core::time::Duration;
 
@@ -15,12 +15,14 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessTokenProfile {
-    /// `typ` is `JWT`, `aud` the client, `scope` an array.
+    /// `typ` is `JWT`, `aud` names the client, and `scope` is an array.
     #[default]
     Jwt,
-    /// RFC 9068: `typ` is `at+jwt`, `scope` a string, and there are a `client_id`, an `auth_time` and an `amr`.
+    /// The profile of RFC 9068: `typ` is `at+jwt`, `scope` is a string, and the token has `client_id`, `auth_time` and
+    /// `amr`.
     Rfc9068 {
-        /// The `aud` claim: the default resource indicator of the API that the tokens are for (RFC 9068 section 3).
+        /// The `aud` claim. It is the default resource indicator of the API that the tokens are for (RFC 9068 section
+        /// 3).
         audience: String,
     },
 }
@@ -29,14 +31,14 @@ pub enum AccessTokenProfile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenValidity {
-    /// Of an access token. Defaults to 300 seconds.
+    /// How long an access token lives. Defaults to 300 seconds.
     pub access_token: Duration,
-    /// Of an ID token. Defaults to 1800 seconds.
+    /// How long an ID token lives. Defaults to 1800 seconds.
     pub id_token: Duration,
 }
 
 impl TokenValidity {
-    /// How long an access token and an ID token live.
+    /// Makes the validity of access tokens and ID tokens.
     pub const fn new(access_token: Duration, id_token: Duration) -> Self {
         Self { access_token, id_token }
     }
@@ -91,7 +93,7 @@ impl<'a> AccessClaims<'a> {
             nbf: iat,
             scope,
             iss: facts.issuer,
-            // Nothing outlives its session.
+            // No access token outlives its session.
             exp: iat.saturating_add(validity.access_token.as_secs()).min(facts.session.ends_at().as_unix_secs()),
             iat,
             jti: facts.token_id,
@@ -104,17 +106,17 @@ impl<'a> AccessClaims<'a> {
         }
     }
 
-    /// When the token expires.
+    /// Returns when the token expires.
     pub(crate) fn expires_at(&self) -> Timestamp {
         Timestamp::from_unix_secs(self.exp)
     }
 }
 
-/// What not every access token has.
+/// The claims that not every access token has.
 pub(crate) struct Extras<'a> {
-    /// Whether it says when and how the user logged in.
+    /// Whether the token says when and how the user logged in.
     pub(crate) authentication: bool,
-    /// The host's own claims.
+    /// The claims that the host adds.
     pub(crate) custom: &'a CustomClaims,
 }
 
@@ -152,7 +154,7 @@ impl<'a> IdClaims<'a> {
     }
 }
 
-/// What every token of one answer is made from.
+/// The facts that all tokens of one answer share.
 pub(crate) struct TokenFacts<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) session: &'a Session,

@@ -1,4 +1,4 @@
-//! JSON Web Tokens: the keys that sign them, their claims, and how they are verified (RFC 7515, 7517, 7519, 9068).
+//! JSON Web Tokens: the keys that sign them, their claims, and their verification (RFC 7515, 7517, 7519, 9068).
 
 pub(crate) mod algorithm;
 pub(crate) mod claims;

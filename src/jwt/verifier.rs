@@ -12,7 +12,7 @@ use crate::scope::Scope;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 use crate::wire::strict;
 
-/// Checks access tokens offline: signature, type, issuer and time. It does not know of revocation.
+/// Checks access tokens offline: signature, type, issuer and time. The check does not know about revocation.
 #[derive(Clone, Debug)]
 pub struct AccessTokenVerifier {
     issuer: Issuer,
@@ -21,20 +21,20 @@ pub struct AccessTokenVerifier {
 }
 
 impl AccessTokenVerifier {
-    /// A verifier for the tokens of one issuer, signed by one of these keys.
+    /// Makes a verifier for the tokens of one issuer that are signed by one of these keys.
     pub fn new(issuer: Issuer, keys: PublicKeySet, profile: AccessTokenProfile) -> Self {
         Self { issuer, keys, profile }
     }
 
-    /// The keys that it knows.
+    /// Returns the keys of the verifier.
     pub fn keys(&self) -> &PublicKeySet {
         &self.keys
     }
 
-    /// Checks a token at an instant, and reads its claims. Every claim has to be there and of its type.
+    /// Checks a token at an instant, and reads its claims. Every required claim must be there, and must have its type.
     ///
     /// # Errors
-    /// [`AccessTokenError`], which tells no more than the kind of fault.
+    /// [`AccessTokenError`], which says only the kind of fault.
     pub fn verify(
         &self,
         token: &str,
@@ -42,7 +42,8 @@ impl AccessTokenVerifier {
         now: Timestamp,
     ) -> Result<AccessTokenClaims, AccessTokenError> {
         let (read, not_before) = self.authenticate(token)?;
-        // The issuer's clock may be a little ahead; its tokens are still valid at once. None is valid for longer.
+        // The clock of the issuer can be a little ahead. Its tokens are still accepted at once. The tolerance does not
+        // extend the expiry.
         let too_early = !now.after(CLOCK_TOLERANCE).has_reached(not_before);
         if now.has_reached(read.expires_at) || too_early {
             return Err(AccessTokenError::Expired);
@@ -53,10 +54,11 @@ impl AccessTokenVerifier {
         }
     }
 
-    /// Checks all of a token but its time and its client. Returns from when it is valid, too.
+    /// Checks everything about a token except its time and its client. Also returns the instant from which the token is
+    /// valid.
     pub(crate) fn authenticate(&self, token: &str) -> Result<(AccessTokenClaims, Timestamp), AccessTokenError> {
         let (typ, claims) = self.authentic(token)?;
-        // RFC 8725 section 3.11: an ID token, or a token of the other profile, is no access token.
+        // An ID token, or a token of the other profile, is not accepted as an access token (RFC 8725 section 3.11).
         match (&self.profile, typ) {
             (AccessTokenProfile::Jwt, JwtType::Jwt) => {}
             (AccessTokenProfile::Rfc9068 { audience }, JwtType::AccessToken) => {
@@ -70,14 +72,14 @@ impl AccessTokenVerifier {
         Ok((read(typ, claims)?, not_before))
     }
 
-    /// Reads a token for its revocation. Hosts may be changing from one profile to the other, so that either is known, with
-    /// whatever audience.
+    /// Reads a token for its revocation. Hosts can be changing from one profile to the other. Both profiles are
+    /// therefore accepted, with any audience.
     pub(crate) fn authenticate_any_profile(&self, token: &str) -> Result<AccessTokenClaims, AccessTokenError> {
         let (typ, claims) = self.authentic(token)?;
         read(typ, claims)
     }
 
-    /// The type and the claims of a token that this issuer signed.
+    /// Returns the type and the claims of a token that this issuer signed.
     fn authentic(&self, token: &str) -> Result<(JwtType, Map<String, Value>), AccessTokenError> {
         let jws = jws::verify(token, &self.keys).map_err(AccessTokenError::Jws)?;
         let types = [JwtType::Jwt, JwtType::AccessToken];
@@ -91,7 +93,7 @@ impl AccessTokenVerifier {
     }
 }
 
-/// Reads the claims of an access token of the profile that has this type.
+/// Reads the claims of an access token. The type of the token decides on the profile.
 fn read(typ: JwtType, object: Map<String, Value>) -> Result<AccessTokenClaims, AccessTokenError> {
     let missing = AccessTokenError::NotAnAccessToken;
     let claims = &object;
@@ -119,18 +121,18 @@ fn read(typ: JwtType, object: Map<String, Value>) -> Result<AccessTokenClaims, A
 
 /// Whose tokens are accepted (RFC 8725 section 3.9).
 ///
-/// The `aud` claim names the client under [`AccessTokenProfile::Jwt`]. Under RFC 9068 it has to be the audience of the
-/// profile in any case, and this is about the `client_id` beside it.
+/// Under [`AccessTokenProfile::Jwt`], the `aud` claim names the client. Under [`AccessTokenProfile::Rfc9068`], the
+/// `aud` claim must always be the audience of the profile, and this choice applies to the `client_id` claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audience<'a> {
-    /// Those of one client: for an API that serves it alone.
+    /// Accepts the tokens of one client. This is for an API that serves only that client.
     Client(&'a ClientId),
-    /// Those of every client of the issuer: for an API that serves them all.
+    /// Accepts the tokens of every client of the issuer. This is for an API that serves all clients.
     EveryClient,
 }
 
-/// What an access token says.
+/// The claims of an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessTokenClaims {
@@ -138,22 +140,22 @@ pub struct AccessTokenClaims {
     pub subject: Subject,
     /// The client that the token was issued to.
     pub client: ClientId,
-    /// What it may do.
+    /// The scope of the token.
     pub scope: Scope,
-    /// Names this token (`jti`).
+    /// The identifier of the token (`jti`).
     pub token_id: TokenId,
-    /// Names the login that it comes from (`sid`).
+    /// The session that the token belongs to (`sid`).
     pub session: SessionId,
-    /// When it was issued.
+    /// When the token was issued.
     pub issued_at: Timestamp,
-    /// When it expires.
+    /// When the token expires.
     pub expires_at: Timestamp,
-    /// When the user logged in (`auth_time`): in tokens of RFC 9068 (section 2.2.1), and in others where
-    /// [the settings](crate::Settings::authentication_claims) say so.
+    /// When the user logged in (`auth_time`). Tokens of RFC 9068 always say so (section 2.2.1). Other tokens say so
+    /// where [the settings](crate::Settings::authentication_claims) ask for it.
     pub auth_time: Option<Timestamp>,
-    /// How the user logged in (`amr`, RFC 8176), as for [`auth_time`](Self::auth_time).
+    /// How the user logged in (`amr`, RFC 8176), in the same tokens as [`auth_time`](Self::auth_time).
     pub amr: Vec<String>,
-    /// The claims that are the host's own.
+    /// The claims that the host added.
     pub custom: CustomClaims,
 }
 
@@ -161,15 +163,16 @@ pub struct AccessTokenClaims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessTokenError {
-    /// It is malformed, or its signature is not by one of the keys.
+    /// The token is malformed, or none of the keys made its signature.
     Jws(JwsError),
-    /// It is signed, but is not an access token: an ID token, or one with a claim missing or of the wrong type.
+    /// The token is signed but is not an access token. It is an ID token, or has a claim that is missing or of the
+    /// wrong type.
     NotAnAccessToken,
-    /// It comes from another issuer.
+    /// The token comes from another issuer.
     WrongIssuer,
-    /// It is meant for another API or client.
+    /// The token is meant for another API or client.
     WrongAudience,
-    /// It has expired, or is not valid yet.
+    /// The token has expired or is not valid yet.
     Expired,
 }
 

@@ -1,4 +1,4 @@
-//! Puts a server together, and refuses a configuration that contradicts itself.
+//! Builds a server, and refuses a configuration that contradicts itself.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use crate::store::Store;
 use crate::time::clock::{Clock, SystemClock};
 
 impl AuthorizationServer<(), ()> {
-    /// Begins to set up a server for an issuer, with its secrets and its signing keys (one key is enough to begin with).
+    /// Begins to set up a server for an issuer, with its secrets and its signing keys. One signing key is enough to
+    /// begin with.
     pub fn builder(issuer: Issuer, keyring: Keyring, signing_keys: impl Into<SigningKeys>) -> ServerBuilder {
         ServerBuilder {
             issuer,
@@ -67,10 +68,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Puts the server together.
+    /// Builds the server.
     ///
     /// # Errors
-    /// [`ConfigError`] when settings contradict one another.
+    /// [`ConfigError`] when settings are out of range or contradict one another.
     pub fn build<S: Store, D: Directory>(
         self,
         store: S,
@@ -125,25 +126,27 @@ impl core::fmt::Debug for ServerBuilder {
     }
 }
 
-/// The configuration is wrong: the caller's fault, found before any request.
+/// Why a configuration was refused. The caller is at fault, and the server has served no request yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A token or a session would live for less than a second.
     ValidityTooShort,
-    /// Sessions would end in all before they end without a refresh, or before their access tokens expire.
+    /// The absolute validity of sessions is shorter than the idle validity, or the idle validity is shorter than the
+    /// validity of access tokens.
     SessionValidity,
-    /// No send quota is given, a quota has a window of less than a millisecond, or a quota allows more than 1,000 events, all
-    /// of which an address's record would have to keep.
+    /// There is no send quota, a quota has a window of less than a millisecond, or a quota allows more than 1,000
+    /// events. The record of an address would have to keep all events of a quota.
     Quota,
-    /// The send quotas allow an address more than 100 live challenges, all of which its record would have to keep: the windows
-    /// are too short for how long an otp_token is valid.
+    /// The send quotas allow an address more than 100 live challenges: their windows are too short for the validity of
+    /// an otp_token. The record of an address would have to keep all live challenges.
     TooManyChallenges,
     /// Answers would be repeated for longer than 60 seconds.
     RepeatWindow,
-    /// A `grant_type` is empty, was given twice, or is that of the refresh grant.
+    /// A `grant_type` is empty, occurs twice, or is the `grant_type` of a refresh.
     GrantType,
-    /// The path of an endpoint does not begin with a slash, has a character that no path has, or was given twice.
+    /// The path of an endpoint does not begin with a slash, has a character that is not allowed in a path, lies below
+    /// `/.well-known/`, or occurs twice.
     Endpoint,
 }
 

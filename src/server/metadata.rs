@@ -1,4 +1,4 @@
-//! What clients can find out about the server: RFC 8414 metadata, and the OpenID provider configuration.
+//! The documents by which clients discover the server: RFC 8414 metadata, and the OpenID provider configuration.
 
 use serde::Serialize;
 
@@ -10,11 +10,11 @@ use crate::settings::Settings;
 
 use crate::wire::request::REFRESH_GRANT_TYPE;
 
-/// The metadata of RFC 8414 section 2; with `openid`, that of OpenID Connect Discovery section 3.
+/// The metadata of RFC 8414 section 2. With `openid`, also the metadata of OpenID Connect Discovery section 3.
 ///
-/// `response_types_supported` is empty and there is no `authorization_endpoint`, as no grant that is served has one. Both
-/// specifications require the former and forbid empty lists; readers miss an absent member more than they mind an empty
-/// one.
+/// `response_types_supported` is empty and there is no `authorization_endpoint`, because no grant of this server uses
+/// that endpoint. Both specifications require `response_types_supported`, and both forbid empty lists. Readers tolerate
+/// an empty list better than an absent member.
 #[derive(Serialize)]
 pub(crate) struct Metadata<'a> {
     issuer: &'a str,
@@ -38,7 +38,7 @@ pub(crate) struct Metadata<'a> {
     openid: Option<OpenId<'a>>,
 }
 
-/// What an OpenID provider adds.
+/// The members that an OpenID provider adds.
 #[derive(Serialize)]
 struct OpenId<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ struct OpenId<'a> {
 }
 
 impl<'a> Metadata<'a> {
-    /// The metadata of an authorization server.
+    /// Makes the metadata of an authorization server.
     pub(crate) fn new(issuer: &'a Issuer, settings: &'a Settings, routes: &'a Routes) -> Self {
         let revocation_endpoint = routes.url(Endpoint::Revocation);
         let introspection_endpoint = routes.url(Endpoint::Introspection);
@@ -75,7 +75,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// The same with what an OpenID provider adds.
+    /// Makes the same metadata with the members that an OpenID provider adds.
     pub(crate) fn openid(issuer: &'a Issuer, settings: &'a Settings, routes: &'a Routes, keys: &PublicKeySet) -> Self {
         let mut algorithms: Vec<_> = keys.iter().map(|key| key.algorithm()).map(Algorithm::as_str).collect();
         algorithms.sort_unstable();
@@ -100,7 +100,7 @@ impl<'a> Metadata<'a> {
     }
 }
 
-/// Of which clients without a secret have the last one.
+/// The authentication methods of clients. The last one is for clients without a secret.
 const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
 const WITH_SECRET: &[&str] = &["client_secret_basic", "client_secret_post"];
 const ID_TOKEN_CLAIMS: [&str; 10] = ["sub", "iss", "aud", "azp", "exp", "iat", "jti", "auth_time", "amr", "sid"];

@@ -1,4 +1,4 @@
-//! The face of the crate: one route for bytes, and one method per endpoint for typed requests.
+//! The entry point of the crate: one method for raw requests, and one method per endpoint for typed requests.
 
 mod builder;
 mod metadata;
@@ -34,10 +34,11 @@ use crate::wire::request::{
 
 /// An authorization server without its I/O.
 ///
-/// [`handle`](Self::handle) takes what came in at any endpoint and gives what goes out. The other methods take requests that
-/// the host parsed itself. It can be shared between threads; the store is its only state.
+/// [`handle`](Self::handle) answers a raw request to any endpoint. The other methods take requests that the host has
+/// parsed itself. A server can be shared between threads. The store is its only state.
 ///
-/// A future that is dropped leaves nothing half done: what was not stored was not said.
+/// The host may drop a future of the server at any time. An answer is given only after its state is stored, and so a
+/// dropped future leaves nothing half done.
 pub struct AuthorizationServer<S, D> {
     core: Core<S, D>,
     routes: Routes,
@@ -48,11 +49,12 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         Self { routes: Routes::new(&core.issuer, &core.settings.endpoints), core }
     }
 
-    /// Answers a request to any endpoint, wherever [`Settings::endpoints`](crate::settings::Settings::endpoints) says that it is.
-    /// The answer is `None` when the path is not that of an endpoint. Paths are those of [`routes`](Self::routes), which the
-    /// metadata names as well.
+    /// Answers a request to any endpoint. Returns `None` when the path is not the path of an endpoint.
     ///
-    /// `deliver` sends a code and turns the delivery into the reply: [`Delivery::accepted`] or [`Delivery::failed`].
+    /// The paths follow [`Settings::endpoints`](crate::settings::Settings::endpoints). [`routes`](Self::routes) lists
+    /// them, and the metadata also names them.
+    ///
+    /// `deliver` sends a code and returns the reply: [`Delivery::accepted`] or [`Delivery::failed`].
     ///
     /// ```
     /// # use otp_grant::*;
@@ -71,7 +73,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         F: Future<Output = Reply>,
     {
         let endpoint = self.routes.find(request.path())?;
-        // A `GET` has no body that means anything (RFC 9110 section 9.3.1).
+        // The body of a `GET` request has no meaning (RFC 9110 section 9.3.1).
         let request = if request.method() == "POST" { request } else { request.without_body() };
         Some(match (endpoint, request.method()) {
             (Endpoint::OtpSend, "POST") => match self.read_and_send(request).await {
@@ -91,37 +93,42 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         })
     }
 
-    /// `POST /otp/send`: creates a challenge. The host delivers the code, and replies with what came of it.
+    /// Creates a challenge (`POST /otp/send`). The host delivers the code, and then replies according to the outcome.
     ///
     /// # Errors
-    /// [`SendError`]; [`SendError::TemporarilyUnavailable`] may be retried.
+    /// [`SendError`]. [`SendError::TemporarilyUnavailable`] is safe to retry.
     pub async fn send(&self, request: SendRequest<'_>) -> Result<Delivery, SendError> {
         send_otp::send_otp(&self.core, request).await
     }
 
-    /// Answers for a code that could not be delivered, and lets its address be sent to again at once, instead of after the
-    /// shortest quota. The send still counts for the longer quotas, as if it had been made one shortest window earlier: where
-    /// deliveries fail, one message more can be tried in a longer window. A second failure in a row waits like any other.
+    /// Answers for a code that could not be delivered, and lets its address be sent to again at once.
     ///
-    /// That is for [`DeliveryFailure::Undeliverable`]; other failures are answered and change nothing. It costs a load and a
-    /// swap. Where the store fails, the reply says how long to wait.
+    /// The client need not wait for the shortest quota. The send still counts for the longer quotas, as if it had been
+    /// made one shortest window earlier. Where deliveries fail, one message more can therefore be tried within a longer
+    /// window. After a second failure in a row, the client must wait as usual.
+    ///
+    /// This holds for [`DeliveryFailure::Undeliverable`]. Other failures are answered and change nothing. The call
+    /// costs a load and a swap. If the store fails, the reply says how long to wait.
     pub async fn delivery_failed(&self, delivery: Delivery, failure: DeliveryFailure) -> Reply {
         send_otp::delivery_failed(&self.core, delivery, failure).await
     }
 
-    /// `POST /oauth2/token`: redeems a code or a refresh token for tokens (RFC 6749 section 3.2).
+    /// Redeems a code or a refresh token for tokens (`POST /oauth2/token`).
     ///
-    /// A 503 may be retried. What it had stored is taken back, as far as the store allows. A refresh token can be presented
-    /// again within its retry window, and later unless the store had stored the refresh although it said otherwise.
+    /// A 503 is safe to retry. What the request has stored is taken back, as far as the store allows. The client can
+    /// present a refresh token again within its retry window. It can also present it later, unless the store has stored
+    /// the refresh but reported a failure.
     ///
-    /// A 400 `invalid_grant` turns into a success only where the directory or the time changes what it follows from:
+    /// A 400 `invalid_grant` turns into a success only where the directory or the time changes:
     ///
-    /// - The code of `User not found` works with `auto_signup`, or when there is such a user.
-    /// - Code and refresh token of a user who may not log in work when the user may again.
-    /// - A code works again when the guesses of an address come back while a code is good.
+    /// - The code of `User not found` works with `auto_signup`, or once the user exists.
+    /// - The code or refresh token of a user who may not log in works once the user may log in again.
+    /// - A code works again if a guess of the address becomes free while the code is valid.
     ///
     /// # Errors
-    /// [`TokenError`]; [`TokenError::TemporarilyUnavailable`] may be retried.
+    /// [`TokenError`]. [`TokenError::TemporarilyUnavailable`] is safe to retry.
+    ///
+    /// RFC 6749 section 3.2.
     pub async fn grant(&self, request: TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
         match request {
             TokenRequest::Otp(request) => otp_grant::otp_grant(&self.core, request).await,
@@ -129,61 +136,74 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         }
     }
 
-    /// `POST /oauth2/revoke`: a client signs out (RFC 7009). A token that is unknown or dead already is a success.
+    /// Revokes a token, when a client signs out (`POST /oauth2/revoke`). A token that is unknown or already dead is a
+    /// success.
     ///
-    /// An access token dies alone; a refresh token with its session and every token of it. When more than 8 access tokens
-    /// of one session are revoked before they expire, those that were issued before or together with the oldest of them also
-    /// die. A 503 revoked nothing that is known of.
+    /// An access token dies alone. A refresh token dies with its session and every token of the session. When more than
+    /// 8 access tokens of one session are revoked before they expire, the tokens that were issued before or together
+    /// with the oldest of them also die. After a 503, no revocation is known to have taken place.
     ///
     /// # Errors
-    /// [`RevocationError`]; [`RevocationError::TemporarilyUnavailable`] may be retried.
+    /// [`RevocationError`]. [`RevocationError::TemporarilyUnavailable`] is safe to retry.
+    ///
+    /// RFC 7009.
     pub async fn revoke(&self, request: RevocationRequest<'_>) -> Result<(), RevocationError> {
         revoke::revoke(&self.core, request).await
     }
 
-    /// Ends a session in the host's name, with every token of it. A session that is unknown or over is a success.
+    /// Ends a session, with every token of it, on behalf of the host. A session that is unknown or over is a success.
     ///
-    /// All sessions of a user end through the directory: [`User::tokens_valid_after`](crate::User::tokens_valid_after).
+    /// To end all sessions of a user, the directory sets [`User::tokens_valid_after`](crate::User::tokens_valid_after).
     ///
     /// # Errors
-    /// [`Unavailable`] when the store failed; it may be retried.
+    /// [`Unavailable`] when the store failed. The call is safe to retry.
     pub async fn revoke_session(&self, session: &SessionId) -> Result<(), Unavailable> {
         revoke::revoke_session(&self.core, *session).await
     }
 
-    /// `POST /oauth2/introspect`: tells a confidential client whether a token is good (RFC 7662).
+    /// Tells a confidential client whether a token is active (`POST /oauth2/introspect`).
     ///
-    /// A client learns of its own tokens only, unless
-    /// [it may learn of every access token](crate::Client::that_may_introspect_every_token).
+    /// A client learns about its own tokens only.
+    /// [`Client::that_may_introspect_every_token`](crate::Client::that_may_introspect_every_token) also lets it learn
+    /// about the access tokens of other clients.
     ///
     /// # Errors
-    /// [`IntrospectionError`]; [`IntrospectionError::TemporarilyUnavailable`] may be retried.
+    /// [`IntrospectionError`]. [`IntrospectionError::TemporarilyUnavailable`] is safe to retry.
+    ///
+    /// RFC 7662.
     pub async fn introspect(&self, request: IntrospectionRequest<'_>) -> Result<Introspection, IntrospectionError> {
         introspect::introspect(&self.core, request).await
     }
 
-    /// `GET /userinfo` and `POST /userinfo`: the claims of the user whose access token is presented (OpenID Connect Core
-    /// section 5.3), filtered by its scope.
+    /// Returns the claims of the user whose access token is presented (`GET` and `POST /userinfo`). The claims are
+    /// filtered by the scope of the token.
     ///
     /// # Errors
-    /// [`UserinfoError`]; [`UserinfoError::TemporarilyUnavailable`] may be retried.
+    /// [`UserinfoError`]. [`UserinfoError::TemporarilyUnavailable`] is safe to retry.
+    ///
+    /// OpenID Connect Core section 5.3.
     pub async fn userinfo(&self, request: UserinfoRequest<'_>) -> Result<UserinfoResponse, UserinfoError> {
         userinfo::userinfo(&self.core, request).await
     }
 
-    /// Redeems a code of another usage than login for the proof that its address was verified.
+    /// Redeems a code of a usage other than login for the proof that its address was verified.
     ///
     /// # Errors
-    /// [`VerifyError`]; [`VerifyError::TemporarilyUnavailable`] may be retried.
+    /// [`VerifyError`]. [`VerifyError::TemporarilyUnavailable`] is safe to retry.
     pub async fn verify(&self, request: VerifyRequest<'_>) -> Result<VerifiedAddress, VerifyError> {
         verify_otp::verify_otp(&self.core, request).await
     }
 
-    /// Checks an access token of this server offline: signature, type, issuer, audience and time (RFC 8725). It asks neither
-    /// store nor directory, and so does not know of revocation: a token that was revoked passes until it expires.
+    /// Checks an access token of this server offline: signature, type, issuer, audience and time.
+    ///
+    /// The check calls neither the store nor the directory, and does not know about revocation. A revoked token passes
+    /// until it expires.
     ///
     /// # Errors
-    /// [`AccessTokenError`], for a token that was not issued here, is not meant for this audience, or has expired.
+    /// [`AccessTokenError`] when the token was not issued by this server, is not meant for this audience, or has
+    /// expired.
+    ///
+    /// RFC 8725.
     pub fn verify_access_token(
         &self,
         token: &str,
@@ -192,12 +212,14 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         self.core.verifier.verify(token, audience, self.core.clock.now())
     }
 
-    /// Checks an access token of this server online: what [`verify_access_token`](Self::verify_access_token) checks, and
-    /// that neither it nor its session was revoked, and that its user may log in. One call of the store, one of the
+    /// Checks an access token of this server online.
+    ///
+    /// It checks what [`verify_access_token`](Self::verify_access_token) checks. It also checks that neither the token
+    /// nor its session was revoked, and that its user may log in. It costs one call of the store and one call of the
     /// directory.
     ///
     /// # Errors
-    /// [`AccessTokenCheckError`]; [`AccessTokenCheckError::TemporarilyUnavailable`] may be retried.
+    /// [`AccessTokenCheckError`]. [`AccessTokenCheckError::TemporarilyUnavailable`] is safe to retry.
     pub async fn check_access_token(
         &self,
         token: &str,
@@ -206,62 +228,66 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         check_access_token::check_access_token(&self.core, token, audience).await
     }
 
-    /// Announces the secrets of this host's [`Keyring`](crate::Keyring) in the store, and compares them with those that other
-    /// hosts of the same issuer announced there.
+    /// Announces the secrets of this host's [`Keyring`](crate::Keyring) in the store, and compares them with the
+    /// secrets that other hosts of the same issuer announced there.
     ///
-    /// A host calls it when it starts, before it serves, and again now and then while it runs, such as once a day: what no
-    /// host announces any more is forgotten when everything has expired that it can have sealed, after the longest session
-    /// ([`SessionValidity::absolute`](crate::session::SessionValidity)). It costs a load, and a swap unless the same secrets were
-    /// announced within the last minute. A host that is refused announces nothing. The record names secrets by truncated
-    /// MACs, from which nothing can be computed.
+    /// A host calls this when it starts, before it serves, and then regularly, such as once a day. The record forgets a
+    /// secret that no host announces any more, after everything that it can have sealed has expired. This takes as long
+    /// as the longest session ([`SessionValidity::absolute`](crate::session::SessionValidity)).
     ///
-    /// A rotation in the three steps of [`Keyring`](crate::Keyring) agrees on every host. If the last step comes too early,
-    /// it is told as [`KeyringCheck::LacksAPeersKey`].
+    /// The call costs a load, and a swap unless the same secrets were announced within the last minute. A host that is
+    /// refused announces nothing. The record names secrets by truncated MACs, from which nothing can be computed.
+    ///
+    /// During a rotation in the three steps of [`Keyring`](crate::Keyring), the secrets agree on every host. If the
+    /// last step comes too early, the result is [`KeyringCheck::LacksAPeersKey`].
     ///
     /// # Errors
-    /// [`KeyringError::OtherIndexSecret`] and [`KeyringError::NoSharedSealingSecret`] when the host should not serve;
-    /// [`announce_new_keyring`](Self::announce_new_keyring) is for secrets that were replaced on purpose.
-    /// [`KeyringError::Unavailable`] when the store failed, and it may be retried; or when only a later version may
-    /// decide on what is stored.
+    /// [`KeyringError::OtherIndexSecret`] and [`KeyringError::NoSharedSealingSecret`] when the host should not serve.
+    /// Use [`announce_new_keyring`](Self::announce_new_keyring) for secrets that were replaced on purpose.
+    /// [`KeyringError::Unavailable`] when the store failed, or when only a later version may decide on what is stored.
+    /// After a failure of the store, the call is safe to retry.
     pub async fn check_keyring(&self) -> Result<KeyringCheck, KeyringError> {
         check_keyring::check_keyring(&self.core).await
     }
 
-    /// Announces the secrets of this host's [`Keyring`](crate::Keyring) as those that count from now on, and forgets what
-    /// other hosts announced: a secret has leaked and was dropped at once, or the index secret was replaced.
+    /// Announces the secrets of this host's [`Keyring`](crate::Keyring) as the secrets that count from now on, and
+    /// forgets what other hosts announced.
     ///
-    /// The first host that starts with the new secrets calls it, once, in place of [`check_keyring`](Self::check_keyring),
-    /// which then agrees on the others that have the new secrets and refuses those that have not. It costs a load and a swap.
+    /// This is for a secret that has leaked and was dropped at once, or for an index secret that was replaced. The
+    /// first host that starts with the new secrets calls it once, in place of [`check_keyring`](Self::check_keyring).
+    /// From then on, `check_keyring` accepts the other hosts that have the new secrets, and refuses the hosts that do
+    /// not. The call costs a load and a swap.
     ///
     /// # Errors
-    /// [`Unavailable`] when the store failed, and it may be retried; or when only a later version may decide on what is
-    /// stored.
+    /// [`Unavailable`] when the store failed, or when only a later version may decide on what is stored. After a
+    /// failure of the store, the call is safe to retry.
     pub async fn announce_new_keyring(&self) -> Result<(), Unavailable> {
         check_keyring::replace_keyring(&self.core).await
     }
 
-    /// The public keys that tokens can be verified with.
+    /// Returns the public keys that verify the tokens of this server.
     pub fn key_set(&self) -> &PublicKeySet {
         self.core.verifier.keys()
     }
 
-    /// The endpoints that [`handle`](Self::handle) answers, with their paths and URLs.
+    /// Returns the endpoints that [`handle`](Self::handle) answers, with their paths and URLs.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter()
     }
 
-    /// The issuer.
+    /// Returns the issuer.
     pub fn issuer(&self) -> &Issuer {
         &self.core.issuer
     }
 
-    /// How addresses are read. A directory keeps its own in the same form, and what a host parses itself is parsed by it.
+    /// Returns the policy by which addresses are read. A directory must keep its addresses in the same form. A host
+    /// that parses addresses itself must parse them with this policy.
     pub fn addresses(&self) -> &AddressPolicy {
         &self.core.settings.addresses
     }
 }
 
-/// The endpoints, each from what came in to what goes out.
+/// The endpoints, each from the raw request to the reply.
 impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     async fn read_and_send(&self, request: Request<'_>) -> Result<Delivery, SendError> {
         let parsed = SendRequest::parse(&request, &self.core.settings.rules())?;
@@ -289,21 +315,20 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         Ok(self.userinfo(parsed).await?.into())
     }
 
-    /// The public keys that tokens can be verified with (RFC 7517).
+    /// Answers with the public keys that verify the tokens of this server (RFC 7517).
     fn jwks(&self) -> Reply {
         Reply::cacheable(self.key_set().to_json().into_bytes(), self.core.settings.key_set_max_age)
     }
 
-    /// What clients can find out about the server (RFC 8414).
+    /// Answers with the metadata (RFC 8414).
     fn metadata(&self) -> Reply {
         let Core { issuer, settings, .. } = &self.core;
         Reply::document(&Metadata::new(issuer, settings, &self.routes), settings.key_set_max_age)
     }
 
-    /// The same with what OpenID Connect Discovery adds.
+    /// Answers with the metadata and the members that OpenID Connect Discovery adds.
     ///
-    /// OpenID Connect asks every provider for RS256; the algorithms that are named are those of the keys that are
-    /// published.
+    /// OpenID Connect requires RS256 of every provider. The document names only the algorithms of the published keys.
     fn openid_configuration(&self) -> Reply {
         let Core { issuer, settings, .. } = &self.core;
         Reply::document(&Metadata::openid(issuer, settings, &self.routes, self.key_set()), settings.key_set_max_age)

@@ -1,9 +1,10 @@
-//! The one table of endpoints: where each is, and which methods it has.
+//! The table of endpoints, with the path and the methods of each.
 
 use crate::id::Issuer;
 use crate::settings::endpoints::Endpoints;
 
-/// The endpoints that a server answers, each with its path and its URL. The table is built once, with the server.
+/// The endpoints that a server answers, each with its path and its URL. The table is built once, together with the
+/// server.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes(Vec<Route>);
 
@@ -32,7 +33,7 @@ impl Routes {
         self.0.iter().find(|route| route.path == path).map(Route::endpoint)
     }
 
-    /// The URL of an endpoint, where it is served.
+    /// Returns the URL of an endpoint, if the endpoint is served.
     pub(crate) fn url(&self, endpoint: Endpoint) -> Option<&str> {
         self.0.iter().find(|route| route.endpoint == endpoint).map(Route::url)
     }
@@ -51,17 +52,17 @@ pub struct Route {
 }
 
 impl Route {
-    /// Which endpoint it is.
+    /// Returns which endpoint this is.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
     }
 
-    /// The path, with that of the issuer: what a host routes.
+    /// Returns the path that a host routes. It begins with the path of the issuer.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The URL: what clients are told.
+    /// Returns the URL that clients use.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -71,7 +72,7 @@ impl Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// Sends codes.
+    /// The send endpoint.
     OtpSend,
     /// The token endpoint (RFC 6749 section 3.2).
     Token,
@@ -90,7 +91,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The methods of the endpoint, as the header `Allow` names them.
+    /// Returns the methods of the endpoint, as the header `Allow` names them.
     pub fn allow(self) -> &'static str {
         match self {
             Self::OtpSend | Self::Token | Self::Revocation | Self::Introspection => "POST",

@@ -1,9 +1,10 @@
-//! Where the host serves the endpoints.
+//! The paths of the endpoints.
 
 use crate::id::is_path;
 
-/// The paths of the endpoints, below the issuer. `None` is an endpoint that the host does not serve; the metadata does
-/// not name it.
+/// The paths of the endpoints, below the issuer.
+///
+/// `None` means that the host does not serve the endpoint. The metadata then does not name it.
 ///
 /// ```
 /// use otp_grant::Settings;
@@ -15,7 +16,7 @@ use crate::id::is_path;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Endpoints {
-    /// Where codes are asked for. Defaults to `/otp/send`.
+    /// The send endpoint. Defaults to `/otp/send`.
     pub otp_send: Option<String>,
     /// The token endpoint. Defaults to `/oauth2/token`.
     pub token: String,

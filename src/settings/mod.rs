@@ -16,7 +16,7 @@ use crate::session::SessionValidity;
 pub use crate::settings::endpoints::Endpoints;
 use crate::wire::request::{REFRESH_GRANT_TYPE, RequestRules};
 
-/// The settings of an authorization server. All have defaults; nothing here is needed for a first login.
+/// The settings of an authorization server. All settings have defaults, and the defaults are enough for a first login.
 ///
 /// [`ServerBuilder::build`](crate::server::ServerBuilder::build) refuses settings that contradict one another.
 ///
@@ -35,79 +35,81 @@ pub struct Settings {
     pub addresses: AddressPolicy,
 
     /// The values of `grant_type` for the OTP grant, and the channel of each. Defaults to [`SMS_GRANT_TYPE`] and
-    /// [`EMAIL_GRANT_TYPE`]. A host adds its own; some tenants use their own host in it.
+    /// [`EMAIL_GRANT_TYPE`]. A host can add its own values. Some tenants use their own host name in the value.
     pub grant_types: Vec<(String, Channel)>,
 
-    /// The largest body that is read, in bytes. Defaults to 16 KiB.
+    /// The size of the largest body that the server reads, in bytes. Defaults to 16 KiB.
     pub body_limit: usize,
 
     /// The codes of usages other than login. Defaults to 6 digits that are valid for 60 seconds.
     pub code: CodePolicy,
 
-    /// How often one address may be sent to; every quota holds. Defaults to once in 30 seconds and 50 times in 24 hours.
-    /// Without any quota an attacker who may send can flood a phone at the host's expense: see
-    /// [`danger`].
+    /// How often one address may be sent to. Every quota holds. Defaults to once in 30 seconds and 50 times in 24
+    /// hours.
     ///
-    /// No send ends a challenge that is live, so the record of an address has room for 100. Quotas that allow more of them
-    /// while an otp_token is valid are refused by `build`. Where the codes of an auth source live for so long that there could
-    /// be more, a send waits until the first of them expires.
+    /// Without any quota, an attacker who may send can flood a phone at the host's expense. See [`danger`].
+    ///
+    /// No send ends a challenge that is live, and the record of an address has room for 100 challenges. `build` refuses
+    /// quotas that allow more than 100 sends while an otp_token is valid. Where the otp_tokens of an auth source live
+    /// longer, an address could still have more live challenges. A send then waits until the first of them expires.
     pub send_quotas: Vec<Quota>,
 
-    /// How many guesses each code has, over all challenges that share it. Defaults to 5.
+    /// How many guesses each code has, over all challenges that share the code. Defaults to 5.
     pub guesses_per_challenge: NonZeroU8,
 
     /// How many guesses each address has, over all its challenges, clients and usages. Defaults to 25 in 24 hours.
     ///
-    /// A login takes back the guesses that were made with its otp_token. A request that fails for the host's fault takes
-    /// back its own. An address without guesses is not sent to either.
+    /// A login takes back the guesses that were made with its otp_token. A request that fails for the host's fault
+    /// takes back its own guess. An address that has no guesses left is not sent to.
     pub guesses_per_address: Quota,
 
-    /// For how long a right code whose answer was lost is answered again: to the same client, for the same otp_token and code,
-    /// with tokens of the *same* session, and only while nobody has refreshed it or revoked anything of it. At most 60
-    /// seconds. Defaults to zero, which is never, since NIST SP 800-63B section 3.1.3.2 wants a code to be accepted once. A
-    /// code that was entered with the otp_token of another send, which had a code of its own, is not answered again.
+    /// For how long a right code is answered again, where the answer was lost. At most 60 seconds. Defaults to zero,
+    /// which is never, since NIST SP 800-63B section 3.1.3.2 requires that a code is accepted only once.
     ///
-    /// Each repetition is charged as a guess before its code is compared, and is given back, as far as the
-    /// store allows, when the code was right.
+    /// The answer goes to the same client, for the same otp_token and code. Its tokens are of the *same* session. It is
+    /// repeated only while no refresh has used the session and nothing of the session was revoked. A code that was
+    /// entered with the otp_token of another send is not answered again if that send had a code of its own.
+    ///
+    /// Each repetition is charged as a guess before its code is compared. If the code was right, the guess is given
+    /// back, as far as the store allows.
     pub repeat_answer_within: Duration,
 
-    /// How long tokens live. Defaults to 300 seconds for access tokens and 1800 for ID tokens.
+    /// How long tokens live. Defaults to 300 seconds for access tokens and 1800 seconds for ID tokens.
     pub token_validity: TokenValidity,
 
-    /// How long sessions live. Defaults to 14 days without a refresh, and 30 days in all. A session that has begun ends in
-    /// all when it was to end at its beginning.
+    /// How long sessions live. Defaults to 14 days without a refresh, and 30 days in all. A later change of the setting
+    /// does not move the absolute end of a session that has begun.
     pub session_validity: SessionValidity,
 
     /// The shape of access tokens. Defaults to [`AccessTokenProfile::Jwt`].
     pub access_token_profile: AccessTokenProfile,
 
     /// Whether access tokens of [`AccessTokenProfile::Jwt`] say when and how the user logged in (`auth_time` and
-    /// `amr`). Those of RFC 9068 say so in any case. Defaults to no.
+    /// `amr`). Defaults to `false`. Access tokens of [`AccessTokenProfile::Rfc9068`] always say so.
     ///
-    /// Introspection says the same as the access token. An ID token then differs from an access token of the default
-    /// profile by `azp` alone: a client that accepts ID tokens from other sources than this server must require that
-    /// claim.
-    ///
+    /// Introspection says the same as the access token. With this setting, an ID token differs from an access token of
+    /// the default profile only by `azp`. A client that accepts ID tokens from other sources than this server must
+    /// require that claim.
     /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
     pub authentication_claims: bool,
 
-    /// The usages of the host's own, for which codes can be asked at the send endpoint. Defaults to none.
+    /// The usages that the host defines. Clients can request codes for them at the send endpoint. Defaults to none.
     ///
-    /// The codes are those of [`code`](Self::code), and are redeemed with
-    /// [`AuthorizationServer::verify`](crate::AuthorizationServer::verify).
+    /// The codes follow [`code`](Self::code). The host redeems them with
     pub usages: Vec<CustomUsage>,
 
-    /// For how long the key set and the metadata may be cached, in whole seconds; a key has to be published for as long
-    /// before it signs. Defaults to 5 minutes.
+    /// For how long the key set and the metadata may be cached, in whole seconds. A new key must be published for the
+    /// same time before it signs. Defaults to 5 minutes.
     pub key_set_max_age: Duration,
 
-    /// Where the host serves the endpoints: what the metadata says. Defaults to the paths of the contract.
+    /// Where the host serves the endpoints. The metadata names these paths. Defaults to the paths of the contract.
     pub endpoints: Endpoints,
 
-    /// The scopes that the metadata names. Defaults to `openid`. A client's configuration says which scopes it may request.
+    /// The scopes that the metadata names. Defaults to `openid`. A client's configuration says which scopes it may
+    /// request.
     pub scopes_supported: Scope,
 
-    /// The claims of the directory that the metadata names, beside those of ID tokens. Defaults to none.
+    /// The claims of the directory that the metadata names, besides the claims of ID tokens. Defaults to none.
     pub claims_supported: Vec<String>,
 
     pub(crate) lacks_send_quotas: bool,
@@ -126,12 +128,12 @@ impl Settings {
         !is_missing && quotas.all(|quota| quota.window() >= SHORTEST_WINDOW && quota.count().get() <= MOST_COUNTED)
     }
 
-    /// Tells whether an address can't have more live challenges than its record has room for.
+    /// Tells whether the record of an address has room for all challenges that can be live at once.
     pub(crate) fn challenges_have_room(&self) -> bool {
         self.limits().leave_room_for(self.code.token_validity())
     }
 
-    /// How requests are read.
+    /// Returns the rules by which requests are read.
     pub(crate) fn rules(&self) -> RequestRules<'_> {
         RequestRules {
             grant_types: &self.grant_types,
@@ -141,7 +143,7 @@ impl Settings {
         }
     }
 
-    /// How often an address is sent to, and how often its codes may be guessed.
+    /// Returns how often an address may be sent to, and how often its codes may be guessed.
     pub(crate) fn limits(&self) -> Limits {
         Limits {
             sends: self.send_quotas.clone(),
@@ -183,20 +185,22 @@ impl Default for Settings {
     }
 }
 
-/// Settings that weaken a default. Each says what is lost.
+/// Settings that weaken a default. Each function says which protection is lost.
 pub mod danger {
     use super::Settings;
 
-    /// Lifts all send quotas. Anybody who may send can then flood a phone, and the host pays; and the record of an address
-    /// keeps its ten latest challenges, so that a send can end a code that is good. For load tests.
+    /// Lifts all send quotas. Use it only for load tests.
+    ///
+    /// An attacker who may send can then flood a phone, and the host pays. The record of an address keeps its ten
+    /// latest challenges, and so a send can end a code that is good.
     pub fn without_send_quotas(mut settings: Settings) -> Settings {
         settings.send_quotas.clear();
         settings.lacks_send_quotas = true;
         settings
     }
 
-    /// Answers `phone_number_is_used` and `email_is_used` to usages `signup` and `update_userinfo`. Anybody who may send
-    /// can then find out who has an account.
+    /// Answers `phone_number_is_used` and `email_is_used` for the usages `signup` and `update_userinfo`. An attacker
+    /// who may send can then find out who has an account.
     pub fn disclose_used_addresses(mut settings: Settings) -> Settings {
         settings.discloses_used_addresses = true;
         settings

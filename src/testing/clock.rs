@@ -29,7 +29,7 @@ impl ManualClock {
     /// The time of a new clock: 2027-01-15T08:00:00Z.
     pub const START: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
 
-    /// A clock that says [`START`](Self::START).
+    /// Makes a clock whose time is [`START`](Self::START).
     pub fn new() -> Self {
         Self(Arc::new(AtomicU64::new(Self::START.as_unix_millis())))
     }
@@ -39,7 +39,7 @@ impl ManualClock {
         self.0.store(now.as_unix_millis(), SeqCst);
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         self.change(|now| now.after(by));
     }
@@ -51,7 +51,7 @@ impl ManualClock {
 
     fn change(&self, change: impl Fn(Timestamp) -> Timestamp) {
         let changed = |now| Some(change(Timestamp::from_unix_millis(now)).as_unix_millis());
-        // It can't fail, since there is always a next time.
+        // The update can't fail, since the closure always returns a new time.
         let _ = self.0.fetch_update(SeqCst, SeqCst, changed);
     }
 }

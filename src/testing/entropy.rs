@@ -7,9 +7,10 @@ use crate::entropy::{Entropy, EntropyUnavailable};
 
 /// Bytes that look random and are the same in every run. Clones share one sequence.
 ///
-/// They make a test repeatable: the same requests in the same order get the same codes and tokens.
+/// A test becomes repeatable. The same requests in the same order get the same codes and tokens.
 ///
-/// **Never for production.** Everybody can compute the sequence, and two servers with the same seed give the same identifiers.
+/// **Never for production.** An attacker can compute the sequence. Two servers with the same seed make the same
+/// identifiers.
 ///
 /// ```
 /// use otp_grant::entropy::Entropy;
@@ -25,7 +26,7 @@ use crate::entropy::{Entropy, EntropyUnavailable};
 pub struct SeededEntropy(Arc<AtomicU64>);
 
 impl SeededEntropy {
-    /// Begins the sequence of a seed. The default is seed 0.
+    /// Begins the sequence of a seed. The seed defaults to 0.
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(AtomicU64::new(seed)))
     }

@@ -1,7 +1,9 @@
-//! What a service needs to test its own login: a clock to move, random bytes that repeat, an outbox to read codes from.
-//! Feature `testing`, for development dependencies alone.
+//! The parts that a service needs to test its own login: a clock that a test moves, random bytes that repeat, and an
+//! outbox that shows the codes.
 //!
-//! A first test of a login, on a server that is ready:
+//! They need the feature `testing`. Switch it on only for development dependencies.
+//!
+//! A first test of a login, on a server that is ready to use:
 //!
 //! ```
 //! # pollster::block_on(async {
@@ -25,7 +27,7 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A service that has its own store, directory or settings builds its server as usual, and puts the parts in:
+//! A service with its own store, directory or settings builds its server as usual, and adds these parts:
 //!
 //! ```
 //! use otp_grant::testing::{ManualClock, Outbox, SeededEntropy};

@@ -1,4 +1,4 @@
-//! Deliveries, kept instead of sent.
+//! Keeps deliveries instead of sending them.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +8,12 @@ use crate::flow::send_otp::Delivery;
 use crate::grant::Usage;
 use crate::wire::reply::Reply;
 
-/// Keeps what a server sends, so that a test can read the codes. Clones share the messages.
+/// Keeps the messages that a server hands over for delivery. A test can then read the codes. Clones share the messages.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox(Arc<Mutex<Vec<Message>>>);
 
 impl Outbox {
-    /// An empty outbox.
+    /// Makes an empty outbox.
     pub fn new() -> Self {
         Self::default()
     }
@@ -30,23 +30,24 @@ impl Outbox {
         delivery.accepted()
     }
 
-    /// Takes all messages out, the oldest first.
+    /// Takes all messages out. The oldest message comes first.
     pub fn take(&self) -> Vec<Message> {
         core::mem::take(&mut *self.messages())
     }
 
-    /// The latest message to an address, which is written as [`Address::as_str`] gives it. The message stays in the outbox.
+    /// Returns the latest message to an address, which is written as [`Address::as_str`] returns it. The message stays
+    /// in the outbox.
     pub fn latest_to(&self, address: &str) -> Option<Message> {
         self.messages().iter().rev().find(|message| message.address.as_str() == address).cloned()
     }
 
     fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
-        // A test that panicked leaves whole messages behind.
+        // A panic can't leave half a message behind, and so the messages of a poisoned lock are good.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A message to a user: what the server told the host to deliver.
+/// A message that the server handed over for delivery to a user.
 #[derive(Clone)]
 pub struct Message {
     address: Address,
@@ -56,28 +57,28 @@ pub struct Message {
 }
 
 impl Message {
-    /// Where it was sent.
+    /// Returns the address of the message.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// The code in it.
+    /// Returns the code of the message.
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// What the code is for.
+    /// Returns what the code is for.
     pub fn usage(&self) -> Usage {
         self.usage
     }
 
-    /// How long the code was valid when it was sent.
+    /// Returns how long the code was valid when it was sent.
     pub fn validity(&self) -> Duration {
         self.validity
     }
 }
 
-/// The code is not shown: a test's output is kept and read by many.
+/// Hides the code. The output of tests is often kept, and many people can read it.
 impl core::fmt::Debug for Message {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Message").field("usage", &self.usage).field("validity", &self.validity).finish_non_exhaustive()

@@ -9,12 +9,12 @@ use crate::store::Record;
 use crate::testing::server::server_at;
 use crate::time::Timestamp;
 
-/// One record of each kind, with its key, as a server stores them at this instant: that of an address, that of the session
-/// of its user, and that of the secrets in use.
+/// Returns one record of each kind, with its key, as a server stores them at this instant.
 ///
-/// They are for the first tests of a store's adapter: that a record comes back as it was stored, and what a database shows of
-/// it. Whether the adapter keeps the promises of [`Store`](crate::Store) is for the suite of the feature `conformance`, which
-/// has the largest records and every member.
+/// The records are the record of an address, the record of the session of its user, and the record of the secrets in
+/// use. They serve the first tests of a store adapter: whether a record comes back as it was stored, and what a
+/// database shows of it. The suite of the feature `conformance` tests whether the adapter keeps the promises of
+/// [`Store`](crate::Store). It has the largest records and every member.
 ///
 /// ```
 /// # pollster::block_on(async {
@@ -32,7 +32,7 @@ use crate::time::Timestamp;
 /// ```
 ///
 /// # Panics
-/// Panics where the system has no random bytes for a signing key.
+/// Panics when the system has no random bytes for a signing key.
 #[expect(clippy::expect_used, reason = "what was not made can't be tested, and the test has to fail")]
 pub async fn sample_records(now: Timestamp) -> Vec<(RecordKey, Record)> {
     let host = server_at(now);

@@ -17,23 +17,23 @@ use crate::time::Timestamp;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 
-/// A server for tests, with the default settings. [`TestServer`] says who is in its directory.
+/// Makes a server for tests, with the default settings. [`TestServer`] lists the content of its directory.
 ///
 /// # Panics
-/// Panics where the system has no random bytes for a signing key.
+/// Panics when the system has no random bytes for a signing key.
 pub fn server() -> TestServer {
     server_with(Settings::default())
 }
 
-/// A server for tests, with settings of the test's own.
+/// Makes a server for tests, with the given settings.
 ///
 /// # Panics
-/// Panics where the settings contradict one another, or where the system has no random bytes for a signing key.
+/// Panics when the settings contradict one another, or when the system has no random bytes for a signing key.
 pub fn server_with(settings: Settings) -> TestServer {
     assemble(settings, ManualClock::new())
 }
 
-/// A server that started at this instant.
+/// Makes a server that starts at this instant.
 pub(super) fn server_at(now: Timestamp) -> TestServer {
     let clock = ManualClock::new();
     clock.set(now);
@@ -42,31 +42,31 @@ pub(super) fn server_at(now: Timestamp) -> TestServer {
 
 /// A server with its store, directory, clock and outbox.
 ///
-/// It is `https://login.example.com`, signs with a new ES256 key, and knows:
+/// Its issuer is `https://login.example.com`. It signs with a new ES256 key, and knows
 ///
-/// - the confidential client `client`, whose secret is `secret`;
-/// - the auth sources `sms` and `email`, which the client may use;
-/// - the active user `user`, who has the phone number `+12025550123` and the mailbox `user@example.com`.
+/// - the confidential client `client`, whose secret is `secret`
+/// - the auth sources `sms` and `email`, which the client may use
+/// - the active user `user`, who has the phone number `+12025550123` and the mailbox `user@example.com`
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TestServer {
     /// The server.
     pub server: AuthorizationServer<Arc<MemoryStore>, Arc<MemoryDirectory>>,
-    /// Its store, which has its clock.
+    /// The store of the server, with the same clock.
     pub store: Arc<MemoryStore>,
-    /// Its clients, auth sources and users.
+    /// The clients, auth sources and users of the server.
     pub directory: Arc<MemoryDirectory>,
-    /// Its clock, which stands still until a test moves it.
+    /// The clock of the server. It stands still until a test moves it.
     pub clock: ManualClock,
-    /// What it has sent.
+    /// The messages that the server has sent.
     pub outbox: Outbox,
 }
 
 impl TestServer {
-    /// Answers a `POST` of a JSON body to a path. A code that it sends goes to the outbox.
+    /// Answers a `POST` of a JSON body to a path. A code that the server sends goes to the outbox.
     ///
     /// # Panics
-    /// Panics where the path is not that of an endpoint.
+    /// Panics when the path is not the path of an endpoint.
     #[expect(clippy::expect_used, reason = "a test that asks for another path is wrong, and has to fail")]
     pub async fn post(&self, path: &str, json: &str) -> Reply {
         let request = Request::new("POST", path).header("Content-Type", b"application/json").body(json.as_bytes());

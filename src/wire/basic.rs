@@ -8,11 +8,12 @@ use zeroize::Zeroizing;
 use super::form::has_whole_escapes;
 use crate::secret::PresentedSecret;
 
-/// Reads a client's id and its secret, both form-urlencoded inside the credentials. Either may be empty.
+/// Reads the identifier and the secret of a client. Both are form-urlencoded inside the credentials, and either can be
+/// empty.
 ///
 /// # Errors
-/// [`MalformedBasic`] when the scheme is another one, or the credentials are too long, not canonical base64, without
-/// colon, not UTF-8, or have a broken escape or a control character.
+/// [`MalformedBasic`] when the scheme is not Basic, or when the credentials are too long, are not canonical base64,
+/// have no colon, are not UTF-8, or have a broken escape or a control character.
 pub(crate) fn parse_basic(header: &str) -> Result<(String, PresentedSecret<'static>), MalformedBasic> {
     let (scheme, credentials) = header.split_once(' ').ok_or(MalformedBasic)?;
     let credentials = credentials.trim_start_matches(' ');
@@ -22,13 +23,13 @@ pub(crate) fn parse_basic(header: &str) -> Result<(String, PresentedSecret<'stat
     let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(credentials.len())]);
     let len = BASE64_STANDARD.decode_slice(credentials, &mut bytes).map_err(|_| MalformedBasic)?;
     let pair = bytes.get(..len).and_then(|bytes| core::str::from_utf8(bytes).ok()).ok_or(MalformedBasic)?;
-    // A colon inside the id is sent as %3A, so the first one separates.
+    // A colon inside the identifier is sent as %3A, and so the first colon is the separator.
     let (id, secret) = pair.split_once(':').ok_or(MalformedBasic)?;
     let (mut id, mut secret) = (url_decode(id)?, url_decode(secret)?);
     Ok((mem::take(&mut *id), PresentedSecret::new(mem::take(&mut *secret))))
 }
 
-/// An `Authorization` header does not name a client.
+/// The `Authorization` header does not name a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MalformedBasic;
 
@@ -40,12 +41,13 @@ impl core::fmt::Display for MalformedBasic {
 
 impl core::error::Error for MalformedBasic {}
 
-/// Undoes the form-urlencoding of one value. `form_urlencoded` takes whole forms, and leaves copies that are not wiped.
+/// Decodes the form-urlencoding of one value. `form_urlencoded` decodes whole forms only, and leaves copies that are
+/// not wiped.
 fn url_decode(text: &str) -> Result<Zeroizing<String>, MalformedBasic> {
     if !has_whole_escapes(text.as_bytes()) {
         return Err(MalformedBasic);
     }
-    // With room for all of it, it is never moved, so no part of it stays behind.
+    // The buffer has room for the whole text and is never moved. No part of the text stays behind in memory.
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -56,7 +58,7 @@ fn url_decode(text: &str) -> Result<Zeroizing<String>, MalformedBasic> {
         });
     }
     let decoded = core::str::from_utf8(&decoded).map_err(|_| MalformedBasic)?;
-    // RFC 7617 section 2. An escape can bring one in, too.
+    // RFC 7617 section 2 forbids control characters. An escape can also encode one.
     if decoded.contains(char::is_control) {
         return Err(MalformedBasic);
     }
@@ -72,7 +74,7 @@ fn hex_digit(byte: Option<u8>) -> Result<u8, MalformedBasic> {
     }
 }
 
-/// Enough for an id of 255 characters and a secret of 700, when every character is an escape.
+/// Enough for an identifier of 255 characters and a secret of 700, where every character is an escape.
 const MAX_CREDENTIALS: usize = 4096;
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! What a request can be refused for. Each error says whose fault it is; [`Reply`](crate::Reply) is where it meets the
-//! wire.
+//! The errors of the endpoints. Each error says who is at fault. [`Reply`](crate::Reply) turns errors into replies.
 
 use core::time::Duration;
 
@@ -19,28 +18,28 @@ pub enum TokenError {
     InvalidClient(InvalidClient),
     /// The client may not use this grant.
     UnauthorizedClient,
-    /// The auth source is unknown, of the other channel, or not associated with the client.
+    /// The auth source is unknown, belongs to the other channel, or is not associated with the client.
     InvalidAuthSource,
-    /// The otp_token was not made here, was altered, has expired or is spent, or no guess is left.
+    /// This server did not make the otp_token, or the token was altered, has expired or is spent, or no guess is left.
     UnknownOtpToken,
-    /// Client, auth source, address or usage differ from those the code was sent for.
+    /// The client, the auth source, the address or the usage differs from the request that the code was sent for.
     MismatchedOtpToken,
     /// The code is wrong or has expired.
     UnknownOtp {
-        /// How many more guesses there are.
+        /// The number of guesses that are left.
         attempts_remaining: usize,
     },
-    /// The code was right, but there is no such user. It still is: it works again with `auto_signup`.
+    /// The code was right, but the address has no user. The code stays good, and works again with `auto_signup`.
     UserNotFound,
     /// The code was right, but the user may not log in.
     UserNotActive,
-    /// A scope is not allowed to the client, or was not granted at login.
+    /// A requested scope is not allowed for the client, or was not granted at login.
     InvalidScope,
-    /// The refresh token was not made here, was altered, belongs to another client, has expired, has been superseded or
-    /// revoked, or its session is over.
+    /// This server did not make the refresh token, or the token was altered, belongs to another client, has expired, or
+    /// was superseded or revoked, or its session is over.
     UnknownRefreshToken,
-    /// The host's fault: store, directory, random bytes or signing key failed. The request can be sent again; at most
-    /// one guess was spent, and a refresh token is as good as before for as long as its retry window.
+    /// The host's fault: the store, the directory, the random bytes or the signing key failed. The request is safe to
+    /// repeat. At most one guess was spent. A refresh token is as good as before for the time of its retry window.
     TemporarilyUnavailable,
 }
 
@@ -85,7 +84,7 @@ impl From<InvalidRequest> for TokenError {
     }
 }
 
-/// Why no challenge was opened.
+/// Why the send endpoint refused a request.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
@@ -97,18 +96,18 @@ pub enum SendError {
     InvalidClient(InvalidClient),
     /// The client is public and may not send codes.
     UnauthorizedClient,
-    /// The auth source is unknown, of the other channel, or not associated with the client.
+    /// The auth source is unknown, belongs to the other channel, or is not associated with the client.
     InvalidAuthSource,
-    /// The address already belongs to a user. Said only where the host's settings disclose accounts.
+    /// The address already belongs to a user. The server says so only where the host's settings disclose accounts.
     AddressIsUsed(Channel),
-    /// The address was sent to too often, or has no guess left, so that a code could not be redeemed.
+    /// The address was sent to too often, or has no guess left. Without a guess, a code could not be redeemed.
     RateLimited {
-        /// Which kind of address it is.
+        /// The channel of the address.
         channel: Channel,
-        /// How long to wait.
+        /// How long the client must wait.
         retry_after: Duration,
     },
-    /// The host's fault: store, directory or random bytes failed. The request can be sent again.
+    /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
     TemporarilyUnavailable,
 }
 
@@ -155,9 +154,9 @@ impl From<InvalidRequest> for SendError {
 pub enum RevocationError {
     /// The client's fault: the request is malformed.
     InvalidRequest(InvalidRequest),
-    /// The client is unknown, its secret is wrong, missing or not expected, or the token is another client's.
+    /// The client is unknown, its secret is wrong, missing or not expected, or the token belongs to another client.
     InvalidClient(InvalidClient),
-    /// The host's fault: store, directory or random bytes failed. The request can be sent again.
+    /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
     TemporarilyUnavailable,
 }
 
@@ -200,7 +199,7 @@ pub enum IntrospectionError {
     InvalidRequest(InvalidRequest),
     /// The client is unknown or public, or its secret is wrong or missing.
     InvalidClient(InvalidClient),
-    /// The host's fault: store, directory or random bytes failed. The request can be sent again.
+    /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
     TemporarilyUnavailable,
 }
 
@@ -239,14 +238,14 @@ impl From<InvalidRequest> for IntrospectionError {
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserinfoError {
-    /// The client's fault: no access token was presented, or two, or the form is malformed.
+    /// The client's fault: the request presents no access token or two, or the form is malformed.
     InvalidRequest(InvalidRequest),
-    /// The access token was not made here, was altered, or has expired; it or its session was revoked; or its user may
-    /// not log in any more.
+    /// This server did not make the access token, or the token was altered or has expired, or the token or its session
+    /// was revoked, or its user may no longer log in.
     InvalidToken,
     /// The access token does not have the scope `openid`.
     InsufficientScope,
-    /// The host's fault: store or directory failed. The request can be sent again.
+    /// The host's fault: the store or the directory failed. The request is safe to repeat.
     TemporarilyUnavailable,
 }
 
@@ -276,8 +275,8 @@ impl From<InvalidRequest> for UserinfoError {
     }
 }
 
-/// Store, directory, random bytes or signing key failed: nobody's fault but the host's, and nothing was done. What
-/// failed has been told to the [`Observer`](crate::observer::Observer). It is safe to try again.
+/// The host's fault: the store, the directory, the random bytes or the signing key failed. Nothing was done, and the
+/// call is safe to retry. The [`Observer`](crate::observer::Observer) was told which part failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct Unavailable;
@@ -316,13 +315,13 @@ impl From<Unavailable> for IntrospectionError {
 
 /// The client is unknown, or its secret is wrong, missing or not expected (`invalid_client`, RFC 6749 section 5.2).
 ///
-/// The variant is how the client tried to authenticate. The reply challenges only for what it tried.
+/// The variant says how the client tried to authenticate. The reply challenges only for that method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidClient {
-    /// It used HTTP Basic, or another scheme of the `Authorization` header. The reply challenges for Basic.
+    /// The client used HTTP Basic, or another scheme of the `Authorization` header. The reply challenges for Basic.
     InHeader,
-    /// It named itself in the body, or did not name itself.
+    /// The client named itself in the body, or did not name itself.
     InBody,
 }
 
@@ -334,7 +333,7 @@ impl core::fmt::Display for InvalidClient {
 
 impl core::error::Error for InvalidClient {}
 
-/// A request to a host's own API presents no access token.
+/// A request to the host's own API presents no access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NoBearerToken;
@@ -347,7 +346,7 @@ impl core::fmt::Display for NoBearerToken {
 
 impl core::error::Error for NoBearerToken {}
 
-/// An access token is good, but lacks a scope that the request needs.
+/// An access token is good, but does not have a scope that the request needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InsufficientScope {
     needed: Scope,
@@ -358,7 +357,7 @@ impl InsufficientScope {
         Self { needed: needed.clone() }
     }
 
-    /// The scope that the request needs.
+    /// Returns the scope that the request needs.
     pub fn needed(&self) -> &Scope {
         &self.needed
     }
@@ -372,15 +371,15 @@ impl core::fmt::Display for InsufficientScope {
 
 impl core::error::Error for InsufficientScope {}
 
-/// Why a code could not be delivered; the host's word on it.
+/// Why the host could not deliver a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliveryFailure {
-    /// The address was refused by the provider, or is on a block list.
+    /// The provider refused the address, or the address is on a block list.
     AddressRefused,
-    /// No quota is left with the provider.
+    /// The host has no quota left with the provider.
     InsufficientQuota,
-    /// Anything else; the client may try again later.
+    /// Any other failure. The client may try again later.
     Undeliverable,
 }
 

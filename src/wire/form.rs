@@ -9,8 +9,8 @@ pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), 
         return Err(InvalidRequest::body(Problem::NotAForm));
     }
     for (name, value) in form_urlencoded::parse(body) {
-        // The decoder writes this character where it found bytes that are not UTF-8. Two names that differ in such
-        // bytes would become one, and so would two secrets.
+        // The decoder writes this character in place of bytes that are not UTF-8. Two names that differ only in such
+        // bytes would become one name, and two secrets would become one secret.
         if name.contains(char::REPLACEMENT_CHARACTER) || value.contains(char::REPLACEMENT_CHARACTER) {
             return Err(InvalidRequest::body(Problem::NotAForm));
         }
@@ -20,7 +20,7 @@ pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), 
     Ok(())
 }
 
-/// Tells whether each `%` has two hexadecimal digits after it.
+/// Tells whether two hexadecimal digits follow each `%`.
 pub(super) fn has_whole_escapes(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'%')
         .skip(1)

@@ -7,7 +7,7 @@ use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 
 impl<'a> Request<'a> {
-    /// Takes method, path and headers from a request of the `http` crate (feature `http`).
+    /// Takes the method, the path and the headers from a request of the `http` crate (feature `http`).
     ///
     /// ```
     /// # use otp_grant::*;
@@ -24,7 +24,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Carries a reply as it is: its status, its headers and its body (feature `http`).
+/// Keeps the status, the headers and the body of a reply as they are (feature `http`).
 ///
 /// ```
 /// # fn example(reply: otp_grant::Reply) {
@@ -36,7 +36,8 @@ impl From<Reply> for Response<Vec<u8>> {
     fn from(reply: Reply) -> Self {
         let builder = Response::builder().status(reply.status());
         let builder = reply.headers().fold(builder, |builder, (name, value)| builder.header(name, value));
-        // The crate makes no header that HTTP could not carry. Were it to, a reply without it could be cached.
+        // The crate makes no header that HTTP could not carry. If it did, the reply would be replaced, because a reply
+        // without its headers could be cached.
         builder.body(reply.into_body()).unwrap_or_else(|_| {
             let mut broken = Self::default();
             *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

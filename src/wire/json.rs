@@ -8,9 +8,9 @@ use serde_json::error::Category;
 
 use super::members::{InvalidRequest, Members, Problem, Value};
 
-/// Reads one object, and nothing after it, into `members`.
+/// Reads one object into `members`. Refuses any text after the object.
 pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), InvalidRequest> {
-    // Checked at once, it is not checked again for each text in it.
+    // The whole body is checked once here. Otherwise each text in it would be checked again.
     let body = core::str::from_utf8(body).map_err(|_| InvalidRequest::body(Problem::NotJson))?;
     let mut refused = None;
     let mut deserializer = serde_json::Deserializer::from_str(body);
@@ -24,7 +24,8 @@ pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), 
     }
 }
 
-/// Puts each member in its place. The reason for a refusal is left in `refused`; serde's errors carry text alone.
+/// Puts each member in its place. Leaves the reason for a refusal in `refused`, because the errors of serde carry only
+/// text.
 struct Object<'m, 'a> {
     members: &'m mut Members<'a>,
     refused: &'m mut Option<InvalidRequest>,
@@ -75,8 +76,8 @@ impl<'a> Visitor<'a> for NameVisitor {
     }
 }
 
-/// Arrays and objects are walked through this implementation, not through `IgnoredAny`: serde_json keeps its limit of
-/// 128 levels here only, and checks that text is UTF-8 here only.
+/// Arrays and objects are read by this implementation and not by `IgnoredAny`. Only here does serde_json keep its limit
+/// of 128 levels and check that text is UTF-8.
 impl<'a> Deserialize<'a> for Value<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
@@ -104,7 +105,7 @@ impl<'a> Visitor<'a> for ValueVisitor {
         Ok(Value::Bool(value))
     }
 
-    /// Many serializers write `null` for a member that is absent.
+    /// Many serializers write `null` for an absent member.
     fn visit_unit<E>(self) -> Result<Value<'a>, E> {
         Ok(Value::Omitted)
     }
@@ -208,7 +209,8 @@ mod tests {
         ] {
             assert_eq!(refusal(body.as_bytes()), "the body is not valid JSON", "{body:?}");
         }
-        // A number that no number type holds, unless another crate has told serde_json to keep its digits.
+        // No number type can hold this number. Where another crate has told serde_json to keep the digits, it is
+        // accepted.
         if serde_json::from_str::<serde_json::Value>("1e999").is_err() {
             assert_eq!(refusal(br#"{"x":1e999}"#), "the body is not valid JSON");
         }
@@ -258,7 +260,7 @@ mod tests {
         assert!(members.take_secret(Member::ClientSecret).unwrap().is_none());
         let error = Members::from_json(br#"{"otp":null}"#).unwrap().require_str(Member::Otp).unwrap_err();
         assert_eq!(error.to_string(), "otp is missing");
-        // It is given twice all the same, whichever comes first.
+        // The member still occurs twice, whichever value comes first.
         for body in [r#"{"otp":null,"otp":"1"}"#, r#"{"otp":"1","otp":null}"#, r#"{"otp":null,"otp":null}"#] {
             assert_eq!(refusal(body.as_bytes()), "otp is given twice");
         }

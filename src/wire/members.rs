@@ -1,4 +1,4 @@
-//! What comes over the wire: the members of a request, whichever encoding it came in, and what can be wrong with them.
+//! The members of a request, in either encoding, and the faults that a request can have.
 
 use core::mem;
 use std::borrow::Cow;
@@ -8,8 +8,8 @@ use crate::secret::{PresentedSecret, wipe};
 
 /// The members of one request. Text without escapes is borrowed from the body.
 ///
-/// A name that occurs twice was refused when the body was read, whether it is known or not; unknown members are
-/// otherwise ignored. Text that was unescaped and not taken is wiped.
+/// A body with a name that occurs twice is refused, whether the name is known or not. Other unknown members are
+/// ignored. Text that was unescaped and not taken is wiped.
 pub(crate) struct Members<'a> {
     known: Known<'a>,
     unknown: BTreeSet<Cow<'a, str>>,
@@ -19,7 +19,7 @@ impl<'a> Members<'a> {
     /// Reads one JSON object. A member that is `null` counts as omitted.
     ///
     /// # Errors
-    /// [`InvalidRequest`] when the body is anything else, is nested 128 deep or more, or has a member twice.
+    /// [`InvalidRequest`] when the body is not a JSON object, is nested 128 levels deep or more, or has a member twice.
     pub(crate) fn from_json(body: &'a [u8]) -> Result<Self, InvalidRequest> {
         let mut members = Self::empty();
         super::json::read(body, &mut members)?;
@@ -37,12 +37,12 @@ impl<'a> Members<'a> {
         Ok(members)
     }
 
-    /// Tells whether a member was sent, with whatever value.
+    /// Tells whether a member was sent with any value.
     pub(crate) fn has(&mut self, member: Member) -> bool {
         !matches!(self.known.slot(member), None | Some(Value::Omitted))
     }
 
-    /// Takes a text, if it was sent.
+    /// Takes a text, if the member was sent.
     ///
     /// # Errors
     /// [`InvalidRequest`] when the member is not a string, or is empty.
@@ -51,13 +51,13 @@ impl<'a> Members<'a> {
         match &mut value {
             Value::Omitted => Ok(None),
             Value::Text(text) if text.is_empty() => Err(InvalidRequest::member(member, Problem::Empty)),
-            // Nothing borrowed is left to be wiped, as it would be in an empty `String`.
+            // The borrowed text that stays behind need not be wiped. An empty `String` would be wiped.
             Value::Text(text) => Ok(Some(mem::replace(text, Cow::Borrowed("")))),
             Value::Bool(_) | Value::Other => Err(InvalidRequest::member(member, Problem::NotAString)),
         }
     }
 
-    /// Takes a text that has to be there.
+    /// Takes a text that the request must have.
     ///
     /// # Errors
     /// [`InvalidRequest`] when the member is missing, is not a string, or is empty.
@@ -65,7 +65,7 @@ impl<'a> Members<'a> {
         self.take_str(member)?.ok_or(InvalidRequest::member(member, Problem::Missing))
     }
 
-    /// Takes a secret, if it was sent.
+    /// Takes a secret, if the member was sent.
     ///
     /// # Errors
     /// [`InvalidRequest`] when the member is not a string, or is empty.
@@ -73,10 +73,10 @@ impl<'a> Members<'a> {
         Ok(self.take_str(member)?.map(PresentedSecret::new))
     }
 
-    /// Takes `true` or `false`, as a boolean or as a string. What was not sent is false.
+    /// Takes `true` or `false`, as a boolean or as a string. A member that was not sent counts as false.
     ///
     /// # Errors
-    /// [`InvalidRequest`] when the member is anything else.
+    /// [`InvalidRequest`] when the member has another value.
     pub(crate) fn take_bool(&mut self, member: Member) -> Result<bool, InvalidRequest> {
         match self.known.slot(member).take().as_ref() {
             None | Some(Value::Omitted) => Ok(false),
@@ -91,10 +91,10 @@ impl<'a> Members<'a> {
         Self { known: Known::default(), unknown: BTreeSet::new() }
     }
 
-    /// Puts in what was read.
+    /// Adds a member that was read.
     pub(super) fn put(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), InvalidRequest> {
         let Some(member) = Member::from_name(&name) else {
-            // The name is the caller's text, so it is not repeated to the caller.
+            // The name is text of the caller, and an error must not repeat it.
             let first = self.unknown.insert(name);
             return if first { Ok(()) } else { Err(InvalidRequest::body(Problem::RepeatedMember)) };
         };
@@ -114,17 +114,17 @@ impl core::fmt::Debug for Members<'_> {
     }
 }
 
-/// Declares the members that are known, once.
+/// Declares the known members once.
 macro_rules! members {
     ($($variant:ident $name:ident,)*) => {
-        /// A member that is known.
+        /// A known member.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Member {
             $($variant,)*
         }
 
         impl Member {
-            /// The name, as it is sent.
+            /// Returns the name on the wire.
             pub(crate) const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => stringify!($name),)*
@@ -139,7 +139,7 @@ macro_rules! members {
             }
         }
 
-        /// One place for each member.
+        /// One slot per member.
         #[derive(Default)]
         struct Known<'a> {
             $($name: Option<Value<'a>>,)*
@@ -175,11 +175,11 @@ members! {
 
 /// The value of a member.
 pub(super) enum Value<'a> {
-    /// It was named, which counts for finding it twice, but has no value.
+    /// The member was named but has no value. It still counts as a first occurrence.
     Omitted,
     Text(Cow<'a, str>),
     Bool(bool),
-    /// A JSON value that no member has: a number, an array or an object.
+    /// A JSON value of a type that no member has: a number, an array or an object.
     Other,
 }
 
@@ -191,7 +191,7 @@ impl Drop for Value<'_> {
     }
 }
 
-/// What is wrong with a request, and with which member; never what was sent.
+/// What is wrong with a request, and with which of its members. The error never repeats what was sent.
 ///
 /// ```
 /// fn log(error: &otp_grant::wire::InvalidRequest) {
@@ -213,7 +213,7 @@ impl InvalidRequest {
         Self { member: None, problem }
     }
 
-    /// The name of the member that is wrong, unless it is the request as a whole.
+    /// Returns the name of the wrong member. Returns `None` when the request as a whole is wrong.
     pub fn member_name(&self) -> Option<&'static str> {
         self.member.map(Member::name)
     }
@@ -228,7 +228,7 @@ impl core::fmt::Display for InvalidRequest {
 
 impl core::error::Error for InvalidRequest {}
 
-/// What can be wrong: first with a member, then with the body.
+/// The faults of a member, followed by the faults of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
     Missing,

@@ -1,4 +1,4 @@
-//! What goes over the wire: requests, replies and errors, and the encodings that they come in.
+//! The wire: requests, replies and errors, and their encodings.
 
 mod basic;
 pub(crate) mod error;

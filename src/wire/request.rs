@@ -1,4 +1,4 @@
-//! Typed requests, parsed from what came in over HTTP.
+//! Typed requests, parsed from HTTP requests.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use crate::wire::basic::parse_basic;
 use crate::wire::error::{IntrospectionError, InvalidClient, NoBearerToken, RevocationError, SendError, TokenError};
 use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 
-/// A request as it came in: its method, its path, its headers and its body.
+/// An HTTP request: its method, its path, its headers and its body.
 ///
-/// The crate picks the headers that it knows and leaves the others. A host passes on all of them, so that it does not change
-/// when the crate learns to read another.
+/// The crate picks the headers that it knows and ignores the others. A host should pass on all headers. It then need
+/// not change when a later version of the crate reads another header.
 ///
 /// ```
 /// use otp_grant::Request;
@@ -26,14 +26,18 @@ use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 ///
 /// # Headers
 ///
-/// A header that is there twice, or that is not visible ASCII, counts as present and empty. It then names nobody and no
-/// media type, so that client authentication fails with `invalid_client` and a body with `invalid_request`. If the crate took
-/// one of two, or none, a proxy in front that takes the other could have checked another client.
+/// A header that occurs twice, or that is not visible ASCII, counts as present and empty. An empty `Authorization`
+/// header names no client, and the request fails with `invalid_client`. An empty `Content-Type` header names no media
+/// type, and a body fails with `invalid_request`.
+///
+/// A proxy in front of the host can pick one of two headers, and check the client that it names. If the crate picked
+/// the other header, or ignored both, it would serve another client than the proxy has checked.
 ///
 /// # Body
 ///
-/// The caller limits how much of the body is read, and how long that may take. It reads a little more than the crate's own
-/// limit, so that the crate can tell the client. It never passes on a body that was cut short.
+/// The host must limit how much of the body it reads, and how long that may take. It should read a little more than the
+/// limit of the crate, so the crate can report a body that is too large. It must never pass on a body that was cut
+/// short.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     method: &'a str,
@@ -44,19 +48,20 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request without headers and body. The path comes without the query, and with the path of the issuer if it has one.
+    /// Makes a request without headers and body. The path has no query. It begins with the path of the issuer, if the
+    /// issuer has one.
     #[must_use]
     pub fn new(method: &'a str, path: &'a str) -> Self {
         Self { method, path, content_type: None, authorization: None, body: b"" }
     }
 
-    /// Adds a header, its name in any case.
+    /// Adds a header. The name can have any case.
     #[must_use]
     pub fn header(self, name: &str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.with_header(name, value.as_ref())
     }
 
-    /// Adds headers, their names in any case.
+    /// Adds headers. The names can have any case.
     #[must_use]
     pub fn headers<'n>(self, headers: impl IntoIterator<Item = (&'n str, &'a [u8])>) -> Self {
         headers.into_iter().fold(self, |request, (name, value)| request.with_header(name, value))
@@ -69,41 +74,43 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &'a str {
         self.method
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn path(&self) -> &'a str {
         self.path
     }
 
-    /// The `Content-Type` header; empty where there are two, or where it is not visible ASCII.
+    /// Returns the `Content-Type` header. It is empty where the request has two, or where it is not visible ASCII.
     pub fn content_type(&self) -> Option<&'a str> {
         self.content_type
     }
 
-    /// The `Authorization` header; empty where there are two, or where it is not visible ASCII.
+    /// Returns the `Authorization` header. It is empty where the request has two, or where it is not visible ASCII.
     pub fn authorization(&self) -> Option<&'a str> {
         self.authorization
     }
 
-    /// The access token of an `Authorization: Bearer` header (RFC 6750 section 2.1), for the routes of a host's own API.
+    /// Returns the access token of an `Authorization: Bearer` header, for the routes of the host's own API.
     ///
     /// # Errors
-    /// [`NoBearerToken`] where there is no such header, or no token in it. It turns into the [`Reply`](crate::Reply) that
-    /// asks for a token.
+    /// [`NoBearerToken`] when the request has no such header, or when the header has no token. The host can convert the
+    /// error into the [`Reply`](crate::Reply) that asks for a token.
+    ///
+    /// RFC 6750 section 2.1.
     pub fn bearer_token(&self) -> Result<&'a str, NoBearerToken> {
         self.authorization.and_then(bearer_token).ok_or(NoBearerToken)
     }
 
-    /// The body as it came in.
+    /// Returns the body as it was received.
     pub fn content(&self) -> &'a [u8] {
         self.body
     }
 
-    /// The same request as far as a method reads it that has no body (RFC 9110 section 9.3.1).
+    /// Returns the request without its body, for methods whose body has no meaning (RFC 9110 section 9.3.1).
     pub(crate) fn without_body(self) -> Self {
         Self { content_type: None, body: b"", ..self }
     }
@@ -126,14 +133,14 @@ impl core::fmt::Debug for Request<'_> {
     }
 }
 
-/// How requests are read.
+/// The rules by which requests are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestRules<'s> {
-    /// The `grant_type` values, and what they stand for.
+    /// The `grant_type` values, and the channel of each.
     pub(crate) grant_types: &'s [(String, Channel)],
     pub(crate) addresses: &'s AddressPolicy,
     pub(crate) body_limit: usize,
-    /// The usages of the host's own.
+    /// The usages that the host defines.
     pub(crate) usages: &'s [CustomUsage],
 }
 
@@ -148,9 +155,9 @@ impl RequestRules<'_> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TokenRequest<'a> {
-    /// A code is redeemed.
+    /// A request to redeem a code.
     Otp(OtpGrantRequest<'a>),
-    /// A refresh token is redeemed.
+    /// A request to redeem a refresh token.
     Refresh(RefreshGrantRequest<'a>),
 }
 
@@ -160,7 +167,8 @@ impl<'a> TokenRequest<'a> {
             Encoding::Json => Members::from_json(request.body)?,
             Encoding::Form => Members::from_form(request.body)?,
         };
-        // Every member is read before the grant type is looked at: a malformed one is told first, whatever the grant.
+        // Every member is read before the grant type is checked. A malformed member is therefore reported first, for
+        // every grant.
         let credentials = ClientCredentials::parse(request, &mut members)?;
         let grant_type = members.require_str(Member::GrantType)?;
         let auth_source = members.take_str(Member::AuthSourceId)?;
@@ -169,7 +177,7 @@ impl<'a> TokenRequest<'a> {
         let otp_token = members.take_secret(Member::OtpToken)?;
         let otp = members.take_secret(Member::Otp)?;
         let auto_signup = members.take_bool(Member::AutoSignup)?;
-        // RFC 6749 section 5.2: a malformed scope is an invalid scope, and is told after the client was checked.
+        // A malformed scope is reported as an invalid scope, after the client is authenticated (RFC 6749 section 5.2).
         let scope = RequestedScope::parse(members.take_str(Member::Scope)?);
         let refresh_token = members.take_secret(Member::RefreshToken)?;
 
@@ -203,28 +211,28 @@ impl<'a> TokenRequest<'a> {
     }
 }
 
-/// A code and the token that came with it, to be redeemed for tokens.
+/// A code and the otp_token that came with it, to be redeemed for tokens.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct OtpGrantRequest<'a> {
-    /// Who asks.
+    /// The client, and how it authenticates.
     pub credentials: ClientCredentials<'a>,
-    /// The auth source that the code was sent by.
+    /// The auth source that sent the code.
     pub auth_source: AuthSourceId,
     /// The address that the code was sent to.
     pub address: Address,
-    /// The token that came with it.
+    /// The otp_token that came with the code.
     pub otp_token: PresentedSecret<'a>,
     /// The code.
     pub otp: PresentedSecret<'a>,
-    /// Whether to create the user where there is none.
+    /// Whether to create the user where the address has none.
     pub auto_signup: bool,
-    /// The scope that is asked for.
+    /// The scope that the client requests.
     pub scope: RequestedScope,
 }
 
 impl<'a> OtpGrantRequest<'a> {
-    /// A request for the client's default scope, which creates no user.
+    /// Makes a request for the client's default scope. The request creates no user.
     pub fn new(
         credentials: ClientCredentials<'a>,
         auth_source: AuthSourceId,
@@ -236,14 +244,14 @@ impl<'a> OtpGrantRequest<'a> {
         Self { credentials, auth_source, address, otp_token, otp, auto_signup, scope }
     }
 
-    /// Creates the user where there is none.
+    /// Creates the user where the address has none.
     #[must_use]
     pub fn with_auto_signup(mut self) -> Self {
         self.auto_signup = true;
         self
     }
 
-    /// Replaces the scope that is asked for.
+    /// Replaces the scope that the client requests.
     #[must_use]
     pub fn with_scope(mut self, scope: RequestedScope) -> Self {
         self.scope = scope;
@@ -255,21 +263,21 @@ impl<'a> OtpGrantRequest<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RefreshGrantRequest<'a> {
-    /// Who asks.
+    /// The client, and how it authenticates.
     pub credentials: ClientCredentials<'a>,
     /// The refresh token.
     pub refresh_token: PresentedSecret<'a>,
-    /// The scope that is asked for: what was granted at login, or less.
+    /// The scope that the client requests: the scope that was granted at login, or a part of it.
     pub scope: RequestedScope,
 }
 
 impl<'a> RefreshGrantRequest<'a> {
-    /// A request for all of the session's scope.
+    /// Makes a request for the whole scope of the session.
     pub fn new(credentials: ClientCredentials<'a>, refresh_token: PresentedSecret<'a>) -> Self {
         Self { credentials, refresh_token, scope: RequestedScope::Default }
     }
 
-    /// Replaces the scope that is asked for.
+    /// Replaces the scope that the client requests.
     #[must_use]
     pub fn with_scope(mut self, scope: RequestedScope) -> Self {
         self.scope = scope;
@@ -281,16 +289,16 @@ impl<'a> RefreshGrantRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestedScope {
-    /// None is named: the client's default.
+    /// The request names no scope. The client gets its default.
     Default,
-    /// What is named.
+    /// The request names this scope.
     Some(Scope),
-    /// What is named is no scope.
+    /// The request names something that is not a scope.
     Malformed,
 }
 
 impl RequestedScope {
-    /// What was asked for, if anything was.
+    /// Returns the scope that was requested, if there is one.
     pub(crate) fn get(&self) -> Result<Option<&Scope>, InvalidScope> {
         match self {
             Self::Default => Ok(None),
@@ -308,18 +316,18 @@ impl RequestedScope {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SendRequest<'a> {
-    /// Who asks.
+    /// The client, and how it authenticates.
     pub credentials: ClientCredentials<'a>,
     /// What the code is for.
     pub usage: Usage,
-    /// Where it is sent.
+    /// The address to send the code to.
     pub address: Address,
-    /// The auth source, for [`Usage::Login`] and only for it.
+    /// The auth source. A login must have one. No other usage may have one.
     pub auth_source: Option<AuthSourceId>,
 }
 
 impl<'a> SendRequest<'a> {
-    /// A request for a code. A login needs an [auth source](Self::with_auth_source) also.
+    /// Makes a request for a code. A login also needs an [auth source](Self::with_auth_source).
     pub fn new(credentials: ClientCredentials<'a>, usage: Usage, address: Address) -> Self {
         Self { credentials, usage, address, auth_source: None }
     }
@@ -365,18 +373,18 @@ impl<'a> SendRequest<'a> {
 
 /// A token that a client wants to revoke (RFC 7009 section 2.1).
 ///
-/// A `token_type_hint` is not read: the token says what it is.
+/// A `token_type_hint` is ignored, because the token itself says what it is.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RevocationRequest<'a> {
-    /// Who asks.
+    /// The client, and how it authenticates.
     pub credentials: ClientCredentials<'a>,
     /// The access token or refresh token.
     pub token: PresentedSecret<'a>,
 }
 
 impl<'a> RevocationRequest<'a> {
-    /// A request to revoke a token.
+    /// Makes a request to revoke a token.
     pub fn new(credentials: ClientCredentials<'a>, token: PresentedSecret<'a>) -> Self {
         Self { credentials, token }
     }
@@ -386,20 +394,20 @@ impl<'a> RevocationRequest<'a> {
     }
 }
 
-/// A token that a client wants to learn about (RFC 7662 section 2.1).
+/// A token that a client asks about (RFC 7662 section 2.1).
 ///
-/// A `token_type_hint` is not read: the token says what it is.
+/// A `token_type_hint` is ignored, because the token itself says what it is.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct IntrospectionRequest<'a> {
-    /// Who asks.
+    /// The client, and how it authenticates.
     pub credentials: ClientCredentials<'a>,
     /// The access token or refresh token.
     pub token: PresentedSecret<'a>,
 }
 
 impl<'a> IntrospectionRequest<'a> {
-    /// A request to learn about a token.
+    /// Makes a request to introspect a token.
     pub fn new(credentials: ClientCredentials<'a>, token: PresentedSecret<'a>) -> Self {
         Self { credentials, token }
     }
@@ -409,12 +417,13 @@ impl<'a> IntrospectionRequest<'a> {
     }
 }
 
-/// Reads a form that presents a token: the requests for revocation and for introspection have the same members.
+/// Reads a form that presents a token. Revocation and introspection requests have the same members.
 fn credentials_and_token<'a, E: From<InvalidRequest> + From<InvalidClient>>(
     request: &Request<'a>,
     rules: &RequestRules<'_>,
 ) -> Result<(ClientCredentials<'a>, PresentedSecret<'a>), E> {
-    // RFC 6749 section 5.2: no client authentication at all is a failed one, before anything else is looked at.
+    // A request without any client authentication is refused as a failed one, before anything else is checked (RFC 6749
+    // section 5.2).
     let anonymous = InvalidClient::InBody;
     if request.authorization.is_none() && request.body.is_empty() {
         return Err(anonymous.into());
@@ -440,7 +449,7 @@ pub struct UserinfoRequest<'a> {
 }
 
 impl<'a> UserinfoRequest<'a> {
-    /// A request with an access token.
+    /// Makes a request with an access token.
     pub fn new(access_token: PresentedSecret<'a>) -> Self {
         Self { access_token }
     }
@@ -451,11 +460,11 @@ impl<'a> UserinfoRequest<'a> {
         let in_body = match encoding(request, rules) {
             Ok(Encoding::Form) => Members::from_form(request.body)?.take_secret(Member::AccessToken)?,
             Err(error) if error == InvalidRequest::body(Problem::TooLarge) => return Err(error),
-            // A body of any other kind is not looked at; most requests have none.
+            // A body of any other kind is ignored. Most requests have none.
             Ok(Encoding::Json) | Err(_) => None,
         };
         match (in_header, in_body) {
-            // One way only, even if the header names nobody.
+            // A request may present its token in one way only. This holds even if the header names no token.
             (_, Some(_)) if request.authorization.is_some() => Err(InvalidRequest::body(Problem::TwoTokens)),
             (Some(access_token), _) | (None, Some(access_token)) => Ok(Self { access_token }),
             (None, None) => Err(missing(Member::AccessToken)),
@@ -463,28 +472,29 @@ impl<'a> UserinfoRequest<'a> {
     }
 }
 
-/// Who a client says it is, and what it shows for it (RFC 6749 section 2.3.1).
+/// The identity that a client claims, and its proof (RFC 6749 section 2.3.1).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientCredentials<'a> {
-    /// Named in the body or by HTTP Basic.
+    /// The client is named in the body or by HTTP Basic.
     Named {
-        /// Who it says it is.
+        /// The identifier that the client claims.
         id: ClientId,
-        /// Its secret; a public client has none.
+        /// The secret that the client presents. A public client has none.
         secret: Option<PresentedSecret<'a>>,
         /// Whether HTTP Basic was used.
         basic: bool,
     },
-    /// What was given can't name a client: a malformed `Authorization` header, or an identifier that no client has.
+    /// The request names no possible client: it has a malformed `Authorization` header, or an identifier that no client
+    /// can have.
     Unreadable {
-        /// Whether there was an `Authorization` header.
+        /// Whether the request has an `Authorization` header.
         basic: bool,
     },
 }
 
 impl<'a> ClientCredentials<'a> {
-    /// The error of a client that presents these and is refused.
+    /// Returns the error for these credentials when they are refused.
     pub(crate) fn refused(&self) -> InvalidClient {
         match self {
             Self::Named { basic: true, .. } | Self::Unreadable { basic: true } => InvalidClient::InHeader,
@@ -521,7 +531,7 @@ enum Encoding {
     Form,
 }
 
-/// The encoding of the body, if there is not too much of it.
+/// Returns the encoding of the body. Refuses a body that is too large.
 fn encoding(request: &Request<'_>, rules: &RequestRules<'_>) -> Result<Encoding, InvalidRequest> {
     if request.body.len() > rules.body_limit {
         return Err(InvalidRequest::body(Problem::TooLarge));
@@ -536,7 +546,7 @@ fn encoding(request: &Request<'_>, rules: &RequestRules<'_>) -> Result<Encoding,
     }
 }
 
-/// The token of an `Authorization: Bearer` header.
+/// Returns the token of an `Authorization: Bearer` header.
 fn bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     let token = token.trim_start_matches(' ');

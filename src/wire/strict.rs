@@ -1,12 +1,12 @@
-//! Strict JSON values, for what others wrote: JOSE headers, claims and key sets.
+//! Reads JSON from other parties strictly: JOSE headers, claims and key sets.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads a JSON object whose members, and those of the objects in it, have each a name of their own.
+/// Reads a JSON object. Every object in it, at any depth, must have members with distinct names.
 ///
-/// Of two members with one name some parsers take the first and some the last, so that what one program checked is not
-/// what another uses (RFC 8725 section 2.8, RFC 8259 section 4).
+/// Where two members have the same name, some parsers take the first and some the last. One program could then check
+/// another value than the next program uses (RFC 8725 section 2.8, RFC 8259 section 4).
 pub(crate) fn object(json: &[u8]) -> Result<Map<String, Value>, NotStrict> {
     match serde_json::from_slice(json) {
         Ok(StrictValue(Value::Object(members))) => Ok(members),
@@ -14,11 +14,11 @@ pub(crate) fn object(json: &[u8]) -> Result<Map<String, Value>, NotStrict> {
     }
 }
 
-/// The text is not a JSON object, or has a member twice.
+/// The text is not a JSON object, or an object in it has a member twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotStrict;
 
-/// A JSON value in which no object has two members of one name.
+/// A JSON value in which no object has two members of the same name.
 struct StrictValue(Value);
 
 impl<'de> Deserialize<'de> for StrictValue {
@@ -83,17 +83,18 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-/// The value of a number, as `serde_json` gives it by itself.
+/// Returns the value of a number, as `serde_json` returns it by default.
 fn number(text: &str) -> Option<Value> {
     let positive = text.parse::<u64>().ok().map(Value::from);
-    // Zero has a sign as a floating-point number alone.
+    // Only a floating-point zero has a sign.
     let negative = || text.parse::<i64>().ok().filter(|number| *number != 0).map(Value::from);
     positive.or_else(negative).or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number))
 }
 
-/// What a number is given as, an object with this member and its text, where another crate of the host's tree has switched on
-/// `arbitrary_precision` of `serde_json`: the features of a crate are one set for all who use it. Such an object that stands
-/// in the JSON itself is read as a number too, as `serde_json` reads it then.
+/// The name of the member by which `serde_json` passes a number on, where another crate of the host has switched on the
+/// feature `arbitrary_precision`. The features of a crate apply to all its users.
+///
+/// Such an object can also stand in the JSON itself. It is then also read as a number, as `serde_json` does.
 const NUMBER: &str = "$serde_json::private::Number";
 
 #[cfg(test)]

@@ -450,8 +450,8 @@ async fn fifty_requests_by_all_messages_of_a_code_and_at_two_hosts_log_in_once()
     }
 }
 
-/// `Settings::repeat_answer_within`: "For how long a right code whose answer was lost is answered again […] with
-/// tokens of the *same* session"
+/// `Settings::repeat_answer_within`: "For how long a right code is answered again, where the answer was lost."
+/// "Its tokens are of the *same* session."
 #[tokio::test]
 async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_ends() {
     for window in [1, 17, 60] {
@@ -484,7 +484,7 @@ async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_e
     }
 }
 
-/// `Settings::repeat_answer_within`: "to the same client, for the same otp_token and code"
+/// `Settings::repeat_answer_within`: "The answer goes to the same client, for the same otp_token and code."
 #[tokio::test]
 async fn an_answer_is_not_repeated_for_another_otp_token_code_or_client() {
     let settings = || settings(|s| s.repeat_answer_within = secs(40));
@@ -501,7 +501,8 @@ async fn an_answer_is_not_repeated_for_another_otp_token_code_or_client() {
     assert_ne!(present(&host, &send, &second, &second.code).await, Outcome::In);
 }
 
-/// `Settings::repeat_answer_within`: "only while nobody has used that session."
+/// `Settings::repeat_answer_within`: "It is repeated only while no refresh has used the session and nothing of the
+/// session was revoked."
 #[tokio::test]
 async fn an_answer_is_not_repeated_once_its_session_was_refreshed_or_signed_out() {
     for use_of_session in ["refresh", "sign-out", "host", "everywhere", "access token", "locked"] {
@@ -532,7 +533,8 @@ async fn an_answer_is_not_repeated_once_its_session_was_refreshed_or_signed_out(
     }
 }
 
-/// `Settings::repeat_answer_within`: "only while nobody has refreshed it or revoked anything of it."
+/// `Settings::repeat_answer_within`: "It is repeated only while no refresh has used the session and nothing of the
+/// session was revoked."
 #[tokio::test]
 async fn an_answer_is_repeated_though_its_access_token_was_used() {
     let host = hosted(settings(|s| s.repeat_answer_within = secs(40)), 120);
@@ -544,8 +546,8 @@ async fn an_answer_is_repeated_though_its_access_token_was_used() {
     assert_eq!(host.token(&body).await.0, 200);
 }
 
-/// `Settings::repeat_answer_within`: "Each repetition is charged as a guess before its code is compared, and is given
-/// back when the code was right."
+/// `Settings::repeat_answer_within`: "Each repetition is charged as a guess before its code is compared. If the code
+/// was right, the guess is given back"
 #[tokio::test]
 async fn repetitions_are_charged_like_guesses_and_given_back() {
     let host = hosted(with(small(), |s| s.repeat_answer_within = secs(50)), 120);
@@ -868,8 +870,8 @@ async fn a_code_is_good_to_its_last_millisecond_however_many_are_sent_after_it()
     }
 }
 
-/// `Settings::send_quotas`: "where the codes of an auth source live for so long that there could be more, a send waits
-/// until the first of them expires."
+/// `Settings::send_quotas`: "Where the otp_tokens of an auth source live longer, an address could still have more live
+/// challenges. A send then waits until the first of them expires."
 #[tokio::test]
 async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expires() {
     let settings = settings(|s| s.send_quotas = vec![quota(1, 3)]);
@@ -1187,8 +1189,8 @@ async fn a_revocation_by_the_host_or_of_an_access_token_holds_at_hosts_whose_clo
     assert!(wrong.is_empty(), "{} of them: {:?}", wrong.len(), &wrong[..wrong.len().min(8)]);
 }
 
-/// `User::tokens_valid_after`: "Sessions that began earlier are over, with all their tokens: what \"sign out
-/// everywhere\" sets to the time now." README 9: "The clocks of hosts can differ by 5 seconds."
+/// `User::tokens_valid_after`: "Sessions that began before this instant are over, with all their tokens. To sign
+/// a user out everywhere, set it to the current time." README 9: "The clocks of hosts can differ by 5 seconds."
 #[tokio::test]
 async fn signing_out_everywhere_ends_logins_at_hosts_whose_clocks_are_ahead_of_the_directorys() {
     for ahead in [-5_000_i64, 0, 4_000, 5_000] {
@@ -1420,8 +1422,8 @@ async fn raw_send(host: &Host, send: &Value) -> Result<Delivery, Reply> {
     host.server.post_send(json_request(&body, None)).await
 }
 
-/// `delivery_failed`: "lets its address be sent to again at once, instead of after the shortest quota. The send still
-/// counts for the longer quotas, and a second failure in a row waits like any other. It costs a load and a swap."
+/// `delivery_failed`: "lets its address be sent to again at once." "The send still counts for the longer quotas" "After
+/// a second failure in a row, the client must wait as usual." "The call costs a load and a swap."
 #[tokio::test]
 async fn an_address_whose_message_failed_is_sent_to_again_at_once_and_once() {
     let failure = DeliveryFailure::Undeliverable;
@@ -1443,7 +1445,7 @@ async fn an_address_whose_message_failed_is_sent_to_again_at_once_and_once() {
     }
 }
 
-/// `delivery_failed`: "A store that fails changes nothing but that: the reply then says how long to wait."
+/// `delivery_failed`: "If the store fails, the reply says how long to wait."
 #[tokio::test]
 async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() {
     let host = hosted(with(small(), |s| s.send_quotas = vec![quota(1, 20)]), 240);
@@ -1458,8 +1460,8 @@ async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() 
     assert!(raw_send(&host, &sms_send(PHONE)).await.is_ok());
 }
 
-/// `token`: a 400 `invalid_grant` turns into a success where "the guesses of an address come back while a code is
-/// good".
+/// `grant`: a 400 `invalid_grant` turns into a success where "a guess of the address becomes free while the code is
+/// valid".
 #[tokio::test]
 async fn a_code_that_was_refused_for_want_of_guesses_works_when_there_are_some() {
     let host = hosted(
@@ -1479,8 +1481,9 @@ async fn a_code_that_was_refused_for_want_of_guesses_works_when_there_are_some()
     assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
 }
 
-/// `token`: "A 400 `invalid_grant` never turns into a success, except that the code of `User not found` works again
-/// with `auto_signup`, and code and refresh token of `Abnormal user status` when the user may log in again."
+/// `grant`: "A 400 `invalid_grant` turns into a success only where the directory or the time changes": "The code of
+/// `User not found` works with `auto_signup`, or once the user exists." "The code or refresh token of a user who may
+/// not log in works once the user may log in again."
 #[tokio::test]
 async fn a_refresh_token_of_a_user_who_was_not_found_works_when_they_are() {
     let host = Host::new();
@@ -1492,7 +1495,7 @@ async fn a_refresh_token_of_a_user_who_was_not_found_works_when_they_are() {
     assert_eq!(host.refresh(&token).await.0, 200);
 }
 
-/// `token`: the same where a user's `tokens_valid_after` is taken back.
+/// `grant`: the same where a user's `tokens_valid_after` is taken back.
 #[tokio::test]
 async fn a_refresh_token_that_was_refused_after_signing_out_everywhere_works_when_the_directory_takes_that_back() {
     let host = Host::new();
@@ -1506,8 +1509,8 @@ async fn a_refresh_token_that_was_refused_after_signing_out_everywhere_works_whe
     assert_eq!(host.refresh(&token).await.0, 200);
 }
 
-/// `revoke`: "When more than 8 access tokens of one session are revoked before they expire, those that were issued
-/// before or together with the oldest of them die, too."
+/// `revoke`: "When more than 8 access tokens of one session are revoked before they expire, the tokens that were issued
+/// before or together with the oldest of them also die."
 #[tokio::test]
 async fn with_the_ninth_access_token_those_that_are_as_old_as_the_oldest_die() {
     let host = Host::new();
@@ -1537,7 +1540,8 @@ async fn with_the_ninth_access_token_those_that_are_as_old_as_the_oldest_die() {
     assert_eq!(alive().await, [12]);
 }
 
-/// `revoke`: "a 503 revoked nothing that is known of, and may be retried; a 200 may be, too."
+/// `revoke`: "After a 503, no revocation is known to have taken place." "`TemporarilyUnavailable` is safe to retry." A
+/// request that was answered with 200 can also be repeated.
 #[tokio::test]
 async fn a_revocation_is_done_when_it_says_so_and_may_be_retried() {
     for call in 0..3 {
@@ -1564,8 +1568,8 @@ async fn a_revocation_is_done_when_it_says_so_and_may_be_retried() {
     }
 }
 
-/// `revoke_session`: "A session that is unknown or over is a success." `introspect`: "A client learns of its own
-/// tokens only, unless it may learn of every access token" and `Client`: "It has no effect on a public client"
+/// `revoke_session`: "A session that is unknown or over is a success." `introspect`: "A client learns about its
+/// own tokens only." and `Client`: "It has no effect on a public client"
 #[tokio::test]
 async fn a_client_learns_of_its_own_tokens_only() {
     let id = ClientId::new("PUBLIC_API").unwrap();
@@ -1650,7 +1654,7 @@ async fn a_code_whose_guesses_others_used_up_is_replaced_by_a_resend_and_session
     refresh(&host, &token).await;
 }
 
-/// `danger::without_send_quotas`: "the record of an address keeps its ten latest challenges, so that a send can end a
+/// `danger::without_send_quotas`: "The record of an address keeps its ten latest challenges, and so a send can end a
 /// code that is good."
 #[tokio::test]
 async fn without_send_quotas_the_ten_latest_challenges_are_kept() {
@@ -1670,7 +1674,7 @@ async fn without_send_quotas_the_ten_latest_challenges_are_kept() {
     assert_eq!(kept, (2..12).collect::<Vec<_>>());
 }
 
-/// `Settings::body_limit`: "The largest body that is read, in bytes."
+/// `Settings::body_limit`: "The size of the largest body that the server reads, in bytes."
 #[tokio::test]
 async fn a_body_of_the_limit_is_read_and_one_byte_more_is_not() {
     let host = hosted(settings(|s| s.body_limit = 700), 240);
@@ -1693,8 +1697,8 @@ async fn a_resend_renews_the_token_and_not_the_code() {
     assert_eq!((told(&first), told(&second)), ([json!(900), json!(100), json!(7)], [json!(900), json!(60), json!(7)]));
 }
 
-/// `Client::with_grants`: "Without `Grant::RefreshToken` it gets no refresh token." `Client::public`: "It may not send
-/// codes unless `Client::that_may_send` says so."
+/// `Client::with_grants`: "Without `Grant::RefreshToken` the client gets no refresh token." `Client::public`: "The
+/// client may not send codes unless `Client::that_may_send` allows it."
 #[tokio::test]
 async fn a_client_without_the_refresh_grant_gets_no_refresh_token_and_a_silent_one_sends_nothing() {
     let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
@@ -1833,8 +1837,8 @@ async fn events_name_an_address_by_one_key_and_hold_no_secret() {
     }
 }
 
-/// `UserClaims`: "Adds a claim, or replaces the one of this name." "names are shown, values are not."
-/// `Directory::user_claims`: "Standard claims are filtered by `scope` afterwards"
+/// `UserClaims`: "Adds a claim, or replaces the claim of this name." "Shows the names but not the values"
+/// `Directory::user_claims`: "The server filters the standard claims by `scope` afterwards"
 #[tokio::test]
 async fn a_claim_is_replaced_not_shown_in_debug_output_and_filtered_by_the_scope() {
     let claims = UserClaims::new().with("nickname", "Ada").with("nickname", "Countess").with("email", "a@example.org");
@@ -1985,7 +1989,7 @@ impl Entropy for Exhaustible {
     }
 }
 
-/// `SignUp::Refused`: "The address may not sign up. The client is told `User not found`, as if there were no sign-up."
+/// `SignUp::Refused`: "The address may not sign up. The server answers `User not found`, as if there were no sign-up."
 /// `Event::Faulted`: "There were no random bytes"
 #[tokio::test]
 async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_random_bytes_as_a_503() {

@@ -8,37 +8,37 @@ use crate::scope::Scope;
 use crate::time::Timestamp;
 use crate::wire::error::{IntrospectionError, RevocationError};
 
-/// What the introspection endpoint says of a token (RFC 7662 section 2.2).
+/// The answer of the introspection endpoint for a token (RFC 7662 section 2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Introspection {
-    /// The token is good.
+    /// The token is active.
     Active(Box<ActiveToken>),
-    /// It is not, or is none of the client's business. Why is not said.
+    /// The token is not active, or the client may not learn about it. The answer does not say which.
     Inactive,
 }
 
-/// A token that is good.
+/// A token that is active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActiveToken {
-    /// What it is, with the claims that only such a token has.
+    /// The kind of the token, with the claims that only this kind has.
     pub kind: TokenKind,
-    /// Who issued it.
+    /// The issuer of the token.
     pub issuer: Issuer,
-    /// Its user.
+    /// The user of the token.
     pub subject: Subject,
-    /// The client that it was issued to.
+    /// The client that the token was issued to.
     pub client: ClientId,
-    /// What it may do.
+    /// The scope of the token.
     pub scope: Scope,
-    /// Names the login that it comes from.
+    /// The session that the token belongs to.
     pub session: SessionId,
-    /// When it expires.
+    /// When the token expires.
     pub expires_at: Timestamp,
-    /// When its user logged in, where access tokens say so.
+    /// When the user logged in, where access tokens say so.
     pub auth_time: Option<Timestamp>,
-    /// How its user logged in, where access tokens say so (RFC 8176).
+    /// How the user logged in, where access tokens say so (RFC 8176).
     pub amr: Vec<String>,
 }
 
@@ -48,14 +48,14 @@ pub struct ActiveToken {
 pub enum TokenKind {
     /// An access token.
     AccessToken {
-        /// Whom it is meant for.
+        /// The audience of the token.
         audience: String,
-        /// Names it.
+        /// The identifier of the token.
         token_id: TokenId,
-        /// When it was issued.
+        /// When the token was issued.
         issued_at: Timestamp,
     },
-    /// A refresh token. Its answer has no `token_type`, so that nobody takes it for an access token.
+    /// A refresh token. Its answer has no `token_type`, and so no API takes it for an access token.
     RefreshToken,
 }
 

@@ -1,4 +1,4 @@
-//! Replies: the one place where answers and errors meet the wire.
+//! Replies. Answers and errors become HTTP only here.
 
 mod host;
 mod introspection;
@@ -20,7 +20,7 @@ pub(crate) use self::send::SendResponse;
 pub use self::token::TokenResponse;
 pub use self::userinfo::UserinfoResponse;
 
-/// What the host writes out: a status, headers and a body.
+/// A reply for the host to send: a status, headers and a body.
 #[must_use]
 pub struct Reply {
     status: u16,
@@ -29,32 +29,32 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The headers, names in the case that HTTP/1.1 documents use.
+    /// Returns the headers. The names have the case that HTTP/1.1 documents use.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (*name, value.as_ref()))
     }
 
-    /// The value of a header, its name in any case.
+    /// Returns the value of a header. The name can have any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The body. It is wiped when the reply is dropped, as it may have tokens in it.
+    /// Returns the body. It can contain tokens, and is wiped when the reply is dropped.
     pub fn body(&self) -> &[u8] {
         &self.body.0
     }
 
-    /// The body, taken out. It is the caller's to wipe from then on.
+    /// Takes the body out. From then on the caller must wipe it.
     pub fn into_body(mut self) -> Vec<u8> {
         mem::take(&mut self.body.0)
     }
 
-    /// A public document that may be cached for some time: the key set, the metadata.
+    /// Makes a reply with a public document, the key set or the metadata, that may be cached for some time.
     pub(crate) fn cacheable(body: Vec<u8>, max_age: Duration) -> Self {
         let cache_control = format!("public, max-age={}", max_age.as_secs());
         Self {
@@ -64,24 +64,25 @@ impl Reply {
         }
     }
 
-    /// A document that may be cached for some time.
+    /// Makes a reply with a document that may be cached for some time.
     pub(crate) fn document(document: &impl Serialize, max_age: Duration) -> Self {
         Self::cacheable(Self::json(200, document).into_body(), max_age)
     }
 
-    /// An empty 200. Its content type is JSON all the same: some clients read a body without one as an error.
+    /// Makes an empty 200. The content type is still JSON, because some clients report an error for a reply without a
+    /// content type.
     pub(crate) fn done() -> Self {
         Self::json_body(200, Vec::new())
     }
 
-    /// The endpoint has other methods than that of the request (RFC 9110 section 15.5.6).
+    /// Makes a 405. The endpoint does not have the method of the request (RFC 9110 section 15.5.6).
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
         let mut reply = Self::empty(405);
         reply.headers.push(("Allow", allowed.into()));
         reply
     }
 
-    /// A status that says it all.
+    /// Makes a reply that has only a status.
     fn empty(status: u16) -> Self {
         let headers = NO_STORE.map(|(name, value)| (name, value.into())).to_vec();
         Self { status, headers, body: Body(Vec::new()) }
@@ -89,14 +90,14 @@ impl Reply {
 
     fn json(status: u16, body: &impl Serialize) -> Self {
         let mut json = Vec::with_capacity(TYPICAL_BODY);
-        // Writing these structures into memory can't fail; were it to, an empty body would say nothing wrong.
+        // Writing these structures into memory can't fail. If it did, an empty body would at least say nothing wrong.
         if serde_json::to_writer(&mut json, body).is_err() {
             json.clear();
         }
         Self::json_body(status, json)
     }
 
-    /// A reply with JSON that is written already.
+    /// Makes a reply with JSON that is already written.
     fn json_body(status: u16, body: Vec<u8>) -> Self {
         let mut headers = Vec::with_capacity(4);
         headers.push(("Content-Type", JSON.into()));
@@ -137,12 +138,12 @@ impl core::fmt::Debug for Reply {
     }
 }
 
-/// A body, wiped when dropped.
+/// A body. It is wiped when it is dropped.
 struct Body(Vec<u8>);
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // All its room at once: what is in use would be wiped byte by byte.
+        // Clearing first leaves only spare capacity, which is wiped at once. Bytes in use would be wiped one by one.
         self.0.clear();
         self.0.zeroize();
     }
@@ -161,5 +162,5 @@ const NO_STORE: [(&str, &str); 2] = [("Cache-Control", "no-store"), ("Pragma", "
 
 const JSON: &str = "application/json;charset=UTF-8";
 
-/// A token response with RS256 signatures fits without growing.
+/// A buffer of this size holds a token response with RS256 signatures without growing.
 const TYPICAL_BODY: usize = 2048;

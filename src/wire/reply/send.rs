@@ -8,7 +8,7 @@ use crate::secret::OtpToken;
 use crate::time::secs_rounded_up;
 use crate::wire::error::{DeliveryFailure, SendError};
 
-/// What the send endpoint answers when a code is on its way.
+/// The answer of the send endpoint after a code was sent.
 pub(crate) struct SendResponse {
     pub(crate) otp_token: OtpToken,
     pub(crate) expires_in: u64,
@@ -63,7 +63,7 @@ impl From<SendError> for Reply {
 }
 
 impl Reply {
-    /// What the client hears when the host reports that a code could not be delivered.
+    /// Makes the reply to the client after the host reported that a code could not be delivered.
     pub(crate) fn delivery_failed(channel: Channel, failure: DeliveryFailure) -> Self {
         match (failure, channel) {
             (DeliveryFailure::AddressRefused, Channel::Email) => Self::error(400, "invalid_email"),
@@ -74,7 +74,7 @@ impl Reply {
         }
     }
 
-    /// The same reply with a time to wait, if there is one.
+    /// Adds the time to wait to the reply, if there is one.
     pub(crate) fn retry_after(mut self, secs: u64) -> Self {
         if secs > 0 {
             self.headers.push(("Retry-After", secs.to_string().into()));

@@ -5,7 +5,7 @@ use crate::scope::Scope;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::wire::error::TokenError;
 
-/// What the token endpoint grants (RFC 6749 section 5.1).
+/// The answer of the token endpoint (RFC 6749 section 5.1).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TokenResponse {
@@ -26,7 +26,7 @@ impl From<TokenResponse> for Reply {
         let TokenResponse { access_token, refresh_token, id_token, scope, expires_in } = response;
         let secrets = [Some(access_token.expose_secret()), refresh_token.as_ref().map(RefreshToken::expose_secret)];
         let tokens = secrets.into_iter().chain([id_token.as_ref().map(IdToken::expose_secret), Some(scope.as_str())]);
-        // With room for all of it, it is never moved, so no part of it stays behind.
+        // The buffer has room for the whole body and is never moved. No part of a token stays behind in memory.
         let room = tokens.flatten().map(str::len).sum::<usize>().saturating_add(NAMES_AND_NUMBERS);
         let mut body = Vec::with_capacity(room);
         body.push(b'{');
@@ -40,18 +40,20 @@ impl From<TokenResponse> for Reply {
         }
         put(&mut body, "token_type", "Bearer");
         body.extend_from_slice(b"\"expires_in\":");
-        // Writing a number into memory can't fail; were it to, the reply would be no JSON, and no success.
+        // Writing a number into memory can't fail. If it did, the body would be invalid JSON, and no client would read
+        // it as a success.
         let _ = serde_json::to_writer(&mut body, &expires_in);
         body.push(b'}');
         Self::json_body(200, body)
     }
 }
 
-/// More than the names of all members, their punctuation and a number of seconds take.
+/// More bytes than the names of all members, their punctuation and a number of seconds take.
 const NAMES_AND_NUMBERS: usize = 160;
 
-/// Writes a member that others follow. Tokens are base64url with dots, and a scope has neither `"` nor `\` (RFC 6749
-/// section 3.3), so nothing in them needs an escape; looking for some took as long as all parsing of a request.
+/// Writes a member and the comma after it. No text needs an escape: tokens are base64url with dots, and a scope has
+/// neither `"` nor `\` (RFC 6749 section 3.3). A search for characters to escape took as long as the whole parsing of a
+/// request.
 fn put(body: &mut Vec<u8>, name: &str, text: &str) {
     for part in ["\"", name, "\":\"", text, "\","] {
         body.extend_from_slice(part.as_bytes());

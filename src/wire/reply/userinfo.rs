@@ -7,13 +7,13 @@ use crate::directory::user::UserClaims;
 use crate::id::Subject;
 use crate::wire::error::{InsufficientScope, NoBearerToken, UserinfoError};
 
-/// What the userinfo endpoint says of a user (OpenID Connect Core section 5.3.2).
+/// The answer of the userinfo endpoint for a user (OpenID Connect Core section 5.3.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UserinfoResponse {
-    /// The user (`sub`), the same as in the ID token.
+    /// The user (`sub`), with the same value as in the ID token.
     pub subject: Subject,
-    /// What else the client may see.
+    /// The other claims that the client may see.
     pub claims: UserClaims,
 }
 
@@ -29,7 +29,8 @@ impl From<UserinfoResponse> for Reply {
     }
 }
 
-/// The errors of a protected resource, in a challenge and, for those who read bodies, there as well (RFC 6750 section 3).
+/// Answers with the error of a protected resource. The error is in the challenge, and also in the body for clients that
+/// read bodies (RFC 6750 section 3).
 impl From<UserinfoError> for Reply {
     fn from(error: UserinfoError) -> Self {
         let (status, name, needed) = match &error {
@@ -42,7 +43,7 @@ impl From<UserinfoError> for Reply {
     }
 }
 
-/// Asks for an access token. Without one there is no error to tell (RFC 6750 section 3.1).
+/// Answers with a challenge for an access token. A request without a token gets no error code (RFC 6750 section 3.1).
 impl From<NoBearerToken> for Reply {
     fn from(_: NoBearerToken) -> Self {
         let mut reply = Self::empty(401);
@@ -51,24 +52,24 @@ impl From<NoBearerToken> for Reply {
     }
 }
 
-/// The `insufficient_scope` of RFC 6750 section 3.1, with the scope that is needed.
+/// Answers `insufficient_scope` with the scope that is needed (RFC 6750 section 3.1).
 impl From<InsufficientScope> for Reply {
     fn from(error: InsufficientScope) -> Self {
-        // No token of a scope has a quotation mark or a backslash (RFC 6749 section 3.3).
+        // No part of a scope has a quotation mark or a backslash (RFC 6749 section 3.3).
         let needed = format!(r#", scope="{}""#, error.needed().as_str());
         Self::bearer_error(403, "insufficient_scope", &error.to_string(), &needed)
     }
 }
 
 impl Reply {
-    /// The `invalid_token` of RFC 6750 section 3.1. The reply does not say why, and repeats nothing that was
-    /// sent.
+    /// Makes the `invalid_token` reply of RFC 6750 section 3.1. The reply does not say why the token was refused, and
+    /// repeats nothing that was sent.
     pub(crate) fn invalid_token() -> Self {
         UserinfoError::InvalidToken.into()
     }
 
     fn bearer_error(status: u16, name: &str, description: &str, needed: &str) -> Self {
-        // Nothing in it needs an escape: no description has a quotation mark, and none repeats what was sent.
+        // The challenge needs no escape. No description has a quotation mark, and no description repeats what was sent.
         let challenge = format!(r#"Bearer error="{name}", error_description="{description}"{needed}"#);
         let mut reply = Self::described(status, name, description);
         reply.headers.push(("WWW-Authenticate", challenge.into()));

@@ -44,7 +44,7 @@ impl Client {
 
     /// Makes a client that can't keep a secret, such as a mobile or single-page application.
     ///
-    /// The client may not send codes unless [`Client::that_may_send`] allows it. Everything else is as for a
+    /// The client may not send codes unless [`Client::with_sending`] allows it. Everything else is as for a
     /// confidential client.
     pub fn public(id: ClientId) -> Self {
         Self::new(id, None, false)
@@ -55,7 +55,7 @@ impl Client {
     /// An attacker needs no secret to act as this client. The attacker can cause messages to be sent in its name,
     /// within the limits of each address.
     #[must_use]
-    pub fn that_may_send(mut self) -> Self {
+    pub fn with_sending(mut self) -> Self {
         self.may_send = true;
         self
     }
@@ -89,7 +89,7 @@ impl Client {
     ///
     /// It has no effect on a public client, because a public client may not introspect at all.
     #[must_use]
-    pub fn that_may_introspect_every_token(mut self) -> Self {
+    pub fn with_introspection_of_every_token(mut self) -> Self {
         self.may_introspect_every_token = true;
         self
     }
@@ -100,7 +100,7 @@ impl Client {
     /// [`UserStore::sign_up`](crate::directory::UserStore::sign_up) accepts the address. A client that may not sign up
     /// gets the same answer as without `auto_signup`: `User not found`.
     #[must_use]
-    pub fn that_may_not_sign_up(mut self) -> Self {
+    pub fn without_sign_up(mut self) -> Self {
         self.may_sign_up = false;
         self
     }

@@ -84,7 +84,7 @@ pub trait ClientRegistry: Send + Sync {
 /// Looks up users, and signs them up.
 ///
 /// Addresses arrive normalised. The store must keep its own addresses in the same form, which the server's
-/// [`AddressPolicy`](crate::AddressPolicy) produces. The server answers an error with 503 and gives the guess back.
+/// [`AddressPolicy`](crate::AddressPolicy) produces. The server answers an error with 503 and gives a guess back that the request had charged.
 ///
 /// **Addresses that lead to one user must have one budget.** Guesses are counted per budget. Suppose that a store finds
 /// a user by several forms of one address, for example with and without dots. An attacker could then guess anew with
@@ -130,7 +130,7 @@ pub trait UserStore: Send + Sync {
     /// status, tokens_valid_after`
     ///
     /// Two calls for one address must give one user, whether they run at the same time or the second one follows a
-    /// failure. The server calls this only where [the client may sign users up](Client::that_may_not_sign_up).
+    /// failure. The server calls this only where [the client may sign users up](Client::without_sign_up).
     ///
     /// [`SignUp::Refused`] is a decision: the server answers 400 `User not found`, and the guess stays charged. An
     /// error is a failure: the server answers 503.

@@ -164,7 +164,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// Tells a confidential client whether a token is active (`POST /oauth2/introspect`).
     ///
     /// A client learns about its own tokens only.
-    /// [`Client::that_may_introspect_every_token`](crate::Client::that_may_introspect_every_token) also lets it learn
+    /// [`Client::with_introspection_of_every_token`](crate::Client::with_introspection_of_every_token) also lets it learn
     /// about the access tokens of other clients.
     ///
     /// # Errors

@@ -177,12 +177,12 @@ async fn a_sign_up_that_is_refused_is_answered_like_a_user_who_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_client_that_may_not_sign_up_is_answered_as_if_it_had_not_asked() {
+async fn a_client_without_sign_up_is_answered_as_if_it_had_not_asked() {
     let source = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
     let client =
-        |name: &str| Client::public(ClientId::new(name).unwrap()).that_may_send().with_auth_source(source.clone());
+        |name: &str| Client::public(ClientId::new(name).unwrap()).with_sending().with_auth_source(source.clone());
     let directory =
-        sample_directory().with_client(client("KIOSK").that_may_not_sign_up()).with_client(client("APPLICATION"));
+        sample_directory().with_client(client("KIOSK").without_sign_up()).with_client(client("APPLICATION"));
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     let host = Host::with_directory(Settings::default(), key, directory);
     for (name, may) in [("KIOSK", false), ("APPLICATION", true)] {

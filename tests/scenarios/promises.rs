@@ -979,7 +979,7 @@ async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without
         for yields in 1..5 {
             let policy = RefreshPolicy::Rotate { retry_window: secs(window) };
             let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
-            let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).that_may_send();
+            let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).with_sending();
             let client = client.with_auth_source(sms).with_refresh_policy(policy).unwrap();
             let host = Host::with_directory(Settings::default(), es256(), sample_directory().with_client(client));
             let other = beside(&host, Settings::default());
@@ -1573,7 +1573,7 @@ async fn a_revocation_is_done_when_it_says_so_and_may_be_retried() {
 #[tokio::test]
 async fn a_client_learns_of_its_own_tokens_only() {
     let id = ClientId::new("PUBLIC_API").unwrap();
-    let inner = sample_directory().with_client(Client::public(id).that_may_introspect_every_token());
+    let inner = sample_directory().with_client(Client::public(id).with_introspection_of_every_token());
     let host = Host::with_directory(Settings::default(), es256(), inner);
     let (token, access) = tokens_of(&host.log_in(json!({})).await);
     let api = [("client_id", "API_CLIENT_ID"), ("client_secret", "API_CLIENT_ID_SECRET")];
@@ -1698,11 +1698,11 @@ async fn a_resend_renews_the_token_and_not_the_code() {
 }
 
 /// `Client::with_grants`: "Without `Grant::RefreshToken` the client gets no refresh token." `Client::public`: "The
-/// client may not send codes unless `Client::that_may_send` allows it."
+/// client may not send codes unless `Client::with_sending` allows it."
 #[tokio::test]
 async fn a_client_without_the_refresh_grant_gets_no_refresh_token_and_a_silent_one_sends_nothing() {
     let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
-    let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).that_may_send().with_auth_source(sms);
+    let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).with_sending().with_auth_source(sms);
     let inner = sample_directory().with_client(client.with_grants([Grant::OtpSms]));
     let host = Host::with_directory(Settings::default(), es256(), inner);
     let said = host.log_in_by(&by_spa(&sms_send(PHONE)), json!({})).await;
@@ -1927,7 +1927,7 @@ async fn without_a_window_the_second_request_ends_the_session_at_a_host_with_any
     let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID").unwrap();
     for (begins, asks) in [(0, 0), (0, -1), (0, -5_000), (5_000, 0), (2_500, -2_500), (0, 5_000)] {
         let policy = RefreshPolicy::Rotate { retry_window: Duration::ZERO };
-        let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).that_may_send();
+        let client = Client::public(ClientId::new("TENANT_SPA_CLIENT_ID").unwrap()).with_sending();
         let client = client.with_auth_source(sms.clone()).with_refresh_policy(policy).unwrap();
         let host = Host::with_directory(Settings::default(), es256(), sample_directory().with_client(client));
         let token = tokens_of(&host.log_in_by(&by_spa(&sms_send(PHONE)), json!({})).await).0;

@@ -86,7 +86,7 @@ impl Setup {
         let id = |id| ClientId::new(id).unwrap();
         MemoryDirectory::new()
             .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(CLIENT_SECRET))))
-            .with_client(client(Client::public(id(PUBLIC_CLIENT)).that_may_send()))
+            .with_client(client(Client::public(id(PUBLIC_CLIENT)).with_sending()))
             .with_auth_source(AuthSource::new(source.clone(), Channel::Sms).with_code(self.code()))
     }
 

@@ -364,9 +364,9 @@ pub fn sample_directory() -> MemoryDirectory {
     let directory = MemoryDirectory::new()
         .with_client(confidential("STABLE_CLIENT_ID").with_refresh_policy(RefreshPolicy::Stable).unwrap())
         .with_client(confidential("SIXTY_SECONDS_CLIENT_ID").with_refresh_policy(window(60)).unwrap())
-        .with_client(confidential("API_CLIENT_ID").that_may_introspect_every_token())
+        .with_client(confidential("API_CLIENT_ID").with_introspection_of_every_token())
         .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(CLIENT_SECRET))))
-        .with_client(client(Client::public(id(PUBLIC_CLIENT)).that_may_send()))
+        .with_client(client(Client::public(id(PUBLIC_CLIENT)).with_sending()))
         .with_client(client(Client::public(id("SILENT_SPA_CLIENT_ID"))))
         .with_client(client(
             Client::confidential(id("NO_GRANT_CLIENT_ID"), ClientSecret::digest("SECRET")).with_grants([]),

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let signing_key = block_on(SigningKey::of_signer(service, public))?;
 
     let phone = AddressPolicy::default().phone_number("13612345678")?;
-    let client = Client::public(ClientId::new("app")?).that_may_send().with_auth_source(AuthSourceId::new("sms")?);
+    let client = Client::public(ClientId::new("app")?).with_sending().with_auth_source(AuthSourceId::new("sms")?);
     let source = AuthSource::new(AuthSourceId::new("sms")?, Channel::Sms);
     let user = User::new(Subject::new("anna")?, UserStatus::Active);
     let directory =

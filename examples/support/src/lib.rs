@@ -179,9 +179,9 @@ pub fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
 
     let directory = MemoryDirectory::new()
         .with_client(tenant(confidential("TENANT_CLIENT_ID", ClientSecret::digest("TENANT_CLIENT_SECRET"))?)?)
-        .with_client(tenant(Client::public(ClientId::new("TENANT_SPA_CLIENT_ID")?).that_may_send())?)
+        .with_client(tenant(Client::public(ClientId::new("TENANT_SPA_CLIENT_ID")?).with_sending())?)
         .with_client(confidential("OTHER_CLIENT_ID", ClientSecret::digest("OTHER_CLIENT_SECRET"))?)
-        .with_client(api.that_may_introspect_every_token())
+        .with_client(api.with_introspection_of_every_token())
         .with_auth_source(AuthSource::new(sms.clone(), Channel::Sms))
         .with_auth_source(AuthSource::new(email.clone(), Channel::Email))
         .with_user(user("MOCK_USER_ID", UserStatus::Active)?, addresses("13612345678", "MOCK_USERNAME@example.com")?)

@@ -27,7 +27,7 @@ fn client(config: &Config, id: &str, entry: &ClientEntry) -> Result<Client, Conf
     let client_id = ClientId::new(id).at(&place)?;
     let mut client = match secret(config, entry, &place)? {
         Some(secret) => Client::confidential(client_id, secret),
-        None if entry.may_send => Client::public(client_id).that_may_send(),
+        None if entry.may_send => Client::public(client_id).with_sending(),
         None => Client::public(client_id),
     };
     for source in &entry.auth_sources {
@@ -42,10 +42,10 @@ fn client(config: &Config, id: &str, entry: &ClientEntry) -> Result<Client, Conf
     }
     client = client.with_refresh_policy(refresh_policy(entry, &place)?).at(format!("{place}.refresh"))?;
     if entry.may_sign_up == Some(false) {
-        client = client.that_may_not_sign_up();
+        client = client.without_sign_up();
     }
     if entry.introspects_every_token {
-        client = client.that_may_introspect_every_token();
+        client = client.with_introspection_of_every_token();
     }
     let scope = |text: &Option<String>, name: &str| {
         text.as_deref().map_or(Ok(Scope::openid()), Scope::parse).at(format!("{place}.{name}"))

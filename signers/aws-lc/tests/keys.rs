@@ -91,7 +91,7 @@ fn tokens_verify(key: SigningKey) {
     let public = PublicKeySet::new([key.public_key().clone()]).unwrap();
     let master = || MasterKey::from_base64("c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=").unwrap();
     let source = AuthSourceId::new("sms").unwrap();
-    let client = Client::public(ClientId::new("app").unwrap()).that_may_send().with_auth_source(source.clone());
+    let client = Client::public(ClientId::new("app").unwrap()).with_sending().with_auth_source(source.clone());
     let phone = Address::Phone(AddressPolicy::default().phone_number("13800138000").unwrap());
     let directory = MemoryDirectory::new()
         .with_client(client.with_scopes(Scope::openid(), Scope::openid()).unwrap())

@@ -1,5 +1,5 @@
-//! Logins in one process, the use of their tokens, their end, and one example of each error: `cargo run --example
-//! login`
+//! Logins in one process, the use of their tokens, their end, and one example of each error:
+//! `cargo run --example login`
 //!
 //! Prints each request and answer, and ends with an error at the first answer that is not the expected one.
 

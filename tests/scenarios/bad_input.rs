@@ -1,4 +1,5 @@
-//! Input that no client of good will sends: refused as the contract says, never repeated, and nothing breaks.
+//! Input that an honest client never sends. The server refuses it as the contract says, never repeats it, and stays
+//! usable.
 
 use otp_grant::jwt::Algorithm;
 use otp_grant::*;
@@ -6,7 +7,7 @@ use otp_grant_tests::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Stands in what is sent, and must never stand in what is answered.
+/// Part of each input. No answer may contain it.
 const MARKER: &str = "xMARKERx";
 const MEMBERS: [&str; 7] =
     ["grant_type", "client_id", "client_secret", "auth_source_id", "phone_number", "otp_token", "otp"];
@@ -22,7 +23,7 @@ fn roomy() -> Settings {
     settings(|s| s.body_limit = 8 << 20)
 }
 
-/// What both endpoints say to a body; checks on the way that neither breaks nor repeats anything.
+/// The answers of both endpoints to a body. Checks that both endpoints answer, and that no answer repeats the input.
 async fn both(host: &Host, body: &[u8]) -> [(u16, Value); 2] {
     let request = Post { content_type: Some("application/json"), authorization: None, body };
     let token = host.server.post_token(request).await;
@@ -178,7 +179,7 @@ async fn numbers_lists_and_empty_strings_where_a_string_belongs() {
     still_logs_in(&host, &body).await;
 }
 
-/// The errors that text which is not the right text may get, by member.
+/// The errors that a wrong text can get, by member.
 fn errors_of(name: &str) -> &'static [&'static str] {
     match name {
         "grant_type" => &["unsupported_grant_type"],

@@ -1,4 +1,5 @@
-//! How a host protects its own endpoints: offline it learns what a token says, online what became of it since.
+//! How a host protects its own endpoints. The offline check tells what a token says; the online check also tells
+//! whether it still holds.
 
 use std::error::Error;
 use std::sync::atomic::Ordering::SeqCst;
@@ -32,7 +33,7 @@ fn client(id: &str) -> ClientId {
     ClientId::new(id).unwrap()
 }
 
-/// What both checks say, and which calls of the store and of the directory the online one costs.
+/// The results of both checks, and the calls of the store and of the directory that the online check makes.
 type Checked = (
     Result<AccessTokenClaims, AccessTokenError>,
     Result<AccessTokenClaims, AccessTokenCheckError>,
@@ -55,14 +56,14 @@ fn assert_accepted(checked: &Checked) {
     assert_eq!((*store, directory.as_slice()), (1, &["user_by_subject"][..]));
 }
 
-/// Both refuse what the token itself says, and nobody is asked.
+/// Both checks refuse what the token itself says, without a call of the store or the directory.
 async fn assert_refused(host: &Host, token: &str, audience: Audience<'_>, error: AccessTokenError) {
     let (offline, online, store, directory) = checked(host, token, audience).await;
     assert_eq!((offline, online), (Err(error), Err(AccessTokenCheckError::Refused(error))));
     assert_eq!((store, directory.len()), (0, 0));
 }
 
-/// Offline it is as good as ever, online it is over.
+/// The offline check still accepts the token. The online check finds it revoked.
 async fn assert_revoked(host: &Host, token: &str) {
     let (offline, online, store, _) = checked(host, token, EveryClient).await;
     assert!(offline.is_ok());

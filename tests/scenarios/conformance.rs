@@ -1,7 +1,8 @@
-//! Conditions of the OpenID and FAPI conformance suites, ported by the names of their modules, each with its negative
-//! twins. The checks are functions that say what is wrong, so that a twin can show that they are able to fail.
+//! Conditions of the OpenID and FAPI conformance suites, under the names of their modules, each with its negative
+//! twins. Each check is a function that returns what is wrong. Its twins show that it can fail.
 //!
-//! Not applicable, because there is no authorization endpoint and nothing is bound to a key or a certificate:
+//! These modules do not apply, because there is no authorization endpoint and no token is bound to a key or a
+//! certificate:
 //! - All modules that begin at the authorization endpoint (`oidcc-server`, `oidcc-prompt-*`, `oidcc-max-age-*`, `-nonce`,
 //!   `-redirect-uri`, `-request-uri`, PKCE, PAR), and dynamic registration: the code that was sent takes their place.
 //! - Of `oidcc-discovery-endpoint-verification`: `authorization_endpoint`, `registration_endpoint`, and that
@@ -50,7 +51,7 @@ impl Tester {
     }
 }
 
-/// A host as the suite wants it: OpenID Connect asks every provider for RS256.
+/// A host as the suite requires it: OpenID Connect requires RS256 of every provider.
 fn provider() -> Host {
     Host::with_key(Settings::default(), SigningKey::from_pem(RSA).unwrap())
 }
@@ -61,7 +62,7 @@ fn ensure(holds: bool, what: &str) -> Condition {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
 
-/// How many bits of a text's characters are information: the estimate of Shannon, over the characters it has.
+/// How many bits of information a text's characters carry: Shannon's estimate from their frequencies in the text.
 fn entropy_bits(text: &str) -> f64 {
     let len = text.len() as f64;
     let counts = text.chars().collect::<BTreeSet<_>>().into_iter().map(|c| text.matches(c).count() as f64 / len);
@@ -91,7 +92,7 @@ fn ensure_token_response(reply: &Reply) -> Condition {
     ensure_unguessable(refresh_token)
 }
 
-/// What OpenID Connect Core section 12.2 asks of the ID token of a refresh.
+/// The requirements of OpenID Connect Core section 12.2 on the ID token of a refresh.
 fn compare_id_token_claims(first: &Value, second: &Value) -> Condition {
     for name in ["iss", "sub", "aud", "auth_time", "azp"] {
         ensure(first.get(name) == second.get(name), name)?;
@@ -99,7 +100,7 @@ fn compare_id_token_claims(first: &Value, second: &Value) -> Condition {
     ensure(second["iat"].is_u64() && first["iat"] != second["iat"], "iat")
 }
 
-/// The module, for one client: it returns the answers to the login and to the refresh.
+/// Runs the module for one client, and returns the answers to the login and to the refresh.
 async fn oidcc_refresh_token_as(tester: Tester, host: &Host) -> [Value; 2] {
     let (_, metadata) = read(&host.server.get_openid_configuration());
     assert!(metadata["grant_types_supported"].as_array().unwrap().contains(&json!("refresh_token")));
@@ -119,7 +120,7 @@ async fn oidcc_refresh_token_as(tester: Tester, host: &Host) -> [Value; 2] {
     [first, second]
 }
 
-/// The refresh token of client 2 with the authentication of client 1, which costs client 2 nothing.
+/// Client 1 presents the refresh token of client 2 with its own authentication. Client 2 loses nothing.
 async fn refuses_the_refresh_token_of_client_2(tester: Tester, host: &Host) {
     for stranger in [FIRST, STABLE, SIXTY_SECONDS].into_iter().filter(|stranger| stranger.id != tester.id) {
         let said = stranger.log_in(host, "openid").await;
@@ -128,7 +129,7 @@ async fn refuses_the_refresh_token_of_client_2(tester: Tester, host: &Host) {
     }
 }
 
-/// The negative twins of a refresh: none of them costs the rightful client its session.
+/// The negative twins of a refresh. None of them ends the session of the rightful client.
 async fn refuses_what_is_not_the_clients_refresh_token(tester: Tester, host: &Host, refresh_token: &str) {
     let with_secret = |secret| Tester { secret, ..tester };
     for secret in ["WRONG", "TENANT_CLIENT_SECRET ", "", SIXTY_SECONDS.id] {
@@ -221,7 +222,7 @@ async fn fapi2_security_profile_final_refresh_token_negative() {
     assert_reply(&FIRST.refresh(&host, text(&first, "refresh_token")).await, 400, UNKNOWN, &[]);
 }
 
-/// What the suite asks of any key set: `ValidateServerJWKs` and its neighbours.
+/// The suite's requirements on any key set: `ValidateServerJWKs` and its neighbours.
 fn ensure_key_set(set: &Value) -> Condition {
     let keys = set["keys"].as_array().filter(|keys| !keys.is_empty()).ok_or("keys")?;
     let mut names = BTreeSet::new();
@@ -243,7 +244,7 @@ fn ensure_key_set(set: &Value) -> Condition {
     Ok(())
 }
 
-/// What the suite asks of a key set after a rotation, beside the one before it.
+/// The suite's requirements on a key set after a rotation, compared with the set before it.
 fn ensure_rotated(before: &Value, after: &Value) -> Condition {
     ensure_key_set(before)?;
     ensure_key_set(after)?;
@@ -302,7 +303,7 @@ fn oidcc_server_rotate_keys_negative() {
     }
 }
 
-/// The conditions on the document that was read from a URL of the issuer.
+/// The conditions on the document at a URL of the issuer.
 fn ensure_provider_metadata(url: &str, reply: &Reply) -> Condition {
     ensure(reply.status() == 200, "EnsureDiscoveryEndpointResponseStatusCodeIs200")?;
     ensure(reply.header("Content-Type").unwrap_or_default().starts_with("application/json"), "JsonContentType")?;
@@ -395,7 +396,7 @@ fn ensure_userinfo(reply: &Reply, id_token: &Value) -> Condition {
     Ok(())
 }
 
-/// The three ways to present an access token; each module is one of them, with its twins.
+/// The three ways to present an access token. Each has one module, with its twins.
 async fn oidcc_userinfo(present: impl Fn(&str) -> (Option<String>, Option<String>)) {
     let host = provider();
     let ask = async |token: &str| {

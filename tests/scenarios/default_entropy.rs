@@ -1,5 +1,5 @@
-//! Random bytes come from the operating system, unless the host brings its own: nothing that is drawn follows from the keys,
-//! the clock or the request.
+//! Random bytes come from the operating system, unless the host brings its own source. No drawn value follows from the
+//! keys, the clock or the request.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Both metadata documents, whole: what they name is served, and nothing else is named (contract section 7, RFC 8414,
-//! OpenID Connect Discovery).
+//! Both metadata documents, whole. The server serves everything that they name, and they name nothing more (contract
+//! section 7, RFC 8414, OpenID Connect Discovery).
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use otp_grant::jwt::{Algorithm, SigningKeys};
@@ -54,7 +54,7 @@ fn documents<S: Store, D: Directory>(server: &AuthorizationServer<S, D>) -> [Val
     [server.get_metadata(), server.get_openid_configuration()].map(|reply| read(&reply).1)
 }
 
-/// A document that may be cached, whole: nothing in its headers forbids it.
+/// Checks a whole document that clients may cache: no header forbids it.
 #[track_caller]
 fn assert_document(reply: &Reply, max_age: u64, body: &str) {
     assert_eq!((reply.status(), std::str::from_utf8(reply.body()).unwrap()), (200, body));
@@ -324,7 +324,7 @@ async fn every_grant_type_that_is_named_is_served() {
     }
 }
 
-/// What each endpoint answers to one way of authentication: the token, introspection and revocation endpoint.
+/// The statuses of the token, introspection and revocation endpoints for one way of authentication.
 async fn statuses_by(method: &str) -> [u16; 3] {
     let host = Host::new();
     let basic = format!("Basic {}", BASE64_STANDARD.encode("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET"));

@@ -1,5 +1,5 @@
-//! The token endpoint as RFC 6749 has it beside the contract: a code in a form, parameters that nobody knows, and what
-//! errors are written in.
+//! The requirements of RFC 6749 on the token endpoint beside the contract: a code in a form, unknown parameters, and
+//! the characters of errors.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;
@@ -46,7 +46,7 @@ async fn parameters_that_are_not_known_are_ignored() {
     assert!(!host.is_active(access_token).await);
 }
 
-/// Checks one error answer, and says which error it is.
+/// Checks an error answer, and returns its error.
 #[track_caller]
 fn error_of(reply: &Reply) -> String {
     let (status, said) = read(reply);

@@ -1,4 +1,4 @@
-//! The budget of guesses follows the address: over resends, challenges, clients and usages.
+//! The budget of guesses belongs to the address. It spans resends, challenges, clients and usages.
 
 use std::sync::atomic::Ordering::SeqCst;
 

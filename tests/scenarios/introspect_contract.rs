@@ -36,7 +36,7 @@ async fn ready() -> (Host, Value) {
     (host, said)
 }
 
-/// What is said of an access token, byte for byte.
+/// The answer about an access token, byte for byte.
 fn access_token_body(access_token: &str, client: &str, audience: &str) -> String {
     let claims = payload(access_token);
     let [exp, iat] = ["exp", "iat"].map(|name| claims[name].as_u64().unwrap());
@@ -51,14 +51,14 @@ fn access_token_body(access_token: &str, client: &str, audience: &str) -> String
     )
 }
 
-/// What is said of a refresh token, byte for byte.
+/// The answer about a refresh token, byte for byte.
 fn refresh_token_body(exp: u64, sid: &str) -> String {
     format!(
         r#"{{"active":true,"scope":"openid profile","client_id":"TENANT_CLIENT_ID","exp":{exp},"sub":"MOCK_USER_ID","iss":"{ISSUER}","sid":"{sid}"}}"#
     )
 }
 
-/// Inactive, and not a byte more, whoever may ask.
+/// Every client gets the inactive answer, byte for byte.
 async fn assert_inactive(host: &Host, token: &str) {
     for client in [TENANT, API, OTHER] {
         assert_reply(&host.introspect(token, &client).await, 200, INACTIVE, &[]);

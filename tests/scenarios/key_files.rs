@@ -1,4 +1,4 @@
-//! Private keys as other programs write them, and as they arrive by way of variables and configuration files.
+//! Private keys as other programs write them, and as they arrive through variables and configuration files.
 
 use std::process::Command;
 
@@ -23,7 +23,7 @@ fn error(pem: &str) -> KeyError {
     SigningKey::from_pem(pem).unwrap_err()
 }
 
-/// What stands between the lines of a file.
+/// The text between the first and the last line of a file.
 fn inside(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with('-')).collect()
 }
@@ -104,7 +104,7 @@ fn what_is_refused_says_why() {
     }
 }
 
-/// Runs OpenSSL on a key of a file.
+/// Runs OpenSSL on the key of a file.
 fn openssl(arguments: &str, key: &str) -> String {
     let name = format!("otp_grant_{}_{:p}.pem", std::process::id(), key.as_ptr());
     let path = std::env::temp_dir().join(name);

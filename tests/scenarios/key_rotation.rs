@@ -1,5 +1,5 @@
-//! Signing keys and secrets are replaced while servers run: simulated second by second, with clients that cache the key
-//! set and two processes that are never quite in step.
+//! Signing keys and secrets are replaced while servers run. The simulation goes second by second. Its clients cache the
+//! key set, and its two processes never change at the same instant.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const ED25519: &str = include_str!("../keys/ed25519_pkcs8.pem");
 
 // ---- Signing keys ----
 
-/// From this second on, this process signs with the first of these keys and publishes the others beside it.
+/// From this second on, this process signs with the first of these keys, and publishes the other keys.
 struct Change(u64, usize, &'static [&'static str]);
 
 fn signing_keys(pems: &[&str]) -> SigningKeys {
@@ -29,8 +29,8 @@ fn signing_keys(pems: &[&str]) -> SigningKeys {
     keys.fold(active, |keys, next| keys.publishing(next.public_key().clone()).unwrap())
 }
 
-/// The three steps of one rotation. The processes begin each of them at different instants, and the next one begins when
-/// the wait of the last one is over: the `max-age` of the key set, then the validity of ID tokens.
+/// The three steps of one rotation. The processes begin each step at different instants. The next step begins after the
+/// wait of the last one: the `max-age` of the key set, then the validity of ID tokens.
 fn rotation(begin: u64, steps: [&'static [&'static str]; 3]) -> Vec<Change> {
     let [announced, switched, retired] = steps;
     let switch = begin + 37 + MAX_AGE;
@@ -45,7 +45,7 @@ fn rotation(begin: u64, steps: [&'static [&'static str]; 3]) -> Vec<Change> {
     ]
 }
 
-/// A token that was issued, and what is known of it: the key sets that verify it.
+/// A token that was issued, and the key sets that verify it.
 struct Issued {
     token: String,
     expires_at: u64,
@@ -53,8 +53,8 @@ struct Issued {
     verified_with: BTreeSet<usize>,
 }
 
-/// Runs two processes and, for each of them and each second of `max-age`, a client that caches its key set from that
-/// second on. Returns the first second in which a token that has not expired is refused by anybody.
+/// Runs two processes. For each process and each second of `max-age`, a client caches the key set from that second on.
+/// Returns the first second in which a client or a process refuses a token that has not expired.
 async fn first_refusal(end: u64, first: &'static [&'static str], plan: &[Change]) -> Option<u64> {
     let host = Host::with_key(Settings::default(), signing_keys(first));
     let mut processes = [
@@ -239,7 +239,7 @@ fn master(byte: u8) -> MasterKey {
     MasterKey::from_bytes(&[byte; 32]).unwrap()
 }
 
-/// A keyring that seals with one secret and accepts others, the index secret being that of the sample host.
+/// A keyring that seals with one secret and accepts others. Its index secret is that of the sample host.
 fn sealing(active: u8, accepted: &[u8]) -> Keyring {
     accepted.iter().fold(Keyring::new(&master(1), &master(active)), |keyring, old| keyring.accepting(&master(*old)))
 }
@@ -247,7 +247,7 @@ fn sealing(active: u8, accepted: &[u8]) -> Keyring {
 const OLD: u8 = 2;
 const NEW: u8 = 3;
 
-/// A process that seals with the new secret and accepts the old one, and one that does it the other way round.
+/// A process that seals with the new secret and accepts the old one, and a process that does the opposite.
 fn switched(host: &Host) -> Host {
     host.beside(Settings::default(), SigningKey::from_pem(P256).unwrap(), sealing(NEW, &[OLD]))
 }
@@ -372,8 +372,8 @@ async fn what_a_dropped_secret_sealed_is_garbage() {
     assert_eq!(new.userinfo(text(&first, "access_token")).await.status(), 200);
 }
 
-/// Two processes go through these pairs of states, an hour each, and every token is used at both. Tells in which pair
-/// something was refused.
+/// Takes two processes through these pairs of states, an hour each, and presents every token to both. Returns the first
+/// pair in which a process refused a token.
 async fn first_refused_state(states: &[[(u8, &[u8]); 2]]) -> Option<usize> {
     let hour = secs(3600);
     let sessions = session_validity(hour / 2, hour * 24);

@@ -19,7 +19,7 @@ fn master(byte: u8) -> MasterKey {
     MasterKey::from_bytes(&[byte; 32]).unwrap()
 }
 
-/// A host on the store of another one: its index secret, and its sealing secrets, the first of which is active.
+/// A host on the store of another host, with its index secret, and its sealing secrets, the first of which is active.
 fn with(host: &Host, index: u8, sealing: &[u8]) -> Host {
     let keyring = Keyring::new(&master(index), &master(sealing[0]));
     let keyring = sealing[1..].iter().fold(keyring, |keyring, other| keyring.accepting(&master(*other)));
@@ -27,12 +27,12 @@ fn with(host: &Host, index: u8, sealing: &[u8]) -> Host {
     host.beside(Settings::default(), key, keyring)
 }
 
-/// What a host is told that starts with these sealing secrets.
+/// The result of a start with these sealing secrets.
 async fn start(host: &Host, sealing: &[u8]) -> Result<KeyringCheck, KeyringError> {
     with(host, INDEX, sealing).server.check_keyring().await
 }
 
-/// What the store keeps of the secrets.
+/// The record in which the store keeps the keys in use.
 fn kept(host: &Host) -> Option<Record> {
     let records = host.store.inner.records().into_iter().map(|(_, record)| record);
     records.into_iter().find(|record| record.body.kind() == "keys_in_use")
@@ -68,7 +68,7 @@ async fn a_host_that_shares_no_sealing_secret_is_refused_and_announces_nothing()
     assert_eq!(kept(&host), before);
 }
 
-/// The check tells what a request would find out: such a host can't read what its peer seals.
+/// The warning is true of requests: such a host can't read what its peer seals.
 #[tokio::test]
 async fn a_host_that_lacks_a_secret_of_its_peer_is_warned() {
     let host = Host::new();

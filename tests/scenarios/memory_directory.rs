@@ -1,4 +1,4 @@
-//! Whom the directory in memory takes for whom.
+//! Which user the directory in memory finds for an address.
 
 use otp_grant::directory::{SignUp, UserClaims, UserStore};
 use otp_grant::{Address, AddressPolicy, ClientId, MemoryDirectory, Scope, Subject, User, UserStatus};

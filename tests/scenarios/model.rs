@@ -30,14 +30,14 @@ fn step() -> impl Strategy<Value = Step> {
 const FAULTS: [Mishap; 6] =
     [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten, Mishap::Slow];
 
-/// What the model knows of a challenge that was sent.
+/// The model's knowledge of a challenge.
 struct Challenge {
     sent: Sent,
     code_expires_at: u64,
     token_expires_at: u64,
-    /// Answers that told whether the code was right.
+    /// How many answers told whether the code was right.
     compared: usize,
-    /// Guesses that may have been charged although the answer was a 503.
+    /// How many guesses can have been charged although the answer was a 503.
     unknown: usize,
 }
 
@@ -45,11 +45,11 @@ struct Challenge {
 struct Model {
     now: u64,
     challenges: Vec<Challenge>,
-    /// Codes that logged somebody in.
+    /// The codes that logged a user in.
     spent: Vec<String>,
-    /// The codes that were guessed at in vain, and when.
+    /// The codes that were wrongly guessed at, and when.
     wrong_at: Vec<(String, u64)>,
-    /// Whether the clock has ever been set back by more than hosts may differ; codes may then end early.
+    /// Whether the clock has ever been set back by more than the clocks of hosts can differ. Codes can then end early.
     set_back: bool,
     faulty: bool,
 }

@@ -1,4 +1,4 @@
-//! One telephone and one mailbox have one budget, in whatever spelling an address is given.
+//! One telephone has one budget, and so has one mailbox, whatever the spelling of the address.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;

@@ -1,5 +1,5 @@
-//! A host's own clients and users: a registry and a store of users apart, sign-ups that are refused, claims of the
-//! host's own in access tokens, and scopes that a user is not granted.
+//! A host's own clients and users: separate stores for clients and users, refused sign-ups, claims of the host's own in
+//! access tokens, and scopes that the host does not grant to a user.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -12,13 +12,13 @@ use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};
 
-/// The users of a host, beside clients that are kept elsewhere.
+/// The users of a host whose clients are kept elsewhere.
 struct Users {
     known: MemoryDirectory,
     claims: Mutex<CustomClaims>,
-    /// What every user is granted, if that is less than all.
+    /// The scope that every user is granted, if it is less than the requested one.
     granted: Mutex<Option<Option<Scope>>>,
-    /// What the hooks were asked.
+    /// The calls of the hooks.
     asked: Mutex<Vec<String>>,
     down: AtomicBool,
 }
@@ -75,7 +75,7 @@ impl UserStore for Users {
     }
 }
 
-/// The clients of a file, which can't fail.
+/// The clients of a file. Reading them can't fail.
 struct Registry(MemoryDirectory);
 
 impl ClientRegistry for Registry {

@@ -1,4 +1,4 @@
-//! A signer of the host's: its tokens are like others, and when it fails nothing is lost.
+//! A signer of the host's own. Its tokens are like others, and its failure loses nothing.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use serde_json::json;
 enum Mood {
     Signs,
     Fails,
-    /// Gives a signature that is too short, or too long.
+    /// Gives a signature of the wrong length.
     Gives(usize),
     Stalls,
 }

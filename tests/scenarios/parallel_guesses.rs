@@ -1,4 +1,4 @@
-//! Races at one challenge: guesses beside guesses, right codes beside right codes, resends beside guesses.
+//! Races at one challenge: between guesses, between right codes, and between resends and guesses.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;

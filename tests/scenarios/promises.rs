@@ -1,5 +1,5 @@
 //! Each promise of README, SECURITY and the public documentation, read by itself and tried with other numbers than
-//! those of the samples. What another scenario file tests already is listed in `docs/proof.md`.
+//! those of the samples. `docs/proof.md` lists the promises that other scenario files test.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -46,7 +46,7 @@ fn guesses(count: u8) -> NonZeroU8 {
     NonZeroU8::new(count).unwrap()
 }
 
-/// Three guesses for a code, seven in an hour for an address, a send in ten seconds.
+/// Three guesses per code, seven per hour and address, and one send per ten seconds.
 fn small() -> Settings {
     settings(|s| {
         s.guesses_per_challenge = guesses(3);
@@ -55,7 +55,7 @@ fn small() -> Settings {
     })
 }
 
-/// The sample directory, whose login sources have these codes.
+/// The sample directory, with these codes for its login sources.
 fn directory(code: &CodePolicy) -> MemoryDirectory {
     let source = |id, channel| AuthSource::new(AuthSourceId::new(id).unwrap(), channel).with_code(code.clone());
     sample_directory()
@@ -63,7 +63,7 @@ fn directory(code: &CodePolicy) -> MemoryDirectory {
         .with_auth_source(source("MOCK_EMAIL_OTP_AUTH_SOURCE_ID", Channel::Email))
 }
 
-/// A host whose login codes are valid for so many seconds.
+/// A host whose login codes are valid for this many seconds.
 fn hosted(settings: Settings, validity: u64) -> Host {
     Host::with_directory(settings, es256(), directory(&CodePolicy::new(6, secs(validity)).unwrap()))
 }
@@ -73,7 +73,7 @@ fn beside(host: &Host, settings: Settings) -> Host {
     host.beside(settings, es256(), keyring())
 }
 
-/// What an observer hears, written out.
+/// The events that an observer hears, as text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -84,7 +84,7 @@ impl Observer for Log {
 }
 
 impl Log {
-    /// The names of the events since the last look.
+    /// The names of the events since the last call.
     fn names(&self) -> Vec<String> {
         let name = |event: String| event.split([' ', '{', '(']).next().unwrap_or_default().to_owned();
         self.0.lock().unwrap().drain(..).map(name).collect()
@@ -120,7 +120,7 @@ fn by_spa(body: &Value) -> Value {
     but(body, json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null }))
 }
 
-/// The same send for another purpose than a login.
+/// The same send for a usage other than login.
 fn purpose(send: &Value, usage: Usage) -> Value {
     but(send, json!({ "usage": usage.as_str(), "auth_source_id": null }))
 }
@@ -131,7 +131,7 @@ fn grant(send: &Value, sent: &Sent, code: &str) -> Value {
     but(send, json!({ "grant_type": grant_type, "otp_token": sent.otp_token, "otp": code }))
 }
 
-/// What became of a code.
+/// The outcome of a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     In,
@@ -141,7 +141,7 @@ enum Outcome {
     Else(String),
 }
 
-/// Presents a code for whatever it was sent for.
+/// Presents a code for the purpose for which it was sent.
 async fn present(host: &Host, send: &Value, sent: &Sent, code: &str) -> Outcome {
     let Some(usage) = send["usage"].as_str() else {
         let (status, said) = host.token(&grant(send, sent, code)).await;
@@ -177,7 +177,7 @@ async fn miss(host: &Host, send: &Value, sent: &Sent) -> Outcome {
     present(host, send, sent, &format!("{}{other}", &sent.code[..sent.code.len() - 1])).await
 }
 
-/// Presents wrong codes until none is compared any more.
+/// Presents wrong codes until the server compares none any more.
 async fn miss_all(host: &Host, send: &Value, sent: &Sent) {
     for _ in 0..30 {
         if !matches!(miss(host, send, sent).await, Outcome::Wrong(_)) {
@@ -195,7 +195,7 @@ fn reuses(host: &Host) -> usize {
     host.counters.reuses.load(SeqCst)
 }
 
-/// Does something at a host whose clock differs by so many milliseconds.
+/// Does work at a host whose clock differs by this many milliseconds.
 async fn at<T>(host: &Host, millis: i64, work: impl Future<Output = T>) -> T {
     let difference = Duration::from_millis(millis.unsigned_abs());
     let shift = |ahead: bool| if ahead { host.clock.advance(difference) } else { host.clock.set_back(difference) };
@@ -205,7 +205,7 @@ async fn at<T>(host: &Host, millis: i64, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Guesses at an address until it has no guess left; tells how many were compared.
+/// Guesses at an address until it has no guess left. Returns how many guesses were compared.
 async fn use_up(host: &Host, send: &Value, pause: u64) -> usize {
     let before = compared(host);
     for _ in 0..60 {
@@ -234,7 +234,7 @@ fn waits<T>(request: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
     request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
-/// Polls a future so many times and drops it; tells what it answered if it came to its end.
+/// Polls a future this many times and drops it. Returns its answer if it finished.
 fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -710,7 +710,7 @@ async fn a_longer_outage_in_one_request_costs_one_guess_or_one_code() {
     }
 }
 
-/// A signer that fails when it is told to, and counts.
+/// A signer that fails on demand, and counts its calls.
 #[derive(Clone)]
 struct Elsewhere {
     key: DalekKey,

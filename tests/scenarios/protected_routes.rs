@@ -1,4 +1,5 @@
-//! The routes of a host's own API: the access token of a request, and what a client hears that has none or not enough.
+//! The routes of a host's own API: the access token of a request, and the answer to a client that has no token or too
+//! small a scope.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -9,7 +10,7 @@ use serde_json::json;
 
 const ORDERS: &str = "/orders";
 
-/// What a route of the host does before anything else.
+/// The first lines of a route of the host.
 async fn orders(host: &Host, request: Request<'_>) -> Result<AccessTokenClaims, Reply> {
     let needed = Scope::parse("profile email").unwrap();
     let claims = host.server.check_access_token(request.bearer_token()?, Audience::EveryClient).await?;

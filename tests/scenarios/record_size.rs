@@ -1,4 +1,4 @@
-//! How large a record gets, serialized.
+//! The largest sizes of serialized records.
 
 use otp_grant::Settings;
 use otp_grant::settings::danger;

@@ -38,7 +38,7 @@ async fn refuse(host: &Host, token: &str, changes: &[(&str, &str)], status: u16,
     assert_reply(&post(host, token, changes).await, status, said, &[]);
 }
 
-/// Tokens for this scope, byte for byte.
+/// Checks an answer with tokens for this scope, byte for byte.
 #[track_caller]
 fn assert_granted(reply: &Reply, scope: &str) -> Value {
     let said = read(reply).1;
@@ -62,7 +62,7 @@ async fn ready() -> (Host, String) {
     (host, token)
 }
 
-/// Whatever was tried did not use the token up, nor the session.
+/// The requests before used up neither the token nor the session.
 async fn assert_untouched(host: &Host, token: &str) {
     assert_eq!((host.counters.reuses.load(SeqCst), host.counters.revocations.load(SeqCst)), (0, 0));
     assert_granted(&post(host, token, &[]).await, "openid");

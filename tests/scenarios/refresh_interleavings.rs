@@ -1,6 +1,6 @@
-//! Every interleaving of 2 and of 3 concurrent refreshes, before, at, after and across the edge of the retry window, with
-//! one mishap at each store call: never two successors, never a false revocation inside the window, always a revocation
-//! outside it.
+//! Every interleaving of 2 and of 3 concurrent refreshes, before, at, after and across the edge of the retry window,
+//! with one mishap at each store call. A token never has two successors. No session is falsely revoked inside the
+//! window, and each replay outside it revokes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -49,8 +49,9 @@ fn refreshes_beside_a_sign_out() {
     assert!(runs > 20_000);
 }
 
-/// What a request presents: the refresh token that was superseded, its successor, the successor and then what it got for it,
-/// or the successor to sign out with. The number of the first three is the generation that they use up.
+/// What a request presents: the superseded refresh token; its successor; the successor and then the token that the
+/// server gave for it; or the successor for a sign-out. The number of the first three is the generation that they use
+/// up.
 const OLD: usize = 0;
 const CURRENT: usize = 1;
 const TWICE: usize = 2;
@@ -59,18 +60,18 @@ const SIGN_OUT: usize = 3;
 const MISHAPS: [Mishap; 6] =
     [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::DropBefore, Mishap::DropAfter];
 
-/// The clock during a run, seen from the end of the window in which `OLD` gets its successor again.
+/// The clock during a run, relative to the end of the window in which `OLD` gets its successor again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Before,
     At,
     After,
-    /// It passes the edge during the run.
+    /// The clock passes the edge during the run.
     Across,
 }
 
 impl When {
-    /// After the last instant of the window.
+    /// How many milliseconds after the last instant of the window a run begins.
     fn millis_later(self) -> u64 {
         match self {
             Self::Before | Self::Across => 0,
@@ -80,7 +81,7 @@ impl When {
     }
 }
 
-/// Runs every schedule of these requests, at every time, without a mishap and with every single one.
+/// Runs every schedule of these requests, at every time, without a mishap and with each single mishap.
 fn explore<const N: usize>(combinations: &[[usize; N]], mishaps: &[Mishap]) -> usize {
     let world = World::new();
     let mut runs = 0;
@@ -103,9 +104,9 @@ struct World {
     store: Arc<SteppedStore>,
     clock: ManualClock,
     counters: Counters,
-    /// The session, to begin each run with.
+    /// The session at the beginning of each run.
     begun: HashMap<RecordKey, Record>,
-    /// `OLD` and `CURRENT`, and the access token that came with the latter.
+    /// `OLD` and `CURRENT`, and the access token that came with `CURRENT`.
     tokens: [String; 2],
     access_token: String,
 }
@@ -139,7 +140,7 @@ impl World {
         world
     }
 
-    /// How many there were, and how many calls each request made at most.
+    /// The number of schedules, and the most calls that each request made.
     fn every_schedule(&self, presented: &[usize], when: When, planned: Option<Planned>) -> (usize, Vec<usize>) {
         let (mut search, mut runs, mut calls) = (Search::default(), 0, vec![0; presented.len()]);
         loop {
@@ -166,7 +167,7 @@ impl World {
         }
     }
 
-    /// Holds the answers, and what is stored at the end, against what must hold.
+    /// Checks the answers and the stored session.
     fn check(&self, checked: &Checked<'_>) {
         let Checked { presented, planned, run, reported, .. } = checked;
         let (generation, revoked) = self.stored();
@@ -215,7 +216,7 @@ impl World {
         self.check_aftermath(checked, revoked.is_some());
     }
 
-    /// Whether the first load of a request came when the window was over.
+    /// Whether the first load of a request came after the window.
     fn came_late(&self, checked: &Checked<'_>, index: usize) -> bool {
         let steps = &checked.run.steps;
         let place = |wanted| steps.iter().position(|step| *step == wanted);
@@ -226,7 +227,7 @@ impl World {
         }
     }
 
-    /// What whoever comes later finds: everything dead, or nothing lost.
+    /// Checks the requests that come later: either every token is dead, or none is lost.
     fn check_aftermath(&self, checked: &Checked<'_>, revoked: bool) {
         self.store.begin(self.store.records(), 0, None);
         let mut given = checked.run.answers.iter().flatten().filter_map(|(_, body)| body["access_token"].as_str());
@@ -275,19 +276,19 @@ impl World {
     }
 }
 
-/// The generation of a session, and why it was revoked, if it was.
+/// The generation of a session, and the reason of its revocation, if it was revoked.
 fn stored(record: &Record) -> (usize, Option<String>) {
     let session = &serde_json::to_value(record).unwrap()["body"]["session"];
     (usize::try_from(session["g"].as_u64().unwrap()).unwrap(), session["d"].as_str().map(str::to_owned))
 }
 
-/// A run that is over, with what is to be said of it when something is wrong.
+/// A finished run, with the values that a failure prints.
 struct Checked<'a> {
     presented: &'a [usize],
     when: When,
     planned: Option<Planned>,
     run: &'a Run<(u16, Value)>,
-    /// How many replays the observer was told of.
+    /// How many replays the observer heard of.
     reported: usize,
 }
 

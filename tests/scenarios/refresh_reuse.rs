@@ -1,5 +1,5 @@
-//! A refresh token that is used again: as a retry inside the window, as a replay that ends the session, by fifty at once,
-//! and under each refresh policy.
+//! A refresh token that is used again: as a retry inside the window, as a replay that ends the session, in fifty
+//! parallel requests, and under each refresh policy.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A login by one client, its clock, and every access token that it was given.
+/// A login by one client, and every access token that the client got.
 struct Login {
     host: Host,
     client: Credentials,
@@ -51,7 +51,7 @@ impl Login {
         self.host.refresh_with(token, &self.client).await
     }
 
-    /// Refreshes, and gets the refresh token of the answer.
+    /// Refreshes, and returns the refresh token of the answer.
     async fn refresh(&mut self, token: &str) -> String {
         let (status, said) = self.try_refresh(token).await;
         assert_eq!(status, 200, "{said}");
@@ -83,7 +83,7 @@ impl Login {
         self.refresh(newest).await
     }
 
-    /// A replay ends the session with every token of it, and is reported once.
+    /// A replay ends the session with all its tokens, and the observer hears of it once.
     async fn assert_replay_revokes(&self, replayed: &str, newest: &str) {
         assert_eq!(self.reuses(), 0);
         self.refuse(replayed).await;
@@ -330,7 +330,7 @@ fn tenant() -> Client {
         .unwrap()
 }
 
-/// The host configures a client anew. Sessions stay.
+/// Replaces the configuration of a client. Sessions stay.
 fn change_client(host: &mut Host, client: Client) {
     let inner = sample_directory().with_client(client);
     host.directory =
@@ -421,7 +421,7 @@ async fn what_is_taken_from_a_client_is_not_granted_any_more_and_can_be_given_ba
     assert_eq!(host.refresh(&token).await.0, 200);
 }
 
-/// Fifty answers to one token: all usable, and one generation further.
+/// The fifty answers to one token are all usable. The session is one generation further.
 async fn assert_one_generation_further(mut login: Login, answers: Vec<(u16, Value)>) {
     let mut successors = BTreeSet::new();
     assert_eq!(answers.len(), 50);

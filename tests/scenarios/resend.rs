@@ -5,7 +5,7 @@ use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::json;
 
-/// Of a code; its token is valid for 300.
+/// The validity of a code. The validity of its otp_token is 300.
 const VALIDITY: u64 = 120;
 
 fn host() -> Host {

@@ -1,4 +1,4 @@
-//! `POST /oauth2/revoke`, row by row: status, headers and whole body, and what is dead from then on.
+//! `POST /oauth2/revoke`, row by row: status, headers and whole body, and the tokens that are dead afterwards.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -23,7 +23,7 @@ fn basic(pair: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(pair))
 }
 
-/// 200 with an empty body, which therefore has no type.
+/// Checks for 200 with an empty body.
 #[track_caller]
 fn assert_done(reply: &Reply) {
     // Of JSON, though there is none: some clients take an answer without a content type for a failure.
@@ -43,7 +43,7 @@ async fn assert_access(host: &Host, token: &str, alive: bool) {
     assert!(host.server.verify_access_token(token, Audience::EveryClient).is_ok());
 }
 
-/// The session is over: no refresh token of it is good, and no access token.
+/// The session is over: all its refresh tokens and access tokens are dead.
 async fn assert_signed_out(host: &Host, refresh_tokens: &[&str], access_tokens: &[&str]) {
     for token in access_tokens {
         assert_access(host, token, false).await;

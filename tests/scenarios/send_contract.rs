@@ -29,7 +29,7 @@ async fn refused(host: &Host, body: &Value, authorization: Option<&str>) -> Repl
     }
 }
 
-/// Compares everything that a reply has: the status, every header and every byte of the body.
+/// Compares the whole reply: the status, every header and every byte of the body.
 fn email_send(email: &str) -> Value {
     json!({
         "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",

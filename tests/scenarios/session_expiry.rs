@@ -1,4 +1,5 @@
-//! How a session ends by itself: idle, at its absolute end, with its user; and what a clock that is set back does to it.
+//! How a session ends by itself: idle, at its absolute end, or with its user. Also what a clock that is set back does
+//! to it.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -26,7 +27,7 @@ fn lasting(idle: Duration, absolute: Duration) -> Settings {
     })
 }
 
-/// The same host with other settings, from one moment to the next.
+/// The same host with other settings, on the same store and clock.
 fn beside(host: &Host, settings: Settings) -> Host {
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     host.beside(settings, key, keyring())
@@ -37,14 +38,14 @@ async fn log_in(host: &Host) -> (String, String) {
     (text(&said, "refresh_token").to_owned(), text(&said, "access_token").to_owned())
 }
 
-/// The refresh token and the access token of a refresh.
+/// Refreshes, and returns the refresh token and the access token.
 async fn refresh(host: &Host, token: &str) -> (String, String) {
     let (status, said) = host.refresh(token).await;
     assert_eq!(status, 200, "{said}");
     (text(&said, "refresh_token").to_owned(), text(&said, "access_token").to_owned())
 }
 
-/// Nothing works any more, and nothing was taken for a replay.
+/// No token works any more, and the server reports no replay.
 async fn assert_over(host: &Host, refresh_token: &str, access_token: &str) {
     assert!(!host.is_active(refresh_token).await && !host.is_active(access_token).await);
     assert_eq!(host.refresh(refresh_token).await, refused());

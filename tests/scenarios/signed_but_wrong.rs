@@ -1,5 +1,5 @@
-//! Tokens that the server's own key has signed, and that say something else than a server says: what RFC 7519, RFC 8725 and
-//! RFC 9068 ask of whoever reads a JWT, beyond its signature.
+//! Tokens that the server's own key has signed and that say something that the server never says: what RFC 7519, RFC
+//! 8725 and RFC 9068 require of the reader of a JWT beyond its signature.
 
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use otp_grant::id::TokenId;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const PEM: &str = include_str!("../keys/ed25519_pkcs8.pem");
 const API: &str = "https://api.example.com";
 
-/// A host, the header and the claims of an access token of a login there, and the key that signed it.
+/// A host, the header and the claims of an access token from a login there, and the key that signed the token.
 struct Issued {
     host: Host,
     header: Value,
@@ -44,7 +44,7 @@ impl Issued {
         format!("{signed}.{}", BASE64URL.encode(self.key.sign(signed.as_bytes())))
     }
 
-    /// What the server makes of a token, offline, online and at its userinfo endpoint.
+    /// The server's result for a token, offline, online and at its userinfo endpoint.
     async fn check_token(&self, token: &str) -> Result<(), AccessTokenError> {
         let offline = self.host.server.verify_access_token(token, Audience::EveryClient);
         let online = self.host.server.check_access_token(token, Audience::EveryClient).await;

@@ -1,4 +1,5 @@
-//! What a slow or failing store or directory must not do to an honest client: make a thief of it, or lose its session.
+//! A slow or failing store or directory must not make a thief of an honest client, and must not lose the client's
+//! session.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,14 +11,14 @@ use otp_grant_tests::*;
 use pollster::block_on;
 use serde_json::{Value, json};
 
-/// A host and a refresh token that nobody has used.
+/// A host and a refresh token that no client has used.
 fn logged_in() -> (Host, String) {
     let host = Host::new();
     let token = text(&block_on(host.log_in(json!({}))), "refresh_token").to_owned();
     (host, token)
 }
 
-/// Carries a request on to where it has to wait.
+/// Runs a request up to the point where it waits.
 fn waits<T>(request: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
     request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }

@@ -1,5 +1,5 @@
-//! A store that fails before or after it applied, applies late or twice, or is slow, at each of its calls; and futures
-//! that are dropped at each of their awaits.
+//! A store fails before or after it applied a call, applies it late or twice, or is slow, at each of its calls. Futures
+//! are dropped at each of their awaits.
 
 use std::future::Future;
 use std::pin::pin;
@@ -163,7 +163,7 @@ async fn a_send_that_failed_does_not_count() {
     }
 }
 
-/// Polls a future so many times and drops it; tells what it answered if it came to its end.
+/// Polls a future this many times and drops it. Returns its answer if it finished.
 fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

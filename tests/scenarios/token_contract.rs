@@ -42,7 +42,7 @@ async fn refuse(host: &Host, body: &Value, status: u16, said: &str) {
     assert_reply(&post(host, body, None).await, status, said, &[]);
 }
 
-/// The code works: what went before cost nothing that matters.
+/// The code works: the requests before have cost nothing that matters.
 async fn accept(host: &Host, body: &Value) -> Value {
     let reply = post(host, body, None).await;
     assert_headers(&reply, &[]);
@@ -50,7 +50,7 @@ async fn accept(host: &Host, body: &Value) -> Value {
     read(&reply).1
 }
 
-/// A wrong code, to read the number of guesses that are left.
+/// Presents a wrong code, to read the number of guesses that are left.
 async fn guesses_left(host: &Host, body: &Value) -> u64 {
     let guess = but(body, json!({ "otp": wrong(body["otp"].as_str().unwrap()), "scope": null }));
     read(&post(host, &guess, None).await).1["attempts_remaining"].as_u64().unwrap() + 1

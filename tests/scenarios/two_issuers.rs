@@ -1,4 +1,5 @@
-//! Two issuers with the same secrets on one store: neither throttles, redeems, refreshes or ends what is the other's.
+//! Two issuers with the same secrets on one store. Neither throttles, redeems, refreshes or ends what belongs to the
+//! other.
 
 use std::sync::Arc;
 

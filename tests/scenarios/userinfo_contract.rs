@@ -19,7 +19,7 @@ const UNAVAILABLE: &str =
     r#"{"error":"temporarily_unavailable","error_description":"Temporarily unavailable. It is safe to try again."}"#;
 const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 
-/// A refusal, whole: the challenge and the body say the same.
+/// Checks a whole refusal: the challenge and the body say the same.
 #[track_caller]
 fn assert_refused(reply: &Reply, status: u16, error: &str, description: &str, needed: &str) {
     let challenge = format!(r#"Bearer error="{error}", error_description="{description}"{needed}"#);
@@ -335,7 +335,7 @@ async fn each_standard_claim_needs_its_scope_in_every_language() {
     }
 }
 
-/// A directory that notes who is asked about, and shows each client what is meant for it.
+/// A directory that records the requests for claims, and shows each client only the claims that are meant for it.
 struct Discreet {
     inner: MemoryDirectory,
     asked: Arc<Mutex<Vec<[String; 3]>>>,

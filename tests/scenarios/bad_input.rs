@@ -124,7 +124,7 @@ async fn duplicates_of_every_member_of_the_grant() {
 #[tokio::test]
 async fn a_member_that_is_null_is_read_as_one_that_is_absent() {
     let with = |body: &Value, name: &str| body.to_string().replacen('{', &format!("{{\"{name}\":null,"), 1);
-    // A send, a grant and a refresh, each with every member that it does without.
+    // A send, a grant and a refresh, each with `null` for members that it does not need.
     let host = Host::with_key(Settings::default(), SigningKey::generate(Algorithm::EdDSA).unwrap());
     let public = json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null });
     for name in ["email", "usage", "client_secret", "otp", "unknown_members"] {
@@ -147,7 +147,7 @@ async fn a_member_that_is_null_is_read_as_one_that_is_absent() {
         }
         host.advance(secs(30));
     }
-    // What is required is missing.
+    // A required member is missing.
     let sent = host.send(&sms_send(PHONE)).await;
     for name in MEMBERS {
         let body = with(&but(&sms_grant(PHONE, &sent), json!({ name: null })), name);
@@ -204,7 +204,7 @@ async fn nul_bytes_markers_and_a_member_of_a_mebibyte() {
                 assert!(status == 400 || status == 401, "{name} {said}");
                 assert!(errors_of(name).contains(&said["error"].as_str().unwrap()), "{name} {said}");
             }
-            // Two wrong codes cost two guesses; nothing else costs any.
+            // Two wrong codes cost two guesses. No other input costs a guess.
             assert_eq!(host.token(&body).await.0, 200, "{name}");
         }
         let (host, body) = ready(Settings::default()).await;
@@ -224,7 +224,7 @@ async fn full_width_digits_are_not_the_code() {
             code.chars().map(|digit| char::from_u32(zero as u32 + digit as u32 - '0' as u32).unwrap()).collect();
         let (status, said) = host.token(&but(&body, json!({ "otp": otp }))).await;
         assert_eq!((status, &said["error_description"]), (400, &json!("Unknown or expired OTP")));
-        // What can't be a code is not compared and costs nothing.
+        // A text that can't be a code is not compared and costs nothing.
         assert_eq!(said["attempts_remaining"], 5);
     }
     assert_eq!(host.token(&body).await.0, 200);

@@ -3,15 +3,17 @@
 //!
 //! These modules do not apply, because there is no authorization endpoint and no token is bound to a key or a
 //! certificate:
-//! - All modules that begin at the authorization endpoint (`oidcc-server`, `oidcc-prompt-*`, `oidcc-max-age-*`, `-nonce`,
-//!   `-redirect-uri`, `-request-uri`, PKCE, PAR), and dynamic registration: the code that was sent takes their place.
+//! - All modules that begin at the authorization endpoint (`oidcc-server`, `oidcc-prompt-*`, `oidcc-max-age-*`,
+//!   `-nonce`, `-redirect-uri`, `-request-uri`, PKCE, PAR), and dynamic registration. A code that was sent takes their
+//!   place.
 //! - Of `oidcc-discovery-endpoint-verification`: `authorization_endpoint`, `registration_endpoint`, and that
-//!   `response_types_supported` has `code` or `id_token`, as no grant that is served has a response type.
-//! - Of `oidcc-refresh-token`: the nonce of ID tokens, which comes with an authorization request; `at_hash`, optional here.
-//! - Of `oidcc-server-rotate-keys`: that the tester is asked to rotate by hand; the other process below has rotated.
+//!   `response_types_supported` has `code` or `id_token`. No grant of the server has a response type.
+//! - Of `oidcc-refresh-token`: the nonce of ID tokens, which comes with an authorization request, and `at_hash`, which
+//!   is optional here.
+//! - Of `oidcc-server-rotate-keys`: the request to the tester to rotate by hand. The other process below has rotated.
 //! - Of `fapi2-security-profile-final-refresh-token`: DPoP and mTLS sender constraint, `private_key_jwt` and client
 //!   attestation, and encrypted ID tokens.
-//! - Signed userinfo (`oidcc-userinfo-rs256`): it is JSON, and the metadata name no other form.
+//! - Signed userinfo (`oidcc-userinfo-rs256`): userinfo is JSON, and the metadata name no other form.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -157,7 +159,7 @@ async fn oidcc_refresh_token() {
         let host = provider();
         let [first, second] = oidcc_refresh_token_as(tester, &host).await;
         refuses_the_refresh_token_of_client_2(tester, &host).await;
-        // A public answer, but of something else, does not pass; nor do claims that changed.
+        // The public answer of another endpoint does not pass. Changed claims do not pass either.
         assert_eq!(ensure_token_response(&host.server.get_jwks()), Err("CheckTokenEndpointCacheHeaders".to_owned()));
         let [first, mut claims] = [&first, &second].map(|said| payload(text(said, "id_token")));
         for (name, value) in [("aud", json!(["TENANT_CLIENT_ID"])), ("azp", Value::Null), ("iat", first["iat"].clone())]
@@ -181,8 +183,8 @@ async fn oidcc_refresh_token_negative() {
 
 #[tokio::test]
 async fn fapi2_security_profile_final_refresh_token() {
-    // FAPI 2.0 section 5.3.2.1 forbids rotation but for extraordinary circumstances, where the old token has to work on
-    // for as long as a retry takes: the suite waits for 30 seconds.
+    // FAPI 2.0 section 5.3.2.1 forbids rotation except in extraordinary circumstances. The old token must then work for
+    // as long as a retry takes. The suite waits for 30 seconds.
     for (tester, rotates) in [(STABLE, false), (SIXTY_SECONDS, true)] {
         let host = provider();
         let [first, second] = oidcc_refresh_token_as(tester, &host).await;
@@ -204,7 +206,7 @@ async fn fapi2_security_profile_final_refresh_token_negative() {
         let said = tester.log_in(&host, "openid").await;
         refuses_what_is_not_the_clients_refresh_token(tester, &host, text(&said, "refresh_token")).await;
     }
-    // The window does not last, and a replay after it ends the session; without rotation nothing is a replay.
+    // The window ends, and a replay after it ends the session. Without rotation no use is a replay.
     for (tester, wait, after) in [(SIXTY_SECONDS, 60_000, 400), (SIXTY_SECONDS, 59_999, 200), (STABLE, 86_400_000, 200)]
     {
         let host = provider();
@@ -270,7 +272,7 @@ async fn oidcc_server_rotate_keys() {
         let after = host.beside(Settings::default(), rotated, keyring());
         let sets = [&host, &after].map(|host| read(&host.server.get_jwks()).1);
         assert_eq!(ensure_rotated(&sets[0], &sets[1]), Ok(()));
-        // The new key signs, and what the old one signed still counts.
+        // The new key signs, and the signatures of the old key still count.
         let (_, refreshed) = after.refresh(text(&said, "refresh_token")).await;
         let header = text(&refreshed, "id_token").split('.').next().unwrap();
         let header: Value = serde_json::from_slice(&BASE64URL.decode(header).unwrap()).unwrap();
@@ -333,7 +335,7 @@ fn oidcc_discovery_endpoint_verification() {
     let url = format!("{ISSUER}{}", host.server.issuer().openid_configuration_path());
     assert_eq!(ensure_provider_metadata(&url, &host.server.get_openid_configuration()), Ok(()));
 
-    // With a path of its own, and while RS256 is not what signs but is still published.
+    // With a path in the issuer, and with an RS256 key that is still published and no longer signs.
     let issuer = Issuer::new("https://login.example.com/tenant").unwrap();
     let old = SigningKey::from_pem(RSA).unwrap().public_key().clone();
     let keys = SigningKeys::new(SigningKey::from_pem(P256).unwrap()).publishing(old).unwrap();
@@ -359,7 +361,7 @@ fn oidcc_discovery_endpoint_verification_negative() {
     ] {
         assert_eq!(ensure_metadata(&url, &but(&metadata, json!({ name: value }))), Err(what.to_owned()));
     }
-    // Without an RS256 key it would not pass, as the documentation says.
+    // Without an RS256 key the document would not pass, as the documentation says.
     let reply = Host::new().server.get_openid_configuration();
     let said = ensure_provider_metadata(&url, &reply);
     assert_eq!(said, Err("id_token_signing_alg_values_supported".to_owned()));

@@ -201,7 +201,7 @@ fn what_is_no_path_is_refused_when_the_server_is_built() {
         assert!(refused(with(Endpoints::default(), |e| e.introspection = some())), "{bad:?}");
         assert!(refused(with(Endpoints::default(), |e| e.userinfo = some())), "{bad:?}");
     }
-    // No host can serve two of them at one path.
+    // No host can serve two endpoints at one path.
     for twice in ["/otp/send", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/userinfo"] {
         assert!(refused(with(Endpoints::default(), |e| e.jwks = twice.to_owned())), "{twice}");
     }
@@ -220,7 +220,7 @@ fn what_is_no_path_is_refused_when_the_server_is_built() {
 
 #[test]
 fn a_path_has_the_characters_of_rfc_3986_only() {
-    // The path of a router, with a parameter, is an easy mistake to make.
+    // A router's path with a parameter is an easy mistake.
     for bad in ["/{tenant}/token", "/a|b", "/a^b", "/a`b", "/a[b]", "/a%", "/a%2", "/a%zz"] {
         let built = with_endpoints(with(Endpoints::default(), |e| e.token = bad.to_owned()));
         assert_eq!(built.err(), Some(ConfigError::Endpoint), "{bad}");
@@ -317,7 +317,7 @@ async fn every_grant_type_that_is_named_is_served() {
             }
         }
     }
-    // What is not named is not served.
+    // The server refuses grant types that the document does not name.
     for grant_type in ["authorization_code", "client_credentials", "password", "https://own.example.com/otp"] {
         let (status, said) = host.token(&json!({ "grant_type": grant_type, "client_id": "TENANT_CLIENT_ID" })).await;
         assert_eq!((status, said), error(400, "unsupported_grant_type", ""));
@@ -349,7 +349,7 @@ async fn statuses_by(method: &str) -> [u16; 3] {
         assert_reply(&introspection, 401, r#"{"error":"invalid_client"}"#, &[]);
     }
     let revocation = host.server.post_revoke(form_request(&asked, authorization)).await;
-    // It was revoked, not only answered.
+    // The token was really revoked.
     assert_eq!(host.userinfo(text(&said, "access_token")).await.status(), 401);
     [token, introspection, revocation].map(|reply| reply.status())
 }

@@ -23,7 +23,7 @@ async fn a_code_is_redeemed_by_a_form_as_well() {
     let guess = as_form(&but(&grant, json!({ "otp": wrong(&sent.code) })));
     let (status, said) = read(&host.server.post_token(form_request(&guess, None)).await);
     assert_eq!((status, &said["attempts_remaining"]), (400, &json!(4)));
-    // No value is no parameter: the default scope, and no sign-up.
+    // A parameter without a value counts as absent: the default scope, and no sign-up.
     let body = format!("{}&scope=&auto_signup=", as_form(&grant));
     let (status, said) = read(&host.server.post_token(form_request(&body, None)).await);
     assert_eq!((status, text(&said, "scope")), (200, "openid"), "{said}");
@@ -133,7 +133,7 @@ async fn every_error_is_written_in_the_characters_of_rfc_6749() {
     host.store.down.store(true, SeqCst);
     seen.insert(error_of(&host.userinfo(text(&said, "access_token")).await));
 
-    // Each of these was really heard.
+    // The requests above caused each of these errors.
     for error in [
         "insufficient_scope",
         "invalid_auth_source",

@@ -39,7 +39,7 @@ async fn a_hundred_failures_are_the_last_however_long_they_take_and_whoever_logs
         assert!(guess(&host).await);
         host.advance(DAY);
     }
-    // What was right forgives what was guessed at the same code, and nothing else.
+    // A right code forgives the guesses at the same code, and no others.
     assert!(logs_in(&host).await);
     for _ in 0..50 {
         host.advance(DAY);

@@ -55,7 +55,7 @@ fn a_key_is_the_same_however_its_text_arrives() {
             BASE64_STANDARD.encode(pem.replace('\n', "\\n")),
         ] {
             assert_eq!(key_id(SigningKey::from_pem(&text)), expected, "{text:?}");
-            // A PEM file is not base64, though base64 of one is.
+            // `from_base64` refuses a PEM file, and accepts the base64 of one.
             let of_base64 = if text.contains("BEGIN") { Err(KeyError::Malformed) } else { expected.clone() };
             assert_eq!(key_id(SigningKey::from_base64(&text)), of_base64, "{text:?}");
         }
@@ -119,7 +119,7 @@ fn openssl(arguments: &str, key: &str) -> String {
 fn the_conversions_that_the_errors_name_work() {
     let expected = key_id(SigningKey::from_pem(P256));
     assert_eq!(key_id(SigningKey::from_pem(&openssl("ec", P256_WITHOUT_PUBLIC))), expected);
-    // Those that the errors say do not help.
+    // The error says that these commands do not help.
     for arguments in ["pkey", "pkcs8 -topk8 -nocrypt"] {
         assert_eq!(error(&openssl(arguments, P256_WITHOUT_PUBLIC)), KeyError::PublicKeyMissing, "{arguments}");
     }

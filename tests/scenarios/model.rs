@@ -114,7 +114,8 @@ impl Model {
         let code = self.challenges[index].sent.code.clone();
         let unknown: usize =
             self.challenges.iter().filter(|other| other.sent.code == code).map(|other| other.unknown).sum();
-        // A guess is compared with each code that is in time, so that of this one there were at least these.
+        // A guess is compared with each code that is in time. This code therefore had at least the comparisons of these
+        // challenges.
         let compared =
             self.challenges.iter().filter(|other| other.sent.code == code).map(|other| other.compared).sum::<usize>();
         let all_compared: usize = self.challenges.iter().map(|other| other.compared).sum();
@@ -136,8 +137,8 @@ impl Model {
             }
             (400, "Unknown or expired OTP") => {
                 challenge.compared += 1;
-                // An otp_token is valid for as long as its code at least. The guesses of a challenge are forgotten with its
-                // otp_token, when a code that other challenges share has expired and can't log anybody in.
+                // An otp_token is valid for at least as long as its code. The guesses of a challenge are forgotten with
+                // its otp_token, when a code that other challenges share has expired and can log no user in.
                 assert!(compared < 5 || code_expired, "a sixth comparison");
                 assert!(!right || code_expired || self.set_back, "a right code was refused");
                 assert!(budget > 0 || self.set_back, "a comparison over the budget of the address");

@@ -223,7 +223,7 @@ async fn claims_of_the_host_are_in_access_tokens_and_nowhere_else() {
             let introspected = host.introspect(token).await;
             assert_eq!((&introspected["active"], &introspected["tenant"]), (&json!(true), &Value::Null));
         }
-        // A token has as many members as before, and these.
+        // A token has the members that it had before, and these two.
         let count = |said: &Value| payload(text(said, "access_token")).as_object().unwrap().len();
         assert_eq!(count(&login), count(&before) + 2);
         let read = host.server.verify_access_token(text(&before, "access_token"), Audience::EveryClient).unwrap();
@@ -296,12 +296,12 @@ async fn a_user_is_granted_less_than_the_client_asked_for_and_never_more() {
     let (status, login) = host.log_in(json!({ "scope": "openid profile email" })).await;
     assert_eq!((status, &login["scope"]), (200, &json!("openid email")));
     assert_eq!(payload(text(&login, "access_token"))["scope"], json!(["openid", "email"]));
-    // What was left out at the login does not come back.
+    // A refresh does not bring back the scopes that the login left out.
     host.grant_only(Some("openid profile email admin"));
     let (status, refreshed) = host.refresh(&login, &[]).await;
     assert_eq!((status, &refreshed["scope"]), (200, &json!("openid email")));
 
-    // What a refresh leaves out comes back with a later one.
+    // A later refresh brings back the scopes that this refresh leaves out.
     host.grant_only(Some("email admin"));
     let (status, narrowed) = host.refresh(&refreshed, &[]).await;
     assert_eq!((status, &narrowed["scope"]), (200, &json!("email")));
@@ -310,7 +310,7 @@ async fn a_user_is_granted_less_than_the_client_asked_for_and_never_more() {
     host.grant_only(Some("openid email"));
     let (status, widened) = host.refresh(&narrowed, &[]).await;
     assert_eq!((status, &widened["scope"]), (200, &json!("openid email")));
-    // A client that asks for a part gets no more than that part.
+    // A client that requests a part gets at most that part.
     let (status, part) = host.refresh(&widened, &[("scope", "email")]).await;
     assert_eq!((status, &part["scope"]), (200, &json!("email")));
 }
@@ -336,7 +336,7 @@ async fn a_user_who_is_granted_nothing_gets_no_tokens() {
 async fn the_hooks_are_asked_last_and_only_about_users_who_may_log_in() {
     let host = OwnHost::new(Settings::default());
     host.grant_only(None);
-    // A scope that the client may not have, a wrong code and a locked user are told first.
+    // The answer to a scope that the client may not request, to a wrong code or to a locked user comes first.
     assert_eq!(host.log_in(json!({ "scope": "admin" })).await, error(400, "invalid_scope", ""));
     let sent = host.send(PHONE).await;
     assert_eq!(host.redeem(PHONE, &sent, json!({ "otp": wrong(&sent.code) })).await.1["attempts_remaining"], 4);

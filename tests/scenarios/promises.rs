@@ -172,7 +172,7 @@ async fn present(host: &Host, send: &Value, sent: &Sent, code: &str) -> Outcome 
 
 /// Presents a wrong code.
 async fn miss(host: &Host, send: &Value, sent: &Sent) -> Outcome {
-    // Either character is one of every alphabet here.
+    // The two characters are in every alphabet here.
     let other = if sent.code.ends_with('2') { '3' } else { '2' };
     present(host, send, sent, &format!("{}{other}", &sent.code[..sent.code.len() - 1])).await
 }
@@ -299,7 +299,7 @@ async fn the_guesses_of_an_address_are_those_of_all_its_clients_and_purposes() {
             host.advance(secs(10));
         }
         assert_eq!(compared(&host), usize::try_from(guesses_of_address).unwrap());
-        // The first guesses were charged at the beginning, and are free an hour later.
+        // The first guesses were charged at the beginning. They are free an hour later.
         host.advance(secs(3600 - 150) - MILLI);
         host.refused_send(&send).await;
         host.advance(MILLI);
@@ -355,7 +355,7 @@ async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     }
     // The first code with either token, then the second code with either token.
     assert!(left_and_right.iter().all(|(left, right)| left == right), "left, right: {left_and_right:?}");
-    // Nor those of another client, or for another purpose.
+    // Also not those of another client, or for another purpose.
     let host = hosted(small(), 240);
     let others = [by_spa(&send), purpose(&send, Usage::UpdateUserinfo)];
     for other in &others {
@@ -472,7 +472,7 @@ async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_e
             let session = |said: &Value| payload(text(said, "access_token"))["sid"].clone();
             assert_eq!(session(&first), session(&again));
             assert_eq!((log.count("LoggedIn"), log.count("LoginRepeated")), (1, 1));
-            // Both answers are of use.
+            // The client can use both answers.
             for said in [&first, &again] {
                 assert!(
                     host.is_active(text(said, "access_token")).await
@@ -554,7 +554,7 @@ async fn repetitions_are_charged_like_guesses_and_given_back() {
         assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
     }
     assert_eq!(host.store.inner.len(), 2, "one address, one session");
-    // No more than three wrong texts are compared, however many come, and the right one is too late then.
+    // At most three wrong texts are compared, however many come. The right one then comes after the last guess.
     host.store.yields.store(2, SeqCst);
     join_all((0..30).map(|_| miss(&host, &send, &sent))).await;
     assert!(compared(&host) <= 3, "{}", compared(&host));
@@ -917,7 +917,7 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
                 host.advance(Duration::from_millis(validity * 500) - secs(10) + late);
                 let second = host.send(&send).await;
                 assert_eq!(first.code == second.code, is_same, "{validity} {usage:?} {email} {late:?}");
-                // Either code, with either token, as long as both are in time.
+                // Either code, with either token, as long as both codes are in time.
                 host.advance(Duration::from_millis(validity * 500) - late - MILLI);
                 let mixed = Sent { code: first.code.clone(), ..second.clone() };
                 assert_eq!(
@@ -926,7 +926,7 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
                     "{validity} {usage:?} {email}"
                 );
             }
-            // With its last guess it is still sent; without one it is not.
+            // A code with one guess left is still sent. A code without guesses is not.
             for misses in [2, 3] {
                 let host = hosted(small(), validity);
                 let first = host.send(&send).await;
@@ -989,7 +989,7 @@ async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without
             let successors: BTreeSet<&str> = granted.iter().map(|said| text(said, "refresh_token")).collect();
             assert_eq!(successors.len(), 1, "{window} {yields}");
             assert!(granted.len() == if window == 0 { 1 } else { 40 }, "{window} {yields}: {}", granted.len());
-            // They all ran at once: nobody came late.
+            // All requests ran at once: none of them came late.
             assert_eq!(reuses(&host), 0, "{window} {yields}");
             let newest = *successors.first().unwrap();
             assert_eq!(host.refresh_with(newest, &spa).await.0, 200, "{window} {yields}");
@@ -1592,7 +1592,8 @@ async fn a_client_learns_of_its_own_tokens_only() {
 #[tokio::test]
 async fn an_address_is_sent_to_as_often_as_its_quotas_say_and_once_more_where_deliveries_fail() {
     for fails in [0, 1, 2, 3] {
-        // Once in 20 minutes, three times in an hour; where deliveries fail, each of them, every other one or every third.
+        // Once in 20 minutes, three times in an hour. Where deliveries fail, each one, every second one or every third
+        // one fails.
         let host = hosted(settings(|s| s.send_quotas = vec![quota(1, 1200), quota(3, 3600)]), 240);
         let policy = AddressPolicy::default().with_country_code("49").unwrap();
         let spelled = settings(|s| {
@@ -1731,7 +1732,7 @@ async fn another_index_secret_forgets_and_a_dropped_sealing_secret_refuses() {
         }
         assert_eq!(calls, 0);
         assert_eq!(changed.store_calls(present(&changed, &send, &sent, &sent.code)).await, (0, Outcome::Gone));
-        // A send in the first half of the time of a code that is lost brings one that works.
+        // When a code is lost, a send in the first half of its time brings a code that works.
         changed.advance(secs(10));
         let again = changed.send(&send).await;
         assert_eq!(present(&changed, &send, &again, &again.code).await, Outcome::In);
@@ -1781,14 +1782,14 @@ async fn the_observer_hears_of_each_thing_that_happens() {
     host.log_in_by(&sms_send(NOBODY), json!({ "auto_signup": true })).await;
     assert_eq!(log.names(), ["Sent", "SignedUp", "LoggedIn"]);
 
-    // Whoever does not prove who they are, at each endpoint.
+    // A client that does not prove its identity, at each endpoint.
     let nobody = [("client_secret", "guess")];
     host.refused_send(&but(&send, json!({ "client_secret": "guess" }))).await;
     host.refresh_with(&first, &nobody).await;
     let _ = (host.revoke(&first, &nobody).await, host.introspect(&first, &nobody).await);
     assert_eq!(log.names(), ["ClientRefused"; 4]);
 
-    // What the host's own parts do.
+    // The work of the host's own parts.
     host.advance(secs(10));
     let delivery = raw_send(&host, &sms_send(PHONE)).await.unwrap();
     let _ = host.server.delivery_failed(delivery, DeliveryFailure::AddressRefused).await;
@@ -1873,7 +1874,7 @@ async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
                         continue;
                     }
                     let about = format!("{token} {code_of} {fault:?} {call} {is_right}");
-                    // The first code has one guess less, and neither has lost another.
+                    // The first code has one guess less, and the second code has lost none.
                     assert_eq!(miss(&host, &send, &sent[0]).await, Outcome::Wrong(1), "{about}");
                     assert_eq!(present(&host, &send, &sent[token], &sent[code_of].code).await, Outcome::In, "{about}");
                 }
@@ -1933,7 +1934,7 @@ async fn without_a_window_the_second_request_ends_the_session_at_a_host_with_any
     }
 }
 
-/// A directory that signs nobody up.
+/// A directory that signs no user up.
 struct Closed(MemoryDirectory);
 
 impl ClientRegistry for Closed {

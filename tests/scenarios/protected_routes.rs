@@ -57,7 +57,7 @@ async fn without_a_token_one_is_asked_for() {
         let (calls, refused) = host.store_calls(orders(&host, request)).await;
         let reply = refused.unwrap_err();
         assert_eq!((calls, reply.status(), reply.body()), (0, 401, &b""[..]));
-        // RFC 6750 section 3.1: there is no error to tell.
+        // RFC 6750 section 3.1: the challenge has no error.
         let headers: Vec<_> = reply.headers().collect();
         assert_eq!(headers, [("Cache-Control", "no-store"), ("Pragma", "no-cache"), ("WWW-Authenticate", "Bearer")]);
     }

@@ -171,7 +171,7 @@ async fn a_session_of_an_earlier_version_goes_on() {
         let (status, said) = host.refresh(written.presented("refresh_token")).await;
         assert_eq!(status, 200, "{said}");
         assert_eq!(host.refresh(text(&said, "refresh_token")).await.0, 200);
-        // Reuse of what was superseded before is a theft.
+        // A second use of the token that was superseded before is a theft.
         assert_eq!(host.refresh(written.presented("superseded")).await.0, 400);
         assert!(!host.is_active(text(&said, "access_token")).await);
     }
@@ -188,7 +188,7 @@ async fn records_with_every_member_are_gone_on_with() {
         };
         let code = written("authenticator");
         let host = code.host();
-        // Two guesses were compared with this code as well.
+        // Two guesses at the other code were also compared with this code.
         let (status, said) = host.token(&but(&code.presented, json!({ "otp": "22222222" }))).await;
         assert_eq!((status, &said["attempts_remaining"]), (400, &json!(2)), "{said}");
         assert_eq!(host.token(&code.presented).await.0, 200);
@@ -251,7 +251,7 @@ async fn a_clock_that_was_set_back_keeps_the_members_of_a_later_version() {
         let host = written.host();
         host.clock.set_back(secs(60));
         assert_eq!(host.token(&written.presented).await.0, 400);
-        // The challenges have ended, with what they had.
+        // The challenges have ended, and their members with them.
         assert_eq!(with_later_members(&written.stored(&host)), 1);
         assert_ne!(written.stored(&host), written.record);
     }
@@ -282,7 +282,7 @@ async fn secrets_that_are_announced_keep_the_members_of_a_later_version() {
     assert_eq!(with_later_members(&written.stored(&host)), 1);
     host.server.announce_new_keyring().await.unwrap();
     assert_eq!(with_later_members(&written.stored(&host)), 1);
-    // All of them are forgotten by now.
+    // All keys are forgotten by now.
     host.advance(secs(400 * 24 * 3600));
     assert_eq!(host.server.check_keyring().await, Ok(KeyringCheck::Agrees));
     assert_eq!(with_later_members(&written.stored(&host)), 1);
@@ -293,7 +293,8 @@ async fn secrets_that_are_announced_keep_the_members_of_a_later_version() {
 fn undecidable(kind: &str) -> Vec<Written> {
     let later = |version: &str| Written::of(&format!("{version}/{kind}.json"));
     let of_each = |version| {
-        // What a raised format means for the state is a later version's to say: it need not be readable, either.
+        // Only a later version knows what a raised format means for the state. This version need not be able to read
+        // it.
         let mut unreadable = later(version).of_format(3);
         *unreadable.state() = json!({ "c": "another type" });
         let with_more = later(version).with_unknown_members().of_format(u32::MAX);

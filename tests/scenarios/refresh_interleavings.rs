@@ -154,7 +154,7 @@ impl World {
             let alike =
                 |one: usize, other: usize| presented[one] == presented[other] && is_spared(one) && is_spared(other);
             let run = search.run(&self.store, requests.collect(), alike, cross);
-            // A plan for a call that no request made is the run without one.
+            // A plan for a call that no request made gives the same run as no plan.
             if let Some(run) = run.filter(|_| planned.is_none() || self.store.mishap_came_to_pass()) {
                 runs += 1;
                 let reported = self.counters.reuses.load(SeqCst) - before;
@@ -180,10 +180,11 @@ impl World {
                     let successor = successors.entry(*token).or_insert(refresh_token);
                     assert_eq!(*successor, refresh_token, "two successors: {checked}");
                     assert!(generation > *token, "released what is not stored: {checked}");
-                    // Nobody gets anything for what was superseded, once its time is over.
+                    // A superseded token gets no answer after its window.
                     assert!(*token != OLD || !self.came_late(checked, index), "given too late: {checked}");
                 }
-                // Others went on while it was asked for; it gets nothing, and makes nobody a thief.
+                // Other requests advanced the session while this one ran. It gets nothing, and the session does not
+                // end.
                 Some((400, _)) if generation >= (*token).min(CURRENT) + 2 => {}
                 Some((400, _)) => assert!(revoked.is_some(), "refused what is good: {checked}"),
                 Some((503, _)) | None => assert!(planned.is_some(), "a mishap without one: {checked}"),
@@ -202,7 +203,7 @@ impl World {
                 generation >= 2
                     || (0..presented.len()).any(|index| presented[index] == OLD && self.came_late(checked, index))
             }
-            // Whose own rotation was stored is no thief, whatever it was told.
+            // A client whose own rotation was stored is no thief, whatever answer it got.
             false => {
                 let is_of_current = planned.is_some_and(|planned| presented[planned.request] == CURRENT);
                 let was_rotated = self.store.stored_all_the_same().is_some_and(|record| stored(&record).1.is_none());
@@ -239,8 +240,8 @@ impl World {
             assert_eq!(block_on(self.request(CURRENT)).0, 400, "alive after its end: {checked}");
             return;
         }
-        // Whoever used the current token asks again, whether they got an answer or not. If its successor has been used, that
-        // would be a replay.
+        // A client that used the current token asks again, with or without an answer. If its successor has been used,
+        // that request would be a replay.
         if self.stored().0 == 3 {
             return;
         }

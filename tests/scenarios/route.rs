@@ -50,7 +50,7 @@ fn configured() -> Endpoints {
         e.token = "/b/".to_owned();
         e.revocation = Some("/c.d".to_owned());
         e.introspection = Some("/e/f%20g".to_owned());
-        // Where the key set would be by default, so that one that looked there would be found out.
+        // The default path of the key set. A lookup by default path would therefore fail.
         e.userinfo = Some("/oauth2/jwks".to_owned());
         e.jwks = "/".to_owned();
     })
@@ -356,7 +356,7 @@ async fn nothing_is_delivered_when_the_send_is_refused() {
 async fn the_reply_is_the_one_that_delivery_waited_for() {
     let host = Host::new();
     let body = sms_send(PHONE).to_string();
-    // A provider that is slow: nothing is said before it has answered.
+    // A slow provider: the reply waits until the provider has answered.
     let (said, says) = tokio::sync::oneshot::channel();
     let deliver = async |delivery: Delivery| {
         says.await.unwrap();

@@ -43,7 +43,7 @@ fn two_tabs_that_wait_for_the_directory_for_longer_than_the_window_get_one_succe
     let (one, other) = (block_on(one), block_on(other));
     assert_eq!((one.0, other.0, reuses(&host)), (200, 200, 0));
     assert_eq!(one.1["refresh_token"], other.1["refresh_token"]);
-    // The window began when the session was advanced, not when it was asked to.
+    // The window began when the session was advanced, not when the request arrived.
     host.advance(Duration::from_millis(9_999));
     assert_eq!(block_on(host.refresh(&token)).1["refresh_token"], one.1["refresh_token"]);
 }
@@ -78,7 +78,8 @@ fn a_request_that_came_while_its_token_was_current_is_no_replay_when_its_own_swa
 
 #[test]
 fn a_request_that_does_not_know_what_it_wrote_ends_no_session() {
-    // Its swap is applied, and it is told of a failure only when others have gone on twice with what it made.
+    // The swap of the first request is applied. It hears of a failure only after others have gone on twice from its
+    // successor.
     let (host, token) = logged_in();
     host.store.fault(1, Mishap::FailAfter);
     host.store.yields.store(3, SeqCst);
@@ -107,7 +108,7 @@ fn a_503_can_be_retried_within_the_window_even_if_the_refresh_was_stored() {
         host.advance(Duration::from_millis(later));
         assert_eq!(block_on(host.refresh(&token)).0, status, "{later}");
     }
-    // A refresh that was not stored can be retried for as long as the session lives.
+    // The client can retry a refresh that was not stored for as long as the session lives.
     let (host, token) = logged_in();
     host.store.fault(1, Mishap::FailBefore);
     host.store.fault(2, Mishap::FailBefore);
@@ -207,7 +208,7 @@ fn an_access_token_of_the_last_second_is_good_until_the_session_ends() {
         host.advance(secs(13 * DAY));
         token = text(&block_on(host.refresh(&token)).1, "refresh_token").to_owned();
     }
-    // Sessions end in all at a whole second, so that their access tokens can.
+    // Sessions end in all at a whole second. Their access tokens can then end with them.
     host.advance(secs(4 * DAY) - Duration::from_millis(501));
     let (status, tokens) = block_on(host.refresh(&token));
     assert_eq!(status, 200);

@@ -119,7 +119,7 @@ async fn garbage_costs_no_call_of_the_store() {
         assert_eq!(cost(&host, async { host.revoke(token, &other).await.status() }).await, (0, asked.clone(), 401));
         assert_eq!(cost(&host, async { host.introspect(token, &other).await.status() }).await, (0, asked.clone(), 200));
     }
-    // What has expired is told from the token as well: a refresh token ends with its session.
+    // The server also reads the expiry from the token: a refresh token ends with its session.
     const DAY: u64 = 24 * 60 * 60;
     for days in [13, 13] {
         host.advance(secs(days * DAY));

@@ -1,6 +1,7 @@
-//! How the cost of a login grows: with live challenges, with requests at once on one address, with the age of a session.
+//! How the cost of a login grows: with live challenges, with parallel requests for one address, with the age of a
+//! session.
 //!
-//! Prints CSV for `benches/charts.py`. Its times mean little but beside one another.
+//! Prints CSV for `benches/charts.py`. Its times mean little except relative to one another.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions, reason = "a benchmark fails loudly")]
 
 use std::convert::Infallible;
@@ -42,10 +43,11 @@ fn print(of: &str, line: &str, at: usize, value: f64, unit: &str) {
     println!("{of},{line},{at},{value:.2},{unit}");
 }
 
-/// What the process holds for each challenge, with what the allocator adds. `tests/store_memory.rs` counts the bytes that
-/// the store asks for.
+/// What the process holds per challenge, with what the allocator adds. `tests/memory/store_memory.rs` counts the bytes
+/// that the store requests.
 fn memory(sizes: &[usize]) {
-    // What is there for the first record only is not of the challenges.
+    // The first store takes the memory that the first record alone needs. That memory does not belong to the
+    // challenges.
     let mut stores = vec![filled(1, ManualClock::new())];
     for size in sizes {
         let before = resident();
@@ -54,8 +56,8 @@ fn memory(sizes: &[usize]) {
     }
 }
 
-/// Logs in where so many challenges are alive: what a login takes beside two bare signatures, and what of it the store.
-/// The sizes take turns, so that a change of the machine's speed meets all of them.
+/// Logs in while this many challenges are alive. Measures what a login takes beside two bare signatures, and what the
+/// store takes of it. The sizes take turns, and a change of the machine's speed affects all of them.
 fn live_challenges(sizes: &[usize]) {
     let mut levels: Vec<_> = sizes.iter().map(|size| Level::new(*size)).collect();
     for _ in 0..if is_measured() { 32 } else { 1 } {
@@ -76,12 +78,12 @@ fn live_challenges(sizes: &[usize]) {
     }
 }
 
-/// A server with so many live challenges, and what its logins took.
+/// A server with this many live challenges, and what its logins took.
 struct Level {
     size: usize,
     server: AuthorizationServer<Arc<Timed>, MemoryDirectory>,
     store: Arc<Timed>,
-    /// What redeems some of the challenges.
+    /// The requests that redeem some of the challenges.
     bodies: Vec<String>,
     bare: Bare,
     sends: Vec<f64>,
@@ -100,15 +102,15 @@ impl Level {
     }
 
     fn filled(size: usize) -> (AuthorizationServer<Arc<Timed>, MemoryDirectory>, Arc<Timed>, Vec<String>) {
-        // A clock that stands still: on a busy machine codes would expire before it is their turn.
+        // The clock stands still: on a busy machine codes would otherwise expire before their turn.
         let clock = ManualClock::new();
         let store = Arc::new(Timed { inner: MemoryStore::with_clock(clock.clone()), taken: Mutex::default() });
         let server = server(store.clone(), clock, Settings::default());
-        // At most a quarter, so that the others are alive all the while.
+        // At most a quarter: the others stay alive throughout.
         let users = (size / 4).min(USERS as usize / 2);
         let mut bodies = Vec::new();
         for number in 0..size {
-            // Users are among strangers, so that what is theirs lies far apart.
+            // Other challenges lie between those of users. The records of users are therefore far apart.
             let user = number * users / size;
             if (number + 1) * users / size > user {
                 let phone = phone(user as u64);
@@ -117,7 +119,7 @@ impl Level {
                 send(&server, &phone(USERS + number as u64));
             }
         }
-        // Not in the order in which they came.
+        // In another order than that of their sends.
         let order = (0..users).map(|number| mem::take(&mut bodies[number * PRIME % users]));
         let bodies = order.collect();
         store.forget();
@@ -148,8 +150,9 @@ impl Level {
     }
 }
 
-/// How long the lock is held at most: by an insert while the store grows, and by one that sweeps when all has expired at
-/// once. Of some stores the least counts, for there are interruptions that cannot be told, as a load of nothing shows.
+/// How long the lock is held at most, by an insert while the store grows, and by an insert that sweeps when all records
+/// have expired at once. The shortest of several stores counts: some interruptions can't be detected, as a load that
+/// finds nothing shows.
 fn longest(size: usize, stores: usize) {
     let [mut inserts, mut sweeps, mut loads] = [f64::MAX; 3];
     for _ in 0..stores {
@@ -170,7 +173,8 @@ fn longest(size: usize, stores: usize) {
     print("longest call", "load of nothing", size, loads, "ns");
 }
 
-/// Nanoseconds of the longest call, but for those during which this thread waited for a processor, or within a few calls before.
+/// Nanoseconds of the longest call. A call does not count if this thread waited for a processor during it or a few
+/// calls before.
 fn longest_of(numbers: impl Iterator<Item = usize>, call: impl Fn(usize)) -> f64 {
     let (mut longest, mut waited): (f64, _) = (0.0, nanos_without_processor());
     for (count, number) in numbers.enumerate() {
@@ -188,8 +192,8 @@ fn longest_of(numbers: impl Iterator<Item = usize>, call: impl Fn(usize)) -> f64
     longest
 }
 
-/// Loads and swaps, and whole logins, of one thread and of two on different addresses. The time that a thread waited for a
-/// processor is another program's.
+/// Loads and swaps, and whole logins, of one thread and of two on different addresses. Does not count the time that a
+/// thread waited for a processor, which another program had.
 fn two_cores(sizes: &[usize]) {
     for size in sizes {
         let store = filled(*size, ManualClock::new());
@@ -217,7 +221,7 @@ fn two_cores(sizes: &[usize]) {
     print("two threads", "login", 0, ratio, "times one");
 }
 
-/// How many times as much two threads get done as one, each in its best run.
+/// How many times as much work two threads do as one, each in its best run.
 fn best_of_two(work: &(impl Fn(usize) + Sync)) -> f64 {
     let [mut one, mut two] = [f64::MAX; 2];
     for _ in 0..if is_measured() { 20 } else { 1 } {
@@ -227,7 +231,7 @@ fn best_of_two(work: &(impl Fn(usize) + Sync)) -> f64 {
     2.0 * one / two
 }
 
-/// Nanoseconds that so many threads take, the slowest of them.
+/// Nanoseconds that this many threads take, measured at the slowest.
 fn run(threads: usize, work: &(impl Fn(usize) + Sync)) -> f64 {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
@@ -246,8 +250,8 @@ fn run(threads: usize, work: &(impl Fn(usize) + Sync)) -> f64 {
     })
 }
 
-/// Requests at once on one address, through a store that lets others come between at each call: how often each of them calls
-/// the store, with what it does again because another was faster.
+/// Parallel requests for one address, through a store that lets other requests run between its calls. Counts how often
+/// each request calls the store, with the calls that it repeats because another request was faster.
 fn concurrency() {
     for at_once in [1, 2, 4, 8, 16, 32, 64] {
         let requests = |line: &str, calls: usize| {
@@ -336,7 +340,7 @@ fn size(host: &Host, kind: &str) -> f64 {
     serde_json::to_string(record).unwrap().len() as f64
 }
 
-/// A store with so many challenges as a send leaves them, of one address each.
+/// A store with this many challenges as sends leave them, one per address.
 fn filled(size: usize, clock: ManualClock) -> MemoryStore {
     let (store, record) = (MemoryStore::with_clock(clock), challenge());
     for number in 0..size {
@@ -390,13 +394,13 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// How long this thread has waited while others had the processor.
+/// How long this thread has waited while other threads had the processor.
 fn nanos_without_processor() -> f64 {
     let numbers = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     numbers.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// The embedded store, with how many nanoseconds each load and each swap took.
+/// The embedded store, with the nanoseconds of each load and each swap.
 struct Timed {
     inner: MemoryStore,
     taken: Mutex<[Vec<f64>; 2]>,
@@ -432,5 +436,6 @@ const ES256: (&str, &str) = KEYS[1];
 /// A quarter of the smallest size.
 const TURN: usize = 250;
 const DAY: u64 = 24 * 60 * 60;
-/// Greater than any number that it is taken modulo of, or no divisor of it: so each is met, and neighbours are not.
+/// Larger than each modulus that it is used with, or no divisor of it: every index is visited, and neighbours are not
+/// visited in a row.
 const PRIME: usize = 7919;

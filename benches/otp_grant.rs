@@ -1,7 +1,7 @@
-//! What the OTP grant costs beside its two signatures, from request bytes to reply bytes.
+//! The cost of the OTP grant beside its two signatures, from request bytes to reply bytes.
 //!
-//! `floor` is two bare `ring` signatures of the signing inputs of a real answer, with the same key; nothing that answers
-//! with two signed tokens can be faster. After the groups, `overhead` is what the grant takes beyond them.
+//! `floor` is two bare `ring` signatures of the signing inputs of a real answer, with the same key. An answer with two
+//! signed tokens can't be faster. After the groups, `overhead` is the time of the grant beyond its floor.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use otp_grant_benches::{Host, KEYS, Server, Work, bench_work, criterion, grant, 
 use otp_grant_tests::{but, wrong};
 use serde_json::json;
 
-/// As in the reference host.
+/// The allocator of the reference host.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -41,7 +41,7 @@ fn grants(criterion: &mut Criterion, bench: &mut Grant) {
     group.finish();
 }
 
-/// What costs an attacker little should cost the server little; these sign nothing.
+/// Requests that cost an attacker little should cost the server little. These refusals sign nothing.
 fn refusals(criterion: &mut Criterion, bench: &mut Grant) {
     let mut group = criterion.benchmark_group("refusals");
     let (server, body) = bench.host.send();

@@ -1,9 +1,9 @@
-//! What a `Signer` takes that waits for somebody else: the key service of `examples/own_signer`, a thread that signs with
-//! `ed25519-dalek`, beside the Ed25519 of `ring`.
+//! The cost of a `Signer` that waits for another thread: the key service of `examples/own_signer`, a thread that signs
+//! with `ed25519-dalek`, beside the Ed25519 of `ring`.
 //!
-//! One grant after the other waits for two signatures, each of which has two threads wake each other. With many in flight on
-//! one thread, as at a busy host, there is always another grant to go on with, while the key service works on a core of its
-//! own.
+//! A lone grant waits for two signatures, and each of them makes two threads wake each other. With many grants in
+//! flight on one thread, as at a busy host, there is always another grant to continue, while the key service works on
+//! its own core.
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails has to fail loudly")]
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use otp_grant_tests::{Posts as _, json_request};
 use pollster::block_on;
 use serde_json::Value;
 
-/// As in the reference host.
+/// The allocator of the reference host.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -48,7 +48,7 @@ fn main() {
     }
 }
 
-/// A key of a key service's own.
+/// A key that lives in a key service.
 fn served_key() -> SigningKey {
     let (service, public) = KeyService::start().unwrap();
     block_on(SigningKey::of_signer(service, public)).unwrap()
@@ -56,7 +56,7 @@ fn served_key() -> SigningKey {
 
 type Round = (Arc<Server>, String);
 
-/// The nanoseconds that a grant of a batch takes.
+/// The nanoseconds per grant of a batch.
 fn batch(grant: &mut Grant, redeem: fn(&Grant, &[Round]) -> Vec<Reply>) -> f64 {
     let rounds: Vec<_> = (0..GRANTS).map(|_| grant.prepare()).collect();
     let (taken, replies) = nanos(|| redeem(grant, &rounds));

@@ -1,9 +1,9 @@
-//! What the life of a session costs beside its signatures, from request bytes to reply bytes.
+//! The cost of the requests of a session beside their signatures, from request bytes to reply bytes.
 //!
-//! The floors are what `ring` alone takes with the same key: two signatures of the same signing inputs for a refresh, one
-//! verification of the same token for introspection, userinfo and the revocation of an access token. The revocation of
-//! a refresh token has none. The sessions take turns, so that no record is any warmer than another. After the groups,
-//! `overhead` is what each takes beyond its floor.
+//! The floors are what `ring` alone takes with the same key: two signatures of the same signing inputs for a refresh,
+//! one verification of the same token for introspection, userinfo and the revocation of an access token. The revocation
+//! of a refresh token has no floor. The sessions take turns, so no record is warmer in the caches than another. After
+//! the groups, `overhead` is the time of each call beyond its floor.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
 use criterion::Criterion;
@@ -13,7 +13,7 @@ use otp_grant_benches::{KEYS, bench_work, criterion, is_measured, print_overhead
 use otp_grant_tests::read;
 use serde_json::json;
 
-/// As in the reference host.
+/// The allocator of the reference host.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -48,7 +48,7 @@ fn calls(criterion: &mut Criterion, pool: &mut Pool) {
     group.finish();
 }
 
-/// Of these, the forged token alone costs a verification.
+/// Only the forged token costs a verification.
 fn refusals(criterion: &mut Criterion, pool: &Pool) {
     let mut group = criterion.benchmark_group("refusals");
     let session = &pool.sessions[0];

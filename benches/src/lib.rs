@@ -1,4 +1,4 @@
-//! What the benches share: a host, a key as bare `ring` uses it, and the measuring of work beside its floor.
+//! What the benches share: a host, a key as bare `ring` uses it, and the measurement of work beside its floor.
 #![allow(missing_docs, reason = "it is read by whoever writes a bench, beside the bench")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions, reason = "a benchmark fails loudly")]
 
@@ -27,18 +27,18 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 
-/// Work that is measured beside the least that it can cost.
+/// Work that is measured beside its least possible cost.
 pub trait Work {
-    /// What one round works on.
+    /// The input of one round.
     type Round;
 
-    /// Makes a round ready.
+    /// Prepares a round.
     fn prepare(&mut self) -> Self::Round;
 
     /// The bare signatures or verifications of a round.
     fn floor(&self, round: &Self::Round);
 
-    /// The whole of a round, from request bytes to reply bytes.
+    /// The whole round, from request bytes to reply bytes.
     fn work(&self, round: &Self::Round) -> Reply;
 
     /// Checks the reply, and keeps what later rounds need of it.
@@ -59,7 +59,7 @@ pub fn is_measured() -> bool {
     arguments.iter().any(|argument| argument == "--bench") && !arguments.iter().any(|argument| argument == "--list")
 }
 
-/// Measures work in batches: what makes rounds ready is not measured, and does not run just before each of them.
+/// Measures work in batches. The preparation of rounds is not measured, and does not run just before each round.
 pub fn bench_work(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, work: &mut impl Work) {
     group.bench_function(name, |bencher| {
         bencher.iter_custom(|iterations| {
@@ -77,14 +77,14 @@ pub fn bench_work(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, work: &m
     });
 }
 
-/// Measures floor and work in turns, so that a change of the machine's speed meets both, and takes the median of their
-/// differences, so that an interruption counts for nothing.
+/// Measures floor and work in turns: a change of the machine's speed affects both. Takes the median of their
+/// differences, which an interruption hardly changes.
 pub fn print_overhead(name: &str, work: &mut impl Work) {
     let (mut floors, mut overheads) = (Vec::new(), Vec::new());
     let begun = Instant::now();
     while begun.elapsed() < OVERHEAD_TIME {
         for round in (0..ROUNDS).map(|_| work.prepare()).collect::<Vec<_>>() {
-            // Whoever comes second finds the key in the cache, so they take turns at that too.
+            // The second of the two finds the key in the cache, so they also take turns at going first.
             let (floor, (taken, reply)) = if floors.len() % 2 == 0 {
                 let floor = nanos(|| work.floor(&round)).0;
                 (floor, nanos(|| work.work(&round)))
@@ -108,7 +108,7 @@ pub fn print_overhead(name: &str, work: &mut impl Work) {
 
 pub type Server = AuthorizationServer<MemoryStore, Arc<MemoryDirectory>>;
 
-/// Servers of one key, one after the other, and the key as `ring` uses it.
+/// Servers with one key, one after another, and the key as `ring` uses it.
 pub struct Host {
     pub algorithm: &'static str,
     pub bare: Bare,
@@ -124,15 +124,15 @@ impl Host {
         Self::with_keys(key, |pem| SigningKey::from_pem(pem).unwrap())
     }
 
-    /// Servers whose key is read by whoever is to sign with it.
+    /// Servers whose key is read with `read`.
     pub fn with_keys((algorithm, pem): (&'static str, &'static str), read: fn(&str) -> SigningKey) -> Self {
         let directory = Arc::new(directory());
         let server = Arc::new(server(read(pem), directory.clone()));
         Self { algorithm, bare: Bare::of((algorithm, pem)), pem, read, directory, server, sends: 0 }
     }
 
-    /// Sends a code to an address that none was sent to yet, and gives the body that redeems it. When all have had one,
-    /// another server takes over, with an empty store.
+    /// Sends a code to an address that has had none yet, and returns the body that redeems it. When all addresses have
+    /// had a code, another server with an empty store takes over.
     pub fn send(&mut self) -> (Arc<Server>, Value) {
         if self.sends == USERS {
             self.server = Arc::new(server((self.read)(self.pem), self.directory.clone()));
@@ -153,7 +153,7 @@ pub fn grant(server: &Server, body: &str) -> Reply {
     block_on(server.post_token(json_request(black_box(body), None)))
 }
 
-/// The JSON of a reply that did not refuse.
+/// The JSON of a reply that is no refusal.
 #[track_caller]
 pub fn granted(reply: &Reply) -> Value {
     let (status, answer) = read(reply);
@@ -223,7 +223,7 @@ fn server(key: SigningKey, directory: Arc<MemoryDirectory>) -> Server {
         .unwrap()
 }
 
-/// With users whose phone numbers are the first of [`phone`].
+/// The sample directory, with users whose phone numbers are the first of [`phone`].
 pub fn directory() -> MemoryDirectory {
     let addresses = AddressPolicy::default();
     (0..USERS).fold(sample_directory(), |directory, number| {
@@ -262,6 +262,6 @@ pub const KEYS: [(&str, &str); 3] = [
 pub const USERS: u64 = 16_384;
 const ROUNDS: usize = 64;
 const OVERHEAD_TIME: Duration = Duration::from_secs(8);
-/// More nanoseconds than two looks at the clock take, with nothing to do between them.
+/// More nanoseconds than two consecutive readings of the clock take.
 const NO_WORK: f64 = 500.0;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

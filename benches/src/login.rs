@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{Host, Server, Work, grant, granted};
 
-/// The OTP grant, each time of a code of its own.
+/// The OTP grant, with a new code per round.
 pub struct Grant {
     pub host: Host,
     scope: Value,
@@ -21,12 +21,12 @@ impl Grant {
         Self::with_scope(key, Value::Null)
     }
 
-    /// A grant of a scope, which is the client's default for `null`.
+    /// A grant of a scope. For `null` it is the client's default.
     pub fn with_scope(key: (&'static str, &'static str), scope: Value) -> Self {
         Self::at(Host::new(key), scope)
     }
 
-    /// The same at a host of another make.
+    /// The same at another host.
     pub fn at(host: Host, scope: Value) -> Self {
         let mut grant = Self { host, scope, signing_inputs: Vec::new() };
         let answer = grant.log_in();
@@ -41,7 +41,7 @@ impl Grant {
         granted(&self.work(&round))
     }
 
-    /// Signs with bare `ring` what one answer has signed.
+    /// Signs the signing inputs of one answer with bare `ring`.
     pub fn sign(&self) -> Vec<Vec<u8>> {
         self.signing_inputs.iter().map(|input| self.host.bare.sign(black_box(input.as_bytes()))).collect()
     }

@@ -1,4 +1,4 @@
-//! The calls in the life of a session, as work.
+//! The requests in the life of a session, as work.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{Bare, Host, Server, Work, grant, granted, is_measured};
 
-/// A call that a client makes in the life of a session.
+/// A request that a client makes in the life of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     Refresh,
@@ -59,7 +59,7 @@ impl Call {
     }
 }
 
-/// One kind of call, made for one session after the other.
+/// One kind of call, made for one session after another.
 pub struct Calls<'p> {
     pub pool: &'p mut Pool,
     pub call: Call,
@@ -107,7 +107,7 @@ impl Work for Calls<'_> {
     }
 }
 
-/// Sessions of one host, of which the next is always the one that has been left alone for longest.
+/// Sessions of one host. The next session is always the one whose last use is longest ago.
 pub struct Pool {
     pub host: Host,
     pub sessions: VecDeque<Session>,
@@ -136,13 +136,13 @@ impl Session {
         Self { server, access_token, id_token, refresh_token }
     }
 
-    /// The access token and the ID token, as `ring` gets them.
+    /// The access token and the ID token, in the form that `ring` takes.
     pub fn issued(&self) -> [Signed; 2] {
         [Signed::new(&self.access_token), Signed::new(&self.id_token)]
     }
 }
 
-/// What was signed, and its signature.
+/// Signed bytes, and their signature.
 pub struct Signed {
     input: String,
     signature: Vec<u8>,
@@ -155,7 +155,7 @@ impl Signed {
     }
 }
 
-/// With a scope that gives userinfo something to say.
+/// Logs in with a scope for which userinfo returns claims.
 fn log_in(host: &mut Host) -> Session {
     let (server, body) = host.send();
     let body = but(&body, json!({ "scope": "openid profile email" })).to_string();

@@ -1,4 +1,4 @@
-//! The server of the demo: asks it, prints what goes over the wire, and compares the answer with the expected one.
+//! The server of the demo. It prints each request and answer, and compares the answer with the expected one.
 
 use std::error::Error;
 
@@ -18,7 +18,7 @@ pub(crate) struct Demo {
     server: AuthorizationServer<MemoryStore, MemoryDirectory>,
 }
 
-/// What a user has in hand after a send.
+/// What a user has after a send.
 pub(crate) struct Sent {
     pub(crate) otp_token: String,
     pub(crate) code: String,
@@ -74,20 +74,20 @@ impl Demo {
         expect(&self.answer(form_request("/oauth2/token", &body)), status, expected)
     }
 
-    /// Ends a token. That there is no such token is a success, too: the answer is the same for all.
+    /// Ends a token. The answer is the same for a token that does not exist: it is a success.
     pub(crate) fn revoke(&self, token: &str) -> Result<(), Box<dyn Error>> {
         let body = print_form("/oauth2/revoke", TENANT.into_iter().chain([("token", token)]));
         expect(&self.answer(form_request("/oauth2/revoke", &body)), 200, &json!({})).map(drop)
     }
 
-    /// Asks, as an API does that was called with a token.
+    /// Introspects a token, as an API does that was called with it.
     pub(crate) fn introspect_active(&self, token: &str, expected: &Value) -> Result<(), Box<dyn Error>> {
         let answer = self.introspect(token)?;
         expect_members(&answer, &json!({"active": true}))?;
         expect_members(&answer, expected)
     }
 
-    /// The same for a token that is not good: nothing else is said of it.
+    /// Introspects a token that is not good. The answer says nothing more about it.
     pub(crate) fn introspect_inactive(&self, token: &str) -> Result<(), Box<dyn Error>> {
         let answer = self.introspect(token)?;
         if answer == json!({"active": false}) { Ok(()) } else { Err(unexpected(200, &answer)) }
@@ -100,7 +100,7 @@ impl Demo {
         expect(&self.answer(request), status, expected).map(drop)
     }
 
-    /// Fetches both documents by which clients find out about the server.
+    /// Fetches the two documents by which clients find out about the server.
     pub(crate) fn discover(&self) -> Result<(), Box<dyn Error>> {
         let issuer = self.server.issuer();
         let expected =
@@ -110,7 +110,7 @@ impl Demo {
         expect_members(&document, &json!({"id_token_signing_alg_values_supported": ["ES256"]}))
     }
 
-    /// Does what an API would: verifies the tokens with the key set that is published.
+    /// Verifies the tokens with the published key set, as an API does.
     pub(crate) fn verify(&self, tokens: &Value) -> Result<(), Box<dyn Error>> {
         let published = self.get("/oauth2/jwks");
         expect(&published, 200, &json!({}))?;
@@ -132,7 +132,7 @@ impl Demo {
         let claims = verifier.verify(access_token, Audience::EveryClient, SystemClock.now())?;
         println!("\naccess_token: accepted for {} with scope {}", claims.subject.as_str(), claims.scope.as_str());
 
-        // The first character of the signature: the last one has bits that mean nothing.
+        // Changes the first character of the signature: the last one has bits that mean nothing.
         let (signed, signature) = access_token.rsplit_once('.').ok_or("not a token")?;
         let first = if signature.starts_with('A') { 'B' } else { 'A' };
         let altered = format!("{signed}.{first}{}", signature.get(1..).unwrap_or_default());
@@ -148,7 +148,7 @@ impl Demo {
         self.answer(Request::new("GET", path))
     }
 
-    /// What the server answers to a request after which no code is expected.
+    /// The server's answer to a request that delivers no code.
     fn answer(&self, request: Request<'_>) -> Reply {
         let deliver = async |delivery: Delivery| delivery.failed(DeliveryFailure::AddressRefused);
         block_on(self.server.handle(request, deliver)).unwrap_or_else(Reply::not_found)

@@ -1,4 +1,4 @@
-//! Codes are sent, and become tokens.
+//! Sends codes, and exchanges them for tokens.
 
 use std::error::Error;
 
@@ -87,7 +87,7 @@ fn redeem(grant_type: &str, send: &Value, sent: &Sent) -> Value {
     but(send, json!({"grant_type": grant_type, "otp_token": sent.otp_token, "otp": sent.code}))
 }
 
-/// The same members with some replaced; `null` removes one.
+/// The same members with some replaced. `null` removes a member.
 fn but(body: &Value, changes: Value) -> Value {
     let mut members = body.as_object().cloned().unwrap_or_default();
     for (name, value) in changes.as_object().into_iter().flatten() {

@@ -1,7 +1,7 @@
-//! Logins in one process, what their tokens are good for, how they end, and one example of each error:
+//! Logins in one process, the use of their tokens, their end, and one example of each error:
 //! `cargo run --example login`
 //!
-//! Prints what goes over the wire, and ends with an error at the first answer that is not the expected one.
+//! Prints each request and answer, and ends with an error at the first answer that is not the expected one.
 
 mod demo;
 mod logins;

@@ -9,10 +9,10 @@ use otp_grant::*;
 
 pub(crate) const ISSUER: &str = "https://sample.portal.example.com";
 
-/// What the tenant's clients may ask for.
+/// The scopes that the tenant's clients may request.
 const SCOPES: &str = "openid profile email phone offline_access";
 
-/// The defaults, and what only this host can say of itself in its discovery documents.
+/// The defaults, with the scopes and claims that this host lists in its discovery documents.
 pub(crate) fn sample_settings() -> Result<Settings, InvalidScope> {
     let claims = ["name", "preferred_username", "email", "email_verified", "phone_number", "phone_number_verified"];
     let mut settings = Settings::default();
@@ -21,7 +21,7 @@ pub(crate) fn sample_settings() -> Result<Settings, InvalidScope> {
     Ok(settings)
 }
 
-/// The clients, auth sources and users of the contract's samples, and an API that asks which tokens are good.
+/// The clients, auth sources and users of the contract's samples, and an API that introspects tokens.
 pub(crate) fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
     let sms = AuthSourceId::new("MOCK_SMS_OTP_AUTH_SOURCE_ID")?;
     let email = AuthSourceId::new("MOCK_EMAIL_OTP_AUTH_SOURCE_ID")?;
@@ -31,7 +31,7 @@ pub(crate) fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
         Ok::<_, Box<dyn Error>>(client.with_scopes(allowed, Scope::openid())?)
     };
     let confidential = |id, secret| Ok::<_, InvalidId>(Client::confidential(ClientId::new(id)?, secret));
-    // It logs nobody in: it is called with tokens of the tenant's clients.
+    // The API logs no user in. Clients call it with tokens of the tenant's clients.
     let api = confidential("API_CLIENT_ID", ClientSecret::digest("API_CLIENT_SECRET"))?.with_grants([]);
 
     let policy = AddressPolicy::default();

@@ -1,4 +1,4 @@
-//! What a login is good for, how it goes on, and how it ends.
+//! What a client can do with the tokens of a login, and how its session goes on and ends.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::demo::{Demo, grant_error, member, title};
 
-/// An access token opens userinfo, and APIs that ask whether it is good.
+/// An access token opens userinfo. It also opens APIs that introspect it.
 pub(crate) fn access(demo: &Demo, tokens: &Value) -> Result<(), Box<dyn Error>> {
     title("What the access token is good for");
     let access_token = member(tokens, "access_token")?;
@@ -19,7 +19,7 @@ pub(crate) fn access(demo: &Demo, tokens: &Value) -> Result<(), Box<dyn Error>> 
     demo.introspect_inactive(id_token)
 }
 
-/// A refresh token is used once, and gives the next one. Whose answer was lost on the way asks again.
+/// A client uses a refresh token once, and gets the next one. A client that lost the answer can ask again.
 pub(crate) fn refresh(demo: &Demo, tokens: &Value) -> Result<Value, Box<dyn Error>> {
     title("A refresh, and the same one again");
     let refresh_token = member(tokens, "refresh_token")?;
@@ -31,8 +31,8 @@ pub(crate) fn refresh(demo: &Demo, tokens: &Value) -> Result<Value, Box<dyn Erro
     Ok(refreshed)
 }
 
-/// Once its successor has been used, only somebody who stole it still has a use for a refresh token. Whether the thief
-/// or the user was faster can't be told, so the session ends for both.
+/// Once the successor of a refresh token has been used, only a thief still has a use for the token. The server can't
+/// tell whether the thief or the user was faster, so it ends the session for both.
 pub(crate) fn replay(demo: &Demo, tokens: &Value, refreshed: &Value) -> Result<(), Box<dyn Error>> {
     title("A stolen refresh token is caught");
     let newest = demo.refresh(member(refreshed, "refresh_token")?, None, 200, &json!({"token_type": "Bearer"}))?;
@@ -45,7 +45,7 @@ pub(crate) fn replay(demo: &Demo, tokens: &Value, refreshed: &Value) -> Result<(
     demo.userinfo(member(&newest, "access_token")?, 401, &json!({"error": "invalid_token"}))
 }
 
-/// An access token dies alone, a refresh token with its session.
+/// The revocation of an access token ends that token. The revocation of a refresh token ends its session.
 pub(crate) fn sign_out(demo: &Demo, tokens: &Value) -> Result<(), Box<dyn Error>> {
     title("The session on the laptop goes on, until it signs out");
     let access_token = member(tokens, "access_token")?;
@@ -64,7 +64,7 @@ pub(crate) fn sign_out(demo: &Demo, tokens: &Value) -> Result<(), Box<dyn Error>
     demo.revoke(refresh_token)
 }
 
-/// Clients find out the rest by themselves.
+/// Clients find out the rest from the discovery documents.
 pub(crate) fn discovery(demo: &Demo) -> Result<(), Box<dyn Error>> {
     title("What clients can find out about the server");
     demo.discover()

@@ -47,8 +47,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) check: bool,
 
-    /// The secrets in `keys` were replaced on purpose, or one has leaked: those of other processes on the store do not count any more.
-    /// For the first start with the new ones, not for every start.
+    /// The secrets in `keys` were replaced on purpose, or a secret has leaked: the keys of other processes on the store
+    /// do not count any more. For the first start with the new keys, not for every start.
     #[arg(long, conflicts_with = "check")]
     pub(crate) new_keys: bool,
 

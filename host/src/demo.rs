@@ -1,4 +1,4 @@
-//! The demo: a configuration that is built in, with keys that live as long as the process unless they are given.
+//! The demo: a built-in configuration. Its keys live as long as the process unless the command line gives them.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -19,14 +19,14 @@ pub(crate) async fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
     };
     let master = master.at("--secret")?;
     let signing = SigningKeys::new(signing_key(args, &config).await?);
-    // Keys that are made now agree with nobody's.
+    // Keys that are made now agree with the keys of no other process.
     let are_new = args.secret.is_none();
     Ok((config, Keys { keyring: Keyring::new(&master, &master), signing, are_new }))
 }
 
-/// The issuer of a demo that listens at an address: where its endpoints are reached, from this machine.
+/// The issuer of a demo that listens at an address: the URL at which this machine reaches its endpoints.
 ///
-/// `http` is for loopback addresses alone. A demo that is reached from elsewhere needs `--issuer`.
+/// `http` is for loopback addresses only. A demo that other machines reach needs `--issuer`.
 pub(crate) fn issuer(address: SocketAddr) -> String {
     match address.ip() {
         IpAddr::V6(Ipv6Addr::LOCALHOST) => format!("http://[::1]:{}", address.port()),
@@ -34,7 +34,7 @@ pub(crate) fn issuer(address: SocketAddr) -> String {
     }
 }
 
-/// What the demo says of several processes that do not share their keys.
+/// The warning of a demo whose processes share a store and not their keys.
 pub(crate) fn warn_of_unshared_keys(args: &Args) {
     if args.demo && (args.secret.is_none() || args.key.is_none() || args.issuer.is_none()) {
         tracing::warn!(

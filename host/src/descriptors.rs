@@ -1,4 +1,5 @@
-//! File descriptors: how many connections the operating system allows, beside what the host needs for itself.
+//! File descriptors: how many connections the operating system allows beside the descriptors that the host itself
+//! needs.
 
 use std::num::NonZeroUsize;
 
@@ -6,10 +7,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// Raises the limit of descriptors as far as it can be raised, and fits the number of connections to it.
+/// Raises the limit of descriptors as far as possible, and fits the number of connections to it.
 ///
-/// A client's connection takes one descriptor. Those that the store, the users' table, the webhook, logs and health checks
-/// need are kept free.
+/// A client's connection takes one descriptor. The descriptors that the store, the users' table, the webhook, logs and
+/// health checks need stay free.
 pub(crate) fn provide(config: &mut Config) {
     let own = own(config);
     let wanted = config.limits.connections;
@@ -24,19 +25,19 @@ pub(crate) fn provide(config: &mut Config) {
     }
 }
 
-/// What the host needs beside connections of clients that are served.
+/// How many descriptors the host needs beside the connections of clients.
 fn own(config: &Config) -> usize {
     let webhook = config.delivery.webhook.as_ref().map_or(0, |webhook| webhook.connections.get());
     STORES_AND_FILES + webhook + crate::server::OVERFLOW
 }
 
-/// As many of the wanted connections as fit beside the host's own descriptors; at least a quarter of what is allowed.
+/// As many of the wanted connections as fit beside the host's own descriptors, and at least a quarter of the limit.
 fn fitting(wanted: NonZeroUsize, own: usize, allowed: usize) -> NonZeroUsize {
     let most = allowed.saturating_sub(own).max(allowed / 4);
     wanted.min(NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN))
 }
 
-/// Raises the soft limit to `wanted`, or as far as the hard limit allows, and returns what is allowed then.
+/// Raises the soft limit to `wanted`, or as far as the hard limit allows, and returns the limit that holds then.
 fn raise(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let (Some(soft), wanted) = (current, u64::try_from(wanted).unwrap_or(u64::MAX)) else { return usize::MAX };
@@ -52,7 +53,7 @@ fn raise(wanted: usize) -> usize {
 }
 
 /// Connections to the store (10 of PostgreSQL or SQLite, and SQLite's files) and to the users' table (16), the standard
-/// streams, the listener, the outbox, the runtime's own.
+/// streams, the listener, the outbox, and the runtime's own descriptors.
 const STORES_AND_FILES: usize = 96;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Logs: what happened, as events of `tracing`, on standard error. No code, token, secret, phone number or e-mail
-//! address is in them; an address appears as the hashed key of its record.
+//! Logs: what happened, as events of `tracing`, on standard error. They contain no code, token, secret, phone number or
+//! e-mail address. An address appears as the hashed key of its record.
 //!
-//! Requests do not wait for the reader of the log. Lines go through a bounded queue to a thread that writes them. Where
+//! Requests do not wait for the reader of the log. Lines go through a bounded queue to a thread that writes them. If
 //! the queue is full, lines are dropped and counted.
 
 use std::io::{self, Write};
@@ -20,20 +20,20 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// How logs are written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// One line of text an event.
+    /// One line of text per event.
     Text,
-    /// One JSON object an event.
+    /// One JSON object per event.
     Json,
 }
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LogLevel {
-    /// What failed.
+    /// Failures.
     Error,
-    /// And what is suspicious.
+    /// Also suspicious events.
     Warn,
-    /// And every request.
+    /// Also every request.
     Info,
 }
 
@@ -52,7 +52,7 @@ impl Log {
             LogLevel::Warn => LevelFilter::WARN,
             LogLevel::Info => LevelFilter::INFO,
         };
-        // What libraries would say below a warning is theirs to choose, and might have addresses in it.
+        // Libraries choose what they log below a warning, and it can have addresses in it.
         let filter = Targets::new()
             .with_target("otp_grant", level)
             .with_target("otp_grant_host", level)
@@ -67,7 +67,7 @@ impl Log {
         Ok(Self(queue))
     }
 
-    /// Waits until everything is written that was logged before, for at most a second.
+    /// Waits until everything that was logged before is written, for at most a second.
     pub(crate) fn flush(&self) {
         self.0.flush();
     }
@@ -83,7 +83,7 @@ struct LogQueue {
 #[derive(Debug)]
 enum Entry {
     Line(Vec<u8>),
-    /// Dropped when what came before is written.
+    /// Dropped when the entries before it are written.
     Flush(SyncSender<()>),
 }
 
@@ -112,7 +112,7 @@ impl LogQueue {
     }
 }
 
-/// Writes what is queued, as much at once as there is.
+/// Writes the queued entries, as many at once as there are.
 fn write_all(mut to: impl Write, queued: &Receiver<Entry>, dropped: &AtomicU64) {
     let mut bytes = Vec::new();
     while let Ok(first) = queued.recv() {
@@ -159,7 +159,7 @@ impl Write for &LogQueue {
     }
 }
 
-/// Lines: some 2 MB.
+/// The number of lines: some 2 MB.
 const LONGEST_QUEUE: usize = 8 * 1024;
 const WRITTEN_AT_ONCE: usize = 64 * 1024;
 const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// A reader that takes what is written when it is told to.
+    /// A reader that takes the written bytes when it is told to.
     struct Slow(Mutex<mpsc::Receiver<()>>, mpsc::Sender<Vec<u8>>);
 
     impl Write for Slow {

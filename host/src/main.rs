@@ -1,4 +1,4 @@
-//! The reference host of otp-grant: a server that somebody could really run.
+//! The reference host of otp-grant: a server that an operator can really run.
 
 mod args;
 mod config;
@@ -38,22 +38,23 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // The webhook and the databases speak TLS with it. It can fail only if there is one already.
+    // The webhook and the databases speak TLS with this provider. The call can fail only if there is a provider
+    // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = runtime().and_then(|runtime| runtime.block_on(run(&args)));
     log.flush();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not through the log: it is for whoever typed the command, in whatever format logs are.
+            // Not through the log: this is for the operator who typed the command, in whatever format logs are.
             eprintln!("{error}");
             ExitCode::from(2)
         }
     }
 }
 
-/// With one core there is nothing to share among threads. A single one takes requests in the order in which they came, so that
-/// what several of them ask of Redis at once goes there together.
+/// With one core there is nothing to share among threads. A single thread takes requests in the order in which they
+/// came, and what several of them ask of Redis at once goes there together.
 fn runtime() -> Result<Runtime, ConfigError> {
     let mut builder = match std::thread::available_parallelism() {
         Ok(NonZeroUsize::MIN) => Builder::new_current_thread(),
@@ -77,7 +78,7 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
     if args.demo && args.issuer.is_none() {
         config.issuer = demo::issuer(address);
     }
-    // Before anybody can find out that the server is there, it can be stopped.
+    // The host handles signals before a client can see that it listens.
     let signal = stop_signal()?;
     let started = start::start(config, keys).await?;
     if started.host.store.is_shared() {
@@ -99,7 +100,7 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The configuration: that of the file or of the demo, and what the command line replaces in it.
+/// The configuration: that of the file or of the demo, with the replacements of the command line.
 async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
     let (mut config, mut keys) = match &args.config {
         Some(_) if args.secret.is_some() => {
@@ -123,7 +124,7 @@ async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
         config.store = Source::here(store);
     }
     if let Some(outbox) = &args.outbox {
-        // Where the command was typed, not where the file lies.
+        // Relative to where the command was typed, not to where the file lies.
         config.delivery.outbox = Some(std::path::absolute(outbox).at("--outbox")?);
     }
     Ok((config, keys))

@@ -1,4 +1,4 @@
-//! Phone numbers as people of a region write them, read with the numbering plans of libphonenumber.
+//! Phone numbers as users of a region write them, read with the numbering plans of libphonenumber.
 
 use otp_grant::AddressPolicy;
 use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
@@ -17,16 +17,16 @@ impl NumberingPlan {
 
     /// Reads numbers by this plan.
     ///
-    /// This is the only place that knows how the authorization server asks.
+    /// Only this function knows how the authorization server calls the plan.
     pub(crate) fn into_policy(self, policy: AddressPolicy) -> AddressPolicy {
         policy.with_numbering_plan(move |number| self.international(number))
     }
 
-    /// The E.164 form of a number, written as in this region or, with `+`, as anywhere.
+    /// The E.164 form of a number, written as in this region or, with `+`, as in any region.
     ///
-    /// Digits that could be read in two ways are one number here: a trunk prefix is dropped where the plan has one, and
-    /// nowhere else. A number that no plan has is refused. Plans grow, so one with `+` is accepted where its length is
-    /// right and nothing of it has to be rewritten.
+    /// Digits that could be read in two ways are one number here: a trunk prefix is dropped only where the plan has
+    /// one. A number that no plan has is refused. Plans grow, so a number with `+` is accepted where its length is
+    /// right and it needs no rewriting.
     pub(crate) fn international(self, text: &str) -> Option<String> {
         let number = PHONE_NUMBER_UTIL.parse(text, Some(self.0)).ok()?;
         if number.extension.is_some() {
@@ -39,7 +39,7 @@ impl NumberingPlan {
         (exists || (written == text && possible())).then_some(written)
     }
 
-    /// A mobile number as people of the region write it, for a hint.
+    /// A mobile number as users of the region write it, for a hint.
     pub(crate) fn example(self) -> Option<String> {
         let number = PHONE_NUMBER_UTIL.get_example_number_for_type_and_region(self.0, PhoneNumberType::Mobile).ok()?;
         Some(PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::National).into_owned())
@@ -77,7 +77,7 @@ mod tests {
                 let read = policy.phone_number(text).unwrap_or_else(|_| panic!("{plan:?} {text}"));
                 assert_eq!(read.as_str(), e164, "{plan:?} {text}");
             }
-            // Reading what was read changes nothing, and the spelling with + needs no region.
+            // A number that was read is read unchanged, and its spelling with `+` needs no region.
             assert_eq!(plan.international(&e164).as_deref(), Some(e164.as_str()), "{plan:?}");
         }
     }
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    /// What the authorization server's question lets through with `+` is the same number in each spelling.
+    /// A number with `+` that passes the authorization server's check is the same number in each spelling.
     #[test]
     fn a_number_with_a_plus_has_one_form() {
         let plan = NumberingPlan::of("GB").unwrap();
@@ -127,7 +127,7 @@ mod tests {
             ("+8613612345678", Some("+8613612345678")),
             ("+86013612345678", Some("+8613612345678")),
             ("+12015550123", Some("+12015550123")),
-            // Not in any plan yet, and as long as numbers there are.
+            // No plan has these yet, and they are as long as phone numbers are.
             ("+12015550", None),
             ("+447000000000", Some("+447000000000")),
             ("+9990000000", None),

@@ -20,7 +20,7 @@ use crate::store::AnyStore;
 pub(crate) struct Keys {
     pub(crate) keyring: Keyring,
     pub(crate) signing: SigningKeys,
-    /// Whether the keyring takes the place of what other processes on the store have.
+    /// Whether the keyring replaces the keys that other processes on the store have.
     pub(crate) are_new: bool,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Started {
     pub(crate) algorithm: Algorithm,
 }
 
-/// Checks everything but what databases would say.
+/// Checks everything except what needs a database.
 pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let issuer = config::issuer(config)?;
     let settings = config::settings(config)?;
@@ -90,14 +90,14 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
     Ok(Started { host: Host { server, store, users, courier, page, limits: config.limits }, algorithm })
 }
 
-/// Makes the keys of this process those that count on the store.
+/// Makes the keys of this process the ones that count on the store.
 async fn announce_new_keyring(server: &Server) {
     if let Err(error) = server.announce_new_keyring().await {
         tracing::warn!(%error, "{NOT_ANNOUNCED}");
     }
 }
 
-/// Compares the keys with those of other processes on the store. A store that does not answer is no reason not to start.
+/// Compares the keys with those of other processes on the store. The host starts even if the store does not answer.
 async fn check_keyring(server: &Server) -> Result<(), ConfigError> {
     match server.check_keyring().await {
         Ok(KeyringCheck::LacksAPeersKey) => tracing::warn!("{LACKS_A_KEY}"),
@@ -109,7 +109,7 @@ async fn check_keyring(server: &Server) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Announces the keys again every now and then, as long as the process runs, and says what a start would say.
+/// Announces the keys again at intervals, as long as the process runs, and logs what a start would report.
 pub(crate) fn keep_checking_keyring(host: Arc<Host>) {
     if !host.store.is_shared() {
         return;

@@ -1,4 +1,4 @@
-//! The store of records: whichever `--store` names.
+//! The store of records that `--store` names.
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,10 +45,10 @@ impl AnyStore {
         }
     }
 
-    /// What a URL names.
+    /// Finds the kind of store that a URL names.
     ///
     /// # Errors
-    /// [`StoreError::UnknownDatabase`] when it is nothing that is known here.
+    /// [`StoreError::UnknownDatabase`] when the URL names no known kind.
     pub(crate) fn kind_of(url: &str) -> Result<&'static str, StoreError> {
         match url.split_once(':') {
             None if url == "memory" => Ok("memory"),
@@ -59,7 +59,7 @@ impl AnyStore {
         }
     }
 
-    /// What it is, for the log.
+    /// The kind of store, for the log.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Memory(_) => "memory",
@@ -69,19 +69,20 @@ impl AnyStore {
         }
     }
 
-    /// Tells whether it answers.
+    /// Tells whether the store answers.
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
         // A key that no record has.
         let nothing = RecordKey::from_bytes([0; RecordKey::LEN]);
         tokio::time::timeout(PATIENCE, self.load(&nothing)).await.map_err(|_| StoreError::TooSlow)?.map(drop)
     }
 
-    /// Tells whether several processes may use it.
+    /// Tells whether several processes can use the store.
     pub(crate) fn is_shared(&self) -> bool {
         !matches!(self, Self::Memory(_))
     }
 
-    /// Deletes expired records every now and then, as long as the process runs. Redis and the memory do so by themselves.
+    /// Deletes expired records at intervals, as long as the process runs. Redis and the memory store do so by
+    /// themselves.
     pub(crate) fn keep_purging(store: Arc<Self>, every: Duration) {
         if !matches!(&*store, Self::Postgres(_) | Self::Sqlite(_)) {
             return;
@@ -98,7 +99,7 @@ impl AnyStore {
         });
     }
 
-    /// Deletes what has expired, a batch at a time, so that nobody waits long for a lock.
+    /// Deletes expired records in batches: no request waits long for a lock.
     async fn purge(&self) -> Result<u64, StoreError> {
         let mut all = 0;
         loop {
@@ -145,7 +146,7 @@ impl Store for AnyStore {
     }
 }
 
-/// The store failed. The texts of the databases beneath say nothing of what is stored, and nothing of the URL.
+/// The store failed. The messages of the databases contain nothing of the records, and nothing of the URL.
 #[derive(Debug)]
 pub(crate) enum StoreError {
     UnknownDatabase,

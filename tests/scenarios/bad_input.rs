@@ -1,4 +1,5 @@
-//! Input that no client of good will sends: refused as the contract says, never repeated, and nothing breaks.
+//! Input that an honest client never sends. The server refuses it as the contract says, never repeats it, and stays
+//! usable.
 
 use otp_grant::jwt::Algorithm;
 use otp_grant::*;
@@ -6,7 +7,7 @@ use otp_grant_tests::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Stands in what is sent, and must never stand in what is answered.
+/// Part of each input. No answer may contain it.
 const MARKER: &str = "xMARKERx";
 const MEMBERS: [&str; 7] =
     ["grant_type", "client_id", "client_secret", "auth_source_id", "phone_number", "otp_token", "otp"];
@@ -22,7 +23,7 @@ fn roomy() -> Settings {
     settings(|s| s.body_limit = 8 << 20)
 }
 
-/// What both endpoints say to a body; checks on the way that neither breaks nor repeats anything.
+/// The answers of both endpoints to a body. Checks that both endpoints answer, and that no answer repeats the input.
 async fn both(host: &Host, body: &[u8]) -> [(u16, Value); 2] {
     let request = Post { content_type: Some("application/json"), authorization: None, body };
     let token = host.server.post_token(request).await;
@@ -123,7 +124,7 @@ async fn duplicates_of_every_member_of_the_grant() {
 #[tokio::test]
 async fn a_member_that_is_null_is_read_as_one_that_is_absent() {
     let with = |body: &Value, name: &str| body.to_string().replacen('{', &format!("{{\"{name}\":null,"), 1);
-    // A send, a grant and a refresh, each with every member that it does without.
+    // A send, a grant and a refresh, each with `null` for members that it does not need.
     let host = Host::with_key(Settings::default(), SigningKey::generate(Algorithm::EdDSA).unwrap());
     let public = json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null });
     for name in ["email", "usage", "client_secret", "otp", "unknown_members"] {
@@ -146,7 +147,7 @@ async fn a_member_that_is_null_is_read_as_one_that_is_absent() {
         }
         host.advance(secs(30));
     }
-    // What is required is missing.
+    // A required member is missing.
     let sent = host.send(&sms_send(PHONE)).await;
     for name in MEMBERS {
         let body = with(&but(&sms_grant(PHONE, &sent), json!({ name: null })), name);
@@ -178,7 +179,7 @@ async fn numbers_lists_and_empty_strings_where_a_string_belongs() {
     still_logs_in(&host, &body).await;
 }
 
-/// The errors that text which is not the right text may get, by member.
+/// The errors that a wrong text can get, by member.
 fn errors_of(name: &str) -> &'static [&'static str] {
     match name {
         "grant_type" => &["unsupported_grant_type"],
@@ -203,7 +204,7 @@ async fn nul_bytes_markers_and_a_member_of_a_mebibyte() {
                 assert!(status == 400 || status == 401, "{name} {said}");
                 assert!(errors_of(name).contains(&said["error"].as_str().unwrap()), "{name} {said}");
             }
-            // Two wrong codes cost two guesses; nothing else costs any.
+            // Two wrong codes cost two guesses. No other input costs a guess.
             assert_eq!(host.token(&body).await.0, 200, "{name}");
         }
         let (host, body) = ready(Settings::default()).await;
@@ -223,7 +224,7 @@ async fn full_width_digits_are_not_the_code() {
             code.chars().map(|digit| char::from_u32(zero as u32 + digit as u32 - '0' as u32).unwrap()).collect();
         let (status, said) = host.token(&but(&body, json!({ "otp": otp }))).await;
         assert_eq!((status, &said["error_description"]), (400, &json!("Unknown or expired OTP")));
-        // What can't be a code is not compared and costs nothing.
+        // A text that can't be a code is not compared and costs nothing.
         assert_eq!(said["attempts_remaining"], 5);
     }
     assert_eq!(host.token(&body).await.0, 200);

@@ -1,4 +1,5 @@
-//! How a host protects its own endpoints: offline it learns what a token says, online what became of it since.
+//! How a host protects its own endpoints. The offline check tells what a token says; the online check also tells
+//! whether it still holds.
 
 use std::error::Error;
 use std::sync::atomic::Ordering::SeqCst;
@@ -32,7 +33,7 @@ fn client(id: &str) -> ClientId {
     ClientId::new(id).unwrap()
 }
 
-/// What both checks say, and which calls of the store and of the directory the online one costs.
+/// The results of both checks, and the calls of the store and of the directory that the online check makes.
 type Checked = (
     Result<AccessTokenClaims, AccessTokenError>,
     Result<AccessTokenClaims, AccessTokenCheckError>,
@@ -55,14 +56,14 @@ fn assert_accepted(checked: &Checked) {
     assert_eq!((*store, directory.as_slice()), (1, &["user_by_subject"][..]));
 }
 
-/// Both refuse what the token itself says, and nobody is asked.
+/// Both checks refuse what the token itself says, without a call of the store or the directory.
 async fn assert_refused(host: &Host, token: &str, audience: Audience<'_>, error: AccessTokenError) {
     let (offline, online, store, directory) = checked(host, token, audience).await;
     assert_eq!((offline, online), (Err(error), Err(AccessTokenCheckError::Refused(error))));
     assert_eq!((store, directory.len()), (0, 0));
 }
 
-/// Offline it is as good as ever, online it is over.
+/// The offline check still accepts the token. The online check finds it revoked.
 async fn assert_revoked(host: &Host, token: &str) {
     let (offline, online, store, _) = checked(host, token, EveryClient).await;
     assert!(offline.is_ok());
@@ -101,7 +102,7 @@ async fn an_api_of_one_client_takes_no_token_of_another() {
         for stranger in [&other, &client("tenant_client_id"), &client("TENANT_CLIENT_ID "), &client(API)] {
             assert_refused(&host, token, Audience::Client(stranger), AccessTokenError::WrongAudience).await;
         }
-        // Their tokens are told apart both ways.
+        // A token of the public client passes for that client, and not for this one.
         let spa = json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null });
         let said = host.log_in_by(&but(&sms_send(PHONE), spa), json!({})).await;
         let token = text(&said, "access_token");
@@ -173,7 +174,7 @@ async fn a_token_is_good_from_its_issue_to_its_expiry() {
         let host = Host::with(settings);
         let said = host.log_in(json!({})).await;
         let token = text(&said, "access_token");
-        // The clock that checks may be 5 seconds behind the one that issued.
+        // The checking host's clock can be 5 seconds behind the issuing host's clock.
         host.clock.set_back(secs(5));
         assert_accepted(&checked(&host, token, EveryClient).await);
         host.clock.set_back(Duration::from_millis(1));
@@ -182,7 +183,7 @@ async fn a_token_is_good_from_its_issue_to_its_expiry() {
         assert_accepted(&checked(&host, token, EveryClient).await);
         host.advance(Duration::from_millis(1));
         assert_refused(&host, token, EveryClient, AccessTokenError::Expired).await;
-        // That it was revoked as well is not asked.
+        // The check stops at the expiry, and does not find the revocation.
         assert_eq!(host.revoke(text(&said, "refresh_token"), &[]).await.status(), 200);
         assert_refused(&host, token, EveryClient, AccessTokenError::Expired).await;
     }
@@ -197,7 +198,7 @@ async fn a_revoked_token_passes_offline_only() {
         assert_eq!(host.revoke(text(&first, "access_token"), &[]).await.status(), 200);
         assert_revoked(&host, text(&first, "access_token")).await;
         assert_accepted(&checked(&host, text(&second, "access_token"), EveryClient).await);
-        // A revoked token of another audience is still only of another audience.
+        // The audience is checked before the revocation.
         let stranger = client("OTHER_CLIENT_ID");
         let token = text(&first, "access_token");
         assert_refused(&host, token, Audience::Client(&stranger), AccessTokenError::WrongAudience).await;
@@ -235,7 +236,7 @@ async fn a_token_of_a_session_that_is_not_in_the_store_is_over() {
     let said = host.log_in(json!({})).await;
     let emptied = Host::with_key(Settings::default(), key());
     assert_revoked(&emptied, text(&said, "access_token")).await;
-    // Another index secret looks for it elsewhere.
+    // A host with another index secret looks for the session under another key.
     let index = MasterKey::from_bytes(&[9; 32]).unwrap();
     let moved = host.beside(Settings::default(), key(), Keyring::new(&index, &index));
     assert_revoked(&moved, text(&said, "access_token")).await;
@@ -253,7 +254,7 @@ async fn a_user_who_is_locked_deleted_or_signed_out_everywhere_has_no_good_token
         assert_revoked(&host, token).await;
     }
     let after = |millis| user(UserStatus::Active).with_tokens_valid_after(Timestamp::from_unix_millis(millis));
-    // It began a moment later, by a clock that may have been ahead.
+    // The session began a moment later, by a clock that can have been ahead.
     for millis in [1, 0, -4_999] {
         users.put_user(after((START * 1000).saturating_add_signed(millis)));
         assert_revoked(&host, token).await;
@@ -280,12 +281,12 @@ async fn a_fault_is_neither_a_yes_nor_a_no() {
         let (offline, online, ..) = checked(&host, token, EveryClient).await;
         assert!(offline.is_ok());
         assert_eq!(online, Err(AccessTokenCheckError::TemporarilyUnavailable));
-        // What is refused offline needs neither of them.
+        // A refusal by the offline check needs neither store nor directory.
         assert_refused(&host, "garbage", EveryClient, AccessTokenError::Jws(JwsError::Malformed)).await;
         down.store(false, SeqCst);
         assert_accepted(&checked(&host, token, EveryClient).await);
     }
-    // A revoked session needs no directory to be over.
+    // The check of a revoked session does not need the directory.
     assert_eq!(host.revoke(token, &[]).await.status(), 200);
     host.directory.down.store(true, SeqCst);
     assert_revoked(&host, token).await;

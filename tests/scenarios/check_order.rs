@@ -1,4 +1,5 @@
-//! The checks of the OTP grant run in the order of the contract: what fails two of them gets the earlier error.
+//! The checks of the OTP grant run in the order of the contract: a request that fails two of them gets the earlier
+//! error.
 
 use std::sync::atomic::Ordering::SeqCst;
 

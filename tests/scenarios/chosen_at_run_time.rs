@@ -58,7 +58,7 @@ async fn a_login_runs_over_them_as_over_any_other() {
     assert_eq!(server.post_revoke(form_request(&token, None)).await.status(), 200);
     assert_eq!(server.post_userinfo(asks).await.status(), 401);
 
-    // Somebody new, so that the directory is also asked to sign up.
+    // The address is new: the directory must also sign up.
     host.advance(secs(30));
     let sent = send(&server, &sms_send(NOBODY)).await;
     let grant = but(&sms_grant(NOBODY, &sent), json!({ "auto_signup": true }));

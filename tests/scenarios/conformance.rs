@@ -1,16 +1,19 @@
-//! Conditions of the OpenID and FAPI conformance suites, ported by the names of their modules, each with its negative
-//! twins. The checks are functions that say what is wrong, so that a twin can show that they are able to fail.
+//! Conditions of the OpenID and FAPI conformance suites, under the names of their modules, each with its negative
+//! twins. Each check is a function that returns what is wrong. Its twins show that it can fail.
 //!
-//! Not applicable, because there is no authorization endpoint and nothing is bound to a key or a certificate:
-//! - All modules that begin at the authorization endpoint (`oidcc-server`, `oidcc-prompt-*`, `oidcc-max-age-*`, `-nonce`,
-//!   `-redirect-uri`, `-request-uri`, PKCE, PAR), and dynamic registration: the code that was sent takes their place.
+//! These modules do not apply, because there is no authorization endpoint and no token is bound to a key or a
+//! certificate:
+//! - All modules that begin at the authorization endpoint (`oidcc-server`, `oidcc-prompt-*`, `oidcc-max-age-*`,
+//!   `-nonce`, `-redirect-uri`, `-request-uri`, PKCE, PAR), and dynamic registration. A code that was sent takes their
+//!   place.
 //! - Of `oidcc-discovery-endpoint-verification`: `authorization_endpoint`, `registration_endpoint`, and that
-//!   `response_types_supported` has `code` or `id_token`, as no grant that is served has a response type.
-//! - Of `oidcc-refresh-token`: the nonce of ID tokens, which comes with an authorization request; `at_hash`, optional here.
-//! - Of `oidcc-server-rotate-keys`: that the tester is asked to rotate by hand; the other process below has rotated.
+//!   `response_types_supported` has `code` or `id_token`. No grant of the server has a response type.
+//! - Of `oidcc-refresh-token`: the nonce of ID tokens, which comes with an authorization request, and `at_hash`, which
+//!   is optional here.
+//! - Of `oidcc-server-rotate-keys`: the request to the tester to rotate by hand. The other process below has rotated.
 //! - Of `fapi2-security-profile-final-refresh-token`: DPoP and mTLS sender constraint, `private_key_jwt` and client
 //!   attestation, and encrypted ID tokens.
-//! - Signed userinfo (`oidcc-userinfo-rs256`): it is JSON, and the metadata name no other form.
+//! - Signed userinfo (`oidcc-userinfo-rs256`): userinfo is JSON, and the metadata name no other form.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,7 +53,7 @@ impl Tester {
     }
 }
 
-/// A host as the suite wants it: OpenID Connect asks every provider for RS256.
+/// A host as the suite requires it: OpenID Connect requires RS256 of every provider.
 fn provider() -> Host {
     Host::with_key(Settings::default(), SigningKey::from_pem(RSA).unwrap())
 }
@@ -61,7 +64,7 @@ fn ensure(holds: bool, what: &str) -> Condition {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
 
-/// How many bits of a text's characters are information: the estimate of Shannon, over the characters it has.
+/// How many bits of information a text's characters carry: Shannon's estimate from their frequencies in the text.
 fn entropy_bits(text: &str) -> f64 {
     let len = text.len() as f64;
     let counts = text.chars().collect::<BTreeSet<_>>().into_iter().map(|c| text.matches(c).count() as f64 / len);
@@ -91,7 +94,7 @@ fn ensure_token_response(reply: &Reply) -> Condition {
     ensure_unguessable(refresh_token)
 }
 
-/// What OpenID Connect Core section 12.2 asks of the ID token of a refresh.
+/// The requirements of OpenID Connect Core section 12.2 on the ID token of a refresh.
 fn compare_id_token_claims(first: &Value, second: &Value) -> Condition {
     for name in ["iss", "sub", "aud", "auth_time", "azp"] {
         ensure(first.get(name) == second.get(name), name)?;
@@ -99,7 +102,7 @@ fn compare_id_token_claims(first: &Value, second: &Value) -> Condition {
     ensure(second["iat"].is_u64() && first["iat"] != second["iat"], "iat")
 }
 
-/// The module, for one client: it returns the answers to the login and to the refresh.
+/// Runs the module for one client, and returns the answers to the login and to the refresh.
 async fn oidcc_refresh_token_as(tester: Tester, host: &Host) -> [Value; 2] {
     let (_, metadata) = read(&host.server.get_openid_configuration());
     assert!(metadata["grant_types_supported"].as_array().unwrap().contains(&json!("refresh_token")));
@@ -119,7 +122,7 @@ async fn oidcc_refresh_token_as(tester: Tester, host: &Host) -> [Value; 2] {
     [first, second]
 }
 
-/// The refresh token of client 2 with the authentication of client 1, which costs client 2 nothing.
+/// Client 1 presents the refresh token of client 2 with its own authentication. Client 2 loses nothing.
 async fn refuses_the_refresh_token_of_client_2(tester: Tester, host: &Host) {
     for stranger in [FIRST, STABLE, SIXTY_SECONDS].into_iter().filter(|stranger| stranger.id != tester.id) {
         let said = stranger.log_in(host, "openid").await;
@@ -128,7 +131,7 @@ async fn refuses_the_refresh_token_of_client_2(tester: Tester, host: &Host) {
     }
 }
 
-/// The negative twins of a refresh: none of them costs the rightful client its session.
+/// The negative twins of a refresh. None of them ends the session of the rightful client.
 async fn refuses_what_is_not_the_clients_refresh_token(tester: Tester, host: &Host, refresh_token: &str) {
     let with_secret = |secret| Tester { secret, ..tester };
     for secret in ["WRONG", "TENANT_CLIENT_SECRET ", "", SIXTY_SECONDS.id] {
@@ -156,7 +159,7 @@ async fn oidcc_refresh_token() {
         let host = provider();
         let [first, second] = oidcc_refresh_token_as(tester, &host).await;
         refuses_the_refresh_token_of_client_2(tester, &host).await;
-        // A public answer, but of something else, does not pass; nor do claims that changed.
+        // The public answer of another endpoint does not pass. Changed claims do not pass either.
         assert_eq!(ensure_token_response(&host.server.get_jwks()), Err("CheckTokenEndpointCacheHeaders".to_owned()));
         let [first, mut claims] = [&first, &second].map(|said| payload(text(said, "id_token")));
         for (name, value) in [("aud", json!(["TENANT_CLIENT_ID"])), ("azp", Value::Null), ("iat", first["iat"].clone())]
@@ -180,8 +183,8 @@ async fn oidcc_refresh_token_negative() {
 
 #[tokio::test]
 async fn fapi2_security_profile_final_refresh_token() {
-    // FAPI 2.0 section 5.3.2.1 forbids rotation but for extraordinary circumstances, where the old token has to work on
-    // for as long as a retry takes: the suite waits for 30 seconds.
+    // FAPI 2.0 section 5.3.2.1 forbids rotation except in extraordinary circumstances. The old token must then work for
+    // as long as a retry takes. The suite waits for 30 seconds.
     for (tester, rotates) in [(STABLE, false), (SIXTY_SECONDS, true)] {
         let host = provider();
         let [first, second] = oidcc_refresh_token_as(tester, &host).await;
@@ -203,7 +206,7 @@ async fn fapi2_security_profile_final_refresh_token_negative() {
         let said = tester.log_in(&host, "openid").await;
         refuses_what_is_not_the_clients_refresh_token(tester, &host, text(&said, "refresh_token")).await;
     }
-    // The window does not last, and a replay after it ends the session; without rotation nothing is a replay.
+    // The window ends, and a replay after it ends the session. Without rotation no use is a replay.
     for (tester, wait, after) in [(SIXTY_SECONDS, 60_000, 400), (SIXTY_SECONDS, 59_999, 200), (STABLE, 86_400_000, 200)]
     {
         let host = provider();
@@ -221,7 +224,7 @@ async fn fapi2_security_profile_final_refresh_token_negative() {
     assert_reply(&FIRST.refresh(&host, text(&first, "refresh_token")).await, 400, UNKNOWN, &[]);
 }
 
-/// What the suite asks of any key set: `ValidateServerJWKs` and its neighbours.
+/// The suite's requirements on any key set: `ValidateServerJWKs` and its neighbours.
 fn ensure_key_set(set: &Value) -> Condition {
     let keys = set["keys"].as_array().filter(|keys| !keys.is_empty()).ok_or("keys")?;
     let mut names = BTreeSet::new();
@@ -243,7 +246,7 @@ fn ensure_key_set(set: &Value) -> Condition {
     Ok(())
 }
 
-/// What the suite asks of a key set after a rotation, beside the one before it.
+/// The suite's requirements on a key set after a rotation, compared with the set before it.
 fn ensure_rotated(before: &Value, after: &Value) -> Condition {
     ensure_key_set(before)?;
     ensure_key_set(after)?;
@@ -269,7 +272,7 @@ async fn oidcc_server_rotate_keys() {
         let after = host.beside(Settings::default(), rotated, keyring());
         let sets = [&host, &after].map(|host| read(&host.server.get_jwks()).1);
         assert_eq!(ensure_rotated(&sets[0], &sets[1]), Ok(()));
-        // The new key signs, and what the old one signed still counts.
+        // The new key signs, and the signatures of the old key still count.
         let (_, refreshed) = after.refresh(text(&said, "refresh_token")).await;
         let header = text(&refreshed, "id_token").split('.').next().unwrap();
         let header: Value = serde_json::from_slice(&BASE64URL.decode(header).unwrap()).unwrap();
@@ -302,7 +305,7 @@ fn oidcc_server_rotate_keys_negative() {
     }
 }
 
-/// The conditions on the document that was read from a URL of the issuer.
+/// The conditions on the document at a URL of the issuer.
 fn ensure_provider_metadata(url: &str, reply: &Reply) -> Condition {
     ensure(reply.status() == 200, "EnsureDiscoveryEndpointResponseStatusCodeIs200")?;
     ensure(reply.header("Content-Type").unwrap_or_default().starts_with("application/json"), "JsonContentType")?;
@@ -332,7 +335,7 @@ fn oidcc_discovery_endpoint_verification() {
     let url = format!("{ISSUER}{}", host.server.issuer().openid_configuration_path());
     assert_eq!(ensure_provider_metadata(&url, &host.server.get_openid_configuration()), Ok(()));
 
-    // With a path of its own, and while RS256 is not what signs but is still published.
+    // With a path in the issuer, and with an RS256 key that is still published and no longer signs.
     let issuer = Issuer::new("https://login.example.com/tenant").unwrap();
     let old = SigningKey::from_pem(RSA).unwrap().public_key().clone();
     let keys = SigningKeys::new(SigningKey::from_pem(P256).unwrap()).publishing(old).unwrap();
@@ -358,7 +361,7 @@ fn oidcc_discovery_endpoint_verification_negative() {
     ] {
         assert_eq!(ensure_metadata(&url, &but(&metadata, json!({ name: value }))), Err(what.to_owned()));
     }
-    // Without an RS256 key it would not pass, as the documentation says.
+    // Without an RS256 key the document would not pass, as the documentation says.
     let reply = Host::new().server.get_openid_configuration();
     let said = ensure_provider_metadata(&url, &reply);
     assert_eq!(said, Err("id_token_signing_alg_values_supported".to_owned()));
@@ -395,7 +398,7 @@ fn ensure_userinfo(reply: &Reply, id_token: &Value) -> Condition {
     Ok(())
 }
 
-/// The three ways to present an access token; each module is one of them, with its twins.
+/// The three ways to present an access token. Each has one module, with its twins.
 async fn oidcc_userinfo(present: impl Fn(&str) -> (Option<String>, Option<String>)) {
     let host = provider();
     let ask = async |token: &str| {

@@ -1,5 +1,5 @@
-//! Random bytes come from the operating system, unless the host brings its own: nothing that is drawn follows from the keys,
-//! the clock or the request.
+//! Random bytes come from the operating system, unless the host brings its own source. No drawn value follows from the
+//! keys, the clock or the request.
 
 use std::collections::BTreeSet;
 
@@ -34,6 +34,6 @@ async fn servers_that_differ_in_nothing_else_send_different_codes_and_tokens() {
         codes.insert(sent.code);
     }
     assert_eq!(tokens.len(), 20 * 6);
-    // That two of twenty codes are the same happens once in 5,000 runs; that four are, never.
+    // Two of twenty codes are the same once in 5,000 runs. Four of them never are.
     assert!(codes.len() > 17, "{codes:?}");
 }

@@ -1,5 +1,5 @@
-//! Both metadata documents, whole: what they name is served, and nothing else is named (contract section 7, RFC 8414,
-//! OpenID Connect Discovery).
+//! Both metadata documents, whole. The server serves everything that they name, and they name nothing more (contract
+//! section 7, RFC 8414, OpenID Connect Discovery).
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use otp_grant::jwt::{Algorithm, SigningKeys};
@@ -54,7 +54,7 @@ fn documents<S: Store, D: Directory>(server: &AuthorizationServer<S, D>) -> [Val
     [server.get_metadata(), server.get_openid_configuration()].map(|reply| read(&reply).1)
 }
 
-/// A document that may be cached, whole: nothing in its headers forbids it.
+/// Checks a whole document that clients may cache: no header forbids it.
 #[track_caller]
 fn assert_document(reply: &Reply, max_age: u64, body: &str) {
     assert_eq!((reply.status(), std::str::from_utf8(reply.body()).unwrap()), (200, body));
@@ -201,7 +201,7 @@ fn what_is_no_path_is_refused_when_the_server_is_built() {
         assert!(refused(with(Endpoints::default(), |e| e.introspection = some())), "{bad:?}");
         assert!(refused(with(Endpoints::default(), |e| e.userinfo = some())), "{bad:?}");
     }
-    // No host can serve two of them at one path.
+    // No host can serve two endpoints at one path.
     for twice in ["/otp/send", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/userinfo"] {
         assert!(refused(with(Endpoints::default(), |e| e.jwks = twice.to_owned())), "{twice}");
     }
@@ -220,7 +220,7 @@ fn what_is_no_path_is_refused_when_the_server_is_built() {
 
 #[test]
 fn a_path_has_the_characters_of_rfc_3986_only() {
-    // The path of a router, with a parameter, is an easy mistake to make.
+    // A router's path with a parameter is an easy mistake.
     for bad in ["/{tenant}/token", "/a|b", "/a^b", "/a`b", "/a[b]", "/a%", "/a%2", "/a%zz"] {
         let built = with_endpoints(with(Endpoints::default(), |e| e.token = bad.to_owned()));
         assert_eq!(built.err(), Some(ConfigError::Endpoint), "{bad}");
@@ -317,14 +317,14 @@ async fn every_grant_type_that_is_named_is_served() {
             }
         }
     }
-    // What is not named is not served.
+    // The server refuses grant types that the document does not name.
     for grant_type in ["authorization_code", "client_credentials", "password", "https://own.example.com/otp"] {
         let (status, said) = host.token(&json!({ "grant_type": grant_type, "client_id": "TENANT_CLIENT_ID" })).await;
         assert_eq!((status, said), error(400, "unsupported_grant_type", ""));
     }
 }
 
-/// What each endpoint answers to one way of authentication: the token, introspection and revocation endpoint.
+/// The statuses of the token, introspection and revocation endpoints for one way of authentication.
 async fn statuses_by(method: &str) -> [u16; 3] {
     let host = Host::new();
     let basic = format!("Basic {}", BASE64_STANDARD.encode("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET"));
@@ -349,7 +349,7 @@ async fn statuses_by(method: &str) -> [u16; 3] {
         assert_reply(&introspection, 401, r#"{"error":"invalid_client"}"#, &[]);
     }
     let revocation = host.server.post_revoke(form_request(&asked, authorization)).await;
-    // It was revoked, not only answered.
+    // The token was really revoked.
     assert_eq!(host.userinfo(text(&said, "access_token")).await.status(), 401);
     [token, introspection, revocation].map(|reply| reply.status())
 }

@@ -1,5 +1,5 @@
-//! The token endpoint as RFC 6749 has it beside the contract: a code in a form, parameters that nobody knows, and what
-//! errors are written in.
+//! The requirements of RFC 6749 on the token endpoint beside the contract: a code in a form, unknown parameters, and
+//! the characters of errors.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;
@@ -23,7 +23,7 @@ async fn a_code_is_redeemed_by_a_form_as_well() {
     let guess = as_form(&but(&grant, json!({ "otp": wrong(&sent.code) })));
     let (status, said) = read(&host.server.post_token(form_request(&guess, None)).await);
     assert_eq!((status, &said["attempts_remaining"]), (400, &json!(4)));
-    // No value is no parameter: the default scope, and no sign-up.
+    // A parameter without a value counts as absent: the default scope, and no sign-up.
     let body = format!("{}&scope=&auto_signup=", as_form(&grant));
     let (status, said) = read(&host.server.post_token(form_request(&body, None)).await);
     assert_eq!((status, text(&said, "scope")), (200, "openid"), "{said}");
@@ -46,7 +46,7 @@ async fn parameters_that_are_not_known_are_ignored() {
     assert!(!host.is_active(access_token).await);
 }
 
-/// Checks one error answer, and says which error it is.
+/// Checks an error answer, and returns its error.
 #[track_caller]
 fn error_of(reply: &Reply) -> String {
     let (status, said) = read(reply);
@@ -133,7 +133,7 @@ async fn every_error_is_written_in_the_characters_of_rfc_6749() {
     host.store.down.store(true, SeqCst);
     seen.insert(error_of(&host.userinfo(text(&said, "access_token")).await));
 
-    // Each of these was really heard.
+    // The requests above caused each of these errors.
     for error in [
         "insufficient_scope",
         "invalid_auth_source",

@@ -1,4 +1,4 @@
-//! The budget of guesses follows the address: over resends, challenges, clients and usages.
+//! The budget of guesses belongs to the address. It spans resends, challenges, clients and usages.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -15,7 +15,7 @@ async fn twenty_five_wrong_codes_in_a_day_and_then_none_is_compared() {
     let host = Host::new();
     let mut challenge = 0;
     while host.counters.wrong_codes.load(SeqCst) < 25 {
-        // Every other challenge by another client.
+        // Every second challenge comes from another client.
         let through_spa = challenge % 2 == 1;
         let send = sms_send(PHONE);
         let sent = host.send(&if through_spa { spa(&send) } else { send }).await;
@@ -30,7 +30,7 @@ async fn twenty_five_wrong_codes_in_a_day_and_then_none_is_compared() {
     }
     assert_eq!(challenge, 5);
 
-    // For hours no code is sent, since none could be redeemed: there is nothing to compare.
+    // For hours the server sends no code. No guess is left, so no code could be redeemed.
     for _ in 0..10 {
         assert_eq!(host.refused_send(&sms_send(PHONE)).await.1["error"], "sms_rate_limit_exceeded");
         host.advance(secs(3600));
@@ -68,7 +68,7 @@ async fn a_clock_that_jumps_backwards_gives_nothing_back() {
         host.token(&but(&grant, json!({ "otp": wrong(&sent.code) }))).await;
     }
     host.clock.set_back(secs(3600));
-    // The challenge can't live for an hour longer, and the send of a moment ago still counts.
+    // The challenge can't live for an hour longer, and the recent send still counts.
     assert_eq!(host.token(&grant).await, error(400, "invalid_grant", "Unknown or expired otp_token"));
     assert_eq!(host.refused_send(&sms_send(PHONE)).await.1["error"], "sms_rate_limit_exceeded");
     host.advance(secs(30));
@@ -82,10 +82,10 @@ async fn a_live_code_ends_when_the_clock_is_set_back() {
     let sent = host.send(&sms_send(PHONE)).await;
     host.clock.set_back(secs(60));
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400);
-    // Nor does it live again when the clock has caught up.
+    // The challenge stays dead when the clock has caught up.
     host.advance(secs(60));
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400);
-    // Clocks of hosts that share a store differ by a little; that ends nothing.
+    // Clocks of hosts that share a store differ by a little. That difference ends no challenge.
     let host = Host::new();
     let sent = host.send(&sms_send(PHONE)).await;
     host.clock.set_back(secs(2));
@@ -137,7 +137,7 @@ async fn a_send_to_an_address_without_guesses_waits_until_there_is_one() {
 #[tokio::test]
 async fn a_success_forgives_the_guesses_of_its_own_code_and_no_others() {
     let host = Host::new();
-    // A stranger spends 24 guesses.
+    // An attacker spends 24 guesses.
     for guesses in [5, 5, 5, 5, 4] {
         let sent = host.send(&spa(&sms_send(PHONE))).await;
         for _ in 0..guesses {
@@ -145,7 +145,7 @@ async fn a_success_forgives_the_guesses_of_its_own_code_and_no_others() {
         }
         host.advance(secs(31));
     }
-    // The owner logs in, and the stranger sees nothing of it.
+    // The owner logs in, and the attacker sees nothing of it.
     let own = host.send(&sms_send(PHONE)).await;
     assert_eq!(host.token(&sms_grant(PHONE, &own)).await.0, 200);
     host.advance(secs(31));
@@ -161,7 +161,7 @@ async fn a_success_does_not_forgive_the_guesses_of_another_otp_token_for_the_sam
     let host = Host::new();
     let mut compared = 0;
     for _ in 0..12 {
-        // The owner and an attacker use the same client, so that they share the code.
+        // The owner and an attacker use the same client, and therefore share the code.
         let owners = host.send(&spa(&sms_send(PHONE))).await;
         host.advance(secs(30));
         let Ok(attackers) = host.try_send(&spa(&sms_send(PHONE))).await else { break };
@@ -221,7 +221,7 @@ async fn a_challenge_that_makes_room_leaves_its_guesses_to_the_code_that_it_shar
     for left in [4, 3, 2, 1] {
         assert_eq!(host.token(&guess(&first)).await.1["attempts_remaining"], left);
     }
-    // Without quotas a record has room for ten challenges. The one that was guessed at is gone.
+    // Without quotas a record has room for ten challenges. The guessed one is gone.
     let mut latest = first.clone();
     for _ in 0..10 {
         latest = host.send(&sms_send(PHONE)).await;

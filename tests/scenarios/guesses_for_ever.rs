@@ -1,5 +1,5 @@
-//! The limit of NIST SP 800-63B-4 section 3.2.2, at most 100 failures in a row however long they take: by default the
-//! guesses of a day come back, and a host that wants that limit configures it.
+//! The limit of NIST SP 800-63B-4 section 3.2.2: at most 100 failures in a row, however long they take. By default
+//! guesses become free again after a day. A host that wants this limit configures it.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::SeqCst;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Guesses once, with a new code, if one is sent.
+/// Guesses once, with a new code, if the server sends one.
 async fn guess(host: &Host) -> bool {
     let Ok(sent) = host.try_send(&sms_send(PHONE)).await else { return false };
     let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
@@ -19,7 +19,7 @@ async fn guess(host: &Host) -> bool {
     text(&said, "error_description") == "Unknown or expired OTP"
 }
 
-/// Logs in, or is not even sent a code.
+/// Tells whether a login succeeds. If the server sends no code, checks the error.
 async fn logs_in(host: &Host) -> bool {
     match host.try_send(&sms_send(PHONE)).await {
         Ok(sent) => host.token(&sms_grant(PHONE, &sent)).await.0 == 200,
@@ -39,7 +39,7 @@ async fn a_hundred_failures_are_the_last_however_long_they_take_and_whoever_logs
         assert!(guess(&host).await);
         host.advance(DAY);
     }
-    // What was right forgives what was guessed at the same code, and nothing else.
+    // A right code forgives the guesses at the same code, and no others.
     assert!(logs_in(&host).await);
     for _ in 0..50 {
         host.advance(DAY);

@@ -36,12 +36,12 @@ async fn ready() -> (Host, Value) {
     (host, said)
 }
 
-/// What is said of an access token, byte for byte.
+/// The answer about an access token, byte for byte.
 fn access_token_body(access_token: &str, client: &str, audience: &str) -> String {
     let claims = payload(access_token);
     let [exp, iat] = ["exp", "iat"].map(|name| claims[name].as_u64().unwrap());
     let (jti, sid) = (text(&claims, "jti"), text(&claims, "sid"));
-    // Introspection says when and how the user logged in where the token says so: under RFC 9068.
+    // Introspection says when and how the user logged in only where the token says so: under RFC 9068.
     let login = match audience == AUDIENCE {
         true => format!(r#","auth_time":{},"amr":["otp","sms"]"#, claims["auth_time"]),
         false => String::new(),
@@ -51,14 +51,14 @@ fn access_token_body(access_token: &str, client: &str, audience: &str) -> String
     )
 }
 
-/// What is said of a refresh token, byte for byte.
+/// The answer about a refresh token, byte for byte.
 fn refresh_token_body(exp: u64, sid: &str) -> String {
     format!(
         r#"{{"active":true,"scope":"openid profile","client_id":"TENANT_CLIENT_ID","exp":{exp},"sub":"MOCK_USER_ID","iss":"{ISSUER}","sid":"{sid}"}}"#
     )
 }
 
-/// Inactive, and not a byte more, whoever may ask.
+/// Every client gets the inactive answer, byte for byte.
 async fn assert_inactive(host: &Host, token: &str) {
     for client in [TENANT, API, OTHER] {
         assert_reply(&host.introspect(token, &client).await, 200, INACTIVE, &[]);
@@ -75,7 +75,7 @@ async fn an_access_token_is_told_whole_under_both_profiles() {
             let reply = host.introspect(text(&said, "access_token"), &[("token_type_hint", hint)]).await;
             assert_reply(&reply, 200, &body, &[]);
         }
-        // A narrowed scope is that of the token, and a later token has its own times.
+        // The answer has the narrowed scope of the token, and a later token has its own times.
         host.advance(secs(100));
         let said = host.refresh_with(text(&said, "refresh_token"), &[("scope", "profile")]).await.1;
         let body = access_token_body(text(&said, "access_token"), "TENANT_CLIENT_ID", audience);
@@ -99,11 +99,11 @@ async fn a_refresh_token_is_told_whole_and_has_no_token_type() {
         assert_reply(&host.introspect(first, &[("token_type_hint", hint)]).await, 200, &body, &[]);
     }
     host.advance(secs(100));
-    // Of a narrowed answer, the refresh token is still good for the scope of the login.
+    // The refresh token of a narrowed answer still carries the scope of the login.
     let second = host.refresh_with(first, &[("scope", "openid")]).await.1;
     let newer = refresh_token_body(START + 100 + FOURTEEN_DAYS, &sid);
     assert_reply(&host.introspect(text(&second, "refresh_token"), &[]).await, 200, &newer, &[]);
-    // What would be answered again is still good for that.
+    // A token inside its retry window is still active.
     assert_reply(&host.introspect(first, &[]).await, 200, &newer, &[]);
     host.advance(secs(10));
     assert_inactive(&host, first).await;
@@ -125,7 +125,7 @@ async fn introspecting_a_superseded_refresh_token_revokes_nothing() {
     assert!(host.is_active(access).await);
     assert_eq!((host.counters.reuses.load(SeqCst), host.counters.revocations.load(SeqCst)), (0, 0));
     assert_eq!(host.refresh(text(&third, "refresh_token")).await.0, 200);
-    // Nor does introspecting use a token up, or count as its use.
+    // Introspection neither uses a token up nor counts as its use.
     assert_eq!(host.counters.refreshes.load(SeqCst), 3);
 }
 
@@ -184,7 +184,7 @@ async fn every_reason_for_a_token_to_be_over_looks_the_same() {
         assert_inactive(&host, access).await;
         assert_inactive(&host, refresh).await;
     }
-    // One access token that was revoked; its session goes on.
+    // One access token is revoked. Its session goes on.
     let (host, said) = ready().await;
     assert_eq!(host.revoke(text(&said, "access_token"), &[]).await.status(), 200);
     assert_inactive(&host, text(&said, "access_token")).await;
@@ -203,7 +203,7 @@ async fn a_client_learns_of_its_own_tokens_and_an_api_of_every_access_token() {
             let (access, refresh) = (text(&said, "access_token"), text(&said, "refresh_token"));
             let body = access_token_body(access, client, profile_audience.unwrap_or(client));
             assert_reply(&host.introspect(access, &API).await, 200, &body, &[]);
-            // But a refresh token is nobody's business but its client's.
+            // A refresh token is active only for its own client.
             for (token, asking) in [(refresh, API), (refresh, OTHER), (access, OTHER)] {
                 assert_reply(&host.introspect(token, &asking).await, 200, INACTIVE, &[]);
             }
@@ -213,7 +213,7 @@ async fn a_client_learns_of_its_own_tokens_and_an_api_of_every_access_token() {
                 }
             }
         }
-        // An API that is a client itself learns of its own refresh tokens, too.
+        // An API that is a client itself also learns of its own refresh tokens.
         let own = but(&sms_send(PHONE), json!({ "client_id": API[0].1, "client_secret": API[1].1 }));
         let said = host.log_in_by(&own, json!({})).await;
         for token in ["access_token", "refresh_token"] {
@@ -245,7 +245,7 @@ async fn only_a_confidential_client_that_proved_who_it_is_gets_an_answer() {
             &[("client_id", "no\u{1}body")],
             &[("client_secret", "WRONG")],
             &NAMELESS[1..],
-            // A public client, with its tokens or a secret or without.
+            // A public client, with and without a secret.
             &[("client_id", "TENANT_SPA_CLIENT_ID"), NAMELESS[1]],
             &[("client_id", "TENANT_SPA_CLIENT_ID")],
         ] {
@@ -263,7 +263,7 @@ async fn only_a_confidential_client_that_proved_who_it_is_gets_an_answer() {
         let reply = host.introspect(text(&own, token), &[("client_id", "TENANT_SPA_CLIENT_ID"), NAMELESS[1]]).await;
         assert_reply(&reply, 401, INVALID_CLIENT, &[]);
     }
-    // Basic, with the client named in the body as well or not.
+    // Basic, with and without the client's name in the body.
     for changes in [&NAMELESS[..], &NAMELESS[1..]] {
         let body = form(&[("token", text(&said, "access_token"))], changes);
         let authorization = basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET");
@@ -288,7 +288,7 @@ async fn a_malformed_request_says_what_is_wrong() {
     ] {
         assert_reply(&host.server.post_introspect(form_request(&body, None)).await, 400, &invalid(said), &[]);
     }
-    // Nobody says who they are: that is no missing member, whatever else is wrong.
+    // The client does not identify itself. That is no missing member, whatever other errors the request has.
     for body in [String::new(), "x=1".to_owned(), form(&[("token", token)], &NAMELESS), form(&[], &NAMELESS)] {
         assert_reply(
             &host.server.post_introspect(form_request(&body, None)).await,

@@ -1,4 +1,4 @@
-//! Private keys as other programs write them, and as they arrive by way of variables and configuration files.
+//! Private keys as other programs write them, and as they arrive through variables and configuration files.
 
 use std::process::Command;
 
@@ -23,7 +23,7 @@ fn error(pem: &str) -> KeyError {
     SigningKey::from_pem(pem).unwrap_err()
 }
 
-/// What stands between the lines of a file.
+/// The text between the first and the last line of a file.
 fn inside(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with('-')).collect()
 }
@@ -55,7 +55,7 @@ fn a_key_is_the_same_however_its_text_arrives() {
             BASE64_STANDARD.encode(pem.replace('\n', "\\n")),
         ] {
             assert_eq!(key_id(SigningKey::from_pem(&text)), expected, "{text:?}");
-            // A PEM file is not base64, though base64 of one is.
+            // `from_base64` refuses a PEM file, and accepts the base64 of one.
             let of_base64 = if text.contains("BEGIN") { Err(KeyError::Malformed) } else { expected.clone() };
             assert_eq!(key_id(SigningKey::from_base64(&text)), of_base64, "{text:?}");
         }
@@ -104,7 +104,7 @@ fn what_is_refused_says_why() {
     }
 }
 
-/// Runs OpenSSL on a key of a file.
+/// Runs OpenSSL on the key of a file.
 fn openssl(arguments: &str, key: &str) -> String {
     let name = format!("otp_grant_{}_{:p}.pem", std::process::id(), key.as_ptr());
     let path = std::env::temp_dir().join(name);
@@ -119,7 +119,7 @@ fn openssl(arguments: &str, key: &str) -> String {
 fn the_conversions_that_the_errors_name_work() {
     let expected = key_id(SigningKey::from_pem(P256));
     assert_eq!(key_id(SigningKey::from_pem(&openssl("ec", P256_WITHOUT_PUBLIC))), expected);
-    // Those that the errors say do not help.
+    // The error says that these commands do not help.
     for arguments in ["pkey", "pkcs8 -topk8 -nocrypt"] {
         assert_eq!(error(&openssl(arguments, P256_WITHOUT_PUBLIC)), KeyError::PublicKeyMissing, "{arguments}");
     }

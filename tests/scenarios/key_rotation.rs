@@ -1,5 +1,5 @@
-//! Signing keys and secrets are replaced while servers run: simulated second by second, with clients that cache the key
-//! set and two processes that are never quite in step.
+//! Signing keys and secrets are replaced while servers run. The simulation goes second by second. Its clients cache the
+//! key set, and its two processes never change at the same instant.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const ED25519: &str = include_str!("../keys/ed25519_pkcs8.pem");
 
 // ---- Signing keys ----
 
-/// From this second on, this process signs with the first of these keys and publishes the others beside it.
+/// From this second on, this process signs with the first of these keys, and publishes the other keys.
 struct Change(u64, usize, &'static [&'static str]);
 
 fn signing_keys(pems: &[&str]) -> SigningKeys {
@@ -29,8 +29,8 @@ fn signing_keys(pems: &[&str]) -> SigningKeys {
     keys.fold(active, |keys, next| keys.publishing(next.public_key().clone()).unwrap())
 }
 
-/// The three steps of one rotation. The processes begin each of them at different instants, and the next one begins when
-/// the wait of the last one is over: the `max-age` of the key set, then the validity of ID tokens.
+/// The three steps of one rotation. The processes begin each step at different instants. The next step begins after the
+/// wait of the last one: the `max-age` of the key set, then the validity of ID tokens.
 fn rotation(begin: u64, steps: [&'static [&'static str]; 3]) -> Vec<Change> {
     let [announced, switched, retired] = steps;
     let switch = begin + 37 + MAX_AGE;
@@ -45,7 +45,7 @@ fn rotation(begin: u64, steps: [&'static [&'static str]; 3]) -> Vec<Change> {
     ]
 }
 
-/// A token that was issued, and what is known of it: the key sets that verify it.
+/// A token that was issued, and the key sets that verify it.
 struct Issued {
     token: String,
     expires_at: u64,
@@ -53,8 +53,8 @@ struct Issued {
     verified_with: BTreeSet<usize>,
 }
 
-/// Runs two processes and, for each of them and each second of `max-age`, a client that caches its key set from that
-/// second on. Returns the first second in which a token that has not expired is refused by anybody.
+/// Runs two processes. For each process and each second of `max-age`, a client caches the key set from that second on.
+/// Returns the first second in which a client or a process refuses a token that has not expired.
 async fn first_refusal(end: u64, first: &'static [&'static str], plan: &[Change]) -> Option<u64> {
     let host = Host::with_key(Settings::default(), signing_keys(first));
     let mut processes = [
@@ -66,7 +66,7 @@ async fn first_refusal(end: u64, first: &'static [&'static str], plan: &[Change]
     let max_age = host.server.get_jwks().header("Cache-Control").unwrap().rsplit_once('=').unwrap().1.parse::<u64>();
     let max_age = max_age.unwrap() as usize;
 
-    // Every key set that was ever published, and which of them each client has.
+    // Every key set that was ever published, and the index of each client's copy.
     let mut published: Vec<(Vec<u8>, PublicKeySet)> = Vec::new();
     let fetch = |process: &Host, published: &mut Vec<(Vec<u8>, PublicKeySet)>| {
         let body = process.server.get_jwks().into_body();
@@ -89,10 +89,10 @@ async fn first_refusal(end: u64, first: &'static [&'static str], plan: &[Change]
             if changed {
                 current[process] = fetch(&processes[process], &mut published);
             }
-            // The clients whose copy is too old now.
+            // These clients fetch the key set again: their copies are now too old.
             caches[process][second as usize % max_age] = current[process];
         }
-        // Each process issues now and then, and always just before and after a change.
+        // Each process issues at intervals, and always just before and after a change.
         let is_near = |Change(at, ..): &Change| at.abs_diff(second) <= 1;
         if second % 20 == 0 || plan.iter().any(is_near) {
             for (process, said) in processes.iter().zip(&mut refresh_tokens) {
@@ -111,13 +111,13 @@ async fn first_refusal(end: u64, first: &'static [&'static str], plan: &[Change]
         let in_use: BTreeSet<usize> = caches.iter().flatten().chain(&current).copied().collect();
         for issued in &mut alive {
             for set in &in_use {
-                // What a key set verified once it verifies again.
+                // A key set that has verified a token once need not verify it again.
                 if issued.verified_with.insert(*set) && jws::verify(&issued.token, &published[*set].1).is_err() {
                     return Some(second);
                 }
             }
         }
-        // Those that were just issued and those that are about to expire, at both processes.
+        // The newest tokens and those that expire next, at both processes.
         let access: Vec<&Issued> = alive.iter().filter(|issued| issued.is_access_token).collect();
         for issued in access.first().into_iter().chain(access.last()) {
             for process in &processes {
@@ -163,7 +163,7 @@ async fn keys_that_are_switched_before_every_cache_has_them_break_tokens() {
             Change(switch, 1, &[ED25519, P256]),
         ]
     };
-    // The last client that fetched the old key set did so a second before the later process announced.
+    // The last client with the old key set fetched it a second before the later process announced the new key.
     assert_eq!(first_refusal(450, &[P256], &plan(97 + MAX_AGE - 2)).await, Some(97 + MAX_AGE - 2));
     assert_eq!(first_refusal(450, &[P256], &plan(97 + MAX_AGE)).await, None);
 }
@@ -178,7 +178,7 @@ async fn a_key_that_only_one_process_announced_breaks_tokens_between_them() {
 async fn keys_that_are_retired_too_early_break_tokens() {
     let mut plan = rotation(60, [&[P256, ED25519], &[ED25519, P256], &[ED25519]]);
     let retire = plan[4].0;
-    // When the access tokens of the old key have expired, its ID tokens have not.
+    // When the access tokens of the old key have expired, its ID tokens are still good.
     for (at, refused) in [(retire - ID_TOKEN + 300, true), (retire - 2, true), (retire, false)] {
         plan[4].0 = at;
         plan[5].0 = at;
@@ -239,7 +239,7 @@ fn master(byte: u8) -> MasterKey {
     MasterKey::from_bytes(&[byte; 32]).unwrap()
 }
 
-/// A keyring that seals with one secret and accepts others, the index secret being that of the sample host.
+/// A keyring that seals with one secret and accepts others. Its index secret is that of the sample host.
 fn sealing(active: u8, accepted: &[u8]) -> Keyring {
     accepted.iter().fold(Keyring::new(&master(1), &master(active)), |keyring, old| keyring.accepting(&master(*old)))
 }
@@ -247,7 +247,7 @@ fn sealing(active: u8, accepted: &[u8]) -> Keyring {
 const OLD: u8 = 2;
 const NEW: u8 = 3;
 
-/// A process that seals with the new secret and accepts the old one, and one that does it the other way round.
+/// A process that seals with the new secret and accepts the old one, and a process that does the opposite.
 fn switched(host: &Host) -> Host {
     host.beside(Settings::default(), SigningKey::from_pem(P256).unwrap(), sealing(NEW, &[OLD]))
 }
@@ -292,7 +292,7 @@ async fn a_token_of_the_old_secret_is_accepted_until_it_expires() {
     let milli = Duration::from_millis(1);
     let sent = host.send(&sms_send(PHONE)).await;
     host.advance(secs(300) - milli);
-    // The code has expired and costs a guess, but its token is known.
+    // The code has expired and costs a guess, but the process knows its token.
     assert_eq!(redeem(&new, &sent).await.1["attempts_remaining"], 4);
     host.advance(milli);
     let (calls, (_, said)) = new.store_calls(redeem(&new, &sent)).await;
@@ -313,7 +313,7 @@ async fn a_retry_across_the_switch_gets_the_same_successor_from_every_host() {
     let host = Host::new();
     let (old, new) = (prepared(&host), switched(&host));
     let dropped = dropped(&host);
-    // Either host may advance the session; which secret seals the successor is the session's to say.
+    // Either host can advance the session. The session determines which secret seals the successor.
     for (one, other) in [(&old, &new), (&new, &old)] {
         let first = one.log_in(json!({})).await;
         let (_, second) = one.refresh(text(&first, "refresh_token")).await;
@@ -324,7 +324,7 @@ async fn a_retry_across_the_switch_gets_the_same_successor_from_every_host() {
         assert_eq!(status, 200, "{third}");
         host.advance(secs(31));
     }
-    // One step on: a host that has dropped the old secret seals what the switched host seals.
+    // A host that has dropped the old secret seals the same successor as the switched host.
     let first = new.log_in(json!({})).await;
     let (_, second) = dropped.refresh(text(&first, "refresh_token")).await;
     let (_, again) = new.refresh(text(&first, "refresh_token")).await;
@@ -346,7 +346,7 @@ async fn a_stable_refresh_token_of_the_old_secret_works_on_beside_its_new_form()
             assert_eq!((status, &again["refresh_token"]), (200, &second["refresh_token"]));
         }
     }
-    // Whoever took the new one along goes on when the old secret is gone.
+    // A client that took the new token goes on when the old secret is gone.
     assert_eq!(dropped(&host).refresh_with(text(&first, "refresh_token"), &stable).await.0, 400);
     assert_eq!(dropped(&host).refresh_with(text(&second, "refresh_token"), &stable).await.0, 200);
 }
@@ -368,12 +368,12 @@ async fn what_a_dropped_secret_sealed_is_garbage() {
     assert_reply(&reply, 200, r#"{"active":false}"#, &[]);
     let (calls, reply) = new.store_calls(new.revoke(token, &[])).await;
     assert_eq!((calls, reply.status()), (0, 200));
-    // Its sessions live on: access tokens are signed, not sealed.
+    // The sessions of the dropped secret live on: access tokens are signed, not sealed.
     assert_eq!(new.userinfo(text(&first, "access_token")).await.status(), 200);
 }
 
-/// Two processes go through these pairs of states, an hour each, and every token is used at both. Tells in which pair
-/// something was refused.
+/// Takes two processes through these pairs of states, an hour each, and presents every token to both. Returns the first
+/// pair in which a process refused a token.
 async fn first_refused_state(states: &[[(u8, &[u8]); 2]]) -> Option<usize> {
     let hour = secs(3600);
     let sessions = session_validity(hour / 2, hour * 24);
@@ -388,7 +388,7 @@ async fn first_refused_state(states: &[[(u8, &[u8]); 2]]) -> Option<usize> {
             let Ok(sent) = here.try_send(&sms_send(PHONE)).await else { return Some(index) };
             host.advance(secs(20));
             let Ok(again) = there.try_send(&sms_send(PHONE)).await else { return Some(index) };
-            // One code, in both forms; it is spent in one of them, at the process that did not make it.
+            // One code under two tokens. It is spent under one of them, at the process that did not make that token.
             let (process, sent) = if turn % 4 < 2 { (there, sent) } else { (here, Sent { code: sent.code, ..again }) };
             let redeemed = redeem(process, &sent).await.0;
             let (status, said) = here.refresh(&refresh_token).await;
@@ -419,9 +419,9 @@ async fn two_processes_replace_the_secret_in_mixed_states() {
         [AFTER, AFTER],
     ];
     assert_eq!(first_refused_state(&whole).await, None);
-    // A process that does not accept the new secret yet refuses what the other one seals with it.
+    // A process that does not accept the new secret yet refuses tokens that the other process seals with it.
     assert_eq!(first_refused_state(&[[BEFORE, BEFORE], [SWITCHED, BEFORE]]).await, Some(1));
-    // A process that does not accept the old one any more refuses what was sealed before.
+    // A process that no longer accepts the old secret refuses tokens that were sealed before.
     assert_eq!(first_refused_state(&[[BEFORE, BEFORE], [AFTER, AFTER]]).await, Some(1));
 }
 

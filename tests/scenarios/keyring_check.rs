@@ -19,7 +19,7 @@ fn master(byte: u8) -> MasterKey {
     MasterKey::from_bytes(&[byte; 32]).unwrap()
 }
 
-/// A host on the store of another one: its index secret, and its sealing secrets, the first of which is active.
+/// A host on the store of another host, with its index secret, and its sealing secrets, the first of which is active.
 fn with(host: &Host, index: u8, sealing: &[u8]) -> Host {
     let keyring = Keyring::new(&master(index), &master(sealing[0]));
     let keyring = sealing[1..].iter().fold(keyring, |keyring, other| keyring.accepting(&master(*other)));
@@ -27,12 +27,12 @@ fn with(host: &Host, index: u8, sealing: &[u8]) -> Host {
     host.beside(Settings::default(), key, keyring)
 }
 
-/// What a host is told that starts with these sealing secrets.
+/// The result of a start with these sealing secrets.
 async fn start(host: &Host, sealing: &[u8]) -> Result<KeyringCheck, KeyringError> {
     with(host, INDEX, sealing).server.check_keyring().await
 }
 
-/// What the store keeps of the secrets.
+/// The record in which the store keeps the keys in use.
 fn kept(host: &Host) -> Option<Record> {
     let records = host.store.inner.records().into_iter().map(|(_, record)| record);
     records.into_iter().find(|record| record.body.kind() == "keys_in_use")
@@ -68,7 +68,7 @@ async fn a_host_that_shares_no_sealing_secret_is_refused_and_announces_nothing()
     assert_eq!(kept(&host), before);
 }
 
-/// The check tells what a request would find out: such a host can't read what its peer seals.
+/// The warning is true of requests: such a host can't read what its peer seals.
 #[tokio::test]
 async fn a_host_that_lacks_a_secret_of_its_peer_is_warned() {
     let host = Host::new();
@@ -76,7 +76,7 @@ async fn a_host_that_lacks_a_secret_of_its_peer_is_warned() {
     assert_eq!(start(&host, &[OLD]).await, Ok(LacksAPeersKey));
     let sent = with(&host, INDEX, &[NEW, OLD]).send(&sms_send(PHONE)).await;
     assert_ne!(with(&host, INDEX, &[OLD]).token(&sms_grant(PHONE, &sent)).await.0, 200);
-    // The peer accepts both.
+    // The peer accepts both secrets.
     assert_eq!(start(&host, &[NEW, OLD]).await, Ok(Agrees));
 }
 
@@ -90,7 +90,7 @@ async fn a_rotation_agrees_on_every_host_at_every_step() {
         }
         host.advance(DAY);
     }
-    // Hosts that run on announce theirs once a day; the last step comes when sessions have ended.
+    // Running hosts announce their secrets once a day. The last step comes when the sessions have ended.
     for _ in 0..30 {
         assert_eq!(start(&host, &[NEW, OLD]).await, Ok(Agrees));
         host.advance(DAY);
@@ -108,7 +108,7 @@ async fn a_host_that_is_restarted_between_two_steps_is_warned_only_where_it_lack
     // While the next secret is only accepted, nothing is sealed under it.
     assert_eq!(start(&host, &[OLD, NEW]).await, Ok(Agrees));
     assert_eq!(start(&host, &[OLD]).await, Ok(Agrees));
-    // A host that was left out of the first step can't read what the first one seals that is in the second.
+    // A host that missed the first step can't read what a host in the second step seals.
     assert_eq!(start(&host, &[NEW, OLD]).await, Ok(Agrees));
     assert_eq!(start(&host, &[OLD]).await, Ok(LacksAPeersKey));
     assert_eq!(start(&host, &[OLD, NEW]).await, Ok(Agrees));
@@ -129,17 +129,17 @@ async fn a_secret_that_is_dropped_too_early_is_a_warning_until_sessions_have_end
 async fn a_leaked_secret_can_be_dropped_at_once_on_one_host_after_the_other() {
     let host = Host::new();
     assert_eq!(start(&host, &[OLD]).await, Ok(Agrees));
-    // With one that all hosts accept already, it takes nothing but a restart of each.
+    // A switch to a secret that all hosts already accept needs only a restart of each.
     assert_eq!(start(&host, &[OLD, NEW]).await, Ok(Agrees));
     assert_eq!(start(&host, &[NEW]).await, Ok(LacksAPeersKey));
     assert_eq!(start(&host, &[NEW]).await, Ok(LacksAPeersKey));
-    // With one that no host has, the first says so.
+    // A secret that no host has is refused, unless the first host announces it as new.
     assert_eq!(start(&host, &[4]).await, Err(NoSharedSealingSecret));
     assert_eq!(with(&host, INDEX, &[4]).server.announce_new_keyring().await, Ok(()));
     for _ in 0..3 {
         assert_eq!(start(&host, &[4]).await, Ok(Agrees));
     }
-    // A host that was forgotten does not start.
+    // A host that was left out does not start.
     assert_eq!(start(&host, &[NEW]).await, Err(NoSharedSealingSecret));
 }
 
@@ -170,7 +170,7 @@ async fn secrets_are_kept_as_long_as_the_longest_session() {
     let lasting = session_validity(DAY * 90, DAY * 90);
     let lasting = host.beside(settings(|s| s.session_validity = lasting), key(), keyring());
     assert_eq!(lasting.server.check_keyring().await, Ok(Agrees));
-    // A host with shorter sessions does not shorten it.
+    // A host with shorter sessions does not shorten the time for which secrets are kept.
     host.advance(secs(120));
     assert_eq!(start(&host, &[OLD]).await, Ok(Agrees));
     host.advance(DAY * 89);
@@ -210,7 +210,7 @@ async fn hosts_that_start_at_once_are_all_announced() {
     assert_eq!((first, second), (Ok(Agrees), Ok(Agrees)));
     assert_eq!(start(&host, &[OLD]).await, Ok(LacksAPeersKey));
     assert_eq!(start(&host, &[NEW]).await, Ok(LacksAPeersKey));
-    // Without a secret in common, one of them is refused.
+    // Of two hosts without a common secret, one is refused.
     let host = Host::new();
     host.store.yields.store(3, SeqCst);
     let (first, second) = tokio::join!(start(&host, &[OLD]), start(&host, &[NEW]));

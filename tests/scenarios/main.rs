@@ -1,4 +1,4 @@
-//! The scenarios: each file says in its name what happens, and plays it through the public interface.
+//! The scenarios. Each file plays the events that its name describes, through the public interface.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Whom the directory in memory takes for whom.
+//! Which user the directory in memory finds for an address.
 
 use otp_grant::directory::{SignUp, UserClaims, UserStore};
 use otp_grant::{Address, AddressPolicy, ClientId, MemoryDirectory, Scope, Subject, User, UserStatus};
@@ -30,7 +30,7 @@ fn each_address_leads_to_its_user_and_to_nobody_once_they_are_removed() {
 
     directory.remove_user(&user("A").subject);
     assert_eq!(owners(), [None, None, some("B"), None]);
-    // Whoever comes next is nobody who was there before, under none of their addresses.
+    // A new user is none of the earlier users, and has none of their addresses.
     let SignUp::Accepted(newcomer) = block_on(directory.sign_up(&of_c)).unwrap() else { panic!("refused") };
     assert_eq!(owners(), [None, None, some("B"), some(newcomer.subject.as_str())]);
     directory.put_user(user("A"));

@@ -30,14 +30,14 @@ fn step() -> impl Strategy<Value = Step> {
 const FAULTS: [Mishap; 6] =
     [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten, Mishap::Slow];
 
-/// What the model knows of a challenge that was sent.
+/// The model's knowledge of a challenge.
 struct Challenge {
     sent: Sent,
     code_expires_at: u64,
     token_expires_at: u64,
-    /// Answers that told whether the code was right.
+    /// How many answers told whether the code was right.
     compared: usize,
-    /// Guesses that may have been charged although the answer was a 503.
+    /// How many guesses can have been charged although the answer was a 503.
     unknown: usize,
 }
 
@@ -45,11 +45,11 @@ struct Challenge {
 struct Model {
     now: u64,
     challenges: Vec<Challenge>,
-    /// Codes that logged somebody in.
+    /// The codes that logged a user in.
     spent: Vec<String>,
-    /// The codes that were guessed at in vain, and when.
+    /// The codes that were wrongly guessed at, and when.
     wrong_at: Vec<(String, u64)>,
-    /// Whether the clock has ever been set back by more than hosts may differ; codes may then end early.
+    /// Whether the clock has ever been set back by more than the clocks of hosts can differ. Codes can then end early.
     set_back: bool,
     faulty: bool,
 }
@@ -114,7 +114,8 @@ impl Model {
         let code = self.challenges[index].sent.code.clone();
         let unknown: usize =
             self.challenges.iter().filter(|other| other.sent.code == code).map(|other| other.unknown).sum();
-        // A guess is compared with each code that is in time, so that of this one there were at least these.
+        // A guess is compared with each code that is in time. This code therefore had at least the comparisons of these
+        // challenges.
         let compared =
             self.challenges.iter().filter(|other| other.sent.code == code).map(|other| other.compared).sum::<usize>();
         let all_compared: usize = self.challenges.iter().map(|other| other.compared).sum();
@@ -136,8 +137,8 @@ impl Model {
             }
             (400, "Unknown or expired OTP") => {
                 challenge.compared += 1;
-                // An otp_token is valid for as long as its code at least. The guesses of a challenge are forgotten with its
-                // otp_token, when a code that other challenges share has expired and can't log anybody in.
+                // An otp_token is valid for at least as long as its code. The guesses of a challenge are forgotten with
+                // its otp_token, when a code that other challenges share has expired and can log no user in.
                 assert!(compared < 5 || code_expired, "a sixth comparison");
                 assert!(!right || code_expired || self.set_back, "a right code was refused");
                 assert!(budget > 0 || self.set_back, "a comparison over the budget of the address");

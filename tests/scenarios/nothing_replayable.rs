@@ -1,4 +1,5 @@
-//! A dump of the store, and the `{:?}` of public types, hold nothing that could be replayed or tells who logs in.
+//! A dump of the store, and the `{:?}` of public types, contain no value that an attacker can replay, and no sign of
+//! who logs in.
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};

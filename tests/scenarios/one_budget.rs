@@ -1,4 +1,4 @@
-//! One telephone and one mailbox have one budget, in whatever spelling an address is given.
+//! One telephone has one budget, and so has one mailbox, whatever the spelling of the address.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -52,7 +52,7 @@ async fn one_telephone_gets_one_message_at_a_time() {
         (british_plan, &british),
     ];
     for (policy, spellings) in scenarios {
-        // Whichever comes first.
+        // Any of the spellings can come first.
         for first in 0..spellings.len() {
             let host = Host::with(settings(|s| s.addresses = policy.clone()));
             let mut sent = Vec::new();
@@ -82,7 +82,7 @@ async fn one_mailbox_gets_one_message_at_a_time_whatever_the_sub_address() {
         sent += usize::from(host.try_send(&email_send(&format!("victim+{number}@example.com"))).await.is_ok());
     }
     assert_eq!(sent, 1);
-    // Another mailbox is not concerned, and time gives the next message.
+    // Another mailbox has its own budget, and the first one gets the next message later.
     host.send(&email_send("victim2@example.com")).await;
     host.send(&email_send("vic.tim@example.com")).await;
     host.advance(secs(30));
@@ -185,7 +185,7 @@ async fn a_user_who_is_found_by_many_addresses_is_guessed_at_25_times_a_day() {
         .observer(counters.clone())
         .build(MemoryStore::with_clock(clock.clone()), ByBudget(sample_directory().with_user(user, [victim])))
         .unwrap();
-    // As often as it is sent to in a day, by another sub-address each time.
+    // As many messages as one address gets in a day, each to another sub-address.
     for number in 0..50 {
         let email = format!("victim+{number}@example.com");
         let body = email_send(&email).to_string();

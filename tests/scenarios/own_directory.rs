@@ -1,5 +1,5 @@
-//! A host's own clients and users: a registry and a store of users apart, sign-ups that are refused, claims of the
-//! host's own in access tokens, and scopes that a user is not granted.
+//! A host's own clients and users: separate stores for clients and users, refused sign-ups, claims of the host's own in
+//! access tokens, and scopes that the host does not grant to a user.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -12,13 +12,13 @@ use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};
 
-/// The users of a host, beside clients that are kept elsewhere.
+/// The users of a host whose clients are kept elsewhere.
 struct Users {
     known: MemoryDirectory,
     claims: Mutex<CustomClaims>,
-    /// What every user is granted, if that is less than all.
+    /// The scope that every user is granted, if it is less than the requested one.
     granted: Mutex<Option<Option<Scope>>>,
-    /// What the hooks were asked.
+    /// The calls of the hooks.
     asked: Mutex<Vec<String>>,
     down: AtomicBool,
 }
@@ -75,7 +75,7 @@ impl UserStore for Users {
     }
 }
 
-/// The clients of a file, which can't fail.
+/// The clients of a file. Reading them can't fail.
 struct Registry(MemoryDirectory);
 
 impl ClientRegistry for Registry {
@@ -223,7 +223,7 @@ async fn claims_of_the_host_are_in_access_tokens_and_nowhere_else() {
             let introspected = host.introspect(token).await;
             assert_eq!((&introspected["active"], &introspected["tenant"]), (&json!(true), &Value::Null));
         }
-        // A token has as many members as before, and these.
+        // A token has the members that it had before, and these two.
         let count = |said: &Value| payload(text(said, "access_token")).as_object().unwrap().len();
         assert_eq!(count(&login), count(&before) + 2);
         let read = host.server.verify_access_token(text(&before, "access_token"), Audience::EveryClient).unwrap();
@@ -296,12 +296,12 @@ async fn a_user_is_granted_less_than_the_client_asked_for_and_never_more() {
     let (status, login) = host.log_in(json!({ "scope": "openid profile email" })).await;
     assert_eq!((status, &login["scope"]), (200, &json!("openid email")));
     assert_eq!(payload(text(&login, "access_token"))["scope"], json!(["openid", "email"]));
-    // What was left out at the login does not come back.
+    // A refresh does not bring back the scopes that the login left out.
     host.grant_only(Some("openid profile email admin"));
     let (status, refreshed) = host.refresh(&login, &[]).await;
     assert_eq!((status, &refreshed["scope"]), (200, &json!("openid email")));
 
-    // What a refresh leaves out comes back with a later one.
+    // A later refresh brings back the scopes that this refresh leaves out.
     host.grant_only(Some("email admin"));
     let (status, narrowed) = host.refresh(&refreshed, &[]).await;
     assert_eq!((status, &narrowed["scope"]), (200, &json!("email")));
@@ -310,7 +310,7 @@ async fn a_user_is_granted_less_than_the_client_asked_for_and_never_more() {
     host.grant_only(Some("openid email"));
     let (status, widened) = host.refresh(&narrowed, &[]).await;
     assert_eq!((status, &widened["scope"]), (200, &json!("openid email")));
-    // A client that asks for a part gets no more than that part.
+    // A client that requests a part gets at most that part.
     let (status, part) = host.refresh(&widened, &[("scope", "email")]).await;
     assert_eq!((status, &part["scope"]), (200, &json!("email")));
 }
@@ -336,7 +336,7 @@ async fn a_user_who_is_granted_nothing_gets_no_tokens() {
 async fn the_hooks_are_asked_last_and_only_about_users_who_may_log_in() {
     let host = OwnHost::new(Settings::default());
     host.grant_only(None);
-    // A scope that the client may not have, a wrong code and a locked user are told first.
+    // The answer to a scope that the client may not request, to a wrong code or to a locked user comes first.
     assert_eq!(host.log_in(json!({ "scope": "admin" })).await, error(400, "invalid_scope", ""));
     let sent = host.send(PHONE).await;
     assert_eq!(host.redeem(PHONE, &sent, json!({ "otp": wrong(&sent.code) })).await.1["attempts_remaining"], 4);

@@ -1,4 +1,4 @@
-//! A signer of the host's: its tokens are like others, and when it fails nothing is lost.
+//! A signer of the host's own. Its tokens are like others, and its failure loses nothing.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use serde_json::json;
 enum Mood {
     Signs,
     Fails,
-    /// Gives a signature that is too short, or too long.
+    /// Gives a signature of the wrong length.
     Gives(usize),
     Stalls,
 }
@@ -103,7 +103,7 @@ fn a_signer_that_fails_costs_neither_the_code_nor_the_session() {
             let refresh_token = text(&login, "refresh_token");
             signer.becomes(mood);
             assert_eq!(host.refresh(refresh_token).await.0, 503, "{mood:?}");
-            // Long after a retry would be in time: the token is still the current one.
+            // This is long after the retry window: the token is still the current one.
             host.advance(secs(60));
             signer.becomes(Mood::Signs);
             assert_eq!(host.refresh(refresh_token).await.0, 200, "{mood:?}");
@@ -162,7 +162,7 @@ fn its_key_has_the_name_that_the_host_gives_it() {
         assert_eq!(header, base64(format!(r#"{{"kid":"{id}","typ":"JWT","alg":"EdDSA"}}"#).as_bytes()));
     }
     assert!(host.server.verify_access_token(text(&login, "access_token"), Audience::EveryClient).is_ok());
-    // Two keys of one name are refused, and a name that no header can carry.
+    // The builder refuses two keys of one name, and a name that no header can carry.
     let other = Elsewhere::new(2).public();
     let other = block_on(SigningKey::of_signer(Elsewhere::new(2), other)).unwrap().with_key_id(id).unwrap();
     let keys = SigningKeys::new(key().with_key_id(id).unwrap());

@@ -1,4 +1,4 @@
-//! Usages of the host's own, and what a delivery tells the host that queues it.
+//! Usages of the host's own, and the delivery that a host queues.
 
 use otp_grant::grant::CustomUsage;
 use otp_grant::secret::PresentedSecret;

@@ -1,4 +1,4 @@
-//! Races at one challenge: guesses beside guesses, right codes beside right codes, resends beside guesses.
+//! Races at one challenge: between guesses, between right codes, and between resends and guesses.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -25,7 +25,7 @@ async fn two_hundred_wrong_guesses_get_five_comparisons() {
     assert_eq!(compared, 5);
     let refused = error(400, "invalid_grant", "Unknown or expired otp_token");
     assert_eq!(replies.iter().filter(|reply| **reply == refused).count(), 195);
-    // The right code comes too late as well.
+    // The right code is also refused: it comes after the fifth guess.
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, refused);
 }
 
@@ -49,7 +49,7 @@ async fn two_hundred_wrong_guesses_on_four_threads_get_five_comparisons() {
 #[tokio::test]
 async fn fifty_right_codes_get_one_token_set() {
     for yields in 0..4 {
-        // In step, the first would be through before any other is charged: some start a little later.
+        // In lockstep, the first request would finish before any other is charged. Some start a little later.
         for steps in 1..12 {
             let host = Host::new();
             host.store.yields.store(yields, SeqCst);
@@ -135,7 +135,7 @@ async fn a_proved_code_is_redeemed_whatever_the_clock_does_before_it_is_spent() 
         let host = Host::new();
         let sent = host.send(&sms_send(PHONE)).await;
         let right = sms_grant(PHONE, &sent);
-        // The insert of the session takes its time, between proof and spend.
+        // The insert of the session is slow, between proof and spend.
         host.store.fault(2, Mishap::Slow);
         let beside = async {
             for _ in 0..50 {

@@ -1,5 +1,5 @@
 //! Each promise of README, SECURITY and the public documentation, read by itself and tried with other numbers than
-//! those of the samples. What another scenario file tests already is listed in `docs/proof.md`.
+//! those of the samples. `docs/proof.md` lists the promises that other scenario files test.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -46,7 +46,7 @@ fn guesses(count: u8) -> NonZeroU8 {
     NonZeroU8::new(count).unwrap()
 }
 
-/// Three guesses for a code, seven in an hour for an address, a send in ten seconds.
+/// Three guesses per code, seven per hour and address, and one send per ten seconds.
 fn small() -> Settings {
     settings(|s| {
         s.guesses_per_challenge = guesses(3);
@@ -55,7 +55,7 @@ fn small() -> Settings {
     })
 }
 
-/// The sample directory, whose login sources have these codes.
+/// The sample directory, with these codes for its login sources.
 fn directory(code: &CodePolicy) -> MemoryDirectory {
     let source = |id, channel| AuthSource::new(AuthSourceId::new(id).unwrap(), channel).with_code(code.clone());
     sample_directory()
@@ -63,7 +63,7 @@ fn directory(code: &CodePolicy) -> MemoryDirectory {
         .with_auth_source(source("MOCK_EMAIL_OTP_AUTH_SOURCE_ID", Channel::Email))
 }
 
-/// A host whose login codes are valid for so many seconds.
+/// A host whose login codes are valid for this many seconds.
 fn hosted(settings: Settings, validity: u64) -> Host {
     Host::with_directory(settings, es256(), directory(&CodePolicy::new(6, secs(validity)).unwrap()))
 }
@@ -73,7 +73,7 @@ fn beside(host: &Host, settings: Settings) -> Host {
     host.beside(settings, es256(), keyring())
 }
 
-/// What an observer hears, written out.
+/// The events that an observer hears, as text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -84,7 +84,7 @@ impl Observer for Log {
 }
 
 impl Log {
-    /// The names of the events since the last look.
+    /// The names of the events since the last call.
     fn names(&self) -> Vec<String> {
         let name = |event: String| event.split([' ', '{', '(']).next().unwrap_or_default().to_owned();
         self.0.lock().unwrap().drain(..).map(name).collect()
@@ -120,7 +120,7 @@ fn by_spa(body: &Value) -> Value {
     but(body, json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null }))
 }
 
-/// The same send for another purpose than a login.
+/// The same send for a usage other than login.
 fn purpose(send: &Value, usage: Usage) -> Value {
     but(send, json!({ "usage": usage.as_str(), "auth_source_id": null }))
 }
@@ -131,7 +131,7 @@ fn grant(send: &Value, sent: &Sent, code: &str) -> Value {
     but(send, json!({ "grant_type": grant_type, "otp_token": sent.otp_token, "otp": code }))
 }
 
-/// What became of a code.
+/// The outcome of a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     In,
@@ -141,7 +141,7 @@ enum Outcome {
     Else(String),
 }
 
-/// Presents a code for whatever it was sent for.
+/// Presents a code for the purpose for which it was sent.
 async fn present(host: &Host, send: &Value, sent: &Sent, code: &str) -> Outcome {
     let Some(usage) = send["usage"].as_str() else {
         let (status, said) = host.token(&grant(send, sent, code)).await;
@@ -172,12 +172,12 @@ async fn present(host: &Host, send: &Value, sent: &Sent, code: &str) -> Outcome 
 
 /// Presents a wrong code.
 async fn miss(host: &Host, send: &Value, sent: &Sent) -> Outcome {
-    // Either character is one of every alphabet here.
+    // The two characters are in every alphabet here.
     let other = if sent.code.ends_with('2') { '3' } else { '2' };
     present(host, send, sent, &format!("{}{other}", &sent.code[..sent.code.len() - 1])).await
 }
 
-/// Presents wrong codes until none is compared any more.
+/// Presents wrong codes until the server compares none any more.
 async fn miss_all(host: &Host, send: &Value, sent: &Sent) {
     for _ in 0..30 {
         if !matches!(miss(host, send, sent).await, Outcome::Wrong(_)) {
@@ -195,7 +195,7 @@ fn reuses(host: &Host) -> usize {
     host.counters.reuses.load(SeqCst)
 }
 
-/// Does something at a host whose clock differs by so many milliseconds.
+/// Does work at a host whose clock differs by this many milliseconds.
 async fn at<T>(host: &Host, millis: i64, work: impl Future<Output = T>) -> T {
     let difference = Duration::from_millis(millis.unsigned_abs());
     let shift = |ahead: bool| if ahead { host.clock.advance(difference) } else { host.clock.set_back(difference) };
@@ -205,7 +205,7 @@ async fn at<T>(host: &Host, millis: i64, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Guesses at an address until it has no guess left; tells how many were compared.
+/// Guesses at an address until it has no guess left. Returns how many guesses were compared.
 async fn use_up(host: &Host, send: &Value, pause: u64) -> usize {
     let before = compared(host);
     for _ in 0..60 {
@@ -234,7 +234,7 @@ fn waits<T>(request: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
     request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
-/// Polls a future so many times and drops it; tells what it answered if it came to its end.
+/// Polls a future this many times and drops it. Returns its answer if it finished.
 fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -299,7 +299,7 @@ async fn the_guesses_of_an_address_are_those_of_all_its_clients_and_purposes() {
             host.advance(secs(10));
         }
         assert_eq!(compared(&host), usize::try_from(guesses_of_address).unwrap());
-        // The first guesses were charged at the beginning, and are free an hour later.
+        // The first guesses were charged at the beginning. They are free an hour later.
         host.advance(secs(3600 - 150) - MILLI);
         host.refused_send(&send).await;
         host.advance(MILLI);
@@ -356,7 +356,7 @@ async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     }
     // The first code with either token, then the second code with either token.
     assert!(left_and_right.iter().all(|(left, right)| left == right), "left, right: {left_and_right:?}");
-    // Nor those of another client, or for another purpose.
+    // Also not those of another client, or for another purpose.
     let host = hosted(small(), 240);
     let others = [by_spa(&send), purpose(&send, Usage::UpdateUserinfo)];
     for other in &others {
@@ -473,7 +473,7 @@ async fn a_repeated_answer_is_of_the_same_session_until_the_instant_its_window_e
             let session = |said: &Value| payload(text(said, "access_token"))["sid"].clone();
             assert_eq!(session(&first), session(&again));
             assert_eq!((log.count("LoggedIn"), log.count("LoginRepeated")), (1, 1));
-            // Both answers are of use.
+            // The client can use both answers.
             for said in [&first, &again] {
                 assert!(
                     host.is_active(text(said, "access_token")).await
@@ -557,7 +557,7 @@ async fn repetitions_are_charged_like_guesses_and_given_back() {
         assert_eq!(present(&host, &send, &sent, &sent.code).await, Outcome::In);
     }
     assert_eq!(host.store.inner.len(), 2, "one address, one session");
-    // No more than three wrong texts are compared, however many come, and the right one is too late then.
+    // At most three wrong texts are compared, however many come. The right one then comes after the last guess.
     host.store.yields.store(2, SeqCst);
     join_all((0..30).map(|_| miss(&host, &send, &sent))).await;
     assert!(compared(&host) <= 3, "{}", compared(&host));
@@ -713,7 +713,7 @@ async fn a_longer_outage_in_one_request_costs_one_guess_or_one_code() {
     }
 }
 
-/// A signer that fails when it is told to, and counts.
+/// A signer that fails on demand, and counts its calls.
 #[derive(Clone)]
 struct Elsewhere {
     key: DalekKey,
@@ -920,7 +920,7 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
                 host.advance(Duration::from_millis(validity * 500) - secs(10) + late);
                 let second = host.send(&send).await;
                 assert_eq!(first.code == second.code, is_same, "{validity} {usage:?} {email} {late:?}");
-                // Either code, with either token, as long as both are in time.
+                // Either code, with either token, as long as both codes are in time.
                 host.advance(Duration::from_millis(validity * 500) - late - MILLI);
                 let mixed = Sent { code: first.code.clone(), ..second.clone() };
                 assert_eq!(
@@ -929,7 +929,7 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
                     "{validity} {usage:?} {email}"
                 );
             }
-            // With its last guess it is still sent; without one it is not.
+            // A code with one guess left is still sent. A code without guesses is not.
             for misses in [2, 3] {
                 let host = hosted(small(), validity);
                 let first = host.send(&send).await;
@@ -993,7 +993,7 @@ async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without
             let successors: BTreeSet<&str> = granted.iter().map(|said| text(said, "refresh_token")).collect();
             assert_eq!(successors.len(), 1, "{window} {yields}");
             assert!(granted.len() == if window == 0 { 1 } else { 40 }, "{window} {yields}: {}", granted.len());
-            // They all ran at once: nobody came late.
+            // All requests ran at once: none of them came late.
             assert_eq!(reuses(&host), 0, "{window} {yields}");
             let newest = *successors.first().unwrap();
             assert_eq!(host.refresh_with(newest, &spa).await.0, 200, "{window} {yields}");
@@ -1598,7 +1598,8 @@ async fn a_client_learns_of_its_own_tokens_only() {
 #[tokio::test]
 async fn an_address_is_sent_to_as_often_as_its_quotas_say_and_once_more_where_deliveries_fail() {
     for fails in [0, 1, 2, 3] {
-        // Once in 20 minutes, three times in an hour; where deliveries fail, each of them, every other one or every third.
+        // Once in 20 minutes, three times in an hour. Where deliveries fail, each one, every second one or every third
+        // one fails.
         let host = hosted(settings(|s| s.send_quotas = vec![quota(1, 1200), quota(3, 3600)]), 240);
         let policy = AddressPolicy::default().with_country_code("49").unwrap();
         let spelled = settings(|s| {
@@ -1737,7 +1738,7 @@ async fn another_index_secret_forgets_and_a_dropped_sealing_secret_refuses() {
         }
         assert_eq!(calls, 0);
         assert_eq!(changed.store_calls(present(&changed, &send, &sent, &sent.code)).await, (0, Outcome::Gone));
-        // A send in the first half of the time of a code that is lost brings one that works.
+        // When a code is lost, a send in the first half of its time brings a code that works.
         changed.advance(secs(10));
         let again = changed.send(&send).await;
         assert_eq!(present(&changed, &send, &again, &again.code).await, Outcome::In);
@@ -1787,14 +1788,14 @@ async fn the_observer_hears_of_each_thing_that_happens() {
     host.log_in_by(&sms_send(NOBODY), json!({ "auto_signup": true })).await;
     assert_eq!(log.names(), ["Sent", "SignedUp", "LoggedIn"]);
 
-    // Whoever does not prove who they are, at each endpoint.
+    // A client that does not prove its identity, at each endpoint.
     let nobody = [("client_secret", "guess")];
     host.refused_send(&but(&send, json!({ "client_secret": "guess" }))).await;
     host.refresh_with(&first, &nobody).await;
     let _ = (host.revoke(&first, &nobody).await, host.introspect(&first, &nobody).await);
     assert_eq!(log.names(), ["ClientRefused"; 4]);
 
-    // What the host's own parts do.
+    // The work of the host's own parts.
     host.advance(secs(10));
     let delivery = raw_send(&host, &sms_send(PHONE)).await.unwrap();
     let _ = host.server.delivery_failed(delivery, DeliveryFailure::AddressRefused).await;
@@ -1879,7 +1880,7 @@ async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
                         continue;
                     }
                     let about = format!("{token} {code_of} {fault:?} {call} {is_right}");
-                    // The first code has one guess less, and neither has lost another.
+                    // The first code has one guess less, and the second code has lost none.
                     assert_eq!(miss(&host, &send, &sent[0]).await, Outcome::Wrong(1), "{about}");
                     assert_eq!(present(&host, &send, &sent[token], &sent[code_of].code).await, Outcome::In, "{about}");
                 }
@@ -1939,7 +1940,7 @@ async fn without_a_window_the_second_request_ends_the_session_at_a_host_with_any
     }
 }
 
-/// A directory that signs nobody up.
+/// A directory that signs no user up.
 struct Closed(MemoryDirectory);
 
 impl ClientRegistry for Closed {

@@ -1,4 +1,5 @@
-//! The routes of a host's own API: the access token of a request, and what a client hears that has none or not enough.
+//! The routes of a host's own API: the access token of a request, and the answer to a client that has no token or too
+//! small a scope.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -9,7 +10,7 @@ use serde_json::json;
 
 const ORDERS: &str = "/orders";
 
-/// What a route of the host does before anything else.
+/// The first lines of a route of the host.
 async fn orders(host: &Host, request: Request<'_>) -> Result<AccessTokenClaims, Reply> {
     let needed = Scope::parse("profile email").unwrap();
     let claims = host.server.check_access_token(request.bearer_token()?, Audience::EveryClient).await?;
@@ -56,7 +57,7 @@ async fn without_a_token_one_is_asked_for() {
         let (calls, refused) = host.store_calls(orders(&host, request)).await;
         let reply = refused.unwrap_err();
         assert_eq!((calls, reply.status(), reply.body()), (0, 401, &b""[..]));
-        // RFC 6750 section 3.1: there is no error to tell.
+        // RFC 6750 section 3.1: the challenge has no error.
         let headers: Vec<_> = reply.headers().collect();
         assert_eq!(headers, [("Cache-Control", "no-store"), ("Pragma", "no-cache"), ("WWW-Authenticate", "Bearer")]);
     }

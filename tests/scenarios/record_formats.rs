@@ -1,10 +1,10 @@
-//! The formats in which an adapter can keep records, and one in which it can't.
+//! The formats in which an adapter can keep records, and a format in which it can't.
 
 use otp_grant::store::Record;
 use otp_grant_tests::*;
 use serde_json::json;
 
-/// The records that a service has after logins, wrong codes, refreshes and sign-outs, each as it was at some time.
+/// The records of a service after logins, wrong codes, refreshes and sign-outs, each as it was at some time.
 async fn records() -> Vec<Record> {
     let host = Host::new();
     let mut records = Vec::new();
@@ -38,7 +38,7 @@ async fn records_survive_every_format_that_names_members() {
     }
 }
 
-/// It fails, and does not give another record.
+/// Reading fails, and does not return another record.
 #[tokio::test]
 async fn a_format_without_names_fails() {
     let records = records().await;

@@ -1,4 +1,4 @@
-//! How large a record gets, serialized.
+//! The largest sizes of serialized records.
 
 use otp_grant::Settings;
 use otp_grant::settings::danger;
@@ -33,7 +33,7 @@ async fn the_records_of_a_login_are_small() {
 async fn the_record_of_an_address_under_siege_is_bounded() {
     let host = Host::with(danger::without_send_quotas(Settings::default()));
     for round in 0..100 {
-        // When no guess is left, nothing more is sent.
+        // When no guess is left, the server sends no more codes.
         let Ok(sent) = host.try_send(&sms_send(PHONE)).await else { break };
         let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
         for _ in 0..round % 6 {
@@ -47,7 +47,7 @@ async fn the_record_of_an_address_under_siege_is_bounded() {
 
 #[tokio::test]
 async fn the_record_of_a_session_stays_small_for_ever() {
-    // With a moving clock tokens expire and leave the list; with one that stands still none ever does.
+    // With a moving clock tokens expire and leave the list. With a clock that stands still they never leave it.
     for pause in [secs(100), secs(0)] {
         let host = Host::new();
         let said = host.log_in(json!({ "scope": "openid profile email offline_access" })).await;
@@ -55,7 +55,7 @@ async fn the_record_of_a_session_stays_small_for_ever() {
         let (mut largest, mut revoked) = (0, Vec::new());
         for refresh in 0..10_000 {
             host.advance(pause);
-            // A scope without openid saves a signature; the session keeps its own.
+            // A scope without openid saves a signature. The session keeps its own scope.
             let (status, said) = host.refresh_with(&token, &[("scope", "profile")]).await;
             assert_eq!(status, 200, "refresh {refresh}: {said}");
             text(&said, "refresh_token").clone_into(&mut token);
@@ -73,7 +73,7 @@ async fn the_record_of_a_session_stays_small_for_ever() {
         for token in &revoked {
             assert!(!host.is_active(token).await);
         }
-        // Nor does it grow when it ends.
+        // The record does not grow when the session ends.
         assert_eq!(host.revoke(&token, &[]).await.status(), 200);
         let (_, signed_out) = sizes(&host);
         println!("signed out {signed_out} bytes");

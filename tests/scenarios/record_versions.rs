@@ -1,8 +1,7 @@
 //! Records of earlier and of later versions: `tests/records` has one of each format and kind.
 //!
-//! Records of earlier versions are used as if this version had written them. Of a later version's, members that this
-//! version does not know stay where they are; and where only a later version may decide, the request is answered with
-//! 503 and nothing is changed.
+//! This version uses records of earlier versions as if it had written them. It keeps the unknown members of a later
+//! version's record. Where only a later version can decide, it answers with 503 and changes nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};
 
-/// A record that was written by some version, under its key, with what was presented to that version.
+/// A record that some version wrote, under its key, with what clients presented to that version.
 struct Written {
     at: u64,
     key: RecordKey,
@@ -44,18 +43,18 @@ impl Written {
         serde_json::from_value(self.record.clone()).unwrap()
     }
 
-    /// The state that the record keeps.
+    /// The state in the record.
     fn state(&mut self) -> &mut Value {
         self.record["body"].as_object_mut().unwrap().values_mut().next().unwrap()
     }
 
-    /// This record as a later version keeps it: with members that the present one does not know, in every structure.
+    /// This record as a later version keeps it: every structure has members that this version does not know.
     fn with_unknown_members(mut self) -> Self {
         add_members(self.state());
         self
     }
 
-    /// This record with a state on which only a later version may decide.
+    /// This record with a state on which only a later version can decide.
     fn of_format(mut self, format: u32) -> Self {
         let body = self.record["body"].as_object().unwrap().clone();
         let (kind, state) = body.into_iter().next().unwrap();
@@ -78,7 +77,7 @@ impl Written {
         host
     }
 
-    /// What the store of a host has in its place.
+    /// The record that the store of a host has under this key.
     fn stored(&self, host: &Host) -> Value {
         let Ok(record) = pollster::block_on(host.store.inner.load(&self.key));
         serde_json::to_value(record.unwrap()).unwrap()
@@ -93,7 +92,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("records")
 }
 
-/// Adds members to this structure and to those inside.
+/// Adds members to this structure and to the structures inside it.
 fn add_members(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -110,7 +109,7 @@ fn later() -> Value {
     json!({ "c": [1, -1, 0.5, u64::MAX, i64::MIN, null, true, "\u{0}é"], "": {} })
 }
 
-/// How many structures have all of the members that a later version gave them.
+/// How many structures have all members that a later version gave them.
 fn with_later_members(value: &Value) -> usize {
     match value {
         Value::Object(members) => {
@@ -172,14 +171,14 @@ async fn a_session_of_an_earlier_version_goes_on() {
         let (status, said) = host.refresh(written.presented("refresh_token")).await;
         assert_eq!(status, 200, "{said}");
         assert_eq!(host.refresh(text(&said, "refresh_token")).await.0, 200);
-        // Reuse of what was superseded before is a theft.
+        // A second use of the token that was superseded before is a theft.
         assert_eq!(host.refresh(written.presented("superseded")).await.0, 400);
         assert!(!host.is_active(text(&said, "access_token")).await);
     }
 }
 
-/// A code that shares its guesses with another one, of letters; and a session that knows of a sign-out, of hosts with
-/// two secrets.
+/// One record is a code of letters that shares its guesses with another code. The other record is a session that knows
+/// of a sign-out, of hosts with two secrets.
 #[tokio::test]
 async fn records_with_every_member_are_gone_on_with() {
     for with_more in [false, true] {
@@ -189,7 +188,7 @@ async fn records_with_every_member_are_gone_on_with() {
         };
         let code = written("authenticator");
         let host = code.host();
-        // Two guesses were compared with this code as well.
+        // Two guesses at the other code were also compared with this code.
         let (status, said) = host.token(&but(&code.presented, json!({ "otp": "22222222" }))).await;
         assert_eq!((status, &said["attempts_remaining"]), (400, &json!(2)), "{said}");
         assert_eq!(host.token(&code.presented).await.0, 200);
@@ -252,7 +251,7 @@ async fn a_clock_that_was_set_back_keeps_the_members_of_a_later_version() {
         let host = written.host();
         host.clock.set_back(secs(60));
         assert_eq!(host.token(&written.presented).await.0, 400);
-        // The challenges have ended, with what they had.
+        // The challenges have ended, and their members with them.
         assert_eq!(with_later_members(&written.stored(&host)), 1);
         assert_ne!(written.stored(&host), written.record);
     }
@@ -283,18 +282,19 @@ async fn secrets_that_are_announced_keep_the_members_of_a_later_version() {
     assert_eq!(with_later_members(&written.stored(&host)), 1);
     host.server.announce_new_keyring().await.unwrap();
     assert_eq!(with_later_members(&written.stored(&host)), 1);
-    // All of them are forgotten by now.
+    // All keys are forgotten by now.
     host.advance(secs(400 * 24 * 3600));
     assert_eq!(host.server.check_keyring().await, Ok(KeyringCheck::Agrees));
     assert_eq!(with_later_members(&written.stored(&host)), 1);
     assert_ne!(written.stored(&host), written.record);
 }
 
-/// The record of an address, with what this version may not decide on.
+/// Records of an address on which this version can't decide.
 fn undecidable(kind: &str) -> Vec<Written> {
     let later = |version: &str| Written::of(&format!("{version}/{kind}.json"));
     let of_each = |version| {
-        // What a raised format means for the state is a later version's to say: it need not be readable, either.
+        // Only a later version knows what a raised format means for the state. This version need not be able to read
+        // it.
         let mut unreadable = later(version).of_format(3);
         *unreadable.state() = json!({ "c": "another type" });
         let with_more = later(version).with_unknown_members().of_format(u32::MAX);
@@ -374,7 +374,8 @@ async fn no_secrets_are_announced_in_a_later_format() {
     }
 }
 
-/// A login that comes between: the record becomes one of a later format while a request of this version is under way.
+/// Another process writes in between: the record becomes one of a later format while a request of this version is under
+/// way.
 #[tokio::test]
 async fn what_a_later_version_writes_meanwhile_is_not_overwritten() {
     for written in each("session") {
@@ -402,7 +403,7 @@ async fn the_operator_is_told_which_format_a_record_has() {
     assert!(told.contains("format: 4"), "{told}");
 }
 
-/// The formats that carry a record, also one of a later version.
+/// Records go through every format that can carry them, also records of a later version.
 #[test]
 fn json_cbor_and_named_message_pack_carry_the_records_of_every_version() {
     for kind in ["authenticator", "authenticator_spent", "session", "session_signed_out"] {

@@ -38,7 +38,7 @@ async fn refuse(host: &Host, token: &str, changes: &[(&str, &str)], status: u16,
     assert_reply(&post(host, token, changes).await, status, said, &[]);
 }
 
-/// Tokens for this scope, byte for byte.
+/// Checks an answer with tokens for this scope, byte for byte.
 #[track_caller]
 fn assert_granted(reply: &Reply, scope: &str) -> Value {
     let said = read(reply).1;
@@ -62,7 +62,7 @@ async fn ready() -> (Host, String) {
     (host, token)
 }
 
-/// Whatever was tried did not use the token up, nor the session.
+/// The requests before used up neither the token nor the session.
 async fn assert_untouched(host: &Host, token: &str) {
     assert_eq!((host.counters.reuses.load(SeqCst), host.counters.revocations.load(SeqCst)), (0, 0));
     assert_granted(&post(host, token, &[]).await, "openid");
@@ -207,7 +207,7 @@ async fn another_clients_token_changes_nothing_and_revokes_nothing() {
     let (host, first) = ready().await;
     refuse(&host, &first, &OTHER, 400, REFUSED).await;
     let said = assert_granted(&post(&host, &first, &[]).await, "openid");
-    // Not even when it was superseded, and whether its window is open or over.
+    // This also holds for a superseded token, inside and after its window.
     refuse(&host, &first, &OTHER, 400, REFUSED).await;
     host.advance(secs(60));
     refuse(&host, &first, &OTHER, 400, REFUSED).await;
@@ -261,7 +261,7 @@ async fn scope_narrows_for_one_answer_and_never_widens() {
     let host = Host::new();
     let said = host.log_in(json!({ "scope": "openid profile email" })).await;
     let mut token = text(&said, "refresh_token").to_owned();
-    // What is refused does not use the token up: it is still the current one long after.
+    // A refused request does not use the token up: it is still the current one long after.
     for refused in
         ["openid offline_access", "openid profile email phone", "OPENID", "admin", "openid  email", " openid", "a\"b"]
     {
@@ -275,7 +275,7 @@ async fn scope_narrows_for_one_answer_and_never_widens() {
         ("profile", "profile"),
         ("openid profile email", "openid profile email"),
         ("email", "email"),
-        // In a form, no value is no scope asked for; the session kept the scope of the login all the while.
+        // In a form, an empty value requests no scope. The session has kept the scope of the login.
         ("", "openid profile email"),
     ] {
         let said = assert_granted(&post(&host, &token, &[("scope", asked)]).await, granted);
@@ -286,7 +286,7 @@ async fn scope_narrows_for_one_answer_and_never_widens() {
         refuse(&host, &token, &[("scope", "openid offline_access")], 400, INVALID_SCOPE).await;
         text(&said, "refresh_token").clone_into(&mut token);
     }
-    // An unknown token is told of first.
+    // The answer to an unknown token comes first.
     refuse(&host, "garbage", &[("scope", "admin")], 400, REFUSED).await;
     assert_eq!(host.counters.reuses.load(SeqCst), 0);
 }

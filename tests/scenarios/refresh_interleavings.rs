@@ -1,6 +1,6 @@
-//! Every interleaving of 2 and of 3 concurrent refreshes, before, at, after and across the edge of the retry window, with
-//! one mishap at each store call: never two successors, never a false revocation inside the window, always a revocation
-//! outside it.
+//! Every interleaving of 2 and of 3 concurrent refreshes, before, at, after and across the edge of the retry window,
+//! with one mishap at each store call. A token never has two successors. No session is falsely revoked inside the
+//! window, and each replay outside it revokes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -49,8 +49,9 @@ fn refreshes_beside_a_sign_out() {
     assert!(runs > 20_000);
 }
 
-/// What a request presents: the refresh token that was superseded, its successor, the successor and then what it got for it,
-/// or the successor to sign out with. The number of the first three is the generation that they use up.
+/// What a request presents: the superseded refresh token; its successor; the successor and then the token that the
+/// server gave for it; or the successor for a sign-out. The number of the first three is the generation that they use
+/// up.
 const OLD: usize = 0;
 const CURRENT: usize = 1;
 const TWICE: usize = 2;
@@ -59,18 +60,18 @@ const SIGN_OUT: usize = 3;
 const MISHAPS: [Mishap; 6] =
     [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::DropBefore, Mishap::DropAfter];
 
-/// The clock during a run, seen from the end of the window in which `OLD` gets its successor again.
+/// The clock during a run, relative to the end of the window in which `OLD` gets its successor again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Before,
     At,
     After,
-    /// It passes the edge during the run.
+    /// The clock passes the edge during the run.
     Across,
 }
 
 impl When {
-    /// After the last instant of the window.
+    /// How many milliseconds after the last instant of the window a run begins.
     fn millis_later(self) -> u64 {
         match self {
             Self::Before | Self::Across => 0,
@@ -80,7 +81,7 @@ impl When {
     }
 }
 
-/// Runs every schedule of these requests, at every time, without a mishap and with every single one.
+/// Runs every schedule of these requests, at every time, without a mishap and with each single mishap.
 fn explore<const N: usize>(combinations: &[[usize; N]], mishaps: &[Mishap]) -> usize {
     let world = World::new();
     let mut runs = 0;
@@ -103,9 +104,9 @@ struct World {
     store: Arc<SteppedStore>,
     clock: ManualClock,
     counters: Counters,
-    /// The session, to begin each run with.
+    /// The session at the beginning of each run.
     begun: HashMap<RecordKey, Record>,
-    /// `OLD` and `CURRENT`, and the access token that came with the latter.
+    /// `OLD` and `CURRENT`, and the access token that came with `CURRENT`.
     tokens: [String; 2],
     access_token: String,
 }
@@ -139,7 +140,7 @@ impl World {
         world
     }
 
-    /// How many there were, and how many calls each request made at most.
+    /// The number of schedules, and the most calls that each request made.
     fn every_schedule(&self, presented: &[usize], when: When, planned: Option<Planned>) -> (usize, Vec<usize>) {
         let (mut search, mut runs, mut calls) = (Search::default(), 0, vec![0; presented.len()]);
         loop {
@@ -153,7 +154,7 @@ impl World {
             let alike =
                 |one: usize, other: usize| presented[one] == presented[other] && is_spared(one) && is_spared(other);
             let run = search.run(&self.store, requests.collect(), alike, cross);
-            // A plan for a call that no request made is the run without one.
+            // A plan for a call that no request made gives the same run as no plan.
             if let Some(run) = run.filter(|_| planned.is_none() || self.store.mishap_came_to_pass()) {
                 runs += 1;
                 let reported = self.counters.reuses.load(SeqCst) - before;
@@ -166,7 +167,7 @@ impl World {
         }
     }
 
-    /// Holds the answers, and what is stored at the end, against what must hold.
+    /// Checks the answers and the stored session.
     fn check(&self, checked: &Checked<'_>) {
         let Checked { presented, planned, run, reported, .. } = checked;
         let (generation, revoked) = self.stored();
@@ -179,10 +180,11 @@ impl World {
                     let successor = successors.entry(*token).or_insert(refresh_token);
                     assert_eq!(*successor, refresh_token, "two successors: {checked}");
                     assert!(generation > *token, "released what is not stored: {checked}");
-                    // Nobody gets anything for what was superseded, once its time is over.
+                    // A superseded token gets no answer after its window.
                     assert!(*token != OLD || !self.came_late(checked, index), "given too late: {checked}");
                 }
-                // Others went on while it was asked for; it gets nothing, and makes nobody a thief.
+                // Other requests advanced the session while this one ran. It gets nothing, and the session does not
+                // end.
                 Some((400, _)) if generation >= (*token).min(CURRENT) + 2 => {}
                 Some((400, _)) => assert!(revoked.is_some(), "refused what is good: {checked}"),
                 Some((503, _)) | None => assert!(planned.is_some(), "a mishap without one: {checked}"),
@@ -201,7 +203,7 @@ impl World {
                 generation >= 2
                     || (0..presented.len()).any(|index| presented[index] == OLD && self.came_late(checked, index))
             }
-            // Whose own rotation was stored is no thief, whatever it was told.
+            // A client whose own rotation was stored is no thief, whatever answer it got.
             false => {
                 let is_of_current = planned.is_some_and(|planned| presented[planned.request] == CURRENT);
                 let was_rotated = self.store.stored_all_the_same().is_some_and(|record| stored(&record).1.is_none());
@@ -215,7 +217,7 @@ impl World {
         self.check_aftermath(checked, revoked.is_some());
     }
 
-    /// Whether the first load of a request came when the window was over.
+    /// Whether the first load of a request came after the window.
     fn came_late(&self, checked: &Checked<'_>, index: usize) -> bool {
         let steps = &checked.run.steps;
         let place = |wanted| steps.iter().position(|step| *step == wanted);
@@ -226,7 +228,7 @@ impl World {
         }
     }
 
-    /// What whoever comes later finds: everything dead, or nothing lost.
+    /// Checks the requests that come later: either every token is dead, or none is lost.
     fn check_aftermath(&self, checked: &Checked<'_>, revoked: bool) {
         self.store.begin(self.store.records(), 0, None);
         let mut given = checked.run.answers.iter().flatten().filter_map(|(_, body)| body["access_token"].as_str());
@@ -238,8 +240,8 @@ impl World {
             assert_eq!(block_on(self.request(CURRENT)).0, 400, "alive after its end: {checked}");
             return;
         }
-        // Whoever used the current token asks again, whether they got an answer or not. If its successor has been used, that
-        // would be a replay.
+        // A client that used the current token asks again, with or without an answer. If its successor has been used,
+        // that request would be a replay.
         if self.stored().0 == 3 {
             return;
         }
@@ -275,19 +277,19 @@ impl World {
     }
 }
 
-/// The generation of a session, and why it was revoked, if it was.
+/// The generation of a session, and the reason of its revocation, if it was revoked.
 fn stored(record: &Record) -> (usize, Option<String>) {
     let session = &serde_json::to_value(record).unwrap()["body"]["session"];
     (usize::try_from(session["g"].as_u64().unwrap()).unwrap(), session["d"].as_str().map(str::to_owned))
 }
 
-/// A run that is over, with what is to be said of it when something is wrong.
+/// A finished run, with the values that a failure prints.
 struct Checked<'a> {
     presented: &'a [usize],
     when: When,
     planned: Option<Planned>,
     run: &'a Run<(u16, Value)>,
-    /// How many replays the observer was told of.
+    /// How many replays the observer heard of.
     reported: usize,
 }
 

@@ -1,5 +1,5 @@
-//! A refresh token that is used again: as a retry inside the window, as a replay that ends the session, by fifty at once,
-//! and under each refresh policy.
+//! A refresh token that is used again: as a retry inside the window, as a replay that ends the session, in fifty
+//! parallel requests, and under each refresh policy.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A login by one client, its clock, and every access token that it was given.
+/// A login by one client, and every access token that the client got.
 struct Login {
     host: Host,
     client: Credentials,
@@ -51,7 +51,7 @@ impl Login {
         self.host.refresh_with(token, &self.client).await
     }
 
-    /// Refreshes, and gets the refresh token of the answer.
+    /// Refreshes, and returns the refresh token of the answer.
     async fn refresh(&mut self, token: &str) -> String {
         let (status, said) = self.try_refresh(token).await;
         assert_eq!(status, 200, "{said}");
@@ -83,7 +83,7 @@ impl Login {
         self.refresh(newest).await
     }
 
-    /// A replay ends the session with every token of it, and is reported once.
+    /// A replay ends the session with all its tokens, and the observer hears of it once.
     async fn assert_replay_revokes(&self, replayed: &str, newest: &str) {
         assert_eq!(self.reuses(), 0);
         self.refuse(replayed).await;
@@ -98,7 +98,7 @@ impl Login {
             self.refuse(token).await;
             assert!(!self.is_active(token).await);
         }
-        // The session was over already.
+        // The session was already over.
         assert_eq!((self.reuses(), self.host.counters.revocations.load(SeqCst)), (1, 0));
     }
 }
@@ -120,7 +120,7 @@ async fn a_retry_inside_the_window_gets_the_same_successor_with_fresh_tokens() {
         }
         login.access_tokens.push(text(&said, "access_token").to_owned());
     }
-    // Each retry was an answer like any other, and the successor is as good as before.
+    // Each retry got an ordinary answer, and the successor is as good as before.
     assert_eq!(login.host.counters.refreshes.load(SeqCst), 6);
     login.assert_alive(&second).await;
 }
@@ -155,7 +155,7 @@ async fn a_replay_long_after_the_window_revokes_as_well() {
     login.host.advance(secs(10));
     let other = login.host.log_in(json!({})).await;
     login.assert_replay_revokes(&second, &third).await;
-    // It is this session that is over, and no other of the same user.
+    // Only this session is over. Another session of the same user goes on.
     assert!(login.is_active(text(&other, "access_token")).await);
     assert_eq!(login.try_refresh(text(&other, "refresh_token")).await.0, 200);
 }
@@ -207,7 +207,7 @@ async fn a_replay_revokes_whatever_else_is_wrong() {
         let refused = error(400, "invalid_grant", "Unknown or expired refresh_token");
         assert_eq!(login.host.refresh_with(&first, &[("scope", scope)]).await, refused, "{wrong}");
         assert_eq!(login.reuses(), 1);
-        // It is the session that is over: the user may do what they want again.
+        // The session is over. Its user can log in again.
         login.host.directory.down.store(false, SeqCst);
         put_user(&login.host, UserStatus::Active);
         login.refuse(&second).await;
@@ -228,7 +228,7 @@ async fn a_replay_at_a_host_whose_clock_is_ahead_of_the_idle_end_revokes() {
         let first = login.first.clone();
         login.host.advance(secs(60));
         let second = login.refresh(&first).await;
-        // A millisecond before the session expires by the one clock, and after it by the other.
+        // The time is a millisecond before the end of the session by one clock, and after it by the other.
         login.host.advance(secs(1800) - millis(1));
         login.host.advance(ahead);
         login.refuse(&first).await;
@@ -272,7 +272,7 @@ async fn a_stable_token_stays_the_same_and_is_never_a_replay() {
 
 #[tokio::test]
 async fn a_stable_token_lives_while_it_is_used_and_ends_with_its_session() {
-    // Each use puts the idle expiry off, so that it is alive at 13, 26 and 29 days; the absolute expiry stays.
+    // Each use moves the idle expiry, and the absolute expiry stays: the session is alive at 13, 26 and 29 days.
     let mut login = Login::of(STABLE).await;
     let token = login.first.clone();
     for pause in [DAY * 13, DAY * 13, DAY * 4 - millis(1)] {
@@ -282,7 +282,7 @@ async fn a_stable_token_lives_while_it_is_used_and_ends_with_its_session() {
     login.host.advance(millis(1));
     login.refuse(&token).await;
     assert!(!login.is_active(&token).await);
-    // Unused it is over at 14 days.
+    // Unused, the session is over at 14 days.
     for (pause, alive) in [(DAY * 14 - millis(1), true), (DAY * 14, false)] {
         let login = Login::of(STABLE).await;
         login.host.advance(pause);
@@ -293,7 +293,7 @@ async fn a_stable_token_lives_while_it_is_used_and_ends_with_its_session() {
 
 #[tokio::test]
 async fn without_a_window_a_request_is_not_taken_for_its_own_replay() {
-    // The swap was applied, and somebody wrote on top of it, before its outcome could be found out.
+    // The swap was applied, and another request wrote over it before the outcome could be found out.
     let none = RefreshPolicy::Rotate { retry_window: Duration::ZERO };
     for fault in [Mishap::FailAfter, Mishap::Twice, Mishap::Overwritten] {
         let mut host = Host::new();
@@ -330,7 +330,7 @@ fn tenant() -> Client {
         .unwrap()
 }
 
-/// The host configures a client anew. Sessions stay.
+/// Replaces the configuration of a client. Sessions stay.
 fn change_client(host: &mut Host, client: Client) {
     let inner = sample_directory().with_client(client);
     host.directory =
@@ -346,7 +346,8 @@ fn change_client(host: &mut Host, client: Client) {
 #[tokio::test]
 async fn a_policy_that_changes_takes_effect_at_the_next_use() {
     let stable = || tenant().with_refresh_policy(RefreshPolicy::Stable).unwrap();
-    // From rotating to stable: the current token goes on and stays; what was superseded before is still a replay.
+    // From rotating to stable: the current token goes on and stays. A token that was superseded before is still a
+    // replay.
     let mut login = Login::of(TENANT).await;
     let first = login.first.clone();
     let second = login.refresh(&first).await;
@@ -401,7 +402,7 @@ async fn what_is_taken_from_a_client_is_not_granted_any_more_and_can_be_given_ba
         (allowed("openid email"), "openid", Some("openid")),
         (allowed("openid email"), "openid profile", None),
         (allowed("phone"), "", None),
-        // What was given to the client since is not part of the session.
+        // The session does not have the scopes that the client was given since.
         (allowed("openid profile email phone"), "openid phone", None),
         (allowed("openid profile email phone"), "", Some("openid profile email")),
     ] {
@@ -421,7 +422,7 @@ async fn what_is_taken_from_a_client_is_not_granted_any_more_and_can_be_given_ba
     assert_eq!(host.refresh(&token).await.0, 200);
 }
 
-/// Fifty answers to one token: all usable, and one generation further.
+/// The fifty answers to one token are all usable. The session is one generation further.
 async fn assert_one_generation_further(mut login: Login, answers: Vec<(u16, Value)>) {
     let mut successors = BTreeSet::new();
     assert_eq!(answers.len(), 50);
@@ -437,7 +438,8 @@ async fn assert_one_generation_further(mut login: Login, answers: Vec<(u16, Valu
     if login.client == STABLE {
         assert_eq!((&next, &successor), (&login.first, &login.first));
     } else {
-        // One generation further and not two: the token that all came with is now the predecessor's predecessor.
+        // The fifty answers went one generation further and not two. After the refresh above, the presented token is
+        // two generations old.
         assert_ne!(next, successor);
         assert_eq!(login.refresh(&successor).await, next);
         login.assert_replay_revokes(&login.first, &next).await;
@@ -448,7 +450,7 @@ async fn assert_one_generation_further(mut login: Login, answers: Vec<(u16, Valu
 async fn fifty_refreshes_at_once_get_one_successor() {
     for client in [TENANT, SIXTY, STABLE] {
         for yields in 0..5 {
-            // In step, all would load before anyone stores: some start a little later.
+            // In lockstep, all requests would load before any of them stores. Some start a little later.
             for steps in 1..8 {
                 let login = Login::of(client).await;
                 login.host.store.yields.store(yields, SeqCst);

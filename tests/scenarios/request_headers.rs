@@ -5,7 +5,7 @@ use otp_grant_tests::*;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// What a header is read as, when it comes in so many times.
+/// The values of `Content-Type` and `Authorization` that a request has after this header came this many times.
 fn read_as(name: &str, values: &[&[u8]]) -> (Option<String>, Option<String>) {
     let headers = values.iter().map(|value| (name, *value));
     let request = Request::new("POST", "/").headers(headers);

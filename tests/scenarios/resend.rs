@@ -5,7 +5,7 @@ use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::json;
 
-/// Of a code; its token is valid for 300.
+/// The validity of a code. The validity of its otp_token is 300.
 const VALIDITY: u64 = 120;
 
 fn host() -> Host {
@@ -57,7 +57,7 @@ async fn the_sends_of_one_code_share_its_guesses_and_all_end_with_the_one_that_i
         assert_eq!(host.token(&sms_grant(PHONE, sent)).await, gone);
     }
 
-    // A code without guesses is not sent again, though it has half of its time.
+    // A code without guesses is not sent again, although half of its time is left.
     host.advance(secs(30));
     let third = host.send(&sms_send(PHONE)).await;
     assert_ne!(third.code, first.code);
@@ -86,7 +86,7 @@ async fn of_two_codes_that_are_in_time_either_logs_in_with_either_token() {
             let wrong_code = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(code) }));
             assert_eq!(host.token(&wrong_code).await.1["attempts_remaining"], 4);
             assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200, "{code_of_first} {token_of_first}");
-            // A code logs in once, with whichever token.
+            // A code logs in once, with either token.
             for sent in [&first, &second] {
                 let again = Sent { code: code.clone(), ..sent.clone() };
                 assert_eq!(host.token(&sms_grant(PHONE, &again)).await.0, 400, "{code_of_first} {token_of_first}");
@@ -109,7 +109,7 @@ async fn an_answer_is_repeated_to_its_own_otp_token_and_code_alone() {
             host.advance(secs(waited));
             let second = host.send(&sms_send(PHONE)).await;
             assert_eq!(first.code == second.code, is_shared);
-            // The first code, by either token.
+            // The first code, with either token.
             let by = |sent: &Sent, code: &str| but(&sms_grant(PHONE, sent), json!({ "otp": code }));
             let (named, other) = if token_of_first { (&first, &second) } else { (&second, &first) };
             assert_eq!(host.token(&by(named, &first.code)).await.0, 200);

@@ -1,4 +1,4 @@
-//! `POST /oauth2/revoke`, row by row: status, headers and whole body, and what is dead from then on.
+//! `POST /oauth2/revoke`, row by row: status, headers and whole body, and the tokens that are dead afterwards.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -23,10 +23,10 @@ fn basic(pair: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(pair))
 }
 
-/// 200 with an empty body, which therefore has no type.
+/// Checks for 200 with an empty body.
 #[track_caller]
 fn assert_done(reply: &Reply) {
-    // Of JSON, though there is none: some clients take an answer without a content type for a failure.
+    // The empty answer has the content type of JSON: some clients take an answer without a content type for a failure.
     assert_reply(reply, 200, "", &[]);
 }
 
@@ -39,11 +39,11 @@ async fn assert_access(host: &Host, token: &str, alive: bool) {
     assert_eq!(host.userinfo(token).await.status(), if alive { 200 } else { 401 });
     let checked = host.server.check_access_token(token, Audience::EveryClient).await;
     assert_eq!(checked.err(), if alive { None } else { Some(AccessTokenCheckError::Revoked) });
-    // Offline, nobody knows.
+    // The offline check does not know of the revocation.
     assert!(host.server.verify_access_token(token, Audience::EveryClient).is_ok());
 }
 
-/// The session is over: no refresh token of it is good, and no access token.
+/// The session is over: all its refresh tokens and access tokens are dead.
 async fn assert_signed_out(host: &Host, refresh_tokens: &[&str], access_tokens: &[&str]) {
     for token in access_tokens {
         assert_access(host, token, false).await;
@@ -52,7 +52,7 @@ async fn assert_signed_out(host: &Host, refresh_tokens: &[&str], access_tokens: 
         assert!(!host.is_active(token).await);
         assert_eq!(host.refresh(token).await, error(400, "invalid_grant", "Unknown or expired refresh_token"));
     }
-    // What its client ended is not reported as stolen.
+    // A session that its client ended is not reported as stolen.
     assert_eq!(host.counters.reuses.load(SeqCst), 0);
 }
 
@@ -82,7 +82,7 @@ fn borrowed(texts: &[String]) -> Vec<&str> {
 #[tokio::test]
 async fn an_access_token_dies_alone() {
     let (host, refresh, access) = three_generations().await;
-    // Of two answers to one refresh token, one.
+    // One of two answers to one refresh token.
     let retried = host.refresh(&refresh[1]).await.1;
     for token in [text(&retried, "access_token"), &access[0]] {
         revoke(&host, token).await;
@@ -110,7 +110,7 @@ async fn a_refresh_token_of_any_generation_signs_out() {
             revoke(&host, &refresh[generation]).await;
             assert_signed_out(&host, &borrowed(&refresh), &borrowed(&access)).await;
             assert_eq!(revocations(&host), 1);
-            // It is this session that is over, and no other of the same user.
+            // Only this session is over. Another session of the same user goes on.
             assert_access(&host, text(&other, "access_token"), true).await;
             assert_eq!(host.refresh(text(&other, "refresh_token")).await.0, 200);
         }
@@ -227,7 +227,7 @@ async fn a_malformed_request_says_what_is_wrong_and_revokes_nothing() {
         let said = invalid("the body has an unsupported content type");
         assert_reply(&host.server.post_revoke(request).await, 400, &said, &[]);
     }
-    // Nobody says who they are: that is no missing member, whatever else is wrong.
+    // The client does not identify itself. That is no missing member, whatever other errors the request has.
     for body in
         [String::new(), "x=1".to_owned(), form(&[("token", &access[2])], &NAMELESS), form(&NO_CHANGES, &NAMELESS)]
     {
@@ -254,7 +254,7 @@ async fn every_client_revokes_its_own_tokens() {
         assert_eq!(host.userinfo(text(&said, "access_token")).await.status(), 401);
         let refreshed = host.refresh_with(text(&said, "refresh_token"), &spa).await;
         assert_eq!(refreshed.0, if of == "refresh_token" { 400 } else { 200 });
-        // A confidential one by Basic, beside its name or without.
+        // A confidential client by Basic, with and without its name in the body.
         for changes in [&NAMELESS[..], &NAMELESS[1..]] {
             let said = host.log_in(json!({})).await;
             let body = form(&[("token", text(&said, of))], changes);
@@ -302,7 +302,7 @@ async fn a_store_that_fails_is_503_and_never_200_before_the_token_is_dead() {
     }
     let session = host.server.verify_access_token(&access[2], Audience::EveryClient).unwrap().session;
     assert_eq!(host.server.revoke_session(&session).await, Err(Unavailable));
-    // The directory is not asked for the user: signing out does not depend on it.
+    // The directory is down: signing out does not depend on it.
     host.store.down.store(false, SeqCst);
     host.directory.down.store(true, SeqCst);
     revoke(&host, &refresh[2]).await;
@@ -321,7 +321,7 @@ async fn the_host_ends_a_session() {
         assert_eq!(revocations(&host), 1);
     }
     assert_access(&host, text(&other, "access_token"), true).await;
-    // A session that there never was is over as well.
+    // The end of a session that never existed is a success.
     let unknown = SessionId::try_from("A".repeat(text(&payload(&access[0]), "sid").len())).unwrap();
     host.server.revoke_session(&unknown).await.unwrap();
     assert_eq!(revocations(&host), 1);
@@ -334,7 +334,7 @@ async fn many_access_tokens_that_are_revoked_one_by_one_all_stay_dead_and_newer_
     let mut dead: Vec<String> = Vec::new();
     for round in 0..40 {
         let token = text(&said, "refresh_token").to_owned();
-        // Two answers of one refresh, of which the second one is revoked as well now and then.
+        // Two answers to one refresh. Every third time the second one is also revoked.
         let retried = host.refresh(&token).await.1;
         if round % 3 == 0 {
             dead.push(text(&retried, "access_token").to_owned());

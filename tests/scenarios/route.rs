@@ -1,4 +1,4 @@
-//! One route for all endpoints: the paths of the metadata are those that are served, with their methods and no others.
+//! One route for all endpoints. The server serves the paths of the metadata with their methods, and nothing else.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -12,7 +12,7 @@ type MemoryServer = AuthorizationServer<MemoryStore, MemoryDirectory>;
 /// Where the endpoints are, in the order of [`METHODS`].
 type Paths = [String; 8];
 
-/// What `Allow` says of each endpoint: send, token, revocation, introspection, userinfo, keys and both documents.
+/// The value of `Allow` per endpoint: send, token, revocation, introspection, userinfo, keys and both documents.
 const METHODS: [&str; 8] = ["POST", "POST", "POST", "POST", "GET, HEAD, POST", "GET, HEAD", "GET, HEAD", "GET, HEAD"];
 
 const ALL_METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
@@ -50,13 +50,13 @@ fn configured() -> Endpoints {
         e.token = "/b/".to_owned();
         e.revocation = Some("/c.d".to_owned());
         e.introspection = Some("/e/f%20g".to_owned());
-        // Where the key set would be by default, so that one that looked there would be found out.
+        // The default path of the key set. A lookup by default path would therefore fail.
         e.userinfo = Some("/oauth2/jwks".to_owned());
         e.jwks = "/".to_owned();
     })
 }
 
-/// Asks, where no code is to be delivered.
+/// Sends a request that delivers no code.
 async fn ask<S: Store, D: Directory>(
     server: &AuthorizationServer<S, D>,
     method: &str,
@@ -73,7 +73,7 @@ fn whole(reply: Reply) -> (u16, Vec<(String, String)>, String) {
     (reply.status(), headers, String::from_utf8(reply.into_body()).unwrap())
 }
 
-/// Whether each endpoint is reached at its path: what it says to a request is said by no other.
+/// Checks that each endpoint is reached at its path: no other endpoint gives its answer.
 async fn assert_reached(server: &MemoryServer, paths: &Paths, phone: &str) {
     let [send, token, revoke, introspect, userinfo, jwks, metadata, configuration] = paths;
     let delivered = AtomicUsize::new(0);
@@ -356,7 +356,7 @@ async fn nothing_is_delivered_when_the_send_is_refused() {
 async fn the_reply_is_the_one_that_delivery_waited_for() {
     let host = Host::new();
     let body = sms_send(PHONE).to_string();
-    // A provider that is slow: nothing is said before it has answered.
+    // A slow provider: the reply waits until the provider has answered.
     let (said, says) = tokio::sync::oneshot::channel();
     let deliver = async |delivery: Delivery| {
         says.await.unwrap();

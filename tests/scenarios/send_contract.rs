@@ -29,7 +29,7 @@ async fn refused(host: &Host, body: &Value, authorization: Option<&str>) -> Repl
     }
 }
 
-/// Compares everything that a reply has: the status, every header and every byte of the body.
+/// Compares the whole reply: the status, every header and every byte of the body.
 fn email_send(email: &str) -> Value {
     json!({
         "client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET",
@@ -209,7 +209,7 @@ async fn a_store_that_is_down_is_503_for_every_usage() {
             host.store.down.store(true, SeqCst);
             let body = used_for(usage, &body);
             assert_reply(&refused(&host, &body, None).await, 503, NOT_SENT, &[]);
-            // What failed counts for no quota.
+            // A send that failed counts for no quota.
             host.store.down.store(false, SeqCst);
             assert!(try_raw(&host, &body, None).await.is_ok());
         }
@@ -237,14 +237,14 @@ async fn one_send_in_thirty_seconds_to_one_address() {
         assert_reply(&refused(&host, &body, None).await, 400, said, &[("Retry-After", "30")]);
         host.advance(secs(10));
         assert_reply(&refused(&host, &body, None).await, 400, said, &[("Retry-After", "20")]);
-        // Rounded up: whoever waits as long as they are told gets through.
+        // The time is rounded up: a client that waits as long as it says gets through.
         host.advance(std::time::Duration::from_millis(19_001));
         assert_reply(&refused(&host, &body, None).await, 400, said, &[("Retry-After", "1")]);
         host.advance(std::time::Duration::from_millis(998));
         assert_reply(&refused(&host, &body, None).await, 400, said, &[("Retry-After", "1")]);
         host.advance(std::time::Duration::from_millis(1));
         assert!(try_raw(&host, &body, None).await.is_ok());
-        // What was refused did not count.
+        // A refused send did not count.
         assert_reply(&refused(&host, &body, None).await, 400, said, &[("Retry-After", "30")]);
     }
 }
@@ -258,7 +258,7 @@ async fn the_quota_is_the_address_s_over_clients_usages_and_spellings() {
             assert!(try_raw(&host, &used_for(first, &sms_send(PHONE)), None).await.is_ok());
             let again = but(&used_for(second, &sms_send(PHONE)), spa.clone());
             assert_reply(&refused(&host, &again, None).await, 400, SMS_LIMIT, &[("Retry-After", "30")]);
-            // Another address is another quota.
+            // Another address has another quota.
             assert!(try_raw(&host, &used_for(second, &sms_send(NOBODY)), None).await.is_ok());
         }
     }
@@ -371,7 +371,7 @@ async fn every_failed_client_authentication_is_the_same_401() {
         let reply = refused(&host, &without_credentials(&sms), Some(&authorization)).await;
         assert_reply(&reply, 401, SAID, &[("WWW-Authenticate", "Basic")]);
     }
-    // Nothing was sent, and nothing counted.
+    // The request sent nothing and counted for no quota.
     assert!(try_raw(&host, &sms, None).await.is_ok());
 }
 
@@ -526,7 +526,7 @@ fn settings_that_lift_a_limit_without_saying_so_are_refused() {
     assert_eq!(built(sends(of(1, std::time::Duration::from_micros(999)))), Some(ConfigError::Quota));
     assert_eq!(built(sends(of(1001, secs(86_400)))), Some(ConfigError::Quota));
     assert_eq!(built(settings(|s| s.send_quotas.clear())), Some(ConfigError::Quota));
-    // Each would leave more challenges alive than an address's record keeps.
+    // Each of these would leave more challenges alive than the record of an address keeps.
     assert_eq!(built(sends(of(1, secs(2)))), Some(ConfigError::TooManyChallenges));
     assert_eq!(built(sends(of(1, secs(3)))), None);
 }

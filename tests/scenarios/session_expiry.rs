@@ -1,4 +1,5 @@
-//! How a session ends by itself: idle, at its absolute end, with its user; and what a clock that is set back does to it.
+//! How a session ends by itself: idle, at its absolute end, or with its user. Also what a clock that is set back does
+//! to it.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -26,7 +27,7 @@ fn lasting(idle: Duration, absolute: Duration) -> Settings {
     })
 }
 
-/// The same host with other settings, from one moment to the next.
+/// The same host with other settings, on the same store and clock.
 fn beside(host: &Host, settings: Settings) -> Host {
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     host.beside(settings, key, keyring())
@@ -37,14 +38,14 @@ async fn log_in(host: &Host) -> (String, String) {
     (text(&said, "refresh_token").to_owned(), text(&said, "access_token").to_owned())
 }
 
-/// The refresh token and the access token of a refresh.
+/// Refreshes, and returns the refresh token and the access token.
 async fn refresh(host: &Host, token: &str) -> (String, String) {
     let (status, said) = host.refresh(token).await;
     assert_eq!(status, 200, "{said}");
     (text(&said, "refresh_token").to_owned(), text(&said, "access_token").to_owned())
 }
 
-/// Nothing works any more, and nothing was taken for a replay.
+/// No token works any more, and the server reports no replay.
 async fn assert_over(host: &Host, refresh_token: &str, access_token: &str) {
     assert!(!host.is_active(refresh_token).await && !host.is_active(access_token).await);
     assert_eq!(host.refresh(refresh_token).await, refused());
@@ -65,7 +66,7 @@ async fn a_session_that_is_not_refreshed_ends_after_fourteen_days_to_the_millise
             host.advance(MILLI);
             assert_over(&host, &token, &access).await;
         } else {
-            // A refresh puts the end off by as much again.
+            // A refresh moves the idle end by the same time again.
             let (token, _) = refresh(&host, &token).await;
             host.advance(DAY * 14 - MILLI);
             let (token, access) = refresh(&host, &token).await;
@@ -85,7 +86,7 @@ async fn a_session_ends_at_the_last_whole_second_of_thirty_days_however_often_it
             host.advance(DAY);
             (token, access) = refresh(&host, &token).await;
         }
-        // An access token of its last second could not end with it otherwise: its `exp` has whole seconds.
+        // `exp` has whole seconds. An access token of the last second could not otherwise end with the session.
         host.advance(DAY - Duration::from_millis(678) - MILLI);
         if late {
             host.advance(MILLI);
@@ -142,13 +143,13 @@ async fn a_superseded_token_has_its_window_whenever_it_would_have_idled_away() {
     let (second, _) = refresh(&host, &first).await;
     host.advance(secs(1) - MILLI);
     assert_eq!(refresh(&host, &first).await.0, second);
-    // The session is not idle; it would be without the refresh.
+    // The session is not idle. Without the refresh it would be.
     host.advance(MILLI);
     assert!(host.is_active(&first).await);
     assert_eq!(refresh(&host, &first).await.0, second);
     host.advance(secs(4) - MILLI);
     let (third, access) = refresh(&host, &second).await;
-    // What is over is over inside a window, too, and is no replay.
+    // The session is also over inside a window, and the use of its token is no replay.
     host.advance(secs(5));
     assert_over(&host, &third, &access).await;
     assert_over(&host, &second, &access).await;
@@ -206,19 +207,19 @@ async fn a_user_who_may_not_log_in_gets_nothing_and_loses_nothing() {
         };
         let (first, _) = log_in(&host).await;
         let (second, access) = refresh(&host, &first).await;
-        // Inside the window the successor is there again when the user is.
+        // Inside the window the successor comes back when the user comes back.
         change();
         for token in [&first, &second] {
             assert_eq!(&host.refresh(token).await, said);
             assert!(!host.is_active(token).await);
         }
-        // An impossible scope makes no difference, nor does the answer tell whether it was one.
+        // An impossible scope makes no difference, and the answer does not tell whether the scope is possible.
         assert_eq!(&host.refresh_with(&second, &[("scope", "admin")]).await, said);
         assert!(!host.is_active(&access).await && host.userinfo(&access).await.status() == 401);
         host.advance(secs(9));
         put_user(&host, UserStatus::Active, None);
         assert_eq!(refresh(&host, &first).await.0, second);
-        // The current token waits for as long as it would have anyway.
+        // The current token stays good for as long as it would have anyway.
         change();
         host.advance(DAY * 14 - secs(9) - MILLI);
         assert_eq!(&host.refresh(&second).await, said);
@@ -235,8 +236,8 @@ async fn signing_out_everywhere_ends_what_began_before_and_nothing_else() {
     let (token, access) = log_in(&host).await;
     let auth_time = START * 1000 + 1;
     host.advance(secs(20));
-    // The instant counts, and not when it was set; by as much as clocks may differ, a later beginning ends as well. A whole
-    // second may have been cut off.
+    // The instant itself counts, not when it was set. A session that began later by as much as clocks can differ also
+    // ends. A whole second can have been cut off.
     for (after, alive) in [
         (auth_time - 5_000, true),
         (auth_time - 4_999, false),
@@ -268,7 +269,7 @@ async fn a_login_after_signing_out_everywhere_works_though_the_directorys_clock_
         host.advance(secs(60));
         assert!(host.is_active(&access).await, "{ahead}");
         assert_eq!(host.refresh(&token).await.0, 200, "{ahead}");
-        // Signing out everywhere once more ends that login, too.
+        // A second sign-out everywhere also ends that login.
         put_user(&host, UserStatus::Active, Some(START * 1000 + 60_000));
         assert!(!host.is_active(&access).await);
     }
@@ -310,7 +311,7 @@ async fn a_clock_that_is_set_back_gives_a_session_no_longer_life() {
         let (token, _) = log_in(&host).await;
         host.advance(DAY * 10);
         let (token, _) = refresh(&host, &token).await;
-        // It is the tenth day, and the clock says the fifth: the thirtieth is when it says the twenty-fifth.
+        // It is the tenth day, and the clock says the fifth. On the thirtieth day it says the twenty-fifth.
         host.clock.set_back(DAY * 5);
         let (token, _) = refresh(&host, &token).await;
         host.advance(DAY * 12);
@@ -322,7 +323,7 @@ async fn a_clock_that_is_set_back_gives_a_session_no_longer_life() {
             false => assert_over(&host, &token, &access).await,
         }
     }
-    // Idle for thirteen days, of which the clock took five back: fourteen days are over a day later.
+    // The session is idle for thirteen days, of which the clock took five back. Fourteen days are over a day later.
     for (pause, alive) in [(DAY * 14 - MILLI, true), (DAY * 14, false)] {
         let host = Host::new();
         let (token, _) = log_in(&host).await;
@@ -341,7 +342,7 @@ async fn an_access_token_does_not_outlive_a_session_whose_clock_was_set_back() {
     let (token, _) = log_in(&host).await;
     host.advance(secs(990));
     let (token, _) = refresh(&host, &token).await;
-    // Ten seconds are left of the session, which are over when the clock says 900.
+    // The session has ten seconds left, which are over when the clock says 900.
     host.clock.set_back(secs(100));
     let (_, access) = refresh(&host, &token).await;
     assert_eq!(payload(&access)["exp"].as_u64().unwrap(), START + 900);
@@ -360,7 +361,7 @@ async fn after_a_clock_was_set_back_a_predecessor_gets_nothing() {
             assert_eq!(host.refresh(&first).await, refused());
             assert_eq!(host.refresh(&second).await, refused());
             assert_eq!(host.counters.reuses.load(SeqCst), 1);
-            // And when the clock has caught up, nothing has come back.
+            // When the clock has caught up, no token has come back.
             host.advance(Duration::from_millis(set_back));
             assert!(!host.is_active(&access).await);
             assert_eq!(host.refresh(&second).await, refused());
@@ -370,7 +371,7 @@ async fn after_a_clock_was_set_back_a_predecessor_gets_nothing() {
 
 #[tokio::test]
 async fn clocks_that_differ_a_little_do_not_open_a_window_for_longer() {
-    // The host that rotated was five seconds ahead of the one that is asked again.
+    // The host that rotated was five seconds ahead of the host that gets the retry.
     let host = Host::new();
     let (first, _) = log_in(&host).await;
     host.advance(secs(5));
@@ -386,7 +387,7 @@ async fn clocks_that_differ_a_little_do_not_open_a_window_for_longer() {
 
 #[tokio::test]
 async fn what_was_revoked_stays_revoked_when_the_clock_is_set_back() {
-    // One access token, long expired and no longer listed.
+    // An access token that has expired long ago and is no longer listed.
     let host = Host::new();
     let (token, access) = log_in(&host).await;
     assert_eq!(host.revoke(&access, &[]).await.status(), 200);
@@ -398,7 +399,7 @@ async fn what_was_revoked_stays_revoked_when_the_clock_is_set_back() {
     assert!(host.server.verify_access_token(&access, Audience::EveryClient).is_ok());
     assert!(!host.is_active(&access).await && host.userinfo(&access).await.status() == 401);
 
-    // A session, signed out.
+    // A session that was signed out.
     let host = Host::new();
     let (token, access) = log_in(&host).await;
     host.advance(secs(100));

@@ -1,5 +1,5 @@
-//! Tokens that the server's own key has signed, and that say something else than a server says: what RFC 7519, RFC 8725 and
-//! RFC 9068 ask of whoever reads a JWT, beyond its signature.
+//! Tokens that the server's own key has signed and that say something that the server never says: what RFC 7519, RFC
+//! 8725 and RFC 9068 require of the reader of a JWT beyond its signature.
 
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use otp_grant::id::TokenId;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const PEM: &str = include_str!("../keys/ed25519_pkcs8.pem");
 const API: &str = "https://api.example.com";
 
-/// A host, the header and the claims of an access token of a login there, and the key that signed it.
+/// A host, the header and the claims of an access token from a login there, and the key that signed the token.
 struct Issued {
     host: Host,
     header: Value,
@@ -30,7 +30,7 @@ impl Issued {
         let base64: String = PEM.lines().filter(|line| !line.starts_with('-')).collect();
         let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&BASE64_STANDARD.decode(base64).unwrap()).unwrap();
         let issued = Self { host, header: serde_json::from_slice(&header).unwrap(), claims: payload(token), key };
-        // What is signed here is as good as what the server signed: it is never the signature that is refused below.
+        // Tokens signed here are as good as the server's own: no refusal below is because of the signature.
         assert_eq!(issued.check(&issued.header, &issued.claims).await, Ok(()));
         issued
     }
@@ -44,7 +44,7 @@ impl Issued {
         format!("{signed}.{}", BASE64URL.encode(self.key.sign(signed.as_bytes())))
     }
 
-    /// What the server makes of a token, offline, online and at its userinfo endpoint.
+    /// The server's result for a token, offline, online and at its userinfo endpoint.
     async fn check_token(&self, token: &str) -> Result<(), AccessTokenError> {
         let offline = self.host.server.verify_access_token(token, Audience::EveryClient);
         let online = self.host.server.check_access_token(token, Audience::EveryClient).await;
@@ -76,7 +76,7 @@ async fn a_claim_given_twice_is_refused() {
             let first = claims.replacen('{', &format!("{{\"{name}\":{value},"), 1);
             assert_eq!(issued.check_payload(first).await, NOT_ONE, "{name}");
         }
-        // One that nobody reads, too, and one that is written in two ways.
+        // Also a member that the server does not read, and a name that is written in two ways.
         for twice in [r#"{"x":1,"x":1,"#, r#"{"sub":"SOMEBODY_ELSE","#, r#"{"\u0073ub":"SOMEBODY_ELSE","#] {
             assert_eq!(issued.check_payload(claims.replacen('{', twice, 1)).await, NOT_ONE, "{twice}");
         }
@@ -97,7 +97,7 @@ async fn what_is_not_understood_is_ignored() {
 async fn every_claim_has_to_be_there_and_of_its_type() {
     for issued in Issued::under_both().await {
         for name in issued.claims.as_object().unwrap().keys() {
-            // Tokens of the version before do not say when and how their user logged in.
+            // Tokens of the version before do not say when and how the user logged in.
             let expected = if matches!(&**name, "auth_time" | "amr") { Ok(()) } else { NOT_ONE };
             assert_eq!(
                 issued.check(&issued.header, &but(&issued.claims, json!({ name: null }))).await,
@@ -203,7 +203,7 @@ async fn a_subject_that_the_directory_does_not_know_passes_offline_only() {
 #[tokio::test]
 async fn a_token_of_the_version_before_is_good_and_can_be_revoked() {
     for issued in Issued::under_both().await {
-        // It named its tokens in base64url.
+        // The version before named its tokens in base64url.
         let bytes = TokenId::try_from(text(&issued.claims, "jti").to_owned()).unwrap();
         let earlier = but(&issued.claims, json!({ "jti": BASE64URL.encode(bytes.as_bytes()) }));
         let mut other = *bytes.as_bytes();
@@ -217,7 +217,7 @@ async fn a_token_of_the_version_before_is_good_and_can_be_revoked() {
         assert_eq!((&said["active"], &said["jti"]), (&json!(true), &other["jti"]));
         assert_eq!(issued.host.revoke(&token, &[]).await.status(), 200);
         assert!(!issued.host.is_active(&token).await);
-        // Under either name it is the same token.
+        // Under either name the token is the same.
         assert!(issued.host.is_active(&issued.sign(issued.header.to_string(), earlier.to_string())).await);
         let token = issued.sign(issued.header.to_string(), earlier.to_string());
         assert_eq!(issued.host.revoke(&token, &[]).await.status(), 200);

@@ -1,4 +1,5 @@
-//! What a slow or failing store or directory must not do to an honest client: make a thief of it, or lose its session.
+//! A slow or failing store or directory must not make a thief of an honest client, and must not lose the client's
+//! session.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,14 +11,14 @@ use otp_grant_tests::*;
 use pollster::block_on;
 use serde_json::{Value, json};
 
-/// A host and a refresh token that nobody has used.
+/// A host and a refresh token that no client has used.
 fn logged_in() -> (Host, String) {
     let host = Host::new();
     let token = text(&block_on(host.log_in(json!({}))), "refresh_token").to_owned();
     (host, token)
 }
 
-/// Carries a request on to where it has to wait.
+/// Runs a request up to the point where it waits.
 fn waits<T>(request: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
     request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
@@ -42,7 +43,7 @@ fn two_tabs_that_wait_for_the_directory_for_longer_than_the_window_get_one_succe
     let (one, other) = (block_on(one), block_on(other));
     assert_eq!((one.0, other.0, reuses(&host)), (200, 200, 0));
     assert_eq!(one.1["refresh_token"], other.1["refresh_token"]);
-    // The window began when the session was advanced, not when it was asked to.
+    // The window began when the session was advanced, not when the request arrived.
     host.advance(Duration::from_millis(9_999));
     assert_eq!(block_on(host.refresh(&token)).1["refresh_token"], one.1["refresh_token"]);
 }
@@ -77,7 +78,8 @@ fn a_request_that_came_while_its_token_was_current_is_no_replay_when_its_own_swa
 
 #[test]
 fn a_request_that_does_not_know_what_it_wrote_ends_no_session() {
-    // Its swap is applied, and it is told of a failure only when others have gone on twice with what it made.
+    // The swap of the first request is applied. It hears of a failure only after others have gone on twice from its
+    // successor.
     let (host, token) = logged_in();
     host.store.fault(1, Mishap::FailAfter);
     host.store.yields.store(3, SeqCst);
@@ -106,7 +108,7 @@ fn a_503_can_be_retried_within_the_window_even_if_the_refresh_was_stored() {
         host.advance(Duration::from_millis(later));
         assert_eq!(block_on(host.refresh(&token)).0, status, "{later}");
     }
-    // A refresh that was not stored can be retried for as long as the session lives.
+    // The client can retry a refresh that was not stored for as long as the session lives.
     let (host, token) = logged_in();
     host.store.fault(1, Mishap::FailBefore);
     host.store.fault(2, Mishap::FailBefore);
@@ -206,7 +208,7 @@ fn an_access_token_of_the_last_second_is_good_until_the_session_ends() {
         host.advance(secs(13 * DAY));
         token = text(&block_on(host.refresh(&token)).1, "refresh_token").to_owned();
     }
-    // Sessions end in all at a whole second, so that their access tokens can.
+    // Sessions end in all at a whole second. Their access tokens can then end with them.
     host.advance(secs(4 * DAY) - Duration::from_millis(501));
     let (status, tokens) = block_on(host.refresh(&token));
     assert_eq!(status, 200);

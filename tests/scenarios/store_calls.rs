@@ -1,4 +1,4 @@
-//! What a request costs in calls of the store and the directory.
+//! How many calls of the store and the directory a request makes.
 
 use std::future::Future;
 use std::sync::atomic::Ordering::SeqCst;
@@ -52,7 +52,7 @@ async fn nothing_tells_a_known_from_an_unknown_or_locked_user_before_the_address
     assert_eq!(traces[0].3, ["client", "auth_source", "client", "auth_source"]);
 }
 
-/// What a request to an endpoint costs: calls of the store, what the directory is asked, and the status.
+/// The cost of a request to an endpoint: calls of the store, calls of the directory, and the status.
 async fn cost(host: &Host, request: impl Future<Output = u16>) -> (usize, Vec<&'static str>, u16) {
     host.directory.calls.lock().unwrap().clear();
     let (calls, status) = host.store_calls(request).await;
@@ -119,7 +119,7 @@ async fn garbage_costs_no_call_of_the_store() {
         assert_eq!(cost(&host, async { host.revoke(token, &other).await.status() }).await, (0, asked.clone(), 401));
         assert_eq!(cost(&host, async { host.introspect(token, &other).await.status() }).await, (0, asked.clone(), 200));
     }
-    // What has expired is told from the token as well: a refresh token ends with its session.
+    // The server also reads the expiry from the token: a refresh token ends with its session.
     const DAY: u64 = 24 * 60 * 60;
     for days in [13, 13] {
         host.advance(secs(days * DAY));

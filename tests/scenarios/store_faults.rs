@@ -1,5 +1,5 @@
-//! A store that fails before or after it applied, applies late or twice, or is slow, at each of its calls; and futures
-//! that are dropped at each of their awaits.
+//! A store fails before or after it applied a call, applies it late or twice, or is slow, at each of its calls. Futures
+//! are dropped at each of their awaits.
 
 use std::future::Future;
 use std::pin::pin;
@@ -28,7 +28,7 @@ async fn one_fault_in_a_grant_loses_no_challenge_and_releases_no_second_token_se
             host.store.heal();
             assert!(first.0 == 200 || first == unavailable(), "{fault:?} at {call}: {first:?}");
             let second = host.token(&grant).await;
-            // Exactly one of the two is a login: nothing was lost, and nothing was given twice.
+            // Exactly one of the two requests is a login: no login is lost, and none is given twice.
             assert_eq!([first.0, second.0].iter().filter(|status| **status == 200).count(), 1, "{fault:?} at {call}");
             assert_eq!(host.counters.logins.load(SeqCst), 1);
             let third = host.token(&grant).await;
@@ -78,7 +78,7 @@ async fn two_faults_in_a_row_are_a_503_with_nothing_released() {
             host.store.fault(second, Mishap::FailBefore);
             assert_eq!(host.token(&sms_grant(PHONE, &sent)).await, unavailable());
             assert_eq!(host.counters.logins.load(SeqCst), 0);
-            // A code that was spent for nothing is given back, and so is the guess.
+            // A code that was spent in vain is given back, and so is the guess.
             let guess = but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }));
             assert_eq!(host.token(&guess).await.1["attempts_remaining"], 4, "{fault:?} at {first}");
             assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200, "{fault:?} at {first}");
@@ -163,7 +163,7 @@ async fn a_send_that_failed_does_not_count() {
     }
 }
 
-/// Polls a future so many times and drops it; tells what it answered if it came to its end.
+/// Polls a future this many times and drops it. Returns its answer if it finished.
 fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -182,7 +182,7 @@ async fn a_grant_that_is_dropped_at_any_await_leaves_the_code_usable_or_spent() 
         let host = Host::new();
         let sent = host.send(&sms_send(PHONE)).await;
         let grant = sms_grant(PHONE, &sent);
-        // One yield before and one after each call: the drop falls before the call was applied, and after.
+        // One yield before and one after each call: the drop comes before or after the call is applied.
         host.store.yields.store(1, SeqCst);
         let answer = drop_after(polls, host.token(&grant));
         host.store.yields.store(0, SeqCst);
@@ -199,7 +199,7 @@ async fn a_grant_that_is_dropped_at_any_await_leaves_the_code_usable_or_spent() 
             assert_eq!(again, error(400, "invalid_grant", "Unknown or expired otp_token"));
         }
     }
-    // Only the drop between the applied spend and its answer finds the code spent.
+    // Only a drop between the applied spend and its answer leaves the code spent.
     assert_eq!((usable, spent), (7, 1));
 }
 
@@ -236,6 +236,6 @@ async fn a_store_that_answers_with_nothing_but_conflicts_is_given_up() {
     let body = sms_send(PHONE).to_string();
     let reply = server.post_send(json_request(&body, None)).await.err().unwrap();
     assert_eq!(reply.status(), 503);
-    // A conflict is another request's progress, of which there are not so many at one address.
+    // A conflict means that another request made progress. One address does not have that many requests.
     assert!(store.0.load(SeqCst) <= 300, "{} calls", store.0.load(SeqCst));
 }

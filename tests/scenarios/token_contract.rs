@@ -42,7 +42,7 @@ async fn refuse(host: &Host, body: &Value, status: u16, said: &str) {
     assert_reply(&post(host, body, None).await, status, said, &[]);
 }
 
-/// The code works: what went before cost nothing that matters.
+/// The code works: the requests before have cost nothing that matters.
 async fn accept(host: &Host, body: &Value) -> Value {
     let reply = post(host, body, None).await;
     assert_headers(&reply, &[]);
@@ -50,7 +50,7 @@ async fn accept(host: &Host, body: &Value) -> Value {
     read(&reply).1
 }
 
-/// A wrong code, to read the number of guesses that are left.
+/// Presents a wrong code, to read the number of guesses that are left.
 async fn guesses_left(host: &Host, body: &Value) -> u64 {
     let guess = but(body, json!({ "otp": wrong(body["otp"].as_str().unwrap()), "scope": null }));
     read(&post(host, &guess, None).await).1["attempts_remaining"].as_u64().unwrap() + 1
@@ -106,7 +106,7 @@ async fn the_samples_of_the_contract_log_in() {
                 assert_eq!(status, 200, "{said}");
                 assert_tokens(&said, "openid");
             } else {
-                // It was read the same: the code is spent.
+                // The server read the same grant: the code is spent.
                 assert_reply(&reply, 400, ROW_6, &[]);
             }
         }
@@ -180,7 +180,7 @@ async fn row_1_is_the_answer_to_what_is_no_object_or_too_large_or_names_two_cred
     let both = post(&host, &body, Some(&basic("TENANT_CLIENT_ID:TENANT_CLIENT_SECRET"))).await;
     assert_headers(&both, &[]);
     assert_eq!((both.status(), &read(&both).1["error"]), (400, &json!("invalid_request")));
-    // 16 KiB to the byte is allowed.
+    // Exactly 16 KiB are allowed.
     assert_eq!(host.server.post_token(json_request(&grown(16 * 1024), None)).await.status(), 200);
 }
 
@@ -406,7 +406,7 @@ async fn auto_signup_is_a_boolean_or_its_name() {
     for yes in [json!(true), json!("true")] {
         let (host, body) = ready(NOBODY).await;
         accept(&host, &but(&body, json!({ "auto_signup": yes }))).await;
-        // The user is there from now on.
+        // The user exists from now on.
         host.advance(secs(61));
         let sent = host.send(&sms_send(NOBODY)).await;
         accept(&host, &sms_grant(NOBODY, &sent)).await;

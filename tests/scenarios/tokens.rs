@@ -27,7 +27,7 @@ fn header(token: &str) -> String {
     String::from_utf8(BASE64URL.decode(token.split('.').next().unwrap()).unwrap()).unwrap()
 }
 
-/// The claims, checked with what the jwks endpoint publishes.
+/// The claims of a token that verifies with the published keys.
 fn claims(host: &Host, token: &str) -> Value {
     let keys = PublicKeySet::from_json(host.server.get_jwks().body()).unwrap();
     serde_json::from_slice(jws::verify(token, &keys).unwrap().payload()).unwrap()
@@ -194,7 +194,7 @@ async fn a_token_of_another_key_is_refused() {
     assert!(Host::new().server.verify_access_token(text(&said, "access_token"), Audience::EveryClient).is_err());
 }
 
-/// RFC 9562 sections 4 and 5.8.
+/// The format of RFC 9562 sections 4 and 5.8.
 fn is_uuid_of_version_8(text: &str) -> bool {
     let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let parts: Vec<&str> = text.split('-').collect();

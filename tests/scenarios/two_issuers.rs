@@ -1,4 +1,5 @@
-//! Two issuers with the same secrets on one store: neither throttles, redeems, refreshes or ends what is the other's.
+//! Two issuers with the same secrets on one store. Neither throttles, redeems, refreshes or ends what belongs to the
+//! other.
 
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ async fn neither_takes_the_codes_and_tokens_of_the_other() {
     assert_eq!(token(&other, &refresh).await, unknown);
     let access_token = text(&tokens, "access_token");
     assert!(other.check_access_token(access_token, Audience::EveryClient).await.is_err());
-    // What was tried elsewhere has ended nothing.
+    // The attempts at the other issuer have ended nothing.
     assert!(one.check_access_token(access_token, Audience::EveryClient).await.is_ok());
     assert_eq!(token(&one, &refresh).await.0, 200);
 }

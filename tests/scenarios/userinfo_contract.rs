@@ -19,7 +19,7 @@ const UNAVAILABLE: &str =
     r#"{"error":"temporarily_unavailable","error_description":"Temporarily unavailable. It is safe to try again."}"#;
 const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 
-/// A refusal, whole: the challenge and the body say the same.
+/// Checks a whole refusal: the challenge and the body say the same.
 #[track_caller]
 fn assert_refused(reply: &Reply, status: u16, error: &str, description: &str, needed: &str) {
     let challenge = format!(r#"Bearer error="{error}", error_description="{description}"{needed}"#);
@@ -58,7 +58,7 @@ async fn a_token_is_taken_from_the_header_or_from_a_form() {
         (FORM, None, &form),
         (Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8"), None, &form),
         (FORM, None, &format!("a=1&{form}&b=2")),
-        // A body of another kind is nobody's token.
+        // The server reads no token from a body of another content type.
         (Some("application/json"), Some(&bearer), &json),
     ] {
         assert_reply(&ask(&host, content_type, authorization, body).await, 200, SUB_ONLY, &[]);
@@ -153,7 +153,7 @@ async fn what_was_not_issued_as_an_access_token_here_is_invalid_and_costs_no_io(
         assert_invalid_token(&reply);
         assert_eq!(calls, 0);
     }
-    // A form can carry any text. A header that is not visible ASCII is there and empty.
+    // A form can carry any text. A header with other characters than visible ASCII counts as empty.
     let (calls, reply) = host.store_calls(ask(&host, FORM, None, "access_token=%C3%A9")).await;
     assert_invalid_token(&reply);
     assert_eq!(calls, 0);
@@ -203,7 +203,7 @@ async fn every_token_of_a_session_that_is_over_is_invalid() {
                 host.advance(secs(11));
                 assert_eq!(host.refresh(text(&first, "refresh_token")).await.0, 400);
             }
-            // A store that lost its records knows no session any more.
+            // A store that lost its records no longer knows any session.
             _ => {
                 elsewhere = Host::new();
                 asked = &elsewhere;
@@ -223,7 +223,7 @@ async fn a_user_who_may_not_log_in_any_more_has_no_valid_token() {
         users.put_user(User::new(mock_user().subject, status));
         assert_invalid_token(&host.userinfo(&token).await);
     }
-    // Clocks may differ by five seconds.
+    // Clocks can differ by five seconds.
     users.put_user(mock_user().with_tokens_valid_after(Timestamp::from_unix_millis(START * 1000 - 5_001)));
     assert_reply(&host.userinfo(&token).await, 200, SUB_ONLY, &[]);
     users.put_user(mock_user().with_tokens_valid_after(Timestamp::from_unix_millis(START * 1000 - 4_999)));
@@ -239,7 +239,7 @@ async fn a_token_without_openid_is_not_enough() {
     let (host, token) = logged_in("profile email").await;
     let said = "the access token does not have the scope openid";
     assert_refused(&host.userinfo(&token).await, 403, "insufficient_scope", said, r#", scope="openid""#);
-    // Whether it is good is decided first.
+    // The server first decides whether the token is good.
     assert_eq!(host.revoke(&token, &[]).await.status(), 200);
     assert_invalid_token(&host.userinfo(&token).await);
 }
@@ -330,12 +330,12 @@ async fn each_standard_claim_needs_its_scope_in_every_language() {
         expected.sort_unstable();
         let shown: Vec<&str> = claims.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!((status, shown), (200, expected), "{scope}");
-        // What the token says of its user is not the directory's to change.
+        // The directory can't change what the token says of its user.
         assert_eq!(claims["sub"], "MOCK_USER_ID");
     }
 }
 
-/// A directory that notes who is asked about, and shows each client what is meant for it.
+/// A directory that records the requests for claims, and shows each client only the claims that are meant for it.
 struct Discreet {
     inner: MemoryDirectory,
     asked: Arc<Mutex<Vec<[String; 3]>>>,
@@ -407,7 +407,7 @@ async fn the_directory_is_told_which_client_asks_and_for_what() {
             let body = format!(r#"{{"sub":"MOCK_USER_ID","seen_by":"{client}"}}"#);
             assert_reply(&server.post_userinfo(request()).await, 200, &body, &[]);
             assert_eq!(asked.lock().unwrap().pop().unwrap(), ["MOCK_USER_ID", client, "email openid"]);
-            // Without its answer there is none, not one with less in it.
+            // Without the directory's answer the server gives no answer, rather than an incomplete one.
             fails.store(true, SeqCst);
             assert_reply(&server.post_userinfo(request()).await, 503, UNAVAILABLE, &[]);
             fails.store(false, SeqCst);
@@ -427,7 +427,7 @@ async fn both_profiles_of_access_tokens_are_read_the_same() {
             assert_invalid_token(&host.userinfo(id_token).await);
         }
     }
-    // A token of the other profile is none.
+    // A token of the other profile is not accepted.
     assert_invalid_token(&host.userinfo(&logged_in("openid").await.1).await);
 }
 

@@ -1,4 +1,5 @@
-//! Every error says in words what is wrong, each of a type otherwise than the rest, and what else is behind it.
+//! Every error describes its problem in words. Within a type, each error has its own words. An error that has a cause
+//! returns it as `source`.
 
 use std::collections::BTreeSet;
 use std::error::Error;

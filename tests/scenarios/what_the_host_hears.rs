@@ -1,9 +1,9 @@
-//! What a host is told, so that it can do what SECURITY advises: who was refused, who signed up, and whose session ended.
+//! The events by which a host can do what SECURITY advises: who was refused, who signed up, and whose session ended.
 
 use otp_grant_tests::*;
 use serde_json::json;
 
-/// The events of one name since the last time.
+/// The events of one name since the last call.
 fn told(host: &Host, name: &str) -> Vec<String> {
     let all: Vec<String> = host.counters.told.lock().unwrap().drain(..).collect();
     all.into_iter().filter(|event| event.starts_with(name)).collect()

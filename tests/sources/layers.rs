@@ -1,10 +1,11 @@
-//! The wings of the crate: each imports only from those below it, no file imports in a circle, and I/O stays outside.
+//! The layers of the crate: a module imports only from modules below it, no file imports in a circle, and I/O stays
+//! outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The wings, from the top of the house to its foundations.
+/// The modules of the crate, from the top layer to the lowest.
 const WINGS: [&str; 23] = [
     "testing",
     "server",
@@ -31,10 +32,10 @@ const WINGS: [&str; 23] = [
     "base64url",
 ];
 
-/// Files that may touch a clock, a lock or the system's random bytes.
+/// Files that may use a clock, a lock or the system's random bytes.
 const PORT_IMPLEMENTATIONS: [&str; 2] = ["time/clock", "memory"];
 
-/// Files that may wait beside the flows and what is above them: what implements a port or calls one.
+/// Files that may await beside the flows and the modules above them: they implement a port or call one.
 const WAITING: [&str; 6] =
     ["memory", "memory/directory", "store/erased", "directory/erased", "jwt/signer", "jwt/signing_key"];
 
@@ -54,13 +55,13 @@ impl Source {
         self.code.lines().map(str::trim).filter(|line| !line.starts_with("//"))
     }
 
-    /// The modules it imports from, as the longest path of lower-case names.
+    /// The modules that the file imports from, as the longest path of lower-case names.
     fn imports(&self) -> BTreeSet<String> {
         let code: String = self.lines().filter(|line| !line.starts_with("pub use")).collect::<Vec<_>>().join(" ");
         let paths = code.split("crate::").skip(1).map(|path| {
             let path: String = path.chars().take_while(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | ':')).collect();
             let mut names: Vec<&str> = path.split("::").collect();
-            // What follows the last `::` is a function, or nothing.
+            // The name after the last `::` is a function, or there is none.
             names.pop();
             names.join("/")
         });
@@ -112,7 +113,7 @@ fn a_wing_imports_only_from_those_below_it() {
 fn files_do_not_import_in_a_circle() {
     let sources = sources();
     let files: BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-    // An import names a file, or something in a file.
+    // An import names a file, or an item in a file.
     let file = |path: &str| {
         let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
         ends.filter_map(|end| path.get(..end)).rfind(|path| files.contains(path)).map(str::to_owned)
@@ -125,7 +126,7 @@ fn files_do_not_import_in_a_circle() {
             (source.name.as_str(), used)
         })
         .collect();
-    // What imports nothing that is left is in no circle.
+    // A file that imports no remaining file is in no circle.
     loop {
         let free: Vec<&str> = left.iter().filter(|(_, used)| used.is_empty()).map(|(name, _)| *name).collect();
         if free.is_empty() {

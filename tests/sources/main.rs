@@ -1,4 +1,4 @@
-//! What the sources and the documents say of themselves is true.
+//! Checks claims of the sources and the documents about themselves.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,12 +1,12 @@
-//! Keeps `docs/requirements.md` honest: every specification has its table, every row a proof or a reason, every test that
-//! is named exists and runs, and the counts and the list of what is not met are those of the rows.
+//! Checks `docs/requirements.md`. Every specification has its table, and every row has a proof or a reason. Every test
+//! that a row names exists and runs. The counts and the list of unmet requirements are those of the rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What has to have a table, in this order; the name of a specification ends at the colon of its heading.
+/// The specifications that need a table, in this order. The name of a specification ends at the colon of its heading.
 const SPECIFICATIONS: [&str; 12] = [
     "RFC 6749",
     "RFC 6750",
@@ -27,7 +27,7 @@ const STRENGTHS: [&str; 3] = ["MUST", "SHALL", "REQUIRED"];
 /// Where tests live.
 const FOLDERS: [&str; 4] = ["tests/", "src/", "host/", "stores/"];
 
-/// What a row says for itself, in the order of the summary.
+/// The outcome of a row, in the order of the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Proved,
@@ -36,7 +36,7 @@ enum Kind {
     NotMet,
 }
 
-/// How each kind of reason begins. A proof begins with a test.
+/// The first words of each kind of reason. A proof begins with a test.
 const REASONS: [(&str, Kind); 3] =
     [("host: ", Kind::Host), ("does not apply: ", Kind::DoesNotApply), ("NOT MET: ", Kind::NotMet)];
 
@@ -54,17 +54,17 @@ fn cells(line: &str) -> Option<Vec<&str>> {
     Some(inner.split('|').map(str::trim).collect())
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Tells whether a text says something beside what stands between backticks.
+/// Tells whether a text has words outside backticks.
 fn in_words(text: &str) -> bool {
     text.split('`').step_by(2).flat_map(str::chars).filter(|character| character.is_alphabetic()).count() >= 3
 }
 
-/// Reads the rows of all tables. An error says which line is wrong, and why.
+/// Reads the rows of all tables. An error names the wrong line and the reason.
 fn rows(document: &str) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     let mut found = Vec::new();
@@ -133,7 +133,7 @@ fn section<'d>(document: &'d str, heading: &str) -> Vec<&'d str> {
     lines.take_while(|line| !line.starts_with("## ")).collect()
 }
 
-/// The summary, as the rows have it.
+/// The summary that follows from the rows.
 fn summary(rows: &[Row]) -> String {
     let mut table = String::new();
     for (line, name) in SPECIFICATIONS.into_iter().map(Some).chain([None]).enumerate() {
@@ -157,7 +157,7 @@ fn check_summary(document: &str, rows: &[Row]) -> Result<(), String> {
     if has_header && said == expected { Ok(()) } else { Err(format!("the summary has to be\n{expected}")) }
 }
 
-/// The list of what is not met names each such row, in their order, and no other.
+/// The list of unmet requirements names each such row, in the order of the rows, and no other.
 fn check_not_met(document: &str, rows: &[Row]) -> Result<(), String> {
     let lines = section(document, "## Not met");
     let items = lines.iter().filter_map(|line| line.strip_prefix("- "));
@@ -167,7 +167,7 @@ fn check_not_met(document: &str, rows: &[Row]) -> Result<(), String> {
     if said == expected { Ok(()) } else { Err(format!("not met are {expected:?}, and said to be {said:?}")) }
 }
 
-/// The names of the tests of a Rust file that are run: `name`, or `tests::name` inside the module of that name.
+/// The names of the tests of a Rust file that run: `name`, or `tests::name` inside the module of that name.
 fn tests_of_rust(source: &str) -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     let mut module = "";
@@ -193,7 +193,7 @@ fn tests_of_rust(source: &str) -> BTreeSet<String> {
     tests
 }
 
-/// The functions of a Python script that it calls, at its outermost level or in another of its functions.
+/// The functions of a Python script that the script calls, at its outermost level or in another of its functions.
 fn checks_of_python(source: &str) -> BTreeSet<String> {
     let defined = source.lines().filter_map(|line| line.strip_prefix("def ")?.split('(').next());
     let is_called = |name: &&str| {
@@ -250,7 +250,7 @@ fn every_row_has_a_proof_that_exists_or_a_reason() {
 fn what_is_wrong_is_noticed() {
     let good = document();
     let first = |prefix: &str| good.lines().find(|line| line.starts_with(prefix)).unwrap();
-    // A row of each kind, with what may happen to it.
+    // A row of each kind, and ways to break it.
     let proved = first("| 2.2 | ");
     let host = first("| 4.1.2 | ");
     let other = first("| 2.3.2 | ");
@@ -298,7 +298,7 @@ fn what_is_wrong_is_noticed() {
         let refused = check(&good.replacen(old, &new, 1)).err();
         assert!(refused.as_ref().is_some_and(|said| said.contains(why)), "{new}: {refused:?} instead of {why}");
     }
-    // A table that is empty, or lost its header.
+    // A table without rows, or without its header.
     let (before, rest) = good.split_once("## RFC 7009: ").unwrap();
     let (of_7009, after) = rest.split_once("\n## ").unwrap();
     let without_rows: Vec<&str> = of_7009.lines().filter(|line| !line.starts_with('|')).collect();
@@ -321,7 +321,7 @@ fn what_the_security_policy_points_at_is_there() {
         assert!(!tests_of_rust(&source).is_empty(), "{file} has no tests");
     }
     assert!(policy.contains("(docs/requirements.md)"));
-    // Reports go where the manifest says that the crate lives.
+    // Reports go to the repository of the manifest.
     assert!(policy.contains(&format!("({})", env!("CARGO_PKG_REPOSITORY"))));
 }
 

@@ -14,7 +14,7 @@ const SAMPLES: [(&str, &str, &str, &str); 5] = [
     // The text of RFC 6749 appendix B as a secret, encoded as it is there.
     ("RFC 6749 B", "s6BhdRkqt3", " %&+\u{a3}\u{20ac}", "czZCaGRSa3F0MzorJTI1JTI2JTJCJUMyJUEzJUUyJTgyJUFD"),
 ];
-/// RFC 6749 section 6, with the credentials in the header, and as section 2.3.1 has it in the body.
+/// RFC 6749 section 6, with the credentials in the header, and with the credentials in the body as in section 2.3.1.
 const REFRESH: &str = "grant_type=refresh_token&refresh_token=tGzv3JOkF0XG5Qx2TlKWIA";
 const REFRESH_IN_BODY: &str = "grant_type=refresh_token&refresh_token=tGzv3JOkF0XG5Qx2TlKWIA\
     &client_id=s6BhdRkqt3&client_secret=7Fjfp0ZBr1KtDRbnfVdmIw";
@@ -37,7 +37,7 @@ async fn the_credentials_of_the_rfcs_name_their_clients() {
             let authorization = format!("Basic {credentials}");
             host.server.post_token(form_request(REFRESH, Some(&authorization))).await
         };
-        // Whoever it is, this refresh token is not known here; that is said to those alone who are.
+        // The host has no such refresh token. It says so only to a client that has authenticated.
         let reply = refresh(&host, credentials).await;
         assert_eq!(read(&reply), error(400, "invalid_grant", "Unknown or expired refresh_token"), "{name}");
 
@@ -82,7 +82,7 @@ async fn the_credentials_of_rfc_6749_in_the_body() {
     assert_eq!((status, &said["error"]), (401, &json!("invalid_client")));
 }
 
-/// RFC 7617 section 2.1 is about this: the same text in another charset is another secret, or none.
+/// RFC 7617 section 2.1 describes this case: the same text in another charset is another secret, or none.
 #[tokio::test]
 async fn the_sample_in_latin_1_is_nobody() {
     let host = host_of("test", "123\u{a3}");

@@ -3,7 +3,7 @@
 use otp_grant::jwt::{Algorithm, JwsError, KeyError, PublicKey, PublicKeySet, jws};
 use serde_json::json;
 
-/// A token, the keys that its section signs it with, and what has to come of it.
+/// A token, the keys with which its section signs it, and the expected result.
 type Sample = (&'static str, &'static [&'static str], String, Result<&'static str, JwsError>);
 
 fn samples() -> Vec<Sample> {
@@ -11,14 +11,14 @@ fn samples() -> Vec<Sample> {
     let [a_2, a_3, c_4_1, c_4_8] = [A_2, A_3, C_4_1, C_4_8].map(str::to_owned);
     vec![
         ("RFC 7515 A.1, HS256", &[A_1_KEY], A_1.to_owned(), Err(UnknownKey)),
-        // The attack of RFC 8725 section 2.1 asks for this: a MAC where there is a public key.
+        // This is the attack of RFC 8725 section 2.1: a MAC where there is a public key.
         ("RFC 7515 A.1 under the key of A.2", &[A_2_KEY], A_1.to_owned(), Err(AlgorithmMismatch)),
         ("RFC 7515 A.1 under the key of A.3", &[A_3_KEY], A_1.to_owned(), Err(AlgorithmMismatch)),
         ("RFC 7515 A.2, RS256", &[A_2_KEY], a_2.clone(), Ok(CLAIMS)),
         ("RFC 7515 A.2 under the key of A.3", &[A_3_KEY], a_2.clone(), Err(AlgorithmMismatch)),
         ("RFC 7515 A.3, ES256", &[A_3_KEY], a_3.clone(), Ok(CLAIMS)),
         ("RFC 7515 A.3 under the key of A.2", &[A_2_KEY], a_3.clone(), Err(AlgorithmMismatch)),
-        // Neither names a key, so with both there it is not known which is meant.
+        // Neither key has a name. With both in the set, the verifier can't tell which one is meant.
         ("RFC 7515 A.3 under both keys", &[A_2_KEY, A_3_KEY], a_3.clone(), Err(UnknownKey)),
         ("RFC 7515 A.4, ES512", &[A_4_KEY], A_4.to_owned(), Err(UnknownKey)),
         ("RFC 7515 A.4 under the key of A.3", &[A_3_KEY], A_4.to_owned(), Err(AlgorithmMismatch)),
@@ -39,7 +39,7 @@ fn samples() -> Vec<Sample> {
         ("RFC 7520 4.4, HS256", &[C_MAC_KEY], C_4_4.to_owned(), Err(UnknownKey)),
         ("RFC 7520 4.4 among other keys", &[C_MAC_KEY, C_RSA_KEY], C_4_4.to_owned(), Err(UnknownKey)),
         ("RFC 7520 4.5, detached", &[C_MAC_KEY], C_4_5.to_owned(), Err(UnknownKey)),
-        // The first of three signatures. Its compact form has a header without `kid`, so the key has to be alone.
+        // The first of three signatures. Its compact form has a header without `kid`, so it needs a set with one key.
         ("RFC 7520 4.8, RS256", &[C_RSA_KEY], c_4_8.clone(), Ok(FRODO)),
         ("RFC 7520 4.8, JSON", &[C_RSA_KEY], general(&[&c_4_8, C_4_4]), Err(Malformed)),
     ]
@@ -115,7 +115,7 @@ fn the_thumbprints_of_the_rfcs() {
     ] {
         let key = PublicKey::from_jwk(jwk.as_bytes()).unwrap();
         assert_eq!((key.thumbprint().as_str(), key.key_id()), (thumbprint, key_id.unwrap_or(thumbprint)), "{name}");
-        // What is beside the members that make the key has no part in it.
+        // Only the members that make the key count for the thumbprint.
         let written = PublicKey::from_jwk(key.to_jwk().as_bytes()).unwrap();
         assert_eq!(written.thumbprint(), thumbprint, "{name}");
     }
@@ -140,9 +140,9 @@ fn flattened(compact: &str) -> String {
     json!({ "payload": payload, "protected": protected, "signature": signature }).to_string()
 }
 
-/// What RFC 7515 A.1 to A.3 sign.
+/// The payload of RFC 7515 A.1 to A.3.
 const CLAIMS: &str = "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}";
-/// What RFC 7520 section 4 signs.
+/// The payload of RFC 7520 section 4.
 const FRODO: &str = "It\u{2019}s a dangerous business, Frodo, going out your door. You step onto the road, and if you don't \
     keep your feet, there\u{2019}s no knowing where you might be swept off to.";
 /// RFC 7515 A.1.1.

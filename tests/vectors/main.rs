@@ -1,6 +1,6 @@
 //! The samples of the standards, byte for byte, through the public interface.
 //!
-//! The Wycheproof sets sign messages that are no tokens, so `src/jwt/jws.rs` runs them.
+//! The messages of the Wycheproof sets are no tokens, so `src/jwt/jws.rs` runs those sets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

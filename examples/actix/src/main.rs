@@ -20,8 +20,8 @@ struct Host {
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::from_command_line();
 
-    // Secrets that live as long as the process. What is to outlive it, or to be shared, reads them from its
-    // configuration: MasterKey::from_base64.
+    // Secrets that live as long as the process. A host whose sessions outlive the process, or that shares a store,
+    // reads them from its configuration: MasterKey::from_base64.
     let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
     let signing_key = options.signing_key()?;
     let algorithm = signing_key.algorithm();
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = AuthorizationServer::builder(options.issuer.clone(), keyring, signing_key)
         .settings(options.settings()?)
         .build(MemoryStore::new(), sample_directory()?)?;
-    // Made once: actix-web calls the closure below for each of its threads, and all of them share this.
+    // Made once: actix-web calls the closure below for each of its threads, and all of them share this value.
     let host = web::Data::new(Host { server, outbox: options.outbox()? });
 
     // The routes of your own service go before the default.
@@ -41,10 +41,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(http.run().await?)
 }
 
-/// Answers a request to any endpoint: the crate finds out which one it is for, and whether it has the method.
+/// Answers a request to any endpoint. The crate finds the endpoint, and checks the method.
 async fn answer(host: web::Data<Host>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let Some(body) = incoming::read_body(body).await else { return HttpResponse::BadRequest().finish() };
-    // actix-web 4 takes the end of a connection for the end of a body: only its length tells whether that is all of it.
+    // actix-web 4 takes the end of a connection for the end of a body. Only the length tells whether the body is whole.
     let headers = request.headers();
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if headers.contains_key(TRANSFER_ENCODING) {
@@ -53,16 +53,16 @@ async fn answer(host: web::Data<Host>, request: HttpRequest, body: web::Payload)
     if !incoming::is_whole(&body, announced) {
         return HttpResponse::BadRequest().finish();
     }
-    // actix-web has its own types for headers, so they are passed on as text.
+    // actix-web has its own types for headers, so this passes headers on as text.
     let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let asked = otp_grant::Request::new(request.method().as_str(), request.path()).headers(headers).body(&body);
     let reply = host.server.handle(asked, |delivery| host.outbox.send(delivery)).await;
     write(reply.unwrap_or_else(Reply::not_found))
 }
 
-/// Writes a reply as it is; its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).
+/// Writes a reply unchanged. Its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).
 fn write(reply: Reply) -> HttpResponse {
-    // The crate has no status that HTTP does not have.
+    // The crate uses only statuses that HTTP has.
     let status = StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     for header in reply.headers() {

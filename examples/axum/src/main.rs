@@ -17,7 +17,7 @@ use otp_grant::jwt::{AccessTokenClaims, Audience};
 use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply, Scope};
 use otp_grant_example_support::{Options, Outbox, incoming, sample_directory};
 
-/// The authorization server, what delivers its codes, and what the routes of your own need.
+/// The authorization server, what delivers its codes, and what the host's own routes need.
 struct Host {
     server: AuthorizationServer<MemoryStore, MemoryDirectory>,
     outbox: Outbox,
@@ -29,8 +29,8 @@ struct Host {
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::from_command_line();
 
-    // Secrets that live as long as the process. What is to outlive it, or to be shared, reads them from its
-    // configuration: MasterKey::from_base64.
+    // Secrets that live as long as the process. A host whose sessions outlive the process, or that shares a store,
+    // reads them from its configuration: MasterKey::from_base64.
     let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
     let signing_key = options.signing_key()?;
     let algorithm = signing_key.algorithm();
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     println!("listening on http://{} ({algorithm})", listener.local_addr()?);
-    // Replies are small: without TCP_NODELAY the end of one can wait for the acknowledgement of its beginning.
+    // Replies are small. Without TCP_NODELAY the end of a reply can wait for the acknowledgement of its beginning.
     let listener = listener.tap_io(|connection| {
         if let Err(error) = connection.set_nodelay(true) {
             eprintln!("TCP_NODELAY: {error}");
@@ -56,7 +56,7 @@ fn app(host: Arc<Host>) -> Router {
     Router::new().route("/greeting", get(greet)).fallback(answer).with_state(host)
 }
 
-/// A route of your own: it greets the user of an access token that has the scope `profile`.
+/// A route of the host's own. It greets the user of an access token that has the scope `profile`.
 async fn greet(State(host): State<Arc<Host>>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     match authorize(&host, &head).await {
@@ -65,7 +65,7 @@ async fn greet(State(host): State<Arc<Host>>, request: Request) -> Response {
     }
 }
 
-/// What the access token of a request says, if it is good now and has the scope.
+/// The claims of a request's access token, if the token is good now and has the scope.
 async fn authorize(host: &Host, head: &Parts) -> Result<AccessTokenClaims, Reply> {
     let request = otp_grant::Request::from_http(head, b"");
     let claims = host.server.check_access_token(request.bearer_token()?, Audience::EveryClient).await?;
@@ -73,7 +73,7 @@ async fn authorize(host: &Host, head: &Parts) -> Result<AccessTokenClaims, Reply
     Ok(claims)
 }
 
-/// Answers a request to any endpoint: the crate finds out which one it is for, and whether it has the method.
+/// Answers a request to any endpoint. The crate finds the endpoint, and checks the method.
 async fn answer(State(host): State<Arc<Host>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Some(body) = incoming::read_body(body.into_data_stream()).await else {
@@ -109,7 +109,7 @@ mod tests {
         Arc::new(Host { server, outbox: Outbox::default(), needed: Scope::parse("profile").unwrap() })
     }
 
-    /// Posts a request of the tenant's client. A code that is sent comes back beside the answer.
+    /// Posts a request of the tenant's client. The code of a send comes back beside the answer.
     async fn post(host: &Host, path: &str, members: Value) -> (Value, String) {
         let mut body = members;
         for (name, value) in TENANT {

@@ -3,8 +3,8 @@
 //!
 //! [--alg RS256|ES256|EdDSA] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off]
 //!
-//! tiny_http has no timeouts: a client that falls silent in the middle of a body keeps one of the workers. In production a
-//! proxy in front sees to it that whole requests arrive.
+//! tiny_http has no timeouts: a client that falls silent in the middle of a body keeps one of the workers. In
+//! production a proxy in front delivers only whole requests.
 
 use std::error::Error;
 use std::io::{self, Cursor};
@@ -24,13 +24,13 @@ struct Host {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::from_command_line();
 
-    // Secrets that live as long as the process. What is to outlive it, or to be shared, reads them from its
-    // configuration: MasterKey::from_base64.
+    // Secrets that live as long as the process. A host whose sessions outlive the process, or that shares a store,
+    // reads them from its configuration: MasterKey::from_base64.
     let keyring = Keyring::new(&MasterKey::generate()?, &MasterKey::generate()?);
     let signing_key = options.signing_key()?;
     let algorithm = signing_key.algorithm();
-    // The ports: implement Store, ClientRegistry and UserStore for your databases, and put them here. A blocking database
-    // driver is simply called: nothing here shares the thread.
+    // The ports: implement Store, ClientRegistry and UserStore for your databases, and put them here. A blocking
+    // database driver can be called directly: no other request shares the thread.
     let server = AuthorizationServer::builder(options.issuer.clone(), keyring, signing_key)
         .settings(options.settings()?)
         .build(MemoryStore::new(), sample_directory()?)?;
@@ -47,16 +47,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Answers one request after the other.
+/// Answers one request after another.
 fn work(host: &Host, http: &Server) {
     for mut request in http.incoming_requests() {
         let response = answer(host, &mut request).unwrap_or_else(|_| empty(400));
-        // A client that did not wait for its reply has lost it.
+        // A client that did not wait for its reply has lost the reply.
         let _ = request.respond(response);
     }
 }
 
-/// Answers a request to any endpoint: the crate finds out which one it is for, and whether it has the method.
+/// Answers a request to any endpoint. The crate finds the endpoint, and checks the method.
 fn answer(host: &Host, request: &mut Request) -> io::Result<Response<Cursor<Vec<u8>>>> {
     let announced = request.body_length();
     let body = incoming::read_blocking_body(request.as_reader())?;
@@ -71,7 +71,7 @@ fn answer(host: &Host, request: &mut Request) -> io::Result<Response<Cursor<Vec<
     Ok(write(reply.unwrap_or_else(Reply::not_found)))
 }
 
-/// Writes a reply as it is; its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).
+/// Writes a reply unchanged. Its headers matter (`Cache-Control`, `WWW-Authenticate`, `Retry-After`).
 fn write(reply: Reply) -> Response<Cursor<Vec<u8>>> {
     let header = |(name, value): (&str, &str)| Header::from_bytes(name, value).ok();
     let (status, headers): (_, Vec<Header>) = (reply.status(), reply.headers().filter_map(header).collect());
@@ -79,8 +79,9 @@ fn write(reply: Reply) -> Response<Cursor<Vec<u8>>> {
     headers.into_iter().fold(response, Response::with_header)
 }
 
-/// Sets TCP_NODELAY, which on Unix connections inherit; tiny_http does not let us at theirs. It writes a reply in two
-/// parts, and without this the second waits 40 ms for the acknowledgement of the first.
+/// Sets TCP_NODELAY on the listener. tiny_http gives no access to its connections, but on Unix they inherit the option.
+/// tiny_http writes a reply in two parts. Without the option the second part waits 40 ms for the acknowledgement of the
+/// first.
 fn without_delay(listener: TcpListener) -> io::Result<TcpListener> {
     #[cfg(unix)]
     let listener = {

@@ -1,4 +1,4 @@
-//! A key service, and the `Signer` that asks it.
+//! A key service, and the `Signer` that calls it.
 
 use std::error::Error;
 use std::fmt;
@@ -13,12 +13,12 @@ use otp_grant::entropy::{Entropy, SystemEntropy};
 use otp_grant::jwt::{PublicKey, Signer};
 use serde_json::json;
 
-/// The end of the line to the key service that the host holds.
+/// The host's connection to the key service.
 pub struct KeyService {
     orders: mpsc::Sender<Order>,
 }
 
-/// What is to be signed, and where the signature goes.
+/// The bytes to sign, and where the signature goes.
 struct Order {
     message: Vec<u8>,
     signature: oneshot::Sender<Vec<u8>>,
@@ -30,13 +30,13 @@ impl Signer for KeyService {
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyServiceGone> {
         let (signature, signed) = oneshot::channel();
         self.orders.send(Order { message: message.to_vec(), signature }).map_err(|_| KeyServiceGone)?;
-        // In your host with a time limit, such as tokio::time::timeout.
+        // A real host puts a time limit here, such as tokio::time::timeout.
         signed.await.map_err(|_| KeyServiceGone)
     }
 }
 
 impl KeyService {
-    /// Starts the service with a new key, and says which public key belongs to it.
+    /// Starts the service with a new key, and returns the public key that belongs to it.
     ///
     /// # Errors
     /// When the system has no random bytes.
@@ -50,7 +50,7 @@ impl KeyService {
         let (orders, received) = mpsc::channel::<Order>();
         thread::spawn(move || {
             for Order { message, signature } in received {
-                // Whoever ordered it may have gone; then nobody gets it.
+                // The login that ordered the signature can be gone. The signature is then dropped.
                 let _ = signature.send(key.sign(&message).to_vec());
             }
         });

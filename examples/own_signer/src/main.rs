@@ -1,8 +1,8 @@
 //! A signer of your own: `cargo run -p otp-grant-example-own-signer`
 //!
-//! The private key lives with a key service (`lib.rs`), here a thread that signs with `ed25519-dalek`; in your host
-//! an HSM or a service beyond the network. A login waits for its signatures as it waits for the store, and no thread of the
-//! host is blocked. `cargo bench --bench own_signer` measures what that takes.
+//! The private key lives with a key service (`lib.rs`). Here the service is a thread that signs with `ed25519-dalek`.
+//! In your host it is an HSM or a service in the network. A login waits for its signatures as it waits for the store,
+//! and blocks no thread of the host. `cargo bench --bench own_signer` measures the cost.
 
 use std::error::Error;
 

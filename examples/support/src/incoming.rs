@@ -1,4 +1,4 @@
-//! Bodies as they come in: read to a limit, and not taken for whole when they were cut short.
+//! Reads bodies up to a limit. A body that was cut short is not taken for a whole one.
 
 use std::io::{self, Read};
 #[cfg(feature = "async")]
@@ -7,7 +7,7 @@ use std::{pin::pin, time::Duration};
 #[cfg(feature = "async")]
 use futures_util::{Stream, StreamExt as _};
 
-/// Reads a body, but not on beyond [`MOST_READ`]: the crate refuses what is longer than its own limit.
+/// Reads a body, at most up to [`MOST_READ`] or a little more. The crate refuses bodies beyond its own limit.
 ///
 /// `None` when the client fell silent or went away. A body that was cut short must not be taken for a whole one.
 #[cfg(feature = "async")]
@@ -23,7 +23,7 @@ pub async fn read_body<B: AsRef<[u8]>, E>(chunks: impl Stream<Item = Result<B, E
     tokio::time::timeout(PATIENCE, reading).await.ok()?
 }
 
-/// The same for a body that blocks. It cannot be given up when the client falls silent.
+/// Reads a blocking body. The caller can't give up when the client falls silent.
 ///
 /// # Errors
 /// When the client went away.
@@ -33,14 +33,14 @@ pub fn read_blocking_body(body: impl Read) -> io::Result<Vec<u8>> {
     Ok(read)
 }
 
-/// Tells whether a body is as long as its `Content-Length` said, for frameworks that do not say when a client goes away.
+/// Tells whether a body is as long as its `Content-Length`, for frameworks that do not report that a client went away.
 pub fn is_whole(body: &[u8], announced: Option<usize>) -> bool {
     body.len() >= announced.unwrap_or_default().min(MOST_READ.into())
 }
 
-/// More than the 16 KiB that the crate accepts, so that it is the crate that says so.
+/// More than the 16 KiB that the crate accepts. The crate can then report that a body is too long.
 const MOST_READ: u16 = u16::MAX;
 
-/// How long a client may take to send a body.
+/// How long a client can take to send a body.
 #[cfg(feature = "async")]
 const PATIENCE: Duration = Duration::from_secs(10);

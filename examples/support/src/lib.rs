@@ -1,5 +1,5 @@
-//! What the example hosts share beside the crate: their arguments, the sample directory, the key, the outbox, and how
-//! bodies are read.
+//! What the example hosts share beside the crate: the arguments, the sample directory, the key, the outbox, and the
+//! reading of bodies.
 
 pub mod incoming;
 
@@ -18,17 +18,17 @@ use otp_grant::settings::danger;
 use otp_grant::*;
 use serde_json::json;
 
-/// Who issues the tokens, unless `--issuer` says otherwise.
+/// The issuer of the tokens, unless `--issuer` names another one.
 pub const ISSUER: &str = "https://sample.portal.example.com";
 
-/// What the tenant's clients may ask for.
+/// The scopes that the tenant's clients may request.
 pub const SCOPES: &str = "openid profile email phone offline_access";
 
-/// What the command line says.
+/// The options of the command line.
 pub struct Options {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// Who issues the tokens.
+    /// The issuer of the tokens.
     pub issuer: Issuer,
     send_quota: bool,
     algorithm: Algorithm,
@@ -37,7 +37,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the command line; what cannot be read ends the process with one line and code 2.
+    /// Reads the command line. An argument that can't be read ends the process with one line and code 2.
     pub fn from_command_line() -> Self {
         Self::parse(std::env::args().skip(1)).unwrap_or_else(|error| {
             eprintln!("{error}");
@@ -76,7 +76,7 @@ impl Options {
         Ok(options)
     }
 
-    /// The sample settings, without send quotas where `--send-quota off` says so.
+    /// The sample settings, without send quotas after `--send-quota off`.
     ///
     /// # Errors
     /// Never: the sample scopes are valid.
@@ -85,7 +85,7 @@ impl Options {
         Ok(if self.send_quota { settings } else { danger::without_send_quotas(settings) })
     }
 
-    /// The key of `--key`, or one of `--alg` that is made now and lost with the process.
+    /// The key of `--key`, or a new key of `--alg` that is lost with the process.
     ///
     /// # Errors
     /// When the file cannot be read or is no private key, or when no key can be made.
@@ -118,8 +118,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// "Sends" a code, and tells the client what came of it. A real host would queue the message, so that nobody can time
-    /// how long delivery takes.
+    /// "Sends" a code, and tells the client the result. A real host would queue the message. A client could otherwise
+    /// time the delivery.
     pub async fn send(&self, delivery: Delivery) -> Reply {
         match self.deliver(&delivery) {
             Ok(()) => delivery.accepted(),
@@ -132,7 +132,8 @@ impl Outbox {
         let usage = delivery.usage();
         println!("to {to}: {code} is your code for {usage}, valid for {} seconds", delivery.validity().as_secs());
         let Some(file) = &self.file else { return Ok(()) };
-        // In one write, and without a buffer: whoever reads the file sees whole lines, and sees them before the reply.
+        // Writes in one call, without a buffer: the reader of the file sees whole lines, and sees them before the
+        // reply.
         let line = format!("{{\"to\":{},\"code\":{},\"usage\":{}}}\n", json!(to), json!(code), json!(usage.as_str()));
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line.as_bytes()).map_err(|error| {
@@ -142,7 +143,7 @@ impl Outbox {
     }
 }
 
-/// The defaults, and what only this host can say of itself in its discovery documents.
+/// The defaults, with the scopes and claims that this host lists in its discovery documents.
 ///
 /// # Errors
 /// Never: the sample scopes are valid.
@@ -154,7 +155,7 @@ pub fn sample_settings() -> Result<Settings, InvalidScope> {
     Ok(settings)
 }
 
-/// The clients, auth sources and users of the contract's samples, and an API that asks which tokens are good.
+/// The clients, auth sources and users of the contract's samples, and an API that introspects tokens.
 ///
 /// # Errors
 /// Never: the sample names and addresses are valid.
@@ -167,7 +168,7 @@ pub fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
         Ok::<_, Box<dyn Error>>(client.with_scopes(allowed, Scope::openid())?)
     };
     let confidential = |id, secret| Ok::<_, InvalidId>(Client::confidential(ClientId::new(id)?, secret));
-    // It logs nobody in: it is called with tokens of the tenant's clients.
+    // The API logs no user in. Clients call it with tokens of the tenant's clients.
     let api = confidential("API_CLIENT_ID", ClientSecret::digest("API_CLIENT_SECRET"))?.with_grants([]);
 
     let policy = AddressPolicy::default();
@@ -197,7 +198,7 @@ pub fn sample_directory() -> Result<MemoryDirectory, Box<dyn Error>> {
     Ok(directory)
 }
 
-/// The crate makes no RSA keys; `openssl genpkey` or, as here, the `rsa` crate does.
+/// The crate makes no RSA keys. `openssl genpkey` makes them, or the `rsa` crate as here.
 fn made_rsa_key() -> Result<SigningKey, Box<dyn Error>> {
     use rsa::pkcs8::EncodePrivateKey as _;
 

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{Config, ConfigError};
 
-/// The paths below the issuer; what is not given has the crate's default.
+/// The paths below the issuer. Paths that the file does not give have the crate's default.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndpointPaths {
@@ -19,7 +19,7 @@ pub(crate) struct EndpointPaths {
     jwks: Option<String>,
 }
 
-/// A path, or `false` for an endpoint that is not served.
+/// A path, or `false` for an endpoint that the host does not serve.
 #[derive(Debug)]
 struct Place(Option<String>);
 

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: where, and what. Values are not repeated, since they may be secrets.
+//! Errors of a configuration: the place, and the reason. They do not repeat values, which can be secrets.
 
 use std::fmt::{self, Display};
 
@@ -15,7 +15,7 @@ impl ConfigError {
         Self { place: place.into(), what: what.to_string() }
     }
 
-    /// What the parser says, without what it read: its own message would show the line, and values in it.
+    /// The parser's reason. Its full message would show the line, and with it values.
     pub(super) fn of_toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
         let place = match error.span() {
             Some(span) => {
@@ -38,7 +38,7 @@ impl Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Says where a value stands that is wrong.
+/// Adds the place of a wrong value.
 pub(crate) trait At<T> {
     /// Names the place of an error.
     fn at(self, place: impl Into<String>) -> Result<T, ConfigError>;
@@ -50,7 +50,7 @@ impl<T, E: Display> At<T> for Result<T, E> {
     }
 }
 
-/// serde's messages name the value in some cases, and what was expected at their end.
+/// Some messages of serde contain the value. What serde expected is at their end.
 fn without_values(message: &str) -> String {
     let (kind, names_the_value) = match message {
         _ if message.starts_with("invalid type") => ("wrong kind of value", true),

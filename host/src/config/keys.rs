@@ -1,4 +1,4 @@
-//! The keys: read from where the file says they are.
+//! The keys, read from where the file says they are.
 
 use otp_grant::jwt::{KeyError, PublicKey, SigningKeys};
 use otp_grant::{Keyring, MasterKey, SigningKey};
@@ -28,7 +28,7 @@ pub(crate) fn keyring(config: &Config) -> Result<Keyring, ConfigError> {
     })
 }
 
-/// The characters of a base64 text that say something.
+/// The characters of a base64 text that carry data.
 fn spelling(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|character| !character.is_ascii_whitespace() && *character != '=')
 }

@@ -1,4 +1,4 @@
-//! The configuration file: what it may say, and the defaults. What follows from it is put together beside it.
+//! The configuration file: its members and their defaults. Its submodules build the server's values from it.
 
 mod endpoints;
 mod error;
@@ -41,10 +41,10 @@ pub(crate) struct Config {
     /// Where records are kept: `memory`, or the URL of a database.
     #[serde(default = "Source::memory")]
     pub(crate) store: Source,
-    /// Whether missing tables are created at start-up.
+    /// Whether the host creates missing tables at start-up.
     #[serde(default = "yes")]
     pub(crate) migrate: bool,
-    /// Missing in the demo alone, which is given its own.
+    /// Only the demo has none here: it gets its own keys.
     pub(crate) keys: Option<Keys>,
     pub(crate) signing: Option<Signing>,
     #[serde(default)]
@@ -79,10 +79,10 @@ pub(crate) struct Config {
     pub(crate) page: Page,
     #[serde(default)]
     pub(crate) danger: Danger,
-    /// The folder that relative paths of the file begin at.
+    /// The folder at which relative paths of the file begin.
     #[serde(skip)]
     pub(crate) folder: PathBuf,
-    /// What is allowed, and should be looked at.
+    /// Settings that are allowed and that the operator should check.
     #[serde(skip)]
     pub(crate) warnings: Warnings,
 }
@@ -153,10 +153,10 @@ pub(crate) struct ClientEntry {
     pub(crate) secret_sha256: Option<Source>,
     #[serde(default)]
     pub(crate) public: bool,
-    /// Confidential clients may send in any case.
+    /// Confidential clients can send in any case.
     #[serde(default)]
     pub(crate) may_send: bool,
-    /// Every client may, unless this is false.
+    /// Every client can sign up users, unless this is false.
     pub(crate) may_sign_up: Option<bool>,
     #[serde(default)]
     pub(crate) auth_sources: Vec<String>,
@@ -173,7 +173,8 @@ pub(crate) struct ClientEntry {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Users {
-    /// The URL of the database that has their table. Without it they are kept in memory, beginning with those listed.
+    /// The URL of the database that has their table. Without a table the users are kept in memory, beginning with those
+    /// of `list`.
     pub(crate) table: Option<Source>,
     #[serde(default)]
     pub(crate) list: Vec<UserEntry>,
@@ -194,14 +195,14 @@ pub(crate) struct UserEntry {
     pub(crate) claims: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Personal data are not shown.
+/// Does not show personal data.
 impl std::fmt::Debug for UserEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserEntry").field("subject", &self.subject).finish_non_exhaustive()
     }
 }
 
-/// How codes are delivered: by everything that is named.
+/// How codes are delivered: in every way that is set here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Delivery {
@@ -220,7 +221,7 @@ pub(crate) struct Webhook {
     pub(crate) token: Option<Source>,
     #[serde(default = "Span::of_secs::<5>")]
     pub(crate) timeout: Span,
-    /// Messages under way at once; more wait, within the time that each may take.
+    /// How many messages can be under way at once. More messages wait, within the time that each can take.
     #[serde(default = "webhook_connections")]
     pub(crate) connections: NonZeroUsize,
 }
@@ -240,7 +241,7 @@ pub(crate) struct Validity {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Addresses {
-    /// Whose national spellings of phone numbers are read: two letters of ISO 3166-1.
+    /// The region whose national spellings of phone numbers are read: two letters of ISO 3166-1.
     pub(crate) region: Option<String>,
     pub(crate) country_code: Option<String>,
     #[serde(default)]
@@ -251,14 +252,14 @@ pub(crate) struct Addresses {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccessTokens {
-    /// Makes them RFC 9068 tokens for this audience.
+    /// Makes access tokens RFC 9068 tokens for this audience.
     pub(crate) rfc9068_audience: Option<String>,
-    /// Whether they say when and how the user logged in without being RFC 9068 tokens.
+    /// Whether access tokens that are not RFC 9068 tokens say when and how the user logged in.
     #[serde(default)]
     pub(crate) authentication_claims: bool,
 }
 
-/// What the discovery documents say beyond what follows from the rest.
+/// What the discovery documents say beyond what follows from the other settings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Discovery {
@@ -266,7 +267,7 @@ pub(crate) struct Discovery {
     pub(crate) claims: Vec<String>,
 }
 
-/// How much a caller may ask of the host.
+/// Limits for callers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
@@ -295,16 +296,16 @@ impl Default for Limits {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Page {
-    /// The public client that the page is; without one there is no page.
+    /// The public client that the page uses. Without a client there is no page.
     pub(crate) client: Option<String>,
     pub(crate) sms: Option<String>,
     pub(crate) email: Option<String>,
     pub(crate) title: Option<String>,
     pub(crate) scopes: Option<String>,
-    /// Whether somebody who has no account may create one.
+    /// Whether a user who has no account can create one.
     #[serde(default)]
     pub(crate) sign_up: bool,
-    /// What the page says of where codes and users are found. For demonstrations.
+    /// What the page says about where codes and users are found. For demonstrations.
     pub(crate) hint: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! How often an address may be sent to and guessed at.
+//! How many sends and guesses an address has.
 
 use std::num::{NonZeroU8, NonZeroU32};
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Span;
 
-/// The quotas; what is not given has the crate's default.
+/// The quotas. Quotas that the file does not give have the crate's default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Quotas {
@@ -16,7 +16,7 @@ pub(crate) struct Quotas {
     pub(crate) guesses_per_address: Option<Window>,
 }
 
-/// So many in such a time.
+/// A number of events per length of time.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Window {

@@ -42,7 +42,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
     weakened(config, settings)
 }
 
-/// Refuses limits that no request can keep to.
+/// Refuses limits that no request can keep.
 fn check_limits(config: &Config) -> Result<(), ConfigError> {
     let limits = &config.limits;
     let times = [
@@ -124,18 +124,18 @@ fn session_validity(config: &Config) -> SessionValidity {
     validity
 }
 
-/// Every scope that some client may ask for.
+/// Every scope that at least one client may request.
 fn all_scopes(config: &Config) -> Result<Scope, ConfigError> {
     let of_clients = config.clients.values().filter_map(|client| client.scopes.as_deref());
     let mut names: BTreeSet<&str> = of_clients.flat_map(str::split_ascii_whitespace).collect();
-    // First, as everybody expects it.
+    // First, where clients expect it.
     names.remove("openid");
     let all: Vec<&str> = std::iter::once("openid").chain(names).collect();
     Scope::parse(&all.join(" ")).at("clients.*.scopes")
 }
 
 impl Code {
-    /// The policy. What is not given is as in `default`.
+    /// The policy. Members that are not given are those of `default`.
     pub(crate) fn policy(&self, default: &CodePolicy, place: &str) -> Result<CodePolicy, ConfigError> {
         let length = self.length.unwrap_or(default.length());
         let validity = self.validity.map_or(default.validity(), |span| span.0);

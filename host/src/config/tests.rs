@@ -1,8 +1,8 @@
-//! What files are refused for, and how.
+//! Which files are refused, and with which error.
 
 use super::*;
 
-/// As little as a file can have.
+/// The smallest file.
 const LEAST: &str = "issuer = \"https://login.example.com\"\n";
 
 fn error_of(text: &str) -> String {
@@ -14,7 +14,7 @@ fn the_sample_is_a_configuration() {
     let sample = include_str!("../../otp-grant.toml");
     let mut config = Config::parse("otp-grant.toml", sample).unwrap();
     settings(&config).unwrap();
-    // Its secrets are in the environment, which a test does not change.
+    // The sample's secrets are in the environment, which a test does not change.
     config.clients.get_mut("web").unwrap().secret_sha256 = Some(Source::here("0".repeat(64)));
     crate::directory::read(&config, None, &addresses(&config).unwrap()).unwrap();
     assert!(keyring(&config).unwrap_err().to_string().starts_with("keys.index: the environment variable"));
@@ -28,7 +28,7 @@ fn what_the_sample_shows_as_default_can_be_given() {
     let given: Vec<String> = sample
         .lines()
         .map(|line| if is_name(&line) { line.trim_start_matches("# ").to_owned() } else { line.to_owned() })
-        // What stands behind a value in the sample is a remark.
+        // The text behind a value in the sample is a remark.
         .map(|line| line.split("      ").next().unwrap_or_default().to_owned())
         // These belong to a table that is commented out, or contradict another line.
         .filter(|line| !["country_code", "token "].iter().any(|name| line.starts_with(name)))

@@ -1,12 +1,12 @@
-//! The URLs of databases: what a driver would take for something else is refused here, before anything is asked.
+//! The URLs of databases. A URL that a driver would misread is refused here, before the host connects.
 
 use reqwest::Url;
 
 use super::{ConfigError, Secret};
 
-/// Refuses a URL that can't name a database. One of an unknown kind is left to the store that opens it.
+/// Refuses a URL that can't name a database. A URL of an unknown kind is left to the store that opens it.
 ///
-/// The text is not repeated: it may have a password in it.
+/// The error does not repeat the text, which can have a password in it.
 pub(crate) fn check_database_url(place: &str, url: &Secret) -> Result<(), ConfigError> {
     let url = url.expose();
     let (kind, expected) = match url.split(':').next() {
@@ -34,7 +34,7 @@ fn is_good(kind: &str, url: &Url) -> bool {
     match kind {
         "redis" | "rediss" => has_host && (path.is_empty() || path.parse::<u32>().is_ok()),
         "redis+unix" | "unix" => !path.is_empty(),
-        // Without a host, and with a socket in its place, the driver looks where PostgreSQL's own tools do.
+        // Without a host, or with a socket in its place, the driver looks where PostgreSQL's own tools do.
         _ => !path.contains('/') && (has_host || url.username().is_empty()),
     }
 }

@@ -1,4 +1,4 @@
-//! Kinds of values that the file has: durations, secrets, and where a secret is found.
+//! Kinds of values in the file: durations, secrets, and where a secret is found.
 
 use std::fmt;
 use std::fs::File;
@@ -44,16 +44,16 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A text that is not shown, and wiped when dropped.
+/// A text that is not shown. It is wiped when dropped.
 pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a text over.
+    /// Takes over a text.
     pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// Reveals it.
+    /// Reveals the text.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -65,7 +65,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a text is found that may be secret: `"in the file"`, `{ env = "NAME" }` or `{ file = "PATH" }`.
+/// Where a text that can be secret is found: `"in the file"`, `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Debug)]
 pub(crate) enum Source {
     Here(Secret),
@@ -84,7 +84,7 @@ impl Source {
         Self::here("memory")
     }
 
-    /// Fetches the text, without white space around it. `place` is what the file calls it.
+    /// Fetches the text, without surrounding white space. `place` is its name in the file.
     pub(crate) fn read(&self, place: &str, config: &Config) -> Result<Secret, ConfigError> {
         let text = match self {
             Self::Here(secret) => return Ok(Secret::new(secret.expose().trim().to_owned())),

@@ -1,4 +1,4 @@
-//! What is allowed and is probably a mistake: one line of the log each, once there is no error.
+//! Settings that are allowed and probably a mistake. Each is logged in one line, once the configuration has no error.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -8,24 +8,24 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Config, Source};
 
-/// Collects warnings while a configuration is read. An error stands alone, without warnings before it.
+/// Collects warnings while a configuration is read. An error is reported alone, without the warnings before it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(Mutex<Vec<String>>);
 
 impl Warnings {
-    /// Adds one, with its place. It repeats no secret.
+    /// Adds a warning with its place. It repeats no secret.
     pub(crate) fn add(&self, place: &str, what: impl Display) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{place}: {what}"));
     }
 
-    /// Logs them, once.
+    /// Logs the warnings, once.
     pub(crate) fn log(&self) {
         for warning in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             tracing::warn!("{warning}");
         }
     }
 
-    /// Adds one where every account of the machine can write a file, or read it although it is secret.
+    /// Adds a warning where every account of the machine can write a file, or can read a secret file.
     pub(super) fn add_permissions(&self, place: &str, path: &Path, file: &File, is_secret: bool) {
         let Ok(metadata) = file.metadata() else { return };
         let mode = metadata.permissions().mode() & 0o777;
@@ -43,7 +43,7 @@ impl Warnings {
     }
 }
 
-/// Adds what follows from the configuration as a whole.
+/// Adds the warnings that follow from the configuration as a whole.
 pub(crate) fn add_warnings(config: &Config) {
     let is_public = config.issuer.starts_with("https://");
     if config.delivery.console && is_public {

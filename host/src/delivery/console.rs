@@ -1,4 +1,4 @@
-//! Codes on standard output, for a first try. A code is printed nowhere else, and only where the configuration says so.
+//! Codes on standard output, for a first try. Only the configuration turns this on, and only this module prints codes.
 
 use std::io::{self, Write as _};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -8,7 +8,7 @@ use otp_grant::{Delivery, DeliveryFailure};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Prints codes in a thread of its own: a pipe that is not read must keep neither a request nor a stop waiting.
+/// Prints codes in a thread of its own: a pipe that is not read must delay neither a request nor a shutdown.
 #[derive(Debug)]
 pub(super) struct Console(SyncSender<(String, oneshot::Sender<io::Result<()>>)>);
 
@@ -18,9 +18,9 @@ impl Console {
         let (lines, queued) = sync_channel::<(String, oneshot::Sender<io::Result<()>>)>(LONGEST_QUEUE);
         std::thread::Builder::new().name("console".to_owned()).spawn(move || {
             for (line, printed) in queued {
-                // The request was answered already, with an error: its code is not printed.
+                // The request was answered with an error already, so its code is not printed.
                 if !printed.is_closed() {
-                    // The reader of the output may be gone, which `println!` would not survive.
+                    // The reader of the output can be gone. `println!` would panic.
                     let _ = printed.send(writeln!(io::stdout(), "{line}"));
                 }
             }

@@ -30,7 +30,8 @@ impl Courier {
         Self::with_outbox(config, |path| append(true).open(path).map(Some))
     }
 
-    /// Tells whether it could be made, and makes no file: whoever checks a configuration may not be who runs it.
+    /// Tells whether a courier could be made, and creates no file: the user who checks a configuration need not be the
+    /// one who runs the host.
     pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
         let open = |path: &Path| match append(false).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir) => {
@@ -58,10 +59,10 @@ impl Courier {
         })
     }
 
-    /// Delivers a code, and gives the reply that says what came of it.
+    /// Delivers a code, and returns the reply that tells the client the result.
     ///
-    /// It takes as long for an address that has a user as for one that has none: whether there is a user is not asked. After a
-    /// failure the address can be sent to again at once, or the reply says when.
+    /// It does not ask whether the address has a user, so it takes as long for an address with a user as for one
+    /// without. After a failure the client can send to the address again at once, or the reply says when.
     pub(crate) async fn deliver<S: Store, D: Directory>(
         &self,
         server: &AuthorizationServer<S, D>,
@@ -90,14 +91,14 @@ impl Courier {
     }
 }
 
-/// Codes are for nobody but the owner of the file.
+/// Only the owner of the file can read the codes.
 fn append(create: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.append(true).create(create).mode(0o600);
     options
 }
 
-/// In one write, and without a buffer: whoever reads the file sees whole lines, and sees them before the reply.
+/// Writes in one call, without a buffer: the reader of the file sees whole lines, and sees them before the reply.
 fn write(outbox: &Mutex<File>, delivery: &Delivery) -> Result<(), DeliveryFailure> {
     let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
     let usage = delivery.usage();

@@ -1,4 +1,4 @@
-//! Delivery by a service of the host's: one POST of JSON a code, never repeated.
+//! Delivery by a service of the host's: one POST of JSON per code, never repeated.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) struct Webhook {
     client: Client,
     url: Url,
     authorization: Option<HeaderValue>,
-    /// One for each message that is under way.
+    /// One permit per message that is under way.
     connections: Semaphore,
     timeout: Duration,
 }
@@ -27,7 +27,7 @@ impl Webhook {
     pub(super) fn new(entry: &crate::config::Webhook, config: &Config) -> Result<Self, ConfigError> {
         let place = "delivery.webhook.url";
         let url = entry.url.read(place, config)?;
-        // The parser's own message could show a part of the URL, and that may be a secret.
+        // The parser's own message could show a part of the URL, and that part can be a secret.
         let url = Url::parse(url.expose()).map_err(|_| ConfigError::new(place, "not a URL"))?;
         let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
@@ -44,14 +44,14 @@ impl Webhook {
             value.set_sensitive(true);
             Ok(value)
         });
-        // A redirect could carry codes to somebody else.
+        // A redirect could carry codes to another server.
         let connections = entry.connections.get().min(Semaphore::MAX_PERMITS);
         let client = Client::builder()
             .redirect(Policy::none())
             .timeout(entry.timeout.0)
             .pool_max_idle_per_host(connections)
             .pool_idle_timeout(KEPT_IDLE);
-        // Through the proxy of the environment they would leave the machine, and without TLS.
+        // A proxy of the environment would carry the codes off the machine without TLS.
         let client = if url.scheme() == "http" { client.no_proxy() } else { client };
         Ok(Self {
             client: client.build().at("[delivery.webhook]")?,
@@ -62,8 +62,8 @@ impl Webhook {
         })
     }
 
-    /// Posts a code. 2xx: it was accepted. 422: the address was refused. 429: no quota is left. Anything else, and no
-    /// answer in time: it was not delivered.
+    /// Posts a code. 2xx: the service accepted it. 422: it refused the address. 429: no quota is left. Any other
+    /// status, or no answer in time: the code was not delivered.
     pub(super) async fn send(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
         let channel = match delivery.address().channel() {
             Channel::Sms => "sms",
@@ -86,7 +86,7 @@ impl Webhook {
             let answer = request.body(body.to_string()).send().await;
             (permit, answer)
         };
-        // The others that wait take their time from this one.
+        // Waiting for other messages counts towards the time of this message.
         let Ok((_permit, answer)) = timeout(self.timeout, posting).await else { return Err(unreachable("timeout")) };
         match answer {
             Ok(response) => {
@@ -114,13 +114,14 @@ fn said(status: StatusCode) -> Result<(), DeliveryFailure> {
     })
 }
 
-/// The error itself is not logged. It shows the URL, which can be a secret.
+/// The error itself is not logged: it shows the URL, which can be a secret.
 fn unreachable(kind: &'static str) -> DeliveryFailure {
     tracing::warn!(kind, "the webhook can't be reached");
     DeliveryFailure::Undeliverable
 }
 
-/// Reads the rest of an answer, so that its connection can be used again. One that is slow to end is given up.
+/// Reads the rest of an answer. Its connection can then be used again. A connection whose answer is slow to end is
+/// given up.
 async fn finish(mut response: Response) {
     let reading = async {
         let mut read = 0;
@@ -134,7 +135,7 @@ async fn finish(mut response: Response) {
     let _ = timeout(READ_WITHIN, reading).await;
 }
 
-/// Shorter than what usual servers keep a connection for (5 seconds): they do not close it while a code goes over it.
+/// Shorter than common servers keep an idle connection (5 seconds): they do not close it while a code goes over it.
 const KEPT_IDLE: Duration = Duration::from_secs(4);
 const MOST_READ: usize = 64 * 1024;
 const READ_WITHIN: Duration = Duration::from_millis(100);

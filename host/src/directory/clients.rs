@@ -54,7 +54,7 @@ fn client(config: &Config, id: &str, entry: &ClientEntry) -> Result<Client, Conf
     client.with_scopes(allowed, default).at(format!("{place}.default_scopes"))
 }
 
-/// The digest of the client's secret, or `None` for a client that says that it is public.
+/// The digest of the client's secret, or `None` for a client that the file calls public.
 fn secret(config: &Config, entry: &ClientEntry, place: &str) -> Result<Option<ClientSecret>, ConfigError> {
     match (&entry.secret, &entry.secret_sha256, entry.public) {
         (Some(source), None, false) => {
@@ -121,5 +121,5 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// Of random hexadecimal digits, 64 bits.
+/// Random hexadecimal digits, 64 bits.
 const SHORTEST_SECRET: usize = 16;

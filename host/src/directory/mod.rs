@@ -16,7 +16,7 @@ pub(crate) use users_table::{TableError, UsersTable};
 /// The clients and auth sources of the file, and the users.
 pub(crate) type HostDirectory = (MemoryDirectory, Arc<HostUsers>);
 
-/// Puts the directory together; `table` is the table of users that the file names.
+/// Puts the directory together. `table` is the table of users that the file names.
 pub(crate) fn read(
     config: &Config,
     table: Option<UsersTable>,
@@ -38,14 +38,14 @@ pub(crate) fn read(
 /// The users.
 #[derive(Debug)]
 pub(crate) enum HostUsers {
-    /// Those of the file, and who signed up since the process started.
+    /// The users of the file, and those who signed up since the process started.
     Listed(Box<MemoryDirectory>),
-    /// Those of a table.
+    /// The users of a table.
     Table(UsersTable),
 }
 
 impl HostUsers {
-    /// Tells whether users can be asked for.
+    /// Tells whether the users can be read.
     pub(crate) async fn check(&self) -> Result<(), UsersError> {
         match self {
             Self::Table(table) => Ok(table.check().await?),
@@ -54,7 +54,7 @@ impl HostUsers {
     }
 }
 
-/// Signs up as the table does. Who is known already keeps their claims.
+/// Signs up as the table does. A user who is known already keeps their claims.
 async fn sign_up_in_memory(users: &MemoryDirectory, address: &Address) -> Result<SignUp, UsersError> {
     if let Some(user) = users.user_by_address(address).await? {
         return Ok(SignUp::Accepted(user));
@@ -66,11 +66,11 @@ async fn sign_up_in_memory(users: &MemoryDirectory, address: &Address) -> Result
     Ok(outcome)
 }
 
-/// Each user of the file is another one, with addresses of their own: of two with one number, only one could be found.
+/// Each user of the file has addresses of their own: of two users with one number, only one could be found.
 fn check_listed(list: &[UserEntry], policy: &AddressPolicy) -> Result<(), ConfigError> {
     let mut known: HashMap<(&str, String), usize> = HashMap::new();
     for (index, entry) in list.iter().enumerate() {
-        // What can't be read is told where it is read.
+        // The code that reads the address reports an error in it.
         let phone = entry.phone_number.as_deref().and_then(|text| policy.phone_number(text).ok());
         let email = entry.email.as_deref().and_then(|text| policy.email(text).ok());
         let names = [
@@ -110,7 +110,7 @@ fn claims(members: serde_json::Map<String, serde_json::Value>) -> UserClaims {
     members.into_iter().fold(UserClaims::new(), |claims, (name, value)| claims.with(&name, value))
 }
 
-/// What is known of whoever signs up: the address that they proved.
+/// The claims of a user who signs up: the address that the user proved.
 fn proved_claims(address: &Address) -> serde_json::Map<String, serde_json::Value> {
     let (name, verified) = match address {
         Address::Phone(_) => ("phone_number", "phone_number_verified"),
@@ -151,7 +151,7 @@ impl UserStore for HostUsers {
     }
 }
 
-/// Users could not be asked for.
+/// The users could not be read.
 #[derive(Debug)]
 pub(crate) enum UsersError {
     Memory(otp_grant::entropy::EntropyUnavailable),

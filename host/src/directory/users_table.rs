@@ -39,7 +39,7 @@ impl UsersTable {
     /// The schema for the database that a URL names.
     ///
     /// # Errors
-    /// [`TableError::UnknownDatabase`] when it is nothing that is known here.
+    /// [`TableError::UnknownDatabase`] when the URL names no known database.
     pub(crate) fn migration_of(url: &Secret) -> Result<&'static str, TableError> {
         Ok(match Kind::of(url)? {
             Kind::Postgres => POSTGRES_MIGRATION,
@@ -192,14 +192,14 @@ impl Row {
     }
 }
 
-/// A subject that is given to nobody else.
+/// A subject that no other user has.
 fn random_subject() -> Result<String, TableError> {
     let mut bytes = [0; 16];
     SystemEntropy::default().fill(&mut bytes).map_err(|_| TableError::NoRandomness)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The table of users failed. It says what kind of failure it was, and none of the values.
+/// The table of users failed. The error says which kind of failure it was, and contains none of the values.
 #[derive(Debug)]
 pub(crate) enum TableError {
     UnknownDatabase,
@@ -211,7 +211,7 @@ pub(crate) enum TableError {
     NoRandomness,
     /// The database refused a statement, with this code.
     Refused(String),
-    /// This column has something that can't be.
+    /// This column has an impossible value.
     Unreadable(&'static str),
     Other,
 }
@@ -261,7 +261,7 @@ const BY_EMAIL: &str = "SELECT subject, status, tokens_valid_after FROM otp_gran
 const BY_SUBJECT: &str = "SELECT subject, status, tokens_valid_after FROM otp_grant_users WHERE subject = $1";
 const CLAIMS: &str = "SELECT CAST(claims AS TEXT) FROM otp_grant_users WHERE subject = $1";
 
-/// The update changes nothing, but without it nothing is returned for a user that exists.
+/// The update changes nothing, but without it the statement returns no row for a user that exists.
 const SIGN_UP_BY_PHONE_NUMBER: &str = "INSERT INTO otp_grant_users (subject, phone_number, claims) \
     VALUES ($1, $2, $3) ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number \
     RETURNING subject, status, tokens_valid_after";

@@ -1,4 +1,4 @@
-//! The HTTP server: which connections are accepted, and for how long.
+//! The HTTP server: which connections it accepts, and for how long.
 
 mod overflow;
 mod page;
@@ -23,7 +23,7 @@ pub(crate) use page::LoginPage;
 use patient::Patient;
 pub(crate) use routes::{App, Host};
 
-/// Serves until `shutdown`, and then finishes the requests in flight, for as long as the limits say.
+/// Serves until `shutdown`. Then it finishes the requests in flight, for as long as the limits say.
 ///
 /// TLS and HTTP/2 are for the proxy in front.
 pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shutdown: impl Future<Output = ()>) {
@@ -38,7 +38,7 @@ pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shut
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    // Out of file descriptors, most likely: trying again at once would only burn time.
+                    // Most likely the process is out of file descriptors: an immediate retry would only burn time.
                     tracing::warn!(%error, "no connection can be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
@@ -46,7 +46,7 @@ pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shut
             },
             () = &mut shutdown => break,
         };
-        // Replies are small: without it the end of one can wait for the acknowledgement of its beginning.
+        // Replies are small. Without this option the end of a reply can wait for the acknowledgement of its beginning.
         let _ = stream.set_nodelay(true);
         let (server, watcher) = (server.clone(), graceful.watcher());
         match Arc::clone(&connections).try_acquire_owned() {
@@ -87,14 +87,14 @@ impl Server {
     /// Serves a connection to its end: all of its requests, or the first.
     async fn connection(&self, stream: TcpStream, all: bool, watcher: Watcher) {
         let mut http = http1::Builder::new();
-        // The time of headers also ends connections that stay idle.
+        // The limit for headers also ends connections that stay idle.
         http.timer(TokioTimer::new()).header_read_timeout(self.header_time).max_buf_size(MOST_BUFFERED).keep_alive(all);
         let stream = TokioIo::new(Patient::new(stream, self.patience));
         let service = service_fn(move |request| {
             let app = Arc::clone(&self.app);
             async move { Ok::<_, Infallible>(app.answer(request).await) }
         });
-        // That a client went away or was too slow is its own business.
+        // A client that went away or was too slow is no error of the host.
         let _ = watcher.watch(http.serve_connection(stream, service)).await;
     }
 }

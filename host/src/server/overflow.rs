@@ -1,4 +1,4 @@
-//! Connections beyond the limit: health checks are answered at once, others wait, and too many are sent away.
+//! Connections beyond the limit: health checks are answered at once, other requests wait, and too many are refused.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +12,13 @@ use tokio::time::{sleep, timeout};
 
 use super::routes::HEALTH;
 
-/// Where connections wait that came when all were taken.
+/// The place where connections wait while all regular ones are taken.
 ///
-/// A connection that has asked for nothing yet keeps no other out: the oldest of them makes room for the next.
+/// A connection that has sent no request yet keeps no other out: the oldest of them makes room for the next.
 #[derive(Debug)]
 pub(super) struct Overflow {
     connections: Arc<Semaphore>,
-    /// Those that have not said yet what they want, and since when. Dropping the sender of one ends it.
+    /// The connections that have sent no request yet, and since when they wait. Dropping the sender of one ends it.
     silent: Mutex<BTreeMap<u64, (Instant, oneshot::Sender<()>)>>,
     numbers: AtomicU64,
     queue: Arc<Semaphore>,
@@ -28,24 +28,24 @@ pub(super) struct Overflow {
     patience: Duration,
 }
 
-/// A place among the connections that have asked for nothing yet.
+/// A place among the connections that have sent no request yet.
 #[derive(Debug)]
 pub(super) struct Entered {
     number: u64,
     ended: oneshot::Receiver<()>,
 }
 
-/// How a connection is served that had to wait.
+/// How a connection that had to wait is served.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// Like any other.
+    /// Like any other connection.
     Whole(OwnedSemaphorePermit),
-    /// For the one health check that it asked for.
+    /// For its one health check.
     Health(OwnedSemaphorePermit),
 }
 
 impl Overflow {
-    /// Begins empty. `patience` is how long a request waits at most.
+    /// Creates an empty overflow. `patience` is how long a request waits at most.
     pub(super) fn new(connections: Arc<Semaphore>, patience: Duration) -> Self {
         Self {
             connections,
@@ -59,7 +59,7 @@ impl Overflow {
         }
     }
 
-    /// Warns that the limit is reached, but not of each connection.
+    /// Warns that the limit is reached, at most once per `WARNED_EVERY`.
     pub(super) fn warn(&self, limit: usize) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.is_none_or(|at| at.elapsed() > WARNED_EVERY) {
@@ -68,15 +68,15 @@ impl Overflow {
         }
     }
 
-    /// Ends those that have asked for nothing.
+    /// Ends the connections that have sent no request.
     pub(super) fn close(&self) {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Gives a connection a place.
     ///
-    /// That of the oldest, where all are taken. One that came just now may have sent a request that is not seen yet, so it
-    /// is given a moment.
+    /// Where all places are taken, it gets the place of the oldest connection. A connection that came just now may have
+    /// sent a request that the host does not see yet. It is given a moment.
     pub(super) async fn enter(&self) -> Entered {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (end, ended) = oneshot::channel();
@@ -108,7 +108,7 @@ impl Overflow {
                 self.leave(number);
                 return permit.ok().map(Turn::Whole);
             }
-            // However it ends.
+            // This holds however the wait ends.
             _ = ended => return None,
         };
         self.leave(number);
@@ -134,13 +134,13 @@ impl Overflow {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
     }
 
-    /// Says that there are too many, where that can be said without many waiting for it.
+    /// Answers that there are too many requests, unless many connections wait for this answer already.
     async fn refuse(&self, stream: &mut TcpStream) -> Option<Turn> {
         if let Ok(_leaving) = self.leaving.try_acquire() {
             let _ = timeout(LEAVING_TIME, async {
                 stream.write_all(BUSY).await?;
                 stream.shutdown().await?;
-                // What was sent and is not read would take the answer with it.
+                // Closing with unread bytes would reset the connection, and the client would lose the answer.
                 let mut rest = [0; 1024];
                 for _ in 0..64 {
                     if stream.read(&mut rest).await? == 0 {
@@ -168,13 +168,13 @@ async fn first_request(stream: &TcpStream) -> Option<Asked> {
         match is_health(start.get(..peeked)?) {
             Some(true) => return Some(Asked::Health),
             Some(false) => return Some(Asked::Other),
-            // That there is more can't be waited for without reading.
+            // The host can't wait for more bytes without reading.
             None => sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
-/// Tells whether a request that begins like this is a health check; `None` while it could become one.
+/// Tells whether a request that begins with these bytes is a health check; `None` while it could become one.
 fn is_health(start: &[u8]) -> Option<bool> {
     let lines = ["GET", "HEAD"].map(|method| format!("{method} {HEALTH}"));
     let rest = lines.iter().find_map(|line| start.strip_prefix(line.as_bytes()));

@@ -1,4 +1,4 @@
-//! The login page: static files, and what the configuration says of it.
+//! The login page: static files, and what the configuration says of the page.
 
 use axum::body::Body;
 use axum::http::header::{
@@ -20,7 +20,7 @@ pub(crate) struct LoginPage {
 }
 
 impl LoginPage {
-    /// The page, unless the configuration has none. `example` is a phone number as the host's region writes it.
+    /// The page, unless the configuration has none. `example` is a phone number as users of the host's region write it.
     pub(crate) fn new<S: Store, D: Directory>(
         config: &Config,
         server: &AuthorizationServer<S, D>,
@@ -58,7 +58,7 @@ impl LoginPage {
     /// Every file with its path.
     pub(crate) fn files(&self) -> impl Iterator<Item = (String, PageFile)> {
         let assets = ASSETS.map(|(name, kind, text)| (format!("{}/page/{name}", self.base), PageFile::new(kind, text)));
-        // An issuer with a path is typed with and without a slash at its end.
+        // Users type an issuer that has a path with and without a slash at its end.
         let at = [Some(format!("{}/", self.base)), (!self.base.is_empty()).then(|| self.base.clone())];
         let document = PageFile { kind: "text/html;charset=UTF-8", text: self.document.clone() };
         assets.into_iter().chain(at.into_iter().flatten().map(move |path| (path, document.clone())))
@@ -88,7 +88,8 @@ impl IntoResponse for PageFile {
     }
 }
 
-/// The characters of a source's codes: what has others can't be a code, and where all are digits, a phone shows a keypad.
+/// The characters of a source's codes. A text with other characters can't be a code. Where all are digits, a phone
+/// shows a keypad.
 fn alphabet(config: &Config, source: Option<&str>) -> String {
     let source = source.and_then(|source| config.auth_sources.get(source));
     source.and_then(|source| source.code.alphabet.as_deref()).unwrap_or("0123456789").to_owned()
@@ -119,8 +120,8 @@ const ASSETS: [(&str, &str, &str); 6] = [
     ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
 ];
 
-/// Nothing but the page's own files runs or is asked, and nobody frames it. Forms are sent by the script alone: if it
-/// fails, a browser must not put what was typed into an address.
+/// The browser loads and runs only the page's own files, and no other page can frame this one. Only the script sends
+/// the forms: if it fails, a browser must not put the typed text into a URL.
 const HEADERS: [(HeaderName, &str); 7] = [
     (
         CONTENT_SECURITY_POLICY,

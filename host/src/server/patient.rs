@@ -1,4 +1,4 @@
-//! A connection whose client has to read what it asked for.
+//! A connection whose client must read the answers that it requested.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,12 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// A connection that fails when an answer can't be written in time: whoever asks and does not read would keep it for ever.
+/// A connection that fails when an answer can't be written in time. A client that sends requests and does not read
+/// would otherwise keep it for ever.
 #[derive(Debug)]
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,
-    /// Runs from the first write that had to wait until all of the answer is written.
+    /// Runs from the first write that had to wait until the whole answer is written.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -23,7 +24,7 @@ impl Patient {
         Self { stream, patience, waiting: None }
     }
 
-    /// Passes on what came of a write. hyper flushes when an answer is written, and not before.
+    /// Passes on the result of a write. hyper flushes only when an answer is written.
     fn written(&mut self, wrote: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if wrote.is_ready() {
             return wrote;

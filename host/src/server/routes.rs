@@ -1,4 +1,4 @@
-//! What is served where: the endpoints of the authorization server, the login page and the health check.
+//! The routes: the endpoints of the authorization server, the login page and the health check.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Host {
 
 /// The application.
 ///
-/// What belongs to the authorization server does not go through the router, which would add 8 % to what a login takes.
+/// Requests for the authorization server do not go through the router, which would add 8 % to the cost of a login.
 pub(crate) struct App {
     host: Arc<Host>,
     places: HashMap<String, Place>,
@@ -68,11 +68,12 @@ impl App {
         Self { host, places, others, requests: AtomicU64::new(0) }
     }
 
-    /// Answers a request, and logs it: its number stands with everything that is logged while it is answered.
+    /// Answers a request, and logs it. Each event that is logged meanwhile has the number of the request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         let began = Instant::now();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        // What somebody typed could be anything, and is not logged. Whether it is there, the authorization server says.
+        // A path that a caller typed can have any text in it, so it is not logged. The authorization server says
+        // whether the path exists.
         let (path, place) = match self.places.get_key_value(request.uri().path()) {
             Some((path, place)) => (path.as_str(), *place),
             None => ("-", Place::Endpoint),
@@ -123,7 +124,7 @@ fn write(reply: Reply) -> Response {
     http::Response::from(reply).map(Body::from)
 }
 
-/// Tells whether a request has one Host header that can be one (RFC 9112 section 3.2). HTTP/1.0 may have none.
+/// Tells whether a request has one Host header with a possible value (RFC 9112 section 3.2). HTTP/1.0 can have none.
 fn names_one_host(request: &Request<Incoming>) -> bool {
     let mut hosts = request.headers().get_all(HOST).into_iter();
     match (hosts.next(), hosts.next()) {
@@ -135,7 +136,7 @@ fn names_one_host(request: &Request<Incoming>) -> bool {
     }
 }
 
-/// 200 while the store and the table of users answer.
+/// Answers 200 while the store and the table of users answer.
 async fn health(State(host): State<Arc<Host>>) -> impl IntoResponse {
     let no_store = [(CACHE_CONTROL, "no-store")];
     if let Err(error) = host.store.check().await {
@@ -152,17 +153,17 @@ async fn health(State(host): State<Arc<Host>>) -> impl IntoResponse {
 /// Why there is no body.
 enum Unread {
     TooLong,
-    /// The client went away. What was cut short must not be taken for a whole.
+    /// The client went away. A body that was cut short must not be taken for a whole one.
     CutShort,
 }
 
 /// Reads a body of at most `most` bytes.
 ///
-/// Of a longer one, some is read and forgotten: an answer to a client that still sends can be lost with the connection.
+/// Of a longer body, some is read and dropped: a client that still sends can lose the answer with the connection.
 async fn read(mut body: Incoming, headers: &HeaderMap, most: usize) -> Result<Vec<u8>, Unread> {
     let declared = body.size_hint().lower();
     if declared > u64::try_from(most).unwrap_or(u64::MAX) && headers.contains_key(EXPECT) {
-        // It waits to be told before it sends.
+        // The client waits for permission before it sends.
         return Err(Unread::TooLong);
     }
     let (mut read, mut seen) = (Vec::new(), 0_usize);
@@ -190,7 +191,7 @@ fn micros(duration: Duration) -> u64 {
 
 pub(super) const HEALTH: &str = "/healthz";
 
-/// How much beyond the limit is read.
+/// How many bytes beyond the limit are read.
 const READ_BEYOND: usize = 256 * 1024;
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

@@ -1,4 +1,4 @@
-//! A login on any store, and a PostgreSQL of a test's own, for the tests of the adapters beside this folder.
+//! A login on any store, and a PostgreSQL server per test, for the tests of the adapters beside this folder.
 #![allow(missing_docs, reason = "it is read by whoever writes a scenario, beside the scenario")]
 #![allow(
     clippy::unwrap_used,
@@ -42,7 +42,7 @@ impl<S> Counted<S> {
         Self { inner, loads: AtomicUsize::new(0), swaps: AtomicUsize::new(0) }
     }
 
-    /// Loads and swaps since it was last asked.
+    /// The loads and swaps since the last call.
     pub fn take_calls(&self) -> (usize, usize) {
         (self.loads.swap(0, SeqCst), self.swaps.swap(0, SeqCst))
     }
@@ -62,7 +62,7 @@ impl<S: Store> Store for Counted<S> {
     }
 }
 
-/// One host of the sample world; all that are made here share their secrets.
+/// One host of the sample world. All hosts that this function makes share their secrets.
 pub fn server<S: Store>(store: S) -> AuthorizationServer<S, MemoryDirectory> {
     let signing_key = SigningKey::generate(Algorithm::ES256).unwrap();
     AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), signing_key)
@@ -70,7 +70,7 @@ pub fn server<S: Store>(store: S) -> AuthorizationServer<S, MemoryDirectory> {
         .unwrap()
 }
 
-/// Asks for a code: its otp_token and the code, or the status of the refusal.
+/// Requests a code. Returns its otp_token and the code, or the status of the refusal.
 pub async fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>) -> Result<(String, String), u16> {
     let body = sms_send(PHONE).to_string();
     let delivery = server.post_send(json_request(&body, None)).await.map_err(|reply| reply.status())?;
@@ -93,7 +93,7 @@ pub async fn refresh<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>,
     read(&server.post_token(form_request(&body, None)).await)
 }
 
-/// A record of a real login, under another tag.
+/// A record of a real login, with another tag.
 pub fn record(tag: u64, delete_after: u64) -> Record {
     let mut bytes = [0; Tag::LEN];
     bytes[..8].copy_from_slice(&tag.to_le_bytes());
@@ -110,7 +110,7 @@ pub fn now() -> u64 {
     SystemClock.now().as_unix_millis()
 }
 
-/// In an hour: no test takes that long.
+/// In an hour. No test takes that long.
 pub fn later() -> u64 {
     now() + 3_600_000
 }
@@ -121,7 +121,7 @@ static AUTHENTICATOR: LazyLock<Record> = LazyLock::new(|| {
     store.records().remove(0).1
 });
 
-/// A whole login and what it costs: calls of the store for send, grant and refresh; then the same code again.
+/// Logs in, and checks the store calls of send, grant and refresh. A second grant with the code is refused.
 pub async fn log_in<S: Store>(store: S) {
     let store = std::sync::Arc::new(Counted::new(store));
     let server = server(store.clone());
@@ -138,7 +138,7 @@ pub async fn log_in<S: Store>(store: S) {
     assert_eq!(store.take_calls(), (1, 1), "refresh");
 }
 
-/// Fifty requests with the right code over two hosts, each on its own connection.
+/// Sends fifty requests with the right code to two hosts, each with its own connection.
 pub async fn fifty_right_codes<S: Store>(one: S, other: S) {
     let hosts = [server(one), server(other)];
     let (otp_token, code) = send(&hosts[0]).await.unwrap();

@@ -23,7 +23,7 @@ impl Postgres {
         Self::with(&["fsync=off", "synchronous_commit=off", "full_page_writes=off"])
     }
 
-    /// Starts a server that has on disk what it acknowledged.
+    /// Starts a server that has every acknowledged write on disk.
     pub fn durable() -> Self {
         Self::with(&[])
     }
@@ -43,7 +43,8 @@ impl Postgres {
         postgres
     }
 
-    /// Makes a copy that follows a primary. From then on, the primary acknowledges only what the copy has applied.
+    /// Makes a copy that follows a primary. From then on, the primary acknowledges only writes that the copy has
+    /// applied.
     pub async fn standby_of(primary: &Self) -> Self {
         let directory = folder();
         let output = program("pg_basebackup")
@@ -76,7 +77,7 @@ impl Postgres {
         assert!(promoted);
     }
 
-    /// Puts a file into the server's folder, which no other user can read.
+    /// Puts a file that no other user can read into the server's folder.
     pub fn take(&self, name: &str, file: &std::path::Path) {
         let copy = self.directory.path().join("data").join(name);
         fs::copy(file, &copy).unwrap();
@@ -98,7 +99,7 @@ impl Postgres {
         self.restart();
     }
 
-    /// Starts the server after it was killed, and waits until it has recovered what it had on disk.
+    /// Restarts the server after a kill, and waits until it has recovered the writes on disk.
     pub fn restart(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -126,7 +127,7 @@ impl Postgres {
         }
     }
 
-    /// Kills all its processes without notice.
+    /// Kills all processes of the server without notice.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let children = children(&process);
@@ -138,7 +139,7 @@ impl Postgres {
         }
     }
 
-    /// Stops all its processes, so that the server hangs.
+    /// Stops all processes of the server. The server then hangs.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }

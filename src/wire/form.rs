@@ -2,8 +2,21 @@
 
 use super::members::{InvalidRequest, Members, Problem, Value};
 
+impl<'a> Members<'a> {
+    /// Reads an `application/x-www-form-urlencoded` body. A parameter without a value counts as omitted (RFC 6749
+    /// section 3.2).
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the body is not UTF-8, has a broken escape, or has a parameter twice.
+    pub(crate) fn from_form(body: &'a [u8]) -> Result<Self, InvalidRequest> {
+        let mut members = Self::empty();
+        read(body, &mut members)?;
+        Ok(members)
+    }
+}
+
 /// Reads every parameter into `members`.
-pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), InvalidRequest> {
+fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), InvalidRequest> {
     // The decoder would keep a broken escape as text.
     if !has_whole_escapes(body) {
         return Err(InvalidRequest::body(Problem::NotAForm));

@@ -8,8 +8,20 @@ use serde_json::error::Category;
 
 use super::members::{InvalidRequest, Members, Problem, Value};
 
+impl<'a> Members<'a> {
+    /// Reads one JSON object. A member that is `null` counts as omitted.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the body is not a JSON object, is nested 128 levels deep or more, or has a member twice.
+    pub(crate) fn from_json(body: &'a [u8]) -> Result<Self, InvalidRequest> {
+        let mut members = Self::empty();
+        read(body, &mut members)?;
+        Ok(members)
+    }
+}
+
 /// Reads one object into `members`. Refuses any text after the object.
-pub(super) fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), InvalidRequest> {
+fn read<'a>(body: &'a [u8], members: &mut Members<'a>) -> Result<(), InvalidRequest> {
     // The whole body is checked once here. Otherwise each text in it would be checked again.
     let body = core::str::from_utf8(body).map_err(|_| InvalidRequest::body(Problem::NotJson))?;
     let mut refused = None;

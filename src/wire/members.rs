@@ -16,27 +16,6 @@ pub(crate) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Reads one JSON object. A member that is `null` counts as omitted.
-    ///
-    /// # Errors
-    /// [`InvalidRequest`] when the body is not a JSON object, is nested 128 levels deep or more, or has a member twice.
-    pub(crate) fn from_json(body: &'a [u8]) -> Result<Self, InvalidRequest> {
-        let mut members = Self::empty();
-        super::json::read(body, &mut members)?;
-        Ok(members)
-    }
-
-    /// Reads an `application/x-www-form-urlencoded` body. A parameter without a value counts as omitted (RFC 6749
-    /// section 3.2).
-    ///
-    /// # Errors
-    /// [`InvalidRequest`] when the body is not UTF-8, has a broken escape, or has a parameter twice.
-    pub(crate) fn from_form(body: &'a [u8]) -> Result<Self, InvalidRequest> {
-        let mut members = Self::empty();
-        super::form::read(body, &mut members)?;
-        Ok(members)
-    }
-
     /// Tells whether a member was sent with any value.
     pub(crate) fn has(&mut self, member: Member) -> bool {
         !matches!(self.known.slot(member), None | Some(Value::Omitted))
@@ -87,7 +66,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self { known: Known::default(), unknown: BTreeSet::new() }
     }
 

@@ -57,13 +57,12 @@ impl Source {
 
     /// The modules that the file imports from, as the longest path of lower-case names.
     fn imports(&self) -> BTreeSet<String> {
+        let parent = self.name.rsplit_once('/').map_or("", |(parent, _)| parent).replace('/', "::");
         let code: String = self.lines().filter(|line| !line.starts_with("pub use")).collect::<Vec<_>>().join(" ");
+        let code = code.replace("super::", &format!("crate::{parent}::"));
         let paths = code.split("crate::").skip(1).map(|path| {
             let path: String = path.chars().take_while(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | ':')).collect();
-            let mut names: Vec<&str> = path.split("::").collect();
-            // The name after the last `::` is a function, or there is none.
-            names.pop();
-            names.join("/")
+            path.trim_end_matches(':').replace("::", "/")
         });
         paths.filter(|path| !path.is_empty()).collect()
     }

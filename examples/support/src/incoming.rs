@@ -7,7 +7,7 @@ use std::{pin::pin, time::Duration};
 #[cfg(feature = "async")]
 use futures_util::{Stream, StreamExt as _};
 
-/// Reads a body, at most up to [`MOST_READ`] or a little more. The crate refuses bodies beyond its own limit.
+/// Reads a body, at most up to `MOST_READ` or a little more. The crate refuses bodies beyond its own limit.
 ///
 /// `None` when the client fell silent or went away. A body that was cut short must not be taken for a whole one.
 #[cfg(feature = "async")]

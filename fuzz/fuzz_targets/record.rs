@@ -19,8 +19,10 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(again, record);
     assert_eq!(serde_json::to_string(&again).unwrap(), written);
     assert_eq!(RecordBody::from_bytes(&record.body.to_bytes().unwrap()).as_ref(), Ok(&record.body));
-    // Also through a value, as a document store would keep the record.
-    assert_eq!(serde_json::from_value::<Record>(serde_json::to_value(&record).unwrap()).unwrap(), record);
+    // Also through a value, as a document store would keep the record. Such a store sorts the members of a later version.
+    let value = serde_json::to_value(&record).unwrap();
+    let from_value: Record = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&from_value).unwrap(), value);
 
     let host = Host::new();
     let tokens = block_on(host.log_in(json!({ "scope": "openid offline_access" })));

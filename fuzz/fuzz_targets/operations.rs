@@ -132,10 +132,11 @@ impl World {
 
         // What must happen, as far as the model can tell.
         let is_live = !challenge.is_spent && now < challenge.code_expires_at;
-        // A guess is charged to each code of the address that is in time.
+        // A guess is charged to each code of the address that is in time. It still counts for the younger code when the
+        // challenge that it named has expired: an otp_token lives for 300 seconds, and a code for 180.
         let of_address = || self.challenges.iter().filter(move |other| other.address == address);
         let charged: usize =
-            of_address().filter(|other| now < other.sent_at + 300_000).map(|other| other.comparisons).sum();
+            of_address().filter(|other| now < other.sent_at + 480_000).map(|other| other.comparisons).sum();
         let has_guesses = charged < 5 && self.guesses(address) < 25;
         let has_to_pass = self.steady && is_right && is_live && has_guesses && !challenge.code_is_spent;
         // Another code of the address that is in time is also right.

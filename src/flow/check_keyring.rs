@@ -3,8 +3,7 @@
 use core::time::Duration;
 
 use crate::directory::Directory;
-use crate::flow::commit::Refused;
-use crate::flow::commit::Turn;
+use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::secret::keyring::Keyring;
 use crate::secret::keys_in_use::{AnnounceKeys, KeysDiffer, KeysInUse, PeerKeys, ReplaceKeys};

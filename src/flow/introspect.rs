@@ -3,8 +3,7 @@
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
 use crate::flow::caller;
-use crate::flow::check_access_token::AccessTokenCheckError;
-use crate::flow::check_access_token::{active_user, check_access_token};
+use crate::flow::check_access_token::{AccessTokenCheckError, active_user, check_access_token};
 use crate::flow::core::Core;
 use crate::flow::narrow::granted_scope;
 use crate::flow::record;

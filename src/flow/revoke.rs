@@ -3,8 +3,7 @@
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
 use crate::flow::caller;
-use crate::flow::commit::Refused;
-use crate::flow::commit::Turn;
+use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::record::Loaded;
 use crate::id::{Mark, SessionId, Subject};

@@ -1,8 +1,7 @@
 //! Userinfo: a client asks for the claims of the user of its access token.
 
 use crate::directory::Directory;
-use crate::flow::check_access_token::AccessTokenCheckError;
-use crate::flow::check_access_token::check_access_token;
+use crate::flow::check_access_token::{AccessTokenCheckError, check_access_token};
 use crate::flow::core::Core;
 use crate::jwt::verifier::Audience;
 use crate::store::Store;

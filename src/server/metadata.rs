@@ -8,7 +8,7 @@ use crate::jwt::jwk::PublicKeySet;
 use crate::server::routes::{Endpoint, Routes};
 use crate::settings::Settings;
 
-use crate::wire::request::REFRESH_GRANT_TYPE;
+use crate::wire::request::token::REFRESH_GRANT_TYPE;
 
 /// The metadata of RFC 8414 section 2. With `openid`, also the metadata of OpenID Connect Discovery section 3.
 ///

@@ -14,7 +14,8 @@ use crate::otp::policy::CodePolicy;
 use crate::scope::Scope;
 use crate::session::SessionValidity;
 pub use crate::settings::endpoints::Endpoints;
-use crate::wire::request::{REFRESH_GRANT_TYPE, RequestRules};
+use crate::wire::request::RequestRules;
+use crate::wire::request::token::REFRESH_GRANT_TYPE;
 
 /// The settings of an authorization server. All settings have defaults, and the defaults are enough for a first login.
 ///

@@ -1,0 +1,67 @@
+//! Requests to send a code.
+
+use super::{ClientCredentials, Encoding, Request, RequestRules, encoding, invalid, missing};
+use crate::address::{Address, Channel};
+use crate::grant::Usage;
+use crate::id::AuthSourceId;
+use crate::wire::error::SendError;
+use crate::wire::members::{InvalidRequest, Member, Members, Problem};
+
+/// A request to send a code.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SendRequest<'a> {
+    /// The client, and how it authenticates.
+    pub credentials: ClientCredentials<'a>,
+    /// What the code is for.
+    pub usage: Usage,
+    /// The address to send the code to.
+    pub address: Address,
+    /// The auth source. A login must have one. No other usage may have one.
+    pub auth_source: Option<AuthSourceId>,
+}
+
+impl<'a> SendRequest<'a> {
+    /// Makes a request for a code. A login also needs an [auth source](Self::with_auth_source).
+    pub fn new(credentials: ClientCredentials<'a>, usage: Usage, address: Address) -> Self {
+        Self { credentials, usage, address, auth_source: None }
+    }
+
+    /// Names the auth source of a login.
+    #[must_use]
+    pub fn with_auth_source(mut self, id: AuthSourceId) -> Self {
+        self.auth_source = Some(id);
+        self
+    }
+
+    pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, SendError> {
+        let mut members = match encoding(request, rules)? {
+            Encoding::Json => Members::from_json(request.body)?,
+            Encoding::Form => return Err(InvalidRequest::body(Problem::ContentType).into()),
+        };
+        let credentials = ClientCredentials::parse(request, &mut members)?;
+        let usage = match members.take_str(Member::Usage)? {
+            None => Usage::Login,
+            Some(text) => rules.usage(&text).ok_or(invalid(Member::Usage))?,
+        };
+        let auth_source = match (usage, members.take_str(Member::AuthSourceId)?) {
+            (Usage::Login, None) => return Err(missing(Member::AuthSourceId).into()),
+            (Usage::Login, Some(id)) => Some(AuthSourceId::new(&id).map_err(|_| invalid(Member::AuthSourceId))?),
+            (_, None) => None,
+            (_, Some(_)) => return Err(InvalidRequest::member(Member::AuthSourceId, Problem::NotAllowed).into()),
+        };
+        let address = match (members.take_str(Member::PhoneNumber)?, members.take_str(Member::Email)?) {
+            (None, None) => return Err(InvalidRequest::body(Problem::NoAddress).into()),
+            (Some(_), Some(_)) => return Err(InvalidRequest::body(Problem::TwoAddresses).into()),
+            (Some(text), None) => {
+                let parsed = rules.addresses.phone_number(&text);
+                Address::Phone(parsed.map_err(|_| SendError::MalformedAddress(Channel::Sms))?)
+            }
+            (None, Some(text)) => {
+                let parsed = rules.addresses.email(&text);
+                Address::Email(parsed.map_err(|_| SendError::MalformedAddress(Channel::Email))?)
+            }
+        };
+        Ok(Self { credentials, usage, address, auth_source })
+    }
+}

@@ -40,6 +40,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`server`] | the authorization server, its builder and its routes |
+//! | [`exchange`] | the server as a pure state machine, for hosts without a runtime and for other languages |
 //! | [`settings`] | settings, the paths of endpoints, and the [`settings::danger`] functions that weaken a default |
 //! | [`wire`] | requests, replies and errors |
 //! | [`directory`] | clients, auth sources (each is one channel, with the form and the validity of its login codes) and users |
@@ -78,6 +79,7 @@ mod change;
 pub mod directory;
 pub mod entropy;
 mod erased;
+pub mod exchange;
 mod flow;
 pub mod grant;
 pub mod id;

@@ -111,7 +111,8 @@ async fn sign<S: Store, D: Directory>(
 ) -> Result<String, Unavailable> {
     json.clear();
     serde_json::to_writer(&mut *json, claims).map_err(|error| core.faulted(&error))?;
-    core.signing_keys.active().sign_jwt(typ, json).await.map_err(|error| core.faulted(&error))
+    let key = core.signing_keys.active();
+    key.sign_jwt(typ, json, core.external_signer.as_deref()).await.map_err(|error| core.faulted(&error))
 }
 
 /// A buffer of this size holds most claims without growing.

@@ -9,6 +9,8 @@ pub(crate) enum SigningError {
     Signer(Box<dyn core::error::Error + Send + Sync>),
     /// The host's signer gave something that is no signature of this algorithm.
     WrongLength,
+    /// The key is outside the server, and nobody was there to sign.
+    NoSigner,
     /// The published key does not verify what the host's signer signed: it has another key now.
     WrongKey,
 }
@@ -19,6 +21,7 @@ impl core::fmt::Display for SigningError {
             Self::Pair => "the token could not be signed",
             Self::Signer(_) => "the signer failed",
             Self::WrongLength => "the signer gave a signature of the wrong length",
+            Self::NoSigner => "the key is outside the server, and nobody signs for it",
             Self::WrongKey => "the published key does not verify what the signer signed",
         })
     }
@@ -28,7 +31,7 @@ impl core::error::Error for SigningError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Signer(error) => Some(&**error),
-            Self::Pair | Self::WrongLength | Self::WrongKey => None,
+            Self::Pair | Self::WrongLength | Self::NoSigner | Self::WrongKey => None,
         }
     }
 }

@@ -97,6 +97,16 @@ impl SigningKey {
         Ok(Self::assemble(Source::Signer(Box::new(signer)), public))
     }
 
+    /// Makes a signing key whose private half is wherever the host drives its exchanges. Each signature is then a
+    /// question, [`Step::Sign`](crate::exchange::Step::Sign).
+    ///
+    /// Each signature is verified before anything is spent for it. An
+    /// [`AuthorizationServer`](crate::AuthorizationServer) asks no questions and can't have such a key;
+    /// [`of_signer`](Self::of_signer) is for it.
+    pub fn external(public: PublicKey) -> Self {
+        Self::assemble(Source::External, public)
+    }
+
     /// Gives the key another identifier than its thumbprint.
     ///
     /// # Errors
@@ -120,9 +130,19 @@ impl SigningKey {
         &self.public
     }
 
+    /// Tells whether the private half of the key is outside the server.
+    pub(crate) fn is_external(&self) -> bool {
+        matches!(self.source, Source::External)
+    }
+
     /// Signs claims, which must be a JSON object. It allocates only the token, apart from what RSA arithmetic and a
-    /// signer allocate.
-    pub(crate) async fn sign_jwt(&self, typ: JwtType, claims: &[u8]) -> Result<String, SigningError> {
+    /// signer allocate. An external key signs with the given signer.
+    pub(crate) async fn sign_jwt(
+        &self,
+        typ: JwtType,
+        claims: &[u8],
+        external: Option<&dyn AnySigner>,
+    ) -> Result<String, SigningError> {
         let header = match typ {
             JwtType::Jwt => &self.jwt_header,
             JwtType::AccessToken => &self.access_token_header,
@@ -133,19 +153,22 @@ impl SigningKey {
         token.push_str(header);
         token.push('.');
         BASE64URL.encode_string(claims, &mut token);
-        match &self.source {
-            Source::Pair(pair) => pair.append_signature(&mut token)?,
-            Source::Signer(signer) => {
-                let signature = signer.sign(token.as_bytes()).await.map_err(SigningError::Signer)?;
-                if signature.len() != self.public.signature_len() {
-                    return Err(SigningError::WrongLength);
-                }
-                if signer.key_can_change() && !self.public.verifies(token.as_bytes(), &signature) {
-                    return Err(SigningError::WrongKey);
-                }
-                append(&mut token, &signature);
+        let signer = match &self.source {
+            Source::Pair(pair) => {
+                pair.append_signature(&mut token)?;
+                return Ok(token);
             }
+            Source::Signer(signer) => &**signer,
+            Source::External => external.ok_or(SigningError::NoSigner)?,
+        };
+        let signature = signer.sign(token.as_bytes()).await.map_err(SigningError::Signer)?;
+        if signature.len() != self.public.signature_len() {
+            return Err(SigningError::WrongLength);
         }
+        if signer.key_can_change() && !self.public.verifies(token.as_bytes(), &signature) {
+            return Err(SigningError::WrongKey);
+        }
+        append(&mut token, &signature);
         Ok(token)
     }
 
@@ -205,6 +228,8 @@ impl JwtType {
 enum Source {
     Pair(Box<KeyPair>),
     Signer(Box<dyn AnySigner>),
+    /// Whoever answers the questions of an exchange.
+    External,
 }
 
 #[cfg(test)]
@@ -295,7 +320,7 @@ mod tests {
             let public = PublicKeySet::from_json(public.to_json().as_bytes()).unwrap();
             for typ in [JwtType::Jwt, JwtType::AccessToken] {
                 for claims in ["{}", r#"{"a":1}"#, r#"{"sub":"a"}"#] {
-                    let token = block_on(key.sign_jwt(typ, claims.as_bytes())).unwrap();
+                    let token = block_on(key.sign_jwt(typ, claims.as_bytes(), None)).unwrap();
                     let verified = verify(&token, &public).unwrap();
                     assert_eq!((verified.payload(), verified.typ()), (claims.as_bytes(), Some(typ.as_str())));
                 }
@@ -310,7 +335,7 @@ mod tests {
             (JwtType::Jwt, r#"{"kid":"a b","typ":"JWT","alg":"RS256"}"#),
             (JwtType::AccessToken, r#"{"kid":"a b","typ":"at+jwt","alg":"RS256"}"#),
         ] {
-            let token = block_on(key.sign_jwt(typ, b"{}")).unwrap();
+            let token = block_on(key.sign_jwt(typ, b"{}", None)).unwrap();
             let (encoded, _) = token.split_once('.').unwrap();
             assert_eq!(BASE64URL.decode(encoded).unwrap(), header.as_bytes());
         }
@@ -322,7 +347,7 @@ mod tests {
         for pem in [RSA_PKCS8, P256, ED25519] {
             let key = SigningKey::from_pem(pem).unwrap();
             for claims in 0..100 {
-                let token = block_on(key.sign_jwt(JwtType::Jwt, &vec![b' '; claims])).unwrap();
+                let token = block_on(key.sign_jwt(JwtType::Jwt, &vec![b' '; claims], None)).unwrap();
                 // If the token had grown, its capacity would have doubled.
                 assert!(token.capacity() <= token.len() + 4, "{} for {}", token.capacity(), token.len());
             }

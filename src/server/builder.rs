@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::entropy::{Entropy, SystemEntropy};
-use crate::flow::core::Core;
+use crate::flow::core::{Core, Parts};
 use crate::id::Issuer;
 use crate::jwt::signing_keys::SigningKeys;
 use crate::jwt::verifier::AccessTokenVerifier;
 use crate::observer::{NoObserver, Observer};
 use crate::secret::keyring::Keyring;
 use crate::server::AuthorizationServer;
+use crate::server::routes::Routes;
 use crate::settings::{LONGEST_REPEAT_WINDOW, Settings};
 use crate::store::Store;
 use crate::time::clock::{Clock, SystemClock};
@@ -77,6 +78,16 @@ impl ServerBuilder {
         store: S,
         directory: D,
     ) -> Result<AuthorizationServer<S, D>, ConfigError> {
+        if self.signing_keys.active().is_external() {
+            return Err(ConfigError::ExternalKey);
+        }
+        let (parts, routes) = self.parts()?;
+        let core = Core { parts: Arc::new(parts), store, directory, external_signer: None };
+        Ok(AuthorizationServer::new(core, Arc::new(routes)))
+    }
+
+    /// Checks the settings, and puts together what all requests share.
+    pub(crate) fn parts(self) -> Result<(Parts, Routes), ConfigError> {
         let Self { issuer, keyring, signing_keys, settings, clock, entropy, observer } = self;
         let second = core::time::Duration::from_secs(1);
         let validity = &settings.token_validity;
@@ -104,19 +115,19 @@ impl ServerBuilder {
         }
         let keys = signing_keys.key_set().clone();
         let verifier = AccessTokenVerifier::new(issuer.clone(), keys, settings.access_token_profile.clone());
-        Ok(AuthorizationServer::new(Core {
+        let routes = Routes::new(&issuer, &settings.endpoints);
+        let parts = Parts {
             keyring: keyring.of(&issuer),
             issuer,
             limits: settings.limits(),
             settings,
             signing_keys,
             verifier,
-            store,
-            directory,
             clock,
             entropy,
             observer,
-        }))
+        };
+        Ok((parts, routes))
     }
 }
 
@@ -148,6 +159,8 @@ pub enum ConfigError {
     /// The path of an endpoint does not begin with a slash, has a character that is not allowed in a path, lies below
     /// `/.well-known/`, or occurs twice.
     Endpoint,
+    /// The signing key is [external](crate::SigningKey::external). Only an exchange can ask for its signatures.
+    ExternalKey,
 }
 
 impl core::fmt::Display for ConfigError {
@@ -164,6 +177,7 @@ impl core::fmt::Display for ConfigError {
             Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
             Self::GrantType => "a grant_type is empty, was given twice or is reserved",
             Self::Endpoint => "the path of an endpoint is not a path, or was given twice",
+            Self::ExternalKey => "an external key signs only where exchanges are driven",
         })
     }
 }

@@ -2,15 +2,16 @@
 
 mod builder;
 mod metadata;
-mod routes;
+pub(crate) mod routes;
 
 use core::future::Future;
+use std::sync::Arc;
 
 use crate::address::AddressPolicy;
 use crate::directory::Directory;
 pub use crate::flow::check_access_token::AccessTokenCheckError;
 pub use crate::flow::check_keyring::{KeyringCheck, KeyringError};
-use crate::flow::core::Core;
+use crate::flow::core::{Core, Parts};
 pub use crate::flow::send_otp::{Delivery, OtpMessage};
 pub use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyRequest};
 use crate::flow::{
@@ -41,12 +42,27 @@ use crate::wire::request::{
 /// dropped future leaves nothing half done.
 pub struct AuthorizationServer<S, D> {
     core: Core<S, D>,
-    routes: Routes,
+    routes: Arc<Routes>,
 }
 
 impl<S: Store, D: Directory> AuthorizationServer<S, D> {
-    pub(crate) fn new(core: Core<S, D>) -> Self {
-        Self { routes: Routes::new(&core.issuer, &core.settings.endpoints), core }
+    pub(crate) fn new(core: Core<S, D>, routes: Arc<Routes>) -> Self {
+        Self { core, routes }
+    }
+
+    /// Returns what all requests share.
+    pub(crate) fn shared(&self) -> (&Arc<Parts>, &Arc<Routes>) {
+        (&self.core.parts, &self.routes)
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &S {
+        &self.core.store
+    }
+
+    /// Returns the directory.
+    pub fn directory(&self) -> &D {
+        &self.core.directory
     }
 
     /// Answers a request to any endpoint. Returns `None` when the path is not the path of an endpoint.
@@ -322,7 +338,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
 
     /// Answers with the metadata (RFC 8414).
     fn metadata(&self) -> Reply {
-        let Core { issuer, settings, .. } = &self.core;
+        let Parts { issuer, settings, .. } = &*self.core.parts;
         Reply::document(&Metadata::new(issuer, settings, &self.routes), settings.key_set_max_age)
     }
 
@@ -330,7 +346,7 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     ///
     /// OpenID Connect requires RS256 of every provider. The document names only the algorithms of the published keys.
     fn openid_configuration(&self) -> Reply {
-        let Core { issuer, settings, .. } = &self.core;
+        let Parts { issuer, settings, .. } = &*self.core.parts;
         Reply::document(&Metadata::openid(issuer, settings, &self.routes, self.key_set()), settings.key_set_max_age)
     }
 }

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top layer to the lowest.
-const WINGS: [&str; 23] = [
+const WINGS: [&str; 24] = [
     "testing",
+    "exchange",
     "server",
     "flow",
     "settings",
@@ -33,7 +34,7 @@ const WINGS: [&str; 23] = [
 ];
 
 /// Files that may use a clock, a lock or the system's random bytes.
-const PORT_IMPLEMENTATIONS: [&str; 2] = ["time/clock", "memory"];
+const PORT_IMPLEMENTATIONS: [&str; 3] = ["time/clock", "memory", "exchange/mailbox"];
 
 /// Files that may await beside the flows and the modules above them: they implement a port or call one.
 const WAITING: [&str; 6] =

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use crate::store::Yield;
 pub use crate::store::{Mishap, TestStore};
-pub use post::{Post, Posts, form_request, json_request};
+pub use post::{Face, Post, Posts, form_request, json_request};
 
 pub const PHONE: &str = "13612345678";
 pub const EMAIL: &str = "MOCK_USERNAME@example.com";

@@ -2,8 +2,10 @@
 
 use std::future::{Future, ready};
 use std::pin::pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
+use otp_grant::exchange::{Engine, drive};
 use otp_grant::server::Endpoint;
 use otp_grant::*;
 
@@ -31,6 +33,27 @@ pub fn form_request<'a>(body: &'a str, authorization: Option<&'a str>) -> Post<'
 
 pub fn json_request<'a>(body: &'a str, authorization: Option<&'a str>) -> Post<'a> {
     Post { content_type: Some("application/json"), authorization, body: body.as_bytes() }
+}
+
+/// The two faces of the crate. Each scenario runs over the one that the environment names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// The server calls its store and its directory.
+    AsyncPorts,
+    /// The engine asks, and the harness calls them.
+    Exchange,
+}
+
+impl Face {
+    /// `FACE=exchange` is the second.
+    pub fn of_this_run() -> Self {
+        static FACE: LazyLock<Face> = LazyLock::new(|| match std::env::var("FACE").as_deref() {
+            Ok("exchange") => Face::Exchange,
+            Ok("ports") | Err(_) => Face::AsyncPorts,
+            Ok(other) => panic!("FACE is `ports` or `exchange`, not {other}"),
+        });
+        *FACE
+    }
 }
 
 /// A server whose endpoints are asked by name.
@@ -103,7 +126,13 @@ impl<S: Store, D: Directory> Posts for AuthorizationServer<S, D> {
             sent = Some(delivery);
             ready(Reply::not_found())
         };
-        let reply = self.handle(post.to(method, path), deliver).await.unwrap();
-        sent.ok_or(reply)
+        let reply = match Face::of_this_run() {
+            Face::AsyncPorts => self.handle(post.to(method, path), deliver).await,
+            Face::Exchange => match Engine::of(self).begin(&post.to(method, path)) {
+                Some(step) => Some(drive(step, self.store(), self.directory(), deliver).await),
+                None => None,
+            },
+        };
+        sent.ok_or(reply.unwrap())
     }
 }

@@ -7,7 +7,10 @@ mod token_query;
 mod userinfo;
 
 use crate::address::{AddressPolicy, Channel};
+use zeroize::Zeroize;
+
 use crate::grant::{CustomUsage, Usage};
+use crate::secret::wipe;
 use crate::wire::error::NoBearerToken;
 use crate::wire::members::{InvalidRequest, Member, Problem};
 pub use crate::wire::request::credentials::ClientCredentials;
@@ -135,6 +138,48 @@ impl<'a> Request<'a> {
 impl core::fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Request").field("content_type", &self.content_type).finish_non_exhaustive()
+    }
+}
+
+/// A request that owns its parts. What it can have of secrets is wiped when it is dropped.
+pub(crate) struct OwnedRequest {
+    method: String,
+    path: String,
+    content_type: Option<String>,
+    authorization: Option<String>,
+    body: Vec<u8>,
+}
+
+impl OwnedRequest {
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        Self {
+            method: request.method.to_owned(),
+            path: request.path.to_owned(),
+            content_type: request.content_type.map(str::to_owned),
+            authorization: request.authorization.map(str::to_owned),
+            body: request.body.to_vec(),
+        }
+    }
+
+    pub(crate) fn borrow(&self) -> Request<'_> {
+        Request {
+            method: &self.method,
+            path: &self.path,
+            content_type: self.content_type.as_deref(),
+            authorization: self.authorization.as_deref(),
+            body: &self.body,
+        }
+    }
+}
+
+impl Drop for OwnedRequest {
+    fn drop(&mut self) {
+        if let Some(authorization) = &mut self.authorization {
+            wipe(authorization);
+        }
+        // Cleared first, it is wiped at once and not byte by byte.
+        self.body.clear();
+        self.body.zeroize();
     }
 }
 

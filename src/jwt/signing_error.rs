@@ -7,7 +7,7 @@ pub(crate) enum SigningError {
     Pair,
     /// The host's signer failed.
     Signer(Box<dyn core::error::Error + Send + Sync>),
-    /// The host's signer gave something that is no signature of this algorithm.
+    /// The host's signer returned something that is not a signature of this algorithm.
     WrongLength,
     /// The published key does not verify what the host's signer signed: it has another key now.
     WrongKey,

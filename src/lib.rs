@@ -10,13 +10,13 @@
 //!
 //! # Where to start
 //!
-//! 1. Begin with [`MemoryStore`] and [`MemoryDirectory`]. Later, implement the two required ports over your own database:
-//!    [`Store`] for records, and [`Directory`] for clients and users.
+//! 1. Begin with [`MemoryStore`] and [`MemoryDirectory`]. Later, implement the two required ports over your own
+//!    database: [`Store`] for records, and [`Directory`] for clients and users.
 //! 2. Make the keys: a [`SigningKey`] signs tokens. A [`Keyring`] has two [`MasterKey`]s: the first derives the keys of
 //!    records, the second seals tokens and derives codes.
 //! 3. Put an [`AuthorizationServer`] together with [`AuthorizationServer::builder`].
-//! 4. Pass requests to [`AuthorizationServer::handle`]. It returns `None` for a path that is not an endpoint's. Send the
-//!    code of each [`Delivery`], and write out each [`Reply`].
+//! 4. Pass requests to [`AuthorizationServer::handle`]. It returns `None` for a path that is not the path of an
+//!    endpoint. Send the code of each [`Delivery`], and write out each [`Reply`].
 //!
 //! The documentation of [`AuthorizationServer::handle`] has an example. [`Settings`] has the defaults.
 //!

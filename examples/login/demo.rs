@@ -80,7 +80,7 @@ impl Demo {
         expect(&self.answer(form_request("/oauth2/revoke", &body)), 200, &json!({})).map(drop)
     }
 
-    /// Introspects a token, as an API does that was called with it.
+    /// Introspects a token, as an API does when it is called with the token.
     pub(crate) fn introspect_active(&self, token: &str, expected: &Value) -> Result<(), Box<dyn Error>> {
         let answer = self.introspect(token)?;
         expect_members(&answer, &json!({"active": true}))?;

@@ -174,13 +174,13 @@ impl AddressPolicy {
     /// Reads an e-mail address: a dot-atom, `@` and a domain of at least two labels, with 254 characters at most.
     ///
     /// ASCII letters become lower case. An international domain becomes its A-labels (UTS 46, RFC 5890). Without the
-    /// feature `idn` international domains are refused, also in the form of A-labels, since nothing checks them. Display names,
-    /// quoted local parts, comments, domain literals and surrounding white space are refused.
+    /// feature `idn` international domains are refused, also in the form of A-labels, since nothing checks them.
+    /// Display names, quoted local parts, comments, domain literals and surrounding white space are refused.
     ///
     /// A local part is refused if a program behind the host could misread it:
     ///
-    /// - With `=?` or `?=`, the signs of an encoded-word. RFC 2047 section 5 forbids it in an address. Some mail libraries
-    ///   decode it all the same and send the message elsewhere.
+    /// - With `=?` or `?=`, the signs of an encoded-word. RFC 2047 section 5 forbids it in an address. Some mail
+    ///   libraries decode it all the same and send the message elsewhere.
     /// - With `%` or `!`, by which old mail systems route a message on (RFC 1123 section 5.2.16, RFC 5321 appendix
     ///   F.2).
     /// - With `-` as its first character, which a program takes for an option.

@@ -84,7 +84,8 @@ pub trait ClientRegistry: Send + Sync {
 /// Looks up users, and signs them up.
 ///
 /// Addresses arrive normalised. The store must keep its own addresses in the same form, which the server's
-/// [`AddressPolicy`](crate::AddressPolicy) produces. The server answers an error with 503 and gives a guess back that the request had charged.
+/// [`AddressPolicy`](crate::AddressPolicy) produces. The server answers an error with 503, and gives back the guess
+/// that the request has charged.
 ///
 /// **Addresses that lead to one user must have one budget.** Guesses are counted per budget. Suppose that a store finds
 /// a user by several forms of one address, for example with and without dots. An attacker could then guess anew with
@@ -108,7 +109,8 @@ pub trait UserStore: Send + Sync {
     ///
     /// `SELECT subject, status, tokens_valid_after FROM users WHERE subject = $1`
     ///
-    /// The server calls this at each refresh, introspection and userinfo request. A change of the status or of
+    /// The server calls this at each refresh, introspection and userinfo request, and when the host [checks an access
+    /// token](crate::AuthorizationServer::check_access_token). A change of the status or of
     /// [`tokens_valid_after`](User::tokens_valid_after) therefore takes effect at once.
     fn user_by_subject(&self, subject: &Subject) -> impl Future<Output = Result<Option<User>, Self::Error>> + Send;
 
@@ -141,7 +143,7 @@ pub trait UserStore: Send + Sync {
     /// With `None` the user is granted nothing, and the server answers `invalid_scope`. The answer can only narrow the
     /// scope: the server ignores tokens of the answer that are not in `requested`.
     ///
-    /// The server calls this
+    /// The server calls this:
     ///
     /// - at each login, once the user is known and active
     /// - at each refresh
@@ -156,7 +158,6 @@ pub trait UserStore: Send + Sync {
     /// the rights of the user where they are kept. Use this hook for scopes that are of no use to a user, such as the
     /// scope of a feature that the user has not booked.
     ///
-    /// RFC 6749 section 3.3.
     /// RFC 6749 section 3.3.
     fn granted_scope(
         &self,

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct User {
-    /// The name of the user towards clients.
+    /// The name by which clients know the user (`sub`).
     pub subject: Subject,
     /// Whether the user may log in.
     pub status: UserStatus,

@@ -6,7 +6,7 @@ use core::pin::Pin;
 
 /// Signs with a key that this crate does not hold: with another library, in an HSM, or at a remote key service.
 ///
-/// [`SigningKey::of_signer`](crate::SigningKey::of_signer) makes a signing key of a signer. The crate still makes the
+/// [`SigningKey::of_signer`](crate::SigningKey::of_signer) makes a signing key from a signer. The crate still makes the
 /// key set, the `kid` and the header, and does all verification. The crate `otp-grant-aws-lc` is a signer for AWS-LC.
 ///
 /// # What a signer must guarantee
@@ -22,8 +22,8 @@ use core::pin::Pin;
 /// # When it fails
 ///
 /// The request is answered with 503 and nothing is released. The client can retry, because the signature is made before
-/// a code is spent or a refresh token is advanced. The error reaches the host's [`Observer`](crate::observer::Observer), never a
-/// client.
+/// a code is spent or a refresh token is advanced. The error reaches the host's
+/// [`Observer`](crate::observer::Observer), never a client.
 ///
 /// RFC 7518 section 3, RFC 8037 section 3.1.
 pub trait Signer: Send + Sync {
@@ -39,7 +39,7 @@ pub trait Signer: Send + Sync {
     fn sign(&self, message: &[u8]) -> impl Future<Output = Result<Vec<u8>, Self::Error>> + Send;
 }
 
-/// Says why no signing key was made of a [`Signer`].
+/// Says why no signing key was made from a [`Signer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignerError<E> {

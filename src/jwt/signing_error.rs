@@ -7,7 +7,7 @@ pub(crate) enum SigningError {
     Pair,
     /// The host's signer failed.
     Signer(Box<dyn core::error::Error + Send + Sync>),
-    /// The host's signer gave something that is no signature of this algorithm.
+    /// The host's signer returned something that is not a signature of this algorithm.
     WrongLength,
     /// The key is outside the server, and nobody was there to sign.
     NoSigner,

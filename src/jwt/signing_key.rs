@@ -43,7 +43,7 @@ impl SigningKey {
     ///
     /// [`KeyFile::from_pem`] lists what else the file can contain, and which forms of its text are read. An RSA key
     /// needs a modulus of 2048, 3072 or 4096 bits. A P-256 key needs its public key beside it, which
-    /// [`KeyError::PublicKeyMissing`] says how to add. `openssl pkcs8 -topk8 -nocrypt` converts an encrypted key.
+    /// [`KeyError::PublicKeyMissing`] says how to add. `openssl pkcs8 -topk8 -nocrypt` decrypts an encrypted key.
     ///
     /// # Errors
     /// [`KeyError::NoPrivateKey`] (also when the key is encrypted), [`KeyError::SeveralPrivateKeys`], and the errors of
@@ -82,7 +82,7 @@ impl SigningKey {
         Self::new(KeyPair::generate(algorithm)?)
     }
 
-    /// Makes a signing key of a signer and of the public key that verifies its signatures.
+    /// Makes a signing key from a signer and the public key that verifies its signatures.
     ///
     /// The signer signs once here. Otherwise only the clients would notice that it has another key.
     ///

@@ -15,8 +15,8 @@ use crate::jwt::signing_key::SigningKey;
 ///    ([`Settings::key_set_max_age`](crate::Settings::key_set_max_age), by default 5 minutes). Every verifier then has
 ///    the next key.
 /// 2. **Switch.** Make the next key the active key, and publish the previous key beside it. Wait until the last token
-///    that the previous key signed has expired. This is the longer validity of [`TokenValidity`](crate::jwt::TokenValidity),
-///    by default 30 minutes.
+///    that the previous key signed has expired. This is the longer validity of
+///    [`TokenValidity`](crate::jwt::TokenValidity), by default 30 minutes.
 /// 3. **Retire.** Stop publishing the previous key, and destroy it.
 ///
 /// The keys can have different algorithms. Each token is verified only with the algorithm of its key.

@@ -1,6 +1,6 @@
-//! The record of one phone number or e-mail address: its live challenges, the instants of its sends and the instants of its
-//! charged guesses. NIST SP 800-63B section 3.1.3 calls such an address an out-of-band authenticator. The rules that change the
-//! record are in `resend.rs` and `guess_budget.rs`.
+//! The record of one phone number or e-mail address: its live challenges, the instants of its sends and the instants of
+//! its charged guesses. NIST SP 800-63B section 3.1.3 calls such an address an out-of-band authenticator. The rules
+//! that change the record are in `resend.rs` and `guess_budget.rs`.
 
 use core::time::Duration;
 

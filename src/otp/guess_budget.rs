@@ -1,4 +1,5 @@
-//! The guess budget: a guess is reserved before a code is compared, given back where the host failed, and forgiven with a login.
+//! The guess budget: a guess is reserved before a code is compared, given back where the host failed, and forgiven with
+//! a login.
 
 use core::time::Duration;
 

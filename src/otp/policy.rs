@@ -29,7 +29,7 @@ impl CodePolicy {
         Ok(Self { shape: CodeShape { length, alphabet: None }, validity, token_validity: TOKEN_VALIDITY.max(validity) })
     }
 
-    /// Replaces the ten digits by another alphabet of 2 to 64 printable ASCII characters without repetition.
+    /// Replaces the ten digits with another alphabet of 2 to 64 printable ASCII characters without repetition.
     ///
     /// # Errors
     /// [`InvalidCodePolicy`] when the alphabet is of another kind, or when it allows fewer than 10,000 different codes.

@@ -73,7 +73,7 @@ impl core::fmt::Debug for MasterKey {
 /// tokens that it sealed are then refused without asking the store.
 ///
 /// Call [`AuthorizationServer::check_keyring`](crate::AuthorizationServer::check_keyring) when a host starts. It finds
-/// a host that a step has left out.
+/// a host that has missed a step.
 #[derive(Debug)]
 pub struct Keyring {
     records: hmac::Key,

@@ -248,14 +248,14 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// secrets that other hosts of the same issuer announced there.
     ///
     /// A host calls this when it starts, before it serves, and then regularly, such as once a day. The record forgets a
-    /// secret that no host announces any more, after everything that it can have sealed has expired. This takes as long
-    /// as the longest session ([`SessionValidity::absolute`](crate::session::SessionValidity)).
+    /// secret that no host announces any more, after everything that the secret can have sealed has expired. This takes
+    /// as long as the longest session ([`SessionValidity::absolute`](crate::session::SessionValidity)).
     ///
     /// The call costs a load, and a swap unless the same secrets were announced within the last minute. A host that is
     /// refused announces nothing. The record names secrets by truncated MACs, from which nothing can be computed.
     ///
-    /// During a rotation in the three steps of [`Keyring`](crate::Keyring), the secrets agree on every host. If the
-    /// last step comes too early, the result is [`KeyringCheck::LacksAPeersKey`].
+    /// During a rotation in the three steps of [`Keyring`](crate::Keyring), the result is [`KeyringCheck::Agrees`] on
+    /// every host. If the last step comes too early, the result is [`KeyringCheck::LacksAPeersKey`].
     ///
     /// # Errors
     /// [`KeyringError::OtherIndexSecret`] and [`KeyringError::NoSharedSealingSecret`] when the host should not serve.

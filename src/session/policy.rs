@@ -14,8 +14,8 @@ pub enum RefreshPolicy {
         /// is used. Defaults to 10 seconds. It can be at most 60 seconds.
         retry_window: Duration,
     },
-    /// The token stays the same until the session ends. Only a confidential client can have this policy, since a thief
-    /// also needs the client's secret. The FAPI 2.0 Security Profile asks for it in section 5.3.2.1.
+    /// The token stays the same until the session ends. Only a confidential client can have this policy: a thief of its
+    /// token also needs the client's secret. The FAPI 2.0 Security Profile asks for it in section 5.3.2.1.
     Stable,
 }
 

@@ -45,8 +45,7 @@ pub struct Settings {
     /// The codes of usages other than login. Defaults to 6 digits that are valid for 60 seconds.
     pub code: CodePolicy,
 
-    /// How often one address may be sent to. Every quota holds. Defaults to once in 30 seconds and 50 times in 24
-    /// hours.
+    /// How often one address may be sent to. All quotas apply. Defaults to once in 30 seconds and 50 times in 24 hours.
     ///
     /// Without any quota, an attacker who may send can flood a phone at the host's expense. See [`danger`].
     ///
@@ -91,19 +90,22 @@ pub struct Settings {
     /// Introspection says the same as the access token. With this setting, an ID token differs from an access token of
     /// the default profile only by `azp`. A client that accepts ID tokens from other sources than this server must
     /// require that claim.
+    ///
     /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
     pub authentication_claims: bool,
 
     /// The usages that the host defines. Clients can request codes for them at the send endpoint. Defaults to none.
     ///
     /// The codes follow [`code`](Self::code). The host redeems them with
+    /// [`AuthorizationServer::verify`](crate::AuthorizationServer::verify).
     pub usages: Vec<CustomUsage>,
 
     /// For how long the key set and the metadata may be cached, in whole seconds. A new key must be published for the
     /// same time before it signs. Defaults to 5 minutes.
     pub key_set_max_age: Duration,
 
-    /// Where the host serves the endpoints. The metadata names these paths. Defaults to the paths of the contract.
+    /// Where the host serves the endpoints. The metadata names these paths. Defaults to the paths that [`Endpoints`]
+    /// names.
     pub endpoints: Endpoints,
 
     /// The scopes that the metadata names. Defaults to `openid`. A client's configuration says which scopes it may

@@ -116,8 +116,8 @@ impl Record {
 ///
 /// A body says which version may decide on it. Members that this version does not know are kept, and are written back
 /// with every change. If a later version has stored a body on which only later versions may decide, the request is
-/// answered with 503. The [`Observer`](crate::observer::Observer) is told why, and the body stays unchanged. `UPGRADING.md` has
-/// the rules.
+/// answered with 503. The [`Observer`](crate::observer::Observer) is told why, and the body stays unchanged.
+/// `UPGRADING.md` has the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordBody(pub(crate) Body);
 

@@ -42,7 +42,7 @@ pub(super) fn server_at(now: Timestamp) -> TestServer {
 
 /// A server with its store, directory, clock and outbox.
 ///
-/// Its issuer is `https://login.example.com`. It signs with a new ES256 key, and knows
+/// Its issuer is `https://login.example.com`. It signs with a new ES256 key, and knows:
 ///
 /// - the confidential client `client`, whose secret is `secret`
 /// - the auth sources `sms` and `email`, which the client may use

@@ -275,8 +275,9 @@ impl From<InvalidRequest> for UserinfoError {
     }
 }
 
-/// The host's fault: the store, the directory, the random bytes or the signing key failed. A change of
-/// which the outcome is unknown may have been stored. The call is safe to retry. The [`Observer`](crate::observer::Observer) was told which part failed.
+/// The host's fault: the store, the directory, the random bytes or the signing key failed. A change whose outcome is
+/// unknown may have been stored. The call is safe to retry. The [`Observer`](crate::observer::Observer) was told which
+/// part failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "an error that says all there is by its name")]
 pub struct Unavailable;

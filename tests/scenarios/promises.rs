@@ -329,8 +329,8 @@ async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has
     }
 }
 
-/// README 1: "A login returns to the budget of the address the guesses that were made with the otp_token of that login,
-/// and no others."
+/// README 1: "A login gives back the guesses of the address that were made with the login's own otp_token, and no
+/// others."
 #[tokio::test]
 async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     let send = email_send(EMAIL);
@@ -760,7 +760,7 @@ async fn a_signer_or_a_sign_up_that_fails_costs_nothing_however_often() {
     assert_eq!(host.token(&body).await.0, 200);
 }
 
-/// SECURITY, who floods: "two signatures only after a code was right"
+/// SECURITY, flooder: "two signatures only after a code was right"
 #[tokio::test]
 async fn nothing_is_signed_before_a_code_was_right() {
     let (key, signer) = elsewhere();
@@ -1593,8 +1593,8 @@ async fn a_client_learns_of_its_own_tokens_only() {
     unknown.server.revoke_session(&sid).await.unwrap();
 }
 
-/// SECURITY, send-pumper: "one in 30 seconds, 50 in 24 hours, over clients, purposes and the spellings of a number or
-/// a mailbox"; `delivery_failed`: "The send still counts for the longer quotas"
+/// SECURITY, send-pumper: "one in 30 seconds, 50 in 24 hours, over clients, usages and the spellings of a number or a
+/// mailbox"; `delivery_failed`: "The send still counts for the longer quotas"
 #[tokio::test]
 async fn an_address_is_sent_to_as_often_as_its_quotas_say_and_once_more_where_deliveries_fail() {
     for fails in [0, 1, 2, 3] {

@@ -8,6 +8,9 @@ twice. A server that drops one of them would hide from the core that a request i
 
 from __future__ import annotations
 
+import logging
+
+import django
 import waitress
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -26,7 +29,7 @@ server: Server
 def greet(request: HttpRequest) -> HttpResponse:
     """A route of the host's own. It greets the user of an access token that has the scope ``profile``."""
     try:
-        token = otp_grant.Request("GET", "/greeting", request.headers.items()).bearer_token()
+        token = otp_grant.Request.from_wsgi(request.META).bearer_token()
         claims = server.check_access_token(token, scope="profile")
     except AccessTokenError as refused:
         return written(refused.reply)
@@ -42,8 +45,7 @@ def answer(request: HttpRequest) -> HttpResponse:
         body = request.body
     except RequestDataTooBig:
         return HttpResponse(status=413)
-    method, headers = request.method or "GET", request.headers.items()
-    reply = server.handle(otp_grant.Request(method, request.path, headers, body))
+    reply = server.handle(otp_grant.Request.from_wsgi(request.META, body))
     return written(reply or Reply.not_found())
 
 
@@ -67,10 +69,13 @@ def main() -> None:
     server = Server(store=options.store(), **options.server())
     server.check_keyring()
     settings.configure(
-        ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], DATA_UPLOAD_MAX_MEMORY_SIZE=MOST_READ, APPEND_SLASH=False
+        ROOT_URLCONF=__name__,
+        ALLOWED_HOSTS=["*"],
+        DATA_UPLOAD_MAX_MEMORY_SIZE=MOST_READ,
+        # Otherwise each reply above 399 is a line on standard error.
+        LOGGING_CONFIG=None,
     )
-    import django
-
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)
     django.setup()
     listener = options.bind()
     waitress.serve(WSGIHandler(), sockets=[listener], threads=16, connection_limit=1000, ident=None)

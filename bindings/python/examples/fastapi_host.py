@@ -39,7 +39,7 @@ def app(options: Options) -> FastAPI:
         """A route of the host's own. It greets the user of an access token that has the scope ``profile``."""
         server: AsyncServer = request.app.state.server
         try:
-            token = otp_grant.Request("GET", "/greeting", request.scope["headers"]).bearer_token()
+            token = otp_grant.Request.from_asgi(request.scope).bearer_token()
             claims = await server.check_access_token(token, scope="profile")
         except AccessTokenError as refused:
             return written(refused.reply)
@@ -54,8 +54,7 @@ def app(options: Options) -> FastAPI:
         except (ClientDisconnect, asyncio.TimeoutError):
             return Response(status_code=400)
         server: AsyncServer = request.app.state.server
-        path, headers = request.scope["path"], request.scope["headers"]
-        reply = await server.handle(otp_grant.Request(request.method, path, headers, body))
+        reply = await server.handle(otp_grant.Request.from_asgi(request.scope, body))
         return written(reply or Reply.not_found())
 
     api.add_route("/{path:path}", answer, methods=METHODS)

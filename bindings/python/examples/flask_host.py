@@ -28,7 +28,7 @@ def app(server: Server) -> Flask:
     def greet() -> Response:
         """A route of the host's own. It greets the user of an access token that has the scope ``profile``."""
         try:
-            token = otp_grant.Request("GET", "/greeting", request.headers.items()).bearer_token()
+            token = otp_grant.Request.from_wsgi(request.environ).bearer_token()
             claims = server.check_access_token(token, scope="profile")
         except AccessTokenError as refused:
             return written(refused.reply)
@@ -44,7 +44,7 @@ def app(server: Server) -> Flask:
             body = request.get_data()
         except RequestEntityTooLarge:
             return Response(status=413)
-        reply = server.handle(otp_grant.Request(request.method, "/" + path, request.headers.items(), body))
+        reply = server.handle(otp_grant.Request.from_wsgi(request.environ, body))
         return written(reply or Reply.not_found())
 
     return flask

@@ -1,11 +1,11 @@
 """The extension module. It is not part of the public API: use :class:`otp_grant.Server`."""
 
-from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterable, List, Optional, Tuple, Union
 
 ReplyParts = Tuple[int, List[Tuple[str, str]], bytes]
 RecordParts = Tuple[bytes, int, bytes]
 Refusal = Tuple[str, str, Optional[int], Optional[ReplyParts]]
-Outcome = Union[Tuple[str, None], Tuple[None, Refusal]]
+Outcome = Tuple[Optional[str], Optional[Refusal]]
 
 class ParsedClient:
     def __new__(cls, document: str) -> ParsedClient: ...

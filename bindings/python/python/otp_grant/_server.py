@@ -325,6 +325,7 @@ def _outcome(outcome: _core.Outcome, failure: Optional[Exception] = None) -> Map
     document, refusal = outcome
     if refusal is not None:
         _raise(refusal, failure)
+    assert document is not None
     answer: Mapping[str, Any] = json.loads(document)
     return answer
 

@@ -9,12 +9,12 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _core
 from .errors import AccessTokenError, StoreError
 
-Header = Tuple[str, Union[str, bytes]]
+Header = Tuple[Union[str, bytes], Union[str, bytes]]
 """The name of a header and its value. Frameworks give values as text or as bytes."""
 
 
@@ -72,6 +72,29 @@ class Request:
     """All headers, in any case. A header that was sent twice must be here twice, or with both values."""
     body: bytes = b""
     """The whole body. The host must reject a body that was cut short."""
+
+    @classmethod
+    def from_wsgi(cls, environ: Mapping[str, Any], body: bytes = b"") -> Request:
+        """Reads a request of WSGI, as Flask, Django and Bottle have it. The host reads the body.
+
+        WSGI servers join a header that was sent twice. Here an ``Authorization`` with a comma becomes two headers
+        again, and the core refuses it as it refuses two headers.
+        """
+        headers: List[Header] = []
+        for name, value in environ.items():
+            if name == "HTTP_AUTHORIZATION":
+                headers += (("authorization", part.strip()) for part in value.split(","))
+            elif name.startswith("HTTP_"):
+                headers.append((name[5:].replace("_", "-"), value))
+            elif name == "CONTENT_TYPE":
+                headers.append(("content-type", value))
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        return cls(environ["REQUEST_METHOD"], path.encode("latin-1").decode("utf-8", "replace"), headers, body)
+
+    @classmethod
+    def from_asgi(cls, scope: Mapping[str, Any], body: bytes = b"") -> Request:
+        """Reads a request of ASGI, as FastAPI, Starlette and Litestar have it. The host reads the body."""
+        return cls(scope["method"], scope["path"], scope["headers"], body)
 
     def bearer_token(self) -> str:
         """Returns the access token of the header ``Authorization``.

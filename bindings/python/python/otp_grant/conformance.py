@@ -26,7 +26,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Set, Tuple
 
 from . import _core
 from ._types import Record
-from .errors import ConformanceError, PortAnswerError
+from .errors import ConformanceError
 from .ports import AsyncStore, MaybeAwaitable, Store
 
 __all__ = ["Report", "check", "check_async"]
@@ -139,18 +139,16 @@ def _arguments(name: str, arguments: Tuple[Any, ...]) -> Tuple[Any, ...]:
 
 
 def _answer(run: _core.ConformanceRun, id: int, name: str, value: Any, error: Optional[Exception]) -> None:
-    if error is None and name == "load" and not isinstance(value, (Record, type(None))):
-        error = PortAnswerError(f"load: Record or None expected, not {type(value).__name__}")
-    if error is None and name == "swap" and not isinstance(value, bool):
-        error = PortAnswerError(f"swap: bool expected, not {type(value).__name__}")
     if error is not None:
         run.fail(id, f"{type(error).__name__}: {error}")
     elif name == "open":
         run.answer_opened(id)
-    elif name == "load":
+    elif name == "load" and isinstance(value, (Record, type(None))):
         run.answer_record(id, None if value is None else (value.tag, value.delete_after, value.body))
-    else:
+    elif name == "swap" and isinstance(value, bool):
         run.answer_swap(id, value)
+    else:
+        run.fail(id, f"{name} gave an answer that is none: {type(value).__name__}")
 
 
 def _report(run: _core.ConformanceRun) -> Report:

@@ -54,8 +54,8 @@ class RedisStore:
 
         :raises ConfigurationError: if the client repeats commands, or decodes what it reads.
         """
-        _check(client.get_connection_kwargs())
-        self._client = client
+        _check(client)
+        self._client: Any = client
         self._prefix = prefix.encode()
 
     @classmethod
@@ -115,8 +115,8 @@ class AsyncRedisStore:
 
     def __init__(self, client: aio.Redis, *, prefix: str = PREFIX) -> None:
         """Uses a client that the host has made, as :class:`RedisStore` does."""
-        _check(client.get_connection_kwargs())
-        self._client = client
+        _check(client)
+        self._client: Any = client
         self._prefix = prefix.encode()
 
     @classmethod
@@ -169,7 +169,8 @@ def _options(timeout: float, retry: Any, given: Any) -> Any:
     return {"socket_timeout": timeout, "socket_connect_timeout": timeout, "socket_keepalive": True, "retry": retry, **given}
 
 
-def _check(options: Any) -> None:
+def _check(client: Any) -> None:
+    options = client.get_connection_kwargs()
     retry = options.get("retry")
     # redis-py repeats commands where no `retry` is given.
     if retry is None or retry.get_retries() != 0 or options.get("retry_on_error"):

@@ -136,7 +136,7 @@ def refresh():
 def malform():
     rng = random.Random(4711)
     statuses, connection = {}, http.client.HTTPConnection(HOST, timeout=30)
-    right = {**CLIENT, **SOURCE, "grant_type": SMS, "phone_number": "13612345678", "otp_token": "A" * 128,
+    right = {**CLIENT, **SOURCE, "grant_type": SMS, "phone_number": "1361234567x", "otp_token": "A" * 128,
              "otp": "123456", "token": "x", "refresh_token": "y"}
     paths = ["/otp/send", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/userinfo"]
     values = [None, True, 0, -1, 1e308, 2 ** 70, "", "\x00", "\ud83d\ude00" * 50, [], {}, [[]], {"a": {}}, "A" * 3000]
@@ -162,7 +162,8 @@ def malform():
         elif kind == 4:
             body = b"[" * rng.randrange(1, 9000)
         elif kind == 5:
-            body = urllib.parse.urlencode([(name, str(value)) for name, value in members.items()] * 2).encode()
+            twice = [(name, str(value)) for name, value in members.items()] * 2
+            body = urllib.parse.urlencode(twice, errors="surrogatepass").encode()
         else:
             body = whole
         types = ["application/json", "application/x-www-form-urlencoded", "text/plain", "", "application/json;charset=x"]
@@ -175,8 +176,9 @@ def malform():
         except (http.client.HTTPException, OSError):  # The server has closed the connection.
             connection.close()
             status, _ = post(path, body, headers, connection=connection)
-        check("a malformed body", 400 <= status < 500 or (status, path) == (200, "/oauth2/revoke"),
-              (status, path, headers, body[:200]))
+        # A token that is none is dead already, also if it is well-formed.
+        is_fine = 400 <= status < 500 or status == 200 and path in ["/oauth2/revoke", "/oauth2/introspect"]
+        check("a malformed body", is_fine, (status, path, headers, body[:200]))
         statuses[status] = statuses.get(status, 0) + 1
     connection.close()
     return f"1,000 malformed bodies: {statuses}"

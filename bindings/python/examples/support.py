@@ -52,6 +52,8 @@ class Options:
         """Listens, and tells where."""
         family = socket.AF_INET6 if ":" in self.listen[0] else socket.AF_INET
         listener = socket.create_server(self.listen, family=family, backlog=1024)
+        # Replies are small. Without it the end of a reply can wait for the acknowledgement of its beginning.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         print("listening on http://{}:{} ({})".format(*listener.getsockname()[:2], self.algorithm), flush=True)
         return listener
 
@@ -60,9 +62,7 @@ class Options:
         claims = ("name", "preferred_username", "email", "email_verified", "phone_number", "phone_number_verified")
         return {
             "issuer": self.issuer,
-            # Secrets that live as long as the process. A host whose sessions outlive the process, or that shares a
-            # store, reads them from its configuration.
-            "keyring": Keyring.generate(),
+            "keyring": keyring(),
             "signing_key": self._signing_key(),
             "settings": Settings(
                 claims_supported=claims, scopes_supported=SCOPES, danger_without_send_quotas=not self._send_quota
@@ -120,6 +120,12 @@ class Outbox:
             line = {"to": delivery.address.text, "code": delivery.code, "usage": delivery.usage}
             # In one call: the reader of the file sees whole lines.
             os.write(self._file, (json.dumps(line) + "\n").encode())
+
+
+def keyring() -> Keyring:
+    """The secrets of the environment, which hosts on one store share. Otherwise new ones, lost with the process."""
+    index, sealing = os.environ.get("OTP_GRANT_INDEX_SECRET"), os.environ.get("OTP_GRANT_SEALING_SECRET")
+    return Keyring(index, sealing) if index and sealing else Keyring.generate()
 
 
 def sample_directory() -> MemoryDirectory:

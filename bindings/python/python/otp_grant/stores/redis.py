@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Optional, Union
 
-from redis import Redis
+from redis import BlockingConnectionPool, Redis
 from redis import asyncio as aio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -62,10 +62,14 @@ class RedisStore:
     def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> RedisStore:
         """Connects, when the first command is sent, to ``redis://[user:password@]host[:port][/database]``.
 
-        ``options`` are those of ``redis.Redis.from_url``.
+        It has at most 32 connections (``max_connections``). A command waits for a free one.
+
+        :param timeout: the time limit of one command, of connecting and of a free connection, in seconds.
+        :param options: further options of ``redis.BlockingConnectionPool``.
         """
         try:
-            client = Redis.from_url(url, **_options(timeout, Retry(NoBackoff(), 0), options))
+            pool = BlockingConnectionPool.from_url(url, **_options(timeout, Retry(NoBackoff(), 0), options))
+            client = Redis(connection_pool=pool)
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"Redis: {error}") from error
         return cls(client, prefix=prefix)
@@ -121,9 +125,10 @@ class AsyncRedisStore:
 
     @classmethod
     def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> AsyncRedisStore:
-        """Connects, when the first command is sent, to ``redis://[user:password@]host[:port][/database]``."""
+        """Connects, when the first command is sent, as :meth:`RedisStore.from_url` does."""
         try:
-            client = aio.Redis.from_url(url, **_options(timeout, AsyncRetry(NoBackoff(), 0), options))
+            pool = aio.BlockingConnectionPool.from_url(url, **_options(timeout, AsyncRetry(NoBackoff(), 0), options))
+            client = aio.Redis(connection_pool=pool)
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"Redis: {error}") from error
         return cls(client, prefix=prefix)
@@ -166,7 +171,8 @@ class AsyncRedisStore:
 
 
 def _options(timeout: float, retry: Any, given: Any) -> Any:
-    return {"socket_timeout": timeout, "socket_connect_timeout": timeout, "socket_keepalive": True, "retry": retry, **given}
+    limits = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "timeout": timeout, "max_connections": 32}
+    return {**limits, "socket_keepalive": True, "retry": retry, **given}
 
 
 def _check(client: Any) -> None:

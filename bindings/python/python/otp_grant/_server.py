@@ -135,7 +135,8 @@ class Server(_Base):
         :param deliver: sends a code. It should queue the message: a client could otherwise time the delivery.
         :param signer: signs with the key of :meth:`SigningKey.external`.
         :param observer: receives each event, in the middle of a request. It must return at once.
-        :param numbering_plan: turns a national phone number into one with ``+``, or returns ``None``.
+        :param numbering_plan: returns the international form of a phone number, with ``+``, or ``None``. It gets
+            each number, also one with ``+``, and must be a pure function of it.
         :param budget: returns the name under which guesses at an address are counted, where the directory finds one
             user by several forms of an address.
         :raises ConfigurationError: with the place of the member that can't be as it is.

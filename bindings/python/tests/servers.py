@@ -23,6 +23,8 @@ EXAMPLES = os.path.join(os.path.dirname(HERE), "examples")
 class Server:
     """A process with a directory of its own. It ends with the block that began it."""
 
+    ending = signal.SIGTERM
+
     def __init__(self, name: str) -> None:
         self.directory = tempfile.mkdtemp(prefix=f"otp-grant-{name}-")
         self.process: Optional[subprocess.Popen[bytes]] = None
@@ -52,14 +54,16 @@ class Server:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        # PostgreSQL ends its connections at SIGINT.
-        self.stop(signal.SIGINT)
+        self.stop(self.ending)
         if error is None:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Redis(Server):
     """A Redis that keeps what it acknowledged."""
+
+    # It would wait for its replicas.
+    ending = signal.SIGKILL
 
     def __init__(self) -> None:
         super().__init__("redis")
@@ -77,6 +81,9 @@ class Redis(Server):
 
 class Postgres(Server):
     """A PostgreSQL that does not wait for the disk."""
+
+    # It ends its connections.
+    ending = signal.SIGINT
 
     def __init__(self) -> None:
         super().__init__("postgres")
@@ -104,7 +111,7 @@ class Postgres(Server):
         """Starts the server, also after it was stopped."""
         command = [os.path.join(self.binaries, "postgres"), "-D", os.path.join(self.directory, "data")]
         settings = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.directory}"]
-        settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=120"]
+        settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300"]
         command += [part for setting in settings for part in ("-c", setting)]
         with open(os.path.join(self.directory, "log"), "ab") as log:
             self.start(command, stdout=log, stderr=log, **self.user)

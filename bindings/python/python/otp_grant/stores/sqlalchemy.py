@@ -96,7 +96,7 @@ class SqlAlchemyStore:
         url = _named_driver(url, "postgresql+psycopg", "sqlite")
         try:
             engine = create_sync_engine(url, **_options(url, timeout, options))
-        except (ArgumentError, ImportError) as error:
+        except (ArgumentError, ImportError, TypeError) as error:
             raise ConfigurationError(f"SQLAlchemy: {error}") from error
         return cls(engine)
 
@@ -161,7 +161,7 @@ class AsyncSqlAlchemyStore:
         url = _named_driver(url, "postgresql+asyncpg", "sqlite+aiosqlite")
         try:
             engine = create_asyncio_engine(url, **_options(url, timeout, options))
-        except (ArgumentError, ImportError) as error:
+        except (ArgumentError, ImportError, TypeError) as error:
             raise ConfigurationError(f"SQLAlchemy: {error}") from error
         return cls(engine)
 

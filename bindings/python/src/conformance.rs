@@ -14,6 +14,9 @@ use crate::values::PortAnswerError;
 #[pyclass(frozen, module = "otp_grant._core")]
 pub(crate) struct ConformanceRun(Mutex<otp_grant_bindings::ConformanceRun>);
 
+/// Id, instance, name and arguments.
+type OperationParts<'py> = (u64, u32, &'static str, Bound<'py, PyTuple>);
+
 impl ConformanceRun {
     fn lock(&self) -> MutexGuard<'_, otp_grant_bindings::ConformanceRun> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,7 +34,7 @@ impl ConformanceRun {
     }
 
     /// Advances the suite, and returns what began: id, instance, name and arguments.
-    fn operations<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u64, u32, &'static str, Bound<'py, PyTuple>)>> {
+    fn operations<'py>(&self, py: Python<'py>) -> PyResult<Vec<OperationParts<'py>>> {
         let operations = py.detach(|| self.lock().operations());
         let operation = |operation: otp_grant_bindings::Operation| {
             let (name, arguments) = match operation.request {

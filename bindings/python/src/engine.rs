@@ -65,6 +65,7 @@ impl Engine {
         begun(py.detach(|| self.0.check_access_token(token, client, scope)))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the members of one request")]
     fn verify(
         &self,
         py: Python<'_>,

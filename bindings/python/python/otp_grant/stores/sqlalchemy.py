@@ -31,6 +31,8 @@ _KEPT_LONGER = 60_000
 
 _LATEST = 2**63 - 1
 
+_COMMITS = "otp_grant_commits"
+
 _LOAD = text("SELECT tag, value FROM otp_grant_records WHERE key = :key")
 
 _INSERT = text(
@@ -73,6 +75,9 @@ _MIGRATIONS: Dict[str, List[str]] = {
 }
 
 
+_TRANSACTION = {"postgresql": "READ COMMITTED", "sqlite": "SERIALIZABLE"}
+
+
 class SqlAlchemyStore:
     """Keeps records in PostgreSQL or SQLite, for :class:`otp_grant.Server`. It can be shared between threads."""
 
@@ -82,8 +87,7 @@ class SqlAlchemyStore:
         :raises ConfigurationError: if it is neither PostgreSQL nor a SQLite file.
         """
         self._dialect = _prepare(engine)
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._transactions = engine
+        self._engine = engine if _commits(engine) else engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer at a time, and who waits for the lock of the file does so without a queue.
         self._writer: ContextManager[Any] = threading.Lock() if self._dialect == "sqlite" else nullcontext()
 
@@ -105,7 +109,8 @@ class SqlAlchemyStore:
         if self._dialect == "sqlite":
             with self._writer, self._engine.connect() as connection:
                 _check_mode(connection.execute(text("PRAGMA journal_mode = WAL")).scalar())
-        with self._writer, self._transactions.begin() as connection:
+        transactions = self._engine.execution_options(isolation_level=_TRANSACTION[self._dialect])
+        with self._writer, transactions.begin() as connection:
             for statement in _MIGRATIONS[self._dialect]:
                 connection.execute(text(statement))
 
@@ -131,7 +136,7 @@ class SqlAlchemyStore:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._transactions.dispose()
+        self._engine.dispose()
 
     def _load(self, key: bytes) -> Optional[Record]:
         with self._engine.connect() as connection:
@@ -148,8 +153,8 @@ class AsyncSqlAlchemyStore:
     def __init__(self, engine: AsyncEngine) -> None:
         """Uses an engine that the host has made, as :class:`SqlAlchemyStore` does."""
         self._dialect = _prepare(engine.sync_engine)
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._transactions = engine
+        commits = _commits(engine.sync_engine)
+        self._engine = engine if commits else engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer: Optional[asyncio.Lock] = None
 
     @classmethod
@@ -170,7 +175,8 @@ class AsyncSqlAlchemyStore:
         if self._dialect == "sqlite":
             async with self._lock(), self._engine.connect() as connection:
                 _check_mode((await connection.execute(text("PRAGMA journal_mode = WAL"))).scalar())
-        async with self._lock(), self._transactions.begin() as connection:
+        transactions = self._engine.execution_options(isolation_level=_TRANSACTION[self._dialect])
+        async with self._lock(), transactions.begin() as connection:
             for statement in _MIGRATIONS[self._dialect]:
                 await connection.execute(text(statement))
 
@@ -193,7 +199,7 @@ class AsyncSqlAlchemyStore:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._transactions.dispose()
+        await self._engine.dispose()
 
     async def _load(self, key: bytes) -> Optional[Record]:
         async with self._engine.connect() as connection:
@@ -232,7 +238,14 @@ def _prepare(engine: Engine) -> str:
     return dialect
 
 
+def _commits(engine: Engine) -> bool:
+    """Tells whether each statement commits by itself on every connection. Nothing has to be set up for each then."""
+    return bool(engine.get_execution_options().get(_COMMITS))
+
+
 def _options(url: str, timeout: float, given: Dict[str, Any]) -> Dict[str, Any]:
+    if "isolation_level" in given or "execution_options" in given:
+        raise ConfigurationError("each statement of the store commits by itself: make the engine yourself")
     millis = str(max(1, int(timeout * 900)))
     arguments: Dict[str, Any] = {}
     if url.startswith("postgresql+asyncpg"):
@@ -243,7 +256,8 @@ def _options(url: str, timeout: float, given: Dict[str, Any]) -> Dict[str, Any]:
         arguments = {"timeout": timeout}
     # Errors do not quote what is stored. An idle connection may be lost: `load` tries another one.
     options = {"connect_args": arguments, "pool_timeout": timeout, "hide_parameters": True, "pool_size": 10}
-    return {**options, "max_overflow": 0, "pool_use_lifo": True, **given}
+    options.update(max_overflow=0, pool_use_lifo=True, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+    return {**options, "execution_options": {_COMMITS: True}, **given}
 
 
 def _named_driver(url: str, postgres: str, sqlite: str) -> str:

@@ -5,6 +5,7 @@ codes are in the memory of the process, or in Redis. Nothing limits how often it
 """
 
 import json
+import logging
 import os
 import socket
 import sys
@@ -40,7 +41,9 @@ settings.configure(
     ROOT_URLCONF=__name__,
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "allauth",
                     "allauth.account", "allauth.headless"],
-    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware",
+    # `CommonMiddleware` writes the Content-Length, without which waitress closes the connection.
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware",
+                "django.contrib.sessions.middleware.SessionMiddleware",
                 "django.contrib.auth.middleware.AuthenticationMiddleware",
                 "allauth.account.middleware.AccountMiddleware"],
     AUTHENTICATION_BACKENDS=["allauth.account.auth_backends.AuthenticationBackend"],
@@ -64,6 +67,8 @@ settings.configure(
     LOGGING_CONFIG=None,
     USE_TZ=True,
 )
+# Otherwise each 401 of the API is a line.
+logging.disable(logging.CRITICAL)
 django.setup()
 
 from allauth.account.adapter import DefaultAccountAdapter  # noqa: E402

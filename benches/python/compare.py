@@ -99,7 +99,12 @@ class Server:
             for _ in range(share):
                 yield from self.log_in(next(self.user))
 
-        drive(self.port, [client() for _ in range(CLIENTS)])
+        try:
+            drive(self.port, [client() for _ in range(CLIENTS)])
+        except Exception:
+            for log in pathlib.Path(self.folder).glob("log*"):
+                print(self.name, log.read_text()[-2000:], file=sys.stderr)
+            raise
         return share * CLIENTS / (self.cpu() - before)
 
 

@@ -55,6 +55,7 @@ def written(reply: Reply) -> HttpResponse:
     del response.headers["Content-Type"]
     for name, value in reply.headers:
         response.headers[name] = value
+    response.headers["Content-Length"] = str(len(reply.body))
     return response
 
 

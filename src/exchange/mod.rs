@@ -26,7 +26,7 @@
 //!                 let swap = ask.question();
 //!                 let is_expected = records.get(&swap.key).map(|record| record.tag) == swap.expected;
 //!                 if is_expected {
-//!                     records.insert(swap.key, swap.next.clone());
+//!                     records.insert(swap.key, (*swap.next).clone());
 //!                 }
 //!                 ask.answer(if is_expected { Swap::Stored } else { Swap::Conflict })
 //!             }
@@ -69,7 +69,7 @@ use std::sync::Arc;
 use crate::address::AddressPolicy;
 use crate::directory::Directory;
 pub use crate::exchange::asking::Asking;
-pub use crate::exchange::drive::drive;
+pub use crate::exchange::drive::{NoExternalKey, NoSigner, drive};
 use crate::exchange::mailbox::Mailbox;
 pub use crate::exchange::outcome::Outcome;
 use crate::exchange::question::Delivered;

@@ -45,7 +45,7 @@ pub enum Step<T = Reply> {
     UserBySubject(Ask<Subject, Option<User>, T>),
     /// [`UserStore::user_claims`](crate::directory::UserStore::user_claims).
     UserClaims(Ask<ClaimsQuestion, UserClaims, T>),
-    /// [`UserStore::sign_up`](crate::directory::UserStore::sign_up).
+    /// [`UserStore::sign_up`](crate::directory::UserStore::sign_up). Refused, it is [`SignUp::Refused`].
     SignUp(Ask<Address, SignUp, T>),
     /// [`UserStore::granted_scope`](crate::directory::UserStore::granted_scope). Refused, it grants what was requested.
     GrantedScope(Ask<ScopeQuestion, Option<Scope>, T>),
@@ -138,7 +138,8 @@ impl<Q, A, T: Outcome> Ask<Q, A, T> {
 
     /// Says that the host does not answer questions of this kind, and returns the next step.
     ///
-    /// Where the method of the port has a default, that is the answer. Any other question fails, as if the port had.
+    /// [`Step::SignUp`], [`Step::GrantedScope`] and [`Step::AccessTokenClaims`] have an answer for this case. Any other
+    /// question fails, as if its port had.
     pub fn refuse(self) -> Step<T> {
         self.unanswered(Unanswered::Refused)
     }
@@ -159,7 +160,7 @@ impl<Q, A, T> fmt::Debug for Ask<Q, A, T> {
 /// A code to deliver, with the exchange that waits to hear of it.
 #[must_use = "a delivery that is dropped is a request that is dropped"]
 pub struct Deliver<T = Reply> {
-    delivery: Delivery,
+    delivery: Box<Delivery>,
     answer: Inlet<Delivered>,
     exchange: Exchange<T>,
 }
@@ -181,7 +182,7 @@ impl<T: Outcome> Deliver<T> {
     /// [`DeliveryFailure::Undeliverable`] the exchange also lets the address be sent to again at once.
     pub fn failed(self, failure: DeliveryFailure) -> Step<T> {
         let Self { delivery, answer, exchange } = self;
-        answer.put(Ok(Delivered::Failed(Box::new(delivery), failure)));
+        answer.put(Ok(Delivered::Failed(delivery, failure)));
         exchange.go_on()
     }
 
@@ -194,7 +195,7 @@ impl<T: Outcome> Deliver<T> {
     /// [`Delivery::into_parts`], for example.
     pub fn hand_out(self) -> (Delivery, HandedOut<T>) {
         let Self { delivery, answer, exchange } = self;
-        (delivery, HandedOut { answer, exchange })
+        (*delivery, HandedOut { answer, exchange })
     }
 }
 

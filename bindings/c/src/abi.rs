@@ -26,8 +26,8 @@ pub type ExchangeHandle = u64;
 
 /// Bytes that belong to another. `{NULL, 0}` is no bytes.
 ///
-/// Bytes that are passed in are read during the call alone. Bytes that are passed out stay as they are until the
-/// exchange is freed. A zero byte follows them, which `length` does not count.
+/// Bytes that are passed in are read during the call alone. Bytes that are passed out stay as they are until their
+/// exchange is freed, or until the observer returns. A zero byte follows them, which `length` does not count.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes {
@@ -98,7 +98,7 @@ pub struct CodeToVerify {
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Called with each event, a JSON object, in the middle of the call that answers a request, on its thread. Several
-    /// threads can call it at once. It must return at once. The bytes are there during the call alone.
+    /// threads can call it at once. It must return at once.
     pub observer: Option<unsafe extern "C" fn(context: *mut c_void, event: Bytes)>,
     /// Passed to `observer`.
     pub context: *mut c_void,
@@ -111,7 +111,8 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The handle names no exchange, or a fault of the library has taken the question.
+    /// The handle names no exchange, another thread is in a call with the exchange, or a fault of the library has taken
+    /// the question.
     None = 0,
     /// Load the record with the key `RECORD_KEY`. Answer: `answer_record`.
     Load = 1,
@@ -828,7 +829,8 @@ unsafe impl Sync for Observer {}
 
 impl Observer {
     fn tell(&self, event: &str) {
-        let event = Bytes { data: event.as_ptr(), length: event.len() };
+        let with_end = [event.as_bytes(), b"\0"].concat();
+        let event = Bytes { data: with_end.as_ptr(), length: event.len() };
         // SAFETY: the caller of `otp_grant_engine_new` guarantees that the function can be called with this context, and
         // the bytes are there during the call.
         unsafe { (self.function)(self.context, event) };

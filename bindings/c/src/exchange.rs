@@ -218,3 +218,52 @@ fn part_of(part: Part, question: &Pending) -> Option<&[u8]> {
 fn no_such_part() -> Fault {
     Fault::new(Status::NoSuchPart, "there is no such part")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use otp_grant_bindings::Engine;
+
+    use super::*;
+
+    const CONFIG: &str = r#"{"issuer":"https://login.example.com","keys":{"generate":true},
+        "signing":{"active":{"generate":"EdDSA"}}}"#;
+    const BODY: &[u8] = br#"{"client_id":"app","grant_type":"refresh_token","refresh_token":"none"}"#;
+
+    fn begin(engine: &Engine) -> Exchange {
+        let headers = [("content-type", &b"application/json"[..])];
+        Exchange::new(engine.begin("POST", "/oauth2/token", headers, BODY).unwrap())
+    }
+
+    #[test]
+    fn a_panic_takes_the_question_and_nothing_else() {
+        let engine = Engine::from_json_with_observer(CONFIG, |_| panic!("an observer must not panic")).unwrap();
+        let exchange = begin(&engine);
+        let answer = || exchange.lock().unwrap().answer(Answer::Document(None));
+        assert!(catch_unwind(AssertUnwindSafe(answer)).is_err());
+        let mut state = exchange.lock().unwrap();
+        assert_eq!(state.kind(), Kind::None);
+        assert_eq!(state.answer(Answer::Refuse).unwrap_err().status, Status::Internal);
+        assert_eq!(state.part(Part::Document).unwrap_err().status, Status::NoSuchPart);
+        assert_eq!(begin(&engine).lock().unwrap().kind(), Kind::Client);
+    }
+
+    #[test]
+    fn bytes_stay_where_they_are_until_the_exchange_is_freed_and_are_shown_once() {
+        let exchange = begin(&Engine::from_json(CONFIG).unwrap());
+        let mut state = exchange.lock().unwrap();
+        let shown = state.part(Part::ClientId).unwrap().as_ptr();
+        assert_eq!(state.part(Part::ClientId).unwrap(), b"app\0");
+        for _ in 0..100 {
+            state.part(Part::Document).unwrap();
+            assert!(state.answer(Answer::Swap(true)).is_err());
+        }
+        assert_eq!(state.kept.len(), 2);
+        state.answer(Answer::Document(None)).unwrap();
+        state.part(Part::ReplyBody).unwrap();
+        assert!(state.part(Part::ClientId).is_err());
+        assert_eq!(state.kept[0].as_ptr(), shown);
+        assert_eq!(*state.kept[0], b"app\0");
+    }
+}

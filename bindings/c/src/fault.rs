@@ -81,3 +81,19 @@ pub(crate) fn with_last_error<R>(show: impl FnOnce(&str) -> R) -> Option<R> {
 thread_local! {
     static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_status_and_leaves_a_text() {
+        assert_eq!(entry(|| Err(Fault::argument("part", "NULL"))), Status::InvalidArgument);
+        assert_eq!(with_last_error(str::to_owned).unwrap(), "part: NULL");
+        assert_eq!(entry(|| panic!("a secret")), Status::Internal);
+        assert_eq!(with_last_error(str::to_owned).unwrap(), "a fault of the library");
+        assert_eq!(entry(|| Ok(())), Status::Ok);
+        assert_eq!(with_last_error(str::to_owned).unwrap(), "a fault of the library");
+        std::thread::spawn(|| assert_eq!(with_last_error(str::to_owned).unwrap(), "")).join().unwrap();
+    }
+}

@@ -2,8 +2,8 @@
 
     compare.py OTP_GRANT_PYTHON ALLAUTH_PYTHON
 
-The first is a Python with the wheel of otp-grant (release profile) and tests/requirements.txt, the second one with
-requirements.txt of this folder. Each server is one process on one core, and each has a Redis of its own or keeps
+The first is a Python with the wheel of otp-grant (release profile), bindings/python/tests/requirements.txt,
+uvicorn[standard] and hiredis. The second is one with the requirements.txt of this folder. Each server is one process on one core, and each has a Redis of its own or keeps
 everything in memory. The clients are on another core, over HTTP on connections that they keep. What is counted is the
 processor time of the server and of its Redis. Servers take turns. A login is two requests: one sends a code, and one
 redeems it. LOGINS is how many logins a turn has, TURNS how many turns a server gets, CLIENTS how many clients there are.
@@ -82,12 +82,14 @@ class Server:
 
     def code(self, address):
         """The code that was sent to an address."""
-        with open(self.outbox) as file:
+        with open(self.outbox, "rb") as file:
             file.seek(self.read)
-            for line in file.read().splitlines():
-                message = json.loads(line)
-                self.codes[message["to"]] = message["code"]
-            self.read = file.tell()
+            # The last line may not be whole.
+            whole = file.read().rpartition(b"\n")[0]
+        self.read += len(whole) + bool(whole)
+        for line in whole.splitlines():
+            message = json.loads(line)
+            self.codes[message["to"]] = message["code"]
         return self.codes.pop(address)
 
     def turn(self):

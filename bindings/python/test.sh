@@ -30,6 +30,7 @@ python -m otp_grant </dev/null | tail -n 4
 step "types"
 (cd .. && mypy && pyright)
 (cd .. && mypy --strict --ignore-missing-imports --allow-untyped-decorators examples/*.py)
+mypy --strict --ignore-missing-imports *.py
 
 step "tests"
 python -m pytest --quiet --numprocesses 3 --durations 12 .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import pytest
 from hosting import CLIENT, PHONE, Host, directory
@@ -82,7 +82,8 @@ def test_a_store_that_fails_once_costs_no_login(kind: str, is_done: bool, caplog
 
 
 def test_a_failing_port_is_logged_and_told(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    store, events = Failing(), []
+    store = Failing()
+    events: List[Any] = []
     host = Host(kind, store=store, observer=events.append)
     tokens = host.log_in()
     store.fails_at = store.calls + 1

@@ -8,7 +8,9 @@ import os
 import re
 from typing import Any, Dict
 
-from hosting import SMS_GRANT_TYPE, post
+from hosting import post
+
+from otp_grant import SMS_GRANT_TYPE
 
 README = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "README.md")
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import threading
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 from hosting import CLIENT, Host, directory, post
@@ -56,10 +56,10 @@ def test_two_threads_drive_a_thousand_exchanges_each() -> None:
     sys.setswitchinterval(1e-5)
     try:
         threads = [threading.Thread(target=drive, args=(thread,)) for thread in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
     finally:
         sys.setswitchinterval(interval)
     assert not faults, faults[:3]
@@ -119,10 +119,11 @@ def test_an_exchange_is_answered_once_and_by_its_kind() -> None:
     body = json.dumps({**CLIENT, "auth_source_id": "sms", "phone_number": "+8613612345678"}).encode()
     exchange = engine.begin("POST", "/otp/send", [("content-type", "application/json")], body)
     assert exchange is not None and exchange.kind == "client"
-    for wrong in (lambda: exchange.answer_swap(True), lambda: exchange.answer_record(None),
-                  lambda: exchange.answer_user(("a", "active", None)), exchange.accept_delivery,
-                  lambda: exchange.answer_document("{"), lambda: exchange.answer_signature(b""),
-                  lambda: exchange.answer_scope(None), lambda: exchange.answer_auth_source(None)):
+    wrongs: List[Callable[[], Any]] = [lambda: exchange.answer_swap(True), lambda: exchange.answer_record(None),
+                                       lambda: exchange.answer_user(("a", "active", None)), exchange.accept_delivery,
+                                       lambda: exchange.answer_document("{"), lambda: exchange.answer_signature(b""),
+                                       lambda: exchange.answer_scope(None), lambda: exchange.answer_auth_source(None)]
+    for wrong in wrongs:
         with pytest.raises(PortAnswerError):
             wrong()
         assert exchange.kind == "client"

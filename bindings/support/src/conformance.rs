@@ -92,7 +92,7 @@ impl ConformanceRun {
     /// # Errors
     /// [`OperationError`].
     pub fn answer_opened(&mut self, id: u64) -> Result<(), OperationError> {
-        self.answer(id, Kind::Open, || Ok(Answer::Opened))
+        self.answer(id, Some(Kind::Open), || Ok(Answer::Opened))
     }
 
     /// Answers an operation `load` with the record, or with `None` if nothing is stored. A record that can't be read
@@ -101,7 +101,7 @@ impl ConformanceRun {
     /// # Errors
     /// [`OperationError`].
     pub fn answer_record(&mut self, id: u64, record: Option<StoredRecord<'_>>) -> Result<(), OperationError> {
-        self.answer(id, Kind::Load, || match record.map(|record| record.record()).transpose() {
+        self.answer(id, Some(Kind::Load), || match record.map(|record| record.record()).transpose() {
             Ok(record) => Ok(Answer::Record(record.map(Box::new))),
             Err(error) => Err(HostFailed(error.to_string())),
         })
@@ -112,7 +112,7 @@ impl ConformanceRun {
     /// # Errors
     /// [`OperationError`].
     pub fn answer_swap(&mut self, id: u64, stored: bool) -> Result<(), OperationError> {
-        self.answer(id, Kind::Swap, || Ok(Answer::Swap(if stored { Swap::Stored } else { Swap::Conflict })))
+        self.answer(id, Some(Kind::Swap), || Ok(Answer::Swap(if stored { Swap::Stored } else { Swap::Conflict })))
     }
 
     /// Says that an operation failed, of whatever kind it is. The store then does not pass.
@@ -120,7 +120,7 @@ impl ConformanceRun {
     /// # Errors
     /// [`OperationError`].
     pub fn fail(&mut self, id: u64, message: &str) -> Result<(), OperationError> {
-        self.mailbox.lock().answer(id, None, || Err(HostFailed(message.to_owned())))
+        self.answer(id, None, || Err(HostFailed(message.to_owned())))
     }
 
     /// Returns the report as JSON once the run is over.
@@ -134,10 +134,14 @@ impl ConformanceRun {
     fn answer(
         &mut self,
         id: u64,
-        kind: Kind,
+        kind: Option<Kind>,
         answer: impl FnOnce() -> Result<Answer, HostFailed>,
     ) -> Result<(), OperationError> {
-        self.mailbox.lock().answer(id, Some(kind), answer)
+        let waker = self.mailbox.lock().answer(id, kind, answer)?;
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
     }
 }
 
@@ -284,22 +288,22 @@ struct Call<'a> {
 impl Future for Call<'_> {
     type Output = Result<Answer, HostFailed>;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        // The suite is polled as a whole, so nothing has to be woken.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { instance, request, id } = &mut *self;
         let mut slots = instance.mailbox.lock();
         if let Some(request) = request.take() {
-            *id = Some(slots.begin(instance.number, request));
+            *id = Some(slots.begin(instance.number, request, context.waker().clone()));
             return Poll::Pending;
         }
-        let answer = id.and_then(|id| slots.answers.remove(&id));
-        match answer {
-            Some(answer) => {
-                *id = None;
-                Poll::Ready(answer)
-            }
-            None => Poll::Pending,
+        let Some(number) = *id else { return Poll::Pending };
+        if let Some(answer) = slots.answers.remove(&number) {
+            *id = None;
+            return Poll::Ready(answer);
         }
+        if let Some((_, waker)) = slots.waiting.get_mut(&number) {
+            waker.clone_from(context.waker());
+        }
+        Poll::Pending
     }
 }
 
@@ -328,7 +332,7 @@ struct Slots {
     /// Not handed out yet.
     begun: Vec<Operation>,
     /// Handed out or about to be, and not answered.
-    waiting: HashMap<u64, Kind>,
+    waiting: HashMap<u64, (Kind, Waker)>,
     answers: HashMap<u64, Result<Answer, HostFailed>>,
     /// Dropped, and not reported as such yet.
     cancelled: Vec<u64>,
@@ -337,10 +341,10 @@ struct Slots {
 }
 
 impl Slots {
-    fn begin(&mut self, instance: u32, request: StoreRequest) -> u64 {
+    fn begin(&mut self, instance: u32, request: StoreRequest, waker: Waker) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
-        self.waiting.insert(id, Kind::of(&request));
+        self.waiting.insert(id, (Kind::of(&request), waker));
         self.begun.push(Operation { id, instance, request });
         id
     }
@@ -350,17 +354,16 @@ impl Slots {
         id: u64,
         kind: Option<Kind>,
         answer: impl FnOnce() -> Result<Answer, HostFailed>,
-    ) -> Result<(), OperationError> {
+    ) -> Result<Option<Waker>, OperationError> {
         if self.ignored.remove(&id) {
-            return Ok(());
+            return Ok(None);
         }
-        let asked = *self.waiting.get(&id).ok_or(OperationError::Unknown)?;
-        if kind.is_some_and(|kind| kind != asked) {
+        let (asked, _) = self.waiting.get(&id).ok_or(OperationError::Unknown)?;
+        if kind.is_some_and(|kind| kind != *asked) {
             return Err(OperationError::WrongKind);
         }
-        self.waiting.remove(&id);
         self.answers.insert(id, answer());
-        Ok(())
+        Ok(self.waiting.remove(&id).map(|(_, waker)| waker))
     }
 
     fn cancel(&mut self, id: u64) {

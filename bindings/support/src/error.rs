@@ -110,10 +110,10 @@ impl<T, R: Display> At<T> for Result<T, R> {
 pub(crate) fn read_json<T: DeserializeOwned, E: Misplaced>(text: &str) -> Result<T, E> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let place = match error.path().to_string() {
-            whole if whole == "." => String::new(),
-            place => place,
-        };
+        // A text that is not JSON has no members.
+        let is_json = !error.inner().is_syntax() && !error.inner().is_eof();
+        let path = error.path().to_string();
+        let place = if is_json && path != "." { path } else { String::new() };
         E::new(place, without_values(error.inner()))
     })?;
     deserializer.end().map_err(|error| E::new("", without_values(&error)))?;

@@ -38,7 +38,7 @@ export class ArgumentError extends OtpGrantError {
 export class RefusedError extends OtpGrantError {
   /** How many guesses are left after a wrong code. */
   readonly attemptsRemaining: number | undefined;
-  /** What an API answers: 401 with `WWW-Authenticate`, 403 or 400. */
+  /** What an API answers: 401 with `WWW-Authenticate`, or 403. For a code: 400 without a body, which is the host's. */
   readonly reply: Reply;
 
   /** @internal */
@@ -65,7 +65,7 @@ export class UnavailableError extends OtpGrantError {
 export function refusalError(refusal: RefusalParts): OtpGrantError {
   if (refusal.isTemporary) return new UnavailableError(refusal);
   // What `checkKeyring` refuses is in the configuration, and is no matter of a client.
-  if (!refusal.reply) return new ConfigurationError('keys', refusal.message, refusal.code);
+  if (KEYRING.has(refusal.code)) return new ConfigurationError('keys', refusal.message, refusal.code);
   return new RefusedError(refusal);
 }
 
@@ -79,6 +79,9 @@ export function rethrown(error: unknown, make: (place: string, reason: string) =
   return make(camelPlace(message.slice(0, at)), camelReason(message.slice(at + 1)));
 }
 
-function replyOf({ reply }: RefusalParts): Reply {
-  return new Reply(reply?.status ?? 503, reply?.headers ?? [], Buffer.from(reply?.body ?? ''));
+function replyOf({ reply, isTemporary }: RefusalParts): Reply {
+  if (!reply) return new Reply(isTemporary ? 503 : 400, [], Buffer.alloc(0));
+  return new Reply(reply.status, reply.headers, Buffer.from(reply.body));
 }
+
+const KEYRING = new Set(['other_index_secret', 'no_shared_sealing_secret']);

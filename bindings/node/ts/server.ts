@@ -268,7 +268,8 @@ function called<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw rethrown(error, (argument, reason): OtpGrantError => new ArgumentError(argument, reason));
+    const own = (argument: string): string => (argument === 'neededScope' ? 'scope' : argument);
+    throw rethrown(error, (argument, reason): OtpGrantError => new ArgumentError(own(argument), reason));
   }
 }
 

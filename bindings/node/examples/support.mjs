@@ -2,7 +2,7 @@
 // and the workers.
 
 import cluster from 'node:cluster';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { MemoryDirectory, MemoryStore } from 'otp-grant';
@@ -177,7 +177,7 @@ function sampleDirectory() {
     phone_number: '+8613612345678',
     phone_number_verified: true,
   };
-  return new MemoryDirectory()
+  return new SampleDirectory()
     .addAuthSource({ id: 'MOCK_SMS_OTP_AUTH_SOURCE_ID', channel: 'sms' })
     .addAuthSource({ id: 'MOCK_EMAIL_OTP_AUTH_SOURCE_ID', channel: 'email' })
     .addClient({ id: 'TENANT_CLIENT_ID', secret: 'TENANT_CLIENT_SECRET', ...tenant })
@@ -187,6 +187,25 @@ function sampleDirectory() {
     .addUser({ subject: 'MOCK_USER_ID' }, addresses('13612345678', 'mock_username@example.com'), user)
     .addUser({ subject: 'LOCKED_USER_ID', status: 'locked' }, addresses('13600000000', 'locked@example.com'));
 }
+
+/**
+ * Workers share no memory. So each derives the subject of a user who signs up from the address, and knows it. A real host
+ * keeps its users in a database.
+ */
+class SampleDirectory extends MemoryDirectory {
+  /** @param {import('otp-grant').Address} address */
+  signUp(address) {
+    const digest = createHash('sha256').update(`${address.channel}:${address.address}`).digest('base64url');
+    return this.userByAddress(address) ?? { subject: `${SIGNED_UP}${digest}` };
+  }
+
+  /** @param {string} subject */
+  userBySubject(subject) {
+    return super.userBySubject(subject) ?? (subject.startsWith(SIGNED_UP) ? { subject } : undefined);
+  }
+}
+
+const SIGNED_UP = 'signed-up-';
 
 /**
  * Addresses in their normal form, as `Server.normaliseAddress` gives it.

@@ -102,7 +102,10 @@ export class Server {
     const exchange = this.#engine.begin(method, path.split('?', 1)[0] as string, inTurns(headers), bytes);
     if (exchange === null) return undefined;
     const ended = await drive(exchange, this.#ports, options.signal);
-    return new Reply(ended.status(), ended.headers(), ended.body());
+    const reply = new Reply(ended.status(), ended.headers(), ended.body());
+    // Frees what the exchange holds now, and not when it is collected.
+    ended.drop();
+    return reply;
   }
 
   /**
@@ -227,9 +230,10 @@ export class Server {
 
   async #outcome(begin: () => Exchange, signal: AbortSignal | undefined): Promise<string> {
     const exchange = await drive(called(begin), this.#ports, signal);
-    const refusal = exchange.refusal();
+    const [refusal, outcome] = [exchange.refusal(), exchange.outcome()];
+    exchange.drop();
     if (refusal) throw refusalError(refusal);
-    return exchange.outcome() as string;
+    return outcome as string;
   }
 
   #tell(onEvent: (event: Event) => void): void {

@@ -130,17 +130,12 @@ function newSecrets({ key, algorithm }) {
 
 /** @param {string} algorithm */
 function newKey(algorithm) {
-  const privateKeyEncoding = /** @type {const} */ ({ type: 'pkcs8', format: 'pem' });
-  const publicKeyEncoding = /** @type {const} */ ({ type: 'spki', format: 'pem' });
-  const encoding = { privateKeyEncoding, publicKeyEncoding };
-  switch (algorithm) {
-    case 'RS256':
-      return generateKeyPairSync('rsa', { modulusLength: 2048, ...encoding }).privateKey;
-    case 'ES256':
-      return generateKeyPairSync('ec', { namedCurve: 'P-256', ...encoding }).privateKey;
-    default:
-      return generateKeyPairSync('ed25519', encoding).privateKey;
-  }
+  const make = {
+    RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    EdDSA: () => generateKeyPairSync('ed25519'),
+  }[algorithm];
+  return String(make?.().privateKey.export({ type: 'pkcs8', format: 'pem' }));
 }
 
 /**

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Logs in and lives with the tokens over HTTP on each example host, with each algorithm: hosts.sh FOLDER, where the
-# packed package is installed.
+# Logs in and lives with the tokens over HTTP on each example host, with each algorithm: hosts.sh FOLDER REPOSITORY. The
+# folder has the package and the examples.
 set -euo pipefail
-tests=$(cd "$(dirname "$0")/../../../tests" && pwd)
+tests=$2/tests
 cd "$1"
 dir=$(mktemp -d)
 host=

@@ -1,10 +1,12 @@
 //! Runs an exchange over the async ports.
 
+use core::fmt;
 use core::future::Future;
 
 use crate::directory::Directory;
 use crate::exchange::outcome::Outcome;
 use crate::exchange::step::Step;
+use crate::jwt::signer::Signer;
 use crate::server::Delivery;
 use crate::store::Store;
 use crate::wire::reply::Reply;
@@ -12,13 +14,13 @@ use crate::wire::reply::Reply;
 /// Runs an exchange to its end over a [`Store`] and a [`Directory`], as an
 /// [`AuthorizationServer`](crate::AuthorizationServer) runs its requests.
 ///
-/// It is for a host that takes some steps itself and leaves the rest to its async ports. A question for the signature of
-/// an external key is refused. The key of such a host is one of [`SigningKey::of_signer`](crate::SigningKey::of_signer),
-/// whose signer never waits.
+/// A host can take the first steps itself and leave the rest to its async ports. The signer is asked only for an
+/// [external key](crate::SigningKey::external), and [`NoSigner`] is for a host that has none.
 pub async fn drive<T: Outcome, F>(
     mut step: Step<T>,
     store: &impl Store,
     directory: &impl Directory,
+    signer: &impl Signer,
     deliver: impl FnOnce(Delivery) -> F,
 ) -> T
 where
@@ -79,7 +81,10 @@ where
                     Err(error) => ask.failed(error),
                 }
             }
-            Step::Sign(ask) => ask.refuse(),
+            Step::Sign(ask) => match signer.sign(&ask.question().message).await {
+                Ok(signature) => ask.answer(signature),
+                Err(error) => ask.failed(error),
+            },
             Step::Deliver(ask) => match deliver.take() {
                 Some(deliver) => {
                     let (delivery, handed_out) = ask.hand_out();
@@ -91,3 +96,28 @@ where
         };
     }
 }
+
+/// The signer of a host without an external key. It signs nothing.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a host writes its name, and there is nothing to set")]
+pub struct NoSigner;
+
+impl Signer for NoSigner {
+    type Error = NoExternalKey;
+
+    async fn sign(&self, _: &[u8]) -> Result<Vec<u8>, NoExternalKey> {
+        Err(NoExternalKey(()))
+    }
+}
+
+/// A signature of an external key was asked of [`NoSigner`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoExternalKey(());
+
+impl fmt::Display for NoExternalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the host has no signer for its external key")
+    }
+}
+
+impl core::error::Error for NoExternalKey {}

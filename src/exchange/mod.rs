@@ -69,7 +69,7 @@ use std::sync::Arc;
 use crate::address::AddressPolicy;
 use crate::directory::Directory;
 pub use crate::exchange::asking::Asking;
-pub use crate::exchange::drive::drive;
+pub use crate::exchange::drive::{NoExternalKey, NoSigner, drive};
 use crate::exchange::mailbox::Mailbox;
 pub use crate::exchange::outcome::Outcome;
 use crate::exchange::question::Delivered;

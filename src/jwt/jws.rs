@@ -199,7 +199,7 @@ mod tests {
     /// Makes a key with the identifier `k`, and a token of this key with the payload `{}`.
     fn signed() -> (PublicKeySet, String) {
         let key = SigningKey::generate(Algorithm::ES256).unwrap().with_key_id("k").unwrap();
-        let token = block_on(key.sign_jwt(JwtType::AccessToken, b"{}")).unwrap();
+        let token = block_on(key.sign_jwt(JwtType::AccessToken, b"{}", None)).unwrap();
         (PublicKeySet::new([key.public_key().clone()]).unwrap(), token)
     }
 
@@ -255,7 +255,7 @@ mod tests {
         let (keys, _) = signed();
         let attacker = SigningKey::generate(Algorithm::ES256).unwrap().with_key_id("k").unwrap();
         let jwk = attacker.public_key().to_jwk();
-        let token = block_on(attacker.sign_jwt(JwtType::Jwt, b"{}")).unwrap();
+        let token = block_on(attacker.sign_jwt(JwtType::Jwt, b"{}", None)).unwrap();
         let token =
             with_header(&token, format!(r#"{{"alg":"ES256","kid":"k","jwk":{jwk},"jku":"https://a.example"}}"#));
         assert_eq!(verify(&token, &keys), Err(JwsError::BadSignature));

@@ -116,7 +116,11 @@ fn a_client_that_hangs_up_while_it_signs_can_come_back() {
     let (host, signer) = host();
     let sent = block_on(host.send(&sms_send(PHONE)));
     signer.becomes(Mood::Stalls);
-    assert!(host.token(&sms_grant(PHONE, &sent)).now_or_never().is_none());
+    match Face::of_this_run() {
+        Face::AsyncPorts => assert!(host.token(&sms_grant(PHONE, &sent)).now_or_never().is_none()),
+        // An exchange does not wait for a signer that is not asked: it would wait for ever.
+        Face::Exchange => assert_eq!(block_on(host.token(&sms_grant(PHONE, &sent))).0, 503),
+    }
     signer.becomes(Mood::Signs);
     assert_eq!(block_on(host.token(&sms_grant(PHONE, &sent))).0, 200);
 }

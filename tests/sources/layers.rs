@@ -176,7 +176,8 @@ fn no_clock_socket_file_thread_or_runtime_in_the_core() {
 fn rules_do_not_wait() {
     for source in sources() {
         let waits = source.lines().any(|line| line.contains(".await") || line.contains("async "));
-        let may_wait = source.is_one_of(&WAITING) || ["testing", "server", "flow", "store"].contains(&source.wing());
+        let may_wait =
+            source.is_one_of(&WAITING) || ["testing", "exchange", "server", "flow", "store"].contains(&source.wing());
         assert!(!waits || may_wait, "{} waits", source.name);
     }
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
-use otp_grant::exchange::{Engine, drive};
+use otp_grant::exchange::{Engine, NoSigner, drive};
 use otp_grant::server::Endpoint;
 use otp_grant::*;
 
@@ -129,7 +129,7 @@ impl<S: Store, D: Directory> Posts for AuthorizationServer<S, D> {
         let reply = match Face::of_this_run() {
             Face::AsyncPorts => self.handle(post.to(method, path), deliver).await,
             Face::Exchange => match Engine::of(self).begin(&post.to(method, path)) {
-                Some(step) => Some(drive(step, self.store(), self.directory(), deliver).await),
+                Some(step) => Some(drive(step, self.store(), self.directory(), &NoSigner, deliver).await),
                 None => None,
             },
         };

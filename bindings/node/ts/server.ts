@@ -92,7 +92,9 @@ export class Server {
       throw rethrown(error, (place, reason) => new ConfigurationError(place, reason));
     }
     const observe = onEvent && (() => this.#tell(onEvent));
-    this.#ports = { store, directory, deliver, sign, observe, failed: onPortError };
+    const failed =
+      onPortError && ((error: unknown, question: string) => listen(() => onPortError(error, question)));
+    this.#ports = { store, directory, deliver, sign, observe, failed };
   }
 
   /** Answers a request. Returns `undefined` where the path is not that of an endpoint. */
@@ -136,8 +138,10 @@ export class Server {
       if (!request.complete) response.setHeader('Connection', 'close');
       reply?.writeTo(response);
     } catch (error) {
-      if (next === undefined) throw error;
-      next(error);
+      if (next !== undefined) return next(error);
+      if (!response.headersSent) response.writeHead(500);
+      response.end();
+      throw error;
     }
   };
 
@@ -238,14 +242,7 @@ export class Server {
 
   #tell(onEvent: (event: Event) => void): void {
     for (const event of this.#engine.takeEvents()) {
-      try {
-        onEvent(readDocument<Event>(event));
-      } catch (error) {
-        // The request goes on. A listener that throws is a fault of the host, as with any emitter.
-        process.nextTick(() => {
-          throw error;
-        });
-      }
+      listen(() => onEvent(readDocument<Event>(event)));
     }
   }
 
@@ -266,6 +263,17 @@ function configurationText(configuration: Configuration): { sign: Sign | undefin
   const { sign, ...key } = active;
   if (typeof sign !== 'function') throw new ConfigurationError('signing.active.sign', 'must be a function that signs');
   return { sign, text: documentText({ ...configuration, signing: { ...configuration.signing, active: key } }) };
+}
+
+/** Calls a listener. One that throws is a fault of the host, as with any emitter. The request goes on. */
+function listen(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
 }
 
 function called<T>(call: () => T): T {

@@ -91,7 +91,7 @@ impl Login {
         for token in &self.access_tokens {
             assert!(!self.is_active(token).await);
             assert_eq!(self.host.userinfo(token).await.status(), 401);
-            let checked = self.host.server.check_access_token(token, Audience::EveryClient).await;
+            let checked = self.host.server.call_check_access_token(token, Audience::EveryClient).await;
             assert_eq!(checked, Err(AccessTokenCheckError::Revoked));
         }
         for token in [newest, replayed, &self.first, newest] {

@@ -197,7 +197,7 @@ async fn every_token_of_a_session_that_is_over_is_invalid() {
             "signed out" => assert_eq!(host.revoke(text(&second, "refresh_token"), &[]).await.status(), 200),
             "ended by the host" => {
                 let sid = payload(text(&second, "access_token"))["sid"].as_str().unwrap().to_owned();
-                host.server.revoke_session(&SessionId::try_from(sid).unwrap()).await.unwrap();
+                host.server.call_revoke_session(&SessionId::try_from(sid).unwrap()).await.unwrap();
             }
             "replayed" => {
                 host.advance(secs(11));

@@ -9,7 +9,10 @@
     reason = "a harness that fails has to fail loudly"
 )]
 
+mod call;
+mod face;
 mod post;
+mod replies;
 pub mod steps;
 mod store;
 
@@ -29,7 +32,9 @@ use serde_json::{Value, json};
 
 use crate::store::Yield;
 pub use crate::store::{Mishap, TestStore};
-pub use post::{Face, Post, Posts, form_request, json_request};
+pub use call::Calls;
+pub use face::{Asked, Driven, Face, Faces};
+pub use post::{Post, Posts, form_request, json_request};
 
 pub const PHONE: &str = "13612345678";
 pub const EMAIL: &str = "MOCK_USERNAME@example.com";

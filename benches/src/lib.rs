@@ -214,7 +214,7 @@ enum Pair {
     Ed25519(Ed25519KeyPair),
 }
 
-fn server(key: SigningKey, directory: Arc<MemoryDirectory>) -> Server {
+pub fn server(key: SigningKey, directory: Arc<MemoryDirectory>) -> Server {
     // A run with all its measurements takes longer than the 300 seconds that an access token lives by default.
     let settings = danger::without_send_quotas(settings(|s| s.token_validity.access_token = DAY));
     AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)

@@ -75,7 +75,10 @@ impl UserStore for Asking {
     }
 
     async fn sign_up(&self, address: &Address) -> Result<SignUp, ErasedError> {
-        Ok(self.0.ask(|answer| Question::SignUp(address.clone(), answer)).await?)
+        match self.0.ask(|answer| Question::SignUp(address.clone(), answer)).await {
+            Err(Unanswered::Refused) => Ok(SignUp::Refused),
+            answered => Ok(answered?),
+        }
     }
 
     async fn granted_scope(

@@ -45,7 +45,7 @@ pub enum Step<T = Reply> {
     UserBySubject(Ask<Subject, Option<User>, T>),
     /// [`UserStore::user_claims`](crate::directory::UserStore::user_claims).
     UserClaims(Ask<ClaimsQuestion, UserClaims, T>),
-    /// [`UserStore::sign_up`](crate::directory::UserStore::sign_up).
+    /// [`UserStore::sign_up`](crate::directory::UserStore::sign_up). Refused, it is [`SignUp::Refused`].
     SignUp(Ask<Address, SignUp, T>),
     /// [`UserStore::granted_scope`](crate::directory::UserStore::granted_scope). Refused, it grants what was requested.
     GrantedScope(Ask<ScopeQuestion, Option<Scope>, T>),
@@ -138,7 +138,8 @@ impl<Q, A, T: Outcome> Ask<Q, A, T> {
 
     /// Says that the host does not answer questions of this kind, and returns the next step.
     ///
-    /// Where the method of the port has a default, that is the answer. Any other question fails, as if the port had.
+    /// [`Step::SignUp`], [`Step::GrantedScope`] and [`Step::AccessTokenClaims`] have an answer for this case. Any other
+    /// question fails, as if its port had.
     pub fn refuse(self) -> Step<T> {
         self.unanswered(Unanswered::Refused)
     }

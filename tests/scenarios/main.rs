@@ -15,6 +15,7 @@ mod chosen_at_run_time;
 mod conformance;
 mod default_entropy;
 mod discovery;
+mod exchange;
 mod forms_and_errors;
 mod guess_budget;
 mod guesses_for_ever;

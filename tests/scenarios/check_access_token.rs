@@ -144,7 +144,7 @@ async fn what_is_not_signed_here_or_is_another_token_is_refused() {
         let host = Host::with(settings.clone());
         let said = host.log_in(json!({})).await;
         let token = text(&said, "access_token");
-        let stranger = Host::with_key(settings, SigningKey::generate(Algorithm::ES256).unwrap());
+        let stranger = Host::with_key(settings, other_key(Algorithm::ES256));
         let foreign = stranger.log_in(json!({})).await;
         let parts: Vec<&str> = token.split('.').collect();
         let mut claims = payload(token);

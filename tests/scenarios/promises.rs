@@ -822,7 +822,7 @@ async fn a_dump_tells_no_code_of_ten_letters_and_none_of_the_tokens() {
 async fn tokens_of_a_server_with_other_secrets_and_another_key_cost_no_call_of_the_store() {
     let host = hosted(Settings::default(), 240);
     let other = Keyring::new(&MasterKey::from_bytes(&[3; 32]).unwrap(), &MasterKey::from_bytes(&[4; 40]).unwrap());
-    let foreign = host.beside(Settings::default(), SigningKey::generate(Algorithm::EdDSA).unwrap(), other);
+    let foreign = host.beside(Settings::default(), other_key(Algorithm::EdDSA), other);
     let send = by_spa(&sms_send(PHONE));
     let sent = foreign.send(&send).await;
     let said = foreign.log_in_by(&email_send(EMAIL), json!({ "grant_type": EMAIL_GRANT_TYPE })).await;

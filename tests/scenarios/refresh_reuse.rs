@@ -338,6 +338,7 @@ fn change_client(host: &mut Host, client: Client) {
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     host.server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
         .clock(host.clock.clone())
+        .entropy(host.entropy.clone())
         .observer(host.counters.clone())
         .build(host.store.clone(), host.directory.clone())
         .unwrap();

@@ -26,7 +26,9 @@ fn server(issuer: &str, endpoints: Endpoints) -> MemoryServer {
         SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap(),
     )
     .settings(settings(|s| s.endpoints = endpoints))
-    .build(MemoryStore::new(), sample_directory())
+    .clock(ManualClock::new())
+    .entropy(SeededEntropy::default())
+    .build(MemoryStore::with_clock(ManualClock::new()), sample_directory())
     .unwrap()
 }
 

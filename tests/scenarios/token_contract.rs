@@ -318,7 +318,9 @@ async fn row_7_another_auth_source_of_the_same_channel() {
     let master = MasterKey::from_bytes(&[9; 32]).unwrap();
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), Keyring::new(&master, &master), key)
-        .build(MemoryStore::new(), directory)
+        .clock(ManualClock::new())
+        .entropy(SeededEntropy::default())
+        .build(MemoryStore::with_clock(ManualClock::new()), directory)
         .unwrap();
     let send = sms_send(PHONE).to_string();
     let delivery = server.post_send(json_request(&send, None)).await.unwrap();

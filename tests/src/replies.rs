@@ -8,6 +8,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use otp_grant::Reply;
 
 static FOLDER: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os("REPLIES").map(PathBuf::from));
@@ -42,11 +44,12 @@ pub(crate) fn keep(line: impl FnOnce() -> String) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a thread without a name").replace("::", ".");
     let mut file = File::options().create(true).append(true).open(folder.join(name)).unwrap();
-    file.write_all(format!("{}\n", without_signatures(&line())).as_bytes()).unwrap();
+    file.write_all(format!("{}\n", masked(&line())).as_bytes()).unwrap();
 }
 
-/// Masks the signatures of tokens: those of ES256 are random.
-fn without_signatures(line: &str) -> String {
+/// Masks what is random whatever the harness does: the signatures of ES256, and the subjects that a
+/// [`MemoryDirectory`](otp_grant::MemoryDirectory) gives to users who sign up. Tokens are kept as what they say.
+fn masked(line: &str) -> String {
     let is_of_a_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let mut masked = String::with_capacity(line.len());
     let mut rest = line;
@@ -54,11 +57,35 @@ fn without_signatures(line: &str) -> String {
         let (before, from) = rest.split_at(begin);
         let (word, after) = from.split_at(from.find(|c| !is_of_a_token(c)).unwrap_or(from.len()));
         masked.push_str(before);
-        match word.rsplit_once('.') {
-            Some((signed, _)) if signed.contains('.') => write!(masked, "{signed}.(signature)").unwrap(),
+        match word.split('.').collect::<Vec<_>>()[..] {
+            [header, claims, _] => write!(masked, "{}.{}.(signature)", read(header), read(claims)).unwrap(),
             _ => masked.push_str(word),
         }
         rest = after;
     }
-    masked + rest
+    masked.push_str(rest);
+    without_random_subjects(&masked)
+}
+
+fn read(part: &str) -> String {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(part);
+    bytes.map_or_else(|_| part.to_owned(), |bytes| bytes.escape_ascii().to_string())
+}
+
+fn without_random_subjects(line: &str) -> String {
+    const NAMES: [&str; 2] = [r#"\"sub\":\""#, r#"Subject(""#];
+    let mut masked = line.to_owned();
+    for name in NAMES {
+        let (mut from, mut before) = (masked.as_str(), String::with_capacity(masked.len()));
+        while let Some((head, tail)) = from.split_once(name) {
+            let subject = tail.split(['"', '\\']).next().unwrap_or_default();
+            let is_random = BASE64_URL_SAFE_NO_PAD.decode(subject).is_ok_and(|bytes| bytes.len() == 16);
+            before.push_str(head);
+            before.push_str(name);
+            before.push_str(if is_random { "(random)" } else { subject });
+            from = &tail[subject.len()..];
+        }
+        masked = before + from;
+    }
+    masked
 }

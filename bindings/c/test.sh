@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles and runs the C programs of this folder: with AddressSanitizer and UndefinedBehaviorSanitizer against the
-# static library, and without a sanitizer against the shared library.
+# static library, and without a sanitizer against the shared library. LOGINS is how many logins may not leak.
 #
 # ThreadSanitizer does not see the locks of a Rust library that is not compiled for it, and would report each of them.
 set -euo pipefail
@@ -24,6 +24,10 @@ done
 
 compile bindings/c/examples/login.c -L"$libraries" -Wl,-rpath,"$(realpath "$libraries")" -lotp_grant_c -o "$out/shared"
 "$out/shared" >/dev/null
+
+# Memory. A sanitizer would keep what was freed.
+compile bindings/c/tests/logins.c "$libraries/libotp_grant_c.a" "${system[@]}" -o "$out/logins"
+"$out/logins" "${LOGINS:-5000}"
 
 # A C++ program can use the header.
 printf '#include "otp_grant.h"\n#include "otp_grant.h"\nint main() { return otp_grant_abi_version() != OTP_GRANT_ABI_VERSION; }\n' >"$out/host.cc"

@@ -125,7 +125,7 @@ async fn duplicates_of_every_member_of_the_grant() {
 async fn a_member_that_is_null_is_read_as_one_that_is_absent() {
     let with = |body: &Value, name: &str| body.to_string().replacen('{', &format!("{{\"{name}\":null,"), 1);
     // A send, a grant and a refresh, each with `null` for members that it does not need.
-    let host = Host::with_key(Settings::default(), SigningKey::generate(Algorithm::EdDSA).unwrap());
+    let host = Host::with_key(Settings::default(), other_key(Algorithm::EdDSA));
     let public = json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null });
     for name in ["email", "usage", "client_secret", "otp", "unknown_members"] {
         let body = with(&but(&sms_send(PHONE), public.clone()), name);

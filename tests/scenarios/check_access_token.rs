@@ -45,7 +45,7 @@ async fn checked(host: &Host, token: &str, audience: Audience<'_>) -> Checked {
     host.directory.calls.lock().unwrap().clear();
     let (calls, offline) = host.store_calls(async { host.server.verify_access_token(token, audience) }).await;
     assert_eq!((calls, host.directory.calls.lock().unwrap().len()), (0, 0), "the offline check asked somebody");
-    let (calls, online) = host.store_calls(host.server.check_access_token(token, audience)).await;
+    let (calls, online) = host.store_calls(host.server.call_check_access_token(token, audience)).await;
     (offline, online, calls, std::mem::take(&mut *host.directory.calls.lock().unwrap()))
 }
 
@@ -144,7 +144,7 @@ async fn what_is_not_signed_here_or_is_another_token_is_refused() {
         let host = Host::with(settings.clone());
         let said = host.log_in(json!({})).await;
         let token = text(&said, "access_token");
-        let stranger = Host::with_key(settings, SigningKey::generate(Algorithm::ES256).unwrap());
+        let stranger = Host::with_key(settings, other_key(Algorithm::ES256));
         let foreign = stranger.log_in(json!({})).await;
         let parts: Vec<&str> = token.split('.').collect();
         let mut claims = payload(token);
@@ -216,7 +216,7 @@ async fn a_session_that_is_over_takes_its_tokens_along_and_no_others() {
             "signed out" => assert_eq!(host.revoke(text(&first, "refresh_token"), &[]).await.status(), 200),
             "ended by the host" => {
                 let session = host.server.verify_access_token(text(&first, "access_token"), EveryClient);
-                host.server.revoke_session(&session.unwrap().session).await.unwrap();
+                host.server.call_revoke_session(&session.unwrap().session).await.unwrap();
             }
             _ => {
                 host.advance(secs(10));
@@ -304,7 +304,7 @@ async fn errors_say_what_is_wrong_and_nothing_of_the_token() {
     for (error, said, has_source) in errors {
         assert_eq!((error.to_string().as_str(), error.source().is_some()), (said, has_source));
     }
-    let refused = host.server.check_access_token("zzMARKzz.zzMARKzz.zzMARKzz", EveryClient).await.unwrap_err();
+    let refused = host.server.call_check_access_token("zzMARKzz.zzMARKzz.zzMARKzz", EveryClient).await.unwrap_err();
     assert!(!format!("{refused} {refused:?}").contains("MARK"));
 }
 

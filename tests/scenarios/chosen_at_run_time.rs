@@ -18,11 +18,12 @@ struct Erased {
 
 fn erased() -> Erased {
     let host = Host::new();
-    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let key = other_key(Algorithm::ES256);
     let (store, directory) =
         (ErasedStore::new(Arc::clone(&host.store)), ErasedDirectory::new(Arc::clone(&host.directory)));
     let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
         .clock(host.clock.clone())
+        .entropy(host.entropy.clone())
         .observer(host.counters.clone())
         .build(store, directory)
         .unwrap();

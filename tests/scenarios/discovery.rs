@@ -43,7 +43,7 @@ fn build(issuer: &str, settings: Settings, keys: impl Into<SigningKeys>) -> Resu
 }
 
 fn ed25519() -> SigningKey {
-    SigningKey::generate(Algorithm::EdDSA).unwrap()
+    other_key(Algorithm::EdDSA)
 }
 
 fn with_endpoints(endpoints: Endpoints) -> Result<Server, ConfigError> {

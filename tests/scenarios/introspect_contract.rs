@@ -171,7 +171,7 @@ async fn every_reason_for_a_token_to_be_over_looks_the_same() {
             5 => assert_eq!(host.revoke(refresh, &[]).await.status(), 200),
             6 => {
                 let session = host.server.verify_access_token(access, Audience::EveryClient).unwrap().session;
-                host.server.revoke_session(&session).await.unwrap();
+                host.server.call_revoke_session(&session).await.unwrap();
             }
             7 => {
                 host.refresh(refresh).await;
@@ -318,7 +318,7 @@ async fn what_can_not_be_found_out_is_503_and_not_inactive() {
             assert_reply(&host.introspect("garbage", &[]).await, 200, INACTIVE, &[]);
             assert_reply(&host.introspect(token, &OTHER).await, 200, INACTIVE, &[]);
         }
-        let checked = host.server.check_access_token(tokens[0], Audience::EveryClient).await;
+        let checked = host.server.call_check_access_token(tokens[0], Audience::EveryClient).await;
         assert_eq!(checked, Err(AccessTokenCheckError::TemporarilyUnavailable), "{name}");
         assert_reply(&host.userinfo(tokens[0]).await, 503, UNAVAILABLE, &[]);
         down.store(false, SeqCst);

@@ -124,7 +124,7 @@ async fn first_refusal(end: u64, first: &'static [&'static str], plan: &[Change]
                 let token = issued.token.as_str();
                 let accepted = match second % 3 {
                     0 => process.userinfo(token).await.status() == 200,
-                    1 => process.server.check_access_token(token, Audience::EveryClient).await.is_ok(),
+                    1 => process.server.call_check_access_token(token, Audience::EveryClient).await.is_ok(),
                     _ => process.is_active(token).await,
                 };
                 if !accepted {

@@ -29,7 +29,7 @@ fn with(host: &Host, index: u8, sealing: &[u8]) -> Host {
 
 /// The result of a start with these sealing secrets.
 async fn start(host: &Host, sealing: &[u8]) -> Result<KeyringCheck, KeyringError> {
-    with(host, INDEX, sealing).server.check_keyring().await
+    with(host, INDEX, sealing).server.call_check_keyring().await
 }
 
 /// The record in which the store keeps the keys in use.
@@ -52,8 +52,8 @@ async fn another_index_secret_is_refused_and_announces_nothing() {
     let host = Host::new();
     assert_eq!(start(&host, &[OLD]).await, Ok(Agrees));
     let before = kept(&host);
-    assert_eq!(with(&host, 9, &[OLD]).server.check_keyring().await, Err(OtherIndexSecret));
-    assert_eq!(with(&host, 9, &[NEW]).server.check_keyring().await, Err(OtherIndexSecret));
+    assert_eq!(with(&host, 9, &[OLD]).server.call_check_keyring().await, Err(OtherIndexSecret));
+    assert_eq!(with(&host, 9, &[NEW]).server.call_check_keyring().await, Err(OtherIndexSecret));
     assert_eq!(kept(&host), before);
     assert_eq!(start(&host, &[OLD]).await, Ok(Agrees));
 }
@@ -135,7 +135,7 @@ async fn a_leaked_secret_can_be_dropped_at_once_on_one_host_after_the_other() {
     assert_eq!(start(&host, &[NEW]).await, Ok(LacksAPeersKey));
     // A secret that no host has is refused, unless the first host announces it as new.
     assert_eq!(start(&host, &[4]).await, Err(NoSharedSealingSecret));
-    assert_eq!(with(&host, INDEX, &[4]).server.announce_new_keyring().await, Ok(()));
+    assert_eq!(with(&host, INDEX, &[4]).server.call_announce_new_keyring().await, Ok(()));
     for _ in 0..3 {
         assert_eq!(start(&host, &[4]).await, Ok(Agrees));
     }
@@ -148,8 +148,8 @@ async fn an_index_secret_can_be_replaced_on_purpose() {
     let host = Host::new();
     assert_eq!(start(&host, &[OLD]).await, Ok(Agrees));
     let moved = with(&host, 9, &[OLD]);
-    assert_eq!(moved.server.announce_new_keyring().await, Ok(()));
-    assert_eq!(moved.server.check_keyring().await, Ok(Agrees));
+    assert_eq!(moved.server.call_announce_new_keyring().await, Ok(()));
+    assert_eq!(moved.server.call_check_keyring().await, Ok(Agrees));
     assert_eq!(start(&host, &[OLD]).await, Err(OtherIndexSecret));
 }
 
@@ -160,7 +160,7 @@ async fn what_no_host_announces_any_more_is_forgotten() {
     host.advance(DAY * 30 - Duration::from_millis(1));
     assert_eq!(start(&host, &[NEW]).await, Err(NoSharedSealingSecret));
     host.advance(Duration::from_millis(1));
-    assert_eq!(with(&host, 9, &[NEW]).server.check_keyring().await, Ok(Agrees));
+    assert_eq!(with(&host, 9, &[NEW]).server.call_check_keyring().await, Ok(Agrees));
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn secrets_are_kept_as_long_as_the_longest_session() {
     let key = || SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     let lasting = session_validity(DAY * 90, DAY * 90);
     let lasting = host.beside(settings(|s| s.session_validity = lasting), key(), keyring());
-    assert_eq!(lasting.server.check_keyring().await, Ok(Agrees));
+    assert_eq!(lasting.server.call_check_keyring().await, Ok(Agrees));
     // A host with shorter sessions does not shorten the time for which secrets are kept.
     host.advance(secs(120));
     assert_eq!(start(&host, &[OLD]).await, Ok(Agrees));
@@ -228,7 +228,7 @@ async fn a_store_that_fails_is_no_verdict_on_the_secrets() {
     let host = Host::new();
     host.store.down.store(true, SeqCst);
     assert_eq!(start(&host, &[OLD]).await, Err(KeyringError::Unavailable));
-    assert!(host.server.announce_new_keyring().await.is_err());
+    assert!(host.server.call_announce_new_keyring().await.is_err());
 }
 
 #[tokio::test]

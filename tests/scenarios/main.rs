@@ -16,6 +16,7 @@ mod conformance;
 mod default_entropy;
 mod discovery;
 mod exchange;
+mod exchange_ends;
 mod forms_and_errors;
 mod guess_budget;
 mod guesses_for_ever;

@@ -182,6 +182,7 @@ async fn a_user_who_is_found_by_many_addresses_is_guessed_at_25_times_a_day() {
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
         .clock(clock.clone())
+        .entropy(SeededEntropy::default())
         .observer(counters.clone())
         .build(MemoryStore::with_clock(clock.clone()), ByBudget(sample_directory().with_user(user, [victim])))
         .unwrap();

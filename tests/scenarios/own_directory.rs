@@ -217,7 +217,7 @@ async fn claims_of_the_host_are_in_access_tokens_and_nowhere_else() {
             let said_by_token = payload(token);
             assert_eq!((&said_by_token["tenant"], &said_by_token["roles"]), (&json!("acme"), &json!(["admin"])));
             assert_eq!(payload(text(said, "id_token"))["tenant"], Value::Null);
-            let read = host.server.check_access_token(token, Audience::EveryClient).await.unwrap();
+            let read = host.server.call_check_access_token(token, Audience::EveryClient).await.unwrap();
             assert_eq!(read.custom, claims);
             assert_eq!(read.custom.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["roles", "tenant"]);
             let introspected = host.introspect(token).await;

@@ -20,7 +20,7 @@ async fn verify(host: &Host, usage: Usage, sent: &Sent, code: &str) -> Result<Ve
     let client = ClientId::new("TENANT_CLIENT_ID").unwrap();
     let address = Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap());
     let (otp_token, otp) = (PresentedSecret::new(sent.otp_token.as_str()), PresentedSecret::new(code));
-    host.server.verify(VerifyRequest::new(&client, usage, address, otp_token, otp)).await
+    host.server.call_verify(VerifyRequest::new(&client, usage, address, otp_token, otp)).await
 }
 
 #[tokio::test]

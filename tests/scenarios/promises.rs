@@ -161,7 +161,7 @@ async fn present(host: &Host, send: &Value, sent: &Sent, code: &str) -> Outcome 
     let client = ClientId::new(text(send, "client_id")).unwrap();
     let (otp_token, otp) = (PresentedSecret::new(sent.otp_token.as_str()), PresentedSecret::new(code));
     let request = VerifyRequest::new(&client, Usage::from_wire(usage).unwrap(), address, otp_token, otp);
-    match host.server.verify(request).await {
+    match host.server.call_verify(request).await {
         Ok(_) => Outcome::In,
         Err(VerifyError::UnknownOtp { attempts_remaining }) => Outcome::Wrong(attempts_remaining.try_into().unwrap()),
         Err(VerifyError::UnknownOtpToken) => Outcome::Gone,
@@ -519,7 +519,7 @@ async fn an_answer_is_not_repeated_once_its_session_was_refreshed_or_signed_out(
             "sign-out" => assert_eq!(host.revoke(&token, &[]).await.status(), 200),
             "host" => {
                 let sid = payload(&access)["sid"].as_str().unwrap().to_owned();
-                host.server.revoke_session(&SessionId::try_from(sid).unwrap()).await.unwrap();
+                host.server.call_revoke_session(&SessionId::try_from(sid).unwrap()).await.unwrap();
             }
             "everywhere" => {
                 host.directory.inner.put_user(user.with_tokens_valid_after(host.clock.now()));
@@ -822,7 +822,7 @@ async fn a_dump_tells_no_code_of_ten_letters_and_none_of_the_tokens() {
 async fn tokens_of_a_server_with_other_secrets_and_another_key_cost_no_call_of_the_store() {
     let host = hosted(Settings::default(), 240);
     let other = Keyring::new(&MasterKey::from_bytes(&[3; 32]).unwrap(), &MasterKey::from_bytes(&[4; 40]).unwrap());
-    let foreign = host.beside(Settings::default(), SigningKey::generate(Algorithm::EdDSA).unwrap(), other);
+    let foreign = host.beside(Settings::default(), other_key(Algorithm::EdDSA), other);
     let send = by_spa(&sms_send(PHONE));
     let sent = foreign.send(&send).await;
     let said = foreign.log_in_by(&email_send(EMAIL), json!({ "grant_type": EMAIL_GRANT_TYPE })).await;
@@ -836,7 +836,7 @@ async fn tokens_of_a_server_with_other_secrets_and_another_key_cost_no_call_of_t
         assert_eq!(host.store_calls(host.is_active(token)).await, (0, false));
         assert_eq!(host.store_calls(async { host.revoke(token, &[]).await.status() }).await.0, 0);
         assert_eq!(host.store_calls(async { host.userinfo(token).await.status() }).await, (0, 401));
-        let check = host.store_calls(host.server.check_access_token(token, Audience::EveryClient)).await;
+        let check = host.store_calls(host.server.call_check_access_token(token, Audience::EveryClient)).await;
         assert!(check.0 == 0 && check.1.is_err());
     }
     assert!(foreign.is_active(&token).await);
@@ -1170,7 +1170,7 @@ async fn a_revocation_by_the_host_or_of_an_access_token_holds_at_hosts_whose_clo
                 host.advance(Duration::from_millis(u64::try_from(end + offset).unwrap()));
                 if by_host {
                     let sid = SessionId::try_from(payload(&access)["sid"].as_str().unwrap().to_owned()).unwrap();
-                    at(&host, there, host.server.revoke_session(&sid)).await.unwrap();
+                    at(&host, there, host.server.call_revoke_session(&sid)).await.unwrap();
                     let (status, _) = at(&host, here, host.refresh(&token)).await;
                     if status == 200 {
                         wrong.push((by_host, offset, there, here));
@@ -1430,10 +1430,10 @@ async fn an_address_whose_message_failed_is_sent_to_again_at_once_and_once() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {
         let host = hosted(with(small(), |s| s.send_quotas = vec![quota(1, 20), quota(3, 3600)]), 240);
         let first = raw_send(&host, &send).await.unwrap();
-        let (calls, reply) = host.store_calls(host.server.delivery_failed(first, failure)).await;
+        let (calls, reply) = host.store_calls(host.server.call_delivery_failed(first, failure)).await;
         assert_eq!((calls, reply.status(), reply.header("Retry-After")), (2, 503, None));
         let second = raw_send(&host, &send).await.unwrap();
-        let reply = host.server.delivery_failed(second, failure).await;
+        let reply = host.server.call_delivery_failed(second, failure).await;
         assert_eq!((reply.status(), reply.header("Retry-After")), (503, Some("20")));
         assert!(raw_send(&host, &send).await.is_err());
         host.advance(secs(20));
@@ -1451,7 +1451,7 @@ async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() 
     let host = hosted(with(small(), |s| s.send_quotas = vec![quota(1, 20)]), 240);
     let delivery = raw_send(&host, &sms_send(PHONE)).await.unwrap();
     host.store.down.store(true, SeqCst);
-    let reply = host.server.delivery_failed(delivery, DeliveryFailure::Undeliverable).await;
+    let reply = host.server.call_delivery_failed(delivery, DeliveryFailure::Undeliverable).await;
     host.store.down.store(false, SeqCst);
     assert_eq!((reply.status(), reply.header("Retry-After")), (503, Some("20")));
     host.advance(secs(20) - MILLI);
@@ -1586,11 +1586,11 @@ async fn a_client_learns_of_its_own_tokens_only() {
     assert_eq!(says(&access, &public).await.0, 401);
     let sid = SessionId::try_from(payload(&access)["sid"].as_str().unwrap().to_owned()).unwrap();
     for _ in 0..2 {
-        host.server.revoke_session(&sid).await.unwrap();
+        host.server.call_revoke_session(&sid).await.unwrap();
         assert!(!host.is_active(&token).await);
     }
     let unknown = Host::new();
-    unknown.server.revoke_session(&sid).await.unwrap();
+    unknown.server.call_revoke_session(&sid).await.unwrap();
 }
 
 /// SECURITY, send-pumper: "one in 30 seconds, 50 in 24 hours, over clients, usages and the spellings of a number or a
@@ -1619,7 +1619,7 @@ async fn an_address_is_sent_to_as_often_as_its_quotas_say_and_once_more_where_de
             if let Ok(delivery) = raw_send(&host, &send).await {
                 sends.push(u64::try_from(round).unwrap() * 60);
                 if fails > 0 && sends.len() % fails == 0 {
-                    drop(host.server.delivery_failed(delivery, DeliveryFailure::Undeliverable).await);
+                    drop(host.server.call_delivery_failed(delivery, DeliveryFailure::Undeliverable).await);
                 }
             }
             host.advance(secs(60));
@@ -1798,7 +1798,7 @@ async fn the_observer_hears_of_each_thing_that_happens() {
     // The work of the host's own parts.
     host.advance(secs(10));
     let delivery = raw_send(&host, &sms_send(PHONE)).await.unwrap();
-    let _ = host.server.delivery_failed(delivery, DeliveryFailure::AddressRefused).await;
+    let _ = host.server.call_delivery_failed(delivery, DeliveryFailure::AddressRefused).await;
     assert_eq!(log.names(), ["Sent", "DeliveryFailed"]);
     host.store.down.store(true, SeqCst);
     host.refused_send(&sms_send(LOCKED_PHONE)).await;

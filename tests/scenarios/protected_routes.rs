@@ -13,7 +13,7 @@ const ORDERS: &str = "/orders";
 /// The first lines of a route of the host.
 async fn orders(host: &Host, request: Request<'_>) -> Result<AccessTokenClaims, Reply> {
     let needed = Scope::parse("profile email").unwrap();
-    let claims = host.server.check_access_token(request.bearer_token()?, Audience::EveryClient).await?;
+    let claims = host.server.call_check_access_token(request.bearer_token()?, Audience::EveryClient).await?;
     claims.require_scope(&needed)?;
     Ok(claims)
 }

@@ -215,7 +215,7 @@ async fn a_session_that_an_earlier_version_has_ended_stays_ended() {
 #[tokio::test]
 async fn a_host_agrees_with_the_secrets_that_an_earlier_version_has_announced() {
     let written = Written::of("2026-11-28/keys_in_use.json");
-    assert_eq!(written.host().server.check_keyring().await, Ok(KeyringCheck::Agrees));
+    assert_eq!(written.host().server.call_check_keyring().await, Ok(KeyringCheck::Agrees));
 }
 
 /// "A record written with only today's features states nothing new."
@@ -278,13 +278,13 @@ async fn secrets_that_are_announced_keep_the_members_of_a_later_version() {
     let written = Written::of("2026-11-28/keys_in_use.json").with_unknown_members();
     let host = written.host();
     host.advance(secs(3600));
-    assert_eq!(host.server.check_keyring().await, Ok(KeyringCheck::Agrees));
+    assert_eq!(host.server.call_check_keyring().await, Ok(KeyringCheck::Agrees));
     assert_eq!(with_later_members(&written.stored(&host)), 1);
-    host.server.announce_new_keyring().await.unwrap();
+    host.server.call_announce_new_keyring().await.unwrap();
     assert_eq!(with_later_members(&written.stored(&host)), 1);
     // All keys are forgotten by now.
     host.advance(secs(400 * 24 * 3600));
-    assert_eq!(host.server.check_keyring().await, Ok(KeyringCheck::Agrees));
+    assert_eq!(host.server.call_check_keyring().await, Ok(KeyringCheck::Agrees));
     assert_eq!(with_later_members(&written.stored(&host)), 1);
     assert_ne!(written.stored(&host), written.record);
 }
@@ -346,7 +346,8 @@ async fn no_refresh_revocation_or_introspection_is_decided_on_a_later_format() {
             assert_eq!(host.introspect(token, &[]).await.status(), 503);
         }
         assert_eq!(host.userinfo(written.presented("access_token")).await.status(), 503);
-        let checked = host.server.check_access_token(written.presented("access_token"), Audience::EveryClient).await;
+        let checked =
+            host.server.call_check_access_token(written.presented("access_token"), Audience::EveryClient).await;
         assert!(checked.is_err());
         assert_untouched(&written, &host);
     }
@@ -358,7 +359,7 @@ async fn no_host_ends_a_session_of_a_later_format() {
         let host = written.host();
         let session = payload(written.presented("access_token"))["sid"].clone();
         let session: SessionId = serde_json::from_value(session).unwrap();
-        assert_eq!(host.server.revoke_session(&session).await.err(), Some(Unavailable));
+        assert_eq!(host.server.call_revoke_session(&session).await.err(), Some(Unavailable));
         assert_untouched(&written, &host);
     }
 }
@@ -368,8 +369,8 @@ async fn no_secrets_are_announced_in_a_later_format() {
     let written = || Written::of("2026-11-28/keys_in_use.json");
     for written in [written().of_format(2), written().of_another_kind(), Written::of("later/keys_in_use.2.json")] {
         let host = written.host();
-        assert_eq!(host.server.check_keyring().await, Err(KeyringError::Unavailable));
-        assert_eq!(host.server.announce_new_keyring().await, Err(Unavailable));
+        assert_eq!(host.server.call_check_keyring().await, Err(KeyringError::Unavailable));
+        assert_eq!(host.server.call_announce_new_keyring().await, Err(Unavailable));
         assert_untouched(&written, &host);
     }
 }

@@ -331,7 +331,8 @@ async fn a_refresh_under_rfc_9068_gives_access_tokens_of_that_profile() {
         "client_id": "TENANT_CLIENT_ID", "auth_time": START, "amr": ["otp", "sms"],
     });
     assert_eq!(access, whole);
-    let checked = host.server.check_access_token(text(&said, "access_token"), Audience::EveryClient).await.unwrap();
+    let checked =
+        host.server.call_check_access_token(text(&said, "access_token"), Audience::EveryClient).await.unwrap();
     assert_eq!(checked.client.as_str(), "TENANT_CLIENT_ID");
 }
 

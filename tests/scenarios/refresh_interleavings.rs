@@ -233,7 +233,7 @@ impl World {
         self.store.begin(self.store.records(), 0, None);
         let mut given = checked.run.answers.iter().flatten().filter_map(|(_, body)| body["access_token"].as_str());
         for access_token in [given.next(), Some(&self.access_token)].into_iter().flatten() {
-            let good = block_on(self.server.check_access_token(access_token, Audience::EveryClient));
+            let good = block_on(self.server.call_check_access_token(access_token, Audience::EveryClient));
             assert_eq!(good.is_ok(), !revoked, "{good:?}: {checked}");
         }
         if revoked {

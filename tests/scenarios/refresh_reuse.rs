@@ -91,7 +91,7 @@ impl Login {
         for token in &self.access_tokens {
             assert!(!self.is_active(token).await);
             assert_eq!(self.host.userinfo(token).await.status(), 401);
-            let checked = self.host.server.check_access_token(token, Audience::EveryClient).await;
+            let checked = self.host.server.call_check_access_token(token, Audience::EveryClient).await;
             assert_eq!(checked, Err(AccessTokenCheckError::Revoked));
         }
         for token in [newest, replayed, &self.first, newest] {
@@ -338,6 +338,7 @@ fn change_client(host: &mut Host, client: Client) {
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     host.server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), key)
         .clock(host.clock.clone())
+        .entropy(host.entropy.clone())
         .observer(host.counters.clone())
         .build(host.store.clone(), host.directory.clone())
         .unwrap();

@@ -36,7 +36,7 @@ async fn headers_that_are_not_known_change_nothing() {
     let others = ["DPoP", "Host", "Accept", "Cookie", "X-Content-Type", "Authorization2", "é", ""];
     let with_others = others.iter().fold(post(), |request, name| request.header(name, "\u{0}x").header(name, FORM));
     for request in [post(), with_others] {
-        let reply = host.server.handle(request, accepted).await.unwrap();
+        let reply = host.server.serve(request, accepted).await.unwrap();
         assert_reply(&reply, 200, r#"{"active":false}"#, &[]);
     }
 }

@@ -37,7 +37,7 @@ async fn revoke(host: &Host, token: &str) {
 async fn assert_access(host: &Host, token: &str, alive: bool) {
     assert_eq!(host.is_active(token).await, alive);
     assert_eq!(host.userinfo(token).await.status(), if alive { 200 } else { 401 });
-    let checked = host.server.check_access_token(token, Audience::EveryClient).await;
+    let checked = host.server.call_check_access_token(token, Audience::EveryClient).await;
     assert_eq!(checked.err(), if alive { None } else { Some(AccessTokenCheckError::Revoked) });
     // The offline check does not know of the revocation.
     assert!(host.server.verify_access_token(token, Audience::EveryClient).is_ok());
@@ -301,7 +301,7 @@ async fn a_store_that_fails_is_503_and_never_200_before_the_token_is_dead() {
         assert_reply(&host.revoke(token, &[]).await, 503, UNAVAILABLE, &[]);
     }
     let session = host.server.verify_access_token(&access[2], Audience::EveryClient).unwrap().session;
-    assert_eq!(host.server.revoke_session(&session).await, Err(Unavailable));
+    assert_eq!(host.server.call_revoke_session(&session).await, Err(Unavailable));
     // The directory is down: signing out does not depend on it.
     host.store.down.store(false, SeqCst);
     host.directory.down.store(true, SeqCst);
@@ -316,14 +316,14 @@ async fn the_host_ends_a_session() {
     let session = host.server.verify_access_token(&access[1], Audience::EveryClient).unwrap().session;
     let other = host.log_in(json!({})).await;
     for _ in 0..2 {
-        host.server.revoke_session(&session).await.unwrap();
+        host.server.call_revoke_session(&session).await.unwrap();
         assert_signed_out(&host, &borrowed(&refresh), &borrowed(&access)).await;
         assert_eq!(revocations(&host), 1);
     }
     assert_access(&host, text(&other, "access_token"), true).await;
     // The end of a session that never existed is a success.
     let unknown = SessionId::try_from("A".repeat(text(&payload(&access[0]), "sid").len())).unwrap();
-    host.server.revoke_session(&unknown).await.unwrap();
+    host.server.call_revoke_session(&unknown).await.unwrap();
     assert_eq!(revocations(&host), 1);
 }
 

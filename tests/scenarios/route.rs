@@ -26,7 +26,9 @@ fn server(issuer: &str, endpoints: Endpoints) -> MemoryServer {
         SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap(),
     )
     .settings(settings(|s| s.endpoints = endpoints))
-    .build(MemoryStore::new(), sample_directory())
+    .clock(ManualClock::new())
+    .entropy(SeededEntropy::default())
+    .build(MemoryStore::with_clock(ManualClock::new()), sample_directory())
     .unwrap()
 }
 
@@ -64,7 +66,7 @@ async fn ask<S: Store, D: Directory>(
     request: Post<'_>,
 ) -> Option<Reply> {
     let deliver = async |_: Delivery| panic!("{method} {path} delivers a code");
-    server.handle(request.to(method, path), deliver).await
+    server.serve(request.to(method, path), deliver).await
 }
 
 /// Status, headers and body of a reply.
@@ -82,7 +84,7 @@ async fn assert_reached(server: &MemoryServer, paths: &Paths, phone: &str) {
         delivered.fetch_add(1, SeqCst);
         delivery.accepted()
     };
-    let reply = server.handle(json_request(&body, None).to("POST", send), deliver).await.unwrap();
+    let reply = server.serve(json_request(&body, None).to("POST", send), deliver).await.unwrap();
     assert_eq!((reply.status(), delivered.into_inner()), (200, 1), "{send}");
 
     let (empty, query) = (json_request("{}", None), form(&[("token", "of nobody")], &[]));
@@ -118,7 +120,7 @@ async fn the_life_of_a_login_through_one_route() {
         code = delivery.code().expose_secret().to_owned();
         delivery.accepted()
     };
-    let reply = host.server.handle(json_request(&body, None).to("POST", "/otp/send"), deliver).await.unwrap();
+    let reply = host.server.serve(json_request(&body, None).to("POST", "/otp/send"), deliver).await.unwrap();
     let (status, reply) = read(&reply);
     assert_eq!(status, 200);
 
@@ -325,7 +327,7 @@ async fn a_delivery_that_failed_is_what_the_client_hears() {
     ] {
         let (host, request) = (Host::new(), send.to_string());
         let deliver = async |delivery: Delivery| delivery.failed(failure);
-        let reply = host.server.handle(json_request(&request, None).to("POST", "/otp/send"), deliver).await.unwrap();
+        let reply = host.server.serve(json_request(&request, None).to("POST", "/otp/send"), deliver).await.unwrap();
         assert_reply(&reply, status, body, &[]);
     }
 }
@@ -362,7 +364,7 @@ async fn the_reply_is_the_one_that_delivery_waited_for() {
         says.await.unwrap();
         delivery.accepted()
     };
-    let mut reply = Box::pin(host.server.handle(json_request(&body, None).to("POST", "/otp/send"), deliver));
+    let mut reply = Box::pin(host.server.serve(json_request(&body, None).to("POST", "/otp/send"), deliver));
     assert!(futures::poll!(&mut reply).is_pending());
     assert!(futures::poll!(&mut reply).is_pending());
     said.send(()).unwrap();

@@ -313,7 +313,7 @@ async fn a_second_failed_delivery_in_a_row_waits_whatever_the_quotas_are() {
         let mut messages = 0;
         while messages < 10 {
             let Ok(delivery) = try_raw(&host, &sms_send(PHONE), None).await else { break };
-            assert_eq!(host.server.delivery_failed(delivery, DeliveryFailure::Undeliverable).await.status(), 503);
+            assert_eq!(host.server.call_delivery_failed(delivery, DeliveryFailure::Undeliverable).await.status(), 503);
             messages += 1;
         }
         // Each send that the shortest quota allows, and one more for each of them.

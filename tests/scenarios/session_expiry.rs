@@ -50,7 +50,7 @@ async fn assert_over(host: &Host, refresh_token: &str, access_token: &str) {
     assert!(!host.is_active(refresh_token).await && !host.is_active(access_token).await);
     assert_eq!(host.refresh(refresh_token).await, refused());
     assert_eq!(host.userinfo(access_token).await.status(), 401);
-    assert!(host.server.check_access_token(access_token, Audience::EveryClient).await.is_err());
+    assert!(host.server.call_check_access_token(access_token, Audience::EveryClient).await.is_err());
     assert_eq!(host.counters.reuses.load(SeqCst), 0);
 }
 
@@ -130,7 +130,7 @@ async fn an_access_token_dies_with_a_session_that_ends_before_it_expires() {
     host.advance(MILLI);
     assert_over(&host, &token, &access).await;
     assert_eq!(
-        host.server.check_access_token(&access, Audience::EveryClient).await,
+        host.server.call_check_access_token(&access, Audience::EveryClient).await,
         Err(AccessTokenCheckError::Revoked)
     );
 }

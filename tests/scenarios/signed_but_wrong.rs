@@ -47,7 +47,7 @@ impl Issued {
     /// The server's result for a token, offline, online and at its userinfo endpoint.
     async fn check_token(&self, token: &str) -> Result<(), AccessTokenError> {
         let offline = self.host.server.verify_access_token(token, Audience::EveryClient);
-        let online = self.host.server.check_access_token(token, Audience::EveryClient).await;
+        let online = self.host.server.call_check_access_token(token, Audience::EveryClient).await;
         assert_eq!(online, offline.clone().map_err(AccessTokenCheckError::Refused));
         assert_eq!(self.host.userinfo(token).await.status(), if offline.is_ok() { 200 } else { 401 });
         offline.map(drop)
@@ -195,7 +195,7 @@ async fn a_subject_that_the_directory_does_not_know_passes_offline_only() {
         let token = issued.sign(issued.header.to_string(), issued.claims.to_string());
         issued.host.directory.inner.remove_user(&Subject::new("MOCK_USER_ID").unwrap());
         assert!(issued.host.server.verify_access_token(&token, Audience::EveryClient).is_ok());
-        let online = issued.host.server.check_access_token(&token, Audience::EveryClient).await;
+        let online = issued.host.server.call_check_access_token(&token, Audience::EveryClient).await;
         assert_eq!(online, Err(AccessTokenCheckError::Revoked));
     }
 }

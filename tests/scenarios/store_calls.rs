@@ -68,7 +68,7 @@ async fn the_calls_of_a_session_are_counted() {
     let revoke = async |token: &str| host.revoke(token, &[]).await.status();
     let introspect = async |token: &str| host.introspect(token, &[]).await.status();
     let userinfo = async || host.userinfo(access).await.status();
-    let check = async || host.server.check_access_token(access, Audience::EveryClient).await.map_or(401, |_| 200);
+    let check = async || host.server.call_check_access_token(access, Audience::EveryClient).await.map_or(401, |_| 200);
     let asked_of_user = vec!["client", "user_by_subject"];
     let asked_of_client = vec!["client"];
 

@@ -318,7 +318,9 @@ async fn row_7_another_auth_source_of_the_same_channel() {
     let master = MasterKey::from_bytes(&[9; 32]).unwrap();
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), Keyring::new(&master, &master), key)
-        .build(MemoryStore::new(), directory)
+        .clock(ManualClock::new())
+        .entropy(SeededEntropy::default())
+        .build(MemoryStore::with_clock(ManualClock::new()), directory)
         .unwrap();
     let send = sms_send(PHONE).to_string();
     let delivery = server.post_send(json_request(&send, None)).await.unwrap();
@@ -490,18 +492,18 @@ async fn codes_of_other_usages_prove_the_address_once_and_for_their_usage_alone(
         let sent = host.send(&body).await;
         let mismatched = Some(VerifyError::MismatchedOtpToken);
         for other in all.into_iter().chain([Usage::Login]).filter(|other| *other != usage) {
-            assert_eq!(host.server.verify(verify(&client, other, &sent, &sent.code)).await.err(), mismatched);
+            assert_eq!(host.server.call_verify(verify(&client, other, &sent, &sent.code)).await.err(), mismatched);
         }
-        let of_other = host.server.verify(verify(&other_client, usage, &sent, &sent.code)).await;
+        let of_other = host.server.call_verify(verify(&other_client, usage, &sent, &sent.code)).await;
         assert_eq!(of_other.err(), mismatched);
         refuse(&host, &sms_grant(PHONE, &sent), 400, ROW_7).await;
         for attempts_remaining in [4, 3, 2, 1] {
-            let guess = host.server.verify(verify(&client, usage, &sent, &wrong(&sent.code))).await;
+            let guess = host.server.call_verify(verify(&client, usage, &sent, &wrong(&sent.code))).await;
             assert_eq!(guess.err(), Some(VerifyError::UnknownOtp { attempts_remaining }));
         }
-        let verified = host.server.verify(verify(&client, usage, &sent, &sent.code)).await.unwrap();
+        let verified = host.server.call_verify(verify(&client, usage, &sent, &sent.code)).await.unwrap();
         assert_eq!((verified.usage(), verified.address().channel()), (usage, Channel::Sms));
-        let again = host.server.verify(verify(&client, usage, &sent, &sent.code)).await;
+        let again = host.server.call_verify(verify(&client, usage, &sent, &sent.code)).await;
         assert_eq!(again.err(), Some(VerifyError::UnknownOtpToken));
     }
 }
@@ -511,7 +513,7 @@ async fn a_login_code_is_no_proof_for_another_usage() {
     let (client, host) = (ClientId::new("TENANT_CLIENT_ID").unwrap(), Host::new());
     let sent = host.send(&sms_send(PHONE)).await;
     for usage in [Usage::Login, Usage::Signup, Usage::UpdateUserinfo, Usage::ResetPassword] {
-        let refused = host.server.verify(verify(&client, usage, &sent, &sent.code)).await;
+        let refused = host.server.call_verify(verify(&client, usage, &sent, &sent.code)).await;
         assert_eq!(refused.err(), Some(VerifyError::MismatchedOtpToken));
     }
     assert_eq!(guesses_left(&host, &sms_grant(PHONE, &sent)).await, 5);
@@ -524,12 +526,12 @@ async fn codes_of_other_usages_expire_after_a_minute() {
         let host = Host::new();
         let sent = host.send(&but(&sms_send(PHONE), json!({ "usage": "signup", "auth_source_id": null }))).await;
         host.advance(Duration::from_millis(millis));
-        let verified = host.server.verify(verify(&client, Usage::Signup, &sent, &sent.code)).await;
+        let verified = host.server.call_verify(verify(&client, Usage::Signup, &sent, &sent.code)).await;
         assert_eq!(verified.is_ok(), works);
     }
     let host = Host::new();
     let sent = host.send(&but(&sms_send(PHONE), json!({ "usage": "signup", "auth_source_id": null }))).await;
     host.store.down.store(true, SeqCst);
-    let refused = host.server.verify(verify(&client, Usage::Signup, &sent, &sent.code)).await;
+    let refused = host.server.call_verify(verify(&client, Usage::Signup, &sent, &sent.code)).await;
     assert_eq!(refused.err(), Some(VerifyError::TemporarilyUnavailable));
 }

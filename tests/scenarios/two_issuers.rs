@@ -10,16 +10,18 @@ use serde_json::{Value, json};
 
 type Server = AuthorizationServer<Arc<MemoryStore>, MemoryDirectory>;
 
-fn server(issuer: &str, store: &Arc<MemoryStore>) -> Server {
+fn server(issuer: &str, store: &Arc<MemoryStore>, entropy: &SeededEntropy) -> Server {
     let key = SigningKey::from_pem(include_str!("../keys/es256_pkcs8.pem")).unwrap();
     AuthorizationServer::builder(Issuer::new(issuer).unwrap(), keyring(), key)
+        .clock(ManualClock::new())
+        .entropy(entropy.clone())
         .build(store.clone(), sample_directory())
         .unwrap()
 }
 
 fn two_servers() -> [Server; 2] {
-    let store = Arc::new(MemoryStore::new());
-    [ISSUER, "https://other.portal.example.com"].map(|issuer| server(issuer, &store))
+    let (store, entropy) = (Arc::new(MemoryStore::with_clock(ManualClock::new())), SeededEntropy::default());
+    [ISSUER, "https://other.portal.example.com"].map(|issuer| server(issuer, &store, &entropy))
 }
 
 async fn send(server: &Server) -> Result<Sent, (u16, Value)> {

@@ -131,7 +131,7 @@ async fn what_was_not_issued_as_an_access_token_here_is_invalid_and_costs_no_io(
     let altered = format!("{}A.{}", access.split_once('.').unwrap().0, access.split_once('.').unwrap().1);
     let (signed, signature) = access.rsplit_once('.').unwrap();
     let flipped: String = signature.chars().rev().collect();
-    let other = Host::with_key(Settings::default(), SigningKey::generate(Algorithm::ES256).unwrap());
+    let other = Host::with_key(Settings::default(), other_key(Algorithm::ES256));
     let foreign = text(&other.log_in(json!({})).await, "access_token").to_owned();
     host.directory.calls.lock().unwrap().clear();
     let long = "x".repeat(100_000);
@@ -197,7 +197,7 @@ async fn every_token_of_a_session_that_is_over_is_invalid() {
             "signed out" => assert_eq!(host.revoke(text(&second, "refresh_token"), &[]).await.status(), 200),
             "ended by the host" => {
                 let sid = payload(text(&second, "access_token"))["sid"].as_str().unwrap().to_owned();
-                host.server.revoke_session(&SessionId::try_from(sid).unwrap()).await.unwrap();
+                host.server.call_revoke_session(&SessionId::try_from(sid).unwrap()).await.unwrap();
             }
             "replayed" => {
                 host.advance(secs(11));
@@ -319,7 +319,7 @@ async fn each_standard_claim_needs_its_scope_in_every_language() {
         .with_scopes(scopes.clone(), Scope::openid());
     let directory = sample_directory().with_client(client.unwrap());
     directory.put_claims(mock_user().subject, all);
-    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let key = other_key(Algorithm::EdDSA);
     let host = Host::with_directory(Settings::default(), key, directory);
     for scope in scopes.iter() {
         let asked = if scope == "openid" { "openid".to_owned() } else { format!("openid {scope}") };

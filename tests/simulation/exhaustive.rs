@@ -7,12 +7,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use otp_grant::time::Timestamp;
+use otp_grant_tests::Face;
 use otp_grant_tests::steps::{Mishap, Planned, Search, Step};
 
 use crate::facts::{Entry, History, OUTSIDE, What};
 use crate::properties;
 use crate::request::{Answer, Ask};
 use crate::scene::Scene;
+use crate::share::Share;
 use crate::world::World;
 
 /// What goes wrong in a run.
@@ -45,6 +47,8 @@ impl Trouble {
 /// How much was run, and what was found.
 #[derive(Default)]
 pub struct Tally {
+    /// The combinations of which a run takes its share.
+    offered: usize,
     pub combinations: usize,
     pub schedules: usize,
     pub requests: usize,
@@ -62,6 +66,14 @@ pub struct Finding {
 }
 
 impl Tally {
+    /// Tells whether the next combination is in the share of this run.
+    fn takes_next(&mut self) -> bool {
+        self.offered += 1;
+        let is_taken = Share::of_this_run().takes(self.offered - 1);
+        self.combinations += usize::from(is_taken);
+        is_taken
+    }
+
     fn found(&mut self, found: &str, label: &str, report: impl Fn() -> String) {
         let property = found.split(':').next().unwrap_or_default().to_owned();
         let finding = self.findings.entry(property).or_insert_with(|| {
@@ -73,7 +85,7 @@ impl Tally {
 
     /// Fails if anything was found.
     pub fn judge(&self, name: &str) {
-        println!("{name}: {self}");
+        println!("{name}: {self}, over FACE={}", Face::of_this_run().name());
         let shown = std::env::var("SIMULATION_SHOWN").map_or(SHOWN, |number| number.parse().unwrap());
         let report = |(property, finding): (&String, &Finding)| {
             let Finding { first, labels } = finding;
@@ -94,7 +106,7 @@ impl fmt::Display for Tally {
 
 /// Runs a combination of kinds of a scene, and then again with every single thing that can go wrong.
 pub fn explore(world: &World, scene: &Scene, combination: &[usize], tally: &mut Tally) {
-    let calls = explore_without_trouble(world, scene, combination, tally);
+    let Some(calls) = explore_without_trouble(world, scene, combination, tally) else { return };
     let place = Placed { world, scene, combination, hosts: &[] };
     for planned in calls.mishaps() {
         place.every_schedule(&Trouble::at(planned), tally);
@@ -107,8 +119,10 @@ pub fn explore(world: &World, scene: &Scene, combination: &[usize], tally: &mut 
 /// Runs a combination of kinds of a scene at these hosts. Runs it again with each call of the directory or the signer
 /// slow, with each call of the signer failing, and with a signer whose key changes.
 pub fn explore_at(world: &World, scene: &Scene, combination: &[usize], hosts: &[usize], tally: &mut Tally) {
+    if !tally.takes_next() {
+        return;
+    }
     let place = Placed { world, scene, combination, hosts };
-    tally.combinations += 1;
     let calls = place.every_schedule(&Trouble::default(), tally);
     for (request, number) in &calls.outside {
         for (call, millis) in (0..*number).flat_map(|call| scene.pauses.iter().map(move |millis| (call, *millis))) {
@@ -129,8 +143,10 @@ pub fn explore_at(world: &World, scene: &Scene, combination: &[usize], hosts: &[
 /// Runs a combination of kinds of a scene with every two things that can go wrong: at two calls, or at one call while
 /// the clock jumps.
 pub fn explore_two_troubles(world: &World, scene: &Scene, combination: &[usize], tally: &mut Tally) {
+    if !tally.takes_next() {
+        return;
+    }
     let place = Placed { world, scene, combination, hosts: &[] };
-    tally.combinations += 1;
     let calls = place.every_schedule(&Trouble::default(), tally);
     for first in calls.mishaps() {
         for jump in scene.clock_jumps {
@@ -145,10 +161,15 @@ pub fn explore_two_troubles(world: &World, scene: &Scene, combination: &[usize],
     }
 }
 
-/// Runs a combination of kinds of a scene.
-pub fn explore_without_trouble(world: &World, scene: &Scene, combination: &[usize], tally: &mut Tally) -> Calls {
-    tally.combinations += 1;
-    Placed { world, scene, combination, hosts: &[] }.every_schedule(&Trouble::default(), tally)
+/// Runs a combination of kinds of a scene, if the share of this run has it.
+pub fn explore_without_trouble(
+    world: &World,
+    scene: &Scene,
+    combination: &[usize],
+    tally: &mut Tally,
+) -> Option<Calls> {
+    let place = Placed { world, scene, combination, hosts: &[] };
+    tally.takes_next().then(|| place.every_schedule(&Trouble::default(), tally))
 }
 
 /// Returns every choice of hosts for this many requests, except for the choices of a single host.
@@ -369,9 +390,10 @@ fn report(label: &str, asks: &[Ask], steps: &[Step], entries: &[Entry]) -> Strin
     let lines = entries.iter().map(|entry| format!("\n  {entry}"));
     let names = asks.iter().enumerate().map(|(index, ask)| format!("\n  {index}: {}", ask.name()));
     format!(
-        "{label}, in the order {steps:?}{}{}\nagain with: SIMULATION=all SIMULATION_ONLY='{label}' cargo test --test simulation",
+        "{label}, in the order {steps:?}{}{}\nagain with: FACE={} SIMULATION=all SIMULATION_ONLY='{label}' cargo test --test simulation",
         names.collect::<String>(),
         lines.collect::<String>(),
+        Face::of_this_run().name(),
     )
 }
 

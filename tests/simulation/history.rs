@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use otp_grant::time::Clock;
-use otp_grant_tests::secs;
 use otp_grant_tests::steps::{Mishap, Part, Planned, Polled, Request};
+use otp_grant_tests::{Face, secs};
 
 use crate::actors::{Actors, Habits, Move, Role};
 use crate::acts::Rules;
@@ -76,7 +76,8 @@ pub fn play(seed: u64) -> Result<Played, Vec<String>> {
     let found = properties::check(&history).into_iter().chain(actors.check(&history).err());
     let report = |found: String| {
         let excerpt = excerpt(&asks, &hosts, &entries, &found);
-        let again = format!("again with: SIMULATION_SEED={seed} cargo test --test simulation histories");
+        let face = Face::of_this_run().name();
+        let again = format!("again with: FACE={face} SIMULATION_SEED={seed} cargo test --test simulation histories");
         format!("{found}\n{season:?}\n{excerpt}\n{again}")
     };
     let found: Vec<String> = found.map(report).collect();

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `SIMULATION=all` | tries everything that can go wrong with all combinations of 3, instead of a fixed choice |
 //! | `SIMULATION=3/8` | tries the third eighth of all combinations |
+//! | `SIMULATION_SHARE=1/10` | runs the first tenth of what would be run otherwise |
+//! | `FACE=exchange` | sends every request through an exchange, whose signing key is external |
 //! | `SIMULATION_ONLY=…` | runs one plan again, as a failure names it |
 //! | `SIMULATION_PROPERTY=…` | checks only the property of this name |
 //! | `SIMULATION_SHOWN=n` | names this many of the plans that break a property |
@@ -31,6 +33,8 @@ mod properties;
 mod request;
 mod scene;
 mod season;
+mod server;
+mod share;
 mod signer;
 mod strangers;
 mod world;
@@ -40,8 +44,10 @@ use std::collections::BTreeMap;
 use exhaustive::{Tally, combinations, explore, explore_at, explore_two_troubles, explore_without_trouble, placements};
 use history::{Played, play};
 use host::Setup;
+use otp_grant_tests::Face;
 use scene::{End, Guessed, Scene};
 use season::Change;
+use share::Share;
 use world::{KNOWN, LOCKED, UNKNOWN, World};
 
 #[test]
@@ -106,7 +112,7 @@ fn long_histories() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seeds = match number("SIMULATION_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SIMULATION_RUNS").unwrap_or(100),
+        None => Share::of_this_run().among(0..number("SIMULATION_RUNS").unwrap_or(100)),
     };
     let mut sum = Played::default();
     let count = seeds.end - seeds.start;
@@ -123,7 +129,7 @@ fn long_histories() {
             }
         }
     }
-    println!("{count} histories: {sum:?}");
+    println!("{count} histories: {sum:?}, over FACE={}", Face::of_this_run().name());
     let found: Vec<String> = findings.values().map(|(times, found)| format!("{times} times: {found}")).collect();
     assert!(found.is_empty(), "{} found:\n{}", found.len(), found.join("\n\n"));
 }
@@ -266,25 +272,26 @@ fn explore_apart(world: &World, scene: &Scene, tally: &mut Tally) {
 #[test]
 fn users_look_the_same_until_they_prove_their_address() {
     let world = World::new(0, "profile");
-    let mut tally = Tally::default();
     let mut seen = Vec::new();
     for (user, phone) in [("known", KNOWN), ("unknown_members", UNKNOWN), ("locked", LOCKED)] {
         let scene = Scene::of_address(&world, user, phone, Guessed::FourAtTheChallenge);
+        let mut tally = Tally::default();
         for combination in combinations::<2>(SILENT_KINDS) {
             explore(&world, &scene, &combination, &mut tally);
         }
-        seen.push(std::mem::take(&mut tally.seen));
+        tally.judge(&format!("users alike, {user}"));
+        seen.push(tally.seen);
     }
     assert!(seen[0] == seen[1], "an address without a user looks different");
     assert!(seen[0] == seen[2], "an address of a user who is locked looks different");
-    tally.judge("users alike");
 }
 
 /// A stranger who sends and guesses at random sees the same whether the owner of the address logs in or not.
 #[test]
 fn strangers_see_no_logins() {
-    let found: Vec<String> = (0..100).filter_map(|seed| strangers::compare(seed).err()).collect();
-    assert!(found.is_empty(), "{} of 100:\n{}", found.len(), found[0]);
+    let seeds = Share::of_this_run().among(0..100);
+    let found: Vec<String> = seeds.filter_map(|seed| strangers::compare(seed).err()).collect();
+    assert!(found.is_empty(), "{} found:\n{}", found.len(), found[0]);
 }
 
 /// Runs three requests on an address. By default these are most combinations without trouble, except for those that
@@ -312,10 +319,7 @@ fn explore_three_on_an_address(place: usize) {
 
 /// Tells whether `SIMULATION` asks for this combination of three. `None` if it is not set.
 fn asked_for(index: usize) -> Option<bool> {
-    let asked = std::env::var("SIMULATION").ok()?;
-    let (part, of) = asked.split_once('/').unwrap_or(("1", "1"));
-    let [part, of] = [part, of].map(|number| number.parse::<usize>().unwrap());
-    Some(index % of == part - 1)
+    Some(Share::parse(&std::env::var("SIMULATION").ok()?).takes(index))
 }
 
 const GUESSED: [Guessed; 3] = [Guessed::None, Guessed::FourAtTheChallenge, Guessed::TwentyFourAtTheAddress];

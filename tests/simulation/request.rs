@@ -7,12 +7,14 @@ use otp_grant::id::SessionId;
 use otp_grant::jwt::jws;
 use otp_grant::secret::PresentedSecret;
 use otp_grant::server::{VerifyError, VerifyRequest};
-use otp_grant::{Address, AuthorizationServer, ClientId, Directory, Reply, Store, Usage};
+use otp_grant::{Address, ClientId, Reply, Usage};
 use otp_grant_tests::{
-    CLIENT, CLIENT_SECRET, Post, Posts as _, SMS_SOURCE, but, form, form_request, json_request, payload, read, text,
-    wrong,
+    CLIENT, CLIENT_SECRET, Calls as _, Post, Posts as _, SMS_SOURCE, but, form, form_request, json_request, payload,
+    read, text, wrong,
 };
 use serde_json::{Value, json};
+
+use crate::server::Server;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -185,7 +187,7 @@ impl Answer {
 }
 
 /// Asks, and reads the answer.
-pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, ask: &Ask, scope: &str) -> Answer {
+pub async fn answer(server: &Server, ask: &Ask, scope: &str) -> Answer {
     match ask {
         Ask::Send { phone, purpose, client } => send(server, phone, *purpose, client).await,
         Ask::Guess { challenge, right, signs_up } => {
@@ -209,7 +211,7 @@ pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, 
         Ask::RevokeSession(token) => revoke(server, &token.text).await,
         Ask::EndSession(token) => {
             let session = SessionId::try_from(token.session.clone()).unwrap();
-            match server.revoke_session(&session).await {
+            match server.call_revoke_session(&session).await {
                 Ok(()) => Answer::Done,
                 Err(_) => Answer::Unavailable,
             }
@@ -230,12 +232,7 @@ pub async fn answer<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, 
     }
 }
 
-async fn send<S: Store, D: Directory>(
-    server: &AuthorizationServer<S, D>,
-    phone: &'static str,
-    purpose: Purpose,
-    client: &'static str,
-) -> Answer {
+async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'static str) -> Answer {
     let mut body = json!({ "client_id": client, "phone_number": phone });
     match purpose {
         Purpose::Login => body["auth_source_id"] = SMS_SOURCE.into(),
@@ -266,12 +263,7 @@ fn retry_after(reply: &Reply) -> Option<u64> {
     reply.headers().find(|(name, _)| *name == "Retry-After").map(|(_, value)| value.parse().unwrap())
 }
 
-async fn log_in<S: Store, D: Directory>(
-    server: &AuthorizationServer<S, D>,
-    challenge: &Challenge,
-    code: &str,
-    wanted: Value,
-) -> Answer {
+async fn log_in(server: &Server, challenge: &Challenge, code: &str, wanted: Value) -> Answer {
     let body = json!({
         "grant_type": otp_grant::settings::SMS_GRANT_TYPE, "client_id": challenge.client, "auth_source_id": SMS_SOURCE,
         "phone_number": challenge.phone, "otp_token": challenge.otp_token, "otp": code,
@@ -293,16 +285,12 @@ async fn log_in<S: Store, D: Directory>(
     }
 }
 
-async fn verify<S: Store, D: Directory>(
-    server: &AuthorizationServer<S, D>,
-    challenge: &Challenge,
-    code: &str,
-) -> Answer {
+async fn verify(server: &Server, challenge: &Challenge, code: &str) -> Answer {
     let client = ClientId::new(challenge.client).unwrap();
-    let address = Address::Phone(server.addresses().phone_number(challenge.phone).unwrap());
+    let address = Address::Phone(server.engine().addresses().phone_number(challenge.phone).unwrap());
     let (otp_token, otp) = (PresentedSecret::new(challenge.otp_token.as_str()), PresentedSecret::new(code));
     let request = VerifyRequest::new(&client, Usage::Signup, address, otp_token, otp);
-    match server.verify(request).await {
+    match server.call_verify(request).await {
         Ok(_) => Answer::Verified,
         Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode { attempts_remaining: None },
         Err(VerifyError::UnknownOtpToken) => Answer::UnknownOtpToken,
@@ -311,14 +299,14 @@ async fn verify<S: Store, D: Directory>(
     }
 }
 
-async fn revoke<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, token: &str) -> Answer {
+async fn revoke(server: &Server, token: &str) -> Answer {
     match read(&server.post_revoke(form_request(&form(&[("token", token)], &[]), None)).await) {
         (200, _) => Answer::Done,
         other => other_answer(other),
     }
 }
 
-async fn introspect<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, token: &str) -> Answer {
+async fn introspect(server: &Server, token: &str) -> Answer {
     match read(&server.post_introspect(form_request(&form(&[("token", token)], &[]), None)).await) {
         (200, body) if body["active"] == true => Answer::Active,
         (200, _) => Answer::Inactive,
@@ -354,9 +342,9 @@ impl Tokens {
 }
 
 /// Whether whoever has the key set of a server can verify the tokens of an answer.
-pub fn verifies<S: Store, D: Directory>(server: &AuthorizationServer<S, D>, answer: &Answer) -> bool {
+pub fn verifies(server: &Server, answer: &Answer) -> bool {
     let (Answer::LoggedIn(tokens) | Answer::Refreshed(tokens)) = answer else { return true };
-    let verifies = |token: &str| jws::verify(token, server.key_set()).is_ok();
+    let verifies = |token: &str| jws::verify(token, server.engine().key_set()).is_ok();
     verifies(&tokens.access.text) && tokens.id.as_ref().is_none_or(|id| verifies(id))
 }
 

@@ -49,7 +49,12 @@ pub fn signing_key(signer: &Arc<Remembering>, key_can_change: bool) -> SigningKe
     key.unwrap()
 }
 
-struct Shared<const KEY_CAN_CHANGE: bool>(Arc<Remembering>);
+/// Makes the key of the simulated engines, whose signatures are asked for. Each is verified before it is used.
+pub fn external_key() -> SigningKey {
+    SigningKey::external(SigningKey::from_pem(PEM).unwrap().public_key().clone())
+}
+
+pub struct Shared<const KEY_CAN_CHANGE: bool>(pub Arc<Remembering>);
 
 impl<const KEY_CAN_CHANGE: bool> Signer for Shared<KEY_CAN_CHANGE> {
     type Error = Broken;

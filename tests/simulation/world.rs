@@ -15,7 +15,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use crate::facts::{Log, OUTSIDE, What};
 use crate::host::{Calls, HostClock, Setup, SteppedDirectory, wait};
 use crate::request::{self, Answer, Ask};
-use crate::signer::{Remembering, signing_key};
+use crate::server::Server;
+use crate::signer::Remembering;
 
 /// The phones of the simulated users.
 pub const KNOWN: &str = "13610000001";
@@ -24,8 +25,6 @@ pub const LOCKED: &str = "13610000003";
 pub const UNKNOWN: &str = "13610000004";
 /// The phone of a user who never enters a wrong code. No guesser attacks it.
 pub const CAREFUL: &str = "13610000005";
-
-pub type Server = AuthorizationServer<Arc<SteppedStore>, SteppedDirectory>;
 
 pub struct World {
     pub store: Arc<SteppedStore>,
@@ -153,14 +152,13 @@ impl World {
         self.polled.store(OUTSIDE, SeqCst);
         let Self { store, clock, log, random, calls, users, signer, .. } = self;
         let directory = SteppedDirectory::new(&setup, users.clone(), log.clone(), store.clone(), calls.clone());
-        let key = signing_key(signer, setup.key_can_change);
-        let server = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), setup.keyring(), key)
-            .settings(setup.settings())
-            .clock(HostClock { clock: clock.clone(), ahead: setup.ahead })
-            .entropy(random.clone())
-            .observer(log.clone())
-            .build(store.clone(), directory)
-            .unwrap();
+        let server = Server::new(setup.key_can_change, signer, store, directory, |key| {
+            AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), setup.keyring(), key)
+                .settings(setup.settings())
+                .clock(HostClock { clock: clock.clone(), ahead: setup.ahead })
+                .entropy(random.clone())
+                .observer(log.clone())
+        });
         Host { setup, server: Arc::new(server) }
     }
 }

@@ -9,7 +9,10 @@
     reason = "a harness that fails has to fail loudly"
 )]
 
+mod call;
+mod face;
 mod post;
+mod replies;
 pub mod steps;
 mod store;
 
@@ -19,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
-use otp_grant::jwt::{SigningKeys, TokenValidity};
+use otp_grant::jwt::{Algorithm, SigningKeys, TokenValidity};
 use otp_grant::observer::{Event, Observer};
 use otp_grant::session::{RefreshPolicy, SessionValidity};
 use otp_grant::settings::SMS_GRANT_TYPE;
@@ -29,7 +32,9 @@ use serde_json::{Value, json};
 
 use crate::store::Yield;
 pub use crate::store::{Mishap, TestStore};
-pub use post::{Face, Post, Posts, form_request, json_request};
+pub use call::Calls;
+pub use face::{Asked, Driven, Face, Faces};
+pub use post::{Post, Posts, form_request, json_request};
 
 pub const PHONE: &str = "13612345678";
 pub const EMAIL: &str = "MOCK_USERNAME@example.com";
@@ -44,6 +49,16 @@ pub const PUBLIC_CLIENT: &str = "TENANT_SPA_CLIENT_ID";
 pub const SMS_SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
 /// Signs for the sample host, with ES256.
 pub const KEY: &str = include_str!("../keys/es256_pkcs8.pem");
+
+/// A key of each kind that signs for no sample host. They are in a file, so that each run gives the same bytes.
+pub fn other_key(algorithm: Algorithm) -> SigningKey {
+    let pem = match algorithm {
+        Algorithm::ES256 => include_str!("../keys/es256_other_pkcs8.pem"),
+        Algorithm::EdDSA => include_str!("../keys/ed25519_pkcs8.pem"),
+        other => panic!("no file has a key for {other:?}"),
+    };
+    SigningKey::from_pem(pem).unwrap()
+}
 
 /// The key that signs for the sample host.
 pub fn signing_key() -> SigningKey {
@@ -190,7 +205,7 @@ pub struct Host {
     pub server: AuthorizationServer<Arc<TestStore>, Arc<TestDirectory>>,
     pub store: Arc<TestStore>,
     pub directory: Arc<TestDirectory>,
-    entropy: SeededEntropy,
+    pub entropy: SeededEntropy,
 }
 
 impl Host {

@@ -2,12 +2,13 @@
 
 use std::future::{Future, ready};
 use std::pin::pin;
-use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
-use otp_grant::exchange::{Engine, NoSigner, drive};
-use otp_grant::server::Endpoint;
+use otp_grant::server::{Endpoint, Route};
 use otp_grant::*;
+
+use crate::face::{Asked, Faces};
+use crate::replies;
 
 /// What a client sends to an endpoint, which the harness finds in the server's own table of routes.
 #[derive(Clone, Copy, Default)]
@@ -35,36 +36,57 @@ pub fn json_request<'a>(body: &'a str, authorization: Option<&'a str>) -> Post<'
     Post { content_type: Some("application/json"), authorization, body: body.as_bytes() }
 }
 
-/// The two faces of the crate. Each scenario runs over the one that the environment names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Face {
-    /// The server calls its store and its directory.
-    AsyncPorts,
-    /// The engine asks, and the harness calls them.
-    Exchange,
-}
-
-impl Face {
-    /// `FACE=exchange` is the second.
-    pub fn of_this_run() -> Self {
-        static FACE: LazyLock<Face> = LazyLock::new(|| match std::env::var("FACE").as_deref() {
-            Ok("exchange") => Face::Exchange,
-            Ok("ports") | Err(_) => Face::AsyncPorts,
-            Ok(other) => panic!("FACE is `ports` or `exchange`, not {other}"),
-        });
-        *FACE
-    }
-}
-
 /// A server whose endpoints are asked by name.
-pub trait Posts: Sync {
+pub trait Posts: Faces {
+    /// The reply to a raw request, over the face of this run.
+    fn serve<'a, F>(
+        &'a self,
+        request: Request<'a>,
+        deliver: impl FnOnce(Delivery) -> F + Send + 'a,
+    ) -> impl Future<Output = Option<Reply>> + Send
+    where
+        F: Future<Output = Reply> + Send,
+    {
+        async move {
+            let (method, path) = (request.method(), request.path());
+            let mut code = None;
+            let deliver = |delivery: Delivery| {
+                code = replies::are_kept().then(|| delivery.code().expose_secret().to_owned());
+                deliver(delivery)
+            };
+            let reply = match self.face() {
+                Asked::Server(server) => server.handle(request, deliver).await,
+                Asked::Exchange(driven) => match driven.engine.begin(&request) {
+                    Some(step) => Some(driven.drive(step, deliver).await),
+                    None => None,
+                },
+            };
+            replies::keep_reply(method, path, code.as_deref(), reply.as_ref());
+            reply
+        }
+    }
+
     /// The reply of an endpoint that is served, or the code that it wants to have delivered.
     fn ask(
         &self,
         method: &'static str,
         endpoint: Endpoint,
         post: Post<'_>,
-    ) -> impl Future<Output = Result<Delivery, Reply>> + Send;
+    ) -> impl Future<Output = Result<Delivery, Reply>> + Send {
+        async move {
+            let path = match self.face() {
+                Asked::Server(server) => path_of(server.routes(), endpoint),
+                Asked::Exchange(driven) => path_of(driven.engine.routes(), endpoint),
+            };
+            let mut sent = None;
+            let deliver = |delivery| {
+                sent = Some(delivery);
+                ready(Reply::not_found())
+            };
+            let reply = self.serve(post.to(method, &path), deliver).await;
+            sent.ok_or(reply.unwrap())
+        }
+    }
 
     /// The reply of an endpoint that is served and delivers nothing.
     fn reply(&self, method: &'static str, endpoint: Endpoint, post: Post<'_>) -> impl Future<Output = Reply> + Send {
@@ -117,22 +139,9 @@ pub trait Posts: Sync {
     }
 }
 
-impl<S: Store, D: Directory> Posts for AuthorizationServer<S, D> {
-    async fn ask(&self, method: &'static str, endpoint: Endpoint, post: Post<'_>) -> Result<Delivery, Reply> {
-        let route = self.routes().find(|route| route.endpoint() == endpoint);
-        let path = route.unwrap_or_else(|| panic!("{endpoint:?} is not served")).path();
-        let mut sent = None;
-        let deliver = |delivery| {
-            sent = Some(delivery);
-            ready(Reply::not_found())
-        };
-        let reply = match Face::of_this_run() {
-            Face::AsyncPorts => self.handle(post.to(method, path), deliver).await,
-            Face::Exchange => match Engine::of(self).begin(&post.to(method, path)) {
-                Some(step) => Some(drive(step, self.store(), self.directory(), &NoSigner, deliver).await),
-                None => None,
-            },
-        };
-        sent.ok_or(reply.unwrap())
-    }
+impl<T: Faces> Posts for T {}
+
+fn path_of<'a>(mut routes: impl Iterator<Item = &'a Route>, endpoint: Endpoint) -> String {
+    let route = routes.find(|route| route.endpoint() == endpoint);
+    route.unwrap_or_else(|| panic!("{endpoint:?} is not served")).path().to_owned()
 }

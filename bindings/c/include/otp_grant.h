@@ -86,7 +86,8 @@ enum otp_grant_kind
   : uint32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-  // The handle names no exchange, or a fault of the library has taken the question.
+  // The handle names no exchange, another thread is in a call with the exchange, or a fault of the library has taken
+  // the question.
   OTP_GRANT_KIND_NONE = 0,
   // Load the record with the key `RECORD_KEY`. Answer: `answer_record`.
   OTP_GRANT_KIND_LOAD = 1,
@@ -221,8 +222,8 @@ typedef uint32_t otp_grant_failure;
 
 // Bytes that belong to another. `{NULL, 0}` is no bytes.
 //
-// Bytes that are passed in are read during the call alone. Bytes that are passed out stay as they are until the
-// exchange is freed. A zero byte follows them, which `length` does not count.
+// Bytes that are passed in are read during the call alone. Bytes that are passed out stay as they are until their
+// exchange is freed, or until the observer returns. A zero byte follows them, which `length` does not count.
 typedef struct otp_grant_bytes {
   // The first byte.
   const uint8_t *data;
@@ -233,7 +234,7 @@ typedef struct otp_grant_bytes {
 // What an engine has besides its configuration. All members can be 0.
 typedef struct otp_grant_options {
   // Called with each event, a JSON object, in the middle of the call that answers a request, on its thread. Several
-  // threads can call it at once. It must return at once. The bytes are there during the call alone.
+  // threads can call it at once. It must return at once.
   void (*observer)(void *context, struct otp_grant_bytes event);
   // Passed to `observer`.
   void *context;

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 use otp_grant_bindings::{Done, FailedDelivery, Pending, Refusal, Rejected, Reply, Step, StoredRecord};
 use zeroize::Zeroizing;
 
-use crate::abi::{Kind, Number, Part};
 use crate::fault::{Fault, Status};
+use crate::types::{Kind, Number, Part};
 
 /// An exchange that C holds.
 pub(crate) struct Exchange(Mutex<State>);

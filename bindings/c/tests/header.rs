@@ -28,6 +28,7 @@ fn the_header_is_that_of_the_sources() {
         .with_header(HEADER)
         .with_trailer(TRAILER)
         .with_src(format!("{folder}/src/fault.rs"))
+        .with_src(format!("{folder}/src/types.rs"))
         .with_src(format!("{folder}/src/abi.rs"))
         // No function has them in its signature: C can pass any number.
         .include_item("Part")

@@ -30,6 +30,20 @@ static const otp_grant_bytes NONE = {NULL, 0};
 static const char CONFIGURATION[] = "{\"issuer\":\"https://login.example.com\",\"keys\":{\"generate\":true},"
                                     "\"signing\":{\"active\":{\"generate\":\"ES256\"}}}";
 
+static otp_grant_exchange observed;
+
+// Uses the exchange that it observes.
+static void on_event(void *context, otp_grant_bytes event)
+{
+    otp_grant_exchange next = 0;
+    otp_grant_bytes part;
+    EXPECT(OTP_GRANT_STATUS_BUSY, otp_grant_refuse(observed, &next));
+    EXPECT(OTP_GRANT_STATUS_BUSY, otp_grant_exchange_free(observed));
+    EXPECT(OTP_GRANT_STATUS_BUSY, otp_grant_exchange_part(observed, OTP_GRANT_PART_CLIENT_ID, &part));
+    if (strcmp((const char *)event.data, "{\"client\":\"app\",\"kind\":\"client_refused\"}") == 0)
+        ++*(int *)context;
+}
+
 static otp_grant_exchange begin(otp_grant_engine engine)
 {
     otp_grant_header type = {otp_grant_text("content-type"), otp_grant_text("application/json")};
@@ -168,6 +182,18 @@ int main(void)
     if (number != 503)
         return 1;
     EXPECT(OTP_GRANT_STATUS_OK, otp_grant_exchange_free(exchange));
+
+    // An observer that calls back.
+    int events = 0;
+    options = (otp_grant_options){on_event, &events, 1};
+    EXPECT(OTP_GRANT_STATUS_OK, otp_grant_engine_new(otp_grant_text(CONFIGURATION), &options, &engine));
+    EXPECT(OTP_GRANT_STATUS_OK, otp_grant_engine_advance_clock(engine, -1));
+    observed = begin(engine);
+    EXPECT(OTP_GRANT_STATUS_OK, otp_grant_answer_document(observed, NONE, &exchange));
+    EXPECT(OTP_GRANT_STATUS_OK, otp_grant_exchange_free(exchange));
+    EXPECT(OTP_GRANT_STATUS_OK, otp_grant_engine_free(engine));
+    if (events != 1)
+        return 1;
 
     if (failures == 0)
         printf("misuse: every call gave its status\n");

@@ -19,8 +19,9 @@ use crate::config::{self, Config};
 use crate::documents::{ParsedAuthSource, ParsedClient};
 use crate::error::{ArgumentError, ConfigError, DocumentError, Misplaced};
 use crate::event::JsonObserver;
+use crate::exchange::Shared;
 use crate::known_documents::KnownDocuments;
-use crate::pending::{Pending, Shared, Step};
+use crate::pending::{Pending, Step};
 use crate::refusal::Refusal;
 use crate::values::ChannelName;
 

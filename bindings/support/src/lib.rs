@@ -14,6 +14,7 @@ mod documents;
 mod engine;
 mod error;
 mod event;
+mod exchange;
 mod known_documents;
 mod pending;
 mod refusal;

@@ -29,7 +29,8 @@ export class Reply {
     }
     response.setHeader('Content-Length', this.body.length);
     response.writeHead(this.status);
-    response.end(this.body);
+    // Node writes headers and a string at once, and headers and a buffer one after the other. Latin-1 keeps every byte.
+    response.end(this.body.toString('latin1'), 'latin1');
   }
 
   /** The reply as a `Response` of the Fetch API. */

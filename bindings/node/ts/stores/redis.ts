@@ -95,19 +95,21 @@ export class RedisStore implements Store {
     return this.#prefix + base64url(key);
   }
 
-  async #within<T>(deadline: number, command: () => Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const error = new StoreError('timeout', 'Redis did not answer in time', true);
-      timer = setTimeout(() => reject(error), Math.max(deadline - Date.now(), 0));
+  /** Gives the answer to a command, or an error at the deadline. */
+  #within<T>(deadline: number, command: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new StoreError('timeout', 'Redis did not answer in time', true));
+      const timer = setTimeout(late, Math.max(deadline - Date.now(), 0));
+      const answered = (answer: T): void => {
+        clearTimeout(timer);
+        resolve(answer);
+      };
+      const failed = (error: unknown): void => {
+        clearTimeout(timer);
+        reject(storeError(error));
+      };
+      command().then(answered, failed);
     });
-    try {
-      return await Promise.race([command(), late]);
-    } catch (error) {
-      throw storeError(error);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 }
 

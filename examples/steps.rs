@@ -30,7 +30,7 @@ impl Host {
                     let mut records = self.records.lock().ok()?;
                     let is_expected = records.get(&swap.key).map(|record| record.tag) == swap.expected;
                     if is_expected {
-                        records.insert(swap.key, swap.next.clone());
+                        records.insert(swap.key, (*swap.next).clone());
                     }
                     drop(records);
                     ask.answer(if is_expected { Swap::Stored } else { Swap::Conflict })

@@ -1,11 +1,12 @@
-"""Whole logins by the reference host, oidc-provider and better-auth, beside one another: compare.py HOST_BINARY [ALGORITHM ...]
+"""Whole logins by the reference host, the addon for Node, oidc-provider and better-auth, beside one another:
+compare.py HOST_BINARY [ALGORITHM ...], with - for HOST_BINARY to leave the reference host out.
 
 Each server is one process on one core, in memory, and each on a Redis of its own where it can; the clients are on another
 core, over HTTP on loopback, on connections that they keep for a turn. What is counted is the processor time of the server
 and of its Redis together, so that neither the clients nor a busy machine are in the figures. The servers take turns.
 Before anything is measured, each has to log users in with tokens that verify, and to refuse what it should.
 
-Needs node, `npm ci` in this directory, openssl, and redis-server. Prints a table in Markdown. LOGINS is how many logins a
+Needs node, `npm ci` in this directory, openssl, redis-server, and `npm ci && npm run build` in bindings/node. Prints a table in Markdown. LOGINS is how many logins a
 turn has, TURNS how many turns each server gets, WARM_UP how many logins come before, CLIENTS how many there are at once,
 NODE which Node runs the peers, FSYNC how often Redis writes its log to the disk.
 """
@@ -129,6 +130,18 @@ class NodeProcess(Process):
                    "--client", f"{CLIENT['client_id']}:{CLIENT['client_secret']}", "--users", str(users)]
         command += ["--redis", redis.url] if redis else []
         super().__init__(command, port, f"{folder}/{name}.log", env={**os.environ, "NODE_ENV": "production"})
+
+
+class InNode(Ours):
+    """The addon on Fastify."""
+
+    name = "otp-grant on Fastify"
+    more = 2
+
+    @classmethod
+    def start(cls, folder, key, algorithm, redis):
+        name = f"node-{algorithm}-{bool(redis)}"
+        return cls(NodeProcess("otp_grant.mjs", folder, name, key, algorithm, redis, len(USERS)), algorithm, redis)
 
 
 class OidcProvider(Ours):
@@ -288,7 +301,9 @@ def main():
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
     for algorithm in sys.argv[2:] or ["RS256", "ES256", "EdDSA"]:
         for with_redis in [False, True]:
-            kinds = [Ours, OidcProvider] if with_redis else [Ours, OidcProvider, BetterAuth]
+            kinds = [InNode, OidcProvider] if with_redis else [InNode, OidcProvider, BetterAuth]
+            if BINARY != "-":
+                kinds.insert(0, Ours)
             with tempfile.TemporaryDirectory() as folder:
                 key, servers = key_file(folder, algorithm), []
                 try:
@@ -300,7 +315,8 @@ def main():
                         for process in server.processes:
                             process.stop()
     version = subprocess.run([NODE, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    print(f"\nNode {version}; {CLIENTS} clients; {TURNS} turns of {LOGINS} logins for each peer, four times that for the host.")
+    print(f"\nNode {version}; {CLIENTS} clients; {TURNS} turns of {LOGINS} logins for each peer, four times that for the host, "
+          f"twice that for the addon.")
 
 
 BINARY = sys.argv[1]

@@ -24,7 +24,7 @@ impl Asking {
     }
 
     pub(crate) async fn deliver(&self, delivery: Delivery) -> Result<Delivered, Unanswered> {
-        self.0.ask(|answer| Question::Deliver(delivery, answer)).await
+        self.0.ask(|answer| Question::Deliver(Box::new(delivery), answer)).await
     }
 }
 
@@ -36,7 +36,7 @@ impl Store for Asking {
     }
 
     async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, ErasedError> {
-        let swap = SwapQuestion { key: *key, expected, next: next.clone() };
+        let swap = SwapQuestion { key: *key, expected, next: Box::new(next.clone()) };
         Ok(self.0.ask(|answer| Question::Swap(swap, answer)).await?)
     }
 }

@@ -26,7 +26,7 @@
 //!                 let swap = ask.question();
 //!                 let is_expected = records.get(&swap.key).map(|record| record.tag) == swap.expected;
 //!                 if is_expected {
-//!                     records.insert(swap.key, swap.next.clone());
+//!                     records.insert(swap.key, (*swap.next).clone());
 //!                 }
 //!                 ask.answer(if is_expected { Swap::Stored } else { Swap::Conflict })
 //!             }

@@ -22,7 +22,7 @@ pub struct SwapQuestion {
     /// The tag that the stored record must have, or `None` if nothing may be stored there.
     pub expected: Option<Tag>,
     /// The record to put in place.
-    pub next: Record,
+    pub next: Box<Record>,
 }
 
 /// Asks for claims of a user, as in [`UserStore::user_claims`](crate::directory::UserStore::user_claims) and
@@ -67,7 +67,7 @@ impl fmt::Debug for SigningQuestion {
     }
 }
 
-/// A question that waits, and where its answer goes.
+/// A question that waits, and where its answer goes. It is moved at each step, so what is large is boxed.
 pub(crate) enum Question {
     Load(RecordKey, Inlet<Option<Record>>),
     Swap(SwapQuestion, Inlet<Swap>),
@@ -80,7 +80,7 @@ pub(crate) enum Question {
     GrantedScope(ScopeQuestion, Inlet<Option<Scope>>),
     AccessTokenClaims(ClaimsQuestion, Inlet<CustomClaims>),
     Sign(SigningQuestion, Inlet<Vec<u8>>),
-    Deliver(Delivery, Inlet<Delivered>),
+    Deliver(Box<Delivery>, Inlet<Delivered>),
 }
 
 /// What became of a delivery.

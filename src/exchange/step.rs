@@ -160,7 +160,7 @@ impl<Q, A, T> fmt::Debug for Ask<Q, A, T> {
 /// A code to deliver, with the exchange that waits to hear of it.
 #[must_use = "a delivery that is dropped is a request that is dropped"]
 pub struct Deliver<T = Reply> {
-    delivery: Delivery,
+    delivery: Box<Delivery>,
     answer: Inlet<Delivered>,
     exchange: Exchange<T>,
 }
@@ -182,7 +182,7 @@ impl<T: Outcome> Deliver<T> {
     /// [`DeliveryFailure::Undeliverable`] the exchange also lets the address be sent to again at once.
     pub fn failed(self, failure: DeliveryFailure) -> Step<T> {
         let Self { delivery, answer, exchange } = self;
-        answer.put(Ok(Delivered::Failed(Box::new(delivery), failure)));
+        answer.put(Ok(Delivered::Failed(delivery, failure)));
         exchange.go_on()
     }
 
@@ -195,7 +195,7 @@ impl<T: Outcome> Deliver<T> {
     /// [`Delivery::into_parts`], for example.
     pub fn hand_out(self) -> (Delivery, HandedOut<T>) {
         let Self { delivery, answer, exchange } = self;
-        (delivery, HandedOut { answer, exchange })
+        (*delivery, HandedOut { answer, exchange })
     }
 }
 

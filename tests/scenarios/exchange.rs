@@ -72,7 +72,7 @@ impl Hand {
                 let mut records = self.records.lock().unwrap();
                 let is_expected = records.get(&swap.key).map(|record| record.tag) == swap.expected;
                 if is_expected {
-                    records.insert(swap.key, swap.next.clone());
+                    records.insert(swap.key, (*swap.next).clone());
                 }
                 drop(records);
                 ask.answer(if is_expected { Swap::Stored } else { Swap::Conflict })

@@ -1,0 +1,265 @@
+//! The engine: it begins exchanges, and does what needs no question.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi_derive::napi;
+use otp_grant_bindings as bindings;
+use otp_grant_bindings::{ParsedAuthSource, ParsedClient, Verification};
+
+use crate::error::{Thrown, argument, configuration, document, misuse};
+use crate::exchange::{Exchange, RefusalParts};
+
+/// An authorization server without its store and directory.
+#[napi]
+pub struct Engine {
+    engine: bindings::Engine,
+    events: Events,
+}
+
+/// Events that JavaScript has not taken yet. An event happens in the middle of an answer. JavaScript takes the events
+/// after each answer.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl Events {
+    fn push(&self, event: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.to_owned());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A code of a usage other than login, and what it was sent for.
+#[napi(object)]
+pub struct VerificationParts {
+    /// The client for which the code was sent.
+    pub client: String,
+    /// The usage for which the code was sent.
+    pub usage: String,
+    /// `sms` or `email`.
+    pub channel: String,
+    /// The phone number or the e-mail address.
+    pub address: String,
+    /// The otp_token of the send.
+    pub otp_token: String,
+    /// The code.
+    pub otp: String,
+}
+
+#[napi]
+impl Engine {
+    /// Reads a configuration, as JSON. Keeps events only if they are taken.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(configuration_json: String, keeps_events: bool, clock: Option<&Clock>) -> Result<Self, Thrown> {
+        let events = Events::default();
+        let mut builder = bindings::Engine::builder(&configuration_json).map_err(|error| configuration(&error))?;
+        if keeps_events {
+            let events = events.clone();
+            builder = builder.observer(move |event| events.push(event));
+        }
+        if let Some(clock) = clock {
+            builder = builder.clock_offset(clock.offset.clone());
+        }
+        let engine = builder.build().map_err(|error| configuration(&error))?;
+        Ok(Self { engine, events })
+    }
+
+    /// Begins to answer a request. `headers` has names and values in turns. Returns `null` where the path is not that
+    /// of an endpoint.
+    #[napi(catch_unwind)]
+    pub fn begin(
+        &self,
+        method: String,
+        path: String,
+        headers: Vec<String>,
+        body: &[u8],
+    ) -> Result<Option<Exchange>, Thrown> {
+        let (pairs, rest) = headers.as_chunks_of_two();
+        if !rest.is_empty() {
+            return Err(misuse("a header has no value"));
+        }
+        let values: Vec<Vec<u8>> = pairs.iter().map(|(_, value)| latin1(value)).collect();
+        let headers = pairs.iter().zip(&values).map(|((name, _), value)| (name.as_str(), value.as_slice()));
+        Ok(self.engine.begin(&method, &path, headers, body).map(Exchange::new))
+    }
+
+    /// Begins to check an access token, also against the store and the directory.
+    #[napi(catch_unwind)]
+    pub fn check_access_token(
+        &self,
+        token: String,
+        client: Option<String>,
+        scope: Option<String>,
+    ) -> Result<Exchange, Thrown> {
+        let step = self.engine.check_access_token(&token, client.as_deref(), scope.as_deref());
+        step.map(Exchange::new).map_err(|error| argument(&error))
+    }
+
+    /// Begins to redeem a code of a usage other than login.
+    #[napi(catch_unwind)]
+    pub fn verify(&self, parts: VerificationParts) -> Result<Exchange, Thrown> {
+        let request = Verification {
+            client: &parts.client,
+            usage: &parts.usage,
+            channel: &parts.channel,
+            address: &parts.address,
+            otp_token: &parts.otp_token,
+            otp: &parts.otp,
+        };
+        self.engine.verify(request).map(Exchange::new).map_err(|error| argument(&error))
+    }
+
+    /// Begins to end a session.
+    #[napi(catch_unwind)]
+    pub fn revoke_session(&self, session: String) -> Result<Exchange, Thrown> {
+        self.engine.revoke_session(&session).map(Exchange::new).map_err(|error| argument(&error))
+    }
+
+    /// Begins to compare the keyring with those of the other hosts on the store.
+    #[napi(catch_unwind)]
+    pub fn check_keyring(&self) -> Exchange {
+        Exchange::new(self.engine.check_keyring())
+    }
+
+    /// Begins to announce a keyring that replaces another one.
+    #[napi(catch_unwind)]
+    pub fn announce_new_keyring(&self) -> Exchange {
+        Exchange::new(self.engine.announce_new_keyring())
+    }
+
+    /// Checks an access token offline. Returns its claims as JSON, or the refusal.
+    #[napi(catch_unwind)]
+    pub fn verify_access_token(
+        &self,
+        token: String,
+        client: Option<String>,
+        scope: Option<String>,
+    ) -> Result<Verdict, Thrown> {
+        let verified = self.engine.verify_access_token(&token, client.as_deref(), scope.as_deref());
+        Ok(match verified.map_err(|error| argument(&error))? {
+            Ok(document) => Verdict { document: Some(document), refusal: None },
+            Err(refusal) => Verdict { document: None, refusal: Some(RefusalParts::of(&refusal)) },
+        })
+    }
+
+    /// The issuer of the tokens.
+    #[napi(getter, catch_unwind)]
+    pub fn issuer(&self) -> String {
+        self.engine.issuer().to_owned()
+    }
+
+    /// The endpoints, as JSON.
+    #[napi(catch_unwind)]
+    pub fn routes(&self) -> String {
+        self.engine.routes()
+    }
+
+    /// The public keys, as JSON.
+    #[napi(catch_unwind)]
+    pub fn key_set(&self) -> String {
+        self.engine.key_set()
+    }
+
+    /// The form in which an address reaches the directory, as JSON.
+    #[napi(catch_unwind)]
+    pub fn normalise_address(&self, channel: String, address: String) -> Result<String, Thrown> {
+        self.engine.normalise_address(&channel, &address).map_err(|error| argument(&error))
+    }
+
+    /// The events since the last call, as JSON.
+    #[napi(catch_unwind)]
+    pub fn take_events(&self) -> Vec<String> {
+        self.events.take()
+    }
+}
+
+/// The outcome of an offline check. One of the two members is there.
+#[napi(object)]
+pub struct Verdict {
+    /// What the token says, as JSON.
+    pub document: Option<String>,
+    /// Why the token is refused.
+    pub refusal: Option<RefusalParts>,
+}
+
+/// A client that was read once.
+#[napi]
+pub struct PreparedClient {
+    pub(crate) client: ParsedClient,
+}
+
+#[napi]
+impl PreparedClient {
+    /// Reads a client, as JSON.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(client_json: String) -> Result<Self, Thrown> {
+        Ok(Self { client: ParsedClient::from_json(&client_json).map_err(|error| document(&error))? })
+    }
+}
+
+/// An auth source that was read once.
+#[napi]
+pub struct PreparedAuthSource {
+    pub(crate) source: ParsedAuthSource,
+}
+
+#[napi]
+impl PreparedAuthSource {
+    /// Reads an auth source, as JSON.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(source_json: String) -> Result<Self, Thrown> {
+        Ok(Self { source: ParsedAuthSource::from_json(&source_json).map_err(|error| document(&error))? })
+    }
+}
+
+/// A clock for tests: the system's clock, moved.
+#[napi]
+#[derive(Default)]
+pub struct Clock {
+    offset: bindings::ClockOffset,
+}
+
+#[napi]
+impl Clock {
+    /// Makes a clock that shows the system's time.
+    #[napi(constructor, catch_unwind)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock by so many milliseconds.
+    #[napi(catch_unwind)]
+    pub fn advance(&self, milliseconds: i64) {
+        self.offset.advance_ms(milliseconds);
+    }
+
+    /// By how many milliseconds the clock was moved.
+    #[napi(getter, catch_unwind)]
+    pub fn offset(&self) -> i64 {
+        self.offset.ms()
+    }
+}
+
+/// The bytes of a header. Node gives each byte as one character. Any other character was never in a header.
+fn latin1(value: &str) -> Vec<u8> {
+    if value.is_ascii() {
+        return value.as_bytes().to_vec();
+    }
+    value.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')).collect()
+}
+
+/// Elements in pairs. `slice::as_chunks` is younger than the oldest Rust that is supported.
+trait InPairs {
+    fn as_chunks_of_two(&self) -> (Vec<(&String, &String)>, &[String]);
+}
+
+impl InPairs for [String] {
+    fn as_chunks_of_two(&self) -> (Vec<(&String, &String)>, &[String]) {
+        let pairs = self.chunks_exact(2);
+        let rest = pairs.remainder();
+        let pairs = pairs.filter_map(|pair| if let [name, value] = pair { Some((name, value)) } else { None });
+        (pairs.collect(), rest)
+    }
+}

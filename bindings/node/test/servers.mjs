@@ -1,0 +1,98 @@
+// A redis-server and a PostgreSQL of the tests' own, on loopback, in a temporary folder.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export async function startRedis() {
+  const folder = mkdtempSync(join(tmpdir(), 'otp-grant-redis-'));
+  const port = await freePort();
+  const arguments_ = ['--port', port, '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no'];
+  const command = ['redis-server', ...arguments_, '--maxmemory-policy', 'noeviction'].map(String);
+  const server = new TestServer(command, {}, port, folder, `redis://127.0.0.1:${port}`);
+  await server.start();
+  return server;
+}
+
+export async function startPostgres() {
+  const folder = mkdtempSync(join(tmpdir(), 'otp-grant-postgres-'));
+  const data = join(folder, 'data');
+  const port = await freePort();
+  // PostgreSQL refuses to run as root.
+  const user = process.getuid() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : [];
+  chmodSync(folder, 0o755);
+  mkdirSync(data);
+  if (user.length > 0) execFileSync('chown', ['postgres:postgres', data]);
+  const versions = readdirSync('/usr/lib/postgresql').sort((one, other) => Number(one) - Number(other));
+  const programs = `/usr/lib/postgresql/${versions.at(-1)}/bin`;
+  const run = ([program, ...rest]) => execFileSync(program, rest, { cwd: '/', stdio: 'ignore' });
+  run([...user, `${programs}/initdb`, '-D', data, '-U', 'otp', '--auth=trust', '-E', 'UTF8', '--no-sync']);
+  const settings = ['unix_socket_directories=', 'listen_addresses=127.0.0.1', 'max_connections=200', 'fsync=off'];
+  const command = [...user, `${programs}/postgres`, '-D', data, '-p', String(port)];
+  for (const setting of settings) command.push('-c', setting);
+  const server = new TestServer(command, { cwd: '/' }, port, folder, `postgres://otp@127.0.0.1:${port}/postgres`);
+  server.isReady = () => run([`${programs}/pg_isready`, '-q', '-h', '127.0.0.1', '-p', String(port)]);
+  await server.start();
+  return server;
+}
+
+class TestServer {
+  isReady = () => {};
+  #child;
+
+  constructor(command, options, port, folder, url) {
+    Object.assign(this, { command, options, port, folder, url });
+  }
+
+  async start() {
+    const [program, ...rest] = this.command;
+    this.#child = spawn(program, rest, { ...this.options, stdio: 'ignore' });
+    for (const deadline = Date.now() + 30_000; ; await sleep(20)) {
+      try {
+        await canConnect(this.port);
+        this.isReady();
+        return;
+      } catch (error) {
+        if (Date.now() > deadline || this.#child.exitCode !== null) throw error;
+      }
+    }
+  }
+
+  /** Ends the server at once, with its children. */
+  async kill() {
+    // PostgreSQL ends its children itself.
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill(this.command.includes('redis-server') ? 'SIGKILL' : 'SIGQUIT');
+    await ended;
+  }
+
+  /** Lets the server hang, and go on. */
+  signal(name) {
+    this.#child.kill(name);
+  }
+
+  async stop() {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function canConnect(port) {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(socket.destroy()));
+    socket.on('error', reject);
+  });
+}
+
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().on('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}

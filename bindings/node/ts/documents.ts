@@ -1,0 +1,35 @@
+// Documents for the addon, and of the addon.
+
+import { ConfigurationError } from './errors.js';
+import { camelCase, snakeCase } from './names.js';
+
+/** Members whose own members are not converted: they are named by URIs, or by the standard for JWKs. */
+const KEPT = new Set(['grantTypes', 'external', 'published']);
+
+/** Writes a document for the addon. Refuses names that are not in camelCase: a member would otherwise have two names. */
+export function documentText(document: object): string {
+  return JSON.stringify(converted(document, ''));
+}
+
+/** Reads a document of the addon: names in camelCase, no `null`, and the instants among its members as `Date`. */
+export function readDocument<T>(text: string, instants: readonly string[] = []): T {
+  const read: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(JSON.parse(text) as Record<string, unknown>)) {
+    if (member === null) continue;
+    const camel = camelCase(name);
+    read[camel] = instants.includes(camel) && typeof member === 'number' ? new Date(member) : member;
+  }
+  return read as T;
+}
+
+function converted(value: unknown, place: string): unknown {
+  if (Array.isArray(value)) return value.map((element, at) => converted(element, `${place}[${at}]`));
+  if (typeof value !== 'object' || value === null) return value;
+  const members: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(value)) {
+    const at = place === '' ? name : `${place}.${name}`;
+    if (name.includes('_')) throw new ConfigurationError(at, 'unknown: names are in camelCase');
+    if (member !== undefined) members[snakeCase(name)] = KEPT.has(name) ? member : converted(member, at);
+  }
+  return members;
+}

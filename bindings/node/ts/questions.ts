@@ -1,0 +1,156 @@
+// The questions of an exchange: which port is asked, and how its answer is passed on.
+
+import { Prepared, type Directory } from './directory.js';
+import { documentText, readDocument } from './documents.js';
+import { PreparedClient, type Exchange, type PreparedAuthSource } from './native.js';
+import type { Store } from './store.js';
+import type { Address, Algorithm, AuthSource, Client, Deliver, Delivery, Sign, User } from './types.js';
+
+/** What answers the questions, and who hears of events and failures. */
+export interface Ports {
+  readonly store: Store;
+  readonly directory: Directory;
+  readonly deliver: Deliver;
+  readonly sign?: Sign | undefined;
+  readonly observe?: (() => void) | undefined;
+  readonly failed?: ((error: unknown, question: string) => void) | undefined;
+}
+
+/** One kind of question. */
+export interface Question {
+  readonly name: string;
+  /** Asks the port. */
+  ask(exchange: Exchange, ports: Ports): unknown;
+  /** Passes its answer on, and throws if it is none. */
+  answer(exchange: Exchange, answer: unknown): void;
+}
+
+interface ClaimsParts {
+  readonly subject: string;
+  readonly client: string;
+  readonly scope: string;
+}
+
+/** By the numbers that the addon gives the kinds of questions. */
+export const QUESTIONS: readonly (Question | undefined)[] = [
+  undefined,
+  {
+    name: 'load',
+    ask: (exchange, { store }) => store.load(exchange.recordKey()),
+    answer: (exchange, value) => exchange.answerRecord(value as Uint8Array | undefined),
+  },
+  {
+    name: 'swap',
+    ask: (exchange, { store }) => {
+      const next = { tag: exchange.tag(), deleteAfter: exchange.deleteAfter(), value: exchange.recordValue() };
+      return store.swap(exchange.recordKey(), exchange.expectedTag() ?? undefined, next);
+    },
+    answer: (exchange, stored) => exchange.answerSwap(stored as boolean),
+  },
+  {
+    name: 'client',
+    ask: (exchange, { directory }) => directory.client(exchange.clientId()),
+    answer: answerPrepared,
+  },
+  {
+    name: 'authSource',
+    ask: (exchange, { directory }) => directory.authSource(exchange.authSourceId()),
+    answer: answerPrepared,
+  },
+  {
+    name: 'userByAddress',
+    ask: (exchange, { directory }) => directory.userByAddress(parts<Address>(exchange)),
+    answer: answerUser,
+  },
+  {
+    name: 'userBySubject',
+    ask: (exchange, { directory }) => directory.userBySubject(parts<{ subject: string }>(exchange).subject),
+    answer: answerUser,
+  },
+  {
+    name: 'userClaims',
+    ask: (exchange, { directory }) => {
+      const { subject, client, scope } = parts<ClaimsParts>(exchange);
+      return directory.userClaims(subject, client, scope);
+    },
+    answer: answerClaims,
+  },
+  {
+    name: 'signUp',
+    ask: (exchange, { directory }) => directory.signUp?.(parts<Address>(exchange)),
+    answer: answerUser,
+  },
+  {
+    name: 'grantedScope',
+    ask: (exchange, { directory }) => {
+      if (directory.grantedScope === undefined) return UNANSWERED;
+      const asked = JSON.parse(exchange.document()) as { user: object; client: string; requested: string };
+      const user = readDocument<User>(JSON.stringify(asked.user), ['tokensValidAfter']);
+      return directory.grantedScope(user, asked.client, asked.requested);
+    },
+    answer: (exchange, scope) =>
+      scope === UNANSWERED ? exchange.refuse() : exchange.answerScope(scope as string | undefined),
+  },
+  {
+    name: 'accessTokenClaims',
+    ask: (exchange, { directory }) => {
+      if (directory.accessTokenClaims === undefined) return UNANSWERED;
+      const { subject, client, scope } = parts<ClaimsParts>(exchange);
+      return directory.accessTokenClaims(subject, client, scope);
+    },
+    answer: (exchange, claims) => (claims === UNANSWERED ? exchange.refuse() : answerClaims(exchange, claims)),
+  },
+  {
+    name: 'sign',
+    ask: (exchange, { sign }) => {
+      if (sign === undefined) throw new TypeError('the signing key is external, and there is no function that signs');
+      return sign(exchange.message(), parts<{ algorithm: Algorithm; keyId: string }>(exchange));
+    },
+    answer: (exchange, signature) => exchange.answerSignature(signature as Uint8Array),
+  },
+  {
+    name: 'deliver',
+    ask: (exchange, { deliver }) => deliver(parts<Delivery>(exchange)),
+    answer: (exchange, failure) =>
+      failure === undefined ? exchange.acceptDelivery() : exchange.failDelivery(failure as string),
+  },
+];
+
+/** Stands for the answer of a method that a directory does not have. */
+const UNANSWERED = Symbol('unanswered');
+
+function parts<T>(exchange: Exchange): T {
+  return readDocument<T>(exchange.document());
+}
+
+function answerPrepared(exchange: Exchange, answer: unknown): void {
+  if (answer instanceof Prepared) {
+    const native: PreparedClient | PreparedAuthSource = answer.native;
+    if (native instanceof PreparedClient) exchange.answerClient(native);
+    else exchange.answerAuthSource(native);
+  } else {
+    exchange.answerDocument(isNothing(answer) ? undefined : documentText(object<Client | AuthSource>(answer)));
+  }
+}
+
+function answerUser(exchange: Exchange, answer: unknown): void {
+  if (isNothing(answer)) return exchange.answerDocument();
+  const { subject, status, tokensValidAfter } = object<User>(answer);
+  const after = isNothing(tokensValidAfter) ? undefined : Number(tokensValidAfter);
+  // Node-API reads what is no number as 0, and no session would end.
+  if (after !== undefined && !Number.isFinite(after)) throw new TypeError('tokensValidAfter is not an instant');
+  exchange.answerUser(subject, status ?? 'active', after);
+}
+
+function answerClaims(exchange: Exchange, answer: unknown): void {
+  exchange.answerDocument(isNothing(answer) ? undefined : JSON.stringify(object(answer)));
+}
+
+function object<T extends object>(answer: unknown): T {
+  if (typeof answer !== 'object') throw new TypeError('a port returned what is no object');
+  return answer as T;
+}
+
+function isNothing(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}

@@ -1,0 +1,367 @@
+"""The servers: the engine of the core, with the ports of the host."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence, Union
+
+from . import _core
+from ._loops import Ports, drive, drive_async
+from ._types import (
+    AccessToken,
+    Address,
+    Channel,
+    Keyring,
+    Reply,
+    Request,
+    Route,
+    Settings,
+    SigningKey,
+    VerifiedAddress,
+    given,
+    instant,
+)
+from .errors import AccessTokenError, KeyringError, Unavailable, VerificationError
+from .ports import (
+    AsyncDeliver,
+    AsyncDirectory,
+    AsyncSigner,
+    AsyncStore,
+    Deliver,
+    Directory,
+    Observer,
+    Signer,
+    Store,
+)
+
+logger = logging.getLogger("otp_grant")
+
+
+class _Base:
+    """What both servers have: everything that asks no question."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        keyring: Keyring,
+        signing_key: SigningKey,
+        store: Union[Store, AsyncStore],
+        directory: Union[Directory, AsyncDirectory],
+        deliver: Union[Deliver, AsyncDeliver],
+        settings: Optional[Settings],
+        signer: Union[Signer, AsyncSigner, None],
+        observer: Optional[Observer],
+        numbering_plan: Optional[Callable[[str], Optional[str]]],
+        budget: Optional[Callable[[Address], str]],
+    ) -> None:
+        document = {
+            "issuer": issuer,
+            "keys": keyring._document(),
+            "signing": signing_key._document(),
+            **(settings or Settings())._document(),
+        }
+        self._engine = _core.Engine(
+            json.dumps(document), _event_observer(observer), numbering_plan, _budget_of(budget)
+        )
+        self._ports = _ports(store, directory, deliver, signer)
+
+    @property
+    def issuer(self) -> str:
+        """The issuer of the tokens."""
+        return self._engine.issuer
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The endpoints that ``handle`` answers."""
+        routes: List[Dict[str, Any]] = json.loads(self._engine.routes())
+        return [Route(route["endpoint"], route["path"], route["url"], tuple(route["methods"])) for route in routes]
+
+    def key_set(self) -> Dict[str, Any]:
+        """Returns the public keys that verify the tokens (RFC 7517)."""
+        keys: Dict[str, Any] = json.loads(self._engine.key_set())
+        return keys
+
+    def address(self, channel: Channel, text: str) -> Address:
+        """Reads an address by the settings of this server, into the form in which it reaches the directory.
+
+        :raises ConfigurationError: if the text is no such address.
+        """
+        return Address(channel, json.loads(self._engine.normalise_address(channel.value, text))["address"])
+
+    def verify_access_token(
+        self, token: str, *, client_id: Optional[str] = None, scope: Optional[str] = None
+    ) -> AccessToken:
+        """Checks an access token offline: signature, type, issuer, client, time and scope. Asks no port.
+
+        A token that was revoked passes until it expires.
+
+        :param client_id: the client whose tokens are accepted. Defaults to every client of this server.
+        :param scope: the scope that the token must have.
+        :raises AccessTokenError: if the token is not good. It has the reply.
+        """
+        return _access_token(_outcome(self._engine.verify_access_token(token, client_id, scope)))
+
+
+class Server(_Base):
+    """An authorization server for synchronous hosts. It can be shared between threads.
+
+    ::
+
+        server = Server(issuer="https://login.example.com", keyring=keyring, signing_key=key,
+                        store=MemoryStore(), directory=directory, deliver=send_sms)
+        reply = server.handle(Request("POST", "/otp/send", headers, body))
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        keyring: Keyring,
+        signing_key: SigningKey,
+        store: Store,
+        directory: Directory,
+        deliver: Deliver,
+        settings: Optional[Settings] = None,
+        signer: Optional[Signer] = None,
+        observer: Optional[Observer] = None,
+        numbering_plan: Optional[Callable[[str], Optional[str]]] = None,
+        budget: Optional[Callable[[Address], str]] = None,
+    ) -> None:
+        """Makes a server.
+
+        :param issuer: the URL that tokens name, without a slash at its end.
+        :param deliver: sends a code. It should queue the message: a client could otherwise time the delivery.
+        :param signer: signs with the key of :meth:`SigningKey.external`.
+        :param observer: receives each event, in the middle of a request. It must return at once.
+        :param numbering_plan: returns the international form of a phone number, with ``+``, or ``None``. It gets
+            each number, also one with ``+``, and must be a pure function of it.
+        :param budget: returns the name under which guesses at an address are counted, where the directory finds one
+            user by several forms of an address.
+        :raises ConfigurationError: with the place of the member that can't be as it is.
+        """
+        super().__init__(
+            issuer=issuer,
+            keyring=keyring,
+            signing_key=signing_key,
+            store=store,
+            directory=directory,
+            deliver=deliver,
+            settings=settings,
+            signer=signer,
+            observer=observer,
+            numbering_plan=numbering_plan,
+            budget=budget,
+        )
+
+    def handle(self, request: Request) -> Optional[Reply]:
+        """Answers a request to any endpoint. Returns ``None`` for a path that is not that of an endpoint.
+
+        It raises nothing that a client or a port can cause: a port that fails is answered with 503, and logged.
+        """
+        exchange = self._engine.begin(request.method, request.path, request.headers, request.body)
+        if exchange is None:
+            return None
+        drive(exchange, self._ports)
+        return Reply(*exchange.reply())
+
+    def check_access_token(
+        self, token: str, *, client_id: Optional[str] = None, scope: Optional[str] = None
+    ) -> AccessToken:
+        """Checks an access token as :meth:`verify_access_token` does, and that neither it nor its session was revoked.
+
+        Asks the store once and the directory once.
+
+        :raises AccessTokenError: if the token is not good. It has the reply.
+        :raises Unavailable: if a port failed.
+        """
+        return _access_token(self._ask(self._engine.check_access_token(token, client_id, scope)))
+
+    def verify(self, *, client_id: str, usage: str, address: Address, otp_token: str, otp: str) -> VerifiedAddress:
+        """Redeems a code of a usage other than ``login``. The host has authenticated the client.
+
+        :raises VerificationError: if the code is not good.
+        :raises Unavailable: if a port failed.
+        """
+        return _verified(self._ask(_verify(self._engine, client_id, usage, address, otp_token, otp)))
+
+    def revoke_session(self, session: str) -> None:
+        """Ends a session with all its tokens. A session that is unknown or over is a success.
+
+        :raises Unavailable: if the store failed.
+        """
+        self._ask(self._engine.revoke_session(session))
+
+    def check_keyring(self) -> bool:
+        """Compares the secrets of this host with those of the other hosts on the store. Call it before you serve.
+
+        Returns ``False`` if another host seals with a secret that this host does not accept yet: a step of a
+        replacement came too early.
+
+        :raises KeyringError: if the host should not serve.
+        :raises Unavailable: if the store failed.
+        """
+        return _keyring(self._ask(self._engine.check_keyring()))
+
+    def announce_new_keyring(self) -> None:
+        """Announces secrets that were replaced on purpose. The first host that has them calls it once.
+
+        :raises Unavailable: if the store failed.
+        """
+        self._ask(self._engine.announce_new_keyring())
+
+    def _ask(self, exchange: _core.Exchange) -> Mapping[str, Any]:
+        failure = drive(exchange, self._ports)
+        return _outcome(exchange.document(), failure)
+
+
+class AsyncServer(_Base):
+    """An authorization server for asyncio. It has the methods of :class:`Server` as coroutines."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        keyring: Keyring,
+        signing_key: SigningKey,
+        store: AsyncStore,
+        directory: AsyncDirectory,
+        deliver: AsyncDeliver,
+        settings: Optional[Settings] = None,
+        signer: Optional[AsyncSigner] = None,
+        observer: Optional[Observer] = None,
+        numbering_plan: Optional[Callable[[str], Optional[str]]] = None,
+        budget: Optional[Callable[[Address], str]] = None,
+    ) -> None:
+        """Makes a server, as :class:`Server` does."""
+        super().__init__(
+            issuer=issuer,
+            keyring=keyring,
+            signing_key=signing_key,
+            store=store,
+            directory=directory,
+            deliver=deliver,
+            settings=settings,
+            signer=signer,
+            observer=observer,
+            numbering_plan=numbering_plan,
+            budget=budget,
+        )
+
+    async def handle(self, request: Request) -> Optional[Reply]:
+        """Answers a request, as :meth:`Server.handle` does. A task that is cancelled leaves nothing half done."""
+        exchange = self._engine.begin(request.method, request.path, request.headers, request.body)
+        if exchange is None:
+            return None
+        await drive_async(exchange, self._ports)
+        return Reply(*exchange.reply())
+
+    async def check_access_token(
+        self, token: str, *, client_id: Optional[str] = None, scope: Optional[str] = None
+    ) -> AccessToken:
+        """Checks an access token, as :meth:`Server.check_access_token` does."""
+        return _access_token(await self._ask(self._engine.check_access_token(token, client_id, scope)))
+
+    async def verify(
+        self, *, client_id: str, usage: str, address: Address, otp_token: str, otp: str
+    ) -> VerifiedAddress:
+        """Redeems a code, as :meth:`Server.verify` does."""
+        return _verified(await self._ask(_verify(self._engine, client_id, usage, address, otp_token, otp)))
+
+    async def revoke_session(self, session: str) -> None:
+        """Ends a session, as :meth:`Server.revoke_session` does."""
+        await self._ask(self._engine.revoke_session(session))
+
+    async def check_keyring(self) -> bool:
+        """Compares the secrets of the hosts, as :meth:`Server.check_keyring` does."""
+        return _keyring(await self._ask(self._engine.check_keyring()))
+
+    async def announce_new_keyring(self) -> None:
+        """Announces new secrets, as :meth:`Server.announce_new_keyring` does."""
+        await self._ask(self._engine.announce_new_keyring())
+
+    async def _ask(self, exchange: _core.Exchange) -> Mapping[str, Any]:
+        failure = await drive_async(exchange, self._ports)
+        return _outcome(exchange.document(), failure)
+
+
+def _ports(store: Any, directory: Any, deliver: Any, signer: Any) -> Ports:
+    names = ("client", "auth_source", "user_by_address", "user_by_subject", "user_claims", "sign_up")
+    optional = {name: getattr(directory, name, None) for name in ("granted_scope", "access_token_claims")}
+    ports = {"load": store.load, "swap": store.swap, "deliver": deliver, "sign": signer, **optional}
+    ports.update({name: getattr(directory, name) for name in names})
+    return given(**ports)
+
+
+def _event_observer(observer: Optional[Observer]) -> Optional[Callable[[str], None]]:
+    if observer is None:
+        return None
+    told = observer
+
+    def observe(event: str) -> None:
+        try:
+            told(json.loads(event))
+        except Exception:
+            logger.exception("the observer failed")
+
+    return observe
+
+
+def _budget_of(budget: Optional[Callable[[Address], str]]) -> Optional[Callable[[str, str], str]]:
+    if budget is None:
+        return None
+    named = budget
+    return lambda channel, text: named(Address(Channel(channel), text))
+
+
+def _verify(
+    engine: _core.Engine, client_id: str, usage: str, address: Address, otp_token: str, otp: str
+) -> _core.Exchange:
+    return engine.verify(client_id, usage, address.channel.value, address.text, otp_token, otp)
+
+
+def _outcome(outcome: _core.Outcome, failure: Optional[Exception] = None) -> Mapping[str, Any]:
+    """Returns the document of a verb, or raises its refusal."""
+    document, refusal = outcome
+    if refusal is not None:
+        _raise(refusal, failure)
+    assert document is not None
+    answer: Mapping[str, Any] = json.loads(document)
+    return answer
+
+
+def _raise(refusal: _core.Refusal, failure: Optional[Exception]) -> NoReturn:
+    code, message, attempts_remaining, reply = refusal
+    if code == "temporarily_unavailable":
+        raise Unavailable(message) from failure
+    if code in ("other_index_secret", "no_shared_sealing_secret"):
+        raise KeyringError(code, message)
+    if code in ("unknown_otp_token", "mismatched_otp_token", "unknown_otp"):
+        raise VerificationError(code, message, attempts_remaining)
+    raise AccessTokenError(code, message, Reply(*reply) if reply else Reply(401, [], b""))
+
+
+def _access_token(claims: Mapping[str, Any]) -> AccessToken:
+    auth_time = claims.get("auth_time")
+    return AccessToken(
+        subject=claims["subject"],
+        client_id=claims["client"],
+        scope=claims["scope"],
+        token_id=claims["token_id"],
+        session=claims["session"],
+        issued_at=instant(claims["issued_at"]),
+        expires_at=instant(claims["expires_at"]),
+        auth_time=None if auth_time is None else instant(auth_time),
+        amr=tuple(claims.get("amr", ())),
+        custom=claims.get("custom", {}),
+    )
+
+
+def _verified(answer: Mapping[str, Any]) -> VerifiedAddress:
+    address = Address(Channel(answer["channel"]), answer["address"])
+    return VerifiedAddress(address, answer["usage"], instant(answer["verified_at"]))
+
+
+def _keyring(answer: Mapping[str, Any]) -> bool:
+    return bool(answer["keyring"] == "agrees")

@@ -1,0 +1,228 @@
+"""A store in Redis 6.2 or later, on redis-py.
+
+Each record is one string. A swap is one command or one script on one key, and is sent once. A load goes to the primary,
+since a replica refuses ``GETEX``. Configure Redis with ``maxmemory-policy noeviction`` and ``appendfsync always``: who
+makes Redis forget a record can use a code twice, or guess without end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Optional, Union
+
+from redis import BlockingConnectionPool, Redis
+from redis import asyncio as aio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
+from redis.retry import Retry
+
+from .._types import Record, base64url
+from ..errors import ConfigurationError, StoreError
+
+PREFIX = "otp-grant:"
+"""The prefix of each key, unless the store is given another one."""
+
+TIMEOUT = 2.0
+"""The time limit of one command, and of connecting, in seconds."""
+
+_KEPT_LONGER = 60_000
+"""Redis deletes a record a minute late. Its clock may be ahead of the hosts' clocks by less than this."""
+
+_LATEST = 2**63 - 1
+
+# The range of a missing string is empty, and no tag is empty. One command writes the value and the expiry.
+_SWAP = """\
+if redis.call('GETRANGE', KEYS[1], '0', '21') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
+return 1
+"""
+
+# What a server answers that is no primary, or that may have a successor without knowing it.
+_NO_PRIMARY = ("CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "NOREPLICAS", "READONLY", "UNBLOCKED")
+
+
+class RedisStore:
+    """Keeps records in Redis, for :class:`otp_grant.Server`. It can be shared between threads."""
+
+    def __init__(self, client: Redis, *, prefix: str = PREFIX) -> None:
+        """Uses a client that the host has made.
+
+        The client must not repeat commands by itself, since a swap must be sent once: make it with
+        ``retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0)``. It must have a ``socket_timeout``.
+
+        :raises ConfigurationError: if the client repeats commands, or decodes what it reads.
+        """
+        _check(client)
+        self._client: Any = client
+        self._prefix = prefix.encode()
+
+    @classmethod
+    def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> RedisStore:
+        """Connects, when the first command is sent, to ``redis://[user:password@]host[:port][/database]``.
+
+        It has at most 32 connections (``max_connections``). A command waits for a free one.
+
+        :param timeout: the time limit of one command, of connecting and of a free connection, in seconds.
+        :param options: further options of ``redis.BlockingConnectionPool``.
+        """
+        try:
+            pool = BlockingConnectionPool.from_url(url, **_options(timeout, Retry(NoBackoff(), 0), options))
+            client = Redis(connection_pool=pool)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"Redis: {error}") from error
+        return cls(client, prefix=prefix)
+
+    def load(self, key: bytes) -> Optional[Record]:
+        """Loads a record from the primary."""
+        command = ("GETEX", self._prefix + base64url(key))
+        try:
+            stored = self._run(*command)
+        except RedisConnectionError:
+            # A load is often the first command after a connection was lost. redis-py has closed it by now.
+            stored = self._run(*command)
+        except ResponseError as error:
+            if not _comes_from_no_primary(error):
+                raise
+            stored = self._run(*command)
+        return _decode(stored)
+
+    def swap(self, key: bytes, expected: Optional[bytes], record: Record) -> bool:
+        """Stores a record where the expected one is, by one command."""
+        name = self._prefix + base64url(key)
+        if expected is None:
+            return _is_inserted(self._run("SET", name, _encode(record), "NX", "PXAT", _delete_at(record)))
+        arguments = (1, name, base64url(expected), _encode(record), _delete_at(record))
+        try:
+            return _is_stored(self._run("EVALSHA", _SHA, *arguments))
+        except NoScriptError:
+            # Redis has not run anything. It forgets scripts when it starts.
+            return _is_stored(self._run("EVAL", _SWAP, *arguments))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def _run(self, *command: Union[bytes, str, int]) -> Any:
+        try:
+            return self._client.execute_command(*command)
+        except ResponseError as error:
+            if _comes_from_no_primary(error):
+                # The address may lead to another server by now.
+                self._client.connection_pool.disconnect(inuse_connections=False)
+            raise
+
+
+class AsyncRedisStore:
+    """Keeps records in Redis, for :class:`otp_grant.AsyncServer`. It belongs to one event loop."""
+
+    def __init__(self, client: aio.Redis, *, prefix: str = PREFIX) -> None:
+        """Uses a client that the host has made, as :class:`RedisStore` does."""
+        _check(client)
+        self._client: Any = client
+        self._prefix = prefix.encode()
+
+    @classmethod
+    def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> AsyncRedisStore:
+        """Connects, when the first command is sent, as :meth:`RedisStore.from_url` does."""
+        try:
+            pool = aio.BlockingConnectionPool.from_url(url, **_options(timeout, AsyncRetry(NoBackoff(), 0), options))
+            client = aio.Redis(connection_pool=pool)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"Redis: {error}") from error
+        return cls(client, prefix=prefix)
+
+    async def load(self, key: bytes) -> Optional[Record]:
+        """Loads a record from the primary."""
+        command = ("GETEX", self._prefix + base64url(key))
+        try:
+            stored = await self._run(*command)
+        except RedisConnectionError:
+            stored = await self._run(*command)
+        except ResponseError as error:
+            if not _comes_from_no_primary(error):
+                raise
+            stored = await self._run(*command)
+        return _decode(stored)
+
+    async def swap(self, key: bytes, expected: Optional[bytes], record: Record) -> bool:
+        """Stores a record where the expected one is, by one command."""
+        name = self._prefix + base64url(key)
+        if expected is None:
+            return _is_inserted(await self._run("SET", name, _encode(record), "NX", "PXAT", _delete_at(record)))
+        arguments = (1, name, base64url(expected), _encode(record), _delete_at(record))
+        try:
+            return _is_stored(await self._run("EVALSHA", _SHA, *arguments))
+        except NoScriptError:
+            return _is_stored(await self._run("EVAL", _SWAP, *arguments))
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def _run(self, *command: Union[bytes, str, int]) -> Any:
+        try:
+            return await self._client.execute_command(*command)
+        except ResponseError as error:
+            if _comes_from_no_primary(error):
+                await self._client.connection_pool.disconnect(inuse_connections=False)
+            raise
+
+
+def _options(timeout: float, retry: Any, given: Any) -> Any:
+    limits = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "timeout": timeout, "max_connections": 32}
+    return {**limits, "socket_keepalive": True, "retry": retry, **given}
+
+
+def _check(client: Any) -> None:
+    options = client.get_connection_kwargs()
+    retry = options.get("retry")
+    # redis-py repeats commands where no `retry` is given.
+    if retry is None or retry.get_retries() != 0 or options.get("retry_on_error"):
+        raise ConfigurationError("the Redis client repeats commands: give it Retry(NoBackoff(), 0)")
+    if options.get("decode_responses"):
+        raise ConfigurationError("the Redis client decodes what it reads: leave decode_responses off")
+
+
+def _comes_from_no_primary(error: ResponseError) -> bool:
+    # redis-py strips the code of the errors that it has a class for.
+    return isinstance(error, (ReadOnlyError, MasterDownError)) or str(error).startswith(_NO_PRIMARY)
+
+
+def _encode(record: Record) -> bytes:
+    """Writes the tag as text and then the record as JSON. The script compares the tag and parses nothing."""
+    return base64url(record.tag) + record.to_bytes()
+
+
+def _decode(stored: Any) -> Optional[Record]:
+    if stored is None:
+        return None
+    if not isinstance(stored, bytes):
+        raise StoreError("Redis gave an unexpected answer")
+    record = Record.from_bytes(stored[22:])
+    # Swaps compare the tag in front, and the core compares the tag in the record.
+    if base64url(record.tag) != stored[:22]:
+        raise StoreError("what is stored is not a record")
+    return record
+
+
+def _delete_at(record: Record) -> int:
+    return min(record.delete_after + _KEPT_LONGER, _LATEST)
+
+
+def _is_inserted(answer: Any) -> bool:
+    if answer is True or answer in (b"OK", "OK"):
+        return True
+    if answer is None:
+        return False
+    raise StoreError("Redis gave an unexpected answer")
+
+
+def _is_stored(answer: Any) -> bool:
+    if answer in (0, 1):
+        return bool(answer)
+    raise StoreError("Redis gave an unexpected answer")
+
+
+_SHA = hashlib.sha1(_SWAP.encode()).hexdigest()

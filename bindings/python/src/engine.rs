@@ -1,0 +1,141 @@
+//! The engine: it begins exchanges, and answers what needs no question.
+
+use otp_grant_bindings::{ArgumentError, Refusal, Step, Verification};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::exchange::{Exchange, Outcome, outcome};
+use crate::values::{Headers, configuration};
+
+/// The server without its store and directory.
+#[pyclass(frozen, module = "otp_grant._core")]
+pub(crate) struct Engine(otp_grant_bindings::Engine);
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (configuration, observer=None, numbering_plan=None, budget=None))]
+    fn new(
+        py: Python<'_>,
+        configuration: &str,
+        observer: Option<Py<PyAny>>,
+        numbering_plan: Option<Py<PyAny>>,
+        budget: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let mut builder = otp_grant_bindings::Engine::builder(configuration).map_err(crate::values::configuration)?;
+        if let Some(observer) = observer {
+            builder = builder.observer(move |event| {
+                let _: Option<()> = call(&observer, (event,), |_| Ok(()));
+            });
+        }
+        if let Some(plan) = numbering_plan {
+            builder = builder.numbering_plan(move |text| call(&plan, (text,), |number| number.extract()).flatten());
+        }
+        if let Some(budget) = budget {
+            // Where it fails, an address has a budget of its own.
+            builder = builder.budgets(move |channel, address| {
+                call(&budget, (channel, address), |name| name.extract()).unwrap_or_else(|| address.to_owned())
+            });
+        }
+        py.detach(|| builder.build()).map(Self).map_err(crate::values::configuration)
+    }
+
+    /// Begins to answer a request. `None`: the path is not that of an endpoint.
+    fn begin(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        path: &str,
+        headers: &Bound<'_, PyAny>,
+        body: &Bound<'_, PyBytes>,
+    ) -> PyResult<Option<Exchange>> {
+        let headers = Headers::read(headers)?;
+        let body = body.as_bytes();
+        Ok(py.detach(|| self.0.begin(method, path, headers.iter(), body)).map(Exchange::new))
+    }
+
+    #[pyo3(signature = (token, client=None, scope=None))]
+    fn check_access_token(
+        &self,
+        py: Python<'_>,
+        token: &str,
+        client: Option<&str>,
+        scope: Option<&str>,
+    ) -> PyResult<Exchange> {
+        begun(py.detach(|| self.0.check_access_token(token, client, scope)))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the members of one request")]
+    fn verify(
+        &self,
+        py: Python<'_>,
+        client: &str,
+        usage: &str,
+        channel: &str,
+        address: &str,
+        otp_token: &str,
+        otp: &str,
+    ) -> PyResult<Exchange> {
+        begun(py.detach(|| self.0.verify(Verification { client, usage, channel, address, otp_token, otp })))
+    }
+
+    fn revoke_session(&self, py: Python<'_>, session: &str) -> PyResult<Exchange> {
+        begun(py.detach(|| self.0.revoke_session(session)))
+    }
+
+    fn check_keyring(&self, py: Python<'_>) -> Exchange {
+        Exchange::new(py.detach(|| self.0.check_keyring()))
+    }
+
+    fn announce_new_keyring(&self, py: Python<'_>) -> Exchange {
+        Exchange::new(py.detach(|| self.0.announce_new_keyring()))
+    }
+
+    /// Checks an access token offline.
+    #[pyo3(signature = (token, client=None, scope=None))]
+    fn verify_access_token<'py>(
+        &self,
+        py: Python<'py>,
+        token: &str,
+        client: Option<&str>,
+        scope: Option<&str>,
+    ) -> PyResult<Outcome<'py>> {
+        let verified: Result<Result<String, Refusal>, ArgumentError> =
+            py.detach(|| self.0.verify_access_token(token, client, scope));
+        Ok(outcome(py, &verified.map_err(configuration)?))
+    }
+
+    #[getter]
+    fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    fn routes(&self) -> String {
+        self.0.routes()
+    }
+
+    fn key_set(&self) -> String {
+        self.0.key_set()
+    }
+
+    fn normalise_address(&self, channel: &str, text: &str) -> PyResult<String> {
+        self.0.normalise_address(channel, text).map_err(configuration)
+    }
+}
+
+fn begun(step: Result<Step, ArgumentError>) -> PyResult<Exchange> {
+    step.map(Exchange::new).map_err(configuration)
+}
+
+/// Calls a function of the host. What it raises is reported by `sys.unraisablehook`.
+fn call<'a, T>(
+    function: &Py<PyAny>,
+    arguments: impl for<'py> pyo3::call::PyCallArgs<'py> + 'a,
+    read: impl FnOnce(Bound<'_, PyAny>) -> PyResult<T>,
+) -> Option<T> {
+    Python::try_attach(|py| {
+        let answer = function.bind(py).call1(arguments).and_then(read);
+        answer.map_err(|error| error.write_unraisable(py, Some(function.bind(py)))).ok()
+    })
+    .flatten()
+}

@@ -1,0 +1,205 @@
+"""What the stores do beside the conformance suite: lost connections, foreign values, expiry, and shared databases."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+import redis
+from hosting import Host
+from redis import asyncio as aio
+from servers import Postgres, Redis
+from sqlalchemy import text
+
+from otp_grant import ConfigurationError, MemoryStore, Record, StoreError
+from otp_grant._types import base64url
+from otp_grant.stores.redis import AsyncRedisStore, RedisStore
+from otp_grant.stores.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore
+
+NOW = time.time_ns() // 1_000_000
+HOUR = 3_600_000
+
+
+def record(number: int, delete_after: int = NOW + HOUR) -> Record:
+    return Record(bytes([number]) * 16, delete_after, b'{"session":{}}')
+
+
+def key(number: int) -> bytes:
+    return bytes([number]) * 32
+
+
+@pytest.fixture
+def client(redis_server: Redis) -> Iterator[Any]:
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+        yield client
+
+
+def test_redis_keeps_records_as_the_rust_crate_does(redis_server: Redis, client: Any) -> None:
+    store = RedisStore.from_url(redis_server.url)
+    assert store.swap(key(1), None, record(1))
+    name = b"otp-grant:" + base64url(key(1))
+    assert client.get(name) == base64url(record(1).tag) + record(1).to_bytes()
+    assert client.pexpiretime(name) == record(1).delete_after + 60_000
+    assert store.swap(key(1), record(1).tag, record(2))
+    assert not store.swap(key(1), record(1).tag, record(3))
+    assert not store.swap(key(1), None, record(3))
+    assert store.load(key(1)) == record(2) and store.load(key(2)) is None
+    # The end of time is one that Redis accepts.
+    assert store.swap(key(3), None, record(3, 2**64 - 1))
+    store.close()
+
+
+def test_redis_loads_nothing_that_is_no_record(redis_server: Redis, client: Any) -> None:
+    store = RedisStore.from_url(redis_server.url)
+    name = b"otp-grant:" + base64url(key(1))
+    for wrong in (b"", b"x", base64url(record(2).tag) + record(1).to_bytes(), base64url(record(1).tag) + b"{}"):
+        client.set(name, wrong)
+        with pytest.raises(StoreError):
+            store.load(key(1))
+
+
+def test_redis_forgets_scripts_and_connections(redis_server: Redis, client: Any) -> None:
+    store = RedisStore.from_url(redis_server.url)
+    assert store.swap(key(1), None, record(1)) and store.swap(key(1), record(1).tag, record(2))
+    client.script_flush()
+    assert store.swap(key(1), record(2).tag, record(3))
+    client.client_kill_filter(_type="normal", skipme=True)
+    assert store.load(key(1)) == record(3)
+
+    async def run() -> None:
+        store = AsyncRedisStore.from_url(redis_server.url)
+        assert await store.load(key(1)) == record(3)
+        client.script_flush()
+        assert await store.swap(key(1), record(3).tag, record(4))
+        client.client_kill_filter(_type="normal", skipme=True)
+        assert await store.load(key(1)) == record(4)
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_replica_answers_no_load(redis_server: Redis, client: Any) -> None:
+    store = RedisStore.from_url(redis_server.url)
+    assert store.swap(key(1), None, record(1))
+    with Redis() as replica:
+        with redis.Redis.from_url(replica.url) as there:
+            there.replicaof("127.0.0.1", redis_server.port)
+            deadline = time.monotonic() + 20
+            while there.info("replication").get("master_link_status") != "up":
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            stale = RedisStore.from_url(replica.url)
+            with pytest.raises(redis.exceptions.ReadOnlyError):
+                stale.load(key(1))
+            there.replicaof("NO", "ONE")
+            assert stale.load(key(1)) == record(1)
+
+
+def test_a_client_that_repeats_commands_is_refused(redis_server: Redis) -> None:
+    with pytest.raises(ConfigurationError, match="repeats"):
+        RedisStore(redis.Redis.from_url(redis_server.url))
+    with pytest.raises(ConfigurationError, match="repeats"):
+        AsyncRedisStore(aio.Redis.from_url(redis_server.url))
+    with pytest.raises(ConfigurationError, match="decode"):
+        RedisStore.from_url(redis_server.url, decode_responses=True)
+    with pytest.raises(ConfigurationError):
+        RedisStore.from_url("http://127.0.0.1")
+
+
+def test_a_swap_is_sent_once_to_a_redis_that_is_gone() -> None:
+    with Redis() as server:
+        store = RedisStore.from_url(server.url, timeout=0.5)
+        assert store.swap(key(1), None, record(1))
+        host = Host(store=store)
+        login = host.send()
+        server.stop()
+        with pytest.raises(redis.exceptions.ConnectionError):
+            store.swap(key(2), None, record(2))
+        assert host.post("/oauth2/token", login).status == 503
+        server.restart()
+        assert store.load(key(1)) == record(1)
+        assert host.post("/oauth2/token", login).status == 200
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/records.db"
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return server.url
+
+
+def test_a_table_is_purged_a_minute_late(url: str) -> None:
+    store = SqlAlchemyStore.from_url(url)
+    store.migrate()
+    store.migrate()
+    with store._engine.connect() as connection:
+        connection.execute(text("DELETE FROM otp_grant_records"))
+    now = time.time_ns() // 1_000_000
+    for number, delete_after in ((1, now - 70_000), (2, now - 65_000), (3, now - 30_000), (4, 2**64 - 1)):
+        assert store.swap(key(number), None, record(number, delete_after))
+    assert store.purge(limit=1) == 1
+    assert store.load(key(1)) is None and store.load(key(2)) is not None
+    assert store.purge() == 1 and store.purge() == 0
+    assert store.load(key(3)) == record(3, now - 30_000)
+    loaded = store.load(key(4))
+    assert loaded is not None and loaded.delete_after == 2**64 - 1
+
+    async def run() -> None:
+        store = AsyncSqlAlchemyStore.from_url(url)
+        await store.migrate()
+        assert await store.load(key(3)) == record(3, now - 30_000)
+        assert await store.swap(key(3), record(3).tag, record(5, now - 90_000))
+        assert not await store.swap(key(3), record(3).tag, record(6))
+        assert await store.purge() == 1
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_row_that_is_no_record_is_an_error(url: str) -> None:
+    store = SqlAlchemyStore.from_url(url)
+    store.migrate()
+    assert store.swap(key(9), None, record(9))
+    for column, value in (("value", "{}"), ("tag", b"x" * 16)):
+        with store._engine.connect() as connection:
+            change = text(f"UPDATE otp_grant_records SET {column} = :value WHERE key = :key")
+            connection.execute(change, {"value": value, "key": key(9)})
+        with pytest.raises(StoreError):
+            store.load(key(9))
+
+
+def test_a_login_runs_on_each_store(url: str, redis_server: Redis) -> None:
+    store = SqlAlchemyStore.from_url(url)
+    store.migrate()
+    for kept in (store, RedisStore.from_url(redis_server.url), MemoryStore()):
+        host = Host(store=kept)
+        assert host.refresh(host.log_in()["refresh_token"]).status == 200
+
+
+def test_a_load_finds_another_connection_after_a_restart() -> None:
+    with Postgres() as server:
+        store = SqlAlchemyStore.from_url(server.url)
+        store.migrate()
+        assert store.swap(key(1), None, record(1))
+        server.stop(2)
+        with pytest.raises(Exception, match="."):
+            store.load(key(1))
+        server.restart()
+        assert store.load(key(1)) == record(1)
+
+
+def test_only_a_file_of_sqlite_is_taken(tmp_path: Path) -> None:
+    for wrong in ("sqlite://", "sqlite:///:memory:", "mysql+pymysql://localhost/a", "nothing"):
+        with pytest.raises(ConfigurationError):
+            SqlAlchemyStore.from_url(wrong)
+    store = SqlAlchemyStore.from_url(f"sqlite:///{tmp_path}/records.db")
+    store.migrate()
+    with store._engine.connect() as connection:
+        mode = connection.execute(text("PRAGMA journal_mode")).scalar()
+        full = connection.execute(text("PRAGMA synchronous")).scalar()
+    assert (mode, full) == ("wal", 2)

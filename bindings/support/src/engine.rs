@@ -1,0 +1,446 @@
+//! The engine: a server without its store and directory, which is made from one JSON document.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use otp_grant::exchange;
+use otp_grant::grant::CustomUsage;
+use otp_grant::id::SessionId;
+use otp_grant::jwt::{AccessTokenClaims, Audience};
+use otp_grant::secret::PresentedSecret;
+use otp_grant::server::{Endpoint, KeyringCheck, Route, ServerBuilder, VerifyRequest};
+use otp_grant::time::{Clock, SystemClock, Timestamp};
+use otp_grant::{Address, AuthorizationServer, Channel, ClientId, Request, Scope, Settings, Usage};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::config::{self, Config};
+use crate::documents::{ParsedAuthSource, ParsedClient};
+use crate::error::{ArgumentError, ConfigError, DocumentError, Misplaced};
+use crate::event::JsonObserver;
+use crate::exchange::Shared;
+use crate::known_documents::KnownDocuments;
+use crate::pending::{Pending, Step};
+use crate::refusal::Refusal;
+use crate::values::ChannelName;
+
+/// A server without its store and its directory. It is cheap to clone, and is shared between threads.
+#[derive(Clone)]
+pub struct Engine {
+    engine: exchange::Engine,
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Makes an engine from its configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the member that is wrong.
+    pub fn from_json(config: &str) -> Result<Self, ConfigError> {
+        Self::builder(config)?.build()
+    }
+
+    /// Makes an engine from its configuration, with a function that receives each event as JSON. See
+    /// [`EngineBuilder::observer`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the member that is wrong.
+    pub fn from_json_with_observer(
+        config: &str,
+        observer: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        Self::builder(config)?.observer(observer).build()
+    }
+
+    /// Reads a configuration. Functions of the host can be added before the engine is built.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the member that is wrong.
+    pub fn builder(config: &str) -> Result<EngineBuilder, ConfigError> {
+        let config = Config::from_json(config)?;
+        let keys = config::signing_keys(&config)?;
+        let shared = Shared {
+            known: KnownDocuments::default(),
+            algorithm: keys.active().algorithm(),
+            key_id: keys.active().key_id().to_owned(),
+        };
+        Ok(EngineBuilder {
+            settings: config::settings(&config)?,
+            builder: AuthorizationServer::builder(config::issuer(&config)?, config::keyring(&config)?, keys),
+            has_country_code: config.has_country_code(),
+            has_numbering_plan: false,
+            shared,
+        })
+    }
+
+    /// Begins to answer a request. Returns `None` when the path is not the path of an endpoint.
+    ///
+    /// `path` has no query. Header names are in any case, and a header that is repeated is given repeatedly. Everything
+    /// is copied.
+    pub fn begin<'h>(
+        &self,
+        method: &str,
+        path: &str,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        body: &[u8],
+    ) -> Option<Step> {
+        // The lifetimes of the parts of a request are the same.
+        let headers: Vec<(&str, &[u8])> = headers.into_iter().collect();
+        let request = Request::new(method, path).headers(headers).body(body);
+        let step = self.engine.begin(&request)?;
+        Some(Pending::begin(step, Arc::clone(&self.shared)))
+    }
+
+    /// Checks an access token offline, as `AuthorizationServer::verify_access_token` does. `client` accepts only tokens
+    /// of this client, and `needed_scope` refuses tokens that lack a part of it.
+    ///
+    /// The document has `subject`, `client`, `scope`, `token_id`, `session`, `issued_at`, `expires_at`, `auth_time` if
+    /// the token has it, `amr` and `custom`. Instants are milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`ArgumentError`] if `client` or `needed_scope` can't be one. The [`Refusal`] within is `invalid_token`,
+    /// `not_an_access_token`, `wrong_issuer`, `wrong_audience`, `expired` or `insufficient_scope`.
+    pub fn verify_access_token(
+        &self,
+        token: &str,
+        client: Option<&str>,
+        needed_scope: Option<&str>,
+    ) -> Result<Result<String, Refusal>, ArgumentError> {
+        let (client, needed) = (client_argument(client)?, scope_argument(needed_scope)?);
+        let claims = self.engine.verify_access_token(token, audience(client.as_ref()));
+        Ok(claims.map_err(Refusal::from).and_then(|claims| with_scope(&claims, needed.as_ref())))
+    }
+
+    /// Checks an access token online, as `AuthorizationServer::check_access_token` does. The document is that of
+    /// [`verify_access_token`](Self::verify_access_token).
+    ///
+    /// # Errors
+    /// [`ArgumentError`] if `client` or `needed_scope` can't be one. The exchange can end with the refusals of
+    /// [`verify_access_token`](Self::verify_access_token), `revoked` and `temporarily_unavailable`.
+    pub fn check_access_token(
+        &self,
+        token: &str,
+        client: Option<&str>,
+        needed_scope: Option<&str>,
+    ) -> Result<Step, ArgumentError> {
+        let (client, needed) = (client_argument(client)?, scope_argument(needed_scope)?);
+        let token = Zeroizing::new(token.to_owned());
+        Ok(self.perform(|server| async move {
+            let claims = server.check_access_token(&token, audience(client.as_ref())).await?;
+            with_scope(&claims, needed.as_ref())
+        }))
+    }
+
+    /// Redeems a code of a usage other than login, as `AuthorizationServer::verify` does. The host has authenticated the
+    /// client.
+    ///
+    /// The document has `channel`, `address`, `usage` and `verified_at`.
+    ///
+    /// # Errors
+    /// [`ArgumentError`] if a part can't be what it should be. The exchange can end with `unknown_otp_token`,
+    /// `mismatched_otp_token`, `unknown_otp` or `temporarily_unavailable`.
+    pub fn verify(&self, request: Verification<'_>) -> Result<Step, ArgumentError> {
+        let client = ClientId::new(request.client).map_err(|error| ArgumentError::new("client", error))?;
+        let usage = match Usage::from_wire(request.usage) {
+            Some(usage) => usage,
+            None => {
+                let usage = CustomUsage::new(request.usage).map_err(|error| ArgumentError::new("usage", error))?;
+                Usage::Custom(usage)
+            }
+        };
+        let address = self.address(request.channel, request.address)?;
+        let otp_token = PresentedSecret::new(request.otp_token.to_owned());
+        let otp = PresentedSecret::new(request.otp.to_owned());
+        Ok(self.perform(|server| async move {
+            let verified = server.verify(VerifyRequest::new(&client, usage, address, otp_token, otp)).await?;
+            let document = json!({
+                "channel": ChannelName::of(verified.address().channel()),
+                "address": verified.address().as_str(),
+                "usage": verified.usage().as_str(),
+                "verified_at": verified.verified_at().as_unix_millis(),
+            });
+            Ok(document.to_string())
+        }))
+    }
+
+    /// Ends a session, as `AuthorizationServer::revoke_session` does. The document is empty.
+    ///
+    /// # Errors
+    /// [`ArgumentError`] if the text is not the identifier of a session. The exchange can end with
+    /// `temporarily_unavailable`.
+    pub fn revoke_session(&self, session: &str) -> Result<Step, ArgumentError> {
+        let session = SessionId::try_from(session.to_owned()).map_err(|error| ArgumentError::new("session", error))?;
+        Ok(self.perform(|server| async move {
+            server.revoke_session(&session).await?;
+            Ok(NOTHING.to_owned())
+        }))
+    }
+
+    /// Compares the keys with those of the other hosts on the store, as `AuthorizationServer::check_keyring` does. The
+    /// document has `keyring`: `agrees` or `lacks_a_peers_key`. The exchange can end with `other_index_secret`,
+    /// `no_shared_sealing_secret` or `temporarily_unavailable`.
+    pub fn check_keyring(&self) -> Step {
+        self.perform(|server| async move {
+            let outcome = match server.check_keyring().await? {
+                KeyringCheck::Agrees => "agrees",
+                _ => "lacks_a_peers_key",
+            };
+            Ok(json!({ "keyring": outcome }).to_string())
+        })
+    }
+
+    /// Announces new keys, as `AuthorizationServer::announce_new_keyring` does. The document is empty. The exchange can
+    /// end with `temporarily_unavailable`.
+    pub fn announce_new_keyring(&self) -> Step {
+        self.perform(|server| async move {
+            server.announce_new_keyring().await?;
+            Ok(NOTHING.to_owned())
+        })
+    }
+
+    /// Returns the issuer.
+    pub fn issuer(&self) -> &str {
+        self.engine.issuer().as_str()
+    }
+
+    /// Returns the endpoints as a JSON array of `endpoint`, `path`, `url` and `methods`.
+    pub fn routes(&self) -> String {
+        Value::Array(self.engine.routes().map(route).collect()).to_string()
+    }
+
+    /// Returns the public keys that verify the tokens of this engine, as JSON (RFC 7517).
+    pub fn key_set(&self) -> String {
+        self.engine.key_set().to_json()
+    }
+
+    /// Reads an address. Returns `channel`, `address` and `budget` as a JSON object. The directory is asked for this form of
+    /// an address. Addresses that have one budget share guesses and sends.
+    ///
+    /// # Errors
+    /// [`ArgumentError`] if the channel is not `sms` or `email`, or the text is not an address of it.
+    pub fn normalise_address(&self, channel: &str, text: &str) -> Result<String, ArgumentError> {
+        let address = self.address(channel, text)?;
+        let budget = self.engine.addresses().budget_of(&address);
+        let channel = ChannelName::of(address.channel());
+        Ok(json!({ "channel": channel, "address": address.as_str(), "budget": budget }).to_string())
+    }
+
+    /// Reads the document of a client once, to answer with it again and again.
+    ///
+    /// # Errors
+    /// [`DocumentError`] names the member that is wrong.
+    pub fn parse_client(&self, document: &str) -> Result<ParsedClient, DocumentError> {
+        ParsedClient::from_json(document)
+    }
+
+    /// Reads the document of an auth source once, to answer with it again and again.
+    ///
+    /// # Errors
+    /// [`DocumentError`] names the member that is wrong.
+    pub fn parse_auth_source(&self, document: &str) -> Result<ParsedAuthSource, DocumentError> {
+        ParsedAuthSource::from_json(document)
+    }
+
+    fn perform<F>(&self, work: impl FnOnce(AuthorizationServer<exchange::Asking, exchange::Asking>) -> F) -> Step
+    where
+        F: Future<Output = Result<String, Refusal>> + Send + 'static,
+    {
+        Pending::begin(self.engine.perform(work), Arc::clone(&self.shared))
+    }
+
+    fn address(&self, channel: &str, text: &str) -> Result<Address, ArgumentError> {
+        let policy = self.engine.addresses();
+        let wrong = |error: &dyn fmt::Display| ArgumentError::new("address", error);
+        match ChannelName::parse(channel) {
+            Some(Channel::Sms) => policy.phone_number(text).map(Address::Phone).map_err(|error| wrong(&error)),
+            Some(Channel::Email) => policy.email(text).map(Address::Email).map_err(|error| wrong(&error)),
+            None => Err(ArgumentError::new("channel", "sms or email is expected")),
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("issuer", &self.issuer()).finish_non_exhaustive()
+    }
+}
+
+/// A code of a usage other than login, to be redeemed.
+#[derive(Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "a binding fills it in, and has to learn of another member")]
+pub struct Verification<'a> {
+    /// The client that requested the code.
+    pub client: &'a str,
+    /// What the code was requested for.
+    pub usage: &'a str,
+    /// `sms` or `email`.
+    pub channel: &'a str,
+    /// The address, in any spelling.
+    pub address: &'a str,
+    /// The otp_token that came with the code.
+    pub otp_token: &'a str,
+    /// The code.
+    pub otp: &'a str,
+}
+
+/// Shows neither the code nor the address.
+impl fmt::Debug for Verification<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verification").field("client", &self.client).field("usage", &self.usage).finish_non_exhaustive()
+    }
+}
+
+/// Sets up an [`Engine`].
+#[must_use]
+pub struct EngineBuilder {
+    builder: ServerBuilder,
+    settings: Settings,
+    has_country_code: bool,
+    has_numbering_plan: bool,
+    shared: Shared,
+}
+
+impl EngineBuilder {
+    /// Adds a function that receives each event as a JSON object: `kind`, and members that depend on it. It is called in
+    /// the middle of a request, on the thread that answers it. It must return at once, and must not panic.
+    pub fn observer(mut self, observer: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.builder = self.builder.observer(JsonObserver(observer));
+        self
+    }
+
+    /// Adds a numbering plan, as `AddressPolicy::with_numbering_plan` does.
+    pub fn numbering_plan(mut self, plan: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.settings.addresses = self.settings.addresses.with_numbering_plan(plan);
+        self.has_numbering_plan = true;
+        self
+    }
+
+    /// Adds a function that gives the budget of an address, as `AddressPolicy::with_budgets` does. Its arguments are the
+    /// channel and the address.
+    pub fn budgets(mut self, budget: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> Self {
+        let budget = move |address: &Address| budget(ChannelName::of(address.channel()), address.as_str());
+        self.settings.addresses = self.settings.addresses.with_budgets(budget);
+        self
+    }
+
+    /// Lets a test move the clock of the engine. Without this call the engine reads the clock of the system.
+    pub fn clock_offset(mut self, offset: ClockOffset) -> Self {
+        self.builder = self.builder.clock(offset);
+        self
+    }
+
+    /// Builds the engine.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when settings are out of range or contradict one another.
+    pub fn build(self) -> Result<Engine, ConfigError> {
+        if self.has_country_code && self.has_numbering_plan {
+            return Err(ConfigError::new("addresses.country_code", "the numbering plan has its own"));
+        }
+        let engine = exchange::Engine::new(self.builder.settings(self.settings))
+            .map_err(|error| ConfigError::new(place_of(error), error))?;
+        Ok(Engine { engine, shared: Arc::new(self.shared) })
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder").field("builder", &self.builder).finish_non_exhaustive()
+    }
+}
+
+/// By how much the clock of an engine differs from that of the system. It is for tests. Clones share the offset.
+#[derive(Clone, Debug, Default)]
+pub struct ClockOffset(Arc<AtomicI64>);
+
+impl ClockOffset {
+    /// Makes an offset of zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock by milliseconds, backwards if they are negative.
+    pub fn advance_ms(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Returns the offset in milliseconds.
+    pub fn ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for ClockOffset {
+    fn now(&self) -> Timestamp {
+        let now = SystemClock.now().as_unix_millis();
+        Timestamp::from_unix_millis(now.saturating_add_signed(self.ms()))
+    }
+}
+
+/// The member of the configuration that an error of the settings as a whole is about.
+fn place_of(error: otp_grant::server::ConfigError) -> &'static str {
+    use otp_grant::server::ConfigError as Error;
+    match error {
+        Error::ValidityTooShort | Error::SessionValidity => "validity",
+        Error::RepeatWindow => "validity.repeat_answer_within",
+        Error::Quota | Error::TooManyChallenges => "quotas",
+        Error::GrantType => "grant_types",
+        Error::Endpoint => "endpoints",
+        _ => "",
+    }
+}
+
+fn client_argument(client: Option<&str>) -> Result<Option<ClientId>, ArgumentError> {
+    client.map(ClientId::new).transpose().map_err(|error| ArgumentError::new("client", error))
+}
+
+fn scope_argument(scope: Option<&str>) -> Result<Option<Scope>, ArgumentError> {
+    scope.map(Scope::parse).transpose().map_err(|error| ArgumentError::new("needed_scope", error))
+}
+
+fn audience(client: Option<&ClientId>) -> Audience<'_> {
+    client.map_or(Audience::EveryClient, Audience::Client)
+}
+
+fn with_scope(claims: &AccessTokenClaims, needed: Option<&Scope>) -> Result<String, Refusal> {
+    if let Some(needed) = needed {
+        claims.require_scope(needed)?;
+    }
+    let mut document = json!({
+        "subject": claims.subject.as_str(),
+        "client": claims.client.as_str(),
+        "scope": claims.scope.as_str(),
+        "token_id": claims.token_id,
+        "session": claims.session,
+        "issued_at": claims.issued_at.as_unix_millis(),
+        "expires_at": claims.expires_at.as_unix_millis(),
+        "amr": claims.amr,
+        "custom": claims.custom,
+    });
+    if let (Some(instant), Some(members)) = (claims.auth_time, document.as_object_mut()) {
+        members.insert("auth_time".to_owned(), instant.as_unix_millis().into());
+    }
+    Ok(document.to_string())
+}
+
+fn route(route: &Route) -> Value {
+    let methods: Vec<&str> = route.endpoint().allow().split(", ").collect();
+    json!({ "endpoint": endpoint(route.endpoint()), "path": route.path(), "url": route.url(), "methods": methods })
+}
+
+fn endpoint(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::OtpSend => "otp_send",
+        Endpoint::Token => "token",
+        Endpoint::Revocation => "revocation",
+        Endpoint::Introspection => "introspection",
+        Endpoint::Userinfo => "userinfo",
+        Endpoint::Jwks => "jwks",
+        Endpoint::Metadata => "metadata",
+        Endpoint::OpenidConfiguration => "openid_configuration",
+        _ => "other",
+    }
+}
+
+const NOTHING: &str = "{}";

@@ -116,6 +116,16 @@ def test_a_delivery_that_fails_is_told(kind: str, failure: Exception, status: in
     assert (reply.status, reply.json()["error"]) == (status, error)
 
 
+@pytest.mark.parametrize("failure", [DeliveryError(), OSError("/var/\udcff: not found")])
+def test_an_exception_of_another_port_is_a_503_whatever_it_is(kind: str, failure: Exception) -> None:
+    class Raises(MemoryDirectory):
+        def client(self, id: str) -> Optional[Client]:
+            raise failure
+
+    reply = Host(kind, directory=Raises()).post("/otp/send", SEND)
+    assert (reply.status, reply.json()["error"]) == (503, "temporarily_unavailable")
+
+
 class Wrong:
     """A directory or a store, one method of which gives a wrong answer."""
 

@@ -59,12 +59,13 @@ async def drive_async(exchange: _core.Exchange, ports: Ports) -> Optional[Except
 
 def failed(exchange: _core.Exchange, kind: str, error: Exception) -> Exception:
     """Tells the exchange that a port has failed. The client gets a 503, or learns why nothing was delivered."""
-    if isinstance(error, DeliveryError):
+    if kind == "deliver" and isinstance(error, DeliveryError):
         exchange.fail_delivery(error.failure.value)
     elif kind == "deliver":
         logger.error("deliver failed", exc_info=error)
         exchange.fail_delivery(DeliveryFailure.UNDELIVERABLE.value)
     else:
         logger.error("the port failed that answers %r", kind, exc_info=error)
-        exchange.fail(f"{type(error).__name__}: {error}")
+        # A text such as the name of a file can have characters that are not Unicode.
+        exchange.fail(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode())
     return error

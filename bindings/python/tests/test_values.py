@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Dict
 
 import pytest
-from hosting import KEY, KEYRING, Host
+from hosting import KEY, KEYRING, Host, post
 
 import otp_grant
 from otp_grant import (
@@ -20,6 +20,7 @@ from otp_grant import (
     Keyring,
     Quota,
     Record,
+    Request,
     Settings,
     SigningKey,
     StoreError,
@@ -83,8 +84,15 @@ def test_secrets_are_not_shown() -> None:
     for secret in (KEYRING.index, KEYRING.sealing, "a long random value", "BEGIN"):
         assert secret not in shown
     host = Host()
-    host.send()
+    login = host.send()
     assert host.sent[0].code not in repr(host.sent)
+    request = post("/oauth2/token", login)
+    reply = host.handle(request)
+    assert reply is not None and reply.status == 200
+    for secret in (login["otp"], login["client_secret"], login["otp_token"]):
+        assert secret not in repr(request)
+    bearer = "Bearer " + reply.json()["access_token"]
+    assert reply.json()["access_token"] not in repr([reply, Request("GET", "/userinfo", [("Authorization", bearer)])])
 
 
 def test_clients_are_values() -> None:

@@ -68,9 +68,9 @@ class Request:
     method: str
     path: str
     """The path without the query."""
-    headers: Iterable[Header] = ()
+    headers: Iterable[Header] = field(default=(), repr=False)
     """All headers, in any case. A header that was sent twice must be here twice, or with both values."""
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     """The whole body. The host must reject a body that was cut short."""
 
     @classmethod
@@ -113,7 +113,7 @@ class Reply:
 
     status: int
     headers: Sequence[Tuple[str, str]]
-    body: bytes
+    body: bytes = field(repr=False)
 
     @classmethod
     def not_found(cls) -> Reply:
@@ -295,7 +295,7 @@ class AccessToken:
 
 @dataclass(frozen=True)
 class VerifiedAddress:
-    """The proof that an address belongs to whoever presented its code."""
+    """The proof that the presenter of a code has its address."""
 
     address: Address
     usage: str

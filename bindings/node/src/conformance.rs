@@ -54,12 +54,6 @@ impl Conformance {
         operations.into_iter().map(|operation| in_javascript(env, operation)).collect()
     }
 
-    /// How many operations have no answer yet.
-    #[napi(catch_unwind)]
-    pub fn outstanding(&self) -> u32 {
-        u32::try_from(self.run.outstanding()).unwrap_or(u32::MAX)
-    }
-
     /// A store was opened.
     #[napi(catch_unwind)]
     pub fn answer_opened(&mut self, id: i64) -> Result<(), Thrown> {

@@ -55,10 +55,6 @@ impl ConformanceRun {
         self.lock().cancelled()
     }
 
-    fn outstanding(&self) -> usize {
-        self.lock().outstanding()
-    }
-
     fn answer_opened(&self, id: u64) -> PyResult<()> {
         self.lock().answer_opened(id).map_err(wrong)
     }

@@ -16,8 +16,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::config::{self, Config};
-use crate::documents::{ParsedAuthSource, ParsedClient};
-use crate::error::{ArgumentError, ConfigError, DocumentError, Misplaced};
+use crate::error::{ArgumentError, ConfigError, Misplaced};
 use crate::event::JsonObserver;
 use crate::exchange::Shared;
 use crate::known_documents::KnownDocuments;
@@ -224,22 +223,6 @@ impl Engine {
         let budget = self.engine.addresses().budget_of(&address);
         let channel = ChannelName::of(address.channel());
         Ok(json!({ "channel": channel, "address": address.as_str(), "budget": budget }).to_string())
-    }
-
-    /// Reads the document of a client once, to answer with it again and again.
-    ///
-    /// # Errors
-    /// [`DocumentError`] names the member that is wrong.
-    pub fn parse_client(&self, document: &str) -> Result<ParsedClient, DocumentError> {
-        ParsedClient::from_json(document)
-    }
-
-    /// Reads the document of an auth source once, to answer with it again and again.
-    ///
-    /// # Errors
-    /// [`DocumentError`] names the member that is wrong.
-    pub fn parse_auth_source(&self, document: &str) -> Result<ParsedAuthSource, DocumentError> {
-        ParsedAuthSource::from_json(document)
     }
 
     fn perform<F>(&self, work: impl FnOnce(AuthorizationServer<exchange::Asking, exchange::Asking>) -> F) -> Step

@@ -170,8 +170,7 @@ impl<T: Ends> Exchange for Asked<T> {
             Self::UserByAddress(ask) => ask.refuse(),
             Self::UserBySubject(ask) => ask.refuse(),
             Self::UserClaims(ask) => ask.refuse(),
-            // A host without sign-up refuses it. In the crate, a directory has to say so itself.
-            Self::SignUp(ask) => ask.answer(SignUp::Refused),
+            Self::SignUp(ask) => ask.refuse(),
             Self::GrantedScope(ask) => ask.refuse(),
             Self::AccessTokenClaims(ask) => ask.refuse(),
             Self::Sign(ask) => ask.refuse(),

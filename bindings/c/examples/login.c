@@ -61,13 +61,14 @@ static otp_grant_status swap(struct store *store, otp_grant_exchange exchange, o
 
     otp_grant_bytes body = part(exchange, OTP_GRANT_PART_RECORD_BODY);
     uint8_t *copy = malloc(body.length);
-    if (!*entry) {
-        *entry = calloc(1, sizeof **entry);
-    }
-    if (!copy || !*entry) {
+    struct entry *target = *entry ? *entry : calloc(1, sizeof *target);
+    if (!copy || !target) {
         free(copy);
+        if (target != *entry)
+            free(target);
         return otp_grant_fail(exchange, otp_grant_text("no memory"), next);
     }
+    *entry = target;
     memcpy(copy, body.data, body.length);
     free((*entry)->body);
     (*entry)->body = copy;
@@ -153,7 +154,7 @@ static uint64_t answer(struct host *host, const otp_grant_request *request, otp_
             status = otp_grant_accept_delivery(*exchange, exchange);
             break;
         }
-        default: // This host narrows no scopes, adds no claims, signs nobody up and has its key in the engine.
+        default: // This host narrows no scopes, adds no claims, refuses sign-ups and has its key in the engine.
             status = otp_grant_refuse(*exchange, exchange);
         }
     }

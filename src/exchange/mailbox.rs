@@ -28,7 +28,7 @@ impl<Q> Mailbox<Q> {
     pub(crate) async fn ask<A>(&self, question: impl FnOnce(Inlet<A>) -> Q) -> Result<A, Unanswered> {
         let answer = Arc::default();
         let mut question = Some(|| question(Inlet(Arc::clone(&answer))));
-        // Whoever answers also polls. So there is nobody to wake.
+        // The call that answers also polls, so there is no task to wake.
         poll_fn(|_| {
             let mut slot = lock(&self.0);
             if slot.question.is_none() {

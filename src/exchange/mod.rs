@@ -1,7 +1,7 @@
 //! The server as a pure state machine, which asks its host one question at a time.
 //!
 //! An [`AuthorizationServer`] calls its store and its directory, and needs an async runtime where they do. An
-//! [`Engine`] calls nobody. [`Engine::begin`] runs a request up to its first question, and each answer runs it up to
+//! [`Engine`] calls no port. [`Engine::begin`] runs a request up to its first question, and each answer runs it up to
 //! the next, until the [`Reply`] is there. So a host without a runtime, and a host in another language, drives the same
 //! flows with a loop of its own:
 //!
@@ -184,7 +184,7 @@ impl Engine {
         &self.parts.issuer
     }
 
-    /// Returns the policy by which addresses are read. Whoever answers for users must keep addresses in the same form.
+    /// Returns the policy by which addresses are read. The host must keep the addresses of its users in the same form.
     pub fn addresses(&self) -> &AddressPolicy {
         &self.parts.settings.addresses
     }

@@ -25,7 +25,7 @@ use crate::wire::reply::Reply;
 ///
 /// Each variant but `Done` is one call of a port, and asks for what that port returns: [`Store`](crate::Store),
 /// [`ClientRegistry`](crate::directory::ClientRegistry) and [`UserStore`](crate::directory::UserStore) say what that
-/// has to be. What the ports must guarantee holds for whoever answers.
+/// has to be. The host that answers must guarantee what these ports must.
 ///
 /// Later versions can ask more. `other => other.refuse()` is the arm for questions that a host does not know.
 #[must_use = "a step that is dropped is a request that is dropped"]

@@ -9,7 +9,7 @@ pub(crate) enum SigningError {
     Signer(Box<dyn core::error::Error + Send + Sync>),
     /// The host's signer returned something that is not a signature of this algorithm.
     WrongLength,
-    /// The key is outside the server, and nobody was there to sign.
+    /// The key is outside the server, and the server has no signer for it.
     NoSigner,
     /// The published key does not verify what the host's signer signed: it has another key now.
     WrongKey,
@@ -21,7 +21,7 @@ impl core::fmt::Display for SigningError {
             Self::Pair => "the token could not be signed",
             Self::Signer(_) => "the signer failed",
             Self::WrongLength => "the signer gave a signature of the wrong length",
-            Self::NoSigner => "the key is outside the server, and nobody signs for it",
+            Self::NoSigner => "the key is outside the server, which has no signer for it",
             Self::WrongKey => "the published key does not verify what the signer signed",
         })
     }

@@ -228,7 +228,7 @@ impl JwtType {
 enum Source {
     Pair(Box<KeyPair>),
     Signer(Box<dyn AnySigner>),
-    /// Whoever answers the questions of an exchange.
+    /// The host that answers the questions of an exchange.
     External,
 }
 

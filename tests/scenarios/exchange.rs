@@ -117,7 +117,7 @@ impl Hand {
         self.finish_by(step, |step| self.answer(step))
     }
 
-    /// Lets somebody answer every question, and says which they were.
+    /// Answers every question with a function, and says which they were.
     fn finish_by<T: exchange::Outcome>(
         &self,
         mut step: Step<T>,
@@ -258,7 +258,7 @@ fn an_external_key_signs_by_questions() {
     assert_eq!(status, 200, "{tokens}");
     hand.engine.verify_access_token(text(&tokens, "access_token"), Audience::EveryClient).unwrap();
 
-    // Nobody would sign for it.
+    // A server asks no questions, so it has no signer for such a key.
     let external = SigningKey::external(signing_key().public_key().clone());
     let builder = AuthorizationServer::builder(Issuer::new(ISSUER).unwrap(), keyring(), external);
     let refused = builder.build(MemoryStore::new(), MemoryDirectory::new()).unwrap_err();
@@ -371,7 +371,7 @@ fn a_delivery_that_fails_lets_its_address_be_sent_to_again() {
         assert!(reply.status() >= 400, "{}", reply.status());
         assert_eq!(hand.post(SEND, &sms_send(PHONE)).0, retried, "{failure:?}");
     }
-    // A delivery that was handed out is answered by whoever has it.
+    // The host makes the reply for a delivery that was handed out.
     hand.clock.advance(secs(60));
     let mut queue = None;
     let (reply, _) = hand.finish_by(hand.begin(SEND, &sms_send(PHONE)), |step| match step {

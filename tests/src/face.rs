@@ -42,7 +42,7 @@ pub enum Asked<'a, S, D, G> {
     Exchange(Driven<'a, S, D, G>),
 }
 
-/// An engine, and whoever answers its questions.
+/// An engine, and the ports that answer its questions.
 pub struct Driven<'a, S, D, G> {
     pub engine: Engine,
     pub store: &'a S,

@@ -84,7 +84,7 @@ export interface Directory {
    */
   grantedScope?(user: User, client: string, requested: string): Awaitable<string | null | undefined>;
 
-  /** Returns claims that are added to access tokens, such as the tenant. Whoever holds a token can read them. */
+  /** Returns claims that are added to access tokens, such as the tenant. Each holder of a token can read them. */
   accessTokenClaims?(
     subject: string,
     client: string,

@@ -13,7 +13,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer | undefined> 
     const end = (body: Buffer | undefined): void => {
       clearTimeout(timer);
       request.off('data', read).off('end', whole).off('close', lost).off('error', lost);
-      // Errors after the end concern nobody.
+      // An `error` event without a listener would end the process.
       request.on('error', () => {});
       resolve(body);
     };

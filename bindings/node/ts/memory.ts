@@ -101,7 +101,7 @@ export class MemoryDirectory implements Directory {
     return this.#claims.get(subject) ?? {};
   }
 
-  /** Signs up whoever proves an address. The subject is random. */
+  /** Signs up each user who proves an address. The subject is random. */
   signUp(address: Address): User {
     const existing = this.userByAddress(address);
     if (existing) return existing;

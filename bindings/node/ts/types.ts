@@ -141,7 +141,7 @@ export interface Configuration {
   readonly danger?: {
     /** Lifts the send quotas. For load tests only: an attacker can flood a phone at the host's expense. */
     readonly withoutSendQuotas?: boolean;
-    /** Tells whoever may send which addresses have an account. */
+    /** Tells each client that may send codes which addresses have a user. */
     readonly discloseUsedAddresses?: boolean;
   };
 }

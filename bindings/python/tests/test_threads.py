@@ -22,7 +22,7 @@ def phone(thread: int, number: int) -> str:
 
 
 def test_two_threads_drive_a_thousand_exchanges_each() -> None:
-    """Each exchange is stopped at each question, and the other thread gets its turn."""
+    """The interpreter switches between the threads as often as it can."""
     known = directory()
     for thread in range(2):
         for number in range(EXCHANGES):

@@ -15,7 +15,7 @@ if (at <= 0 || !Number.isInteger(port)) {
   process.exit(2);
 }
 
-// The page is a public client: it has no secret, and may send codes. Whoever proves an address is signed up.
+// The page is a public client: it has no secret, and may send codes. A user who proves an address is signed up.
 const directory = new MemoryDirectory()
   .addAuthSource({ id: 'sms', channel: 'sms' })
   .addAuthSource({ id: 'email', channel: 'email' })

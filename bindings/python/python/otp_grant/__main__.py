@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def entered(code: str) -> str:
-    """Reads the code. Where nobody types, it is the right one."""
+    """Reads the code. Without a terminal, it is the right one."""
     if not sys.stdin.isatty():
         return code
     return input("Enter the code, or a wrong one: ").strip()

@@ -40,7 +40,7 @@ for file in $(ls "$replies/ports" "$replies/exchange" | grep -v ':$' | sort -u);
     else
         differences=$((differences + 1))
         echo "$file differs between the faces:"
-        { diff "$replies/ports/$file" "$replies/exchange/$file" || true; } | cut -c1-400 | head -8
+        { diff "$replies/ports/$file" "$replies/exchange/$file" | cut -c1-400 | head -8; } || true
     fi
 done
 for file in "${!left_out[@]}"; do echo "$file is left out, and no scenario has this name" && exit 1; done

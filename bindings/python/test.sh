@@ -29,11 +29,12 @@ python -m otp_grant </dev/null | tail -n 4
 
 step "types"
 (cd .. && mypy && pyright)
+python -m mypy.stubtest otp_grant._core
 (cd .. && mypy --strict --ignore-missing-imports --allow-untyped-decorators examples/*.py)
 mypy --strict --ignore-missing-imports *.py
 
 step "tests"
-python -m pytest --quiet --numprocesses 3 --durations 12 .
+python -m pytest --quiet --numprocesses 4 --dist worksteal --durations 12 .
 
 step "hosts"
 python hosts.py login

@@ -92,8 +92,8 @@ impl Headers {
         let mut read = Vec::new();
         for pair in headers.try_iter()? {
             let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
-            let name =
-                String::from_utf8(bytes_of(&name)?).map_err(|_| PyTypeError::new_err("a header's name is no text"))?;
+            // No header that the core reads has such a name.
+            let name = String::from_utf8_lossy(&bytes_of(&name)?).into_owned();
             read.push((name, bytes_of(&value)?));
         }
         Ok(Self(read))

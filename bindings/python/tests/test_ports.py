@@ -13,8 +13,10 @@ from otp_grant import (
     AuthSource,
     Channel,
     Client,
+    ConfigurationError,
     DeliveryError,
     DeliveryFailure,
+    Header,
     MemoryDirectory,
     MemoryStore,
     PortAnswerError,
@@ -205,3 +207,16 @@ def test_what_interrupts_the_process_is_not_swallowed() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         Host(store=Interrupted()).post("/otp/send", SEND)
+
+
+def test_a_host_without_a_port_is_refused_at_once() -> None:
+    for options, missing in (({"store": object()}, "load"), ({"directory": MemoryStore()}, "client"),
+                             ({"deliver": None}, "deliver")):
+        with pytest.raises(ConfigurationError, match=missing):
+            Host(**options)
+
+
+def test_headers_that_are_no_text_are_a_client_s_error(kind: str) -> None:
+    headers: List[Header] = [(b"\xff", b"\xff"), (b"authorization", b"Basic \xff"), ("content-type", "application/json")]
+    reply = Host(kind).handle(Request("POST", "/otp/send", headers, b"{}"))
+    assert reply is not None and 400 <= reply.status < 500

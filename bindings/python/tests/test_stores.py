@@ -102,8 +102,12 @@ def test_a_replica_answers_no_load(redis_server: Redis, client: Any) -> None:
 def test_a_client_that_repeats_commands_is_refused(redis_server: Redis) -> None:
     with pytest.raises(ConfigurationError, match="repeats"):
         RedisStore(redis.Redis.from_url(redis_server.url))
-    with pytest.raises(ConfigurationError, match="repeats"):
-        AsyncRedisStore(aio.Redis.from_url(redis_server.url))
+
+    async def run() -> None:
+        with pytest.raises(ConfigurationError, match="repeats"):
+            AsyncRedisStore(aio.Redis.from_url(redis_server.url))
+
+    asyncio.run(run())
     with pytest.raises(ConfigurationError, match="decode"):
         RedisStore.from_url(redis_server.url, decode_responses=True)
     with pytest.raises(ConfigurationError):

@@ -22,7 +22,7 @@ from ._types import (
     given,
     instant,
 )
-from .errors import AccessTokenError, KeyringError, Unavailable, VerificationError
+from .errors import AccessTokenError, ConfigurationError, KeyringError, Unavailable, VerificationError
 from .ports import (
     AsyncDeliver,
     AsyncDirectory,
@@ -287,10 +287,15 @@ class AsyncServer(_Base):
 
 
 def _ports(store: Any, directory: Any, deliver: Any, signer: Any) -> Ports:
-    names = ("client", "auth_source", "user_by_address", "user_by_subject", "user_claims", "sign_up")
+    for port, needed in ((store, ("load", "swap")), (directory, _DIRECTORY)):
+        for name in needed:
+            if not callable(getattr(port, name, None)):
+                raise ConfigurationError(f"{type(port).__name__} has no method {name}")
+    if not callable(deliver):
+        raise ConfigurationError("deliver can't be called")
     optional = {name: getattr(directory, name, None) for name in ("granted_scope", "access_token_claims")}
     ports = {"load": store.load, "swap": store.swap, "deliver": deliver, "sign": signer, **optional}
-    ports.update({name: getattr(directory, name) for name in names})
+    ports.update({name: getattr(directory, name) for name in _DIRECTORY})
     return given(**ports)
 
 
@@ -321,7 +326,7 @@ def _verify(
     return engine.verify(client_id, usage, address.channel.value, address.text, otp_token, otp)
 
 
-def _outcome(outcome: _core.Outcome, failure: Optional[Exception] = None) -> Mapping[str, Any]:
+def _outcome(outcome: _core._Outcome, failure: Optional[Exception] = None) -> Mapping[str, Any]:
     """Returns the document of a verb, or raises its refusal."""
     document, refusal = outcome
     if refusal is not None:
@@ -331,7 +336,7 @@ def _outcome(outcome: _core.Outcome, failure: Optional[Exception] = None) -> Map
     return answer
 
 
-def _raise(refusal: _core.Refusal, failure: Optional[Exception]) -> NoReturn:
+def _raise(refusal: _core._Refusal, failure: Optional[Exception]) -> NoReturn:
     code, message, attempts_remaining, reply = refusal
     if code == "temporarily_unavailable":
         raise Unavailable(message) from failure
@@ -365,3 +370,6 @@ def _verified(answer: Mapping[str, Any]) -> VerifiedAddress:
 
 def _keyring(answer: Mapping[str, Any]) -> bool:
     return bool(answer["keyring"] == "agrees")
+
+
+_DIRECTORY = ("client", "auth_source", "user_by_address", "user_by_subject", "user_claims", "sign_up")

@@ -179,10 +179,15 @@ def _check(client: Any) -> None:
     options = client.get_connection_kwargs()
     retry = options.get("retry")
     # redis-py repeats commands where no `retry` is given.
-    if retry is None or retry.get_retries() != 0 or options.get("retry_on_error"):
+    if retry is None or _retries(retry) != 0 or options.get("retry_on_error"):
         raise ConfigurationError("the Redis client repeats commands: give it Retry(NoBackoff(), 0)")
     if options.get("decode_responses"):
         raise ConfigurationError("the Redis client decodes what it reads: leave decode_responses off")
+
+
+def _retries(retry: Any) -> int:
+    retries: int = retry.get_retries()
+    return retries
 
 
 def _comes_from_no_primary(error: ResponseError) -> bool:

@@ -18,6 +18,7 @@ from sqlalchemy import create_engine as create_sync_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine as create_asyncio_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 from sqlalchemy.sql.elements import TextClause
 
 from .._types import Record
@@ -254,6 +255,7 @@ def _options(url: str, timeout: float, given: Dict[str, Any]) -> Dict[str, Any]:
         arguments = {"connect_timeout": max(1, round(timeout)), "options": f"-c statement_timeout={millis}"}
     elif url.startswith("sqlite"):
         arguments = {"timeout": timeout}
+        given = {"poolclass": AsyncAdaptedQueuePool if "aiosqlite" in url else QueuePool, **given}
     # Errors do not quote what is stored. An idle connection may be lost: `load` tries another one.
     options = {"connect_args": arguments, "pool_timeout": timeout, "hide_parameters": True, "pool_size": 10}
     options.update(max_overflow=0, pool_use_lifo=True, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)

@@ -48,6 +48,11 @@ prove: simulation planted mutants fuzz
 simulation PART="all":
     SIMULATION={{ PART }} cargo test --locked -p otp-grant-tests --test simulation
 
+# Every scenario over both faces, byte for byte, and the simulation over the second; `just faces all` is all of it.
+faces PART="":
+    tests/both_faces.sh
+    FACE=exchange {{ if PART == "" { "" } else { "SIMULATION=" + PART } }} cargo test --locked -p otp-grant-tests --test simulation -- --nocapture
+
 # Plants bugs and says which test catches each, by default all of them.
 planted *NAMES:
     tests/planted/run {{ NAMES }}

@@ -30,10 +30,6 @@ host:
     python3 host/tests/openapi.py target/debug/otp-grant-host
     python3 host/tests/processes.py target/debug/otp-grant-host
 
-# Every scenario over both faces of the crate.
-faces:
-    tests/both_faces.sh
-
 # The bindings for C, Python and Node, with their hosts, stores and attacks.
 bindings:
     cargo test --locked -p otp-grant-bindings -p otp-grant-c --all-features

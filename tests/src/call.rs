@@ -75,7 +75,7 @@ pub trait Calls: Faces {
                 match self.face() {
                     Asked::Server(server) => server.revoke_session(session).await,
                     Asked::Exchange(driven) => {
-                        let session = session.clone();
+                        let session = *session;
                         driven.perform(|server| async move { server.revoke_session(&session).await }).await
                     }
                 },

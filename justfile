@@ -30,10 +30,6 @@ host:
     python3 host/tests/openapi.py target/debug/otp-grant-host
     python3 host/tests/processes.py target/debug/otp-grant-host
 
-# Every scenario over both faces of the crate.
-faces:
-    tests/both_faces.sh
-
 # The bindings for C, Python and Node, with their hosts, stores and attacks.
 bindings:
     cargo test --locked -p otp-grant-bindings -p otp-grant-c --all-features
@@ -47,6 +43,11 @@ prove: simulation planted mutants fuzz
 # Every schedule of the simulation; `just simulation 3/12` is the third twelfth.
 simulation PART="all":
     SIMULATION={{ PART }} cargo test --locked -p otp-grant-tests --test simulation
+
+# Every scenario over both faces, byte for byte, and the simulation over the second; `just faces all` is all of it.
+faces PART="":
+    tests/both_faces.sh
+    FACE=exchange {{ if PART == "" { "" } else { "SIMULATION=" + PART } }} cargo test --locked -p otp-grant-tests --test simulation -- --nocapture
 
 # Plants bugs and says which test catches each, by default all of them.
 planted *NAMES:

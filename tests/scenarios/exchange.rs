@@ -339,6 +339,27 @@ fn a_question_that_is_refused_fails_the_request_unless_it_has_a_default() {
 }
 
 #[test]
+fn a_request_whose_every_swap_or_load_is_refused_is_answered_503() {
+    for refused in ["swap", "load"] {
+        for request in ["send", "login", "refresh"] {
+            let hand = Hand::new();
+            let sent = hand.send(PHONE);
+            hand.clock.advance(secs(60));
+            let (path, body) = match request {
+                "send" => (SEND, sms_send(PHONE)),
+                "login" => (TOKEN, sms_grant(PHONE, &sent)),
+                _ => (TOKEN, refresh(text(&hand.post(TOKEN, &sms_grant(PHONE, &sent)).1, "refresh_token"))),
+            };
+            let answer = |step: Step| if step.name() == refused { step.refuse() } else { hand.answer(step) };
+            let (reply, asked) = hand.finish_by(hand.begin(path, &body), answer);
+            assert_eq!(reply.status(), 503, "{request}: every {refused} was refused");
+            assert!(asked.contains(&refused), "{request} without a {refused}: {asked:?}");
+            assert_eq!(hand.post(path, &body).0, 200, "{request} after a refused {refused}");
+        }
+    }
+}
+
+#[test]
 fn a_sign_up_that_is_refused_is_a_user_who_is_not_found() {
     let hand = Hand::new();
     let sent = hand.send(NOBODY);

@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign as signWith } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import {
   ArgumentError,
   ConfigurationError,
@@ -373,6 +375,21 @@ describe('an external key', () => {
     key = privateKey;
     assert.equal((await host.redeem(sent.json.otp_token, host.codeFor())).status, 200);
   });
+});
+
+test('a listener that throws ends no request, and is told as any exception that nobody caught', () => {
+  const script = `
+    import { Host } from './support.mjs';
+    process.on('uncaughtException', (error) => console.log('uncaught', error.message));
+    const broken = () => { throw new Error('the log is full'); };
+    const host = new Host({ onEvent: broken, onPortError: broken, deliver: broken });
+    console.log((await host.send()).status);
+    console.log((await host.server.handle({ method: 'GET', path: '/oauth2/jwks', headers: [] })).status);`;
+  const options = { cwd: fileURLToPath(new URL('.', import.meta.url)), encoding: 'utf8', timeout: 20_000 };
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options);
+  assert.match(stdout, /^503$/m);
+  assert.match(stdout, /^200$/m);
+  assert.match(stdout, /^uncaught the log is full$/m);
 });
 
 test('a store in memory deletes what has expired', async () => {

@@ -18,7 +18,7 @@ import pytest
 from hosting import CLIENT, KEYRING, OPEN, PHONE, Host, login, refresh, send
 from servers import Postgres, Redis, answers, free_port
 
-from otp_grant import SigningKey
+from otp_grant import SigningKey, Unavailable
 from otp_grant.stores.redis import RedisStore
 from otp_grant.stores.sqlalchemy import SqlAlchemyStore
 
@@ -66,7 +66,11 @@ phone_number = "{PHONE}"
                 assert rust.poll() is None and time.monotonic() < deadline
                 time.sleep(0.05)
             python = Host(store=store, issuer=issuer, signing_key=SigningKey.from_pem(pem), settings=OPEN)
-            assert python.server.check_keyring() is True
+            # The host in Rust makes its table after it listens.
+            while not is_ready(python):
+                assert rust.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+            assert python.run(python.server.check_keyring()) is True
 
             # Sent in Rust, guessed and redeemed in Python, refreshed in Rust, and then in Python.
             sent = call(issuer, "/otp/send", send())
@@ -90,6 +94,14 @@ phone_number = "{PHONE}"
             assert python.post("/oauth2/token", again).status == 400
         finally:
             rust.terminate()
+
+
+def is_ready(host: Host) -> bool:
+    try:
+        host.run(host.server.check_keyring())
+    except Unavailable:
+        return False
+    return True
 
 
 def call(issuer: str, path: str, body: Dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any, Optional, Union
+from urllib.parse import urlsplit
 
 from redis import BlockingConnectionPool, Redis
 from redis import asyncio as aio
@@ -67,6 +68,7 @@ class RedisStore:
         :param timeout: the time limit of one command, of connecting and of a free connection, in seconds.
         :param options: further options of ``redis.BlockingConnectionPool``.
         """
+        _check_url(url)
         try:
             pool = BlockingConnectionPool.from_url(url, **_options(timeout, Retry(NoBackoff(), 0), options))
             client = Redis(connection_pool=pool)
@@ -126,6 +128,7 @@ class AsyncRedisStore:
     @classmethod
     def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> AsyncRedisStore:
         """Connects, when the first command is sent, as :meth:`RedisStore.from_url` does."""
+        _check_url(url)
         try:
             pool = aio.BlockingConnectionPool.from_url(url, **_options(timeout, AsyncRetry(NoBackoff(), 0), options))
             client = aio.Redis(connection_pool=pool)
@@ -168,6 +171,14 @@ class AsyncRedisStore:
             if _comes_from_no_primary(error):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
             raise
+
+
+def _check_url(url: str) -> None:
+    """Refuses a URL that errors would quote: they show what they take for the port, and it can be of the password."""
+    try:
+        urlsplit(url).port
+    except ValueError:
+        raise ConfigurationError("Redis: the URL is malformed; percent-encode its user and password") from None
 
 
 def _options(timeout: float, retry: Any, given: Any) -> Any:

@@ -68,9 +68,9 @@ class Request:
     method: str
     path: str
     """The path without the query."""
-    headers: Iterable[Header] = ()
+    headers: Iterable[Header] = field(default=(), repr=False)
     """All headers, in any case. A header that was sent twice must be here twice, or with both values."""
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     """The whole body. The host must reject a body that was cut short."""
 
     @classmethod
@@ -112,8 +112,8 @@ class Reply:
     """A reply that the host writes out as it is."""
 
     status: int
-    headers: Sequence[Tuple[str, str]]
-    body: bytes
+    headers: Sequence[Tuple[str, str]] = field(repr=False)
+    body: bytes = field(repr=False)
 
     @classmethod
     def not_found(cls) -> Reply:
@@ -372,7 +372,7 @@ class SigningKey:
 class SigningQuestion:
     """A token to sign with an external key."""
 
-    message: bytes
+    message: bytes = field(repr=False)
     """What is signed: header and claims of a JWS."""
     algorithm: str
     key_id: str

@@ -266,7 +266,14 @@ describe('a port that returns what is no answer has failed', () => {
   const methods = {
     client: [7, 'web', [], { id: 'other', secret: 'x' }, { id: 'web', secret: 'x', password: 'y' }],
     authSource: [true, { id: 'sms', channel: 'pigeon' }],
-    userByAddress: [7, {}, { subject: 4711 }, { subject: 'u', status: 'happy' }, { subject: 'u', tokensValidAfter: 'soon' }],
+    userByAddress: [
+      7,
+      {},
+      { subject: 4711 },
+      { subject: 'u', status: 'happy' },
+      { subject: 'u', status: null },
+      ...['soon', '', false, []].map((tokensValidAfter) => ({ subject: 'u', tokensValidAfter })),
+    ],
   };
   for (const [method, answers] of Object.entries(methods)) {
     for (const answer of answers) {
@@ -280,6 +287,22 @@ describe('a port that returns what is no answer has failed', () => {
         assert.equal((await host.redeem(sent.json.otp_token, host.codeFor())).status, 200);
       });
     }
+  }
+});
+
+describe('a port that throws', () => {
+  const thrown = { nothing: undefined, 'an object without a text': Object.create(null) };
+  thrown['an error whose message is no text'] = Object.assign(new Error(), { message: { a: 1 } });
+  for (const [name, error] of Object.entries(thrown)) {
+    test(`${name} has failed`, async () => {
+      const load = () => {
+        throw error;
+      };
+      const host = new Host({ store: { load, swap: () => true } });
+      assert.equal((await host.send()).status, 503);
+      assert.deepEqual(host.portErrors, [{ error, question: 'load' }]);
+      assert.equal(host.events.at(-1).kind, 'store_failed');
+    });
   }
 });
 

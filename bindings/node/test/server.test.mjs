@@ -164,6 +164,21 @@ describe('the middleware', () => {
   });
 });
 
+test('the middleware reads a body as long as the configuration allows', async () => {
+  const host = new Host({ limits: { body: 200_000 } });
+  const { url, close } = await listening(host.server);
+  const body = JSON.stringify({ ...CLIENT, auth_source_id: 'sms', phone_number: PHONE });
+  const send = (length) =>
+    fetch(`${url}/otp/send`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: body.padStart(length),
+    });
+  assert.equal((await send(200_000)).status, 200);
+  assert.equal((await send(200_001)).status, 400);
+  await close();
+});
+
 describe('errors say who is at fault', () => {
   test('the configuration', () => {
     const base = { issuer: ISSUER, keys: { generate: true }, signing: { active: { generate: 'ES256' } } };

@@ -111,6 +111,8 @@ def test_a_client_that_repeats_commands_is_refused(redis_server: Redis) -> None:
     asyncio.run(run())
     with pytest.raises(ConfigurationError, match="decode"):
         RedisStore.from_url(redis_server.url, decode_responses=True)
+    with pytest.raises(ConfigurationError, match="socket_timeout"):
+        RedisStore.from_url(redis_server.url, socket_timeout=None)
     with pytest.raises(ConfigurationError):
         RedisStore.from_url("http://127.0.0.1")
 

@@ -53,7 +53,7 @@ class RedisStore:
         The client must not repeat commands by itself, since a swap must be sent once: make it with
         ``retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0)``. It must have a ``socket_timeout``.
 
-        :raises ConfigurationError: if the client repeats commands, or decodes what it reads.
+        :raises ConfigurationError: if the client repeats commands, has no time limit, or decodes what it reads.
         """
         _check(client)
         self._client: Any = client
@@ -192,6 +192,8 @@ def _check(client: Any) -> None:
     # redis-py repeats commands where no `retry` is given.
     if retry is None or _retries(retry) != 0 or options.get("retry_on_error"):
         raise ConfigurationError("the Redis client repeats commands: give it Retry(NoBackoff(), 0)")
+    if options.get("socket_timeout") is None:
+        raise ConfigurationError("the Redis client has no time limit: give it a socket_timeout")
     if options.get("decode_responses"):
         raise ConfigurationError("the Redis client decodes what it reads: leave decode_responses off")
 

@@ -236,7 +236,7 @@ typedef struct otp_grant_options {
   // Called with each event, a JSON object, in the middle of the call that answers a request, on its thread. Several
   // threads can call it at once. It must return at once.
   void (*observer)(void *context, struct otp_grant_bytes event);
-  // Passed to `observer`.
+  // Passed to `observer`. It must be there until the engine and all of its exchanges are freed.
   void *context;
   // 1 lets `otp_grant_engine_advance_clock` move the clock. For tests only.
   uint32_t has_test_clock;

@@ -98,7 +98,7 @@ pub struct Options {
     /// Called with each event, a JSON object, in the middle of the call that answers a request, on its thread. Several
     /// threads can call it at once. It must return at once.
     pub observer: Option<unsafe extern "C" fn(context: *mut c_void, event: Bytes)>,
-    /// Passed to `observer`.
+    /// Passed to `observer`. It must be there until the engine and all of its exchanges are freed.
     pub context: *mut c_void,
     /// 1 lets `otp_grant_engine_advance_clock` move the clock. For tests only.
     pub has_test_clock: u32,

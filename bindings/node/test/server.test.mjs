@@ -166,6 +166,21 @@ describe('the middleware', () => {
   });
 });
 
+test('the middleware reads a body as long as the configuration allows', async () => {
+  const host = new Host({ limits: { body: 200_000 } });
+  const { url, close } = await listening(host.server);
+  const body = JSON.stringify({ ...CLIENT, auth_source_id: 'sms', phone_number: PHONE });
+  const send = (length) =>
+    fetch(`${url}/otp/send`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: body.padStart(length),
+    });
+  assert.equal((await send(200_000)).status, 200);
+  assert.equal((await send(200_001)).status, 400);
+  await close();
+});
+
 describe('errors say who is at fault', () => {
   test('the configuration', () => {
     const base = { issuer: ISSUER, keys: { generate: true }, signing: { active: { generate: 'ES256' } } };
@@ -268,7 +283,14 @@ describe('a port that returns what is no answer has failed', () => {
   const methods = {
     client: [7, 'web', [], { id: 'other', secret: 'x' }, { id: 'web', secret: 'x', password: 'y' }],
     authSource: [true, { id: 'sms', channel: 'pigeon' }],
-    userByAddress: [7, {}, { subject: 4711 }, { subject: 'u', status: 'happy' }, { subject: 'u', tokensValidAfter: 'soon' }],
+    userByAddress: [
+      7,
+      {},
+      { subject: 4711 },
+      { subject: 'u', status: 'happy' },
+      { subject: 'u', status: null },
+      ...['soon', '', false, []].map((tokensValidAfter) => ({ subject: 'u', tokensValidAfter })),
+    ],
   };
   for (const [method, answers] of Object.entries(methods)) {
     for (const answer of answers) {
@@ -282,6 +304,22 @@ describe('a port that returns what is no answer has failed', () => {
         assert.equal((await host.redeem(sent.json.otp_token, host.codeFor())).status, 200);
       });
     }
+  }
+});
+
+describe('a port that throws', () => {
+  const thrown = { nothing: undefined, 'an object without a text': Object.create(null) };
+  thrown['an error whose message is no text'] = Object.assign(new Error(), { message: { a: 1 } });
+  for (const [name, error] of Object.entries(thrown)) {
+    test(`${name} has failed`, async () => {
+      const load = () => {
+        throw error;
+      };
+      const host = new Host({ store: { load, swap: () => true } });
+      assert.equal((await host.send()).status, 503);
+      assert.deepEqual(host.portErrors, [{ error, question: 'load' }]);
+      assert.equal(host.events.at(-1).kind, 'store_failed');
+    });
   }
 });
 

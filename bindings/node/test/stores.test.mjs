@@ -145,6 +145,17 @@ describe('redis', () => {
     await replica.stop();
   });
 
+  test('a URL can not take back that a swap is sent once, to a primary', () => {
+    for (const member of ['autoResendUnfulfilledCommands=true', 'maxRetriesPerRequest=20', 'role=slave', 'socketTimeout=0']) {
+      assert.throws(() => new RedisStore(`${redis.url}?${member}`), (error) => {
+        assert(error instanceof StoreError);
+        assert.deepEqual([error.code, error.isRetryable], ['configuration', false]);
+        assert(error.message.includes(member.split('=')[0]));
+        return true;
+      });
+    }
+  });
+
   test('a refusal is told by its code', async () => {
     const commands = new Redis(redis.url);
     await commands.config('SET', 'maxmemory', '1');

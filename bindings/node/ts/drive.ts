@@ -24,10 +24,19 @@ export async function drive(exchange: Exchange, ports: Ports, signal?: AbortSign
       question.answer(exchange, isPromise(asked) ? await asked : asked);
     } catch (error) {
       ports.failed?.(error, question.name);
-      exchange.fail(error instanceof Error ? error.message : String(error));
+      exchange.fail(textOf(error));
     }
   }
   return exchange;
+}
+
+/** The text of what was thrown, whatever it is: JavaScript lets anything be thrown, also what has no text. */
+function textOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return 'a port threw what has no text';
+  }
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

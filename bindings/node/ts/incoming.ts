@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 
 /**
- * Reads the body of a request, at most 64 KiB or a little more: the server can then report that a body is too long.
+ * Reads the body of a request, at most 64 KiB or a little more: the server can then report that a body is too long. A
+ * server whose `limits.body` is not less than that needs a higher `limit`.
+ *
  * Returns `undefined` when the client fell silent or went away. A body that was cut short must not be taken for a whole
  * one.
  */
-export function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+export function readBody(request: IncomingMessage, limit = MOST_READ): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -20,7 +22,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer | undefined> 
     const read = (chunk: Buffer): void => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length < MOST_READ) return;
+      if (length < limit) return;
       request.pause();
       end(Buffer.concat(chunks));
     };
@@ -32,7 +34,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer | undefined> 
 }
 
 /** More than the 16 KiB that the server accepts by default. */
-const MOST_READ = 65_536;
+export const MOST_READ = 65_536;
 
 /** How long a client can take to send a body, in milliseconds. */
 const PATIENCE = 10_000;

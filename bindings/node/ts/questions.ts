@@ -1,5 +1,6 @@
 // The questions of an exchange: which port is asked, and how its answer is passed on.
 
+import { types } from 'node:util';
 import { Prepared, type Directory } from './directory.js';
 import { documentText, readDocument } from './documents.js';
 import { PreparedClient, type Exchange, type PreparedAuthSource } from './native.js';
@@ -135,11 +136,17 @@ function answerPrepared(exchange: Exchange, answer: unknown): void {
 
 function answerUser(exchange: Exchange, answer: unknown): void {
   if (isNothing(answer)) return exchange.answerDocument();
-  const { subject, status, tokensValidAfter } = object<User>(answer);
-  const after = isNothing(tokensValidAfter) ? undefined : Number(tokensValidAfter);
-  // Node-API reads what is no number as 0, and no session would end.
-  if (after !== undefined && !Number.isFinite(after)) throw new TypeError('tokensValidAfter is not an instant');
-  exchange.answerUser(subject, status ?? 'active', after);
+  // A status of `null`, as a column can have it, is none that may log in.
+  const { subject, status = 'active', tokensValidAfter } = object<User>(answer);
+  exchange.answerUser(subject, status, isNothing(tokensValidAfter) ? undefined : millis(tokensValidAfter));
+}
+
+/** What `Number` and Node-API read as 0 is refused: no session would end. */
+function millis(instant: unknown): number {
+  const isInstant = types.isDate(instant) || typeof instant === 'number' || typeof instant === 'bigint';
+  const millis = isInstant ? Number(instant) : NaN;
+  if (!Number.isFinite(millis)) throw new TypeError('tokensValidAfter is not an instant');
+  return millis;
 }
 
 function answerClaims(exchange: Exchange, answer: unknown): void {

@@ -3,7 +3,7 @@ import { drive } from './drive.js';
 import type { Directory } from './directory.js';
 import { documentText, readDocument } from './documents.js';
 import { ArgumentError, ConfigurationError, OtpGrantError, refusalError, rethrown } from './errors.js';
-import { readBody } from './incoming.js';
+import { MOST_READ, readBody } from './incoming.js';
 import { Engine, type Exchange } from './native.js';
 import type { Ports } from './questions.js';
 import { Reply } from './reply.js';
@@ -81,6 +81,7 @@ export interface Verification extends Address {
 export class Server {
   readonly #engine: Engine;
   readonly #ports: Ports;
+  readonly #mostRead: number;
 
   /** @throws {@link ConfigurationError} if the configuration is wrong. */
   constructor(options: ServerOptions) {
@@ -91,6 +92,7 @@ export class Server {
     } catch (error) {
       throw rethrown(error, (place, reason) => new ConfigurationError(place, reason));
     }
+    this.#mostRead = Math.max(MOST_READ, (configuration.limits?.body ?? 0) + 1);
     const observe = onEvent && (() => this.#tell(onEvent));
     const failed =
       onPortError && ((error: unknown, question: string) => listen(() => onPortError(error, question)));
@@ -114,7 +116,7 @@ export class Server {
    * Answers a request of `node:http`, Express or Connect, whose body nothing has read before. It can be passed on as it
    * is: `app.use(server.middleware)`. Calls `next`, or answers 404, where the path is not that of an endpoint.
    *
-   * Reads at most 64 KiB of a body, for at most 10 seconds, and refuses a body that was cut short.
+   * Reads at most 64 KiB of a body, or `limits.body` if that is more, for at most 10 seconds, and refuses a body that was cut short.
    */
   readonly middleware = async (
     request: IncomingMessage,
@@ -128,7 +130,7 @@ export class Server {
         response.writeHead(404).end();
         return;
       }
-      const body = await readBody(request);
+      const body = await readBody(request, this.#mostRead);
       if (body === undefined) {
         response.writeHead(400, { Connection: 'close' }).end();
         return;

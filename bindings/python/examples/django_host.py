@@ -79,7 +79,9 @@ def main() -> None:
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
     django.setup()
     listener = options.bind()
-    waitress.serve(WSGIHandler(), sockets=[listener], threads=16, connection_limit=1000, ident=None)
+    # Otherwise waitress stores a body of up to 1 GiB before the application is asked.
+    limits = {"threads": 16, "connection_limit": 1000, "max_request_body_size": MOST_READ}
+    waitress.serve(WSGIHandler(), sockets=[listener], ident=None, **limits)
 
 
 if __name__ == "__main__":

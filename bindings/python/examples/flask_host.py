@@ -61,7 +61,9 @@ def main() -> None:
     server = Server(store=options.store(), **options.server())
     server.check_keyring()
     listener = options.bind()
-    waitress.serve(app(server), sockets=[listener], threads=16, connection_limit=1000, ident=None)
+    # Otherwise waitress stores a body of up to 1 GiB before the application is asked.
+    limits = {"threads": 16, "connection_limit": 1000, "max_request_body_size": MOST_READ}
+    waitress.serve(app(server), sockets=[listener], ident=None, **limits)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,29 @@ def test_a_failing_port_is_logged_and_told(kind: str, caplog: pytest.LogCaptureF
         host.run(host.server.check_keyring())
 
 
+class Unspeakable(Exception):
+    """An error whose text fails."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    "error", [DeliveryError(), ValueError("\udcff"), Unspeakable()], ids=["delivery", "surrogate", "no-text"]
+)
+def test_whatever_a_port_raises_is_a_503(kind: str, error: Exception) -> None:
+    events: List[Any] = []
+    store = MemoryStore()
+
+    def load(key: bytes) -> Optional[Record]:
+        raise error
+
+    store.load = load  # type: ignore[method-assign]
+    host = Host(kind, store=store, observer=events.append)
+    assert host.post("/otp/send", SEND).status == 503
+    assert events[-1]["kind"] == "store_failed" and events[-1]["error"].startswith(type(error).__name__)
+
+
 @pytest.mark.parametrize(
     ("failure", "status", "error"),
     [

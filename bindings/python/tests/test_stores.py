@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -110,8 +111,28 @@ def test_a_client_that_repeats_commands_is_refused(redis_server: Redis) -> None:
     asyncio.run(run())
     with pytest.raises(ConfigurationError, match="decode"):
         RedisStore.from_url(redis_server.url, decode_responses=True)
+    with pytest.raises(ConfigurationError, match="socket_timeout"):
+        RedisStore.from_url(redis_server.url, socket_timeout=None)
     with pytest.raises(ConfigurationError):
         RedisStore.from_url("http://127.0.0.1")
+
+
+@pytest.mark.parametrize("store", [RedisStore, AsyncRedisStore])
+@pytest.mark.parametrize("url", ["redis://:hunter2/x@h:6379", "rediss://:hunter2#x@h:1", "redis://:hunter2\u2100@h"])
+def test_a_url_that_is_malformed_shows_no_password(store: Any, url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        store.from_url(url)
+    assert "hunter2" not in "".join(traceback.format_exception_only(type(refused.value), refused.value))
+    assert refused.value.__cause__ is None and refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("store", [SqlAlchemyStore, AsyncSqlAlchemyStore])
+@pytest.mark.parametrize("url", ["postgres://u:1@h:hunter2@127.0.0.1/x", "hunter2"])
+def test_a_database_url_that_is_malformed_shows_no_password(store: Any, url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        store.from_url(url)
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None and refused.value.__suppress_context__
 
 
 def test_a_swap_is_sent_once_to_a_redis_that_is_gone() -> None:

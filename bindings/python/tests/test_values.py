@@ -20,9 +20,11 @@ from otp_grant import (
     Keyring,
     Quota,
     Record,
+    Reply,
     Request,
     Settings,
     SigningKey,
+    SigningQuestion,
     StoreError,
 )
 
@@ -93,6 +95,11 @@ def test_secrets_are_not_shown() -> None:
         assert secret not in repr(request)
     bearer = "Bearer " + reply.json()["access_token"]
     assert reply.json()["access_token"] not in repr([reply, Request("GET", "/userinfo", [("Authorization", bearer)])])
+    # What an error tracker shows of the variables of a frame.
+    request = Request("POST", "/oauth2/token", [("Authorization", "Basic c2VjcmV0")], b"otp=123456")
+    shown = repr([request, Reply(200, [("x-token", "eyJh")], b"eyJh"), SigningQuestion(b"eyJh", "ES256", "key")])
+    for secret in ("c2VjcmV0", "123456", "eyJh"):
+        assert secret not in shown
 
 
 def test_clients_are_values() -> None:

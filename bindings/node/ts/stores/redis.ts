@@ -47,6 +47,12 @@ export class RedisStore implements Store {
       typeof connection === 'string'
         ? new Redis(connection, settings)
         : new Redis({ ...connection, ...settings });
+    // In the query of a URL, ioredis takes options, and prefers them.
+    for (const [name, value] of Object.entries(settings)) {
+      if (this.#redis.options[name as keyof RedisOptions] === value) continue;
+      this.#redis.on('error', () => {}).disconnect();
+      throw new StoreError('configuration', `the URL can't have ${name} in its query`, false);
+    }
     // Each operation reports its own failure.
     this.#redis.on('error', () => {});
   }

@@ -59,13 +59,23 @@ async def drive_async(exchange: _core.Exchange, ports: Ports) -> Optional[Except
 
 def failed(exchange: _core.Exchange, kind: str, error: Exception) -> Exception:
     """Tells the exchange that a port has failed. The client gets a 503, or learns why nothing was delivered."""
-    if kind == "deliver" and isinstance(error, DeliveryError):
+    if kind != "deliver":
+        logger.error("the port failed that answers %r", kind, exc_info=error)
+        exchange.fail(_text(error))
+    elif isinstance(error, DeliveryError):
         exchange.fail_delivery(error.failure.value)
-    elif kind == "deliver":
+    else:
         logger.error("deliver failed", exc_info=error)
         exchange.fail_delivery(DeliveryFailure.UNDELIVERABLE.value)
-    else:
-        logger.error("the port failed that answers %r", kind, exc_info=error)
-        # A text such as the name of a file can have characters that are not Unicode.
-        exchange.fail(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode())
     return error
+
+
+def _text(error: Exception) -> str:
+    """Returns the text of an error for the observer, whatever the error is."""
+    name = type(error).__name__
+    try:
+        text = f"{name}: {error}"
+    except Exception:
+        text = name
+    # A text that quotes the name of a file can have surrogates, which UTF-8 has not.
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -112,7 +112,7 @@ class Reply:
     """A reply that the host writes out as it is."""
 
     status: int
-    headers: Sequence[Tuple[str, str]]
+    headers: Sequence[Tuple[str, str]] = field(repr=False)
     body: bytes = field(repr=False)
 
     @classmethod
@@ -372,7 +372,7 @@ class SigningKey:
 class SigningQuestion:
     """A token to sign with an external key."""
 
-    message: bytes
+    message: bytes = field(repr=False)
     """What is signed: header and claims of a JWS."""
     algorithm: str
     key_id: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any, Optional, Union
+from urllib.parse import urlsplit
 
 from redis import BlockingConnectionPool, Redis
 from redis import asyncio as aio
@@ -52,7 +53,7 @@ class RedisStore:
         The client must not repeat commands by itself, since a swap must be sent once: make it with
         ``retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0)``. It must have a ``socket_timeout``.
 
-        :raises ConfigurationError: if the client repeats commands, or decodes what it reads.
+        :raises ConfigurationError: if the client repeats commands, has no time limit, or decodes what it reads.
         """
         _check(client)
         self._client: Any = client
@@ -67,6 +68,7 @@ class RedisStore:
         :param timeout: the time limit of one command, of connecting and of a free connection, in seconds.
         :param options: further options of ``redis.BlockingConnectionPool``.
         """
+        _check_url(url)
         try:
             pool = BlockingConnectionPool.from_url(url, **_options(timeout, Retry(NoBackoff(), 0), options))
             client = Redis(connection_pool=pool)
@@ -126,6 +128,7 @@ class AsyncRedisStore:
     @classmethod
     def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> AsyncRedisStore:
         """Connects, when the first command is sent, as :meth:`RedisStore.from_url` does."""
+        _check_url(url)
         try:
             pool = aio.BlockingConnectionPool.from_url(url, **_options(timeout, AsyncRetry(NoBackoff(), 0), options))
             client = aio.Redis(connection_pool=pool)
@@ -170,6 +173,14 @@ class AsyncRedisStore:
             raise
 
 
+def _check_url(url: str) -> None:
+    """Refuses a URL that errors would quote: they show what they take for the port, and it can be of the password."""
+    try:
+        urlsplit(url).port
+    except ValueError:
+        raise ConfigurationError("Redis: the URL is malformed; percent-encode its user and password") from None
+
+
 def _options(timeout: float, retry: Any, given: Any) -> Any:
     limits = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "timeout": timeout, "max_connections": 32}
     return {**limits, "socket_keepalive": True, "retry": retry, **given}
@@ -181,6 +192,8 @@ def _check(client: Any) -> None:
     # redis-py repeats commands where no `retry` is given.
     if retry is None or _retries(retry) != 0 or options.get("retry_on_error"):
         raise ConfigurationError("the Redis client repeats commands: give it Retry(NoBackoff(), 0)")
+    if options.get("socket_timeout") is None:
+        raise ConfigurationError("the Redis client has no time limit: give it a socket_timeout")
     if options.get("decode_responses"):
         raise ConfigurationError("the Redis client decodes what it reads: leave decode_responses off")
 

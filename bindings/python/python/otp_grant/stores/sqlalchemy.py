@@ -13,7 +13,7 @@ import time
 from contextlib import nullcontext
 from typing import Any, ContextManager, Dict, List, Optional, Tuple
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, make_url, text
 from sqlalchemy import create_engine as create_sync_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -265,7 +265,13 @@ def _options(url: str, timeout: float, given: Dict[str, Any]) -> Dict[str, Any]:
 def _named_driver(url: str, postgres: str, sqlite: str) -> str:
     scheme, separator, rest = url.partition("://")
     scheme = {"postgres": postgres, "postgresql": postgres, "sqlite": sqlite}.get(scheme, scheme)
-    return scheme + separator + rest
+    url = scheme + separator + rest
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):
+        # The error quotes what it takes for the port, which can be a part of the password.
+        raise ConfigurationError("SQLAlchemy: the URL is malformed; percent-encode its user and password") from None
+    return url
 
 
 def _swap(key: bytes, expected: Optional[bytes], record: Record) -> Tuple[TextClause, Dict[str, Any]]:

@@ -134,7 +134,7 @@ def sample_directory() -> MemoryDirectory:
     directory = MemoryDirectory(
         clients=[
             Client("TENANT_CLIENT_ID", secret="TENANT_CLIENT_SECRET", auth_sources=sources, scopes=SCOPES),
-            Client("TENANT_SPA_CLIENT_ID", auth_sources=sources, scopes=SCOPES, may_send=True),
+            Client("TENANT_SPA_CLIENT_ID", public=True, auth_sources=sources, scopes=SCOPES, may_send=True),
             Client("OTHER_CLIENT_ID", secret="OTHER_CLIENT_SECRET"),
             # The API logs no user in. Clients call it with tokens of the tenant's clients.
             Client("API_CLIENT_ID", secret="API_CLIENT_SECRET", grants=[], introspects_every_token=True),

@@ -38,9 +38,8 @@ KEY = SigningKey.generate("ES256")
 def directory() -> MemoryDirectory:
     """A client, an auth source, and two users."""
     web = Client("web", secret="a long random value", auth_sources=["sms"], scopes="openid profile")
-    known = MemoryDirectory(
-        clients=[web, Client("app", auth_sources=["sms"], may_send=True)], auth_sources=[AuthSource("sms", Channel.SMS)]
-    )
+    app = Client("app", public=True, auth_sources=["sms"], may_send=True)
+    known = MemoryDirectory(clients=[web, app], auth_sources=[AuthSource("sms", Channel.SMS)])
     known.add_user(User("ada"), Address.phone_number(PHONE), claims={"name": "Ada"})
     known.add_user(User("locked", UserStatus.LOCKED), Address.phone_number("+8613600000000"))
     return known

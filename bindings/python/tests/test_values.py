@@ -59,13 +59,13 @@ def test_a_wrong_configuration_is_refused_by_its_place(options: Dict[str, Any], 
 @pytest.mark.parametrize(
     "members",
     [
-        {"id": ""},
-        {"id": "web", "scopes": "openid", "default_scopes": "profile"},
-        {"id": "web", "scopes": 'a"b'},
-        {"id": "web", "grants": ["password"]},
-        {"id": "web", "refresh": "sometimes"},
-        {"id": "web", "refresh": "stable"},
-        {"id": "web", "secret": "a", "secret_sha256": "00"},
+        {"id": "", "public": True},
+        {"id": "web", "public": True, "scopes": "openid", "default_scopes": "profile"},
+        {"id": "web", "public": True, "scopes": 'a"b'},
+        {"id": "web", "public": True, "grants": ["password"]},
+        {"id": "web", "public": True, "refresh": "sometimes"},
+        {"id": "web", "public": True, "refresh": "stable"},
+        {"id": "web", "secret": "a", "secret_sha256": "00" * 32},
         {"id": "web", "secret_sha256": "00"},
         {"id": "web", "secret": "a", "retry_window": timedelta(hours=1)},
     ],
@@ -73,6 +73,24 @@ def test_a_wrong_configuration_is_refused_by_its_place(options: Dict[str, Any], 
 def test_a_wrong_client_is_refused(members: Dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         Client(**members)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"secret": None},
+        {"secret_sha256": None},
+        {"public": False},
+        {"secret": "a", "public": True},
+        {"secret_sha256": "00" * 32, "public": True},
+        {"secret": "a", "secret_sha256": "00" * 32},
+    ],
+)
+def test_a_client_is_public_only_where_it_says_so(members: Dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="either secret, or secret_sha256, or public"):
+        Client("web", **members)
+    assert Client("web", public=True) != Client("web", secret="a", public=False)
 
 
 def test_a_wrong_auth_source_is_refused() -> None:

@@ -181,8 +181,9 @@ class CodePolicy:
 class Client:
     """An application that logs users in.
 
-    A *confidential* client has a secret. A *public* client, such as a mobile application, has none.
-    Construction checks the values, and raises :class:`ConfigurationError`.
+    A *confidential* client has a secret. A *public* client, such as a mobile application, has none, and says so.
+    Construction checks the values, and raises :class:`ConfigurationError`. A secret that is ``None`` makes no public
+    client: an environment variable that is not set is an error.
     """
 
     id: str
@@ -190,6 +191,8 @@ class Client:
     """The secret. Python can't wipe it from memory: pass ``secret_sha256`` where this matters."""
     secret_sha256: Optional[str] = field(default=None, repr=False)
     """The SHA-256 of the secret in 64 hexadecimal digits, instead of the secret. Good for long random secrets only."""
+    public: bool = False
+    """Whether the client is public. A client has either a secret or ``public=True``."""
     auth_sources: Sequence[str] = ()
     """The auth sources through which the client may send."""
     scopes: str = "openid"
@@ -211,10 +214,9 @@ class Client:
     _parsed: _core.ParsedClient = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
-        is_public = self.secret is None and self.secret_sha256 is None
         document = given(
             id=self.id,
-            public=True if is_public else None,
+            public=self.public,
             secret=self.secret,
             secret_sha256=self.secret_sha256,
             may_send=self.may_send,

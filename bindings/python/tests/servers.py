@@ -118,6 +118,14 @@ class Postgres(Server):
         ready = [os.path.join(self.binaries, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         self.wait_until(lambda: subprocess.run(ready, check=False).returncode == 0)
 
+    def make_standby(self) -> None:
+        """Lets the server, which is stopped, start as a standby. It has no primary, and keeps the records it has."""
+        name = os.path.join(self.directory, "data", "standby.signal")
+        with open(name, "wb"):
+            pass
+        if self.user:
+            os.chown(name, self.user["user"], self.user["group"])
+
 
 class Host(Server):
     """An example host."""

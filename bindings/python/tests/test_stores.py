@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
 import pytest
 import redis
@@ -216,6 +217,52 @@ def test_a_load_finds_another_connection_after_a_restart() -> None:
             store.load(key(1))
         server.restart()
         assert store.load(key(1)) == record(1)
+
+
+def test_a_standby_and_a_server_that_takes_no_writes_are_refused(postgres_server: Postgres) -> None:
+    with Postgres() as server:
+        store = SqlAlchemyStore.from_url(server.url)
+        store.migrate()
+        assert store.swap(key(1), None, record(1))
+        with store._engine.connect() as connection:
+            connection.execute(text("ALTER DATABASE postgres SET default_transaction_read_only = on"))
+        store.close()
+        are_refused(server.url)
+
+        server.stop(signal.SIGINT)
+        server.make_standby()
+        server.restart()
+        are_refused(server.url)
+        # A host can say that it wants the records of a standby.
+        for driver in ("psycopg", "asyncpg"):
+            url = server.url.replace("postgres:", f"postgresql+{driver}:") + "?target_session_attrs=any"
+            assert asyncio.run(loaded(AsyncSqlAlchemyStore.from_url(url))) == record(1)
+        assert SqlAlchemyStore.from_url(f"{server.url}?target_session_attrs=any").load(key(1)) == record(1)
+        # Of several servers, the one that takes writes is found.
+        both = f"postgres://postgres@/postgres?host=127.0.0.1:{server.port}&host=127.0.0.1:{postgres_server.port}"
+        primary = SqlAlchemyStore.from_url(both)
+        primary.migrate()
+        primary.swap(key(17), None, record(17))
+        assert primary.load(key(17)) == asyncio.run(loaded(AsyncSqlAlchemyStore.from_url(both), 17)) == record(17)
+
+
+def are_refused(url: str) -> None:
+    with pytest.raises(Exception, match="read-only|standby|read-write"):
+        SqlAlchemyStore.from_url(url).load(key(1))
+    # Own arguments of the driver take nothing away.
+    with pytest.raises(Exception, match="read-only|standby|read-write"):
+        SqlAlchemyStore.from_url(url, connect_args={"application_name": "login"}).load(key(1))
+    for driver in ("psycopg", "asyncpg"):
+        store = AsyncSqlAlchemyStore.from_url(url.replace("postgres:", f"postgresql+{driver}:"))
+        with pytest.raises(Exception, match="read-only|standby|read.write"):
+            asyncio.run(loaded(store))
+
+
+async def loaded(store: AsyncSqlAlchemyStore, number: int = 1) -> Optional[Record]:
+    try:
+        return await store.load(key(number))
+    finally:
+        await store.close()
 
 
 def test_only_a_file_of_sqlite_is_taken(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ class SqlAlchemyStore:
     def __init__(self, engine: Engine) -> None:
         """Uses an engine that the host has made. Its time limits apply.
 
+        It must refuse a standby, as ``connect_args={"target_session_attrs": "read-write"}`` does with PostgreSQL.
+
         :raises ConfigurationError: if it is neither PostgreSQL nor a SQLite file.
         """
         self._dialect = _prepare(engine)
@@ -96,7 +98,9 @@ class SqlAlchemyStore:
     def from_url(cls, url: str, *, timeout: float = TIMEOUT, **options: Any) -> SqlAlchemyStore:
         """Connects to ``postgresql+psycopg://[user[:password]@]host[:port]/database`` or ``sqlite:///path``.
 
-        ``postgres://`` means ``postgresql+psycopg://``. ``options`` are those of ``sqlalchemy.create_engine``.
+        ``postgres://`` means ``postgresql+psycopg://``. ``options`` are those of ``sqlalchemy.create_engine``. A server
+        that takes no writes, such as a standby, is refused when a connection is made. The URL may name several servers:
+        ``postgres://@/login?host=one:5432&host=two:5432``. It can say otherwise with ``target_session_attrs``.
         """
         url = _named_driver(url, "postgresql+psycopg", "sqlite")
         try:
@@ -162,7 +166,8 @@ class AsyncSqlAlchemyStore:
     def from_url(cls, url: str, *, timeout: float = TIMEOUT, **options: Any) -> AsyncSqlAlchemyStore:
         """Connects to ``postgresql+asyncpg://[user[:password]@]host[:port]/database`` or ``sqlite+aiosqlite:///path``.
 
-        ``postgres://`` means ``postgresql+asyncpg://``. ``options`` are those of ``create_async_engine``.
+        ``postgres://`` means ``postgresql+asyncpg://``. ``options`` are those of ``create_async_engine``. A server that
+        takes no writes is refused, as by :meth:`SqlAlchemyStore.from_url`. asyncpg does so from 0.28 on.
         """
         url = _named_driver(url, "postgresql+asyncpg", "sqlite+aiosqlite")
         try:
@@ -253,13 +258,17 @@ def _options(url: str, timeout: float, given: Dict[str, Any]) -> Dict[str, Any]:
         arguments = {"timeout": timeout, "command_timeout": timeout, "server_settings": {"statement_timeout": millis}}
     elif url.startswith("postgresql+psycopg"):
         arguments = {"connect_timeout": max(1, round(timeout)), "options": f"-c statement_timeout={millis}"}
-    elif url.startswith("sqlite"):
+    # A standby loads old records. These arguments prevail over those of the URL.
+    if arguments and "target_session_attrs" not in make_url(url).query:
+        arguments["target_session_attrs"] = "read-write"
+    if url.startswith("sqlite"):
         arguments = {"timeout": timeout}
         given = {"poolclass": AsyncAdaptedQueuePool if "aiosqlite" in url else QueuePool, **given}
+    arguments.update(given.get("connect_args") or {})
     # Errors do not quote what is stored. An idle connection may be lost: `load` tries another one.
-    options = {"connect_args": arguments, "pool_timeout": timeout, "hide_parameters": True, "pool_size": 10}
-    options.update(max_overflow=0, pool_use_lifo=True, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
-    return {**options, "execution_options": {_COMMITS: True}, **given}
+    options: Dict[str, Any] = {"pool_timeout": timeout, "hide_parameters": True, "pool_size": 10, "max_overflow": 0}
+    options.update(pool_use_lifo=True, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+    return {**options, "execution_options": {_COMMITS: True}, **given, "connect_args": arguments}
 
 
 def _named_driver(url: str, postgres: str, sqlite: str) -> str:

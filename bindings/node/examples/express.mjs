@@ -4,7 +4,7 @@
 // [--store redis://…|postgres://…|memory] [--workers N]
 
 import express from 'express';
-import { RefusedError, Server, UnavailableError } from 'otp-grant';
+import { bearerToken, RefusedError, Server, UnavailableError } from 'otp-grant';
 import { run } from './support.mjs';
 
 await run(({ server: options, listen, algorithm }) => {
@@ -13,7 +13,7 @@ await run(({ server: options, listen, algorithm }) => {
 
   // A route of the host's own. It greets the user of an access token that has the scope `profile`.
   app.get('/greeting', async (request, response) => {
-    const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    const token = bearerToken(request.rawHeaders);
     try {
       const { subject } = await server.checkAccessToken(token, { scope: 'profile' });
       response.type('text').send(`Hello, ${subject}!\n`);

@@ -4,7 +4,7 @@
 // [--store redis://…|postgres://…|memory] [--workers N]
 
 import fastify from 'fastify';
-import { RefusedError, Server, UnavailableError } from 'otp-grant';
+import { bearerToken, RefusedError, Server, UnavailableError } from 'otp-grant';
 import { run } from './support.mjs';
 
 await run(async ({ server: options, listen, algorithm }) => {
@@ -18,7 +18,7 @@ await run(async ({ server: options, listen, algorithm }) => {
 
   // A route of the host's own. It greets the user of an access token that has the scope `profile`.
   app.get('/greeting', async (request, reply) => {
-    const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    const token = bearerToken(request.raw.rawHeaders);
     try {
       const { subject } = await server.checkAccessToken(token, { scope: 'profile' });
       return `Hello, ${subject}!\n`;

@@ -5,7 +5,7 @@
 
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import { readBody, RefusedError, Server, UnavailableError } from 'otp-grant';
+import { bearerToken, readBody, RefusedError, Server, UnavailableError } from 'otp-grant';
 import { run } from './support.mjs';
 
 /** @typedef {{ Bindings: import('@hono/node-server').HttpBindings }} Environment */
@@ -16,7 +16,7 @@ await run(({ server: options, listen, algorithm }) => {
 
   // A route of the host's own. It greets the user of an access token that has the scope `profile`.
   app.get('/greeting', async (context) => {
-    const token = /^Bearer (\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1] ?? '';
+    const token = bearerToken(context.env.incoming.rawHeaders);
     try {
       const { subject } = await server.checkAccessToken(token, { scope: 'profile' });
       return context.text(`Hello, ${subject}!\n`);

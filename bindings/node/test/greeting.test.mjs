@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -31,6 +32,11 @@ for (const name of ['express', 'fastify', 'hono']) {
           const refused = await greet(headers);
           assert.equal(refused.status, 401);
           assert.match(refused.headers.get('www-authenticate'), /^Bearer error="invalid_token"/);
+        }
+        // Which of two counts is not for the host to guess.
+        for (const values of [[`Bearer ${token}`, 'Bearer x'], ['Basic YTpi', `Bearer ${token}`]]) {
+          const refused = await withHeaders(`${url}/greeting`, { Authorization: values });
+          assert.equal(refused.statusCode, 401);
         }
         const without = await greet({ Authorization: `Bearer ${await logIn(url, outbox, 'openid')}` });
         assert.equal(without.status, 403);
@@ -76,6 +82,13 @@ async function logIn(url, outbox, scope) {
   const otp = JSON.parse(readFileSync(outbox, 'utf8').trim().split('\n').at(-1)).code;
   const grant_type = 'http://tencentciam.com/oauth2/grant-type/otp/sms';
   return (await post('/oauth2/token', { ...about, grant_type, otp_token, otp, scope })).access_token;
+}
+
+/** `fetch` joins headers that are repeated. */
+function withHeaders(url, headers) {
+  return new Promise((resolve, reject) => {
+    get(url, { headers }, (reply) => resolve(reply.resume())).on('error', reject);
+  });
 }
 
 function listening(child) {

@@ -9,6 +9,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import {
   ArgumentError,
+  bearerToken,
   ConfigurationError,
   MemoryDirectory,
   MemoryStore,
@@ -127,6 +128,29 @@ describe('a request', () => {
     assert.equal(await userinfo({ authorization: undefined }), 400);
     assert.equal(await userinfo([]), 400);
     assert.equal(await userinfo({ authorization: 'Bearer \u00e9\u4e00' }), 400);
+  });
+
+  test('has its access token in one header', () => {
+    for (const headers of [
+      ['Host', 'authorization', 'AUTHORIZATION', 'bearer  a.b-c'],
+      new Headers({ authorization: 'Bearer a.b-c' }),
+      { authorization: ['Bearer a.b-c'] },
+    ]) {
+      assert.equal(bearerToken(headers), 'a.b-c');
+    }
+    for (const headers of [
+      [],
+      ['Authorization'],
+      ['X', 'Authorization', 'Y', 'Bearer a'],
+      ['Authorization', 'Bearer a', 'authorization', 'Bearer a'],
+      ['Authorization', 'Basic YTpi', 'Authorization', 'Bearer a'],
+      new Headers([['authorization', 'Bearer a'], ['authorization', 'Bearer b']]),
+      { authorization: ['Bearer a', 'Bearer b'] },
+      { authorization: undefined },
+      ...['', 'a', 'Bearer', 'Bearer ', 'Bearera', 'Basic YTpi', 'Bearer a b', 'Bearer \u00e9'].map((value) => ['Authorization', value]),
+    ]) {
+      assert.equal(bearerToken(headers), '', JSON.stringify(headers));
+    }
   });
 
   test('has a reply for node:http and for the Fetch API', async () => {

@@ -2,6 +2,7 @@
 
 export { prepareAuthSource, prepareClient, type Directory, type Prepared } from './directory.js';
 export { ArgumentError, ConfigurationError, OtpGrantError, RefusedError, UnavailableError } from './errors.js';
+export { bearerToken, type HeadersInput } from './headers.js';
 export { readBody } from './incoming.js';
 export { MemoryDirectory, MemoryStore } from './memory.js';
 export { Reply } from './reply.js';
@@ -9,7 +10,6 @@ export {
   Server,
   type AccessTokenOptions,
   type CallOptions,
-  type HeadersInput,
   type ServerOptions,
   type ServerRequest,
   type Verification,

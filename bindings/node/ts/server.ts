@@ -3,6 +3,7 @@ import { drive } from './drive.js';
 import type { Directory } from './directory.js';
 import { documentText, readDocument } from './documents.js';
 import { ArgumentError, ConfigurationError, OtpGrantError, refusalError, rethrown } from './errors.js';
+import { inTurns, type HeadersInput } from './headers.js';
 import { MOST_READ, readBody } from './incoming.js';
 import { Engine, type Exchange } from './native.js';
 import type { Ports } from './questions.js';
@@ -34,12 +35,6 @@ export interface ServerOptions extends Configuration {
   /** For tests: a clock that can be moved. */
   readonly clock?: TestClock;
 }
-
-/** Headers: `rawHeaders` of Node, pairs such as `Headers`, or an object. Only the first two keep repeated headers. */
-export type HeadersInput =
-  | readonly string[]
-  | Iterable<readonly [string, string]>
-  | Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** A request to answer. */
 export interface ServerRequest {
@@ -285,20 +280,4 @@ function called<T>(call: () => T): T {
     const own = (argument: string): string => (argument === 'neededScope' ? 'scope' : argument);
     throw rethrown(error, (argument, reason): OtpGrantError => new ArgumentError(own(argument), reason));
   }
-}
-
-/** Headers as the addon reads them: names and values in turns. */
-function inTurns(headers: HeadersInput): string[] {
-  if (Array.isArray(headers) && (headers.length === 0 || typeof headers[0] === 'string')) return headers as string[];
-  const turns: string[] = [];
-  if (Symbol.iterator in headers) {
-    for (const [name, value] of headers as Iterable<readonly [string, string]>) turns.push(name, value);
-    return turns;
-  }
-  for (const [name, values] of Object.entries(headers)) {
-    for (const value of Array.isArray(values) ? values : [values]) {
-      if (value !== undefined) turns.push(name, value as string);
-    }
-  }
-  return turns;
 }

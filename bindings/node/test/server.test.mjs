@@ -147,9 +147,11 @@ describe('a request', () => {
       new Headers([['authorization', 'Bearer a'], ['authorization', 'Bearer b']]),
       { authorization: ['Bearer a', 'Bearer b'] },
       { authorization: undefined },
-      ...['', 'a', 'Bearer', 'Bearer ', 'Bearera', 'Basic YTpi', 'Bearer a b', 'Bearer \u00e9'].map((value) => ['Authorization', value]),
     ]) {
       assert.equal(bearerToken(headers), '', JSON.stringify(headers));
+    }
+    for (const value of ['', 'a', 'Bearer', 'Bearer ', 'Bearera', 'Basic YTpi', 'Bearer a b', 'Bearer \u00e9']) {
+      assert.equal(bearerToken(['Authorization', value]), '', value);
     }
   });
 

@@ -6,8 +6,8 @@ export type HeadersInput =
 
 /**
  * Returns the access token of the header `Authorization`, for a route of your own. It is empty where there is none, or
- * more than one: `checkAccessToken` refuses it. Give it `request.rawHeaders`. Of two such headers, `request.headers` keeps
- * only the first one, and a proxy may have checked the other one.
+ * more than one: `checkAccessToken` then refuses it. Give it `request.rawHeaders`: of two such headers,
+ * `request.headers` keeps only the first one, and a proxy may have checked the other one.
  */
 export function bearerToken(headers: HeadersInput): string {
   const turns = inTurns(headers);

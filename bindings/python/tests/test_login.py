@@ -231,6 +231,17 @@ def test_numbering_plan_and_budget_are_asked() -> None:
     assert host.log_in()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_budget_that_raises_or_names_nothing_leaves_each_address_its_own() -> None:
+    def fails(_: Address) -> str:
+        raise LookupError("no such user")
+
+    for budget in (fails, lambda _: None):
+        host = Host(budget=budget)
+        assert json.loads(host.server._engine.normalise_address("sms", PHONE))["budget"] == PHONE
+        assert host.log_in()
+
+
 def test_the_key_set_and_the_issuer_are_known() -> None:
     host = Host()
     assert host.server.issuer == "https://login.example.com"

@@ -4,7 +4,10 @@ import { StoreError } from '../store_error.js';
 
 /** Limits how long a {@link PostgresStore} waits, and how many connections it makes. */
 export interface PostgresStoreOptions {
-  /** The time limit of one operation in milliseconds, with the wait for a connection or a lock. Defaults to 2000. */
+  /**
+   * The time limit of a statement in milliseconds, with the wait for a lock, and also of the wait for a connection. An
+   * operation that has to wait for both can take twice as long. Defaults to 2000.
+   */
   readonly timeout?: number;
   /** The maximum number of connections. Defaults to 10. */
   readonly maxConnections?: number;

@@ -34,7 +34,8 @@ export class RedisStore implements Store {
       connectTimeout: this.#timeout,
       // A server that says nothing for so long is given up, with all that wait for it.
       socketTimeout: this.#timeout,
-      // A command is sent once: neither again after a loss, nor long after its caller has given up.
+      // A command is sent once, and not again after a loss. While Redis loads its data, ioredis keeps commands back: one
+      // can be sent after its caller has given up.
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
       retryStrategy: (times: number) => Math.min(times * 50, 500),

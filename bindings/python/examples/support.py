@@ -33,7 +33,7 @@ class Options:
 
     def __init__(self) -> None:
         parser = argparse.ArgumentParser()
-        parser.add_argument("--listen", default="127.0.0.1:8080", metavar="ADDRESS:PORT")
+        parser.add_argument("--listen", default="127.0.0.1:8080", type=listen_address, metavar="ADDRESS:PORT")
         parser.add_argument("--issuer", default="https://sample.portal.example.com", metavar="URL")
         parser.add_argument("--alg", default="RS256", choices=["RS256", "ES256", "EdDSA"])
         parser.add_argument("--key", metavar="FILE.pem", help="the signing key, instead of a new one of --alg")
@@ -41,17 +41,20 @@ class Options:
         parser.add_argument("--send-quota", default="on", choices=["on", "off"])
         parser.add_argument("--store", default="memory", metavar="memory|redis://…|postgres://…|sqlite:///…")
         options = parser.parse_args()
-        host, _, port = options.listen.rpartition(":")
-        self.listen: Tuple[str, int] = (host.strip("[]"), int(port))
+        self.listen: Tuple[str, int] = options.listen
         self.issuer: str = options.issuer
         self.algorithm: str = options.alg
         self._key, self._outbox, self._store = options.key, options.outbox, options.store
         self._send_quota: bool = options.send_quota == "on"
+        self._parser = parser
 
     def bind(self) -> socket.socket:
         """Listens, and tells where."""
         family = socket.AF_INET6 if ":" in self.listen[0] else socket.AF_INET
-        listener = socket.create_server(self.listen, family=family, backlog=1024)
+        try:
+            listener = socket.create_server(self.listen, family=family, backlog=1024)
+        except OSError as error:
+            self._parser.error(f"argument --listen: {error}")
         # Replies are small. Without it the end of a reply can wait for the acknowledgement of its beginning.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         print("listening on http://{}:{} ({})".format(*listener.getsockname()[:2], self.algorithm), flush=True)
@@ -104,6 +107,15 @@ class Options:
             with open(self._key, encoding="ascii") as file:
                 return SigningKey.from_pem(file.read())
         return SigningKey.from_pem(made_rsa_key()) if self.algorithm == "RS256" else SigningKey.generate(self.algorithm)
+
+
+def listen_address(text: str) -> Tuple[str, int]:
+    """Reads ``ADDRESS:PORT``, or ``[ADDRESS]:PORT`` for IPv6."""
+    host, _, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT")
+    return host, int(port)
 
 
 class Outbox:

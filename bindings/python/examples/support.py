@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import socket
+import sys
+import threading
+import time
 from typing import Any, Tuple
 
 from otp_grant import (
@@ -26,6 +30,9 @@ from otp_grant import (
 SCOPES = "openid profile email phone offline_access"
 MOST_READ = 65536
 """More than the 16 KiB that the core accepts. The core can then report that a body is too long."""
+PURGE_INTERVAL = 60.0
+"""Seconds between two purges of a table."""
+PURGED_AT_ONCE = 1000
 
 
 class Options:
@@ -86,6 +93,7 @@ class Options:
 
         store = SqlAlchemyStore.from_url(self._store)
         store.migrate()
+        threading.Thread(target=purge_regularly, args=(store,), name="purge", daemon=True).start()
         return store
 
     async def async_store(self) -> Any:
@@ -100,6 +108,8 @@ class Options:
 
         store = AsyncSqlAlchemyStore.from_url(self._store)
         await store.migrate()
+        # An event loop keeps no task alive by itself.
+        self._purging = asyncio.create_task(async_purge_regularly(store))
         return store
 
     def _signing_key(self) -> SigningKey:
@@ -116,6 +126,28 @@ def listen_address(text: str) -> Tuple[str, int]:
     if not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT")
     return host, int(port)
+
+
+def purge_regularly(store: Any) -> None:
+    """Deletes the expired rows of a table. Without this, the table grows."""
+    while True:
+        try:
+            while store.purge(limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
+                pass
+        except Exception as error:
+            print(f"purge: {error}", file=sys.stderr, flush=True)
+        time.sleep(PURGE_INTERVAL)
+
+
+async def async_purge_regularly(store: Any) -> None:
+    """Does the same for asyncio."""
+    while True:
+        try:
+            while await store.purge(limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
+                pass
+        except Exception as error:
+            print(f"purge: {error}", file=sys.stderr, flush=True)
+        await asyncio.sleep(PURGE_INTERVAL)
 
 
 class Outbox:

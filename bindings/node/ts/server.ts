@@ -116,7 +116,8 @@ export class Server {
    * Answers a request of `node:http`, Express or Connect, whose body nothing has read before. It can be passed on as it
    * is: `app.use(server.middleware)`. Calls `next`, or answers 404, where the path is not that of an endpoint.
    *
-   * Reads at most 64 KiB of a body, or `limits.body` if that is more, for at most 10 seconds, and refuses a body that was cut short.
+   * Reads at most 64 KiB of a body, or `limits.body` if that is more, for at most 10 seconds. Refuses a body that was cut
+   * short.
    */
   readonly middleware = async (
     request: IncomingMessage,

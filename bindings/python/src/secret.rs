@@ -9,6 +9,10 @@ use zeroize::Zeroizing;
 pub(crate) struct Text(Zeroizing<String>);
 
 impl Text {
+    pub(crate) fn of(text: &Bound<'_, PyString>) -> PyResult<Self> {
+        Ok(Self(Zeroizing::new(text.to_cow()?.into_owned())))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -18,7 +22,6 @@ impl<'py> FromPyObject<'_, 'py> for Text {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let text = object.cast::<PyString>()?;
-        Ok(Self(Zeroizing::new(text.to_cow()?.into_owned())))
+        Self::of(&*object.cast::<PyString>()?)
     }
 }

@@ -114,7 +114,8 @@ fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Zeroizing<Vec<u8>>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Zeroizing::new(bytes.as_bytes().to_vec()));
     }
-    let text: Text = value.extract().map_err(|_| PyTypeError::new_err("a header is no pair of text or bytes"))?;
+    let text = value.cast::<PyString>().map_err(|_| PyTypeError::new_err("a header is no pair of text or bytes"))?;
+    let text = Text::of(text)?;
     let text = text.as_str();
     // A vector that grows would leave copies behind.
     let mut latin1 = Zeroizing::new(Vec::with_capacity(text.len()));

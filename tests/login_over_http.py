@@ -1,19 +1,22 @@
-"""Logs in over HTTP and lives with the tokens: login_over_http.py URL OUTBOX ALGORITHM [ISSUER].
+"""Logs in over HTTP and lives with the tokens: login_over_http.py URL OUTBOX ALGORITHM [ISSUER [KEY.pem]].
 
-Uses the standard library alone.
+The published key must be that of the file, which has a P-256 key. Uses the standard library alone, and openssl to read
+the file.
 """
 
 import base64
 import http.client
 import json
 import socket
+import subprocess
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 
-URL, OUTBOX, ALGORITHM, *ISSUER = sys.argv[1:]
-ISSUER = ISSUER[0] if ISSUER else "https://sample.portal.example.com"
+URL, OUTBOX, ALGORITHM, *OPTIONAL = sys.argv[1:]
+ISSUER = OPTIONAL[0] if OPTIONAL else "https://sample.portal.example.com"
+KEY = OPTIONAL[1] if len(OPTIONAL) > 1 else None
 CLIENT = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET"}
 API = {"client_id": "API_CLIENT_ID", "client_secret": "API_CLIENT_SECRET"}
 USER = {"sub": "MOCK_USER_ID", "email": "MOCK_USERNAME@example.com", "email_verified": True}
@@ -104,6 +107,16 @@ def check_tokens(tokens):
         check("kid", header["kid"], keys["keys"][0]["kid"])
         check("iss", claims["iss"], ISSUER)
         check("sub", claims["sub"], "MOCK_USER_ID")
+
+
+def check_key(file):
+    """The key set has the public half of the key in the file, and no other key."""
+    command = ["openssl", "pkey", "-in", file, "-pubout", "-outform", "DER"]
+    point = subprocess.run(command, check=True, capture_output=True).stdout[-64:]
+    x, y = [base64.urlsafe_b64encode(half).decode().rstrip("=") for half in [point[:32], point[32:]]]
+    _, _, keys = call("/oauth2/jwks")
+    published = [[key.get(name) for name in ["kty", "crv", "x", "y"]] for key in keys["keys"]]
+    check("the published key", published, [["EC", "P-256", x, y]])
 
 
 def refresh(tokens):
@@ -205,6 +218,8 @@ def check_bodies(access_token):
     check("a query", call("/userinfo?a=b", bearer=access_token)[0], 200)
 
 
+if KEY:
+    check_key(KEY)
 on_phone = log_in("sms", "phone_number", "13612345678")
 on_laptop = log_in("email", "email", "MOCK_USERNAME@example.com")
 check_good(on_phone["access_token"])

@@ -29,6 +29,9 @@ compile bindings/c/examples/login.c -L"$libraries" -Wl,-rpath,"$(realpath "$libr
 compile bindings/c/tests/logins.c "$libraries/libotp_grant_c.a" "${system[@]}" -o "$out/logins"
 "$out/logins" "${LOGINS:-5000}"
 
+# The header and the example are C99.
+${CC:-cc} -std=c99 -fsyntax-only -Wall -Wextra -Wpedantic -Werror -Ibindings/c/include bindings/c/examples/login.c
+
 # A C++ program can use the header.
 printf '#include "otp_grant.h"\n#include "otp_grant.h"\nint main() { return otp_grant_abi_version() != OTP_GRANT_ABI_VERSION; }\n' >"$out/host.cc"
 ${CXX:-c++} -Wall -Wextra -Werror -Ibindings/c/include "$out/host.cc" "$libraries/libotp_grant_c.a" "${system[@]}" -o "$out/cc"

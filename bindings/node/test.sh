@@ -2,7 +2,7 @@
 # Builds the addon without link-time optimisation, packs the package, installs the packed file into an empty folder, and
 # runs everything there: test.sh [LOGINS of the test for leaks, 5000 if there are none].
 #
-# Needs npm, python3, redis-server and PostgreSQL.
+# Needs npm, python3, openssl, redis-server and PostgreSQL.
 set -euo pipefail
 cd "$(dirname "$0")"
 repository=$(cd ../.. && pwd)

@@ -4,7 +4,7 @@
 #
 #   ./test.sh [LOGINS of the leak test, 5000 by default]
 #
-# It needs Python 3.9 or later with venv, cargo, redis-server, and PostgreSQL in /usr/lib/postgresql.
+# It needs Python 3.9 or later with venv, cargo, openssl, redis-server, and PostgreSQL in /usr/lib/postgresql.
 set -euo pipefail
 cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}

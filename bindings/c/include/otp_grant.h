@@ -5,17 +5,18 @@
 // An engine is made from a JSON document. `otp_grant_begin` begins to answer a request, and gives an exchange. An
 // exchange is at a question, which the host answers, or it is over. Each answer gives the exchange its next handle:
 //
-//     otp_grant_exchange exchange;
-//     if (otp_grant_begin(engine, &request, &exchange) != OTP_GRANT_STATUS_OK) ... answer 404 ...
-//     while (otp_grant_exchange_kind(exchange) != OTP_GRANT_KIND_REPLY) {
+//     otp_grant_exchange exchange = 0;
+//     otp_grant_status status = otp_grant_begin(engine, &request, &exchange);
+//     if (status == OTP_GRANT_STATUS_NOT_AN_ENDPOINT) ... answer 404 and return ...
+//     while (status == OTP_GRANT_STATUS_OK && otp_grant_exchange_kind(exchange) != OTP_GRANT_KIND_REPLY) {
 //         switch (otp_grant_exchange_kind(exchange)) {
 //         case OTP_GRANT_KIND_LOAD: status = otp_grant_answer_record(exchange, ..., &exchange); break;
 //         ...
 //         default: status = otp_grant_refuse(exchange, &exchange);
 //         }
-//         if (status != OTP_GRANT_STATUS_OK) ... free the exchange and answer 503 ...
 //     }
-//     ... write the reply out ...
+//     if (status == OTP_GRANT_STATUS_OK) ... write the reply out ...
+//     else ... answer 503 ...
 //     otp_grant_exchange_free(exchange);
 //
 // Memory. The caller owns the bytes that it passes in, and the library reads them during the call alone. The library

@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_panic_takes_the_question_and_nothing_else() {
-        let engine = Engine::from_json_with_observer(CONFIG, |_| panic!("an observer must not panic")).unwrap();
+        let builder = Engine::builder(CONFIG).unwrap();
+        let engine = builder.observer(|_| panic!("an observer must not panic")).build().unwrap();
         let exchange = begin(&engine);
         let answer = || exchange.lock().unwrap().answer(Answer::Document(None));
         assert!(catch_unwind(AssertUnwindSafe(answer)).is_err());

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use napi_derive::napi;
 use otp_grant_bindings as bindings;
 use otp_grant_bindings::{ParsedAuthSource, ParsedClient, Verification};
+use zeroize::Zeroizing;
 
 use crate::error::{Thrown, argument, configuration, document, misuse};
 use crate::exchange::{Exchange, RefusalParts};
@@ -53,6 +54,7 @@ impl Engine {
     /// Reads a configuration, as JSON. Keeps events only if they are taken.
     #[napi(constructor, catch_unwind)]
     pub fn new(configuration_json: String, keeps_events: bool, clock: Option<&Clock>) -> Result<Self, Thrown> {
+        let configuration_json = Zeroizing::new(configuration_json);
         let events = Events::default();
         let mut builder = bindings::Engine::builder(&configuration_json).map_err(|error| configuration(&error))?;
         if keeps_events {
@@ -76,11 +78,12 @@ impl Engine {
         headers: Vec<String>,
         body: &[u8],
     ) -> Result<Option<Exchange>, Thrown> {
+        let headers = Zeroizing::new(headers);
         let (pairs, rest) = headers.as_chunks_of_two();
         if !rest.is_empty() {
             return Err(misuse("a header has no value"));
         }
-        let values: Vec<Vec<u8>> = pairs.iter().map(|(_, value)| latin1(value)).collect();
+        let values: Vec<Zeroizing<Vec<u8>>> = pairs.iter().map(|(_, value)| latin1(value)).collect();
         let headers = pairs.iter().zip(&values).map(|((name, _), value)| (name.as_str(), value.as_slice()));
         Ok(self.engine.begin(&method, &path, headers, body).map(Exchange::new))
     }
@@ -93,6 +96,7 @@ impl Engine {
         client: Option<String>,
         scope: Option<String>,
     ) -> Result<Exchange, Thrown> {
+        let token = Zeroizing::new(token);
         let step = self.engine.check_access_token(&token, client.as_deref(), scope.as_deref());
         step.map(Exchange::new).map_err(|error| argument(&error))
     }
@@ -100,13 +104,15 @@ impl Engine {
     /// Begins to redeem a code of a usage other than login.
     #[napi(catch_unwind)]
     pub fn verify(&self, parts: VerificationParts) -> Result<Exchange, Thrown> {
+        let VerificationParts { client, usage, channel, address, otp_token, otp } = parts;
+        let [address, otp_token, otp] = [address, otp_token, otp].map(Zeroizing::new);
         let request = Verification {
-            client: &parts.client,
-            usage: &parts.usage,
-            channel: &parts.channel,
-            address: &parts.address,
-            otp_token: &parts.otp_token,
-            otp: &parts.otp,
+            client: &client,
+            usage: &usage,
+            channel: &channel,
+            address: &address,
+            otp_token: &otp_token,
+            otp: &otp,
         };
         self.engine.verify(request).map(Exchange::new).map_err(|error| argument(&error))
     }
@@ -137,6 +143,7 @@ impl Engine {
         client: Option<String>,
         scope: Option<String>,
     ) -> Result<Verdict, Thrown> {
+        let token = Zeroizing::new(token);
         let verified = self.engine.verify_access_token(&token, client.as_deref(), scope.as_deref());
         Ok(match verified.map_err(|error| argument(&error))? {
             Ok(document) => Verdict { document: Some(document), refusal: None },
@@ -195,6 +202,7 @@ impl PreparedClient {
     /// Reads a client, as JSON.
     #[napi(constructor, catch_unwind)]
     pub fn new(client_json: String) -> Result<Self, Thrown> {
+        let client_json = Zeroizing::new(client_json);
         Ok(Self { client: ParsedClient::from_json(&client_json).map_err(|error| document(&error))? })
     }
 }
@@ -243,11 +251,11 @@ impl Clock {
 }
 
 /// The bytes of a header. Node gives each byte as one character. Any other character was never in a header.
-fn latin1(value: &str) -> Vec<u8> {
-    if value.is_ascii() {
-        return value.as_bytes().to_vec();
-    }
-    value.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')).collect()
+fn latin1(value: &str) -> Zeroizing<Vec<u8>> {
+    // A vector that grows would leave copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(value.len()));
+    bytes.extend(value.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')));
+    bytes
 }
 
 /// Elements in pairs. `slice::as_chunks` is younger than the oldest Rust that is supported.

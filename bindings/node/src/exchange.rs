@@ -4,6 +4,7 @@ use napi::Env;
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 use otp_grant_bindings::{Done, FailedDelivery, Pending, Refusal, Rejected, Reply, Step, StoredRecord, UserAnswer};
+use zeroize::Zeroizing;
 
 use crate::engine::{PreparedAuthSource, PreparedClient};
 use crate::error::{Thrown, misuse};
@@ -205,7 +206,8 @@ impl Exchange {
     /// Answers with a document, as JSON. `null`: unknown, refused or nothing.
     #[napi(catch_unwind)]
     pub fn answer_document(&mut self, document: Option<String>) -> Result<(), Thrown> {
-        self.give(|pending| pending.answer_document(document.as_deref()))
+        let document = document.map(Zeroizing::new);
+        self.give(|pending| pending.answer_document(document.as_ref().map(|document| document.as_str())))
     }
 
     /// Answers with a client that was read before.

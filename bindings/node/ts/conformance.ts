@@ -36,7 +36,8 @@ export interface ConformanceOptions {
 /**
  * Runs the suite. `open` makes stores on the same records, each with a connection of its own, as several hosts have. The
  * suite runs up to 64 operations at once, and takes about 10 seconds and the time of 180,000 calls. It leaves 10,300
- * records, which may be deleted an hour later.
+ * records, which may be deleted an hour later. The suite drops some operations before their end: the calls of the store
+ * go on, since a promise can't be cancelled, and their answers are ignored.
  *
  * @throws {@link ConformanceError} if the store breaks a promise.
  */

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import socket
+import sys
+import threading
+import time
 from typing import Any, Tuple
 
 from otp_grant import (
@@ -26,6 +30,9 @@ from otp_grant import (
 SCOPES = "openid profile email phone offline_access"
 MOST_READ = 65536
 """More than the 16 KiB that the core accepts. The core can then report that a body is too long."""
+PURGE_INTERVAL = 60.0
+"""Seconds between two purges of a table."""
+PURGED_AT_ONCE = 1000
 
 
 class Options:
@@ -33,7 +40,7 @@ class Options:
 
     def __init__(self) -> None:
         parser = argparse.ArgumentParser()
-        parser.add_argument("--listen", default="127.0.0.1:8080", metavar="ADDRESS:PORT")
+        parser.add_argument("--listen", default="127.0.0.1:8080", type=listen_address, metavar="ADDRESS:PORT")
         parser.add_argument("--issuer", default="https://sample.portal.example.com", metavar="URL")
         parser.add_argument("--alg", default="RS256", choices=["RS256", "ES256", "EdDSA"])
         parser.add_argument("--key", metavar="FILE.pem", help="the signing key, instead of a new one of --alg")
@@ -41,17 +48,20 @@ class Options:
         parser.add_argument("--send-quota", default="on", choices=["on", "off"])
         parser.add_argument("--store", default="memory", metavar="memory|redis://…|postgres://…|sqlite:///…")
         options = parser.parse_args()
-        host, _, port = options.listen.rpartition(":")
-        self.listen: Tuple[str, int] = (host.strip("[]"), int(port))
+        self.listen: Tuple[str, int] = options.listen
         self.issuer: str = options.issuer
         self.algorithm: str = options.alg
         self._key, self._outbox, self._store = options.key, options.outbox, options.store
         self._send_quota: bool = options.send_quota == "on"
+        self._parser = parser
 
     def bind(self) -> socket.socket:
         """Listens, and tells where."""
         family = socket.AF_INET6 if ":" in self.listen[0] else socket.AF_INET
-        listener = socket.create_server(self.listen, family=family, backlog=1024)
+        try:
+            listener = socket.create_server(self.listen, family=family, backlog=1024)
+        except OSError as error:
+            self._parser.error(f"argument --listen: {error}")
         # Replies are small. Without it the end of a reply can wait for the acknowledgement of its beginning.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         print("listening on http://{}:{} ({})".format(*listener.getsockname()[:2], self.algorithm), flush=True)
@@ -83,6 +93,7 @@ class Options:
 
         store = SqlAlchemyStore.from_url(self._store)
         store.migrate()
+        threading.Thread(target=purge_regularly, args=(store,), name="purge", daemon=True).start()
         return store
 
     async def async_store(self) -> Any:
@@ -97,6 +108,8 @@ class Options:
 
         store = AsyncSqlAlchemyStore.from_url(self._store)
         await store.migrate()
+        # An event loop keeps no task alive by itself.
+        self._purging = asyncio.create_task(async_purge_regularly(store))
         return store
 
     def _signing_key(self) -> SigningKey:
@@ -104,6 +117,37 @@ class Options:
             with open(self._key, encoding="ascii") as file:
                 return SigningKey.from_pem(file.read())
         return SigningKey.from_pem(made_rsa_key()) if self.algorithm == "RS256" else SigningKey.generate(self.algorithm)
+
+
+def listen_address(text: str) -> Tuple[str, int]:
+    """Reads ``ADDRESS:PORT``, or ``[ADDRESS]:PORT`` for IPv6."""
+    host, _, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT")
+    return host, int(port)
+
+
+def purge_regularly(store: Any) -> None:
+    """Deletes the expired rows of a table. Without this, the table grows."""
+    while True:
+        try:
+            while store.purge(limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
+                pass
+        except Exception as error:
+            print(f"purge: {error}", file=sys.stderr, flush=True)
+        time.sleep(PURGE_INTERVAL)
+
+
+async def async_purge_regularly(store: Any) -> None:
+    """Does the same for asyncio."""
+    while True:
+        try:
+            while await store.purge(limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
+                pass
+        except Exception as error:
+            print(f"purge: {error}", file=sys.stderr, flush=True)
+        await asyncio.sleep(PURGE_INTERVAL)
 
 
 class Outbox:

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::exchange::{Exchange, Outcome, outcome};
+use crate::secret::Text;
 use crate::values::{Headers, configuration};
 
 /// The server without its store and directory.
@@ -17,12 +18,13 @@ impl Engine {
     #[pyo3(signature = (configuration, observer=None, numbering_plan=None, budget=None))]
     fn new(
         py: Python<'_>,
-        configuration: &str,
+        configuration: Text,
         observer: Option<Py<PyAny>>,
         numbering_plan: Option<Py<PyAny>>,
         budget: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let mut builder = otp_grant_bindings::Engine::builder(configuration).map_err(crate::values::configuration)?;
+        let mut builder =
+            otp_grant_bindings::Engine::builder(configuration.as_str()).map_err(crate::values::configuration)?;
         if let Some(observer) = observer {
             builder = builder.observer(move |event| {
                 let _: Option<()> = call(&observer, (event,), |_| Ok(()));
@@ -58,11 +60,11 @@ impl Engine {
     fn check_access_token(
         &self,
         py: Python<'_>,
-        token: &str,
+        token: Text,
         client: Option<&str>,
         scope: Option<&str>,
     ) -> PyResult<Exchange> {
-        begun(py.detach(|| self.0.check_access_token(token, client, scope)))
+        begun(py.detach(|| self.0.check_access_token(token.as_str(), client, scope)))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the members of one request")]
@@ -72,10 +74,11 @@ impl Engine {
         client: &str,
         usage: &str,
         channel: &str,
-        address: &str,
-        otp_token: &str,
-        otp: &str,
+        address: Text,
+        otp_token: Text,
+        otp: Text,
     ) -> PyResult<Exchange> {
+        let (address, otp_token, otp) = (address.as_str(), otp_token.as_str(), otp.as_str());
         begun(py.detach(|| self.0.verify(Verification { client, usage, channel, address, otp_token, otp })))
     }
 
@@ -96,12 +99,12 @@ impl Engine {
     fn verify_access_token<'py>(
         &self,
         py: Python<'py>,
-        token: &str,
+        token: Text,
         client: Option<&str>,
         scope: Option<&str>,
     ) -> PyResult<Outcome<'py>> {
         let verified: Result<Result<String, Refusal>, ArgumentError> =
-            py.detach(|| self.0.verify_access_token(token, client, scope));
+            py.detach(|| self.0.verify_access_token(token.as_str(), client, scope));
         Ok(outcome(py, &verified.map_err(configuration)?))
     }
 

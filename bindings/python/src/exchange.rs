@@ -8,6 +8,7 @@ use otp_grant_bindings::{
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::secret::Text;
 use crate::values::{
     ExchangeError, ParsedAuthSource, ParsedClient, PortAnswerError, ReplyParts, configuration, reply_parts,
 };
@@ -156,8 +157,8 @@ impl Exchange {
         })
     }
 
-    fn answer_document(&self, py: Python<'_>, document: Option<&str>) -> PyResult<()> {
-        self.answer_with(py, |pending| pending.answer_document(document))
+    fn answer_document(&self, py: Python<'_>, document: Option<Text>) -> PyResult<()> {
+        self.answer_with(py, |pending| pending.answer_document(document.as_ref().map(Text::as_str)))
     }
 
     fn answer_scope(&self, py: Python<'_>, scope: Option<&str>) -> PyResult<()> {

@@ -6,6 +6,7 @@
 mod conformance;
 mod engine;
 mod exchange;
+mod secret;
 mod values;
 
 use pyo3::prelude::*;

@@ -4,6 +4,9 @@ use otp_grant::{AddressPolicy, Reply};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+use zeroize::Zeroizing;
+
+use crate::secret::Text;
 
 pyo3::import_exception!(otp_grant.errors, ConfigurationError);
 pyo3::import_exception!(otp_grant.errors, ExchangeError);
@@ -16,8 +19,8 @@ pub(crate) struct ParsedClient(pub(crate) otp_grant_bindings::ParsedClient);
 #[pymethods]
 impl ParsedClient {
     #[new]
-    fn new(document: &str) -> PyResult<Self> {
-        otp_grant_bindings::ParsedClient::from_json(document).map(Self).map_err(configuration)
+    fn new(document: Text) -> PyResult<Self> {
+        otp_grant_bindings::ParsedClient::from_json(document.as_str()).map(Self).map_err(configuration)
     }
 }
 
@@ -56,15 +59,18 @@ pub(crate) fn email(text: &str, international_local_parts: bool) -> PyResult<Str
 /// Status, headers and body.
 pub(crate) type ReplyParts<'py> = (u16, Vec<(String, String)>, Bound<'py, PyBytes>);
 
+/// A text, or an empty one and the reply that says why.
+pub(crate) type TextOrReply<'py> = (Bound<'py, PyString>, Option<ReplyParts<'py>>);
+
 /// The bearer token of a request, or an empty text and the reply to a request that has none.
 #[pyfunction]
-pub(crate) fn bearer_token<'py>(headers: &Bound<'py, PyAny>) -> PyResult<(String, Option<ReplyParts<'py>>)> {
+pub(crate) fn bearer_token<'py>(headers: &Bound<'py, PyAny>) -> PyResult<TextOrReply<'py>> {
     let py = headers.py();
     let headers = Headers::read(headers)?;
     let request = otp_grant::Request::new("GET", "/").headers(headers.iter());
     Ok(match request.bearer_token() {
-        Ok(token) => (token.to_owned(), None),
-        Err(refused) => (String::new(), Some(reply_parts(py, &Reply::from(refused)))),
+        Ok(token) => (PyString::new(py, token), None),
+        Err(refused) => (PyString::new(py, ""), Some(reply_parts(py, &Reply::from(refused)))),
     })
 }
 
@@ -83,8 +89,8 @@ pub(crate) fn configuration(error: impl core::fmt::Display) -> PyErr {
     ConfigurationError::new_err(error.to_string())
 }
 
-/// The headers of a request.
-pub(crate) struct Headers(Vec<(String, Vec<u8>)>);
+/// The headers of a request. The values are wiped: one of them is a token or the secret of a client.
+pub(crate) struct Headers(Vec<(String, Zeroizing<Vec<u8>>)>);
 
 impl Headers {
     /// Reads pairs of text or bytes. Text has one character per byte, as WSGI has it.
@@ -104,12 +110,20 @@ impl Headers {
     }
 }
 
-fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Zeroizing<Vec<u8>>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(bytes.as_bytes().to_vec());
+        return Ok(Zeroizing::new(bytes.as_bytes().to_vec()));
     }
     let text = value.cast::<PyString>().map_err(|_| PyTypeError::new_err("a header is no pair of text or bytes"))?;
-    let text = text.to_cow()?;
-    let latin1 = text.chars().map(|character| u8::try_from(u32::from(character)));
-    Ok(latin1.collect::<Result<_, _>>().unwrap_or_else(|_| text.as_bytes().to_vec()))
+    let text = Text::of(text)?;
+    let text = text.as_str();
+    // A vector that grows would leave copies behind.
+    let mut latin1 = Zeroizing::new(Vec::with_capacity(text.len()));
+    for character in text.chars() {
+        match u8::try_from(u32::from(character)) {
+            Ok(byte) => latin1.push(byte),
+            Err(_) => return Ok(Zeroizing::new(text.as_bytes().to_vec())),
+        }
+    }
+    Ok(latin1)
 }

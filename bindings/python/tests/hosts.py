@@ -8,6 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 
 from servers import HERE, Host, Postgres, Redis
@@ -23,6 +24,12 @@ def log_in() -> None:
         for algorithm in ("RS256", "ES256", "EdDSA"):
             with Host(framework, "--alg", algorithm) as host:
                 subprocess.run([sys.executable, LOGIN, host.url, host.outbox, algorithm], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        key, issuer = os.path.join(folder, "key.pem"), "https://login.example.org"
+        make = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]
+        subprocess.run(make, check=True)
+        with Host("fastapi", "--alg", "ES256", "--key", key, "--issuer", issuer) as host:
+            subprocess.run([sys.executable, LOGIN, host.url, host.outbox, "ES256", issuer, key], check=True)
 
 
 def attack() -> None:

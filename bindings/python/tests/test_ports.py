@@ -106,9 +106,16 @@ class Unspeakable(Exception):
         raise RuntimeError("no text")
 
 
+@pytest.fixture
+def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the log out of the report of a test. pytest-xdist can't pass on a surrogate."""
+    monkeypatch.setattr(logging.getLogger("otp_grant"), "disabled", True)
+
+
 @pytest.mark.parametrize(
     "error", [DeliveryError(), ValueError("\udcff"), Unspeakable()], ids=["delivery", "surrogate", "no-text"]
 )
+@pytest.mark.usefixtures("unlogged")
 def test_whatever_a_port_raises_is_a_503(kind: str, error: Exception) -> None:
     events: List[Any] = []
     store = MemoryStore()
@@ -140,6 +147,7 @@ def test_a_delivery_that_fails_is_told(kind: str, failure: Exception, status: in
 
 
 @pytest.mark.parametrize("failure", [DeliveryError(), OSError("/var/\udcff: not found")])
+@pytest.mark.usefixtures("unlogged")
 def test_an_exception_of_another_port_is_a_503_whatever_it_is(kind: str, failure: Exception) -> None:
     class Raises(MemoryDirectory):
         def client(self, id: str) -> Optional[Client]:

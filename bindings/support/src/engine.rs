@@ -40,18 +40,6 @@ impl Engine {
         Self::builder(config)?.build()
     }
 
-    /// Makes an engine from its configuration, with a function that receives each event as JSON. See
-    /// [`EngineBuilder::observer`].
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the member that is wrong.
-    pub fn from_json_with_observer(
-        config: &str,
-        observer: impl Fn(&str) + Send + Sync + 'static,
-    ) -> Result<Self, ConfigError> {
-        Self::builder(config)?.observer(observer).build()
-    }
-
     /// Reads a configuration. Functions of the host can be added before the engine is built.
     ///
     /// # Errors

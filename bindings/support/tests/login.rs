@@ -199,7 +199,8 @@ fn the_observer_receives_each_event_as_json_without_secrets() {
     let events: Arc<Mutex<Vec<Value>>> = Arc::default();
     let told = Arc::clone(&events);
     let observer = move |event: &str| told.lock().unwrap().push(serde_json::from_str(event).unwrap());
-    let mut host = Host::new(Engine::from_json_with_observer(&config().to_string(), observer).unwrap());
+    let builder = Engine::builder(&config().to_string()).unwrap();
+    let mut host = Host::new(builder.observer(observer).build().unwrap());
     let (otp_token, code) = host.send();
     host.grant(&otp_token, if code == "000000" { "000001" } else { "000000" });
     let (_, tokens) = host.grant(&otp_token, &code);

@@ -57,10 +57,8 @@ impl KeyFile {
     /// [`KeyError::Malformed`] when it is not base64, and the errors of [`KeyFile::from_pem`].
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let decoded = secret_from_base64(unquoted(text)).map_err(|_| KeyError::Malformed)?;
-        match pem_in(&decoded) {
-            Some(pem) => Self::from_pem(pem),
-            None => Self::from_der(&decoded),
-        }
+        // A key comes first: its random bytes can read like the beginning of a PEM file.
+        Self::from_der(&decoded).or_else(|error| pem_in(&decoded).map_or(Err(error), Self::from_pem))
     }
 
     /// Takes the key out of the DER inside a key file. The caller must wipe the bytes.
@@ -249,6 +247,9 @@ const RSA: [u8; 13] = *b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
 
     const PEM: &str = include_str!("../../tests/keys/es256_pkcs8.pem");
@@ -269,6 +270,18 @@ mod tests {
             }
             assert_eq!(*in_lines(&one_line), pem);
         }
+    }
+
+    #[test]
+    fn a_key_whose_bytes_read_like_a_pem_file_is_a_key() {
+        // Found by fuzzing: an Ed25519 key of these 32 bytes.
+        let der = [
+            b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20",
+            b"--m------BEGIN PUBLIC KEY-----\n-".as_slice(),
+        ]
+        .concat();
+        let key = KeyFile::from_base64(&BASE64_STANDARD.encode(&der)).unwrap();
+        assert_eq!(key.der(), der);
     }
 
     #[test]

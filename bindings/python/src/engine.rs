@@ -34,9 +34,8 @@ impl Engine {
             builder = builder.numbering_plan(move |text| call(&plan, (text,), |number| number.extract()).flatten());
         }
         if let Some(budget) = budget {
-            // Where it fails, an address has a budget of its own.
             builder = builder.budgets(move |channel, address| {
-                call(&budget, (channel, address), |name| name.extract()).unwrap_or_else(|| address.to_owned())
+                call(&budget, (channel, address), |name| name.extract()).unwrap_or_else(|| NO_BUDGET.to_owned())
             });
         }
         py.detach(|| builder.build()).map(Self).map_err(crate::values::configuration)
@@ -142,3 +141,7 @@ fn call<'a, T>(
     })
     .flatten()
 }
+
+/// The budget of every address for which the function of the host fails. All of them share it: a failure must not give
+/// an attacker more guesses.
+const NO_BUDGET: &str = "the function that names budgets has failed";

@@ -232,13 +232,14 @@ def test_numbering_plan_and_budget_are_asked() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_budget_that_raises_or_names_nothing_leaves_each_address_its_own() -> None:
+def test_addresses_whose_budget_fails_share_one() -> None:
     def fails(_: Address) -> str:
         raise LookupError("no such user")
 
     for budget in (fails, lambda _: None):
         host = Host(budget=budget)
-        assert json.loads(host.server._engine.normalise_address("sms", PHONE))["budget"] == PHONE
+        budgets = [host.server._engine.normalise_address("sms", phone) for phone in (PHONE, "+8613612345679")]
+        assert len({json.loads(named)["budget"] for named in budgets}) == 1
         assert host.log_in()
 
 

@@ -138,9 +138,9 @@ class Server(_Base):
         :param numbering_plan: returns the international form of a phone number, with ``+``, or ``None``. It gets
             each number, also one with ``+``, and must be a pure function of it.
         :param budget: returns the name under which guesses at an address are counted, where the directory finds one
-            user by several forms of an address. It must be a pure function of the address, and must not raise. This
-            fails open: where it raises or returns no text, the address is counted under its own name, so each form of
-            it has a budget of its own, and an attacker more guesses.
+            user by several forms of an address. It must be a pure function of the address, and must not raise. All
+            addresses for which it raises or returns no text share one budget, so a failure gives no attacker more
+            guesses.
         :raises ConfigurationError: with the place of the member that can't be as it is.
         """
         super().__init__(

@@ -442,6 +442,18 @@ fn a_port_that_waits_for_something_else_is_reported_and_answered_503() {
 }
 
 #[test]
+fn an_exchange_moves_between_threads_at_any_step() {
+    let hand = Hand::new();
+    let mut step = hand.begin(SEND, &sms_send(PHONE));
+    while !matches!(step, Step::Done(_)) {
+        let hand = &hand;
+        step = std::thread::scope(|threads| threads.spawn(move || hand.answer(step)).join().unwrap());
+    }
+    let Step::Done(reply) = step else { unreachable!() };
+    assert_eq!(reply.status(), 200);
+}
+
+#[test]
 fn no_answer_reaches_another_exchange() {
     // Two threads take turns at the exchanges of one engine, each with a thousand of its own, fifty at a time.
     let settings = settings::danger::without_send_quotas(Settings::default());

@@ -307,6 +307,16 @@ random_id! {
     pub Mark, 8
 }
 
+random_id! {
+    /// Names a public key: its SHA-256 thumbprint (RFC 7638). It is the `jkt` of the `cnf` claim (RFC 9449 section 6.1).
+    pub KeyThumbprint, 32
+}
+
+random_id! {
+    /// Names one use of a DPoP proof: a hash of its key and its `jti`.
+    pub ProofMark, 8
+}
+
 impl TokenId {
     /// Makes the identifier of an access token: the number of its issue within its session, and then random bits. The
     /// version and the variant of a UUID lie among the random bits.

@@ -77,6 +77,7 @@ pub mod address;
 mod base64url;
 mod change;
 pub mod directory;
+pub mod dpop;
 pub mod entropy;
 mod erased;
 pub mod exchange;

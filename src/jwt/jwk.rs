@@ -9,6 +9,7 @@ use ring::signature::{
 use serde_json::{Map, Value};
 
 use crate::base64url::BASE64URL;
+use crate::id::KeyThumbprint;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::key_error::KeyError;
 use crate::wire::strict;
@@ -63,8 +64,7 @@ impl PublicKey {
 
     /// Returns the SHA-256 thumbprint of the key in base64url (RFC 7638, RFC 8037 section 2).
     pub fn thumbprint(&self) -> String {
-        let hashed = format!("{{{}}}", self.material.required_members());
-        encode(digest::digest(&digest::SHA256, hashed.as_bytes()).as_ref())
+        encode(self.thumbprint_bytes().as_bytes())
     }
 
     /// Writes the key as a JWK with `kty`, `kid`, `use`, `alg` and its public parts.
@@ -72,6 +72,13 @@ impl PublicKey {
         let (key_id, algorithm, required) = (&self.key_id, self.algorithm(), self.material.required_members());
         // Nothing here needs an escape. `with_key_id` checks the identifier, and the rest is base64url.
         format!(r#"{{"kid":"{key_id}","use":"sig","alg":"{algorithm}",{required}}}"#)
+    }
+
+    pub(crate) fn thumbprint_bytes(&self) -> KeyThumbprint {
+        let hashed = format!("{{{}}}", self.material.required_members());
+        let mut bytes = [0; KeyThumbprint::LEN];
+        bytes.copy_from_slice(digest::digest(&digest::SHA256, hashed.as_bytes()).as_ref());
+        KeyThumbprint::from_bytes(bytes)
     }
 
     pub(crate) fn from_rsa(n: Vec<u8>, e: Vec<u8>) -> Result<Self, KeyError> {
@@ -128,7 +135,7 @@ impl PublicKey {
         Self { key_id: unnamed.thumbprint(), ..unnamed }
     }
 
-    fn from_members(members: &Map<String, Value>) -> Result<Self, KeyError> {
+    pub(crate) fn from_members(members: &Map<String, Value>) -> Result<Self, KeyError> {
         let kty = text(members, "kty")?.ok_or(KeyError::Malformed)?;
         if !["RSA", "EC", "OKP"].contains(&kty) {
             return Err(KeyError::Unsupported);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dpop::ProofUse;
+use crate::dpop::used_proofs::UsedProofs;
 use crate::id::{Binding, ChallengeId, KeyId, Mark, Nonce, SessionId};
 use crate::otp::meter::Meter;
 use crate::otp::policy::{CodePolicy, CodeShape};
@@ -88,6 +90,16 @@ impl Challenge {
     pub(crate) fn guesses(&self) -> usize {
         let others = self.rare.as_ref().map_or(0, |rare| rare.other_guesses.len());
         self.guesses.len().saturating_add(others)
+    }
+
+    /// Tells whether a proof has not yet come with a guess that named this challenge.
+    pub(crate) fn admits(&self, proof: &ProofUse) -> bool {
+        self.rare.as_ref().is_none_or(|rare| rare.proofs.admits(proof))
+    }
+
+    /// Records the proof that came with a guess. The proof stays used when the guess is given back.
+    pub(crate) fn record_proof(&mut self, proof: &ProofUse) {
+        self.rare.get_or_insert_default().proofs.record(proof);
     }
 
     /// Charges a guess that names this challenge.
@@ -180,6 +192,8 @@ struct RareMembers {
     other_guesses: Vec<Mark>,
     /// The session that spent the challenge, and when, if the answer can be repeated.
     answer: Option<(SessionId, Timestamp)>,
+    /// The DPoP proofs that came with guesses.
+    proofs: UsedProofs,
     unknown: Unknown,
 }
 
@@ -220,6 +234,8 @@ struct Stored {
     spent_by: Option<Mark>,
     #[serde(rename = "r", skip_serializing_if = "Option::is_none", default)]
     answer: Option<(SessionId, Timestamp)>,
+    #[serde(rename = "d", skip_serializing_if = "UsedProofs::is_empty", default)]
+    proofs: UsedProofs,
     #[serde(skip)]
     unknown: Unknown,
 }
@@ -230,7 +246,7 @@ impl From<Challenge> for Stored {
     fn from(challenge: Challenge) -> Self {
         let Challenge { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, spent_by, .. } =
             challenge;
-        let RareMembers { code_alphabet, other_guesses, answer, unknown } =
+        let RareMembers { code_alphabet, other_guesses, answer, proofs, unknown } =
             challenge.rare.map(|rare| *rare).unwrap_or_default();
         let guesses = challenge.guesses.iter().map(|charged| charged.mark).collect();
         let guessed_at = challenge.guesses.iter().filter_map(|charged| charged.at).collect();
@@ -248,6 +264,7 @@ impl From<Challenge> for Stored {
             other_guesses,
             spent_by,
             answer,
+            proofs,
             unknown,
         }
     }
@@ -260,8 +277,8 @@ impl From<Stored> for Challenge {
         let instants = core::iter::repeat_n(None, without_instant).chain(stored.guessed_at.instants().map(Some));
         let charged = |(mark, at)| Charged { mark, at };
         let guesses = stored.guesses.into_iter().zip(instants).map(charged).collect();
-        let Stored { code_alphabet, other_guesses, answer, unknown, .. } = stored;
-        let rare = RareMembers { code_alphabet, other_guesses, answer, unknown }.boxed();
+        let Stored { code_alphabet, other_guesses, answer, proofs, unknown, .. } = stored;
+        let rare = RareMembers { code_alphabet, other_guesses, answer, proofs, unknown }.boxed();
         Self { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, guesses, spent_by, rare }
     }
 }

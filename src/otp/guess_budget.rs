@@ -6,6 +6,7 @@ use core::time::Duration;
 use subtle::Choice;
 
 use crate::change::{Attempt, Change, Decision};
+use crate::dpop::ProofUse;
 use crate::id::{ChallengeId, Mark, Nonce, SessionId};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, CodeInFlight};
@@ -27,6 +28,9 @@ pub(crate) struct ReserveGuess<'a> {
     pub(crate) limits: &'a Limits,
     /// For how long after a success its answer can be repeated.
     pub(crate) repeat_window: Duration,
+    /// The proof that comes with the guess. It does not serve as the mark of the guess. Otherwise each of two requests
+    /// with one proof would take the charge of the other one for its own.
+    pub(crate) proof: Option<&'a ProofUse>,
 }
 
 impl ReserveGuess<'_> {
@@ -59,6 +63,9 @@ impl Change for ReserveGuess<'_> {
     ) -> Result<Decision<Authenticator, Reserved>, NotReserved> {
         let (mut next, now) = state.ok_or(NotReserved::NoSuchChallenge)?.at(attempt.now);
         let challenge = next.challenge(&self.id).ok_or(NotReserved::NoSuchChallenge)?;
+        if self.proof.is_some_and(|proof| !challenge.admits(proof)) {
+            return Err(NotReserved::ReplayedProof);
+        }
         let repeats = self.repeats(challenge, now)?;
         let left = self.left(&next, challenge, now);
         let remaining = left.checked_sub(1).ok_or(NotReserved::NoSuchChallenge)?;
@@ -75,6 +82,9 @@ impl Change for ReserveGuess<'_> {
         for challenge in &mut next.challenges {
             if challenge.id == self.id {
                 challenge.charge(self.mark, now);
+                if let Some(proof) = self.proof {
+                    challenge.record_proof(proof);
+                }
             } else if Some(challenge.id) == other_id {
                 challenge.charge_other(self.mark);
             }
@@ -252,4 +262,6 @@ pub(crate) enum NotReserved {
     NoSuchChallenge,
     /// The presented text can't be a code, and was not compared.
     NotACode { attempts_remaining: usize },
+    /// The proof that came with the guess was used before.
+    ReplayedProof,
 }

@@ -1,14 +1,18 @@
 //! The index secret and the sealing secrets: the keys that are derived from them, and how a sealing secret is rotated.
 
+use base64::Engine;
 use ring::digest;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::address::{Address, AddressPolicy};
+use crate::base64url::BASE64URL;
 use crate::grant::Usage;
 use crate::id::{AuthSourceId, Binding, ClientId, Issuer, KeyId, RecordKey, SessionId};
 use crate::secret::secret_from_base64;
+use crate::time::Timestamp;
 
 /// A random secret of at least 32 bytes, from which keys are derived.
 pub struct MasterKey(Zeroizing<Vec<u8>>);
@@ -104,7 +108,8 @@ impl Keyring {
     /// and other bindings. The issuer is mixed in once here, instead of into each MAC.
     #[must_use]
     pub(crate) fn of(mut self, issuer: &Issuer) -> Self {
-        for key in [&mut self.records, &mut self.bindings] {
+        let sealing = core::iter::once(&mut self.active).chain(&mut self.accepted).map(|keys| &mut keys.nonces);
+        for key in [&mut self.records, &mut self.bindings].into_iter().chain(sealing) {
             *key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(key, issuer.as_str().as_bytes()).as_ref());
         }
         self
@@ -174,6 +179,26 @@ impl Keyring {
         Binding::from_bytes(first(&mac(&self.bindings, parts)))
     }
 
+    /// Returns the nonce that a DPoP proof can contain from `now` on (RFC 9449 section 8). It follows from the time, and
+    /// so nothing is stored.
+    pub(crate) fn dpop_nonce(&self, now: Timestamp) -> String {
+        BASE64URL.encode(nonce_of(&self.active, minute(now)))
+    }
+
+    /// Tells whether a nonce is of the present minute, of one of the two minutes before, or of the next minute. A host
+    /// whose clock is ahead may have given the last one.
+    pub(crate) fn accepts_dpop_nonce(&self, nonce: &str, now: Timestamp) -> bool {
+        let mut presented = [0; NONCE_LEN];
+        if BASE64URL.decode_slice(nonce, &mut presented) != Ok(NONCE_LEN) {
+            return false;
+        }
+        let present = minute(now);
+        let minutes = present.saturating_sub(2)..=present.saturating_add(1);
+        let keys = core::iter::once(&self.active).chain(&self.accepted);
+        keys.flat_map(|keys| minutes.clone().map(|minute| nonce_of(keys, minute)))
+            .any(|given| bool::from(given.ct_eq(&presented)))
+    }
+
     /// Returns what a refresh token contains of its client.
     pub(crate) fn client_mark(&self, client: &ClientId) -> [u8; 15] {
         first(&mac(&self.bindings, ["refresh", client.as_str()].map(str::as_bytes)))
@@ -186,6 +211,7 @@ pub(crate) struct SealingKeys {
     pub(crate) otp_tokens: hmac::Key,
     pub(crate) refresh_tokens: hmac::Key,
     pub(crate) codes: hmac::Key,
+    nonces: hmac::Key,
 }
 
 impl SealingKeys {
@@ -196,6 +222,7 @@ impl SealingKeys {
             otp_tokens: secret.derive("otp-grant 1 otp_token"),
             refresh_tokens: secret.derive("otp-grant 1 refresh_token"),
             codes: secret.derive("otp-grant 1 code"),
+            nonces: secret.derive("otp-grant 1 DPoP nonce"),
         }
     }
 }
@@ -231,6 +258,14 @@ pub(crate) fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> [u8; 32
     out
 }
 
+fn nonce_of(keys: &SealingKeys, minute: u64) -> [u8; NONCE_LEN] {
+    first(&mac(&keys.nonces, [minute.to_be_bytes().as_slice()]))
+}
+
+fn minute(now: Timestamp) -> u64 {
+    now.as_unix_secs() / 60
+}
+
 /// Returns the first `N` bytes. RFC 2104 section 5 allows a truncated HMAC.
 fn first<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
     core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default())
@@ -244,6 +279,7 @@ fn channel_name(address: &Address) -> &'static str {
 }
 
 const SHORTEST: usize = 32;
+const NONCE_LEN: usize = 16;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -306,6 +342,24 @@ mod tests {
         let parts = [b"CLIENT".as_slice(), b"", b"email", b"user@example.com", b"confirm_payment"];
         assert_ne!(binding(custom("confirm_payment")), Binding::from_bytes(first(&mac(&keyring().bindings, parts))));
         assert_ne!(binding(custom("confirm_payment")), binding(custom("confirm_payments")));
+    }
+
+    #[test]
+    fn a_nonce_is_good_for_two_to_three_minutes_at_its_issuer_alone() {
+        let at = Timestamp::from_unix_secs;
+        let nonce = keyring().dpop_nonce(at(6_000));
+        for (secs, accepted) in [(5_939, false), (5_940, true), (6_000, true), (6_179, true), (6_180, false)] {
+            assert_eq!(keyring().accepts_dpop_nonce(&nonce, at(secs)), accepted, "{secs}");
+        }
+        let [old, new] = [7, 8].map(|byte| MasterKey::from_bytes(&[byte; 32]).unwrap());
+        let issuer = Issuer::new("https://login.example.com").unwrap();
+        let other = Issuer::new("https://other.example.com").unwrap();
+        assert!(!Keyring::new(&old, &old).of(&other).accepts_dpop_nonce(&nonce, at(6_000)));
+        assert!(Keyring::new(&old, &new).accepting(&old).of(&issuer).accepts_dpop_nonce(&nonce, at(6_000)));
+        assert!(!Keyring::new(&old, &new).of(&issuer).accepts_dpop_nonce(&nonce, at(6_000)));
+        for broken in ["", "AAAA", &format!("{nonce}="), &nonce.replace(&nonce[..1], "~")] {
+            assert!(!keyring().accepts_dpop_nonce(broken, at(6_000)), "{broken}");
+        }
     }
 
     #[test]

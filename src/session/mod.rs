@@ -1,6 +1,7 @@
 //! The record of one login session, and every rule that changes it: refresh, retry, reuse and revocation. The record
 //! holds who logged in at which client, how far the refresh tokens have advanced, and which access tokens were revoked.
 
+pub(crate) mod bound_key;
 pub(crate) mod policy;
 pub(crate) mod refresh;
 pub(crate) mod revoke;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Channel;
 use crate::id::{ClientId, KeyId, Mark, Subject, TokenId};
 use crate::scope::Scope;
+use crate::session::bound_key::{PresentedKey, ProvenKey};
 pub use crate::session::policy::{InvalidRefreshPolicy, RefreshPolicy, SessionValidity};
 use crate::session::revoked_tokens::RevokedTokens;
 use crate::time::set_back::Reading;
@@ -71,6 +73,9 @@ pub(crate) struct Session {
     /// The marks of the latest writes, the latest first.
     #[serde(rename = "k", skip_serializing_if = "Vec::is_empty", default)]
     marks: Vec<Mark>,
+    /// The key that the client has proved. A record that has it needs format 2.
+    #[serde(rename = "j", skip_serializing_if = "Option::is_none", default)]
+    proven_key: Option<Box<ProvenKey>>,
     #[serde(skip)]
     unknown: Unknown,
 }
@@ -80,7 +85,7 @@ keep_unknown_members!(Session);
 impl Session {
     /// Opens the session of a login that happens `now`.
     pub(crate) fn open(login: Login, validity: &SessionValidity, access_token: Duration, now: Timestamp) -> Self {
-        let Login { client, subject, scope, channel, tokens_valid_after, sealed_under } = login;
+        let Login { client, subject, scope, channel, tokens_valid_after, sealed_under, proven_key } = login;
         // The directory's clock can be a little ahead. A user who has just signed out everywhere can still log in
         // again.
         let auth_time = tokens_valid_after.map_or(now, |after| now.max(after));
@@ -103,6 +108,7 @@ impl Session {
             revoked: None,
             revoked_tokens: RevokedTokens::default(),
             marks: Vec::new(),
+            proven_key: proven_key.as_ref().map(ProvenKey::of_login),
             unknown: Unknown::default(),
         }
     }
@@ -139,6 +145,11 @@ impl Session {
     /// Tells whether the session was neither refreshed nor revoked since its login.
     pub(crate) fn is_unused(&self) -> bool {
         self.generation == 0 && self.issue == 0 && self.marks.is_empty()
+    }
+
+    /// Tells whether an earlier version may not decide on this session. It would ignore the key.
+    pub(crate) fn needs_format_2(&self) -> bool {
+        self.proven_key.is_some()
     }
 
     pub(crate) fn client(&self) -> &ClientId {
@@ -224,6 +235,8 @@ pub(crate) struct Login {
     pub(crate) channel: Channel,
     pub(crate) tokens_valid_after: Option<Timestamp>,
     pub(crate) sealed_under: Option<KeyId>,
+    /// The key that the client proves, where its tokens are bound to it.
+    pub(crate) proven_key: Option<PresentedKey>,
 }
 
 /// Why a session ended early.

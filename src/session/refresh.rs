@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use crate::change::{Attempt, Change, Decision};
-use crate::id::{KeyId, Mark};
+use crate::id::{KeyId, KeyThumbprint, Mark};
+use crate::session::bound_key::PresentedKey;
 use crate::session::policy::{LONGEST_RETRY_WINDOW, RefreshPolicy};
 use crate::session::{RevocationReason, Session};
 use crate::time::Timestamp;
@@ -27,6 +28,10 @@ pub(crate) struct RefreshSession {
     pub(crate) access_token: Duration,
     /// The secret under which a successor is sealed, while hosts accept several secrets.
     pub(crate) sealed_under: Option<KeyId>,
+    /// The key that is presented with the token.
+    pub(crate) key: Option<KeyThumbprint>,
+    /// The proof of that key, where the tokens of the client are bound to it.
+    pub(crate) proof: Option<PresentedKey>,
     /// Identifies this request. After an unknown outcome, it tells whether this request wrote.
     pub(crate) mark: Mark,
 }
@@ -38,8 +43,10 @@ impl Change for RefreshSession {
 
     fn decide(&self, state: Option<Session>, attempt: Attempt) -> Result<Decision<Session, Refreshed>, NotRefreshed> {
         let (mut next, now) = state.ok_or(NotRefreshed::Dead)?.at(attempt.now);
-        match next.standing(self.generation, self.presented_at, now) {
+        let standing = next.standing(self.generation, self.presented_at, now);
+        match next.with_key(standing, self.generation, self.key.as_ref()) {
             Standing::Dead => return Err(NotRefreshed::Dead),
+            Standing::WithoutKey => return Err(NotRefreshed::WithoutKey),
             // This request may itself have superseded the token, and other requests may have gone on since.
             Standing::Superseded if attempt.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
             // The token was good when it was presented, and other requests were faster. This is no sign of a theft.
@@ -59,11 +66,23 @@ impl Change for RefreshSession {
             }
             Standing::Current => {}
         }
+        let is_admitted = |proof: &PresentedKey| next.proven_key.as_ref().is_none_or(|key| key.admits(&proof.proof));
+        match &self.proof {
+            Some(proof) if !is_admitted(proof) && attempt.follows_unknown_outcome => {
+                return Err(NotRefreshed::Unresolved);
+            }
+            Some(proof) if !is_admitted(proof) => return Err(NotRefreshed::ReplayedProof),
+            _ => {}
+        }
         next.retry_until = None;
         if let RefreshPolicy::Rotate { retry_window } = self.policy {
             next.generation = next.generation.checked_add(1).ok_or(NotRefreshed::Dead)?;
             next.sealed_under = self.sealed_under;
             next.retry_until = Some(now.after(retry_window));
+        }
+        if let Some(proof) = &self.proof {
+            let generation = next.generation;
+            next.proven_key.get_or_insert_default().record(proof, generation);
         }
         next.issue = next.issue.saturating_add(1);
         next.used_at = now;
@@ -94,7 +113,8 @@ impl Change for RefreshSession {
 }
 
 impl Session {
-    /// Returns where a refresh token of this session's client stands, in a session as it is seen at `now`.
+    /// Returns where a refresh token of this session's client stands, in a session as it is seen at `now` and whatever
+    /// key is presented with it.
     ///
     /// `presented_at` decides whether the token came in time for a retry, and so a slow store never makes a client look
     /// like a thief. If the clock that began the retry window was later, that clock counts.
@@ -138,6 +158,10 @@ pub(crate) enum NotRefreshed {
     /// The token was good when it was presented, and other requests have superseded it since. This request gets no
     /// tokens.
     Overtaken,
+    /// The token needs the key of its session, and the request does not prove it.
+    WithoutKey,
+    /// The proof of the request was used before.
+    ReplayedProof,
     /// What this request has stored is unknown, or other requests have overtaken it. The client can repeat the request.
     Unresolved,
 }
@@ -178,6 +202,8 @@ pub(crate) enum Standing {
     Retried,
     /// The token has a successor, and must not be used any more.
     Superseded,
+    /// The token needs the key of its session, and the request does not prove it. The session goes on.
+    WithoutKey,
     /// The session is over.
     Dead,
 }
@@ -202,6 +228,7 @@ mod tests {
             channel: Channel::Sms,
             tokens_valid_after: None,
             sealed_under: None,
+            proven_key: None,
         };
         Session::open(login, &SessionValidity::default(), Duration::from_secs(300), NOW)
     }
@@ -216,6 +243,8 @@ mod tests {
             idle: Duration::from_secs(3600),
             access_token: Duration::from_secs(300),
             sealed_under: None,
+            key: None,
+            proof: None,
             mark: Mark::from_bytes([1; 8]),
         }
     }

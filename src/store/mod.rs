@@ -161,6 +161,9 @@ impl Serialize for RecordBody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
             Body::Authenticator(state) => serializer.serialize_newtype_variant(NAME, 0, AUTHENTICATOR, state),
+            Body::Session(state) if state.needs_format_2() => {
+                serializer.serialize_newtype_variant(NAME, 4, SESSION_2, state)
+            }
             Body::Session(state) => serializer.serialize_newtype_variant(NAME, 1, SESSION, state),
             Body::KeysInUse(state) => serializer.serialize_newtype_variant(NAME, 2, KEYS_IN_USE, state),
             Body::Later(later) => {
@@ -174,7 +177,7 @@ impl Serialize for RecordBody {
 
 impl<'de> Deserialize<'de> for RecordBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_enum(NAME, &[AUTHENTICATOR, SESSION, KEYS_IN_USE], AnyKind)
+        deserializer.deserialize_enum(NAME, &[AUTHENTICATOR, SESSION, KEYS_IN_USE, SESSION_2], AnyKind)
     }
 }
 
@@ -256,7 +259,7 @@ impl Visitor<'_> for KindName {
     fn visit_str<E>(self, kind: &str) -> Result<Kind, E> {
         Ok(match kind {
             AUTHENTICATOR => Kind::Authenticator,
-            SESSION => Kind::Session,
+            SESSION | SESSION_2 => Kind::Session,
             KEYS_IN_USE => Kind::KeysInUse,
             later => Kind::Later(later.to_owned()),
         })
@@ -279,6 +282,8 @@ const NAME: &str = "RecordBody";
 const AUTHENTICATOR: &str = "authenticator";
 const SESSION: &str = "session";
 const KEYS_IN_USE: &str = "keys_in_use";
+/// A session whose client has proved a key.
+const SESSION_2: &str = "session.2";
 const FORMAT_SEPARATOR: char = '.';
 
 impl<S: Store> Store for &S {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top layer to the lowest.
-const WINGS: [&str; 24] = [
+const WINGS: [&str; 25] = [
     "testing",
     "exchange",
     "server",
@@ -21,6 +21,7 @@ const WINGS: [&str; 24] = [
     "session",
     "otp",
     "secret",
+    "dpop",
     "grant",
     "address",
     "scope",

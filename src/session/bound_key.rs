@@ -1,0 +1,80 @@
+//! The key that a session is bound to, and the proofs of that key that were used (RFC 9449 sections 5 and 11.1).
+
+use serde::{Deserialize, Serialize};
+
+use crate::dpop::used_proofs::UsedProofs;
+use crate::dpop::{KeyThumbprint, ProofUse};
+use crate::session::Session;
+use crate::session::refresh::Standing;
+use crate::unknown_members::{Unknown, keep_unknown_members};
+
+/// What the client of a session has proved with DPoP. A session without a proof has none of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct ProvenKey {
+    /// The key that refresh tokens need. A confidential client authenticates with each refresh, and so its refresh tokens
+    /// need no key.
+    #[serde(rename = "b", skip_serializing_if = "Option::is_none", default)]
+    bound: Option<BoundKey>,
+    #[serde(rename = "p", skip_serializing_if = "UsedProofs::is_empty", default)]
+    used: UsedProofs,
+    #[serde(skip)]
+    unknown: Unknown,
+}
+
+keep_unknown_members!(ProvenKey);
+
+/// A key, and the first generation of refresh tokens that needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct BoundKey {
+    #[serde(rename = "k")]
+    key: KeyThumbprint,
+    #[serde(rename = "g")]
+    from: u32,
+}
+
+impl ProvenKey {
+    /// Begins with the proof of a login. The proof of a public client also binds its refresh tokens.
+    pub(super) fn of_login(proof: &PresentedKey) -> Box<Self> {
+        let mut proven = Self::default();
+        proven.record(proof, 0);
+        Box::new(proven)
+    }
+
+    /// Records a proof. Binds the refresh tokens from `generation` on, unless they are bound already.
+    pub(super) fn record(&mut self, proof: &PresentedKey, generation: u32) {
+        self.used.record(&proof.proof);
+        if proof.binds_refresh_tokens && self.bound.is_none() {
+            self.bound = Some(BoundKey { key: proof.proof.key, from: generation });
+        }
+    }
+
+    pub(super) fn admits(&self, proof: &ProofUse) -> bool {
+        self.used.admits(proof)
+    }
+}
+
+/// A proof that a client presents for its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PresentedKey {
+    pub(crate) proof: ProofUse,
+    /// Whether the client is public, so that its refresh tokens are bound to the key.
+    pub(crate) binds_refresh_tokens: bool,
+}
+
+impl Session {
+    /// Returns the standing of a refresh token that is presented with a key, or without one.
+    ///
+    /// A token that needs the key of its session gets no successor without the key, and changes nothing. A superseded
+    /// token from before the binding needs no key to end its session. The thief of such a token may have bound the
+    /// session to a key of their own.
+    pub(super) fn with_key(&self, standing: Standing, generation: u32, key: Option<&KeyThumbprint>) -> Standing {
+        let bound = self.proven_key.as_ref().and_then(|proven| proven.bound);
+        let Some(bound) = bound.filter(|bound| key != Some(&bound.key)) else { return standing };
+        match standing {
+            Standing::Superseded if generation < bound.from => Standing::Superseded,
+            Standing::Current | Standing::Retried | Standing::Superseded => Standing::WithoutKey,
+            Standing::WithoutKey | Standing::Dead => standing,
+        }
+    }
+}

@@ -317,6 +317,38 @@ random_id! {
     pub ProofMark, 8
 }
 
+/// Who asked for a code: a MAC over the code challenge and the key that the request came with. The otp_token does not
+/// contain it. Whoever redeems the code must present the same again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asker {
+    mac: [u8; Self::LEN],
+    parts: AskerParts,
+}
+
+/// What an asker was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskerParts {
+    Challenge,
+    Key,
+    Both,
+}
+
+impl Asker {
+    pub(crate) const LEN: usize = 16;
+
+    pub(crate) const fn new(mac: [u8; Self::LEN], parts: AskerParts) -> Self {
+        Self { mac, parts }
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.mac
+    }
+
+    pub(crate) const fn parts(&self) -> AskerParts {
+        self.parts
+    }
+}
+
 impl TokenId {
     /// Makes the identifier of an access token: the number of its issue within its session, and then random bits. The
     /// version and the variant of a UUID lie among the random bits.

@@ -27,6 +27,7 @@ pub struct Client {
     may_send: bool,
     may_sign_up: bool,
     may_introspect_every_token: bool,
+    requires_code_challenge: bool,
     grants: Vec<Grant>,
     refresh_policy: RefreshPolicy,
     auth_sources: Vec<AuthSourceId>,
@@ -94,6 +95,19 @@ impl Client {
         self
     }
 
+    /// Requires a code challenge of every request for a code. Defaults to challenges that are optional.
+    ///
+    /// A request without a challenge is answered with 400 `invalid_request`, `code_challenge is missing`, once the
+    /// client is authenticated. A code that was sent before is no longer redeemed without a verifier: the answer is
+    /// `Unknown or expired otp_token`. A public client that may send codes should have this setting.
+    ///
+    /// RFC 7636 section 4.4.1.
+    #[must_use]
+    pub fn with_required_code_challenge(mut self) -> Self {
+        self.requires_code_challenge = true;
+        self
+    }
+
     /// Keeps the client from signing users up.
     ///
     /// By default, a client signs up an unknown user where the request has `auto_signup` and
@@ -145,6 +159,10 @@ impl Client {
         self.refresh_policy
     }
 
+    pub(crate) fn requires_code_challenge(&self) -> bool {
+        self.requires_code_challenge
+    }
+
     pub(crate) fn may_introspect_every_token(&self) -> bool {
         self.may_introspect_every_token
     }
@@ -188,6 +206,7 @@ impl Client {
             may_send,
             may_sign_up: true,
             may_introspect_every_token: false,
+            requires_code_challenge: false,
             grants: vec![Grant::OtpSms, Grant::OtpEmail, Grant::RefreshToken],
             refresh_policy: RefreshPolicy::default(),
             auth_sources: Vec::new(),

@@ -46,8 +46,9 @@ pub(crate) async fn prove<S: Store, D: Directory>(
 
     let repeats = reserved.repeats();
     // A code whose key was retired can no longer be right. Its guess is charged like any other.
+    let binding = core.keyring.kept_binding(guess.token.binding, guess.token.asker.as_ref());
     let derive = |code: &CodeInFlight| {
-        let source = CodeSource { record: &guess.key, binding: &guess.token.binding, nonce: &code.nonce };
+        let source = CodeSource { record: &guess.key, binding: &binding, nonce: &code.nonce };
         code::derive(&core.keyring, &code.key, source, &code.shape)
     };
     match (reserved.compare(derive, guess.presented), repeats) {

@@ -18,7 +18,8 @@ use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::guess_budget::{Proven, RedeemChallenge};
 use crate::scope::Scope;
-use crate::secret::sealed::OtpTokenContent;
+use crate::secret::code_challenge::challenge_of;
+use crate::secret::sealed::{OtpTokenContent, Shown};
 use crate::session::{Login, Session};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -43,7 +44,13 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
         return Err(TokenError::UnauthorizedClient);
     }
     let source = caller::auth_source(core, &client, &request.auth_source, channel).await?;
-    let token = OtpTokenContent::unseal(&request.otp_token, &core.keyring, core.clock.now())
+    let challenge = challenge_of(request.code_verifier.as_ref()).map_err(|_| TokenError::UnknownOtpToken)?;
+    // The token can have been sent before the client required challenges.
+    if client.requires_code_challenge() && challenge.is_none() {
+        return Err(TokenError::UnknownOtpToken);
+    }
+    let shown = Shown { challenge: challenge.as_ref(), key: None };
+    let token = OtpTokenContent::unseal(&request.otp_token, shown, &core.keyring, core.clock.now())
         .map_err(|_| TokenError::UnknownOtpToken)?;
     let sent_for = core.keyring.binding(client.id(), Some(source.id()), address, Usage::Login);
     if token.binding != sent_for {

@@ -18,6 +18,7 @@ use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
 use crate::time::{Timestamp, secs_rounded_up};
 use crate::wire::error::{DeliveryFailure, SendError};
+use crate::wire::members::{InvalidRequest, Member, Problem};
 use crate::wire::reply::{Reply, SendResponse};
 use crate::wire::request::SendRequest;
 
@@ -27,12 +28,15 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     request: SendRequest<'_>,
 ) -> Result<Delivery, SendError> {
     let mut turn = Turn::new(core);
-    let SendRequest { credentials, usage, address, auth_source } = request;
+    let SendRequest { credentials, usage, address, auth_source, code_challenge } = request;
     let channel = address.channel();
 
     let client = caller::authenticate(core, &credentials).await?;
     if !client.may_send() {
         return Err(SendError::UnauthorizedClient);
+    }
+    if client.requires_code_challenge() && code_challenge.is_none() {
+        return Err(InvalidRequest::member(Member::CodeChallenge, Problem::Missing).into());
     }
     let source = match &auth_source {
         Some(id) => Some(caller::auth_source(core, &client, id, channel).await?),
@@ -50,11 +54,13 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
     let source_id = source.as_ref().map(|source| source.id());
     let binding = core.keyring.binding(client.id(), source_id, &address, usage);
+    let asker = core.keyring.asker(code_challenge.as_ref(), None);
+    let kept_binding = core.keyring.kept_binding(binding, asker.as_ref());
     let new = NewChallenge {
         id: ChallengeId::from_bytes(turn.random()?),
         nonce: Nonce::from_bytes(turn.random()?),
         code_key: core.keyring.active().id,
-        binding,
+        binding: kept_binding,
         policy,
         // The secret of a code in flight can have leaked and been dropped. Such a code is not shared. A new code
         // replaces it.
@@ -75,10 +81,10 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         Err(Refused::ByRule(refused)) => return Err(not_opened(core, client.id(), key, channel, refused)),
     };
 
-    let source = CodeSource { record: &key, binding: &binding, nonce: &opened.code.nonce };
+    let source = CodeSource { record: &key, binding: &kept_binding, nonce: &opened.code.nonce };
     let code = code::derive(&core.keyring, &opened.code.key, source, &opened.code.shape);
     let code = code.ok_or_else(|| core.faulted(&UnknownKey))?;
-    let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding };
+    let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding, asker };
     let now = core.clock.now();
     let validity = now.until(opened.code_expires_at);
     let response = SendResponse {

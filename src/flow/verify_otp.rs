@@ -10,7 +10,8 @@ use crate::id::{ClientId, Mark};
 use crate::observer::Event;
 use crate::otp::guess_budget::{RedeemChallenge, Redeemed};
 use crate::secret::PresentedSecret;
-use crate::secret::sealed::OtpTokenContent;
+use crate::secret::code_challenge::challenge_of;
+use crate::secret::sealed::{OtpTokenContent, Shown};
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::wire::error::Unavailable;
@@ -20,12 +21,14 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     request: VerifyRequest<'_>,
 ) -> Result<VerifiedAddress, VerifyError> {
     let mut turn = Turn::new(core);
-    let VerifyRequest { client_id, usage, address, otp_token, otp } = request;
+    let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier } = request;
     // Only the token endpoint redeems the code of a login.
     if usage == Usage::Login {
         return Err(VerifyError::MismatchedOtpToken);
     }
-    let token = OtpTokenContent::unseal(&otp_token, &core.keyring, core.clock.now())
+    let challenge = challenge_of(code_verifier.as_ref()).map_err(|_| VerifyError::UnknownOtpToken)?;
+    let shown = Shown { challenge: challenge.as_ref(), key: None };
+    let token = OtpTokenContent::unseal(&otp_token, shown, &core.keyring, core.clock.now())
         .map_err(|_| VerifyError::UnknownOtpToken)?;
     if token.binding != core.keyring.binding(client_id, None, &address, usage) {
         return Err(VerifyError::MismatchedOtpToken);
@@ -68,6 +71,8 @@ pub struct VerifyRequest<'a> {
     pub otp_token: PresentedSecret<'a>,
     /// The code.
     pub otp: PresentedSecret<'a>,
+    /// The verifier of the code challenge that came with the request for the code.
+    pub code_verifier: Option<PresentedSecret<'a>>,
 }
 
 impl<'a> VerifyRequest<'a> {
@@ -79,7 +84,19 @@ impl<'a> VerifyRequest<'a> {
         otp_token: PresentedSecret<'a>,
         otp: PresentedSecret<'a>,
     ) -> Self {
-        Self { client_id, usage, address, otp_token, otp }
+        Self { client_id, usage, address, otp_token, otp, code_verifier: None }
+    }
+
+    /// Adds the verifier of the code challenge that came with the request for the code. Without a challenge, a verifier
+    /// is refused (RFC 7636 section 4.5).
+    ///
+    /// The server doesn't look up the client of this request. A host whose client
+    /// [requires challenges](crate::Client::with_required_code_challenge) should refuse a request without a verifier.
+    /// Otherwise the codes that were sent before the client required challenges can still be redeemed without one.
+    #[must_use]
+    pub fn with_code_verifier(mut self, verifier: PresentedSecret<'a>) -> Self {
+        self.code_verifier = Some(verifier);
+        self
     }
 }
 

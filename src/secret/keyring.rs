@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use crate::address::{Address, AddressPolicy};
 use crate::base64url::BASE64URL;
 use crate::grant::Usage;
-use crate::id::{AuthSourceId, Binding, ClientId, Issuer, KeyId, RecordKey, SessionId};
+use crate::id::{Asker, AskerParts, AuthSourceId, Binding, ClientId, Issuer, KeyId, RecordKey, SessionId};
+use crate::secret::code_challenge::CodeChallenge;
 use crate::secret::secret_from_base64;
 use crate::time::Timestamp;
 
@@ -199,6 +200,30 @@ impl Keyring {
             .any(|given| bool::from(given.ct_eq(&presented)))
     }
 
+    /// Returns who asks for a code: a MAC over the code challenge and the SHA-256 thumbprint of the key. Returns `None`
+    /// for a request with neither.
+    pub(crate) fn asker(&self, challenge: Option<&CodeChallenge>, key: Option<&[u8; 32]>) -> Option<Asker> {
+        let parts = match (challenge, key) {
+            (None, None) => return None,
+            (Some(_), None) => AskerParts::Challenge,
+            (None, Some(_)) => AskerParts::Key,
+            (Some(_), Some(_)) => AskerParts::Both,
+        };
+        // A part that is absent is empty, and differs from every part that is present by its length.
+        let challenge = challenge.map_or(b"".as_slice(), |challenge| challenge.as_bytes());
+        let key = key.map_or(b"".as_slice(), |key| key);
+        Some(Asker::new(first(&mac(&self.bindings, [b"asker", challenge, key])), parts))
+    }
+
+    /// Returns the binding as the record of the address keeps it. The binding of one asker differs from that of every
+    /// other, and so they share no code. Without an asker, the binding is kept as it is.
+    pub(crate) fn kept_binding(&self, binding: Binding, asker: Option<&Asker>) -> Binding {
+        asker.map_or(binding, |asker| {
+            let parts = [b"asked".as_slice(), binding.as_bytes(), asker.as_bytes()];
+            Binding::from_bytes(first(&mac(&self.bindings, parts)))
+        })
+    }
+
     /// Returns what a refresh token contains of its client.
     pub(crate) fn client_mark(&self, client: &ClientId) -> [u8; 15] {
         first(&mac(&self.bindings, ["refresh", client.as_str()].map(str::as_bytes)))
@@ -360,6 +385,41 @@ mod tests {
         for broken in ["", "AAAA", &format!("{nonce}="), &nonce.replace(&nonce[..1], "~")] {
             assert!(!keyring().accepts_dpop_nonce(broken, at(6_000)), "{broken}");
         }
+    }
+
+    #[test]
+    fn each_challenge_and_each_key_makes_another_asker() {
+        let challenge = |verifier: &str| CodeChallenge::of_verifier(&verifier.repeat(43)).unwrap();
+        let [one, two] = ["1", "2"].map(challenge);
+        let same_bytes = one.as_bytes();
+        assert!(keyring().asker(None, None).is_none());
+        let made: Vec<_> = [None, Some(&one), Some(&two)]
+            .into_iter()
+            .flat_map(|challenge| [None, Some(same_bytes), Some(&[2; 32])].map(|key| (challenge, key)))
+            .filter_map(|(challenge, key)| {
+                let asker = keyring().asker(challenge, key);
+                assert!(asker == keyring().asker(challenge, key));
+                asker
+            })
+            .collect();
+        assert_eq!(made.len(), 8);
+        let macs: std::collections::BTreeSet<_> = made.iter().map(Asker::as_bytes).collect();
+        assert_eq!(macs.len(), 8, "none is another's");
+        let secret = MasterKey::from_bytes(&[7; 32]).unwrap();
+        let of_another_issuer = Keyring::new(&secret, &secret).of(&Issuer::new("https://other.example.com").unwrap());
+        assert!(of_another_issuer.asker(Some(&one), None) != keyring().asker(Some(&one), None));
+    }
+
+    /// If these changed, codes in flight would be lost with the version that changed them.
+    #[test]
+    fn askers_and_their_bindings_stay_as_they_are_from_version_to_version() {
+        let challenge = CodeChallenge::of_verifier("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
+        let binding = Binding::from_bytes([5; 16]);
+        let kept =
+            |challenge, key| String::from(keyring().kept_binding(binding, keyring().asker(challenge, key).as_ref()));
+        assert_eq!(kept(None, None), String::from(binding));
+        let kept = [kept(Some(&challenge), None), kept(None, Some(&[3; 32])), kept(Some(&challenge), Some(&[3; 32]))];
+        assert_eq!(kept, ["UG-cWkkYULJZCnfUx4NWyQ", "ixeu7AKdY5tng399o4oTIQ", "Ku_onjHUL7GXDMFnjy8lMA"]);
     }
 
     #[test]

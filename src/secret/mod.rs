@@ -10,10 +10,12 @@
 //!
 //! A process whose memory may have leaked has leaked its keys.
 
+pub(crate) mod code_challenge;
 pub(crate) mod keyring;
 pub(crate) mod keys_in_use;
 pub(crate) mod sealed;
 
+pub use crate::secret::code_challenge::{CodeChallenge, InvalidCodeChallenge, InvalidCodeVerifier};
 pub use crate::secret::keyring::{InvalidMasterKey, Keyring, MasterKey};
 use std::borrow::Cow;
 

@@ -150,6 +150,9 @@ members! {
     Token token,
     TokenTypeHint token_type_hint,
     AccessToken access_token,
+    CodeChallenge code_challenge,
+    CodeChallengeMethod code_challenge_method,
+    CodeVerifier code_verifier,
 }
 
 /// The value of a member.

@@ -27,12 +27,18 @@ pub trait Calls: Faces {
                 match self.face() {
                     Asked::Server(server) => server.verify(request).await,
                     Asked::Exchange(driven) => {
-                        let VerifyRequest { client_id, usage, address, otp_token, otp, .. } = request;
+                        let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier, .. } = request;
                         let client = client_id.clone();
                         let [otp_token, otp] = [otp_token, otp].map(|secret| secret.expose_secret().to_owned());
+                        let verifier = code_verifier.map(|secret| secret.expose_secret().to_owned());
                         let verify = |server: AuthorizationServer<_, _>| async move {
                             let [otp_token, otp] = [otp_token, otp].map(PresentedSecret::new);
-                            server.verify(VerifyRequest::new(&client, usage, address, otp_token, otp)).await
+                            let request = VerifyRequest::new(&client, usage, address, otp_token, otp);
+                            let request = match verifier {
+                                Some(verifier) => request.with_code_verifier(PresentedSecret::new(verifier)),
+                                None => request,
+                            };
+                            server.verify(request).await
                         };
                         driven.perform(verify).await
                     }

@@ -1,6 +1,7 @@
 //! Requests: raw HTTP requests, and the typed requests that are parsed from them.
 
 mod credentials;
+mod dpop;
 mod send;
 pub(crate) mod token;
 mod token_query;
@@ -14,6 +15,7 @@ use crate::secret::wipe;
 use crate::wire::error::NoBearerToken;
 use crate::wire::members::{InvalidRequest, Member, Problem};
 pub use crate::wire::request::credentials::ClientCredentials;
+pub use crate::wire::request::dpop::{DpopHeader, PresentedAccessToken, PresentedProof};
 pub use crate::wire::request::send::SendRequest;
 pub use crate::wire::request::token::{OtpGrantRequest, RefreshGrantRequest, RequestedScope, TokenRequest};
 pub use crate::wire::request::token_query::{IntrospectionRequest, RevocationRequest};
@@ -52,6 +54,7 @@ pub struct Request<'a> {
     path: &'a str,
     content_type: Option<&'a str>,
     authorization: Option<&'a str>,
+    dpop: Option<&'a str>,
     body: &'a [u8],
 }
 
@@ -60,7 +63,7 @@ impl<'a> Request<'a> {
     /// issuer has one.
     #[must_use]
     pub fn new(method: &'a str, path: &'a str) -> Self {
-        Self { method, path, content_type: None, authorization: None, body: b"" }
+        Self { method, path, content_type: None, authorization: None, dpop: None, body: b"" }
     }
 
     /// Adds a header. The name can have any case.
@@ -127,6 +130,7 @@ impl<'a> Request<'a> {
         let found = match name {
             name if name.eq_ignore_ascii_case("Content-Type") => &mut self.content_type,
             name if name.eq_ignore_ascii_case("Authorization") => &mut self.authorization,
+            name if name.eq_ignore_ascii_case("DPoP") => &mut self.dpop,
             _ => return self,
         };
         let is_text = found.is_none() && value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
@@ -147,6 +151,7 @@ pub(crate) struct OwnedRequest {
     path: String,
     content_type: Option<String>,
     authorization: Option<String>,
+    dpop: Option<String>,
     body: Vec<u8>,
 }
 
@@ -157,6 +162,7 @@ impl OwnedRequest {
             path: request.path.to_owned(),
             content_type: request.content_type.map(str::to_owned),
             authorization: request.authorization.map(str::to_owned),
+            dpop: request.dpop.map(str::to_owned),
             body: request.body.to_vec(),
         }
     }
@@ -167,6 +173,7 @@ impl OwnedRequest {
             path: &self.path,
             content_type: self.content_type.as_deref(),
             authorization: self.authorization.as_deref(),
+            dpop: self.dpop.as_deref(),
             body: &self.body,
         }
     }
@@ -174,9 +181,7 @@ impl OwnedRequest {
 
 impl Drop for OwnedRequest {
     fn drop(&mut self) {
-        if let Some(authorization) = &mut self.authorization {
-            wipe(authorization);
-        }
+        [&mut self.authorization, &mut self.dpop].into_iter().flatten().for_each(wipe);
         // Cleared first, it is wiped at once and not byte by byte.
         self.body.clear();
         self.body.zeroize();

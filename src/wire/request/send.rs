@@ -1,9 +1,10 @@
 //! Requests to send a code.
 
-use super::{ClientCredentials, Encoding, Request, RequestRules, encoding, invalid, missing};
+use super::{ClientCredentials, DpopHeader, Encoding, Request, RequestRules, encoding, invalid, missing};
 use crate::address::{Address, Channel};
 use crate::grant::Usage;
 use crate::id::AuthSourceId;
+use crate::secret::CodeChallenge;
 use crate::wire::error::SendError;
 use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 
@@ -19,18 +20,39 @@ pub struct SendRequest<'a> {
     pub address: Address,
     /// The auth source. A login must have one. No other usage may have one.
     pub auth_source: Option<AuthSourceId>,
+    /// The code challenge. The code can then be redeemed only with its verifier.
+    pub code_challenge: Option<CodeChallenge>,
+    /// The proof of the key that the otp_token is bound to (RFC 9449).
+    pub dpop: Option<DpopHeader<'a>>,
 }
 
 impl<'a> SendRequest<'a> {
     /// Makes a request for a code. A login also needs an [auth source](Self::with_auth_source).
     pub fn new(credentials: ClientCredentials<'a>, usage: Usage, address: Address) -> Self {
-        Self { credentials, usage, address, auth_source: None }
+        Self { credentials, usage, address, auth_source: None, code_challenge: None, dpop: None }
     }
 
     /// Names the auth source of a login.
     #[must_use]
     pub fn with_auth_source(mut self, id: AuthSourceId) -> Self {
         self.auth_source = Some(id);
+        self
+    }
+
+    /// Binds the otp_token to the verifier of a code challenge (RFC 7636 section 4.3).
+    ///
+    /// A resend with the same challenge delivers the code that is in flight. A request with another challenge, or with
+    /// none, gets a code of its own.
+    #[must_use]
+    pub fn with_code_challenge(mut self, challenge: CodeChallenge) -> Self {
+        self.code_challenge = Some(challenge);
+        self
+    }
+
+    /// Presents a proof. The same key must redeem the code.
+    #[must_use]
+    pub fn with_dpop(mut self, header: DpopHeader<'a>) -> Self {
+        self.dpop = Some(header);
         self
     }
 
@@ -50,6 +72,7 @@ impl<'a> SendRequest<'a> {
             (_, None) => None,
             (_, Some(_)) => return Err(InvalidRequest::member(Member::AuthSourceId, Problem::NotAllowed).into()),
         };
+        let code_challenge = parse_challenge(&mut members)?;
         let address = match (members.take_str(Member::PhoneNumber)?, members.take_str(Member::Email)?) {
             (None, None) => return Err(InvalidRequest::body(Problem::NoAddress).into()),
             (Some(_), Some(_)) => return Err(InvalidRequest::body(Problem::TwoAddresses).into()),
@@ -62,6 +85,23 @@ impl<'a> SendRequest<'a> {
                 Address::Email(parsed.map_err(|_| SendError::MalformedAddress(Channel::Email))?)
             }
         };
-        Ok(Self { credentials, usage, address, auth_source })
+        Ok(Self { credentials, usage, address, auth_source, code_challenge, dpop: request.dpop() })
     }
 }
+
+/// Reads a challenge and its method. Without a method, the method would be `plain` (RFC 7636 section 4.3), which protects
+/// nothing here.
+fn parse_challenge(members: &mut Members<'_>) -> Result<Option<CodeChallenge>, InvalidRequest> {
+    let challenge = members.take_str(Member::CodeChallenge)?;
+    let method = members.take_str(Member::CodeChallengeMethod)?;
+    match (challenge, method) {
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(missing(Member::CodeChallengeMethod)),
+        (_, Some(method)) if method != S256 => Err(invalid(Member::CodeChallengeMethod)),
+        (None, Some(_)) => Err(missing(Member::CodeChallenge)),
+        (Some(text), Some(_)) => CodeChallenge::parse(&text).map(Some).map_err(|_| invalid(Member::CodeChallenge)),
+    }
+}
+
+/// The only method (RFC 7636 section 4.2).
+const S256: &str = "S256";

@@ -35,6 +35,7 @@ impl<'a> TokenRequest<'a> {
         let email = members.take_str(Member::Email)?;
         let otp_token = members.take_secret(Member::OtpToken)?;
         let otp = members.take_secret(Member::Otp)?;
+        let code_verifier = members.take_secret(Member::CodeVerifier)?;
         let auto_signup = members.take_bool(Member::AutoSignup)?;
         // A malformed scope is reported as an invalid scope, after the client is authenticated (RFC 6749 section 5.2).
         let scope = RequestedScope::parse(members.take_str(Member::Scope)?);
@@ -64,6 +65,7 @@ impl<'a> TokenRequest<'a> {
             address,
             otp_token: otp_token.ok_or(missing(Member::OtpToken))?,
             otp: otp.ok_or(missing(Member::Otp))?,
+            code_verifier,
             auto_signup,
             scope,
         }))
@@ -84,6 +86,8 @@ pub struct OtpGrantRequest<'a> {
     pub otp_token: PresentedSecret<'a>,
     /// The code.
     pub otp: PresentedSecret<'a>,
+    /// The verifier of the code challenge that came with the request for the code.
+    pub code_verifier: Option<PresentedSecret<'a>>,
     /// Whether to create the user where the address has none.
     pub auto_signup: bool,
     /// The scope that the client requests.
@@ -100,7 +104,15 @@ impl<'a> OtpGrantRequest<'a> {
         otp: PresentedSecret<'a>,
     ) -> Self {
         let (auto_signup, scope) = (false, RequestedScope::Default);
-        Self { credentials, auth_source, address, otp_token, otp, auto_signup, scope }
+        Self { credentials, auth_source, address, otp_token, otp, code_verifier: None, auto_signup, scope }
+    }
+
+    /// Adds the verifier of the code challenge that came with the request for the code. Without a challenge, a verifier
+    /// is refused (RFC 7636 section 4.5).
+    #[must_use]
+    pub fn with_code_verifier(mut self, verifier: PresentedSecret<'a>) -> Self {
+        self.code_verifier = Some(verifier);
+        self
     }
 
     /// Creates the user where the address has none.

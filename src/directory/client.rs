@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::address::Channel;
 use crate::directory::auth_source::AuthSource;
+use crate::dpop::DpopPolicy;
 use crate::grant::Grant;
 use crate::id::{AuthSourceId, ClientId};
 use crate::scope::Scope;
@@ -33,6 +34,7 @@ pub struct Client {
     auth_sources: Vec<AuthSourceId>,
     allowed_scope: Scope,
     default_scope: Scope,
+    dpop: DpopPolicy,
 }
 
 impl Client {
@@ -133,6 +135,18 @@ impl Client {
         Ok(self)
     }
 
+    /// Replaces what the client proves with DPoP (RFC 9449). Defaults to [`DpopPolicy::Off`].
+    ///
+    /// The refresh tokens of a public client are bound to the key of its first proof. A confidential client
+    /// authenticates when it refreshes, and can change its key. A client that requires proofs also needs one at the send
+    /// endpoint. [`Settings::dpop`](crate::Settings::dpop) must be on; otherwise a client that requires proofs is
+    /// refused.
+    #[must_use]
+    pub fn with_dpop(mut self, policy: DpopPolicy) -> Self {
+        self.dpop = policy;
+        self
+    }
+
     /// Returns the identifier of the client.
     pub fn id(&self) -> &ClientId {
         &self.id
@@ -141,6 +155,10 @@ impl Client {
     /// Tells whether the client has a secret (RFC 6749 section 2.1).
     pub fn is_confidential(&self) -> bool {
         self.secret.is_some()
+    }
+
+    pub(crate) fn dpop(&self) -> DpopPolicy {
+        self.dpop
     }
 
     pub(crate) fn may_send(&self) -> bool {
@@ -212,6 +230,7 @@ impl Client {
             auth_sources: Vec::new(),
             allowed_scope: Scope::openid(),
             default_scope: Scope::openid(),
+            dpop: DpopPolicy::Off,
         }
     }
 }

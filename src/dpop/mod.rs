@@ -10,6 +10,7 @@ pub(crate) mod used_proofs;
 use core::time::Duration;
 
 use ring::digest;
+use serde::Serialize;
 
 pub use crate::id::KeyThumbprint;
 use crate::id::ProofMark;
@@ -78,6 +79,18 @@ impl ProofUse {
         let mut mark = [0; ProofMark::LEN];
         mark.iter_mut().zip(context.finish().as_ref()).for_each(|(byte, hashed)| *byte = *hashed);
         Self { key, mark: ProofMark::from_bytes(mark), issued_at: issued_at.whole_second() }
+    }
+}
+
+/// The `cnf` claim (RFC 9449 section 6.1).
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Confirmation {
+    jkt: KeyThumbprint,
+}
+
+impl Confirmation {
+    pub(crate) fn of(jkt: KeyThumbprint) -> Self {
+        Self { jkt }
     }
 }
 

@@ -2,23 +2,88 @@
 
 use crate::directory::Directory;
 use crate::directory::user::{User, UserStatus};
+use crate::dpop::target::Target;
+use crate::dpop::{DpopError, DpopNonce};
 use crate::flow::core::Core;
+use crate::flow::dpop;
 use crate::flow::record;
+use crate::id::ClientId;
+use crate::jwt::dpop_proof::DpopProof;
 use crate::jwt::verifier::{AccessTokenClaims, AccessTokenError, Audience};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::store::Store;
-use crate::wire::error::{InsufficientScope, Unavailable};
+use crate::wire::error::{InsufficientScope, Unavailable, UserinfoError};
 use crate::wire::reply::Reply;
+use crate::wire::request::{DpopHeader, PresentedAccessToken};
 
 /// Checks that an access token is good now. The token has not expired and was not revoked, its session is not over, and
 /// its user may log in.
 pub(crate) async fn check_access_token<S: Store, D: Directory>(
     core: &Core<S, D>,
+    presented: PresentedAccessToken<'_>,
+    audience: Audience<'_>,
+) -> Result<AccessTokenClaims, AccessTokenCheckError> {
+    match presented {
+        PresentedAccessToken::Bearer(token) => {
+            let claims = core.verifier.verify(token, audience, core.clock.now());
+            check_session(core, claims.map_err(AccessTokenCheckError::Refused)?).await
+        }
+        PresentedAccessToken::Dpop(token, proof) => {
+            let target = Target::new(proof.url()).ok_or(refused(DpopError::WrongUrl))?;
+            check_with_proof(core, token, proof.header(), proof.method(), &target, audience).await
+        }
+    }
+}
+
+/// Checks an access token together with the proof of its key. The proof must be for this method and this URL.
+pub(crate) async fn check_with_proof<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    token: &str,
+    proof: Option<&DpopHeader<'_>>,
+    method: &str,
+    target: &Target,
+    audience: Audience<'_>,
+) -> Result<AccessTokenClaims, AccessTokenCheckError> {
+    let now = core.clock.now();
+    let header = proof.ok_or(refused(DpopError::Missing))?;
+    let proof = DpopProof::verify(header.as_str(), method, target, now).map_err(refused)?;
+    let claims = core.verifier.verify_bound(token, &proof, audience, now);
+    let claims = claims.map_err(AccessTokenCheckError::RefusedWithProof)?;
+    if !dpop::has_nonce(core, &proof) && requires_nonce(core, &claims.client).await? {
+        return Err(AccessTokenCheckError::UseDpopNonce(dpop::next_nonce(core)));
+    }
+    check_session(core, claims).await.map_err(|error| match error {
+        AccessTokenCheckError::Revoked => AccessTokenCheckError::RevokedWithProof,
+        error => error,
+    })
+}
+
+fn refused(error: DpopError) -> AccessTokenCheckError {
+    AccessTokenCheckError::RefusedWithProof(AccessTokenError::Dpop(error))
+}
+
+/// Checks an access token for a caller that does not use it. A token that is bound to a key needs no proof.
+pub(crate) async fn check_unproven<S: Store, D: Directory>(
+    core: &Core<S, D>,
     token: &str,
     audience: Audience<'_>,
 ) -> Result<AccessTokenClaims, AccessTokenCheckError> {
-    let claims = core.verifier.verify(token, audience, core.clock.now()).map_err(AccessTokenCheckError::Refused)?;
+    let claims = core.verifier.verify_either(token, audience, core.clock.now());
+    check_session(core, claims.map_err(AccessTokenCheckError::Refused)?).await
+}
+
+/// Tells whether the proofs of a client must have a nonce.
+async fn requires_nonce<S: Store, D: Directory>(core: &Core<S, D>, client: &ClientId) -> Result<bool, Unavailable> {
+    let client = core.looked_up(core.directory.client(client).await)?;
+    Ok(client.is_some_and(|client| client.dpop().requires_nonce()))
+}
+
+/// Checks that neither a token nor its session was revoked, and that its user may log in.
+async fn check_session<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    claims: AccessTokenClaims,
+) -> Result<AccessTokenClaims, AccessTokenCheckError> {
     let loaded = record::load::<Session, _, _>(core, core.keyring.session_key(&claims.session)).await?;
     // `now` is the instant to decide at. It can be a little later than the clock reading.
     let (session, now) = loaded.state().ok_or(AccessTokenCheckError::Revoked)?.seen_at(loaded.now());
@@ -39,13 +104,19 @@ pub(crate) async fn active_user<S: Store, D: Directory>(
 }
 
 /// Why an access token is not accepted now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessTokenCheckError {
     /// The token itself was refused.
     Refused(AccessTokenError),
     /// The token or its session was revoked, the session is over, or its user may no longer log in.
     Revoked,
+    /// The token or its proof was refused, for a request that presents both.
+    RefusedWithProof(AccessTokenError),
+    /// As [`Revoked`](Self::Revoked), for a request that presents a proof.
+    RevokedWithProof,
+    /// The proof must contain this nonce (RFC 9449 section 9).
+    UseDpopNonce(DpopNonce),
     /// The host's fault: the store or the directory failed. The check is safe to repeat.
     TemporarilyUnavailable,
 }
@@ -53,8 +124,9 @@ pub enum AccessTokenCheckError {
 impl core::fmt::Display for AccessTokenCheckError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Refused(cause) => return cause.fmt(f),
-            Self::Revoked => "the token was revoked",
+            Self::Refused(cause) | Self::RefusedWithProof(cause) => return cause.fmt(f),
+            Self::Revoked | Self::RevokedWithProof => "the token was revoked",
+            Self::UseDpopNonce(_) => "the DPoP proof must contain the nonce of the server",
             Self::TemporarilyUnavailable => "temporarily unavailable",
         })
     }
@@ -63,7 +135,7 @@ impl core::fmt::Display for AccessTokenCheckError {
 impl core::error::Error for AccessTokenCheckError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Refused(cause) => Some(cause),
+            Self::Refused(cause) | Self::RefusedWithProof(cause) => Some(cause),
             _ => None,
         }
     }
@@ -74,17 +146,16 @@ impl core::error::Error for AccessTokenCheckError {
 impl From<AccessTokenCheckError> for Reply {
     fn from(error: AccessTokenCheckError) -> Self {
         match error {
-            AccessTokenCheckError::Refused(cause) => cause.into(),
-            AccessTokenCheckError::Revoked => Self::invalid_token(),
             AccessTokenCheckError::TemporarilyUnavailable => Self::unavailable(),
+            error => UserinfoError::from(error).into(),
         }
     }
 }
 
 /// Answers `invalid_token` with its challenge (RFC 6750 section 3). The reply does not say why the token was refused.
 impl From<AccessTokenError> for Reply {
-    fn from(_: AccessTokenError) -> Self {
-        Self::invalid_token()
+    fn from(error: AccessTokenError) -> Self {
+        UserinfoError::from(error).into()
     }
 }
 

@@ -4,6 +4,7 @@ use core::ops::Deref;
 use std::sync::Arc;
 
 use crate::directory::Directory;
+use crate::dpop::target::Target;
 use crate::entropy::Entropy;
 use crate::id::Issuer;
 use crate::jwt::signer::AnySigner;
@@ -46,6 +47,14 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) proof_targets: ProofTargets,
+}
+
+/// The URLs of the endpoints that read DPoP proofs.
+pub(crate) struct ProofTargets {
+    pub(crate) send: Option<Target>,
+    pub(crate) token: Option<Target>,
+    pub(crate) userinfo: Option<Target>,
 }
 
 impl Parts {

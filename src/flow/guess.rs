@@ -1,6 +1,7 @@
 //! One guess at a code: it is charged, compared, and then spent or given back.
 
 use crate::directory::Directory;
+use crate::dpop::ProofUse;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::record::Loaded;
@@ -31,6 +32,7 @@ pub(crate) async fn prove<S: Store, D: Directory>(
         policy: guess.policy,
         limits: &core.limits,
         repeat_window: core.settings.repeat_answer_within,
+        proof: guess.proof,
     };
     let (reserved, loaded) = match turn.commit(loaded, &reserve).await {
         Ok(reserved) => reserved,
@@ -91,6 +93,8 @@ pub(crate) struct Guess<'a> {
     pub(crate) mark: Mark,
     pub(crate) presented: &'a PresentedSecret<'a>,
     pub(crate) policy: &'a CodePolicy,
+    /// The proof of a key that comes with the guess.
+    pub(crate) proof: Option<&'a ProofUse>,
 }
 
 /// What a right code proves.
@@ -105,6 +109,7 @@ pub(crate) enum Proof {
 pub(crate) enum GuessRefused {
     NoSuchChallenge,
     Wrong { attempts_remaining: usize },
+    ReplayedProof,
     Unavailable,
 }
 
@@ -114,8 +119,10 @@ fn exhausted<S: Store, D: Directory>(
     address: RecordKey,
     refused: Refused<NotReserved>,
 ) -> GuessRefused {
-    if matches!(refused, Refused::ByRule(NotReserved::NoSuchChallenge)) {
-        core.observer.event(&Event::Exhausted { client, address });
+    match refused {
+        Refused::ByRule(NotReserved::NoSuchChallenge) => core.observer.event(&Event::Exhausted { client, address }),
+        Refused::ByRule(NotReserved::ReplayedProof) => core.observer.event(&Event::ProofReplayed { client }),
+        Refused::ByRule(NotReserved::NotACode { .. }) | Refused::Unavailable => {}
     }
     refused.into()
 }
@@ -131,6 +138,7 @@ impl From<Refused<NotReserved>> for GuessRefused {
         match refused {
             Refused::ByRule(NotReserved::NoSuchChallenge) => Self::NoSuchChallenge,
             Refused::ByRule(NotReserved::NotACode { attempts_remaining }) => Self::Wrong { attempts_remaining },
+            Refused::ByRule(NotReserved::ReplayedProof) => Self::ReplayedProof,
             Refused::Unavailable => Self::Unavailable,
         }
     }

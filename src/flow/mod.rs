@@ -9,6 +9,7 @@ pub(crate) mod check_access_token;
 pub(crate) mod check_keyring;
 mod commit;
 pub(crate) mod core;
+pub(crate) mod dpop;
 mod guess;
 pub(crate) mod introspect;
 mod narrow;

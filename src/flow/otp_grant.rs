@@ -4,16 +4,18 @@ use crate::address::Address;
 use crate::directory::Directory;
 use crate::directory::client::AuthenticatedClient;
 use crate::directory::user::{SignUp, User, UserStatus};
+use crate::dpop::DpopError;
 use crate::flow::caller;
 use crate::flow::check_access_token::active_user;
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
+use crate::flow::dpop::{ClientKey, Examined};
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::flow::narrow::granted_scope;
 use crate::flow::record::Loaded;
 use crate::flow::tokens::{self, Committed, Issuance};
 use crate::grant::{Grant, Usage};
-use crate::id::{Mark, RecordKey, SessionId};
+use crate::id::{KeyThumbprint, Mark, RecordKey, SessionId};
 use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::guess_budget::{Proven, RedeemChallenge};
@@ -39,7 +41,9 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let channel = address.channel();
 
     // These checks need no record of the address. A request that fails here costs no guess.
+    let examined = Examined::at_endpoint(core, request.dpop.as_ref(), core.proof_targets.token.as_ref());
     let client = caller::authenticate(core, &request.credentials).await?;
+    let proven_key = examined.of_client(core, &client)?;
     if !client.may_use(Grant::otp(channel)) {
         return Err(TokenError::UnauthorizedClient);
     }
@@ -49,7 +53,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     if client.requires_code_challenge() && challenge.is_none() {
         return Err(TokenError::UnknownOtpToken);
     }
-    let shown = Shown { challenge: challenge.as_ref(), key: None };
+    let shown = Shown { challenge: challenge.as_ref(), key: proven_key.thumbprint().map(KeyThumbprint::as_bytes) };
     let token = OtpTokenContent::unseal(&request.otp_token, shown, &core.keyring, core.clock.now())
         .map_err(|_| TokenError::UnknownOtpToken)?;
     let sent_for = core.keyring.binding(client.id(), Some(source.id()), address, Usage::Login);
@@ -68,7 +72,14 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let mark = Mark::from_bytes(turn.random()?);
     let session_id = SessionId::from_bytes(turn.random()?);
     let spender = Mark::of_session(&session_id);
-    let guess = Guess { key, token: &token, mark, presented: &request.otp, policy: source.code() };
+    let guess = Guess {
+        key,
+        token: &token,
+        mark,
+        presented: &request.otp,
+        policy: source.code(),
+        proof: proven_key.binding_proof(),
+    };
     let (proof, loaded) = guess::prove(&mut turn, client.id(), guess).await?;
 
     let is_repeated = matches!(proof, Proof::Repeated(_));
@@ -77,10 +88,11 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let mut loaded = Some(loaded);
     let granted = match proof {
         Proof::Spendable(proven) => {
-            let login = ProvenLogin { client: &client, address, key, auto_signup: request.auto_signup, scope };
+            let auto_signup = request.auto_signup;
+            let login = ProvenLogin { client: &client, proven_key: &proven_key, address, key, auto_signup, scope };
             log_in(&mut turn, login, &proven, session_id, &mut loaded).await
         }
-        Proof::Repeated(session) => repeat_login(&mut turn, &client, session).await,
+        Proof::Repeated(session) => repeat_login(&mut turn, &client, &proven_key, session).await,
     };
     // Two guesses are given back: the guess of a request that fails for the host's fault, and the guess of a right code
     // whose answer is repeated.
@@ -104,7 +116,7 @@ async fn log_in<S: Store, D: Directory>(
     loaded: &mut Option<Loaded<Authenticator>>,
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
-    let ProvenLogin { client, address, key, auto_signup, scope } = login;
+    let ProvenLogin { client, proven_key, address, key, auto_signup, scope } = login;
     let user = match core.looked_up(core.directory.user_by_address(address).await)? {
         Some(user) => user,
         // A client that may not sign up gets the same answer as a request without `auto_signup`.
@@ -132,11 +144,20 @@ async fn log_in<S: Store, D: Directory>(
     let channel = address.channel();
     let sealed_under = core.keyring.names_its_key();
     let client_id = client.id().clone();
-    let login = Login { client: client_id, subject, scope: scope.clone(), channel, tokens_valid_after, sealed_under };
+    let login = Login {
+        client: client_id,
+        subject,
+        scope: scope.clone(),
+        channel,
+        tokens_valid_after,
+        sealed_under,
+        proven_key: proven_key.of_session(),
+    };
     let Settings { session_validity, token_validity, repeat_answer_within, .. } = &core.settings;
     let session = Session::open(login, session_validity, token_validity.access_token, now);
     turn.insert(core.keyring.session_key(&session_id), &session).await?;
-    let prepared = tokens::prepare(turn, Issuance { session: &session, session_id, scope, number: 0, now }).await?;
+    let prepared =
+        tokens::prepare(turn, Issuance { session: &session, session_id, scope, number: 0, proven_key, now }).await?;
     let client_mark = core.keyring.client_mark(client.id());
     let refresh_token = tokens::refresh_token(core, client, client_mark, session_id, session.refresh_token());
     let repeatable = (!repeat_answer_within.is_zero()).then_some(session_id);
@@ -154,6 +175,7 @@ async fn log_in<S: Store, D: Directory>(
 async fn repeat_login<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     client: &AuthenticatedClient,
+    proven_key: &ClientKey,
     session_id: SessionId,
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
@@ -163,10 +185,15 @@ async fn repeat_login<S: Store, D: Directory>(
     if !session.is_unused() || session.is_over(seen_at) {
         return Err(TokenError::UnknownOtpToken);
     }
+    // The first answer was for the key of its own proof.
+    if !session.is_bound_like(proven_key.of_session().as_ref()) {
+        return Err(TokenError::UnknownOtpToken);
+    }
     let user = active_user(core, &session).await?.ok_or(TokenError::UserNotActive)?;
     let scope = granted_scope(core, &user, client, session.scope().clone()).await?.ok_or(TokenError::InvalidScope)?;
     let now = core.clock.now();
-    let prepared = tokens::prepare(turn, Issuance { session: &session, session_id, scope, number: 0, now }).await?;
+    let prepared =
+        tokens::prepare(turn, Issuance { session: &session, session_id, scope, number: 0, proven_key, now }).await?;
     let client_mark = core.keyring.client_mark(client.id());
     let refresh_token = tokens::refresh_token(core, client, client_mark, session_id, session.refresh_token());
     let (client, subject) = (client.id(), session.subject());
@@ -177,6 +204,7 @@ async fn repeat_login<S: Store, D: Directory>(
 /// What a login needs once its code was right.
 struct ProvenLogin<'a> {
     client: &'a AuthenticatedClient,
+    proven_key: &'a ClientKey,
     address: &'a Address,
     key: RecordKey,
     auto_signup: bool,
@@ -195,6 +223,7 @@ impl From<GuessRefused> for TokenError {
         match refused {
             GuessRefused::NoSuchChallenge => Self::UnknownOtpToken,
             GuessRefused::Wrong { attempts_remaining } => Self::UnknownOtp { attempts_remaining },
+            GuessRefused::ReplayedProof => Self::InvalidDpopProof(DpopError::Replayed),
             GuessRefused::Unavailable => Self::TemporarilyUnavailable,
         }
     }

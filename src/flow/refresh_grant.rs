@@ -3,13 +3,15 @@
 use crate::directory::Directory;
 use crate::directory::client::Client;
 use crate::directory::user::UserStatus;
+use crate::dpop::DpopError;
 use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
+use crate::flow::dpop::Examined;
 use crate::flow::narrow::granted_scope;
 use crate::flow::tokens::{self, Issuance};
 use crate::grant::Grant;
-use crate::id::Mark;
+use crate::id::{ClientId, Mark, SessionId, Subject};
 use crate::observer::Event;
 use crate::scope::Scope;
 use crate::secret::sealed::RefreshTokenContent;
@@ -29,7 +31,9 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
     let mut turn = Turn::new(core);
 
     // These checks need no record of the session. A token of another client changes nothing.
+    let proof = Examined::at_endpoint(core, request.dpop.as_ref(), core.proof_targets.token.as_ref());
     let client = caller::authenticate(core, &request.credentials).await?;
+    let proven_key = proof.of_client(core, &client)?;
     if !client.may_use(Grant::RefreshToken) {
         return Err(TokenError::UnauthorizedClient);
     }
@@ -47,9 +51,14 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
     let presented_at = loaded.now();
     let (session, seen_at) = loaded.state().ok_or(TokenError::UnknownRefreshToken)?.seen_at(presented_at);
     let standing = session.standing(token.generation, presented_at, seen_at);
+    let standing = session.with_key(standing, token.generation, proven_key.thumbprint());
     let issue = session.issue_for(standing);
     let prepared = match standing {
         Standing::Dead => return Err(TokenError::UnknownRefreshToken),
+        Standing::WithoutKey => {
+            key_not_proven(core, client.id(), session.subject(), token.session);
+            return Err(TokenError::UnknownRefreshToken);
+        }
         // A replayed token ends the session, even where the rest of the request would be refused. No tokens are
         // prepared.
         Standing::Superseded => None,
@@ -57,7 +66,14 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
             let scope = scope_of_refresh(core, &client, &session, &request.scope).await?;
             let signed_at = core.clock.now();
             let session_id = token.session;
-            let issuance = Issuance { session: &session, session_id, scope, number: issue, now: signed_at };
+            let issuance = Issuance {
+                session: &session,
+                session_id,
+                scope,
+                number: issue,
+                proven_key: &proven_key,
+                now: signed_at,
+            };
             Some(tokens::prepare(&mut turn, issuance).await?)
         }
     };
@@ -72,12 +88,28 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
         idle: core.settings.session_validity.idle,
         access_token: core.settings.token_validity.access_token,
         sealed_under: core.keyring.names_its_key(),
+        key: proven_key.thumbprint().copied(),
+        proof: proven_key.of_session(),
         mark: Mark::from_bytes(turn.random()?),
     };
     let subject = session.subject().clone();
     // `session` borrows from `loaded`, and the commit takes `loaded` by value.
     drop(session);
-    let (refreshed, _) = turn.commit(loaded, &refresh).await?;
+    let refreshed = match turn.commit(loaded, &refresh).await {
+        Ok((refreshed, _)) => refreshed,
+        Err(refused) => {
+            match refused {
+                Refused::ByRule(NotRefreshed::WithoutKey) => {
+                    key_not_proven(core, client.id(), &subject, token.session);
+                }
+                Refused::ByRule(NotRefreshed::ReplayedProof) => {
+                    core.observer.event(&Event::ProofReplayed { client: client.id() });
+                }
+                _ => {}
+            }
+            return Err(refused.into());
+        }
+    };
     let Refreshed::Continued(continued) = refreshed else {
         core.observer.event(&Event::ReuseDetected { client: client.id(), subject: &subject, session: token.session });
         return Err(TokenError::UnknownRefreshToken);
@@ -89,6 +121,10 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
         tokens::refresh_token(core, &client, token.client_mark, token.session, continued.refresh_token());
     core.observer.event(&Event::Refreshed { client: client.id(), subject: &subject, session: token.session });
     Ok(prepared.release(continued, refresh_token))
+}
+
+fn key_not_proven<S: Store, D: Directory>(core: &Core<S, D>, client: &ClientId, subject: &Subject, session: SessionId) {
+    core.observer.event(&Event::KeyNotProven { client, subject, session });
 }
 
 /// Returns the scope of a refresh. Checks that the user may still log in, and narrows the scope to what is still
@@ -115,7 +151,10 @@ async fn scope_of_refresh<S: Store, D: Directory>(
 impl From<Refused<NotRefreshed>> for TokenError {
     fn from(refused: Refused<NotRefreshed>) -> Self {
         match refused {
-            Refused::ByRule(NotRefreshed::Dead | NotRefreshed::Overtaken) => Self::UnknownRefreshToken,
+            Refused::ByRule(NotRefreshed::Dead | NotRefreshed::Overtaken | NotRefreshed::WithoutKey) => {
+                Self::UnknownRefreshToken
+            }
+            Refused::ByRule(NotRefreshed::ReplayedProof) => Self::InvalidDpopProof(DpopError::Replayed),
             Refused::ByRule(NotRefreshed::Unresolved) | Refused::Unavailable => Self::TemporarilyUnavailable,
         }
     }

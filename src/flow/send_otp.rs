@@ -7,8 +7,9 @@ use crate::directory::Directory;
 use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
+use crate::flow::dpop::Examined;
 use crate::grant::Usage;
-use crate::id::{AuthSourceId, ChallengeId, ClientId, Nonce, RecordKey};
+use crate::id::{AuthSourceId, ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
 use crate::observer::Event;
 use crate::otp::challenge::NewChallenge;
 use crate::otp::code::{self, CodeSource};
@@ -28,10 +29,12 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     request: SendRequest<'_>,
 ) -> Result<Delivery, SendError> {
     let mut turn = Turn::new(core);
-    let SendRequest { credentials, usage, address, auth_source, code_challenge } = request;
+    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop } = request;
     let channel = address.channel();
 
+    let proof = Examined::at_endpoint(core, dpop.as_ref(), core.proof_targets.send.as_ref());
     let client = caller::authenticate(core, &credentials).await?;
+    let proven_key = proof.of_client(core, &client)?;
     if !client.may_send() {
         return Err(SendError::UnauthorizedClient);
     }
@@ -54,7 +57,8 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
     let source_id = source.as_ref().map(|source| source.id());
     let binding = core.keyring.binding(client.id(), source_id, &address, usage);
-    let asker = core.keyring.asker(code_challenge.as_ref(), None);
+    let asker =
+        core.keyring.asker(code_challenge.as_ref(), proven_key.of_tokens().as_ref().map(KeyThumbprint::as_bytes));
     let kept_binding = core.keyring.kept_binding(binding, asker.as_ref());
     let new = NewChallenge {
         id: ChallengeId::from_bytes(turn.random()?),
@@ -93,6 +97,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         code_expires_in: validity.as_secs(),
         code_length: opened.code.shape.length.get(),
         resend_after: secs_rounded_up(opened.resend_after),
+        dpop_nonce: proven_key.nonce_of_answer(core),
     };
     core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
     let sent = SentChallenge { key, id, token_validity };

@@ -2,8 +2,10 @@
 
 use crate::directory::Directory;
 use crate::directory::client::Client;
+use crate::dpop::DpopNonce;
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
+use crate::flow::dpop::ClientKey;
 use crate::grant::Grant;
 use crate::id::{SessionId, TokenId};
 use crate::jwt::claims::{AccessClaims, AccessTokenProfile, Extras, IdClaims, TokenFacts};
@@ -17,7 +19,7 @@ use crate::session::refresh::{Continued, RefreshTokenFacts};
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::wire::error::Unavailable;
-use crate::wire::reply::TokenResponse;
+use crate::wire::reply::{TokenResponse, TokenType};
 
 /// Tokens that are signed but not released.
 #[must_use]
@@ -26,13 +28,15 @@ pub(crate) struct Prepared {
     id_token: Option<IdToken>,
     scope: Scope,
     expires_in: u64,
+    token_type: TokenType,
+    dpop_nonce: Option<DpopNonce>,
 }
 
 impl Prepared {
     /// Releases the tokens against the proof that their state is stored: the code is spent, or the session continues.
     pub(crate) fn release(self, _: impl Committed, refresh_token: Option<RefreshToken>) -> TokenResponse {
-        let Self { access_token, id_token, scope, expires_in } = self;
-        TokenResponse { access_token, refresh_token, id_token, scope, expires_in }
+        let Self { access_token, id_token, scope, expires_in, token_type, dpop_nonce } = self;
+        TokenResponse { access_token, refresh_token, id_token, scope, expires_in, token_type, dpop_nonce }
     }
 }
 
@@ -51,6 +55,8 @@ pub(crate) struct Issuance<'a> {
     pub(crate) scope: Scope,
     /// The number of the answer within its session.
     pub(crate) number: u32,
+    /// The key that the client has proved with this request.
+    pub(crate) proven_key: &'a ClientKey,
     pub(crate) now: Timestamp,
 }
 
@@ -60,7 +66,7 @@ pub(crate) async fn prepare<S: Store, D: Directory>(
     issue: Issuance<'_>,
 ) -> Result<Prepared, Unavailable> {
     let core = turn.core;
-    let Issuance { session, session_id, scope, number, now } = issue;
+    let Issuance { session, session_id, scope, number, proven_key, now } = issue;
     let validity = &core.settings.token_validity;
     let profile = &core.settings.access_token_profile;
     let facts = |token_id| TokenFacts { issuer: core.issuer.as_str(), session, session_id, token_id, now };
@@ -69,7 +75,8 @@ pub(crate) async fn prepare<S: Store, D: Directory>(
     let facts_of_access = facts(TokenId::of(number, turn.random()?));
     let custom = core.directory.access_token_claims(session.subject(), session.client(), &scope).await;
     let custom = core.looked_up(custom)?;
-    let extras = Extras { authentication: core.settings.tells_authentication(), custom: &custom };
+    let key = proven_key.of_tokens();
+    let extras = Extras { authentication: core.settings.tells_authentication(), custom: &custom, key };
     let claims = AccessClaims::new(&facts_of_access, &scope, profile, validity, extras);
     let expires_in = now.until(claims.expires_at()).as_secs();
     let typ = match profile {
@@ -85,7 +92,9 @@ pub(crate) async fn prepare<S: Store, D: Directory>(
             Some(IdToken::new(sign(core, JwtType::Jwt, &claims, &mut json).await?))
         }
     };
-    Ok(Prepared { access_token, id_token, scope, expires_in })
+    let token_type = if key.is_some() { TokenType::Dpop } else { TokenType::Bearer };
+    let dpop_nonce = proven_key.nonce_of_answer(core);
+    Ok(Prepared { access_token, id_token, scope, expires_in, token_type, dpop_nonce })
 }
 
 /// Seals a refresh token for a client that may refresh. The same facts give the same token.

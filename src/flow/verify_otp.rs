@@ -2,11 +2,14 @@
 
 use crate::address::Address;
 use crate::directory::Directory;
+use crate::dpop::{DpopError, DpopSupport};
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
+use crate::flow::dpop;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::grant::Usage;
 use crate::id::{ClientId, Mark};
+use crate::jwt::dpop_proof::DpopProof;
 use crate::observer::Event;
 use crate::otp::guess_budget::{RedeemChallenge, Redeemed};
 use crate::secret::PresentedSecret;
@@ -15,19 +18,27 @@ use crate::secret::sealed::{OtpTokenContent, Shown};
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::wire::error::Unavailable;
+use crate::wire::request::PresentedProof;
 
 pub(crate) async fn verify_otp<S: Store, D: Directory>(
     core: &Core<S, D>,
     request: VerifyRequest<'_>,
 ) -> Result<VerifiedAddress, VerifyError> {
     let mut turn = Turn::new(core);
-    let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier } = request;
+    let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier, proof } = request;
     // Only the token endpoint redeems the code of a login.
     if usage == Usage::Login {
         return Err(VerifyError::MismatchedOtpToken);
     }
+    let proven = match proof {
+        Some(proof) if core.settings.dpop != DpopSupport::Off => {
+            Some(dpop::proof_at_route(core, &proof).map_err(VerifyError::InvalidDpopProof)?)
+        }
+        _ => None,
+    };
+    let proof = proven.as_ref().map(DpopProof::proof_use);
     let challenge = challenge_of(code_verifier.as_ref()).map_err(|_| VerifyError::UnknownOtpToken)?;
-    let shown = Shown { challenge: challenge.as_ref(), key: None };
+    let shown = Shown { challenge: challenge.as_ref(), key: proof.map(|proof| proof.key.as_bytes()) };
     let token = OtpTokenContent::unseal(&otp_token, shown, &core.keyring, core.clock.now())
         .map_err(|_| VerifyError::UnknownOtpToken)?;
     if token.binding != core.keyring.binding(client_id, None, &address, usage) {
@@ -38,7 +49,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     let mark = Mark::from_bytes(turn.random()?);
     // As in a login, one mark identifies the guess and another one the spending.
     let spender = Mark::from_bytes(turn.random()?);
-    let guess = Guess { key, token: &token, mark, presented: &otp, policy: &core.settings.code };
+    let guess = Guess { key, token: &token, mark, presented: &otp, policy: &core.settings.code, proof };
     let (proof, loaded) = guess::prove(&mut turn, client_id, guess).await?;
     // The answer to a verification is never repeated, so its challenge is always spendable.
     let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
@@ -73,6 +84,9 @@ pub struct VerifyRequest<'a> {
     pub otp: PresentedSecret<'a>,
     /// The verifier of the code challenge that came with the request for the code.
     pub code_verifier: Option<PresentedSecret<'a>>,
+    /// The proof of the key that the code was requested with (RFC 9449). The host's own route must be the URL of the
+    /// proof. The nonce of the proof is not looked at.
+    pub proof: Option<PresentedProof<'a>>,
 }
 
 impl<'a> VerifyRequest<'a> {
@@ -84,7 +98,7 @@ impl<'a> VerifyRequest<'a> {
         otp_token: PresentedSecret<'a>,
         otp: PresentedSecret<'a>,
     ) -> Self {
-        Self { client_id, usage, address, otp_token, otp, code_verifier: None }
+        Self { client_id, usage, address, otp_token, otp, code_verifier: None, proof: None }
     }
 
     /// Adds the verifier of the code challenge that came with the request for the code. Without a challenge, a verifier
@@ -145,6 +159,8 @@ pub enum VerifyError {
     /// The host's fault: the store or the random bytes failed. The request is safe to repeat. What the request has
     /// stored is taken back. If that also fails, one guess or the code is lost.
     TemporarilyUnavailable,
+    /// The DPoP proof is invalid, or was used before.
+    InvalidDpopProof(DpopError),
 }
 
 impl core::fmt::Display for VerifyError {
@@ -154,6 +170,7 @@ impl core::fmt::Display for VerifyError {
             Self::MismatchedOtpToken => "otp_token and parameters do not match",
             Self::UnknownOtp { .. } => "unknown or expired code",
             Self::TemporarilyUnavailable => "temporarily unavailable",
+            Self::InvalidDpopProof(cause) => return cause.fmt(f),
         })
     }
 }
@@ -171,6 +188,7 @@ impl From<GuessRefused> for VerifyError {
         match refused {
             GuessRefused::NoSuchChallenge => Self::UnknownOtpToken,
             GuessRefused::Wrong { attempts_remaining } => Self::UnknownOtp { attempts_remaining },
+            GuessRefused::ReplayedProof => Self::InvalidDpopProof(DpopError::Replayed),
             GuessRefused::Unavailable => Self::TemporarilyUnavailable,
         }
     }

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
 use crate::directory::CustomClaims;
-use crate::id::{SessionId, TokenId};
+use crate::dpop::Confirmation;
+use crate::id::{KeyThumbprint, SessionId, TokenId};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::time::Timestamp;
@@ -68,6 +69,8 @@ pub(crate) struct AccessClaims<'a> {
     auth_time: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<&'static [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
     #[serde(flatten)]
     custom: &'a CustomClaims,
 }
@@ -82,7 +85,7 @@ impl<'a> AccessClaims<'a> {
     ) -> Self {
         let client = facts.session.client().as_str();
         let iat = facts.now.as_unix_secs();
-        let Extras { authentication, custom } = extras;
+        let Extras { authentication, custom, key } = extras;
         let (aud, scope, client_id) = match profile {
             AccessTokenProfile::Jwt => (client, ScopeClaim::Array(scope), None),
             AccessTokenProfile::Rfc9068 { audience } => (audience.as_str(), ScopeClaim::Text(scope), Some(client)),
@@ -102,6 +105,7 @@ impl<'a> AccessClaims<'a> {
             // RFC 9068 section 2.2.1.
             auth_time: authentication.then(|| facts.session.auth_time().as_unix_secs()),
             amr: authentication.then(|| facts.session.amr()),
+            cnf: key.map(Confirmation::of),
             custom,
         }
     }
@@ -118,6 +122,8 @@ pub(crate) struct Extras<'a> {
     pub(crate) authentication: bool,
     /// The claims that the host adds.
     pub(crate) custom: &'a CustomClaims,
+    /// The key that the token is bound to.
+    pub(crate) key: Option<KeyThumbprint>,
 }
 
 /// The claims of one ID token (OpenID Connect Core section 2).

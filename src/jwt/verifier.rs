@@ -3,13 +3,17 @@
 use serde_json::{Map, Value};
 
 use crate::directory::CustomClaims;
-use crate::id::{ClientId, Issuer, SessionId, Subject, TokenId};
+use crate::dpop::DpopError;
+use crate::dpop::target::Target;
+use crate::id::{ClientId, Issuer, KeyThumbprint, SessionId, Subject, TokenId};
 use crate::jwt::claims::AccessTokenProfile;
+use crate::jwt::dpop_proof::DpopProof;
 use crate::jwt::jwk::PublicKeySet;
 use crate::jwt::jws::{self, JwsError};
 use crate::jwt::signing_key::JwtType;
 use crate::scope::Scope;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
+use crate::wire::request::PresentedProof;
 use crate::wire::strict;
 
 /// Checks access tokens offline: signature, type, issuer and time. The check does not know about revocation.
@@ -31,11 +35,60 @@ impl AccessTokenVerifier {
         &self.keys
     }
 
-    /// Checks a token at an instant, and reads its claims. Every required claim must be there, and must have its type.
+    /// Checks a token alone at an instant, and reads its claims. A token that is bound to a key is refused. Every required claim must be there, and must have its type.
     ///
     /// # Errors
     /// [`AccessTokenError`], which says only the kind of fault.
     pub fn verify(
+        &self,
+        token: &str,
+        audience: Audience<'_>,
+        now: Timestamp,
+    ) -> Result<AccessTokenClaims, AccessTokenError> {
+        self.verify_either(token, audience, now).and_then(|read| match read.key {
+            Some(_) => Err(AccessTokenError::KeyBound),
+            None => Ok(read),
+        })
+    }
+
+    /// Checks a token together with the proof of its key, at an instant. The token must be bound to a key.
+    ///
+    /// The check can't know whether the proof was used before, and does not look at its nonce.
+    /// [`AuthorizationServer::check_access_token`](crate::AuthorizationServer::check_access_token) does both.
+    ///
+    /// # Errors
+    /// [`AccessTokenError::Dpop`] where the proof is refused, and the errors of [`verify`](Self::verify).
+    ///
+    /// RFC 9449 section 7.
+    pub fn verify_with_proof(
+        &self,
+        token: &str,
+        proof: &PresentedProof<'_>,
+        audience: Audience<'_>,
+        now: Timestamp,
+    ) -> Result<AccessTokenClaims, AccessTokenError> {
+        let header = proof.header().ok_or(AccessTokenError::Dpop(DpopError::Missing))?;
+        let target = Target::new(proof.url()).ok_or(AccessTokenError::Dpop(DpopError::WrongUrl))?;
+        let verified = DpopProof::verify(header.as_str(), proof.method(), &target, now);
+        self.verify_bound(token, &verified.map_err(AccessTokenError::Dpop)?, audience, now)
+    }
+
+    /// Checks a token that is bound to the key of a proof.
+    pub(crate) fn verify_bound(
+        &self,
+        token: &str,
+        proof: &DpopProof,
+        audience: Audience<'_>,
+        now: Timestamp,
+    ) -> Result<AccessTokenClaims, AccessTokenError> {
+        let read = self.verify_either(token, audience, now)?;
+        let key = read.key.ok_or(AccessTokenError::NotKeyBound)?;
+        proof.is_for(token, &key).map_err(AccessTokenError::Dpop)?;
+        Ok(read)
+    }
+
+    /// Checks a token that can be bound to a key. Whoever calls this does not serve a request with the token.
+    pub(crate) fn verify_either(
         &self,
         token: &str,
         audience: Audience<'_>,
@@ -115,6 +168,7 @@ fn read(typ: JwtType, object: Map<String, Value>) -> Result<AccessTokenClaims, A
         expires_at: instant(claims, "exp")?,
         auth_time: claims.contains_key("auth_time").then(|| instant(claims, "auth_time")).transpose()?,
         amr: claims.get("amr").map_or(Some(Vec::new()), texts).ok_or(missing)?,
+        key: claims.get("cnf").map(|cnf| confirmed(cnf).ok_or(missing)).transpose()?,
         custom: CustomClaims::of_token(object),
     })
 }
@@ -155,6 +209,8 @@ pub struct AccessTokenClaims {
     pub auth_time: Option<Timestamp>,
     /// How the user logged in (`amr`, RFC 8176), in the same tokens as [`auth_time`](Self::auth_time).
     pub amr: Vec<String>,
+    /// The key that the token is bound to, if it is bound (`cnf`, RFC 9449 section 6.1).
+    pub key: Option<KeyThumbprint>,
     /// The claims that the host added.
     pub custom: CustomClaims,
 }
@@ -174,12 +230,21 @@ pub enum AccessTokenError {
     WrongAudience,
     /// The token has expired or is not valid yet.
     Expired,
+    /// The token is bound to a key, and is presented without a proof.
+    KeyBound,
+    /// The token is presented with a proof, but is not bound to a key.
+    NotKeyBound,
+    /// The proof of the key of the token was refused.
+    Dpop(DpopError),
 }
 
 impl core::fmt::Display for AccessTokenError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Jws(cause) => return cause.fmt(f),
+            Self::Dpop(cause) => return cause.fmt(f),
+            Self::KeyBound => "the token is bound to a key, which was not proved",
+            Self::NotKeyBound => "the token is not bound to a key",
             Self::NotAnAccessToken => "not an access token",
             Self::WrongIssuer => "the token comes from another issuer",
             Self::WrongAudience => "the token is meant for another audience",
@@ -192,6 +257,7 @@ impl core::error::Error for AccessTokenError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Jws(cause) => Some(cause),
+            Self::Dpop(cause) => Some(cause),
             _ => None,
         }
     }
@@ -203,6 +269,11 @@ fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<&'c str, Acces
 
 fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+/// Reads the key of a `cnf` claim. A token that is bound in another way is not accepted.
+fn confirmed(cnf: &Value) -> Option<KeyThumbprint> {
+    KeyThumbprint::try_from(cnf.get("jkt")?.as_str()?.to_owned()).ok()
 }
 
 fn instant(claims: &Map<String, Value>, name: &str) -> Result<Timestamp, AccessTokenError> {

@@ -139,6 +139,21 @@ pub enum Event<'a> {
         /// The session that is over.
         session: SessionId,
     },
+    /// A DPoP proof was used again. The client has repeated a request, or the proof was stolen.
+    ProofReplayed {
+        /// The client of the request.
+        client: &'a ClientId,
+    },
+    /// A refresh token that is bound to a key was presented without this key. Either it was stolen, or the client has
+    /// lost its key. The session goes on.
+    KeyNotProven {
+        /// The client of the request.
+        client: &'a ClientId,
+        /// The user.
+        subject: &'a Subject,
+        /// The session, which goes on.
+        session: SessionId,
+    },
     /// A session was revoked with all its tokens.
     SessionRevoked {
         /// The client that signed the user out, or `None` if the host did.

@@ -75,6 +75,13 @@ impl Observer for TracingObserver {
                 let (client, subject) = (client.as_str(), subject.as_str());
                 tracing::error!(target: TARGET, client, subject, ?session, "refresh token reused");
             }
+            Event::ProofReplayed { client } => {
+                tracing::warn!(target: TARGET, client = client.as_str(), "DPoP proof used again");
+            }
+            Event::KeyNotProven { client, subject, session } => {
+                let (client, subject) = (client.as_str(), subject.as_str());
+                tracing::warn!(target: TARGET, client, subject, ?session, "refresh token without its key");
+            }
             Event::SessionRevoked { client, subject, session } => {
                 let (client, subject) = (client.map(|client| client.as_str()), subject.as_str());
                 tracing::info!(target: TARGET, client, subject, ?session, "session revoked");

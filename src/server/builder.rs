@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use crate::directory::Directory;
+use crate::dpop::target::Target;
 use crate::entropy::{Entropy, SystemEntropy};
-use crate::flow::core::{Core, Parts};
+use crate::flow::core::{Core, Parts, ProofTargets};
 use crate::id::Issuer;
 use crate::jwt::signing_keys::SigningKeys;
 use crate::jwt::verifier::AccessTokenVerifier;
 use crate::observer::{NoObserver, Observer};
 use crate::secret::keyring::Keyring;
 use crate::server::AuthorizationServer;
-use crate::server::routes::Routes;
+use crate::server::routes::{Endpoint, Routes};
 use crate::settings::{LONGEST_REPEAT_WINDOW, Settings};
 use crate::store::Store;
 use crate::time::clock::{Clock, SystemClock};
@@ -116,6 +117,12 @@ impl ServerBuilder {
         let keys = signing_keys.key_set().clone();
         let verifier = AccessTokenVerifier::new(issuer.clone(), keys, settings.access_token_profile.clone());
         let routes = Routes::new(&issuer, &settings.endpoints);
+        let target = |endpoint| routes.url(endpoint).and_then(Target::new);
+        let proof_targets = ProofTargets {
+            send: target(Endpoint::OtpSend),
+            token: target(Endpoint::Token),
+            userinfo: target(Endpoint::Userinfo),
+        };
         let parts = Parts {
             keyring: keyring.of(&issuer),
             issuer,
@@ -126,6 +133,7 @@ impl ServerBuilder {
             clock,
             entropy,
             observer,
+            proof_targets,
         };
         Ok((parts, routes))
     }

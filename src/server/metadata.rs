@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::dpop::{DpopSupport, PROOF_ALGORITHMS};
 use crate::id::Issuer;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::jwk::PublicKeySet;
@@ -34,6 +35,8 @@ pub(crate) struct Metadata<'a> {
     revocation_endpoint_auth_methods_supported: Option<&'static [&'static str]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     introspection_endpoint_auth_methods_supported: Option<&'static [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop_signing_alg_values_supported: Option<&'static [&'static str]>,
     #[serde(flatten)]
     openid: Option<OpenId<'a>>,
 }
@@ -71,6 +74,7 @@ impl<'a> Metadata<'a> {
             token_endpoint_auth_methods_supported: &AUTH_METHODS,
             revocation_endpoint_auth_methods_supported: revocation_endpoint.map(|_| AUTH_METHODS.as_slice()),
             introspection_endpoint_auth_methods_supported: introspection_endpoint.map(|_| WITH_SECRET),
+            dpop_signing_alg_values_supported: (settings.dpop != DpopSupport::Off).then_some(&PROOF_ALGORITHMS),
             openid: None,
         }
     }

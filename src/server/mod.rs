@@ -30,7 +30,7 @@ use crate::wire::error::{
 };
 use crate::wire::reply::{Introspection, Reply, TokenResponse, UserinfoResponse};
 use crate::wire::request::{
-    IntrospectionRequest, Request, RevocationRequest, SendRequest, TokenRequest, UserinfoRequest,
+    IntrospectionRequest, PresentedAccessToken, Request, RevocationRequest, SendRequest, TokenRequest, UserinfoRequest,
 };
 
 /// An authorization server without its I/O.
@@ -210,7 +210,8 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         verify_otp::verify_otp(&self.core, request).await
     }
 
-    /// Checks an access token of this server offline: signature, type, issuer, audience and time.
+    /// Checks an access token of this server offline: signature, type, issuer, audience and time. A token that is bound
+    /// to a key is refused, because the check sees no proof.
     ///
     /// The check calls neither the store nor the directory, and does not know about revocation. A revoked token passes
     /// until it expires.
@@ -230,18 +231,21 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
 
     /// Checks an access token of this server online.
     ///
+    /// A [`PresentedAccessToken`] says how the request presents the token. A text alone is a bearer token, and a token
+    /// that is bound to a key is then refused. [`Request::access_token`] reads both kinds from a request.
+    ///
     /// It checks what [`verify_access_token`](Self::verify_access_token) checks. It also checks that neither the token
     /// nor its session was revoked, and that its user may log in. It costs one call of the store and one call of the
     /// directory.
     ///
     /// # Errors
     /// [`AccessTokenCheckError`]. [`AccessTokenCheckError::TemporarilyUnavailable`] is safe to retry.
-    pub async fn check_access_token(
+    pub async fn check_access_token<'a>(
         &self,
-        token: &str,
+        token: impl Into<PresentedAccessToken<'a>>,
         audience: Audience<'_>,
     ) -> Result<AccessTokenClaims, AccessTokenCheckError> {
-        check_access_token::check_access_token(&self.core, token, audience).await
+        check_access_token::check_access_token(&self.core, token.into(), audience).await
     }
 
     /// Announces the secrets of this host's [`Keyring`](crate::Keyring) in the store, and compares them with the

@@ -63,12 +63,18 @@ pub(crate) struct PresentedKey {
 }
 
 impl Session {
+    /// Tells whether a login with this key would be bound as this session is.
+    pub(crate) fn is_bound_like(&self, presented: Option<&PresentedKey>) -> bool {
+        let bound = self.proven_key.as_ref().and_then(|proven| proven.bound).map(|bound| bound.key);
+        bound == presented.filter(|key| key.binds_refresh_tokens).map(|key| key.proof.key)
+    }
+
     /// Returns the standing of a refresh token that is presented with a key, or without one.
     ///
     /// A token that needs the key of its session gets no successor without the key, and changes nothing. A superseded
     /// token from before the binding needs no key to end its session. The thief of such a token may have bound the
     /// session to a key of their own.
-    pub(super) fn with_key(&self, standing: Standing, generation: u32, key: Option<&KeyThumbprint>) -> Standing {
+    pub(crate) fn with_key(&self, standing: Standing, generation: u32, key: Option<&KeyThumbprint>) -> Standing {
         let bound = self.proven_key.as_ref().and_then(|proven| proven.bound);
         let Some(bound) = bound.filter(|bound| key != Some(&bound.key)) else { return standing };
         match standing {

@@ -6,6 +6,7 @@ use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 
 use crate::address::{AddressPolicy, Channel};
+use crate::dpop::DpopSupport;
 use crate::grant::CustomUsage;
 use crate::jwt::claims::{AccessTokenProfile, TokenValidity};
 use crate::otp::limits::Limits;
@@ -94,6 +95,12 @@ pub struct Settings {
     /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
     pub authentication_claims: bool,
 
+    /// Whether the server reads DPoP proofs, by which clients bind tokens to a key. Defaults to
+    /// [`DpopSupport::Off`]. Each client also needs a policy: [`Client::with_dpop`](crate::Client::with_dpop).
+    ///
+    /// RFC 9449.
+    pub dpop: DpopSupport,
+
     /// The usages that the host defines. Clients can request codes for them at the send endpoint. Defaults to none.
     ///
     /// The codes follow [`code`](Self::code). The host redeems them with
@@ -143,6 +150,7 @@ impl Settings {
             addresses: &self.addresses,
             body_limit: self.body_limit,
             usages: &self.usages,
+            reads_dpop: self.dpop != DpopSupport::Off,
         }
     }
 
@@ -176,6 +184,7 @@ impl Default for Settings {
             session_validity: SessionValidity::default(),
             access_token_profile: AccessTokenProfile::default(),
             authentication_claims: false,
+            dpop: DpopSupport::Off,
             usages: Vec::new(),
             key_set_max_age: Duration::from_secs(300),
             endpoints: Endpoints::default(),

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::address::Channel;
+use crate::dpop::{DpopError, DpopNonce};
 use crate::scope::Scope;
 use crate::wire::InvalidRequest;
 
@@ -41,6 +42,10 @@ pub enum TokenError {
     /// The host's fault: the store, the directory, the random bytes or the signing key failed. The request is safe to
     /// repeat. At most one guess was spent. A refresh token is as good as before for the time of its retry window.
     TemporarilyUnavailable,
+    /// The DPoP proof is missing or invalid, or was used before (RFC 9449 section 5).
+    InvalidDpopProof(DpopError),
+    /// The DPoP proof must contain this nonce (RFC 9449 section 8).
+    UseDpopNonce(DpopNonce),
 }
 
 impl core::fmt::Display for TokenError {
@@ -59,6 +64,8 @@ impl core::fmt::Display for TokenError {
             Self::InvalidScope => "a scope is not allowed to the client",
             Self::UnknownRefreshToken => "unknown or expired refresh token",
             Self::TemporarilyUnavailable => "temporarily unavailable",
+            Self::InvalidDpopProof(cause) => return cause.fmt(f),
+            Self::UseDpopNonce(_) => USE_DPOP_NONCE,
         })
     }
 }
@@ -67,6 +74,7 @@ impl core::error::Error for TokenError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::InvalidRequest(cause) => Some(cause),
+            Self::InvalidDpopProof(cause) => Some(cause),
             _ => None,
         }
     }
@@ -109,6 +117,10 @@ pub enum SendError {
     },
     /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
     TemporarilyUnavailable,
+    /// The DPoP proof is missing or invalid (RFC 9449 section 5).
+    InvalidDpopProof(DpopError),
+    /// The DPoP proof must contain this nonce (RFC 9449 section 8).
+    UseDpopNonce(DpopNonce),
 }
 
 impl core::fmt::Display for SendError {
@@ -123,6 +135,8 @@ impl core::fmt::Display for SendError {
             Self::AddressIsUsed(_) => "the address already belongs to a user",
             Self::RateLimited { .. } => "the address was sent to too often, or has no guess left",
             Self::TemporarilyUnavailable => "temporarily unavailable",
+            Self::InvalidDpopProof(cause) => return cause.fmt(f),
+            Self::UseDpopNonce(_) => USE_DPOP_NONCE,
         })
     }
 }
@@ -131,6 +145,7 @@ impl core::error::Error for SendError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::InvalidRequest(cause) => Some(cause),
+            Self::InvalidDpopProof(cause) => Some(cause),
             _ => None,
         }
     }
@@ -247,6 +262,12 @@ pub enum UserinfoError {
     InsufficientScope,
     /// The host's fault: the store or the directory failed. The request is safe to repeat.
     TemporarilyUnavailable,
+    /// The access token is refused, and the request presents it with a proof, or should have.
+    InvalidBoundToken,
+    /// The DPoP proof is missing or invalid, or was used before (RFC 9449 section 7.1).
+    InvalidDpopProof(DpopError),
+    /// The DPoP proof must contain this nonce (RFC 9449 section 9).
+    UseDpopNonce(DpopNonce),
 }
 
 impl core::fmt::Display for UserinfoError {
@@ -256,6 +277,9 @@ impl core::fmt::Display for UserinfoError {
             Self::InvalidToken => "the access token is unknown, expired or revoked",
             Self::InsufficientScope => "the access token does not have the scope openid",
             Self::TemporarilyUnavailable => "temporarily unavailable",
+            Self::InvalidBoundToken => "the access token is refused",
+            Self::InvalidDpopProof(cause) => return cause.fmt(f),
+            Self::UseDpopNonce(_) => USE_DPOP_NONCE,
         })
     }
 }
@@ -264,6 +288,7 @@ impl core::error::Error for UserinfoError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::InvalidRequest(cause) => Some(cause),
+            Self::InvalidDpopProof(cause) => Some(cause),
             _ => None,
         }
     }
@@ -347,6 +372,19 @@ impl core::fmt::Display for NoBearerToken {
 
 impl core::error::Error for NoBearerToken {}
 
+/// A request to the host's own API presents no access token, neither alone nor with a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NoAccessToken;
+
+impl core::fmt::Display for NoAccessToken {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no access token was presented")
+    }
+}
+
+impl core::error::Error for NoAccessToken {}
+
 /// An access token is good, but does not have a scope that the request needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InsufficientScope {
@@ -383,6 +421,8 @@ pub enum DeliveryFailure {
     /// Any other failure. The client may try again later.
     Undeliverable,
 }
+
+const USE_DPOP_NONCE: &str = "the DPoP proof must contain the nonce of the server";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -12,12 +12,15 @@ pub(crate) mod request;
 pub(crate) mod strict;
 
 pub use crate::wire::error::{
-    DeliveryFailure, InsufficientScope, IntrospectionError, InvalidClient, NoAccessToken, NoBearerToken, RevocationError, SendError,
-    TokenError, Unavailable, UserinfoError,
+    DeliveryFailure, InsufficientScope, IntrospectionError, InvalidClient, NoAccessToken, NoBearerToken,
+    RevocationError, SendError, TokenError, Unavailable, UserinfoError,
 };
 pub use crate::wire::members::InvalidRequest;
-pub use crate::wire::reply::{ActiveToken, Introspection, Reply, TokenKind, TokenResponse, TokenType, UserinfoResponse};
+pub use crate::wire::reply::{
+    ActiveToken, Introspection, Reply, TokenKind, TokenResponse, TokenType, UserinfoResponse,
+};
 pub use crate::wire::request::{
-    ClientCredentials, DpopHeader, IntrospectionRequest, OtpGrantRequest, PresentedAccessToken, PresentedProof, RefreshGrantRequest, Request, RequestedScope,
-    RevocationRequest, SendRequest, TokenRequest, UserinfoRequest,
+    ClientCredentials, DpopHeader, IntrospectionRequest, OtpGrantRequest, PresentedAccessToken, PresentedProof,
+    RefreshGrantRequest, Request, RequestedScope, RevocationRequest, SendRequest, TokenRequest, TokenScheme,
+    UserinfoRequest,
 };

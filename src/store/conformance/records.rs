@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use crate::address::Channel;
 use crate::change::{Attempt, Change};
+use crate::dpop::ProofUse;
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
-use crate::id::{Binding, ChallengeId, ClientId, InvalidId, KeyId, Mark, Nonce, SessionId, Subject, TokenId};
+use crate::id::{
+    Binding, ChallengeId, ClientId, InvalidId, KeyId, KeyThumbprint, Mark, Nonce, SessionId, Subject, TokenId,
+};
 use crate::otp::authenticator::Authenticator;
 use crate::otp::challenge::NewChallenge;
 use crate::otp::guess_budget::ReserveGuess;
@@ -19,6 +22,7 @@ use crate::otp::resend::OpenChallenge;
 use crate::scope::{InvalidScope, Scope};
 use crate::secret::PresentedSecret;
 use crate::secret::keys_in_use::AnnounceKeys;
+use crate::session::bound_key::PresentedKey;
 use crate::session::policy::{RefreshPolicy, SessionValidity};
 use crate::session::refresh::{RefreshSession, Standing};
 use crate::session::revoke::{EndSession, RevokeToken};
@@ -93,8 +97,12 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
     let client = ClientId::new(&printable).map_err(NoBody::Id)?;
     let subject = Subject::new(&printable).map_err(NoBody::Id)?;
     let mut session = open(client, subject, scope);
-    for generation in 0..3_u32 {
+    // More refreshes than the session remembers proofs.
+    for generation in 0..12_u32 {
+        let proof = proof(generation);
         let refresh = RefreshSession {
+            key: Some(proof.proof.key),
+            proof: Some(proof),
             generation,
             presented_at: START,
             stood: Standing::Current,
@@ -143,7 +151,8 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
         state = changed(state, &OpenChallenge { new, limits: &limits }, now);
         let guesses = if is_kept || round % 5 == 0 { 5 } else { 0 };
         let text = LETTERS.get(..usize::from(policy.length())).filter(|_| is_kept).unwrap_or("123456");
-        for _ in 0..guesses {
+        for number in 0..guesses {
+            let proof = proof(number).proof;
             let guess = ReserveGuess {
                 id,
                 mark: Mark::from_bytes(random()?),
@@ -151,6 +160,7 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
                 policy,
                 limits: &limits,
                 repeat_window: Duration::ZERO,
+                proof: Some(&proof),
             };
             state = changed(state, &guess, now);
         }
@@ -184,7 +194,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
     for of_later_version in [with_unknown_members(&session(2)?)?, with_unknown_members(&spent_authenticator()?)?] {
         bodies.push(of_later_version);
     }
-    for body in [r#"{"session.2":{"a":[1,null,{}]}}"#, r#"{"another_kind":[true,-1,0.5,18446744073709551615]}"#] {
+    for body in [r#"{"session.3":{"a":[1,null,{}]}}"#, r#"{"another_kind":[true,-1,0.5,18446744073709551615]}"#] {
         bodies.push(RecordBody::from_bytes(body.as_bytes()).map_err(NoBody::Record)?);
     }
     Ok(bodies)
@@ -258,8 +268,23 @@ fn open(client: ClientId, subject: Subject, scope: Scope) -> Session {
 }
 
 fn open_by(channel: Channel, client: ClientId, subject: Subject, scope: Scope) -> Session {
-    let login = Login { client, subject, scope, channel, tokens_valid_after: Some(START), sealed_under: None };
+    let login = Login {
+        client,
+        subject,
+        scope,
+        channel,
+        tokens_valid_after: Some(START),
+        sealed_under: None,
+        proven_key: None,
+    };
     Session::open(login, &SessionValidity::default(), MINUTE, START)
+}
+
+/// Makes a proof of a public client, which binds the refresh tokens of a session.
+fn proof(number: u32) -> PresentedKey {
+    let key = KeyThumbprint::from_bytes([7; KeyThumbprint::LEN]);
+    let proof = ProofUse::new(key, &number.to_string(), START.after(Duration::from_secs(number.into())));
+    PresentedKey { proof, binds_refresh_tokens: true }
 }
 
 fn limits() -> Limits {

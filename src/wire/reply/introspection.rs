@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::Reply;
-use crate::id::{ClientId, Issuer, SessionId, Subject, TokenId};
+use super::{Reply, TokenType};
+use crate::dpop::Confirmation;
+use crate::id::{ClientId, Issuer, KeyThumbprint, SessionId, Subject, TokenId};
 use crate::scope::Scope;
 use crate::time::Timestamp;
 use crate::wire::error::{IntrospectionError, RevocationError};
@@ -54,6 +55,8 @@ pub enum TokenKind {
         token_id: TokenId,
         /// When the token was issued.
         issued_at: Timestamp,
+        /// The key that the token is bound to, if it is bound (`cnf`, RFC 9449 section 6.2).
+        key: Option<KeyThumbprint>,
     },
     /// A refresh token. Its answer has no `token_type`, and so no API takes it for an access token.
     RefreshToken,
@@ -90,6 +93,8 @@ impl From<Introspection> for Reply {
             auth_time: Option<u64>,
             #[serde(skip_serializing_if = "<[String]>::is_empty")]
             amr: &'a [String],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            cnf: Option<Confirmation>,
         }
         let Introspection::Active(token) = introspection else { return Self::json(200, &Body::default()) };
         let of_every_kind = Body {
@@ -106,10 +111,11 @@ impl From<Introspection> for Reply {
         };
         match &token.kind {
             TokenKind::RefreshToken => Self::json(200, &of_every_kind),
-            TokenKind::AccessToken { audience, token_id, issued_at } => Self::json(
+            TokenKind::AccessToken { audience, token_id, issued_at, key } => Self::json(
                 200,
                 &Body {
-                    token_type: Some("Bearer"),
+                    token_type: Some(key.map_or(TokenType::Bearer, |_| TokenType::Dpop).as_str()),
+                    cnf: key.map(Confirmation::of),
                     aud: Some(audience),
                     jti: Some(*token_id),
                     iat: Some(issued_at.as_unix_secs()),

@@ -1,5 +1,6 @@
 //! Replies. Answers and errors become HTTP only here.
 
+mod dpop;
 mod host;
 mod introspection;
 mod send;
@@ -17,7 +18,7 @@ use crate::wire::error::InvalidClient;
 
 pub use self::introspection::{ActiveToken, Introspection, TokenKind};
 pub(crate) use self::send::SendResponse;
-pub use self::token::TokenResponse;
+pub use self::token::{TokenResponse, TokenType};
 pub use self::userinfo::UserinfoResponse;
 
 /// A reply for the host to send: a status, headers and a body.

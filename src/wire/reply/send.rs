@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Reply;
 use crate::address::Channel;
+use crate::dpop::DpopNonce;
 use crate::secret::OtpToken;
 use crate::time::secs_rounded_up;
 use crate::wire::error::{DeliveryFailure, SendError};
@@ -15,6 +16,8 @@ pub(crate) struct SendResponse {
     pub(crate) code_expires_in: u64,
     pub(crate) code_length: u8,
     pub(crate) resend_after: u64,
+    /// The nonce for the client's next DPoP proof, where the client needs one.
+    pub(crate) dpop_nonce: Option<DpopNonce>,
 }
 
 impl From<SendResponse> for Reply {
@@ -27,9 +30,10 @@ impl From<SendResponse> for Reply {
             code_length: u8,
             resend_after: u64,
         }
-        let SendResponse { otp_token, expires_in, code_expires_in, code_length, resend_after } = response;
+        let SendResponse { otp_token, expires_in, code_expires_in, code_length, resend_after, dpop_nonce } = response;
         let otp_token = otp_token.expose_secret();
         Self::json(200, &Body { otp_token, expires_in, code_expires_in, code_length, resend_after })
+            .dpop_nonce(dpop_nonce.as_ref())
     }
 }
 
@@ -58,6 +62,8 @@ impl From<SendError> for Reply {
                 reply.retry_after(secs_rounded_up(retry_after))
             }
             SendError::TemporarilyUnavailable => Self::not_sent(),
+            SendError::InvalidDpopProof(cause) => Self::invalid_dpop_proof(cause),
+            SendError::UseDpopNonce(nonce) => Self::use_dpop_nonce(&nonce),
         }
     }
 }

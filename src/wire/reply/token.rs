@@ -1,6 +1,7 @@
 //! Replies of the token endpoint.
 
 use super::{ErrorBody, Reply};
+use crate::dpop::DpopNonce;
 use crate::scope::Scope;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::wire::error::TokenError;
@@ -19,11 +20,36 @@ pub struct TokenResponse {
     pub scope: Scope,
     /// The seconds until the access token expires.
     pub expires_in: u64,
+    /// How the access token is presented.
+    pub token_type: TokenType,
+    /// The nonce for the client's next DPoP proof, where the client needs one.
+    pub dpop_nonce: Option<DpopNonce>,
+}
+
+/// How an access token is presented (RFC 6749 section 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenType {
+    /// Alone. Whoever has it can use it (RFC 6750).
+    Bearer,
+    /// With a proof of the key that it is bound to (RFC 9449).
+    Dpop,
+}
+
+impl TokenType {
+    /// Returns the value of `token_type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
 }
 
 impl From<TokenResponse> for Reply {
     fn from(response: TokenResponse) -> Self {
-        let TokenResponse { access_token, refresh_token, id_token, scope, expires_in } = response;
+        let TokenResponse { access_token, refresh_token, id_token, scope, expires_in, token_type, dpop_nonce } =
+            response;
         let secrets = [Some(access_token.expose_secret()), refresh_token.as_ref().map(RefreshToken::expose_secret)];
         let tokens = secrets.into_iter().chain([id_token.as_ref().map(IdToken::expose_secret), Some(scope.as_str())]);
         // The buffer has room for the whole body and is never moved. No part of a token stays behind in memory.
@@ -38,13 +64,13 @@ impl From<TokenResponse> for Reply {
         if let Some(id_token) = id_token {
             put(&mut body, "id_token", id_token.expose_secret());
         }
-        put(&mut body, "token_type", "Bearer");
+        put(&mut body, "token_type", token_type.as_str());
         body.extend_from_slice(b"\"expires_in\":");
         // Writing a number into memory can't fail. If it did, the body would be invalid JSON, and no client would read
         // it as a success.
         let _ = serde_json::to_writer(&mut body, &expires_in);
         body.push(b'}');
-        Self::json_body(200, body)
+        Self::json_body(200, body).dpop_nonce(dpop_nonce.as_ref())
     }
 }
 
@@ -87,6 +113,8 @@ impl From<TokenError> for Reply {
                 Self::described(400, "invalid_grant", "Unknown or expired refresh_token")
             }
             TokenError::TemporarilyUnavailable => Self::temporarily_unavailable(),
+            TokenError::InvalidDpopProof(cause) => Self::invalid_dpop_proof(cause),
+            TokenError::UseDpopNonce(nonce) => Self::use_dpop_nonce(&nonce),
         }
     }
 }

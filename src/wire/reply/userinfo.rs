@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::Reply;
 use crate::directory::user::UserClaims;
+use crate::dpop::PROOF_ALGORITHMS;
 use crate::id::Subject;
-use crate::wire::error::{InsufficientScope, NoBearerToken, UserinfoError};
+use crate::wire::error::{InsufficientScope, NoAccessToken, NoBearerToken, UserinfoError};
 
 /// The answer of the userinfo endpoint for a user (OpenID Connect Core section 5.3.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,13 @@ impl From<UserinfoError> for Reply {
             UserinfoError::InvalidToken => (401, "invalid_token", ""),
             UserinfoError::InsufficientScope => (403, "insufficient_scope", r#", scope="openid""#),
             UserinfoError::TemporarilyUnavailable => return Self::temporarily_unavailable(),
+            UserinfoError::InvalidBoundToken => return Self::dpop_challenge("invalid_token", &error.to_string()),
+            UserinfoError::InvalidDpopProof(cause) => {
+                return Self::dpop_challenge("invalid_dpop_proof", &cause.to_string());
+            }
+            UserinfoError::UseDpopNonce(nonce) => {
+                return Self::dpop_challenge("use_dpop_nonce", &error.to_string()).dpop_nonce(Some(nonce));
+            }
         };
         Self::bearer_error(status, name, &error.to_string(), needed)
     }
@@ -48,6 +56,16 @@ impl From<NoBearerToken> for Reply {
     fn from(_: NoBearerToken) -> Self {
         let mut reply = Self::empty(401);
         reply.headers.push(("WWW-Authenticate", "Bearer".into()));
+        reply
+    }
+}
+
+/// Answers with the challenges for both kinds of access tokens. A request without a token gets no error code.
+impl From<NoAccessToken> for Reply {
+    fn from(_: NoAccessToken) -> Self {
+        let mut reply = Self::empty(401);
+        let challenge = format!(r#"Bearer, DPoP algs="{}""#, PROOF_ALGORITHMS.join(" "));
+        reply.headers.push(("WWW-Authenticate", challenge.into()));
         reply
     }
 }

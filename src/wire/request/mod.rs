@@ -19,7 +19,7 @@ pub use crate::wire::request::dpop::{DpopHeader, PresentedAccessToken, Presented
 pub use crate::wire::request::send::SendRequest;
 pub use crate::wire::request::token::{OtpGrantRequest, RefreshGrantRequest, RequestedScope, TokenRequest};
 pub use crate::wire::request::token_query::{IntrospectionRequest, RevocationRequest};
-pub use crate::wire::request::userinfo::UserinfoRequest;
+pub use crate::wire::request::userinfo::{TokenScheme, UserinfoRequest};
 
 /// An HTTP request: its method, its path, its headers and its body.
 ///
@@ -197,6 +197,8 @@ pub(crate) struct RequestRules<'s> {
     pub(crate) body_limit: usize,
     /// The usages that the host defines.
     pub(crate) usages: &'s [CustomUsage],
+    /// Whether access tokens may be presented with a proof.
+    pub(crate) reads_dpop: bool,
 }
 
 impl RequestRules<'_> {

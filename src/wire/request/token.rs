@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{ClientCredentials, Encoding, Request, RequestRules, encoding, invalid, missing};
+use super::{ClientCredentials, DpopHeader, Encoding, Request, RequestRules, encoding, invalid, missing};
 use crate::address::{Address, Channel};
 use crate::id::AuthSourceId;
 use crate::scope::{InvalidScope, Scope};
@@ -43,7 +43,7 @@ impl<'a> TokenRequest<'a> {
 
         if grant_type == REFRESH_GRANT_TYPE {
             let refresh_token = refresh_token.ok_or(missing(Member::RefreshToken))?;
-            return Ok(Self::Refresh(RefreshGrantRequest { credentials, refresh_token, scope }));
+            return Ok(Self::Refresh(RefreshGrantRequest { credentials, refresh_token, scope, dpop: request.dpop() }));
         }
         let known = rules.grant_types.iter().find(|(name, _)| *name == *grant_type);
         let address = match known {
@@ -68,6 +68,7 @@ impl<'a> TokenRequest<'a> {
             code_verifier,
             auto_signup,
             scope,
+            dpop: request.dpop(),
         }))
     }
 }
@@ -92,6 +93,8 @@ pub struct OtpGrantRequest<'a> {
     pub auto_signup: bool,
     /// The scope that the client requests.
     pub scope: RequestedScope,
+    /// The proof of the key that the tokens are bound to (RFC 9449).
+    pub dpop: Option<DpopHeader<'a>>,
 }
 
 impl<'a> OtpGrantRequest<'a> {
@@ -104,7 +107,7 @@ impl<'a> OtpGrantRequest<'a> {
         otp: PresentedSecret<'a>,
     ) -> Self {
         let (auto_signup, scope) = (false, RequestedScope::Default);
-        Self { credentials, auth_source, address, otp_token, otp, code_verifier: None, auto_signup, scope }
+        Self { credentials, auth_source, address, otp_token, otp, code_verifier: None, auto_signup, scope, dpop: None }
     }
 
     /// Adds the verifier of the code challenge that came with the request for the code. Without a challenge, a verifier
@@ -112,6 +115,13 @@ impl<'a> OtpGrantRequest<'a> {
     #[must_use]
     pub fn with_code_verifier(mut self, verifier: PresentedSecret<'a>) -> Self {
         self.code_verifier = Some(verifier);
+        self
+    }
+
+    /// Presents a proof. The tokens are then bound to its key.
+    #[must_use]
+    pub fn with_dpop(mut self, header: DpopHeader<'a>) -> Self {
+        self.dpop = Some(header);
         self
     }
 
@@ -140,12 +150,21 @@ pub struct RefreshGrantRequest<'a> {
     pub refresh_token: PresentedSecret<'a>,
     /// The scope that the client requests: the scope that was granted at login, or a part of it.
     pub scope: RequestedScope,
+    /// The proof of the key that the tokens are bound to (RFC 9449).
+    pub dpop: Option<DpopHeader<'a>>,
 }
 
 impl<'a> RefreshGrantRequest<'a> {
     /// Makes a request for the whole scope of the session.
     pub fn new(credentials: ClientCredentials<'a>, refresh_token: PresentedSecret<'a>) -> Self {
-        Self { credentials, refresh_token, scope: RequestedScope::Default }
+        Self { credentials, refresh_token, scope: RequestedScope::Default, dpop: None }
+    }
+
+    /// Presents a proof. The tokens are then bound to its key.
+    #[must_use]
+    pub fn with_dpop(mut self, header: DpopHeader<'a>) -> Self {
+        self.dpop = Some(header);
+        self
     }
 
     /// Replaces the scope that the client requests.

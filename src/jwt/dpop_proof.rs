@@ -95,10 +95,11 @@ fn key_of(mut header: Map<String, Value>) -> Result<PublicKey, DpopError> {
     // A name can have characters that this crate does not accept in its own key sets. The thumbprint names the key here.
     jwk.remove("kid");
     let key = PublicKey::from_members(&jwk).map_err(|_| DpopError::InvalidKey)?;
-    if key.algorithm() != algorithm || key.signature_len() > LONGEST_SIGNATURE {
+    if jwk.contains_key("alg") && key.algorithm() != algorithm || key.signature_len() > LONGEST_SIGNATURE {
         return Err(DpopError::InvalidKey);
     }
-    Ok(key)
+    // Where the key leaves it open, the header says whether an RSA key signs RS256 or PS256.
+    key.with_algorithm(algorithm).map_err(|_| DpopError::InvalidKey)
 }
 
 fn object(part: &str) -> Result<Map<String, Value>, DpopError> {

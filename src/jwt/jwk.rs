@@ -4,19 +4,21 @@
 use base64::Engine;
 use ring::digest;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey,
 };
 use serde_json::{Map, Value};
 
 use crate::base64url::BASE64URL;
 use crate::id::KeyThumbprint;
-use crate::jwt::algorithm::Algorithm;
+use crate::jwt::algorithm::{Algorithm, KeyKind};
 use crate::jwt::key_error::KeyError;
 use crate::wire::strict;
 
 /// A public key that verifies signatures, with the identifier by which tokens name it.
 ///
-/// The kind of the key decides the algorithm: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA.
+/// The kind of the key and its `alg` decide the [algorithm](Algorithm). Without `alg`, an RSA key verifies RS256. With
+/// `alg` `PS256`, it verifies PS256 and nothing else.
 ///
 /// ```
 /// use otp_grant::jwt::{Algorithm, PublicKey};
@@ -30,14 +32,17 @@ use crate::wire::strict;
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
     key_id: String,
+    /// One that a key of this kind can have.
+    algorithm: Algorithm,
     material: Material,
 }
 
 impl PublicKey {
     /// Reads a public JWK.
     ///
-    /// Unknown members are ignored. Without a `kid`, the thumbprint is the identifier. A P-256 point off its curve is
-    /// accepted here, but verifies nothing.
+    /// Unknown members are ignored. Without a `kid`, the thumbprint is the identifier. Without an `alg`, an RSA key
+    /// verifies RS256 and an Ed25519 key has the name EdDSA. A P-256 point off its curve is accepted here, but verifies
+    /// nothing.
     ///
     /// # Errors
     /// [`KeyError::Unsupported`] when this crate does not verify with the kind, curve, `alg`, `use` or `key_ops` of the
@@ -48,13 +53,31 @@ impl PublicKey {
         Self::from_members(&strict::object(json).map_err(|_| KeyError::Malformed)?)
     }
 
+    /// Gives the key another algorithm of its kind, in place of the one that it was read with. Its thumbprint and its
+    /// identifier stay the same.
+    ///
+    /// ```
+    /// use otp_grant::jwt::{Algorithm, KeyError, PublicKey};
+    ///
+    /// let jwk = br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// let key = PublicKey::from_jwk(jwk)?;
+    /// assert_eq!(key.clone().with_algorithm(Algorithm::Ed25519)?.key_id(), key.key_id());
+    /// assert_eq!(key.with_algorithm(Algorithm::PS256), Err(KeyError::AlgorithmMismatch));
+    /// # Ok::<(), KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`KeyError::AlgorithmMismatch`] when a key of this kind can't have the algorithm.
+    pub fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, KeyError> {
+        if self.algorithm.key_kind() != algorithm.key_kind() {
+            return Err(KeyError::AlgorithmMismatch);
+        }
+        Ok(Self { algorithm, ..self })
+    }
+
     /// Returns the algorithm that the key verifies with.
     pub fn algorithm(&self) -> Algorithm {
-        match self.material {
-            Material::Rsa { .. } => Algorithm::RS256,
-            Material::P256 { .. } => Algorithm::ES256,
-            Material::Ed25519(_) => Algorithm::EdDSA,
-        }
+        self.algorithm
     }
 
     /// Returns the identifier of the key, which tokens name as `kid`.
@@ -62,14 +85,15 @@ impl PublicKey {
         &self.key_id
     }
 
-    /// Returns the SHA-256 thumbprint of the key in base64url (RFC 7638, RFC 8037 section 2).
+    /// Returns the SHA-256 thumbprint of the key in base64url (RFC 7638, RFC 8037 section 2). The algorithm is no part
+    /// of it.
     pub fn thumbprint(&self) -> String {
         encode(self.thumbprint_bytes().as_bytes())
     }
 
     /// Writes the key as a JWK with `kty`, `kid`, `use`, `alg` and its public parts.
     pub fn to_jwk(&self) -> String {
-        let (key_id, algorithm, required) = (&self.key_id, self.algorithm(), self.material.required_members());
+        let (key_id, algorithm, required) = (&self.key_id, self.algorithm, self.material.required_members());
         // Nothing here needs an escape. `with_key_id` checks the identifier, and the rest is base64url.
         format!(r#"{{"kid":"{key_id}","use":"sig","alg":"{algorithm}",{required}}}"#)
     }
@@ -106,12 +130,17 @@ impl PublicKey {
         }
     }
 
-    /// Tells whether this key has made the signature over this message.
+    /// Tells whether this key has made the signature over this message, with its own algorithm.
     #[must_use]
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
             Material::Rsa { n, e } => {
-                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+                // One modulus can have both algorithms. A signature of the other algorithm is not one of this key.
+                let scheme = match self.algorithm {
+                    Algorithm::PS256 => &RSA_PSS_2048_8192_SHA256,
+                    _ => &RSA_PKCS1_2048_8192_SHA256,
+                };
+                RsaPublicKeyComponents { n, e }.verify(scheme, message, signature)
             }
             Material::P256 { x, y } => {
                 let point = [[UNCOMPRESSED].as_slice(), x, y].concat();
@@ -131,7 +160,7 @@ impl PublicKey {
     }
 
     fn new(material: Material) -> Self {
-        let unnamed = Self { key_id: String::new(), material };
+        let unnamed = Self { key_id: String::new(), algorithm: material.kind().default_algorithm(), material };
         Self { key_id: unnamed.thumbprint(), ..unnamed }
     }
 
@@ -144,22 +173,21 @@ impl PublicKey {
         if PRIVATE_MEMBERS.iter().any(|name| members.contains_key(*name)) {
             return Err(KeyError::PrivateMembers);
         }
-        let algorithm = match (kty, text(members, "crv")?) {
-            ("RSA", _) => Algorithm::RS256,
-            ("EC", Some("P-256")) => Algorithm::ES256,
-            ("OKP", Some("Ed25519")) => Algorithm::EdDSA,
+        let kind = match (kty, text(members, "crv")?) {
+            ("RSA", _) => KeyKind::Rsa,
+            ("EC", Some("P-256")) => KeyKind::P256,
+            ("OKP", Some("Ed25519")) => KeyKind::Ed25519,
             (_, Some(_)) => return Err(KeyError::Unsupported),
             (_, None) => return Err(KeyError::Malformed),
         };
-        check_purpose(members, algorithm)?;
+        let algorithm = check_purpose(members, kind)?;
 
-        let key = Self::new(match algorithm {
-            Algorithm::RS256 => Material::rsa(bytes(members, "n")?, bytes(members, "e")?)?,
-            Algorithm::ES256 => {
-                Material::P256 { x: exactly(&bytes(members, "x")?)?, y: exactly(&bytes(members, "y")?)? }
-            }
-            Algorithm::EdDSA => Material::Ed25519(exactly(&bytes(members, "x")?)?),
-        });
+        let material = match kind {
+            KeyKind::Rsa => Material::rsa(bytes(members, "n")?, bytes(members, "e")?)?,
+            KeyKind::P256 => Material::P256 { x: exactly(&bytes(members, "x")?)?, y: exactly(&bytes(members, "y")?)? },
+            KeyKind::Ed25519 => Material::Ed25519(exactly(&bytes(members, "x")?)?),
+        };
+        let key = Self { algorithm, ..Self::new(material) };
         match text(members, "kid")? {
             Some(key_id) => key.with_key_id(key_id),
             None => Ok(key),
@@ -171,7 +199,7 @@ impl core::fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("PublicKey")
             .field("key_id", &self.key_id)
-            .field("algorithm", &self.algorithm())
+            .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
     }
 }
@@ -286,6 +314,14 @@ impl Material {
         }
     }
 
+    fn kind(&self) -> KeyKind {
+        match self {
+            Self::Rsa { .. } => KeyKind::Rsa,
+            Self::P256 { .. } => KeyKind::P256,
+            Self::Ed25519(_) => KeyKind::Ed25519,
+        }
+    }
+
     /// Returns the members that thumbprints are made of, in lexicographic order and without white space (RFC 7638
     /// section 3.2).
     fn required_members(&self) -> String {
@@ -297,18 +333,20 @@ impl Material {
     }
 }
 
-/// Refuses a key whose owner set it aside for another purpose than verifying with this algorithm.
-fn check_purpose(members: &Map<String, Value>, algorithm: Algorithm) -> Result<(), KeyError> {
+/// Returns the algorithm of a key of this kind. Refuses a key whose owner set it aside for another purpose than
+/// verifying with it.
+fn check_purpose(members: &Map<String, Value>, kind: KeyKind) -> Result<Algorithm, KeyError> {
     let named: Option<Algorithm> = text(members, "alg")?.map(str::parse).transpose()?;
-    if named.is_some_and(|named| named != algorithm) {
+    let algorithm = named.unwrap_or(kind.default_algorithm());
+    if algorithm.key_kind() != kind {
         return Err(KeyError::Malformed);
     }
     if text(members, "use")?.is_some_and(|purpose| purpose != "sig") {
         return Err(KeyError::Unsupported);
     }
     match members.get("key_ops") {
-        None => Ok(()),
-        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => Ok(()),
+        None => Ok(algorithm),
+        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => Ok(algorithm),
         Some(Value::Array(_)) => Err(KeyError::Unsupported),
         Some(_) => Err(KeyError::Malformed),
     }
@@ -368,6 +406,68 @@ mod tests {
     }
 
     #[test]
+    fn the_algorithm_of_a_key_is_no_part_of_its_thumbprint() {
+        let jwk =
+            |alg: &str| PublicKey::from_jwk(format!(r#"{{"kty":"RSA","n":"{RSA_N}","e":"AQAB"{alg}}}"#).as_bytes());
+        let unnamed = jwk("").unwrap();
+        assert_eq!(unnamed.algorithm(), Algorithm::RS256);
+        assert_eq!(jwk(r#","alg":"RS256""#), Ok(unnamed.clone()));
+        let pss = jwk(r#","alg":"PS256""#).unwrap();
+        assert_eq!(pss.algorithm(), Algorithm::PS256);
+        assert_eq!((pss.thumbprint(), pss.key_id()), (unnamed.thumbprint(), unnamed.key_id()));
+        assert_ne!(pss, unnamed);
+        assert_eq!(unnamed.with_algorithm(Algorithm::PS256), Ok(pss.clone()));
+        assert!(pss.to_jwk().contains(r#""alg":"PS256""#));
+        assert_eq!(PublicKey::from_jwk(pss.to_jwk().as_bytes()), Ok(pss));
+        for (alg, error) in [
+            (r#","alg":"PS384""#, KeyError::Unsupported),
+            (r#","alg":"RSA-OAEP""#, KeyError::Unsupported),
+            (r#","alg":"ps256""#, KeyError::Unsupported),
+            (r#","alg":"ES256""#, KeyError::Malformed),
+            (r#","alg":"Ed25519""#, KeyError::Malformed),
+            (r#","alg":["PS256"]"#, KeyError::Malformed),
+            (r#","alg":"RS256","alg":"PS256""#, KeyError::Malformed),
+        ] {
+            assert_eq!(jwk(alg), Err(error), "{alg}");
+        }
+
+        let (older, newer) = (okp(r#","alg":"EdDSA""#).unwrap(), okp(r#","alg":"Ed25519""#).unwrap());
+        assert_eq!((older.algorithm(), newer.algorithm()), (Algorithm::EdDSA, Algorithm::Ed25519));
+        assert_eq!((older.thumbprint(), okp("").unwrap()), (newer.thumbprint(), older));
+        assert_eq!(PublicKey::from_jwk(newer.to_jwk().as_bytes()), Ok(newer));
+    }
+
+    #[test]
+    fn a_key_has_only_the_algorithms_of_its_kind() {
+        use Algorithm::{ES256, Ed25519, EdDSA, PS256, RS256};
+        let all = [RS256, PS256, ES256, EdDSA, Ed25519];
+        let ec = br#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+        let rsa = rsa(&BASE64URL.decode(RSA_N).unwrap(), "AQAB");
+        let kinds =
+            [(rsa, [RS256, PS256].as_slice()), (PublicKey::from_jwk(ec), &[ES256]), (okp(""), &[EdDSA, Ed25519])];
+        for (key, allowed) in kinds {
+            let key = key.unwrap();
+            assert_eq!(Some(&key.algorithm()), allowed.first());
+            for algorithm in all {
+                let changed = key.clone().with_algorithm(algorithm).map(|key| key.algorithm());
+                let expected =
+                    if allowed.contains(&algorithm) { Ok(algorithm) } else { Err(KeyError::AlgorithmMismatch) };
+                assert_eq!(changed, expected, "{key:?}");
+            }
+        }
+        for algorithm in all {
+            assert_eq!(algorithm.as_str().parse(), Ok(algorithm));
+            let verified = all.into_iter().filter(|other| algorithm.has_name(other.as_str())).collect::<Vec<_>>();
+            let both = [EdDSA, Ed25519];
+            assert_eq!(verified, if both.contains(&algorithm) { both.to_vec() } else { vec![algorithm] });
+            for alg in ["none", "", "HS256", "PS384", "Ed448", "ED25519", "eddsa"] {
+                assert!(!algorithm.has_name(alg), "{alg}");
+            }
+        }
+    }
+
+    #[test]
     fn a_written_key_reads_back() {
         let ec = br#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
             "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","kid":"1","use":"sig","key_ops":["verify"],"future":[{}]}"#;
@@ -394,6 +494,9 @@ mod tests {
             (r#","kid":"a\"b""#, InvalidKeyId),
             (r#","kid":"ключ""#, InvalidKeyId),
             (r#","alg":"ES256""#, Malformed),
+            (r#","alg":"PS256""#, Malformed),
+            (r#","alg":"ed25519""#, Unsupported),
+            (r#","alg":"Ed448""#, Unsupported),
             (r#","alg":"none""#, Unsupported),
             (r#","use":"enc""#, Unsupported),
             (r#","use":null"#, Malformed),

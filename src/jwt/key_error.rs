@@ -9,13 +9,14 @@ pub enum KeyError {
     Malformed,
     /// The key has a kind, curve, algorithm, use or file format that is not supported. A P-256 key can spell out its
     /// curve: `openssl ec -in key.pem -param_enc named_curve -out named.pem` names the curve instead.
-    /// `ssh-keygen -p -m PKCS8 -f key` converts a key in the format of OpenSSH, in place.
+    /// `ssh-keygen -p -m PKCS8 -f key` converts a key in the format of OpenSSH, in place. A key of `openssl genpkey
+    /// -algorithm RSA-PSS` is not read: PS256 signs with a key of `-algorithm RSA`.
     Unsupported,
     /// A private P-256 key comes without its public key, as Java writes it. The standards allow this, but `ring` does
     /// not compute the public key. `openssl ec -in key.pem -out whole.pem` adds it. `openssl pkey` and `openssl pkcs8`
     /// do not.
     PublicKeyMissing,
-    /// An RSA modulus has fewer than 2048 bits, which RS256 forbids (RFC 7518 section 3.3), or an RSA public exponent
+    /// An RSA modulus has fewer than 2048 bits, which RFC 7518 forbids (sections 3.3 and 3.5), or an RSA public exponent
     /// is below 65537. Make another key: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem`.
     RsaTooSmall,
     /// An RSA modulus has more than 4096 bits to sign with, or more than 8192 bits to verify with, or a public exponent
@@ -24,6 +25,9 @@ pub enum KeyError {
     /// An RSA key to sign with has a modulus between 2048 and 4096 bits that is not of 2048, 3072 or 4096 bits. Make
     /// another key, as for [`KeyError::RsaTooSmall`].
     RsaOddSize,
+    /// The key can't have this algorithm. Its kind has others, which [`Algorithm`](crate::jwt::Algorithm) lists. Or the
+    /// key belongs to a [`Signer`](crate::jwt::Signer), which makes other signatures.
+    AlgorithmMismatch,
     /// A JWK that should be public has private members.
     PrivateMembers,
     /// A PEM file has no unencrypted private key. `openssl pkey -in key.pem -out plain.pem` decrypts a key.
@@ -52,6 +56,7 @@ impl core::fmt::Display for KeyError {
             Self::RsaOddSize => "the RSA key has neither 2048 nor 3072 nor 4096 bits",
             Self::RsaTooSmall => "the RSA key has fewer than 2048 bits, or a public exponent below 65537",
             Self::RsaTooLarge => "the RSA key has more bits than supported, or a public exponent over 33 bits",
+            Self::AlgorithmMismatch => "the key cannot have this algorithm",
             Self::PrivateMembers => "the public key comes with its private members",
             Self::NoPrivateKey => "the PEM file has no unencrypted private key",
             Self::SeveralPrivateKeys => "the PEM file has more than one private key",

@@ -5,7 +5,8 @@ use ring::error::KeyRejected;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::rsa;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaEncoding, RsaKeyPair,
 };
 use zeroize::Zeroizing;
 
@@ -23,18 +24,18 @@ pub(crate) enum KeyPair {
 }
 
 impl KeyPair {
-    /// Makes a random ES256 or EdDSA key.
+    /// Makes a random P-256 or Ed25519 key.
     pub(crate) fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         let random = SystemRandom::new();
         match algorithm {
-            Algorithm::RS256 => Err(KeyError::CannotGenerateRsa),
+            Algorithm::RS256 | Algorithm::PS256 => Err(KeyError::CannotGenerateRsa),
             Algorithm::ES256 => {
                 // This one copy can't be wiped, because ring returns a generated P-256 key in its own document type.
                 let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
                     .map_err(|_| KeyError::NoRandomness)?;
                 Self::p256(document.as_ref())
             }
-            Algorithm::EdDSA => {
+            Algorithm::EdDSA | Algorithm::Ed25519 => {
                 let mut seed = Zeroizing::new([0; 32]);
                 random.fill(seed.as_mut()).map_err(|_| KeyError::NoRandomness)?;
                 Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).map(Self::Ed25519).map_err(rejection)
@@ -90,18 +91,23 @@ impl KeyPair {
 
     pub(crate) fn signs_for(&self, public: &PublicKey) -> bool {
         let mut signed = String::new();
-        let signature = self.append_signature(&mut signed).is_ok().then(|| signed.split_off(1));
+        let signature = self.append_signature(public.algorithm(), &mut signed).is_ok().then(|| signed.split_off(1));
         let signature = signature.and_then(|signature| BASE64URL.decode(signature).ok());
         signature.is_some_and(|signature| public.verifies(b"", &signature))
     }
 
-    pub(crate) fn append_signature(&self, token: &mut String) -> Result<(), SigningError> {
+    /// Signs with an algorithm of this key.
+    pub(crate) fn append_signature(&self, algorithm: Algorithm, token: &mut String) -> Result<(), SigningError> {
         let random = SystemRandom::new();
         match self {
             Self::Rsa(pair) => {
                 let mut space = [0; LONGEST_SIGNATURE];
                 let signature = space.get_mut(..pair.public().modulus_len()).ok_or(SigningError::Pair)?;
-                pair.sign(&RSA_PKCS1_SHA256, &random, token.as_bytes(), signature).map_err(|_| SigningError::Pair)?;
+                let scheme: &dyn RsaEncoding = match algorithm {
+                    Algorithm::PS256 => &RSA_PSS_SHA256,
+                    _ => &RSA_PKCS1_SHA256,
+                };
+                pair.sign(scheme, &random, token.as_bytes(), signature).map_err(|_| SigningError::Pair)?;
                 append(token, signature);
             }
             Self::P256(pair) => {

@@ -12,8 +12,9 @@ use core::pin::Pin;
 /// # What a signer must guarantee
 ///
 /// - It signs `message` without a change.
-/// - The signature has the form of JWS. For RS256 it is as long as the modulus (PKCS #1 v1.5 with SHA-256). For ES256
-///   it is the 32 bytes of r and the 32 bytes of s, not DER. For EdDSA it is 64 bytes.
+/// - The signature has the form of JWS, for the algorithm of the public key. For RS256 and PS256 it is as long as the
+///   modulus: PKCS #1 v1.5 with SHA-256, or PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes. For ES256 it is
+///   the 32 bytes of r and the 32 bytes of s, not DER. For EdDSA and Ed25519 it is 64 bytes.
 /// - It waits without blocking a thread. Otherwise other requests of the host wait for it.
 /// - It has a time limit, because a login waits for it twice.
 ///

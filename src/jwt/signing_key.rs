@@ -14,8 +14,9 @@ use crate::jwt::signing_error::SigningError;
 /// A private key that signs tokens, or a [`Signer`] that has such a key. It is read once and used as long as the server
 /// runs.
 ///
-/// The kind of the key decides the algorithm: RSA means RS256, P-256 means ES256 and Ed25519 means EdDSA. Its
-/// identifier is its thumbprint (RFC 7638), unless [`SigningKey::with_key_id`] gives it another.
+/// An RSA key signs with RS256, a P-256 key with ES256, and an Ed25519 key with EdDSA. [`SigningKey::with_algorithm`]
+/// chooses PS256 or the name Ed25519 instead. The identifier of the key is its thumbprint (RFC 7638), unless
+/// [`SigningKey::with_key_id`] gives it another.
 ///
 /// ```
 /// use otp_grant::SigningKey;
@@ -71,20 +72,22 @@ impl SigningKey {
         Self::from_file(&KeyFile::from_der(der)?)
     }
 
-    /// Makes a random ES256 or EdDSA key.
+    /// Makes a random key for ES256, EdDSA or Ed25519.
     ///
     /// The key exists only in this process. After the process ends, its tokens can be verified only with a kept copy of
     /// the public key.
     ///
     /// # Errors
-    /// [`KeyError::CannotGenerateRsa`] for RS256, [`KeyError::NoRandomness`] when the operating system fails.
+    /// [`KeyError::CannotGenerateRsa`] for RS256 and PS256, [`KeyError::NoRandomness`] when the operating system fails.
     pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
-        Self::new(KeyPair::generate(algorithm)?)
+        Self::new(KeyPair::generate(algorithm)?)?.with_algorithm(algorithm)
     }
 
     /// Makes a signing key from a signer and the public key that verifies its signatures.
     ///
-    /// The signer signs once here. Otherwise only the clients would notice that it has another key.
+    /// The algorithm is that of `public`. For PS256, its JWK has that `alg`, or
+    /// [`PublicKey::with_algorithm`] gives it. The signer signs once here. Otherwise only the clients would notice that
+    /// it has another key.
     ///
     /// # Errors
     /// [`SignerError`], also when `public` has a P-256 point off its curve.
@@ -105,6 +108,36 @@ impl SigningKey {
     /// [`of_signer`](Self::of_signer) is for it.
     pub fn external(public: PublicKey) -> Self {
         Self::assemble(Source::External, public)
+    }
+
+    /// Chooses the algorithm, where the kind of the key has more than one: PS256 in place of RS256, or the name Ed25519
+    /// (RFC 9864) in place of EdDSA. The headers of tokens and the key set name this algorithm.
+    ///
+    /// A key that has signed with RS256 should not change to PS256, or back: its unexpired tokens would be refused.
+    /// Rotate to another key instead, or publish the key under both algorithms with two identifiers. A change between
+    /// the names EdDSA and Ed25519 can keep the key, if each verifier knows both names.
+    ///
+    /// ```
+    /// use otp_grant::SigningKey;
+    /// use otp_grant::jwt::{Algorithm, KeyError};
+    ///
+    /// let key = SigningKey::generate(Algorithm::EdDSA)?.with_algorithm(Algorithm::Ed25519)?;
+    /// assert!(key.public_key().to_jwk().contains(r#""alg":"Ed25519""#));
+    /// assert_eq!(key.with_algorithm(Algorithm::PS256).err(), Some(KeyError::AlgorithmMismatch));
+    /// # Ok::<(), KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`KeyError::AlgorithmMismatch`] when a key of this kind can't have the algorithm. A key of
+    /// [`of_signer`](Self::of_signer) can't change from RS256 to PS256 or back, because its signer does not know of it.
+    pub fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, KeyError> {
+        // A signer is not told the algorithm. It would go on with the signatures of the other one.
+        let is_renamed = algorithm.has_name(self.algorithm().as_str());
+        let public = self.public.with_algorithm(algorithm)?;
+        if matches!(self.source, Source::Signer(_)) && !is_renamed {
+            return Err(KeyError::AlgorithmMismatch);
+        }
+        Ok(Self::assemble(self.source, public))
     }
 
     /// Gives the key another identifier than its thumbprint.
@@ -155,7 +188,7 @@ impl SigningKey {
         BASE64URL.encode_string(claims, &mut token);
         let signer = match &self.source {
             Source::Pair(pair) => {
-                pair.append_signature(&mut token)?;
+                pair.append_signature(self.algorithm(), &mut token)?;
                 return Ok(token);
             }
             Source::Signer(signer) => &**signer,
@@ -311,6 +344,9 @@ mod tests {
             (Algorithm::EdDSA, SigningKey::from_pem(ED25519)),
             (Algorithm::EdDSA, SigningKey::from_der(&der(ED25519))),
             (Algorithm::EdDSA, SigningKey::generate(Algorithm::EdDSA)),
+            (Algorithm::PS256, SigningKey::from_pem(RSA_PKCS8).and_then(|key| key.with_algorithm(Algorithm::PS256))),
+            (Algorithm::Ed25519, SigningKey::from_pem(ED25519).and_then(|key| key.with_algorithm(Algorithm::Ed25519))),
+            (Algorithm::Ed25519, SigningKey::generate(Algorithm::Ed25519)),
         ];
         for (algorithm, key) in keys {
             let key = key.unwrap();
@@ -392,11 +428,74 @@ mod tests {
             let der = der(pem);
             assert_eq!(SigningKey::from_der(&der[..der.len() - 1]).unwrap_err(), KeyError::Malformed);
         }
-        assert_eq!(SigningKey::generate(Algorithm::RS256).unwrap_err(), KeyError::CannotGenerateRsa);
+        for algorithm in [Algorithm::RS256, Algorithm::PS256] {
+            assert_eq!(SigningKey::generate(algorithm).unwrap_err(), KeyError::CannotGenerateRsa);
+        }
+        // `id-RSASSA-PSS` (RFC 4055 section 1.2) in place of `rsaEncryption`.
+        let mut pss = der(RSA_PKCS8);
+        let last = pss.windows(9).position(|oid| oid == b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01").unwrap() + 8;
+        pss[last] = 10;
+        assert_eq!(SigningKey::from_der(&pss).unwrap_err(), KeyError::Unsupported);
         for key_id in ["", "a\"", "a\\", "a\n", "é", &"a".repeat(256)] {
             let key = SigningKey::from_pem(ED25519).unwrap();
             assert_eq!(key.with_key_id(key_id).unwrap_err(), KeyError::InvalidKeyId);
         }
+    }
+
+    #[test]
+    fn the_algorithm_of_a_key_can_be_chosen_within_its_kind() {
+        let [rsa, p256, ed25519] = [RSA_PKCS8, P256, ED25519].map(|pem| move || SigningKey::from_pem(pem).unwrap());
+        let pss = rsa().with_algorithm(Algorithm::PS256).unwrap();
+        assert_eq!((pss.algorithm(), pss.key_id()), (Algorithm::PS256, rsa().key_id()));
+        let named = rsa().with_key_id("k").unwrap().with_algorithm(Algorithm::PS256).unwrap();
+        assert_eq!(named.key_id(), "k");
+        assert_eq!(named.with_key_id("j").unwrap().algorithm(), Algorithm::PS256);
+        assert_eq!(pss.with_algorithm(Algorithm::RS256).unwrap().public_key(), rsa().public_key());
+        for (key, algorithms) in [
+            (&rsa as &dyn Fn() -> SigningKey, [Algorithm::ES256, Algorithm::EdDSA, Algorithm::Ed25519].as_slice()),
+            (&p256, &[Algorithm::RS256, Algorithm::PS256, Algorithm::EdDSA, Algorithm::Ed25519]),
+            (&ed25519, &[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256]),
+        ] {
+            for algorithm in algorithms {
+                assert_eq!(key().with_algorithm(*algorithm).unwrap_err(), KeyError::AlgorithmMismatch);
+            }
+        }
+    }
+
+    #[test]
+    fn the_public_key_of_a_signer_decides_its_algorithm() {
+        struct Device(KeyPair, Algorithm);
+
+        impl Signer for Device {
+            type Error = SigningError;
+
+            async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+                let mut signed = String::from_utf8(message.to_vec()).unwrap();
+                self.0.append_signature(self.1, &mut signed)?;
+                Ok(BASE64URL.decode(&signed[message.len() + 1..]).unwrap())
+            }
+        }
+
+        let device = |pem, algorithm| Device(KeyPair::from_der(&der(pem)).unwrap(), algorithm);
+        let public =
+            |pem, algorithm| SigningKey::from_pem(pem).unwrap().public_key().clone().with_algorithm(algorithm).unwrap();
+        let (rs256, ps256) = (Algorithm::RS256, Algorithm::PS256);
+        for (signs, verifies) in [(rs256, ps256), (ps256, rs256)] {
+            let refused = block_on(SigningKey::of_signer(device(RSA_PKCS8, signs), public(RSA_PKCS8, verifies)));
+            assert!(matches!(refused, Err(SignerError::WrongSignature)));
+            let key = || block_on(SigningKey::of_signer(device(RSA_PKCS8, signs), public(RSA_PKCS8, signs))).unwrap();
+            let published = PublicKeySet::of(key().public_key().clone());
+            let token = block_on(key().sign_jwt(JwtType::Jwt, b"{}", None)).unwrap();
+            assert!(verify(&token, &published).is_ok());
+            // The device would go on as before.
+            assert_eq!(key().with_algorithm(verifies).unwrap_err(), KeyError::AlgorithmMismatch);
+            assert!(key().with_algorithm(signs).is_ok());
+        }
+        let (older, newer) = (Algorithm::EdDSA, Algorithm::Ed25519);
+        let key = block_on(SigningKey::of_signer(device(ED25519, older), public(ED25519, older))).unwrap();
+        assert_eq!(key.with_algorithm(newer).unwrap().algorithm(), newer);
+        let external = SigningKey::external(public(RSA_PKCS8, rs256)).with_algorithm(ps256).unwrap();
+        assert_eq!(external.algorithm(), ps256);
     }
 
     #[test]

@@ -8,10 +8,12 @@ use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};
 
-const KEYS: [(&str, &str, &[&str]); 3] = [
+const KEYS: [(&str, &str, &[&str]); 5] = [
     ("RS256", include_str!("../keys/rsa2048_pkcs8.pem"), &["alg", "e", "kid", "kty", "n", "use"]),
     ("ES256", include_str!("../keys/es256_pkcs8.pem"), &["alg", "crv", "kid", "kty", "use", "x", "y"]),
     ("EdDSA", include_str!("../keys/ed25519_pkcs8.pem"), &["alg", "crv", "kid", "kty", "use", "x"]),
+    ("PS256", include_str!("../keys/rsa2048_pkcs8.pem"), &["alg", "e", "kid", "kty", "n", "use"]),
+    ("Ed25519", include_str!("../keys/ed25519_pkcs8.pem"), &["alg", "crv", "kid", "kty", "use", "x"]),
 ];
 const API: &str = "https://api.example.com";
 
@@ -19,8 +21,9 @@ fn rfc_9068() -> Settings {
     settings(|s| s.access_token_profile = AccessTokenProfile::Rfc9068 { audience: API.to_owned() })
 }
 
-fn host_of(settings: Settings, pem: &str) -> Host {
-    Host::with_key(settings, SigningKey::from_pem(pem).unwrap())
+fn host_of(settings: Settings, alg: &str, pem: &str) -> Host {
+    let key = SigningKey::from_pem(pem).unwrap().with_algorithm(alg.parse().unwrap());
+    Host::with_key(settings, key.unwrap())
 }
 
 fn header(token: &str) -> String {
@@ -36,7 +39,7 @@ fn claims(host: &Host, token: &str) -> Value {
 #[tokio::test]
 async fn both_tokens_have_the_claims_and_header_of_the_contract() {
     for (alg, pem, _) in KEYS {
-        let host = host_of(Settings::default(), pem);
+        let host = host_of(Settings::default(), alg, pem);
         let said = host.log_in(json!({})).await;
         let kid = host.server.key_set().iter().next().unwrap().key_id().to_owned();
         let expected = format!(r#"{{"kid":"{kid}","typ":"JWT","alg":"{alg}"}}"#);
@@ -68,7 +71,7 @@ async fn both_tokens_have_the_claims_and_header_of_the_contract() {
 #[tokio::test]
 async fn an_rfc_9068_access_token_has_its_own_type_and_claims() {
     for (alg, pem, _) in KEYS {
-        let host = host_of(rfc_9068(), pem);
+        let host = host_of(rfc_9068(), alg, pem);
         let said = host.log_in(json!({ "scope": "openid profile" })).await;
         let kid = host.server.key_set().iter().next().unwrap().key_id().to_owned();
         let token = text(&said, "access_token");
@@ -117,7 +120,7 @@ async fn expires_in_counts_down_to_exp() {
 #[tokio::test]
 async fn the_key_set_is_public_and_cacheable() {
     for (alg, pem, members) in KEYS {
-        let reply = host_of(Settings::default(), pem).server.get_jwks();
+        let reply = host_of(Settings::default(), alg, pem).server.get_jwks();
         assert_eq!(reply.status(), 200);
         assert!(reply.header("Cache-Control").unwrap().starts_with("public, max-age="));
         assert_eq!(reply.header("Content-Type"), Some("application/json;charset=UTF-8"));
@@ -133,9 +136,9 @@ async fn the_key_set_is_public_and_cacheable() {
 
 #[tokio::test]
 async fn an_id_token_is_no_access_token_under_either_profile() {
-    for (_, pem, _) in KEYS {
+    for (alg, pem, _) in KEYS {
         for settings in [Settings::default(), rfc_9068()] {
-            let host = host_of(settings, pem);
+            let host = host_of(settings, alg, pem);
             let said = host.log_in(json!({})).await;
             assert!(host.server.verify_access_token(text(&said, "access_token"), Audience::EveryClient).is_ok());
             let refused = host.server.verify_access_token(text(&said, "id_token"), Audience::EveryClient);
@@ -147,8 +150,8 @@ async fn an_id_token_is_no_access_token_under_either_profile() {
 
 #[tokio::test]
 async fn an_altered_token_is_refused_wherever_it_is_altered() {
-    for (_, pem, _) in KEYS {
-        let host = host_of(Settings::default(), pem);
+    for (alg, pem, _) in KEYS {
+        let host = host_of(Settings::default(), alg, pem);
         let said = host.log_in(json!({})).await;
         let token = text(&said, "access_token");
         for at in 0..token.len() {
@@ -168,14 +171,14 @@ async fn an_altered_token_is_refused_wherever_it_is_altered() {
 
 #[tokio::test]
 async fn a_token_does_not_choose_how_it_is_checked() {
-    for (_, pem, _) in KEYS {
-        let host = host_of(Settings::default(), pem);
+    for (alg, pem, _) in KEYS {
+        let host = host_of(Settings::default(), alg, pem);
         let said = host.log_in(json!({})).await;
         let token = text(&said, "access_token");
         let mut parts = token.split('.');
         let (head, payload, signature) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
         let head: Value = serde_json::from_slice(&BASE64URL.decode(head).unwrap()).unwrap();
-        for alg in ["none", "None", "HS256", "RS256", "ES256", "EdDSA"] {
+        for alg in ["none", "None", "HS256", "RS256", "PS256", "ES256", "EdDSA", "Ed25519"] {
             let head = BASE64URL.encode(but(&head, json!({ "alg": alg })).to_string());
             for signature in ["", signature] {
                 let forged = format!("{head}.{payload}.{signature}");
@@ -190,7 +193,7 @@ async fn a_token_does_not_choose_how_it_is_checked() {
 
 #[tokio::test]
 async fn a_token_of_another_key_is_refused() {
-    let said = host_of(Settings::default(), KEYS[2].1).log_in(json!({})).await;
+    let said = host_of(Settings::default(), KEYS[2].0, KEYS[2].1).log_in(json!({})).await;
     assert!(Host::new().server.verify_access_token(text(&said, "access_token"), Audience::EveryClient).is_err());
 }
 

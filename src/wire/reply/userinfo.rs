@@ -80,12 +80,6 @@ impl From<InsufficientScope> for Reply {
 }
 
 impl Reply {
-    /// Makes the `invalid_token` reply of RFC 6750 section 3.1. The reply does not say why the token was refused, and
-    /// repeats nothing that was sent.
-    pub(crate) fn invalid_token() -> Self {
-        UserinfoError::InvalidToken.into()
-    }
-
     fn bearer_error(status: u16, name: &str, description: &str, needed: &str) -> Self {
         // The challenge needs no escape. No description has a quotation mark, and no description repeats what was sent.
         let challenge = format!(r#"Bearer error="{name}", error_description="{description}"{needed}"#);

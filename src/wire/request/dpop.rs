@@ -68,12 +68,6 @@ pub enum PresentedAccessToken<'a> {
 }
 
 impl<'a> PresentedAccessToken<'a> {
-    pub(crate) fn token(&self) -> &'a str {
-        match self {
-            Self::Bearer(token) | Self::Dpop(token, _) => token,
-        }
-    }
-
     /// Reads an `Authorization` header with one of the two schemes. The scheme can have any case.
     pub(crate) fn read(authorization: &'a str, proof: PresentedProof<'a>) -> Option<Self> {
         let (scheme, token) = authorization.split_once(' ')?;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top layer to the lowest.
-const WINGS: [&str; 24] = [
+const WINGS: [&str; 25] = [
     "testing",
     "exchange",
     "server",
@@ -25,6 +25,7 @@ const WINGS: [&str; 24] = [
     "address",
     "scope",
     "entropy",
+    "used_once",
     "id",
     "erased",
     "change",

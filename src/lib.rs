@@ -98,6 +98,7 @@ pub mod store;
 pub mod testing;
 pub mod time;
 mod unknown_members;
+mod used_once;
 pub mod wire;
 
 pub use address::{Address, AddressPolicy, Channel};

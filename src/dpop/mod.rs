@@ -73,13 +73,20 @@ pub(crate) struct ProofUse {
 impl ProofUse {
     /// Takes a proof of a key by its `jti` and its `iat`.
     pub(crate) fn new(key: KeyThumbprint, jti: &str, issued_at: Timestamp) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(key.as_bytes());
-        context.update(jti.as_bytes());
         let mut mark = [0; ProofMark::LEN];
-        mark.iter_mut().zip(context.finish().as_ref()).for_each(|(byte, hashed)| *byte = *hashed);
+        mark.iter_mut().zip(name_of_proof(&key, jti)).for_each(|(byte, hashed)| *byte = hashed);
         Self { key, mark: ProofMark::from_bytes(mark), issued_at: issued_at.whole_second() }
     }
+}
+
+/// Returns a hash that names one proof of one key.
+pub(crate) fn name_of_proof(key: &KeyThumbprint, jti: &str) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(key.as_bytes());
+    context.update(jti.as_bytes());
+    let mut name = [0; 32];
+    name.copy_from_slice(context.finish().as_ref());
+    name
 }
 
 /// The `cnf` claim (RFC 9449 section 6.1).

@@ -32,6 +32,10 @@ impl Target {
         Some(Self(format!("{scheme}://{authority}{path}")))
     }
 
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Tells whether a proof whose `htu` has this value is for this URL.
     pub(crate) fn is_named_by(&self, htu: &str) -> bool {
         self.0 == htu || Self::new(htu).is_some_and(|named| named == *self)

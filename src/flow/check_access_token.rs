@@ -3,13 +3,16 @@
 use crate::directory::Directory;
 use crate::directory::user::{User, UserStatus};
 use crate::dpop::target::Target;
-use crate::dpop::{DpopError, DpopNonce};
+use crate::dpop::{DpopError, DpopNonce, DpopSupport};
+use crate::flow::commit::Turn;
 use crate::flow::core::Core;
 use crate::flow::dpop;
 use crate::flow::record;
+use crate::flow::used_once::{UsedOnceRefused, use_once};
 use crate::id::ClientId;
 use crate::jwt::dpop_proof::DpopProof;
 use crate::jwt::verifier::{AccessTokenClaims, AccessTokenError, Audience};
+use crate::observer::Event;
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::store::Store;
@@ -53,10 +56,23 @@ pub(crate) async fn check_with_proof<S: Store, D: Directory>(
     if !dpop::has_nonce(core, &proof) && requires_nonce(core, &claims.client).await? {
         return Err(AccessTokenCheckError::UseDpopNonce(dpop::next_nonce(core)));
     }
-    check_session(core, claims).await.map_err(|error| match error {
+    let claims = check_session(core, claims).await.map_err(|error| match error {
         AccessTokenCheckError::Revoked => AccessTokenCheckError::RevokedWithProof,
         error => error,
-    })
+    })?;
+    if core.settings.dpop == DpopSupport::Strict {
+        let parts = [proof.name().as_slice(), method.as_bytes(), target.as_str().as_bytes()];
+        let key = core.keyring.used_once_key("proof", parts);
+        match use_once(&mut Turn::new(core), key, proof.ends_at()).await {
+            Ok(()) => {}
+            Err(UsedOnceRefused::Used) => {
+                core.observer.event(&Event::ProofReplayed { client: &claims.client });
+                return Err(refused(DpopError::Replayed));
+            }
+            Err(UsedOnceRefused::Unavailable) => return Err(Unavailable.into()),
+        }
+    }
+    Ok(claims)
 }
 
 fn refused(error: DpopError) -> AccessTokenCheckError {

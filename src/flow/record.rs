@@ -12,6 +12,7 @@ use crate::secret::keys_in_use::KeysInUse;
 use crate::session::Session;
 use crate::store::{Body, Record, RecordBody, Store};
 use crate::time::Timestamp;
+use crate::used_once::UsedOnce;
 use crate::wire::error::Unavailable;
 
 /// Loads the state under `key`.
@@ -108,6 +109,23 @@ impl State for KeysInUse {
     }
 }
 
+impl State for UsedOnce {
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable> {
+        match body.0 {
+            Body::UsedOnce(state) => Ok(state),
+            other => Err(Undecidable::of(&other)),
+        }
+    }
+
+    fn into_body(self) -> RecordBody {
+        RecordBody(Body::UsedOnce(self))
+    }
+
+    fn delete_after(&self, _limits: &Limits) -> Timestamp {
+        self.until()
+    }
+}
+
 /// Why nothing is decided on a stored record. The record stays as it is.
 #[derive(Debug)]
 pub(crate) enum Undecidable {
@@ -123,7 +141,7 @@ impl Undecidable {
     fn of(body: &Body) -> Self {
         match body {
             Body::Later(later) => later.format().map_or(Self::UnknownKind, |format| Self::Later { format }),
-            Body::Authenticator(_) | Body::Session(_) | Body::KeysInUse(_) => Self::WrongKind,
+            Body::Authenticator(_) | Body::Session(_) | Body::KeysInUse(_) | Body::UsedOnce(_) => Self::WrongKind,
         }
     }
 }

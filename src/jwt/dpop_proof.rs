@@ -1,12 +1,14 @@
 //! Verifies DPoP proofs (RFC 9449 section 4.3).
 
+use core::time::Duration;
+
 use base64::Engine;
 use ring::digest;
 use serde_json::{Map, Value};
 
 use crate::base64url::BASE64URL;
 use crate::dpop::target::Target;
-use crate::dpop::{DpopError, OLDEST_PROOF, ProofUse};
+use crate::dpop::{DpopError, OLDEST_PROOF, ProofUse, name_of_proof};
 use crate::id::KeyThumbprint;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::jwk::PublicKey;
@@ -17,6 +19,8 @@ use crate::wire::strict;
 #[derive(Debug)]
 pub(crate) struct DpopProof {
     proof_use: ProofUse,
+    /// Names the proof among all proofs of all keys.
+    name: [u8; 32],
     nonce: Option<String>,
     /// The hash of the access token that the proof is for.
     token_hash: Option<String>,
@@ -57,7 +61,9 @@ impl DpopProof {
             return Err(DpopError::OutsideTheWindow);
         }
         let (nonce, token_hash) = (take_text(&mut claims, "nonce")?, take_text(&mut claims, "ath")?);
-        Ok(Self { proof_use: ProofUse::new(key.thumbprint_bytes(), &jti, issued_at), nonce, token_hash })
+        let thumbprint = key.thumbprint_bytes();
+        let proof_use = ProofUse::new(thumbprint, &jti, issued_at);
+        Ok(Self { proof_use, name: name_of_proof(&thumbprint, &jti), nonce, token_hash })
     }
 
     /// Checks that the proof is for an access token, and that the token is bound to the key of the proof.
@@ -72,6 +78,16 @@ impl DpopProof {
     /// Returns the nonce that the proof contains.
     pub(crate) fn nonce(&self) -> Option<&str> {
         self.nonce.as_deref()
+    }
+
+    /// Returns the name of the proof among all proofs of all keys.
+    pub(crate) fn name(&self) -> &[u8; 32] {
+        &self.name
+    }
+
+    /// Returns the first instant at which the proof is refused for its age.
+    pub(crate) fn ends_at(&self) -> Timestamp {
+        self.proof_use.issued_at.after(OLDEST_PROOF).after(ONE_SECOND)
     }
 
     /// Returns whose key made the proof, and which proof it is.
@@ -124,10 +140,12 @@ fn instant(claim: Option<&Value>) -> Result<Timestamp, DpopError> {
     if let Some(secs) = number.as_u64() {
         return Ok(Timestamp::from_unix_secs(secs));
     }
-    let secs = number.as_f64().and_then(|secs| core::time::Duration::try_from_secs_f64(secs).ok());
+    let secs = number.as_f64().and_then(|secs| Duration::try_from_secs_f64(secs).ok());
     Ok(Timestamp::default().after(secs.ok_or(DpopError::InvalidClaims)?))
 }
 
+/// `iat` can have a fraction of a second.
+const ONE_SECOND: Duration = Duration::from_secs(1);
 const TYPE: &str = "dpop+jwt";
 /// `b64` changes what was signed. `zip` and `enc` change what the payload is.
 const UNSUPPORTED: [&str; 4] = ["crit", "b64", "zip", "enc"];

@@ -9,6 +9,7 @@ use crate::secret::keys_in_use::KeysInUse;
 use crate::session::Session;
 use crate::store::{self, Later, Record, RecordBody, Swap};
 use crate::time::Timestamp;
+use crate::used_once::UsedOnce;
 
 /// Records by their keys. The keys need no hash, because they are MACs: they are spread evenly, and an attacker can't
 /// choose many keys of one bucket. The first byte of a key has chosen the shard.
@@ -48,6 +49,7 @@ enum Body {
     Authenticator(Authenticator),
     Session(Box<Session>),
     KeysInUse(Box<KeysInUse>),
+    UsedOnce(UsedOnce),
     Later(Box<Later>),
 }
 
@@ -209,6 +211,7 @@ impl Entry {
             Body::Authenticator(state) => store::Body::Authenticator(state.clone()),
             Body::Session(state) => store::Body::Session((**state).clone()),
             Body::KeysInUse(state) => store::Body::KeysInUse((**state).clone()),
+            Body::UsedOnce(state) => store::Body::UsedOnce(state.clone()),
             Body::Later(state) => store::Body::Later(state.clone()),
         };
         Record { tag: self.tag, delete_after: self.delete_after, body: RecordBody(body) }
@@ -221,6 +224,7 @@ impl Body {
             store::Body::Authenticator(state) => Self::Authenticator(state.clone()),
             store::Body::Session(state) => Self::Session(Box::new(state.clone())),
             store::Body::KeysInUse(state) => Self::KeysInUse(Box::new(state.clone())),
+            store::Body::UsedOnce(state) => Self::UsedOnce(state.clone()),
             store::Body::Later(state) => Self::Later(state.clone()),
         }
     }

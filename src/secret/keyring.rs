@@ -144,6 +144,12 @@ impl Keyring {
         RecordKey::from_bytes(mac(&self.records, [b"session".as_slice(), session.as_bytes()]))
     }
 
+    /// Returns the key of the record of a value that is used once. `kind` names what the value is, and `parts` are the
+    /// value.
+    pub(crate) fn used_once_key<'p>(&self, kind: &'p str, parts: impl IntoIterator<Item = &'p [u8]>) -> RecordKey {
+        RecordKey::from_bytes(mac(&self.records, [b"used once", kind.as_bytes()].into_iter().chain(parts)))
+    }
+
     /// Returns the key of the record of the keys in use. No secret goes into it, and so hosts with different secrets
     /// find the same record.
     pub(crate) fn record_of_keys(issuer: &Issuer) -> RecordKey {
@@ -157,7 +163,7 @@ impl Keyring {
 
     /// Names the index secret. The name is a truncated MAC, from which nothing can be computed.
     pub(crate) fn index_id(&self) -> KeyId {
-        KeyId::from_bytes(first(&mac(&self.records, [b"index key id"])))
+        KeyId::from_bytes(first(&mac(&self.records, [b"index key id".as_slice()])))
     }
 
     /// Names every sealing secret that is accepted, the active one first.
@@ -272,7 +278,7 @@ impl core::fmt::Display for InvalidMasterKey {
 impl core::error::Error for InvalidMasterKey {}
 
 /// Returns the HMAC of `parts`, each preceded by its length. Two different lists of parts never have the same input.
-pub(crate) fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> [u8; 32] {
+pub(crate) fn mac<'p>(key: &hmac::Key, parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
     let mut context = hmac::Context::with_key(key);
     for part in parts {
         context.update(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -336,6 +342,8 @@ mod tests {
         assert_eq!(keys, [of_email, of_email, of_phone, "dxLHF5GSGOb_yqlLmYPN1DFsWbtb0LacyD6ELAW_goc"]);
         let session = SessionId::from_bytes([9; 32]);
         assert_eq!(String::from(keyring().session_key(&session)), "SJoqEvZCwWcCwp_oAfGR5j1ERwZbUtsJSwGjtr2VKAc");
+        let used = keyring().used_once_key("assertion", [b"CLIENT".as_slice(), b"jti"]);
+        assert_eq!(String::from(used), "Mczr9_-l7uKkEmvXbNJJEl1JQyIt-DiNJVImj1f_5dQ");
         let issuer = Issuer::new("https://login.example.com").unwrap();
         assert_eq!(String::from(Keyring::record_of_keys(&issuer)), "1StdVwVMz8jmt6FC3StaR-rObjh1eDq3V4P1ZEaogkM");
         assert_eq!(String::from(keyring().index_id()), "R9HPxQ");

@@ -20,6 +20,7 @@ use crate::session::Session;
 pub use crate::store::erased::ErasedStore;
 use crate::time::Timestamp;
 use crate::unknown_members::Value;
+use crate::used_once::UsedOnce;
 
 /// Keeps records. It has two operations, and both are atomic for one key.
 ///
@@ -96,8 +97,8 @@ impl Record {
     }
 }
 
-/// The content of a record: the state of one phone number or e-mail address, of one login session, or of the secrets
-/// that the hosts of one issuer work with. An adapter stores it unchanged.
+/// The content of a record: the state of one phone number or e-mail address, of one login session, of the secrets
+/// that the hosts of one issuer work with, or of a value that is used once. An adapter stores it unchanged.
 ///
 /// # Formats
 ///
@@ -145,13 +146,14 @@ impl RecordBody {
         serde_json::from_slice(bytes).map_err(|_| InvalidRecord(()))
     }
 
-    /// Returns the kind of the body: `authenticator` (one phone number or e-mail address), `session`, `keys_in_use`, or
-    /// a kind of a later version.
+    /// Returns the kind of the body: `authenticator` (one phone number or e-mail address), `session`, `keys_in_use`,
+    /// `used` (a value that is used once), or a kind of a later version.
     pub fn kind(&self) -> &str {
         match &self.0 {
             Body::Authenticator(_) => AUTHENTICATOR,
             Body::Session(_) => SESSION,
             Body::KeysInUse(_) => KEYS_IN_USE,
+            Body::UsedOnce(_) => USED_ONCE,
             Body::Later(later) => later.kind.split_once(FORMAT_SEPARATOR).map_or(&*later.kind, |(kind, _)| kind),
         }
     }
@@ -166,6 +168,7 @@ impl Serialize for RecordBody {
             }
             Body::Session(state) => serializer.serialize_newtype_variant(NAME, 1, SESSION, state),
             Body::KeysInUse(state) => serializer.serialize_newtype_variant(NAME, 2, KEYS_IN_USE, state),
+            Body::UsedOnce(state) => serializer.serialize_newtype_variant(NAME, 3, USED_ONCE, state),
             Body::Later(later) => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(&later.kind, &later.content)?;
@@ -177,7 +180,7 @@ impl Serialize for RecordBody {
 
 impl<'de> Deserialize<'de> for RecordBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_enum(NAME, &[AUTHENTICATOR, SESSION, KEYS_IN_USE, SESSION_2], AnyKind)
+        deserializer.deserialize_enum(NAME, &KINDS, AnyKind)
     }
 }
 
@@ -193,6 +196,8 @@ pub(crate) enum Body {
     Session(Session),
     /// The names of the secrets that the hosts of one issuer work with.
     KeysInUse(KeysInUse),
+    /// A value that was used.
+    UsedOnce(UsedOnce),
     /// A body that only a later version may decide on.
     Later(Box<Later>),
 }
@@ -208,7 +213,7 @@ impl Later {
     /// Returns the lowest format that may decide on the body, if this version knows its kind.
     pub(crate) fn format(&self) -> Option<NonZeroU32> {
         let (kind, format) = self.kind.split_once(FORMAT_SEPARATOR)?;
-        [AUTHENTICATOR, SESSION, KEYS_IN_USE].contains(&kind).then(|| format.parse().ok()).flatten()
+        KINDS.contains(&kind).then(|| format.parse().ok()).flatten()
     }
 }
 
@@ -227,6 +232,7 @@ impl<'de> Visitor<'de> for AnyKind {
             Kind::Authenticator => Body::Authenticator(content.newtype_variant()?),
             Kind::Session => Body::Session(content.newtype_variant()?),
             Kind::KeysInUse => Body::KeysInUse(content.newtype_variant()?),
+            Kind::UsedOnce => Body::UsedOnce(content.newtype_variant()?),
             Kind::Later(kind) => Body::Later(Box::new(Later { kind, content: content.newtype_variant()? })),
         }))
     }
@@ -236,6 +242,7 @@ enum Kind {
     Authenticator,
     Session,
     KeysInUse,
+    UsedOnce,
     Later(String),
 }
 
@@ -261,6 +268,7 @@ impl Visitor<'_> for KindName {
             AUTHENTICATOR => Kind::Authenticator,
             SESSION | SESSION_2 => Kind::Session,
             KEYS_IN_USE => Kind::KeysInUse,
+            USED_ONCE => Kind::UsedOnce,
             later => Kind::Later(later.to_owned()),
         })
     }
@@ -282,8 +290,10 @@ const NAME: &str = "RecordBody";
 const AUTHENTICATOR: &str = "authenticator";
 const SESSION: &str = "session";
 const KEYS_IN_USE: &str = "keys_in_use";
+const USED_ONCE: &str = "used";
 /// A session whose client has proved a key.
 const SESSION_2: &str = "session.2";
+const KINDS: [&str; 5] = [AUTHENTICATOR, SESSION, KEYS_IN_USE, USED_ONCE, SESSION_2];
 const FORMAT_SEPARATOR: char = '.';
 
 impl<S: Store> Store for &S {

@@ -26,6 +26,7 @@ const WINGS: [&str; 25] = [
     "address",
     "scope",
     "entropy",
+    "used_once",
     "id",
     "erased",
     "change",

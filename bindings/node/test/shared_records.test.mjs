@@ -34,8 +34,8 @@ after(async () => {
 
 for (const file of readdirSync(FOLDER)) {
   const { at, key, presented, record } = JSON.parse(readFileSync(join(FOLDER, file), 'utf8'));
-  // Hosts that start present nothing.
-  if (file === 'keys_in_use.json') continue;
+  // Hosts that start present nothing, and an assertion is used once.
+  if (file === 'keys_in_use.json' || file === 'used.json') continue;
   const status = /spent|signed_out/.test(file) ? 400 : 200;
 
   test(`${file} in Redis`, async () => {

@@ -29,6 +29,7 @@ use crate::session::revoke::{EndSession, RevokeToken};
 use crate::session::{Login, RevocationReason, Session};
 use crate::store::{Body, InvalidRecord, RecordBody};
 use crate::time::Timestamp;
+use crate::used_once::Use;
 
 /// Why a body could not be made.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ pub(super) fn session(user: usize) -> Result<RecordBody, NoBody> {
 pub(super) fn user(body: &RecordBody) -> Option<usize> {
     match &body.0 {
         Body::Session(session) => session.subject().as_str().parse().ok(),
-        Body::Authenticator(_) | Body::KeysInUse(_) | Body::Later(_) => None,
+        Body::Authenticator(_) | Body::KeysInUse(_) | Body::UsedOnce(_) | Body::Later(_) => None,
     }
 }
 
@@ -187,6 +188,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
         spent_authenticator()?,
         session_by(Channel::Sms)?,
         keys_in_use()?,
+        used_once()?,
     ];
     for reason in [RevocationReason::Reuse, RevocationReason::SignedOut, RevocationReason::Host] {
         bodies.push(revoked_session(reason)?);
@@ -231,6 +233,12 @@ fn keys_in_use() -> Result<RecordBody, NoBody> {
         [KeyId::from_bytes(random()?), KeyId::from_bytes(random()?), KeyId::from_bytes(random()?)];
     let announce = AnnounceKeys { index, sealing, accepted: vec![sealing, other], keep_for: DAY * 30 };
     Ok(RecordBody(Body::KeysInUse(announce.in_place_of(None, START.after(DAY * 30)))))
+}
+
+/// A value that was used.
+fn used_once() -> Result<RecordBody, NoBody> {
+    let used = Use { until: START.after(MINUTE), mark: Mark::from_bytes(random()?) };
+    Ok(RecordBody(Body::UsedOnce(used.state())))
 }
 
 /// A session that ended early.
@@ -320,6 +328,7 @@ mod tests {
     use crate::otp::challenge::Challenge;
     use crate::secret::keys_in_use::KeysInUse;
     use crate::session::revoked_tokens::RevokedTokens;
+    use crate::used_once::UsedOnce;
 
     #[test]
     fn the_largest_records_are_as_large_as_they_say() {
@@ -400,6 +409,7 @@ mod tests {
             (names_of::<Session>(), all("session")),
             (names_of::<Authenticator>(), all("authenticator")),
             (names_of::<KeysInUse>(), all("keys_in_use")),
+            (names_of::<UsedOnce>(), all("used")),
             (names_of::<Challenge>(), challenges),
             (names_of::<RevokedTokens>(), all("session/t")),
         ] {

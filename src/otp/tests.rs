@@ -71,7 +71,7 @@ fn a_success_that_is_taken_back_has_forgiven_no_guess() {
     let mut state = open(Authenticator::default(), 1, &limits).unwrap();
     for mark in [wrong, right] {
         let (policy, limits, presented) = (&policy, &limits, &presented);
-        let reserve = ReserveGuess { id, mark, presented, policy, limits, repeat_window: Duration::ZERO };
+        let reserve = ReserveGuess { id, mark, presented, policy, limits, repeat_window: Duration::ZERO, proof: None };
         state = reserve.decide(Some(state), attempt).ok().unwrap().into_parts().0;
     }
     let redeem = RedeemChallenge { proven: &Proven { id, nonce }, spender, session: None };

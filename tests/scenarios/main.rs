@@ -15,6 +15,7 @@ mod chosen_at_run_time;
 mod conformance;
 mod default_entropy;
 mod discovery;
+mod dpop;
 mod exchange;
 mod exchange_ends;
 mod forms_and_errors;

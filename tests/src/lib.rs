@@ -12,6 +12,7 @@
 mod call;
 mod face;
 mod post;
+mod prover;
 mod replies;
 pub mod steps;
 mod store;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
+use otp_grant::dpop::DpopPolicy;
 use otp_grant::jwt::{Algorithm, SigningKeys, TokenValidity};
 use otp_grant::observer::{Event, Observer};
 use otp_grant::session::{RefreshPolicy, SessionValidity};
@@ -35,6 +37,7 @@ pub use crate::store::{Mishap, TestStore};
 pub use call::Calls;
 pub use face::{Asked, Driven, Face, Faces};
 pub use post::{Post, Posts, form_request, json_request};
+pub use prover::Prover;
 
 pub const PHONE: &str = "13612345678";
 pub const EMAIL: &str = "MOCK_USERNAME@example.com";
@@ -46,6 +49,9 @@ pub const START: u64 = 1_800_000_000;
 pub const CLIENT: &str = "TENANT_CLIENT_ID";
 pub const CLIENT_SECRET: &str = "TENANT_CLIENT_SECRET";
 pub const PUBLIC_CLIENT: &str = "TENANT_SPA_CLIENT_ID";
+/// Public clients that may send, and that must prove a key.
+pub const DPOP_CLIENT: &str = "DPOP_CLIENT_ID";
+pub const NONCE_CLIENT: &str = "NONCE_CLIENT_ID";
 pub const SMS_SOURCE: &str = "MOCK_SMS_OTP_AUTH_SOURCE_ID";
 /// Signs for the sample host, with ES256.
 pub const KEY: &str = include_str!("../keys/es256_pkcs8.pem");
@@ -383,6 +389,12 @@ pub fn sample_directory() -> MemoryDirectory {
         .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(CLIENT_SECRET))))
         .with_client(client(Client::public(id(PUBLIC_CLIENT)).with_sending()))
         .with_client(client(Client::public(id("SILENT_SPA_CLIENT_ID"))))
+        .with_client(
+            client(Client::public(id("DPOP_ACCEPTED_CLIENT_ID")).with_sending()).with_dpop(DpopPolicy::Accepted),
+        )
+        .with_client(client(Client::public(id(DPOP_CLIENT)).with_sending()).with_dpop(DpopPolicy::Required))
+        .with_client(client(Client::public(id(NONCE_CLIENT)).with_sending()).with_dpop(DpopPolicy::RequiredWithNonce))
+        .with_client(confidential("DPOP_WEB_CLIENT_ID").with_dpop(DpopPolicy::Required))
         .with_client(client(
             Client::confidential(id("NO_GRANT_CLIENT_ID"), ClientSecret::digest("SECRET")).with_grants([]),
         ))

@@ -1,0 +1,587 @@
+//! Tokens that are bound to a key of the client (RFC 9449): what a proof must say, what is bound, and what a thief can do
+//! without the key.
+
+use otp_grant::dpop::DpopSupport;
+use otp_grant::jwt::{AccessTokenError, Audience};
+use otp_grant::server::AccessTokenCheckError;
+use otp_grant::settings::SMS_GRANT_TYPE;
+use otp_grant::wire::PresentedAccessToken;
+use otp_grant::*;
+use otp_grant_tests::*;
+use serde_json::{Value, json};
+
+const SEND: &str = "/otp/send";
+const TOKEN: &str = "/oauth2/token";
+const UNKNOWN: &str = r#"{"error":"invalid_grant","error_description":"Unknown or expired otp_token"}"#;
+const REFUSED: &str = r#"{"error":"invalid_grant","error_description":"Unknown or expired refresh_token"}"#;
+const ALGORITHMS: &str = "ES256 EdDSA Ed25519 PS256 RS256";
+
+fn host() -> Host {
+    Host::with(settings(|settings| settings.dpop = DpopSupport::On))
+}
+
+fn send_of(client: &str) -> Value {
+    json!({ "client_id": client, "auth_source_id": SMS_SOURCE, "phone_number": PHONE })
+}
+
+fn grant_of(send: &Value, code: &str, sent: &Value) -> Value {
+    but(send, json!({ "grant_type": SMS_GRANT_TYPE, "otp_token": sent["otp_token"], "otp": code }))
+}
+
+fn refresh_of(client: &str, token: &str) -> Value {
+    json!({ "grant_type": "refresh_token", "client_id": client, "refresh_token": token })
+}
+
+/// The grant of a code that was sent to a client with this key.
+async fn ready(host: &Host, client: &str, key: &Prover) -> Value {
+    let send = send_of(client);
+    let (code, sent) = host.send_with(&send, &key.proof(host, SEND, json!({}))).await;
+    grant_of(&send, &code, &sent)
+}
+
+async fn log_in(host: &Host, client: &str, key: &Prover) -> Value {
+    let grant = ready(host, client, key).await;
+    let reply = host.post_with(TOKEN, &grant, &[&key.proof(host, TOKEN, json!({}))]).await;
+    assert_eq!(reply.status(), 200, "{:?}", read(&reply).1);
+    read(&reply).1
+}
+
+async fn refresh(host: &Host, client: &str, token: &str, proof: &str) -> Reply {
+    host.post_with(TOKEN, &refresh_of(client, token), &[proof]).await
+}
+
+fn invalid(description: &str) -> String {
+    format!(r#"{{"error":"invalid_dpop_proof","error_description":"{description}"}}"#)
+}
+
+#[track_caller]
+fn assert_invalid(reply: &Reply, description: &str) {
+    assert_reply(reply, 400, &invalid(description), &[]);
+}
+
+#[tokio::test]
+async fn a_login_with_a_key_gives_tokens_that_are_bound_to_it() {
+    let (host, key) = (host(), Prover::new(1));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    assert_eq!(tokens["token_type"], "DPoP");
+    let claims = payload(text(&tokens, "access_token"));
+    assert_eq!(claims["cnf"], json!({ "jkt": key.thumbprint() }));
+    assert!(payload(text(&tokens, "id_token")).get("cnf").is_none());
+
+    let access_token = text(&tokens, "access_token");
+    let reply = host.userinfo_with("DPoP", access_token, &[&key.proof_with(&host, access_token, json!({}))]).await;
+    assert_eq!((reply.status(), read(&reply).1["sub"].as_str()), (200, Some("MOCK_USER_ID")));
+    let reply = refresh(&host, DPOP_CLIENT, text(&tokens, "refresh_token"), &key.proof(&host, TOKEN, json!({}))).await;
+    assert_eq!((reply.status(), &read(&reply).1["token_type"]), (200, &json!("DPoP")));
+    assert_eq!(reply.header("DPoP-Nonce"), None);
+}
+
+#[tokio::test]
+async fn each_check_of_a_proof_has_its_error_at_each_endpoint() {
+    let (host, key) = (host(), Prover::new(1));
+    let (header, now) = (key.header(), START);
+    let as_header = |changes: Value| but(&header, changes);
+    let claims = json!({});
+    let other = Prover::new(2);
+    let with_private = but(&key.jwk(), json!({ "d": "AAAA" }));
+    let no_claim = |name: &str| json!({ name: null });
+    // The header, changes of the claims, and what is said.
+    let cases: Vec<(Value, Value, &str)> = vec![
+        (as_header(json!({ "typ": "JWT" })), claims.clone(), "the typ of the DPoP proof is not dpop+jwt"),
+        (as_header(json!({ "typ": null })), claims.clone(), "the typ of the DPoP proof is not dpop+jwt"),
+        (
+            as_header(json!({ "alg": "none" })),
+            claims.clone(),
+            "the header of the DPoP proof has an alg or crit that is not supported",
+        ),
+        (
+            as_header(json!({ "alg": "HS256" })),
+            claims.clone(),
+            "the header of the DPoP proof has an alg or crit that is not supported",
+        ),
+        (
+            as_header(json!({ "crit": ["exp"] })),
+            claims.clone(),
+            "the header of the DPoP proof has an alg or crit that is not supported",
+        ),
+        (
+            as_header(json!({ "jwk": null })),
+            claims.clone(),
+            "the jwk of the DPoP proof is not a public key for its alg",
+        ),
+        (
+            as_header(json!({ "jwk": with_private })),
+            claims.clone(),
+            "the jwk of the DPoP proof is not a public key for its alg",
+        ),
+        (as_header(json!({ "jwk": other.jwk() })), claims.clone(), "the signature of the DPoP proof is wrong"),
+        (header.clone(), no_claim("jti"), "a claim of the DPoP proof is missing or invalid"),
+        (header.clone(), no_claim("htm"), "a claim of the DPoP proof is missing or invalid"),
+        (header.clone(), no_claim("htu"), "a claim of the DPoP proof is missing or invalid"),
+        (header.clone(), no_claim("iat"), "a claim of the DPoP proof is missing or invalid"),
+        (header.clone(), json!({ "jti": "a".repeat(257) }), "a claim of the DPoP proof is missing or invalid"),
+        (header.clone(), json!({ "htm": "PUT" }), "the htm of the DPoP proof is another method"),
+        (header.clone(), json!({ "htu": "https://evil.example/x" }), "the htu of the DPoP proof is another URL"),
+        (header.clone(), json!({ "iat": now - 61 }), "the iat of the DPoP proof is too old or in the future"),
+        (header.clone(), json!({ "iat": now + 6 }), "the iat of the DPoP proof is too old or in the future"),
+    ];
+    let send = send_of(DPOP_CLIENT);
+    let grant = ready(&host, DPOP_CLIENT, &key).await;
+    let tokens = log_in_again(&host, &key).await;
+    let (access_token, refresh_token) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
+    for (header, changes, said) in cases {
+        let at = |path| key.sign(&header, &but(&key.claims(&host, path), changes.clone()));
+        let calls = host.store_calls(async {
+            assert_invalid(&host.post_with(SEND, &send, &[&at(SEND)]).await, said);
+            assert_invalid(&host.post_with(TOKEN, &grant, &[&at(TOKEN)]).await, said);
+            assert_invalid(&refresh(&host, DPOP_CLIENT, refresh_token, &at(TOKEN)).await, said);
+            let hash = payload(&key.proof_with(&host, access_token, json!({})))["ath"].clone();
+            let of_this = but(&key.claims(&host, "/userinfo"), json!({ "htm": "GET", "ath": hash }));
+            let proof = key.sign(&header, &but(&of_this, changes.clone()));
+            let reply = host.userinfo_with("DPoP", access_token, &[&proof]).await;
+            let challenge = format!(r#"DPoP error="invalid_dpop_proof", algs="{ALGORITHMS}""#);
+            assert_reply(&reply, 401, &invalid(said), &[("WWW-Authenticate", &challenge)]);
+        });
+        assert_eq!(calls.await.0, 0, "{said}");
+    }
+    // Two headers, and one that is too long.
+    let proof = key.proof(&host, TOKEN, json!({}));
+    for proofs in [vec![&*proof, &*proof], vec![""], vec!["a.b.c"]] {
+        assert_invalid(&host.post_with(TOKEN, &grant, &proofs).await, "the DPoP proof is malformed");
+    }
+    let long = key.proof(&host, TOKEN, json!({ "x": "a".repeat(4096) }));
+    assert_invalid(&host.post_with(TOKEN, &grant, &[&long]).await, "the DPoP proof is malformed");
+    assert_invalid(&host.post_with(TOKEN, &grant, &[]).await, "a DPoP proof is required");
+    assert_invalid(&host.post_with(SEND, &send, &[]).await, "a DPoP proof is required");
+    // Nothing was charged, and the code is as good as before.
+    assert_eq!(host.post_with(TOKEN, &grant, &[&proof]).await.status(), 200);
+}
+
+/// Logs another user in, after the time that a send has to wait.
+async fn log_in_again(host: &Host, key: &Prover) -> Value {
+    let send = but(&send_of(DPOP_CLIENT), json!({ "phone_number": "13699999998" }));
+    let (code, sent) = host.send_with(&send, &key.proof(host, SEND, json!({}))).await;
+    let grant = but(&grant_of(&send, &code, &sent), json!({ "auto_signup": true }));
+    let reply = host.post_with(TOKEN, &grant, &[&key.proof(host, TOKEN, json!({}))]).await;
+    read(&reply).1
+}
+
+#[tokio::test]
+async fn the_error_of_a_proof_comes_after_that_of_the_client_and_before_all_others() {
+    let (host, key) = (host(), Prover::new(1));
+    let grant = ready(&host, DPOP_CLIENT, &key).await;
+    let bad = key.proof(&host, TOKEN, json!({ "htm": "GET" }));
+    for (changes, error) in [
+        (json!({ "otp": 1 }), "invalid_request"),
+        (json!({ "grant_type": "x" }), "unsupported_grant_type"),
+        (json!({ "client_id": "UNKNOWN" }), "invalid_client"),
+        (json!({ "auth_source_id": "UNKNOWN" }), "invalid_dpop_proof"),
+        (json!({ "otp_token": "x" }), "invalid_dpop_proof"),
+        (json!({ "scope": "admin" }), "invalid_dpop_proof"),
+    ] {
+        let reply = host.post_with(TOKEN, &but(&grant, changes.clone()), &[&bad]).await;
+        assert_eq!(read(&reply).1["error"], error, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn an_otp_token_is_worth_nothing_without_the_key_that_it_was_requested_with() {
+    let host = host();
+    let (key, thief) = (Prover::new(1), Prover::new(2));
+    for client in [DPOP_CLIENT, "DPOP_ACCEPTED_CLIENT_ID"] {
+        let grant = ready(&host, client, &key).await;
+        let calls = host.store_calls(async {
+            let reply = host.post_with(TOKEN, &grant, &[&thief.proof(&host, TOKEN, json!({}))]).await;
+            assert_reply(&reply, 400, UNKNOWN, &[]);
+            if client != DPOP_CLIENT {
+                assert_reply(&host.post_with(TOKEN, &grant, &[]).await, 400, UNKNOWN, &[]);
+            }
+        });
+        assert_eq!(calls.await.0, 0);
+        assert_eq!(host.post_with(TOKEN, &grant, &[&key.proof(&host, TOKEN, json!({}))]).await.status(), 200);
+        host.advance(secs(30));
+    }
+}
+
+#[tokio::test]
+async fn a_send_shares_its_code_with_the_same_key_alone() {
+    let host = host();
+    let (key, other) = (Prover::new(1), Prover::new(2));
+    let mut codes = Vec::new();
+    for (key, proofs) in [(&key, true), (&other, true), (&key, true), (&key, false)] {
+        let send = send_of("DPOP_ACCEPTED_CLIENT_ID");
+        let proof = key.proof(&host, SEND, json!({}));
+        let code = match proofs {
+            true => host.send_with(&send, &proof).await.0,
+            false => host.send(&send).await.code,
+        };
+        codes.push(code);
+        host.advance(secs(30));
+    }
+    assert_eq!(codes[0], codes[2]);
+    assert!(codes[0] != codes[1] && codes[0] != codes[3] && codes[1] != codes[3]);
+}
+
+#[tokio::test]
+async fn a_key_that_comes_only_with_the_code_binds_the_tokens() {
+    let (host, key) = (host(), Prover::new(1));
+    let send = send_of("DPOP_ACCEPTED_CLIENT_ID");
+    let sent = host.send(&send).await;
+    let grant = grant_of(&send, &sent.code, &sent.reply);
+    let reply = host.post_with(TOKEN, &grant, &[&key.proof(&host, TOKEN, json!({}))]).await;
+    let tokens = read(&reply).1;
+    assert_eq!((reply.status(), &tokens["token_type"]), (200, &json!("DPoP")));
+    let refresh_token = text(&tokens, "refresh_token");
+    assert_reply(
+        &host.post_with(TOKEN, &refresh_of("DPOP_ACCEPTED_CLIENT_ID", refresh_token), &[]).await,
+        400,
+        REFUSED,
+        &[],
+    );
+}
+
+#[tokio::test]
+async fn fifty_parallel_uses_of_one_proof_are_one_login_and_one_refresh() {
+    let (host, key) = (host(), Prover::new(1));
+    let grant = ready(&host, DPOP_CLIENT, &key).await;
+    let proof = key.proof(&host, TOKEN, json!({}));
+    let once = [&*proof];
+    let uses = (0..50).map(|_| host.post_with(TOKEN, &grant, &once));
+    let replies = futures::future::join_all(uses).await;
+    let statuses: Vec<u16> = replies.iter().map(Reply::status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    for reply in replies.iter().filter(|reply| reply.status() != 200) {
+        assert_invalid(reply, "the DPoP proof was used before");
+    }
+    let tokens = read(replies.iter().find(|reply| reply.status() == 200).unwrap()).1;
+
+    let proof = key.proof(&host, TOKEN, json!({}));
+    let refresh_token = text(&tokens, "refresh_token");
+    let replies = futures::future::join_all((0..50).map(|_| refresh(&host, DPOP_CLIENT, refresh_token, &proof))).await;
+    let successors: std::collections::BTreeSet<String> =
+        replies.iter().map(|reply| text(&read(reply).1, "refresh_token").to_owned()).collect();
+    assert_eq!(successors.len(), 1, "one refresh, and its repetition within the retry window");
+    assert_eq!(host.counters.logins.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn one_proof_pays_for_one_guess() {
+    let (host, key) = (host(), Prover::new(1));
+    let grant = ready(&host, DPOP_CLIENT, &key).await;
+    let wrong = but(&grant, json!({ "otp": wrong(text(&grant, "otp")) }));
+    let proof = key.proof(&host, TOKEN, json!({}));
+    let once = [&*proof];
+    let replies = futures::future::join_all((0..20).map(|_| host.post_with(TOKEN, &wrong, &once))).await;
+    let compared = replies.iter().filter(|reply| read(reply).1["error"] == "invalid_grant").count();
+    assert_eq!(compared, 1);
+    assert_eq!(host.counters.wrong_codes.load(std::sync::atomic::Ordering::SeqCst), 1);
+    // The replays were charged nothing: four guesses are left.
+    for left in (0..4).rev() {
+        let reply = host.post_with(TOKEN, &wrong, &[&key.proof(&host, TOKEN, json!({}))]).await;
+        assert_eq!(read(&reply).1["attempts_remaining"], left);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_of_a_public_client_needs_its_key_in_every_mode() {
+    let host = host();
+    let (key, thief) = (Prover::new(1), Prover::new(2));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    let refresh_token = text(&tokens, "refresh_token");
+    let by_thief = refresh(&host, DPOP_CLIENT, refresh_token, &thief.proof(&host, TOKEN, json!({}))).await;
+    assert_reply(&by_thief, 400, REFUSED, &[]);
+    assert!(host.counters.told.lock().unwrap().last().unwrap().starts_with("KeyNotProven"));
+    // The host has switched proofs off meanwhile.
+    let off = host.beside(Settings::default(), signing_key(), keyring());
+    assert_eq!(off.post_with(TOKEN, &refresh_of("DPOP_CLIENT_ID", refresh_token), &[]).await.status(), 400);
+    // The session goes on.
+    let reply = refresh(&host, DPOP_CLIENT, refresh_token, &key.proof(&host, TOKEN, json!({}))).await;
+    assert_eq!(reply.status(), 200);
+    let second = text(&read(&reply).1, "refresh_token").to_owned();
+    // A superseded token of the bound generations, without the key, ends nothing either.
+    host.advance(secs(11));
+    let reply = refresh(&host, DPOP_CLIENT, refresh_token, &thief.proof(&host, TOKEN, json!({}))).await;
+    assert_reply(&reply, 400, REFUSED, &[]);
+    assert_eq!(refresh(&host, DPOP_CLIENT, &second, &key.proof(&host, TOKEN, json!({}))).await.status(), 200);
+    // With the key it is a theft of both.
+    host.advance(secs(11));
+    let reply = refresh(&host, DPOP_CLIENT, refresh_token, &key.proof(&host, TOKEN, json!({}))).await;
+    assert_reply(&reply, 400, REFUSED, &[]);
+    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_thief_who_binds_a_stolen_token_to_a_key_of_their_own_is_found_out() {
+    let host = host();
+    let (owner, thief) = (Prover::new(1), Prover::new(2));
+    let client = "DPOP_ACCEPTED_CLIENT_ID";
+    let tokens = host.log_in_by(&send_of(client), json!({})).await;
+    let stolen = text(&tokens, "refresh_token");
+    let reply = refresh(&host, client, stolen, &thief.proof(&host, TOKEN, json!({}))).await;
+    assert_eq!((reply.status(), &read(&reply).1["token_type"]), (200, &json!("DPoP")));
+    let of_thief = text(&read(&reply).1, "refresh_token").to_owned();
+    // Within the retry window the owner gets no successor without the thief's key.
+    assert_reply(&host.post_with(TOKEN, &refresh_of(client, stolen), &[]).await, 400, REFUSED, &[]);
+    assert_reply(&refresh(&host, client, stolen, &owner.proof(&host, TOKEN, json!({}))).await, 400, REFUSED, &[]);
+    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 0);
+    host.advance(secs(11));
+    assert_reply(&host.post_with(TOKEN, &refresh_of(client, stolen), &[]).await, 400, REFUSED, &[]);
+    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_reply(&refresh(&host, client, &of_thief, &thief.proof(&host, TOKEN, json!({}))).await, 400, REFUSED, &[]);
+}
+
+#[tokio::test]
+async fn a_confidential_client_can_change_its_key() {
+    let host = host();
+    let (key, next) = (Prover::new(1), Prover::new(2));
+    let send = but(&send_of("DPOP_WEB_CLIENT_ID"), json!({ "client_secret": "DPOP_WEB_CLIENT_ID_SECRET" }));
+    let (code, sent) = host.send_with(&send, &key.proof(&host, SEND, json!({}))).await;
+    let reply = host.post_with(TOKEN, &grant_of(&send, &code, &sent), &[&key.proof(&host, TOKEN, json!({}))]).await;
+    let tokens = read(&reply).1;
+    assert_eq!(payload(text(&tokens, "access_token"))["cnf"]["jkt"], key.thumbprint());
+    let body = but(
+        &refresh_of("DPOP_WEB_CLIENT_ID", text(&tokens, "refresh_token")),
+        json!({ "client_secret": "DPOP_WEB_CLIENT_ID_SECRET" }),
+    );
+    let proof = next.proof(&host, TOKEN, json!({}));
+    let reply = host.post_with(TOKEN, &body, &[&proof]).await;
+    let refreshed = read(&reply).1;
+    assert_eq!(payload(text(&refreshed, "access_token"))["cnf"]["jkt"], next.thumbprint());
+    // The proof is good once, also with the successor.
+    let body = but(&body, json!({ "refresh_token": refreshed["refresh_token"] }));
+    assert_invalid(&host.post_with(TOKEN, &body, &[&proof]).await, "the DPoP proof was used before");
+    assert_eq!(host.post_with(TOKEN, &body, &[&next.proof(&host, TOKEN, json!({}))]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_session_remembers_eight_proofs_and_refuses_what_is_older() {
+    let (host, key) = (host(), Prover::new(1));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    let mut token = text(&tokens, "refresh_token").to_owned();
+    let mut used = Vec::new();
+    for _ in 0..12 {
+        host.advance(secs(2));
+        let proof = key.proof(&host, TOKEN, json!({}));
+        let reply = refresh(&host, DPOP_CLIENT, &token, &proof).await;
+        assert_eq!(reply.status(), 200);
+        token = text(&read(&reply).1, "refresh_token").to_owned();
+        used.push(proof);
+        for proof in &used {
+            assert_invalid(&refresh(&host, DPOP_CLIENT, &token, proof).await, "the DPoP proof was used before");
+        }
+    }
+    // A proof that arrives far out of order is refused, and a new one is not.
+    let late = key.proof(&host, TOKEN, json!({ "iat": START + 1 }));
+    assert_invalid(&refresh(&host, DPOP_CLIENT, &token, &late).await, "the DPoP proof was used before");
+    assert_eq!(refresh(&host, DPOP_CLIENT, &token, &key.proof(&host, TOKEN, json!({}))).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_proof_of_a_login_is_no_proof_for_a_refresh() {
+    let (host, key) = (host(), Prover::new(1));
+    let grant = ready(&host, DPOP_CLIENT, &key).await;
+    let proof = key.proof(&host, TOKEN, json!({}));
+    let tokens = read(&host.post_with(TOKEN, &grant, &[&proof]).await).1;
+    let reply = refresh(&host, DPOP_CLIENT, text(&tokens, "refresh_token"), &proof).await;
+    assert_invalid(&reply, "the DPoP proof was used before");
+}
+
+#[tokio::test]
+async fn revocation_needs_no_proof() {
+    let (host, key) = (host(), Prover::new(1));
+    for kind in ["refresh_token", "access_token"] {
+        let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+        let changes = [("client_id", DPOP_CLIENT), ("client_secret", "")];
+        assert_eq!(host.revoke(text(&tokens, kind), &changes).await.status(), 200);
+        let access_token = text(&tokens, "access_token");
+        let reply = host.userinfo_with("DPoP", access_token, &[&key.proof_with(&host, access_token, json!({}))]).await;
+        let challenge = format!(r#"DPoP error="invalid_token", algs="{ALGORITHMS}""#);
+        let body = r#"{"error":"invalid_token","error_description":"the access token is refused"}"#;
+        assert_reply(&reply, 401, body, &[("WWW-Authenticate", &challenge)]);
+        host.advance(secs(30));
+    }
+}
+
+#[tokio::test]
+async fn a_bound_token_is_refused_wherever_no_proof_is_seen() {
+    let (host, key) = (host(), Prover::new(1));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    let access_token = text(&tokens, "access_token");
+    let every = Audience::EveryClient;
+    assert_eq!(host.server.verify_access_token(access_token, every).err(), Some(AccessTokenError::KeyBound));
+    let verifier = otp_grant::jwt::AccessTokenVerifier::new(
+        Issuer::new(ISSUER).unwrap(),
+        host.server.key_set().clone(),
+        Default::default(),
+    );
+    let now = otp_grant::time::Clock::now(&host.clock);
+    assert_eq!(verifier.verify(access_token, every, now).err(), Some(AccessTokenError::KeyBound));
+    let refused = host.server.check_access_token(access_token, every).await.unwrap_err();
+    assert_eq!(refused, AccessTokenCheckError::Refused(AccessTokenError::KeyBound));
+    let reply = host.userinfo_with("Bearer", access_token, &[&key.proof_with(&host, access_token, json!({}))]).await;
+    assert_eq!(reply.status(), 401);
+    assert!(reply.header("WWW-Authenticate").unwrap().starts_with(r#"DPoP error="invalid_token""#));
+    // A bearer token is no bound token.
+    host.advance(secs(30));
+    let bearer = host.log_in(json!({})).await;
+    let bearer = text(&bearer, "access_token");
+    let reply = host.userinfo_with("DPoP", bearer, &[&key.proof_with(&host, bearer, json!({}))]).await;
+    assert_eq!((reply.status(), read(&reply).1["error"].as_str()), (401, Some("invalid_token")));
+    assert_eq!(host.userinfo_with("Bearer", bearer, &[]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn at_a_resource_the_proof_is_for_the_token_and_by_its_key() {
+    let (host, key, thief) = (host(), Prover::new(1), Prover::new(2));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    let access_token = text(&tokens, "access_token");
+    let wrong_hash = "the ath of the DPoP proof is missing or of another access token";
+    for (proof, said) in [
+        (key.proof_with(&host, "another token", json!({})), wrong_hash),
+        (key.proof_with(&host, access_token, json!({ "ath": null })), wrong_hash),
+        (
+            thief.proof_with(&host, access_token, json!({})),
+            "the key of the DPoP proof is not the key of the access token",
+        ),
+        (key.proof_with(&host, access_token, json!({ "htm": "POST" })), "the htm of the DPoP proof is another method"),
+    ] {
+        let reply = host.userinfo_with("DPoP", access_token, &[&proof]).await;
+        assert_eq!((reply.status(), read(&reply).1["error_description"].as_str()), (401, Some(said)));
+    }
+    let reply = host.userinfo_with("DPoP", access_token, &[]).await;
+    assert_eq!(read(&reply).1["error_description"], "a DPoP proof is required");
+    // A proof is good for as long as it is in time, unless the settings are strict.
+    let proof = key.proof_with(&host, access_token, json!({}));
+    for _ in 0..2 {
+        let (calls, reply) = host.store_calls(host.userinfo_with("DPoP", access_token, &[&proof])).await;
+        assert_eq!((calls, reply.status()), (1, 200));
+    }
+    let strict = host.beside(settings(|settings| settings.dpop = DpopSupport::Strict), signing_key(), keyring());
+    let (calls, reply) = strict.store_calls(strict.userinfo_with("DPoP", access_token, &[&proof])).await;
+    assert_eq!((calls, reply.status()), (2, 200));
+    let reply = strict.userinfo_with("DPoP", access_token, &[&proof]).await;
+    assert_eq!(read(&reply).1["error_description"], "the DPoP proof was used before");
+    let proof = key.proof_with(&host, access_token, json!({}));
+    let once = [&*proof];
+    let replies = futures::future::join_all((0..50).map(|_| strict.userinfo_with("DPoP", access_token, &once))).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status() == 200).count(), 1);
+}
+
+#[tokio::test]
+async fn an_api_of_the_host_checks_token_and_proof_together() {
+    let (host, key) = (host(), Prover::new(1));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    let access_token = text(&tokens, "access_token");
+    let url = "https://api.example.com/orders";
+    let proof = |htu: &str| key.proof_with(&host, access_token, json!({ "htu": htu, "htm": "PUT" }));
+    let authorization = format!("DPoP {access_token}");
+    for (htu, accepted) in [(url, true), ("https://api.example.com/orders?a=b", true), (ISSUER, false)] {
+        let proof = proof(htu);
+        let request = Request::new("PUT", "/orders").header("authorization", &authorization).header("dpop", &proof);
+        let presented = request.access_token(url).unwrap();
+        assert!(matches!(presented, PresentedAccessToken::Dpop(..)));
+        let checked = host.server.check_access_token(presented, Audience::EveryClient).await;
+        assert_eq!(checked.is_ok(), accepted, "{htu}");
+        if let Ok(claims) = checked {
+            assert_eq!(String::from(claims.key.unwrap()), key.thumbprint());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_needs_a_nonce_is_told_it_and_gets_the_next_one_with_each_answer() {
+    let (host, key) = (host(), Prover::new(1));
+    let send = send_of(NONCE_CLIENT);
+    let reply = host.post_with(SEND, &send, &[&key.proof(&host, SEND, json!({}))]).await;
+    let nonce = reply.header("DPoP-Nonce").unwrap().to_owned();
+    assert_reply(&reply, 400, r#"{"error":"use_dpop_nonce"}"#, &[("DPoP-Nonce", &nonce)]);
+    // Without a proof, that is what is said.
+    assert_invalid(&host.post_with(SEND, &send, &[]).await, "a DPoP proof is required");
+
+    let (code, sent) = host.send_with(&send, &key.proof(&host, SEND, json!({ "nonce": nonce }))).await;
+    let grant = grant_of(&send, &code, &sent);
+    for bad in [json!({}), json!({ "nonce": "AAAAAAAAAAAAAAAAAAAAAA" }), json!({ "nonce": format!("{nonce}A") })] {
+        let reply = host.post_with(TOKEN, &grant, &[&key.proof(&host, TOKEN, bad)]).await;
+        assert_eq!((reply.status(), &read(&reply).1["error"]), (400, &json!("use_dpop_nonce")));
+    }
+    let reply = host.post_with(TOKEN, &grant, &[&key.proof(&host, TOKEN, json!({ "nonce": nonce }))]).await;
+    assert_eq!((reply.status(), reply.header("DPoP-Nonce").is_some()), (200, true));
+    let tokens = read(&reply).1;
+    let access_token = text(&tokens, "access_token");
+    let reply = host.userinfo_with("DPoP", access_token, &[&key.proof_with(&host, access_token, json!({}))]).await;
+    let challenge = format!(r#"DPoP error="use_dpop_nonce", algs="{ALGORITHMS}""#);
+    assert_eq!((reply.status(), reply.header("WWW-Authenticate")), (401, Some(&*challenge)));
+    let nonce = reply.header("DPoP-Nonce").unwrap();
+    let proof = key.proof_with(&host, access_token, json!({ "nonce": nonce }));
+    assert_eq!(host.userinfo_with("DPoP", access_token, &[&proof]).await.status(), 200);
+    // A nonce is good for two to three minutes, and at its issuer alone.
+    host.advance(secs(240));
+    let proof = key.proof(&host, TOKEN, json!({ "nonce": nonce }));
+    let reply = refresh(&host, NONCE_CLIENT, text(&tokens, "refresh_token"), &proof).await;
+    assert_eq!(read(&reply).1["error"], "use_dpop_nonce");
+}
+
+#[tokio::test]
+async fn introspection_tells_the_key_and_asks_for_no_proof() {
+    let (host, key) = (host(), Prover::new(1));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    let changes = [("client_id", "API_CLIENT_ID"), ("client_secret", "API_CLIENT_ID_SECRET")];
+    let said = read(&host.introspect(text(&tokens, "access_token"), &changes).await).1;
+    assert_eq!((&said["active"], &said["token_type"]), (&json!(true), &json!("DPoP")));
+    assert_eq!(said["cnf"], json!({ "jkt": key.thumbprint() }));
+}
+
+#[tokio::test]
+async fn where_proofs_are_off_the_header_changes_nothing() {
+    let on = host();
+    for (host, client) in [(&Host::new(), "DPOP_ACCEPTED_CLIENT_ID"), (&on, PUBLIC_CLIENT)] {
+        let send = send_of(client);
+        let sent = host.send(&send).await;
+        let grant = grant_of(&send, &sent.code, &sent.reply);
+        let (calls, reply) = host.store_calls(host.post_with(TOKEN, &grant, &["garbage", "garbage"])).await;
+        assert_eq!((calls, reply.status()), (4, 200));
+        let tokens = read(&reply).1;
+        assert_eq!(tokens["token_type"], "Bearer");
+        assert!(payload(text(&tokens, "access_token")).get("cnf").is_none());
+        let stored = format!("{:?}", host.store.inner.records());
+        assert!(!stored.contains("proven_key: Some"), "{stored}");
+    }
+    // A client that must prove a key is refused where nobody reads proofs.
+    let (off, key) = (Host::new(), Prover::new(1));
+    let reply = off.post_with(SEND, &send_of(DPOP_CLIENT), &[&key.proof(&off, SEND, json!({}))]).await;
+    assert_invalid(&reply, "a DPoP proof is required");
+}
+
+#[tokio::test]
+async fn store_calls_are_the_same_with_a_key_as_without() {
+    let (host, key) = (host(), Prover::new(1));
+    let send = send_of(DPOP_CLIENT);
+    let proof = key.proof(&host, SEND, json!({}));
+    let (calls, (code, sent)) = host.store_calls(host.send_with(&send, &proof)).await;
+    assert_eq!(calls, 2, "send");
+    let grant = grant_of(&send, &code, &sent);
+    let proof = key.proof(&host, TOKEN, json!({}));
+    let (calls, reply) = host.store_calls(host.post_with(TOKEN, &grant, &[&proof])).await;
+    assert_eq!((calls, reply.status()), (4, 200), "login");
+    let tokens = read(&reply).1;
+    let proof = key.proof(&host, TOKEN, json!({}));
+    let refreshed = refresh(&host, DPOP_CLIENT, text(&tokens, "refresh_token"), &proof);
+    let (calls, reply) = host.store_calls(refreshed).await;
+    assert_eq!((calls, reply.status()), (2, 200), "refresh");
+}
+
+#[tokio::test]
+async fn metadata_lists_the_algorithms_where_proofs_are_on() {
+    let listed =
+        |host: &Host| read(&host.server.get_openid_configuration()).1["dpop_signing_alg_values_supported"].clone();
+    assert_eq!(listed(&Host::new()), Value::Null);
+    assert_eq!(listed(&host()), json!(["ES256", "EdDSA", "Ed25519", "PS256", "RS256"]));
+}
+
+#[tokio::test]
+async fn a_request_without_a_token_is_asked_for_either_kind() {
+    let request = Request::new("GET", "/orders");
+    let reply = Reply::from(request.access_token("https://api.example.com/orders").unwrap_err());
+    let challenge = format!(r#"Bearer, DPoP algs="{ALGORITHMS}""#);
+    assert_eq!((reply.status(), reply.header("WWW-Authenticate")), (401, Some(&*challenge)));
+}

@@ -151,7 +151,7 @@ impl core::fmt::Display for Undecidable {
         match self {
             Self::WrongKind => f.write_str("a stored record is of the wrong kind"),
             Self::Later { format } => {
-                write!(f, "a stored record has format {format}; this version decides on format 1 alone")
+                write!(f, "a stored record has format {format}, which is later than this version decides on")
             }
             Self::UnknownKind => f.write_str("a stored record is of a kind that this version does not know"),
         }

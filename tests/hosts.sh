@@ -22,7 +22,7 @@ login() { # example, algorithm
 }
 
 for example in "${hosts[@]}"; do
-    for algorithm in RS256 ES256 EdDSA; do
+    for algorithm in RS256 PS256 ES256 EdDSA; do
         login "$example" "$algorithm"
     done
 done

@@ -74,10 +74,14 @@ pub(crate) struct Args {
 pub(crate) enum Alg {
     #[value(name = "RS256")]
     Rs256,
+    #[value(name = "PS256")]
+    Ps256,
     #[value(name = "ES256")]
     Es256,
     #[value(name = "EdDSA")]
     EdDsa,
+    #[value(name = "Ed25519")]
+    Ed25519,
 }
 
 /// On or off.

@@ -48,8 +48,10 @@ async fn signing_key(args: &Args, config: &Config) -> Result<SigningKey, ConfigE
     let algorithm = match (&args.key, args.alg) {
         (Some(file), _) => return read_signing_key(config, &Source::File(file.clone()), "--key").await,
         (None, None | Some(Alg::Rs256)) => Algorithm::RS256,
+        (None, Some(Alg::Ps256)) => Algorithm::PS256,
         (None, Some(Alg::Es256)) => Algorithm::ES256,
         (None, Some(Alg::EdDsa)) => Algorithm::EdDSA,
+        (None, Some(Alg::Ed25519)) => Algorithm::Ed25519,
     };
     otp_grant_aws_lc::generate(algorithm).await.at("--alg")
 }

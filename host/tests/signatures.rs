@@ -24,10 +24,38 @@ fn tokens_verify_whatever_file_the_key_came_from() {
 
 #[test]
 fn tokens_verify_with_a_key_that_was_made() {
-    for (name, algorithm) in [("RS256", Algorithm::RS256), ("ES256", Algorithm::ES256), ("EdDSA", Algorithm::EdDSA)] {
+    for algorithm in [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA, Algorithm::Ed25519] {
+        let name = algorithm.as_str();
         let host = Host::demo_with(&format!("made-{name}"), &["--alg", name]);
         let key_id = host.get("/oauth2/jwks").json()["keys"][0]["kid"].as_str().unwrap().to_owned();
         verifies(&host, &key_id, algorithm);
+    }
+}
+
+#[test]
+fn the_configuration_chooses_among_the_algorithms_of_a_key() {
+    let pem = |file: &str| std::fs::read_to_string(root().join("tests/keys").join(file)).unwrap();
+    let (rsa, p256, ed25519) = (pem("rsa2048_pkcs8.pem"), pem("es256_pkcs8.pem"), pem("ed25519_pkcs8.pem"));
+    let chosen = |key: &str, name: &str| {
+        config(key, "").replace("\n[signing]\n", &format!("\n[signing]\nalgorithm = \"{name}\"\n"))
+    };
+    for (key, algorithm) in [(&rsa, Algorithm::PS256), (&rsa, Algorithm::RS256), (&ed25519, Algorithm::Ed25519)] {
+        let key_id = SigningKey::from_pem(key).unwrap().key_id().to_owned();
+        let host = Host::configured(&format!("chosen-{algorithm}"), &chosen(key, algorithm.as_str()));
+        verifies(&host, &key_id, algorithm);
+    }
+    let folder = Folder::new("algorithms");
+    for (key, name, error) in [
+        (&p256, "PS256", "the key cannot have this algorithm"),
+        (&rsa, "EdDSA", "the key cannot have this algorithm"),
+        (&rsa, "PS384", "the key is of a kind, curve, algorithm, use or format that is not supported"),
+        (&rsa, "none", "the key is of a kind, curve, algorithm, use or format that is not supported"),
+    ] {
+        let file = folder.write("host.toml", &chosen(key, name));
+        let output = command(&["--check", "--config", file.to_str().unwrap()]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.ends_with(&format!("signing.algorithm: {error}\n")), "{said}");
+        assert_eq!(output.status.code(), Some(2));
     }
 }
 

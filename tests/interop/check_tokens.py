@@ -170,7 +170,7 @@ def host_says(token):
 
 def foreign_key():
     match ALGORITHM:
-        case "RS256":
+        case "RS256" | "PS256":
             return rsa.generate_private_key(public_exponent=65537, key_size=2048)
         case "ES256":
             return ec.generate_private_key(ec.SECP256R1())

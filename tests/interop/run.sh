@@ -29,11 +29,14 @@ check() { # algorithm
         if ! kill -0 "$host" 2>/dev/null; then cat "$dir/log" >&2; exit 1; fi
         sleep 0.1
     done
-    "$dir/venv/bin/python" "$dir/check_tokens.py" "http://$address" "$dir/outbox" "$1"
+    # PyJWT does not know the name of RFC 9864.
+    if [ "$1" != Ed25519 ]; then
+        "$dir/venv/bin/python" "$dir/check_tokens.py" "http://$address" "$dir/outbox" "$1"
+    fi
     node "$dir/check_tokens.js" "http://$address" "$dir/outbox" "$1"
     stop
 }
 
-for algorithm in RS256 ES256 EdDSA; do
+for algorithm in RS256 PS256 ES256 EdDSA Ed25519; do
     check "$algorithm"
 done

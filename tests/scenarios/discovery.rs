@@ -244,6 +244,14 @@ fn the_algorithms_are_those_of_all_keys_that_are_published() {
             publishing(ed25519(), &[rsa(), p256(), SigningKey::generate(Algorithm::EdDSA).unwrap()]),
             &["ES256", "EdDSA", "RS256"],
         ),
+        (publishing(rsa().with_algorithm(Algorithm::PS256).unwrap(), &[]), &["PS256"]),
+        (
+            publishing(
+                rsa().with_algorithm(Algorithm::PS256).unwrap().with_key_id("next").unwrap(),
+                &[rsa(), ed25519().with_algorithm(Algorithm::Ed25519).unwrap()],
+            ),
+            &["Ed25519", "PS256", "RS256"],
+        ),
     ] {
         let [oauth, openid] = documents(&build(ISSUER, Settings::default(), keys).unwrap());
         assert_eq!(openid["id_token_signing_alg_values_supported"], json!(algorithms));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
-use otp_grant::jwt::{AccessTokenError, AccessTokenProfile, Audience, PublicKeySet, jws};
+use otp_grant::jwt::{AccessTokenError, AccessTokenProfile, Audience, JwsError, PublicKeySet, SigningKeys, jws};
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::{Value, json};
@@ -188,6 +188,30 @@ async fn a_token_does_not_choose_how_it_is_checked() {
                 );
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn one_rsa_key_changes_its_algorithm_under_two_identifiers() {
+    let key = |alg: &str| {
+        let key = SigningKey::from_pem(KEYS[0].1).unwrap().with_algorithm(alg.parse().unwrap()).unwrap();
+        key.with_key_id(alg).unwrap()
+    };
+    let before = Host::with_key(Settings::default(), key("RS256"));
+    let old = before.log_in(json!({})).await;
+    let keys = SigningKeys::new(key("PS256")).publishing(key("RS256").public_key().clone()).unwrap();
+    before.advance(secs(61));
+    let host = before.beside(Settings::default(), keys, keyring());
+    let new = host.log_in(json!({})).await;
+    for (said, alg) in [(&old, "RS256"), (&new, "PS256")] {
+        let token = text(said, "access_token");
+        assert!(header(token).contains(&format!(r#""kid":"{alg}","typ":"JWT","alg":"{alg}""#)));
+        claims(&host, token);
+        assert!(host.server.verify_access_token(token, Audience::EveryClient).is_ok());
+        // Where only the other algorithm of the same modulus is published, the token is refused.
+        let other = key(if alg == "RS256" { "PS256" } else { "RS256" }).with_key_id(alg).unwrap();
+        let other = PublicKeySet::new([other.public_key().clone()]).unwrap();
+        assert_eq!(jws::verify(token, &other), Err(JwsError::AlgorithmMismatch));
     }
 }
 

@@ -1,6 +1,6 @@
 // A complete host on Express: node express.mjs --listen 127.0.0.1:8080
 //
-// [--alg RS256|ES256|EdDSA] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off]
+// [--alg RS256|PS256|ES256|EdDSA|Ed25519] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off]
 // [--store redis://…|postgres://…|memory] [--workers N]
 
 import express from 'express';

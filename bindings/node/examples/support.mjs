@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { MemoryDirectory, MemoryStore } from 'otp-grant';
 
 const SCOPES = 'openid profile email phone offline_access';
-const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
+const ALGORITHMS = /** @type {const} */ (['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']);
 
 /**
  * Reads the arguments, and runs a host: in this process, or in `--workers` processes that share the port, the keys and a
@@ -49,7 +49,7 @@ async function settings(options, secrets) {
     server: {
       issuer: options.issuer,
       keys: secrets.keys,
-      signing: { active: secrets.signing },
+      signing: secrets.signing,
       discovery: {
         scopes: SCOPES,
         claims: ['name', 'preferred_username', 'email', 'email_verified', 'phone_number', 'phone_number_verified'],
@@ -87,7 +87,7 @@ function readArguments() {
       },
     });
     const [, host, port] = /^(?:\[?([^\]]+?)\]?):(\d{1,5})$/.exec(values.listen) ?? wrong('--listen', values.listen);
-    if (!ALGORITHMS.includes(values.alg)) wrong('--alg', values.alg);
+    const algorithm = ALGORITHMS.find((name) => name === values.alg) ?? wrong('--alg', values.alg);
     if (!['on', 'off'].includes(values['send-quota'])) wrong('--send-quota', values['send-quota']);
     if (!/^(memory$|rediss?:|postgres(ql)?:)/.test(values.store)) wrong('--store', values.store);
     const workers = Number(values.workers);
@@ -96,7 +96,7 @@ function readArguments() {
     return {
       listen: { host: String(host), port: Number(port) },
       issuer: values.issuer,
-      algorithm: values.alg,
+      algorithm,
       key: values.key,
       outbox: values.outbox,
       sendQuota: values['send-quota'] === 'on',
@@ -125,15 +125,20 @@ function wrong(name, value) {
  */
 function newSecrets({ key, algorithm }) {
   const secret = () => randomBytes(32).toString('base64');
-  return { keys: { index: secret(), sealing: secret() }, signing: key ? readFileSync(key, 'utf8') : newKey(algorithm) };
+  const signing = key ? { active: readFileSync(key, 'utf8') } : { active: newKey(algorithm), algorithm };
+  return { keys: { index: secret(), sealing: secret() }, signing };
 }
 
 /** @param {string} algorithm */
 function newKey(algorithm) {
+  const rsa = () => generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const ed25519 = () => generateKeyPairSync('ed25519');
   const make = {
-    RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    RS256: rsa,
+    PS256: rsa,
     ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-    EdDSA: () => generateKeyPairSync('ed25519'),
+    EdDSA: ed25519,
+    Ed25519: ed25519,
   }[algorithm];
   return String(make?.().privateKey.export({ type: 'pkcs8', format: 'pem' }));
 }

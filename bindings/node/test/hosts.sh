@@ -26,7 +26,7 @@ log_in() {
 }
 
 for example in express fastify hono; do
-    for algorithm in RS256 ES256 EdDSA; do
+    for algorithm in RS256 PS256 ES256 EdDSA; do
         log_in "$example" "$algorithm"
     done
 done

@@ -7,7 +7,7 @@ export type Awaitable<T> = T | PromiseLike<T>;
 export type Channel = 'sms' | 'email';
 
 /** The algorithms of signatures. */
-export type Algorithm = 'RS256' | 'ES256' | 'EdDSA';
+export type Algorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA' | 'Ed25519';
 
 /** A duration: `'500ms'`, `'30s'`, `'5m'`, `'24h'`, `'14d'`, or a number of **seconds**. */
 export type Duration = string | number;
@@ -58,14 +58,19 @@ export type Sign = (
 export type ActiveKey =
   /** A private key: the text of a PEM file, or the base64 inside one. */
   | string
-  /** Makes a key that is lost with the process. RS256 keys can't be made: use `generateKeyPairSync` of Node. */
-  | { readonly generate: 'ES256' | 'EdDSA' }
+  /** Makes a key that is lost with the process. RSA keys can't be made: use `generateKeyPairSync` of Node. */
+  | { readonly generate: 'ES256' | 'EdDSA' | 'Ed25519' }
   /** The public key of a private key that is elsewhere, and what signs with it. */
   | { readonly external: Jwk; readonly sign: Sign };
 
 /** The keys that sign tokens, and those that are published beside them. */
 export interface Signing {
   readonly active: ActiveKey;
+  /**
+   * The algorithm of the active key, where its kind has two. An RSA key has `RS256` by default, or `PS256`. An Ed25519
+   * key has the name `EdDSA` by default, or `Ed25519`.
+   */
+  readonly algorithm?: Algorithm;
   /** The name of the active key in tokens. Defaults to its thumbprint (RFC 7638). */
   readonly keyId?: string;
   /** Further keys in the key set, while the active key is being replaced: PEM or JWK. */

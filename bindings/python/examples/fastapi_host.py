@@ -1,6 +1,6 @@
 """A complete host over HTTP, on FastAPI: ``python fastapi_host.py --listen 127.0.0.1:8080``.
 
-[--alg RS256|ES256|EdDSA] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off] [--store URL]
+[--alg RS256|PS256|ES256|EdDSA|Ed25519] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off] [--store URL]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A complete host over HTTP, on Flask: ``python flask_host.py --listen 127.0.0.1:8080``.
 
-[--alg RS256|ES256|EdDSA] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off] [--store URL]
+[--alg RS256|PS256|ES256|EdDSA|Ed25519] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off] [--store URL]
 
 Waitress serves it, with a pool of threads. It hands over no body that was cut short, and joins headers that are sent
 twice. A server that drops one of them would hide from the core that a request is ambiguous.

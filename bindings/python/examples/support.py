@@ -42,7 +42,7 @@ class Options:
         parser = argparse.ArgumentParser()
         parser.add_argument("--listen", default="127.0.0.1:8080", type=listen_address, metavar="ADDRESS:PORT")
         parser.add_argument("--issuer", default="https://sample.portal.example.com", metavar="URL")
-        parser.add_argument("--alg", default="RS256", choices=["RS256", "ES256", "EdDSA"])
+        parser.add_argument("--alg", default="RS256", choices=["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
         parser.add_argument("--key", metavar="FILE.pem", help="the signing key, instead of a new one of --alg")
         parser.add_argument("--outbox", metavar="FILE", help="appends the codes to a file")
         parser.add_argument("--send-quota", default="on", choices=["on", "off"])
@@ -116,7 +116,9 @@ class Options:
         if self._key:
             with open(self._key, encoding="ascii") as file:
                 return SigningKey.from_pem(file.read())
-        return SigningKey.from_pem(made_rsa_key()) if self.algorithm == "RS256" else SigningKey.generate(self.algorithm)
+        if self.algorithm in ("RS256", "PS256"):
+            return SigningKey.from_pem(made_rsa_key(), algorithm=self.algorithm)
+        return SigningKey.generate(self.algorithm)
 
 
 def listen_address(text: str) -> Tuple[str, int]:

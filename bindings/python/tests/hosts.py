@@ -21,7 +21,7 @@ ATTACK = os.path.join(ROOT, "bindings", "attack_over_http.py")
 def log_in() -> None:
     """Runs the checks that the Rust hosts pass."""
     for framework in ("fastapi", "flask", "django"):
-        for algorithm in ("RS256", "ES256", "EdDSA"):
+        for algorithm in ("RS256", "PS256", "ES256", "EdDSA"):
             with Host(framework, "--alg", algorithm) as host:
                 subprocess.run([sys.executable, LOGIN, host.url, host.outbox, algorithm], check=True)
     with tempfile.TemporaryDirectory() as folder:

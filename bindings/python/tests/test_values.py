@@ -37,6 +37,7 @@ from otp_grant import (
         ({"keyring": Keyring(KEYRING.index, "%")}, "keys.sealing"),
         ({"signing_key": SigningKey.from_pem("no key")}, "signing.active"),
         ({"signing_key": SigningKey.generate("RS256")}, "signing.active"),
+        ({"signing_key": SigningKey({"generate": "ES256"}, algorithm="PS256")}, "signing.algorithm"),
         ({"settings": Settings(send_quotas=[])}, "quotas"),
         ({"settings": Settings(guesses_per_code=0)}, "quotas.guesses_per_code"),
         ({"settings": Settings(guesses_per_code=-1)}, "quotas.guesses_per_code"),

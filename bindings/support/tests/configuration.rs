@@ -66,6 +66,30 @@ fn everything_that_can_be_set_is_set() {
 }
 
 #[test]
+fn the_algorithm_is_one_of_those_of_the_key() {
+    const RSA: &str = include_str!("../../../tests/keys/rsa2048_pkcs8.pem");
+    let external: Value = {
+        let key = otp_grant::SigningKey::from_pem(RSA).unwrap();
+        serde_json::from_str(&key.public_key().to_jwk()).unwrap()
+    };
+    for (signing, algorithm) in [
+        (json!({ "active": RSA }), "RS256"),
+        (json!({ "active": RSA, "algorithm": "RS256" }), "RS256"),
+        (json!({ "active": RSA, "algorithm": "PS256" }), "PS256"),
+        (json!({ "active": PEM }), "EdDSA"),
+        (json!({ "active": PEM, "algorithm": "Ed25519", "key_id": "1" }), "Ed25519"),
+        (json!({ "active": { "generate": "Ed25519" } }), "Ed25519"),
+        (json!({ "active": { "external": external }, "algorithm": "PS256" }), "PS256"),
+    ] {
+        let mut document = config();
+        document["signing"] = signing;
+        let engine = Engine::from_json(&document.to_string()).unwrap();
+        let keys: Value = serde_json::from_str(&engine.key_set()).unwrap();
+        assert_eq!(keys["keys"][0]["alg"], algorithm);
+    }
+}
+
+#[test]
 fn an_error_names_the_member_and_repeats_no_value() {
     let secret = "hunter2hunter2hunter2hunter2hunter2hunter2";
     for (change, expected) in [
@@ -80,7 +104,11 @@ fn an_error_names_the_member_and_repeats_no_value() {
         (json!({ "keys": { "index": { "env": secret } } }), "keys.index: wrong kind of value"),
         (json!({ "signing": { "active": secret } }), "signing.active: "),
         (json!({ "signing": { "active": { "generate": "RS256" } } }), "signing.active.generate: "),
+        (json!({ "signing": { "active": { "generate": "PS256" } } }), "signing.active.generate: "),
         (json!({ "signing": { "active": { "generate": "none" } } }), "signing.active.generate: "),
+        (json!({ "signing": { "active": PEM, "algorithm": "PS256" } }), "signing.algorithm: "),
+        (json!({ "signing": { "active": PEM, "algorithm": secret } }), "signing.algorithm: "),
+        (json!({ "signing": { "active": PEM, "algorithm": 256 } }), "signing.algorithm: wrong kind of value"),
         (json!({ "signing": { "active": {} } }), "signing.active: one of generate and external is expected"),
         (json!({ "signing": { "active": { "external": { "kty": secret } } } }), "signing.active.external: "),
         (json!({ "signing": { "active": PEM, "key_id": "é" } }), "signing.key_id: "),

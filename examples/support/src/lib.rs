@@ -62,9 +62,7 @@ impl Options {
             let wrong = || format!("{name} cannot be {value:?}");
             match (&*name, &*value) {
                 ("--listen", _) => options.listen = value.parse().map_err(|_| wrong())?,
-                ("--alg", "RS256") => options.algorithm = Algorithm::RS256,
-                ("--alg", "ES256") => options.algorithm = Algorithm::ES256,
-                ("--alg", "EdDSA") => options.algorithm = Algorithm::EdDSA,
+                ("--alg", _) => options.algorithm = value.parse().map_err(|_| wrong())?,
                 ("--key", _) => options.key = Some(value.into()),
                 ("--outbox", _) => options.outbox = Some(value.into()),
                 ("--issuer", _) => options.issuer = Issuer::new(&value).map_err(|_| wrong())?,
@@ -96,7 +94,7 @@ impl Options {
                 let pem = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
                 Ok(SigningKey::from_pem(&pem).map_err(|error| wrong(&error))?)
             }
-            (None, Algorithm::RS256) => made_rsa_key(),
+            (None, algorithm @ (Algorithm::RS256 | Algorithm::PS256)) => Ok(made_rsa_key()?.with_algorithm(algorithm)?),
             (None, algorithm) => Ok(SigningKey::generate(algorithm)?),
         }
     }

@@ -1,6 +1,6 @@
 //! The keys, read from where the file says they are.
 
-use otp_grant::jwt::{KeyError, PublicKey, SigningKeys};
+use otp_grant::jwt::{Algorithm, KeyError, KeyFile, PublicKey, SigningKeys};
 use otp_grant::{Keyring, MasterKey, SigningKey};
 
 use super::{At, Config, ConfigError, Secret, Source};
@@ -36,7 +36,12 @@ fn spelling(text: &str) -> impl Iterator<Item = char> {
 /// The signing keys.
 pub(crate) async fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigError> {
     let signing = config.signing.as_ref().ok_or_else(|| ConfigError::new("[signing]", "active has to be given"))?;
-    let active = read_signing_key(config, &signing.active, "signing.active").await?;
+    let algorithm = signing.algorithm.as_deref().map(str::parse).transpose().at("signing.algorithm")?;
+    let text = signing.active.read("signing.active", config)?;
+    let active = signing_key(text.expose(), algorithm).await.map_err(|error| match error {
+        KeyError::AlgorithmMismatch => ConfigError::new("signing.algorithm", error.to_string()),
+        _ => ConfigError::new("signing.active", error.to_string()),
+    })?;
     let active = match &signing.key_id {
         Some(key_id) => active.with_key_id(key_id).at("signing.key_id")?,
         None => active,
@@ -47,7 +52,7 @@ pub(crate) async fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigE
         let text = source.read(&place, config)?;
         let key = match text.expose().starts_with('{') {
             true => PublicKey::from_jwk(text.expose().as_bytes()).at(&place)?,
-            false => signing_key(text.expose()).await.at(&place)?.public_key().clone(),
+            false => signing_key(text.expose(), None).await.at(&place)?.public_key().clone(),
         };
         keys = keys.publishing(key).at(place)?;
     }
@@ -56,14 +61,15 @@ pub(crate) async fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigE
 
 /// One signing key.
 pub(crate) async fn read_signing_key(config: &Config, source: &Source, place: &str) -> Result<SigningKey, ConfigError> {
-    signing_key(source.read(place, config)?.expose()).await.at(place)
+    signing_key(source.read(place, config)?.expose(), None).await.at(place)
 }
 
-/// A PEM file, or the base64 inside of one.
-async fn signing_key(text: &str) -> Result<SigningKey, KeyError> {
-    if text.contains("-----BEGIN") {
-        otp_grant_aws_lc::from_pem(text).await
-    } else {
-        otp_grant_aws_lc::from_base64(text).await
+/// A PEM file, or the base64 inside of one. Without an algorithm, its kind decides.
+async fn signing_key(text: &str, algorithm: Option<Algorithm>) -> Result<SigningKey, KeyError> {
+    let is_pem = text.contains("-----BEGIN");
+    let file = if is_pem { KeyFile::from_pem(text)? } else { KeyFile::from_base64(text)? };
+    match algorithm {
+        Some(algorithm) => otp_grant_aws_lc::from_key_file(&file, algorithm).await,
+        None => otp_grant_aws_lc::from_der(file.der()).await,
     }
 }

@@ -121,6 +121,7 @@ pub(crate) struct Keys {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Signing {
     pub(crate) active: Source,
+    pub(crate) algorithm: Option<String>,
     pub(crate) key_id: Option<String>,
     #[serde(default)]
     pub(crate) published: Vec<Source>,

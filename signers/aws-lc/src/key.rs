@@ -3,12 +3,13 @@
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding,
+    RsaKeyPair,
 };
 use otp_grant::jwt::{Algorithm, Signer};
 
 pub(crate) enum Key {
-    Rsa(RsaKeyPair),
+    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
@@ -17,12 +18,14 @@ impl Key {
     /// Reads a key that the core has already read as a key of this algorithm.
     pub(crate) fn read(algorithm: Algorithm, der: &[u8]) -> Option<Self> {
         Some(match algorithm {
-            // The key is in PKCS#8 or in PKCS#1.
-            Algorithm::RS256 => Self::Rsa(RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)).ok()?),
+            Algorithm::RS256 => Self::Rsa(rsa(der)?, &RSA_PKCS1_SHA256),
+            Algorithm::PS256 => Self::Rsa(rsa(der)?, &RSA_PSS_SHA256),
             Algorithm::ES256 => Self::P256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?),
             // AWS-LC does not read every file that `ring` reads or has written. The seed alone is enough to make the
             // key.
-            Algorithm::EdDSA => Self::Ed25519(Ed25519KeyPair::from_seed_unchecked(ed25519_seed(der)?).ok()?),
+            Algorithm::EdDSA | Algorithm::Ed25519 => {
+                Self::Ed25519(Ed25519KeyPair::from_seed_unchecked(ed25519_seed(der)?).ok()?)
+            }
             // Of a later version of the core.
             _ => return None,
         })
@@ -38,15 +41,20 @@ impl Signer for Key {
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let random = SystemRandom::new();
         Ok(match self {
-            Self::Rsa(pair) => {
+            Self::Rsa(pair, scheme) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)?;
+                pair.sign(*scheme, &random, message, &mut signature)?;
                 signature
             }
             Self::P256(pair) => pair.sign(&random, message)?.as_ref().to_vec(),
             Self::Ed25519(pair) => pair.try_sign(message)?.as_ref().to_vec(),
         })
     }
+}
+
+/// Reads PKCS#8 or PKCS#1.
+fn rsa(der: &[u8]) -> Option<RsaKeyPair> {
+    RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)).ok()
 }
 
 /// Returns the seed in a PKCS#8 file whose structure was checked (RFC 8410 section 7).
@@ -70,9 +78,11 @@ mod tests {
 
     #[test]
     fn what_a_key_signs_verifies_with_its_own_public_key_alone() {
-        for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+        use Algorithm::{ES256, Ed25519, EdDSA, PS256, RS256};
+        for algorithm in [RS256, PS256, ES256, EdDSA, Ed25519] {
             let [own, other] = [(), ()].map(|()| generated(algorithm).unwrap());
-            let public = |der: &[u8]| SigningKey::from_der(der).unwrap().public_key().clone();
+            let public =
+                |der: &[u8]| SigningKey::from_der(der).unwrap().with_algorithm(algorithm).unwrap().public_key().clone();
             let key = || Key::read(algorithm, &own).unwrap();
             assert!(block_on(SigningKey::of_signer(key(), public(&own))).is_ok());
             let error = block_on(SigningKey::of_signer(key(), public(&other))).unwrap_err();

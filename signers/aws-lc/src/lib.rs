@@ -46,6 +46,31 @@ pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
     signed_by_aws_lc(SigningKey::from_der(file.der())?.public_key(), file.der()).await
 }
 
+/// Reads a key for one of the algorithms of its kind: PS256 in place of RS256, or the name Ed25519 in place of EdDSA.
+/// It is what [`SigningKey::with_algorithm`] is for other keys.
+///
+/// ```
+/// # pollster::block_on(async {
+/// use otp_grant::jwt::{Algorithm, KeyError, KeyFile};
+///
+/// let file = KeyFile::from_pem("-----BEGIN PRIVATE KEY-----\n\
+///     MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+///     -----END PRIVATE KEY-----\n")?;
+/// let key = otp_grant_aws_lc::from_key_file(&file, Algorithm::Ed25519).await?;
+/// assert_eq!(key.algorithm(), Algorithm::Ed25519);
+/// let refused = otp_grant_aws_lc::from_key_file(&file, Algorithm::PS256).await;
+/// assert_eq!(refused.err(), Some(KeyError::AlgorithmMismatch));
+/// # Ok::<(), KeyError>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+/// [`KeyError::AlgorithmMismatch`] when the key is of another kind, and the errors of [`SigningKey::from_der`].
+pub async fn from_key_file(file: &KeyFile, algorithm: Algorithm) -> Result<SigningKey, KeyError> {
+    let key = SigningKey::from_der(file.der())?.with_algorithm(algorithm)?;
+    signed_by_aws_lc(key.public_key(), file.der()).await
+}
+
 /// Makes a random key, which is lost with the process.
 ///
 /// Unlike [`SigningKey::generate`], it also makes RSA keys, with 2048 bits.
@@ -61,7 +86,8 @@ pub async fn from_der(der: &[u8]) -> Result<SigningKey, KeyError> {
 /// # Errors
 /// [`KeyError::NoRandomness`] when AWS-LC made no key. It can be called again.
 pub async fn generate(algorithm: Algorithm) -> Result<SigningKey, KeyError> {
-    from_der(&generated(algorithm).map_err(|Unspecified| KeyError::NoRandomness)?).await
+    let der = generated(algorithm).map_err(|Unspecified| KeyError::NoRandomness)?;
+    from_key_file(&KeyFile::from_der(&der)?, algorithm).await
 }
 
 /// The core has read the key, and so the core says which public key belongs to it. From here on, only AWS-LC holds the
@@ -75,12 +101,12 @@ async fn signed_by_aws_lc(public: &PublicKey, der: &[u8]) -> Result<SigningKey, 
 fn generated(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, Unspecified> {
     let random = SystemRandom::new();
     Ok(Zeroizing::new(match algorithm {
-        Algorithm::RS256 => {
+        Algorithm::RS256 | Algorithm::PS256 => {
             let der: Pkcs8V1Der<'_> = RsaKeyPair::generate(KeySize::Rsa2048)?.as_der()?;
             der.as_ref().to_vec()
         }
         Algorithm::ES256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)?.as_ref().to_vec(),
-        Algorithm::EdDSA => Ed25519KeyPair::generate_pkcs8v1(&random)?.as_ref().to_vec(),
+        Algorithm::EdDSA | Algorithm::Ed25519 => Ed25519KeyPair::generate_pkcs8v1(&random)?.as_ref().to_vec(),
         _ => return Err(Unspecified),
     }))
 }

@@ -4,7 +4,7 @@
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use otp_grant::jwt::{Algorithm, KeyError, PublicKeySet, jws};
+use otp_grant::jwt::{Algorithm, KeyError, KeyFile, PublicKeySet, jws};
 use otp_grant::{
     Address, AddressPolicy, AuthSource, AuthSourceId, AuthorizationServer, Channel, Client, ClientId, Delivery, Issuer,
     Keyring, MasterKey, MemoryDirectory, MemoryStore, Request, Scope, SigningKey, Subject, User, UserStatus,
@@ -34,8 +34,34 @@ fn tokens_verify_whatever_file_the_key_came_from() {
 }
 
 #[test]
+fn tokens_verify_with_the_algorithm_that_was_chosen() {
+    use Algorithm::{ES256, Ed25519, EdDSA, PS256, RS256};
+    for (pem, own) in FILES {
+        let file = KeyFile::from_pem(pem).unwrap();
+        for algorithm in [RS256, PS256, ES256, EdDSA, Ed25519] {
+            let core = SigningKey::from_pem(pem).unwrap().with_algorithm(algorithm);
+            match (block_on(otp_grant_aws_lc::from_key_file(&file, algorithm)), core) {
+                (Ok(key), Ok(core)) => {
+                    assert_eq!((key.algorithm(), key.public_key()), (algorithm, core.public_key()));
+                    tokens_verify(key);
+                }
+                (Err(error), Err(expected)) => {
+                    assert_eq!((error, expected), (KeyError::AlgorithmMismatch, KeyError::AlgorithmMismatch));
+                    assert_ne!(own, algorithm);
+                }
+                (key, core) => panic!("{own} {algorithm}: {key:?} {core:?}"),
+            }
+        }
+    }
+    let rsa1024 = KeyFile::from_pem(include_str!("../../../tests/keys/rsa1024_pkcs8.pem")).unwrap();
+    let refused = block_on(otp_grant_aws_lc::from_key_file(&rsa1024, PS256));
+    assert_eq!(refused.unwrap_err(), KeyError::RsaTooSmall);
+}
+
+#[test]
 fn tokens_verify_with_a_key_that_was_made() {
-    for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+    use Algorithm::{ES256, Ed25519, EdDSA, PS256, RS256};
+    for algorithm in [RS256, PS256, ES256, EdDSA, Ed25519] {
         let [one, other] = [(), ()].map(|()| block_on(otp_grant_aws_lc::generate(algorithm)).unwrap());
         assert_eq!(one.algorithm(), algorithm);
         assert_ne!(one.key_id(), other.key_id());

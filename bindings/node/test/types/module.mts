@@ -114,5 +114,8 @@ const store: Store = { load: () => undefined, swap: () => undefined };
 const user: User = { subject: 'u', status: 'happy' };
 // @ts-expect-error an RS256 key is not generated
 const signing: Signing = { active: { generate: 'RS256' } };
+const pss: Signing = { active: 'PEM', algorithm: 'PS256' };
+// @ts-expect-error there is no such algorithm
+const hmac: Signing = { active: 'PEM', algorithm: 'HS256' };
 
-export { client, expiry, MemoryStore, response, signing, store, user };
+export { client, expiry, hmac, MemoryStore, pss, response, signing, store, user };

@@ -345,29 +345,43 @@ class SigningKey:
     key_id: Optional[str] = None
     published: Sequence[Union[str, Mapping[str, Any]]] = field(default=(), repr=False)
     """Further keys in the key set, as PEM or as public JWK: the next one, and the last one."""
+    algorithm: Optional[str] = None
+    """The algorithm of the active key, where its kind has two."""
 
     @classmethod
     def from_pem(
-        cls, pem: str, *, key_id: Optional[str] = None, published: Sequence[Union[str, Mapping[str, Any]]] = ()
+        cls,
+        pem: str,
+        *,
+        key_id: Optional[str] = None,
+        published: Sequence[Union[str, Mapping[str, Any]]] = (),
+        algorithm: Optional[str] = None,
     ) -> SigningKey:
-        """Takes a private key in PEM: RSA of 2048 bits or more (RS256), P-256 (ES256) or Ed25519 (EdDSA)."""
-        return cls(pem, key_id, published)
+        """Takes a private key in PEM: RSA of 2048 bits or more (RS256), P-256 (ES256) or Ed25519 (EdDSA).
+
+        ``algorithm`` chooses ``PS256`` for an RSA key, or the name ``Ed25519`` in place of ``EdDSA``.
+        """
+        return cls(pem, key_id, published, algorithm)
 
     @classmethod
     def generate(cls, algorithm: str = "ES256") -> SigningKey:
-        """Makes a key that is lost with the process: ``ES256`` or ``EdDSA``."""
+        """Makes a key that is lost with the process: ``ES256``, ``EdDSA`` or ``Ed25519``."""
         return cls({"generate": algorithm})
 
     @classmethod
     def external(
         cls, jwk: Mapping[str, Any], *, key_id: Optional[str] = None
     ) -> SigningKey:
-        """Names a key that the host can't read, such as one in a key service. The server's ``signer`` signs."""
+        """Names a key that the host can't read, such as one in a key service. The server's ``signer`` signs.
+
+        An RSA key whose JWK has the ``alg`` ``PS256`` signs with PS256. Without ``alg``, it signs with RS256.
+        """
         return cls({"external": dict(jwk)}, key_id)
 
     def _document(self) -> Dict[str, Any]:
         active = self.active if isinstance(self.active, str) else dict(self.active)
-        return given(active=active, key_id=self.key_id, published=list(self.published) or None)
+        published = list(self.published) or None
+        return given(active=active, algorithm=self.algorithm, key_id=self.key_id, published=published)
 
 
 @dataclass(frozen=True)

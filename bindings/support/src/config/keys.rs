@@ -31,6 +31,7 @@ pub(super) struct Keys {
 #[serde(deny_unknown_fields)]
 pub(super) struct Signing {
     active: ActiveKey,
+    algorithm: Option<String>,
     key_id: Option<String>,
     #[serde(default)]
     published: Vec<PublishedKey>,
@@ -75,7 +76,7 @@ fn master(text: &Secret, place: &str) -> Result<MasterKey, ConfigError> {
 
 /// The signing keys.
 pub(crate) fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigError> {
-    let Signing { active, key_id, published } = &config.signing;
+    let Signing { active, algorithm, key_id, published } = &config.signing;
     let active = match active {
         ActiveKey::Text(text) => private_key(text).at("signing.active")?,
         ActiveKey::Generate(algorithm) => {
@@ -84,6 +85,13 @@ pub(crate) fn signing_keys(config: &Config) -> Result<SigningKeys, ConfigError> 
             SigningKey::generate(algorithm).at(place)?
         }
         ActiveKey::External(jwk) => SigningKey::external(public_key(jwk).at("signing.active.external")?),
+    };
+    let active = match algorithm {
+        Some(algorithm) => {
+            let place = "signing.algorithm";
+            active.with_algorithm(algorithm.parse().at(place)?).at(place)?
+        }
+        None => active,
     };
     let active = match key_id {
         Some(key_id) => active.with_key_id(key_id).at("signing.key_id")?,

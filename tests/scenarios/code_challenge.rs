@@ -120,7 +120,7 @@ async fn without_its_verifier_a_token_is_unknown_and_costs_neither_a_guess_nor_a
     assert_eq!(host.token(&shown(&grant, VERIFIER)).await.0, 200);
 }
 
-/// A client whose challenge was lost on the way must not believe that its otp_token is bound (RFC 7636 section 4.5).
+/// A client whose challenge was lost on the way must not believe that its otp_token is bound (RFC 9700 section 2.1.1).
 #[tokio::test]
 async fn a_verifier_for_a_token_without_a_challenge_is_refused() {
     let host = Host::new();

@@ -102,7 +102,7 @@ impl<'a> VerifyRequest<'a> {
     }
 
     /// Adds the verifier of the code challenge that came with the request for the code. Without a challenge, a verifier
-    /// is refused (RFC 7636 section 4.5).
+    /// is refused (RFC 9700 section 2.1.1).
     ///
     /// The server doesn't look up the client of this request. A host whose client
     /// [requires challenges](crate::Client::with_required_code_challenge) should refuse a request without a verifier.

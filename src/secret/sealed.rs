@@ -66,7 +66,8 @@ impl Shown<'_> {
     /// Returns the asker of a token of this version. Everything that the token was asked for with must be shown.
     ///
     /// A challenge that the token was not asked for with is refused. Otherwise a caller could believe that its token
-    /// was bound, although the challenge was lost or removed on its way. A further key is not part of the asker.
+    /// was bound, although the challenge was lost or removed on its way (RFC 9700 section 2.1.1). A further key is not
+    /// part of the asker.
     fn asker(&self, version: u8, keyring: &Keyring) -> Result<Option<Asker>, NotSealed> {
         let (needs_challenge, needs_key) = match version {
             VERSION => (false, false),

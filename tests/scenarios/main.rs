@@ -12,6 +12,7 @@ mod bad_input;
 mod check_access_token;
 mod check_order;
 mod chosen_at_run_time;
+mod code_challenge;
 mod conformance;
 mod default_entropy;
 mod discovery;

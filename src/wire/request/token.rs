@@ -111,7 +111,7 @@ impl<'a> OtpGrantRequest<'a> {
     }
 
     /// Adds the verifier of the code challenge that came with the request for the code. Without a challenge, a verifier
-    /// is refused (RFC 7636 section 4.5).
+    /// is refused (RFC 9700 section 2.1.1).
     #[must_use]
     pub fn with_code_verifier(mut self, verifier: PresentedSecret<'a>) -> Self {
         self.code_verifier = Some(verifier);

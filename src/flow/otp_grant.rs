@@ -39,6 +39,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
 
     // These checks need no record of the address. A request that fails here costs no guess.
     let client = caller::authenticate(core, &request.credentials).await?;
+    let client = caller::admit(core, client).await?;
     if !client.may_use(Grant::otp(channel)) {
         return Err(TokenError::UnauthorizedClient);
     }

@@ -30,6 +30,7 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
 
     // These checks need no record of the session. A token of another client changes nothing.
     let client = caller::authenticate(core, &request.credentials).await?;
+    let client = caller::admit(core, client).await?;
     if !client.may_use(Grant::RefreshToken) {
         return Err(TokenError::UnauthorizedClient);
     }

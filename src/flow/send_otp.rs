@@ -31,6 +31,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let channel = address.channel();
 
     let client = caller::authenticate(core, &credentials).await?;
+    let client = caller::admit(core, client).await?;
     if !client.may_send() {
         return Err(SendError::UnauthorizedClient);
     }

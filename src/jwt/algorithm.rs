@@ -24,7 +24,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Returns the `alg` value.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
             Self::ES256 => "ES256",

@@ -47,22 +47,26 @@ impl Use {
 
 impl Change for Use {
     type State = UsedOnce;
-    type Verdict = ();
+    type Verdict = Used;
     type Refusal = AlreadyUsed;
 
     /// Any record means that the value was used, even if its time is over. Otherwise a clock that was set back would
     /// let the value be used again.
-    fn decide(&self, state: Option<UsedOnce>, _: Attempt) -> Result<Decision<UsedOnce, ()>, AlreadyUsed> {
+    fn decide(&self, state: Option<UsedOnce>, _: Attempt) -> Result<Decision<UsedOnce, Used>, AlreadyUsed> {
         match state {
             Some(_) => Err(AlreadyUsed),
-            None => Ok(Decision::new(self.state(), ())),
+            None => Ok(Decision::new(self.state(), Used(()))),
         }
     }
 
-    fn found_in(&self, stored: &UsedOnce) -> Option<()> {
-        (stored.mark == self.mark).then_some(())
+    fn found_in(&self, stored: &UsedOnce) -> Option<Used> {
+        (stored.mark == self.mark).then_some(Used(()))
     }
 }
+
+/// Proof that this request, and no other, has used a value. It exists only once the use is stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Used(());
 
 /// Another request has used the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_request_recognises_its_own_use_and_no_other() {
-        assert_eq!(used(1).found_in(&stored(1)), Some(()));
+        assert_eq!(used(1).found_in(&stored(1)), Some(Used(())));
         assert_eq!(used(2).found_in(&stored(1)), None);
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::address::Channel;
+use crate::directory::assertion::{AssertionKeys, PresentedAssertion, VerifiedAssertion};
+use crate::directory::auth_method::{AuthMethodMismatch, ClientAuthMethod, Credentials, SecretMethods};
 use crate::directory::auth_source::AuthSource;
 use crate::dpop::DpopPolicy;
 use crate::grant::Grant;
@@ -10,6 +12,7 @@ use crate::id::{AuthSourceId, ClientId};
 use crate::scope::Scope;
 use crate::secret::{ClientSecret, PresentedSecret};
 use crate::session::policy::{InvalidRefreshPolicy, RefreshPolicy};
+use crate::used_once::Used;
 
 /// A client: an application that logs its users in (RFC 6749 section 2).
 ///
@@ -23,8 +26,7 @@ use crate::session::policy::{InvalidRefreshPolicy, RefreshPolicy};
 #[derive(Debug)]
 pub struct Client {
     id: ClientId,
-    /// `None` for a public client.
-    secret: Option<ClientSecret>,
+    credentials: Credentials,
     may_send: bool,
     may_sign_up: bool,
     may_introspect_every_token: bool,
@@ -42,7 +44,7 @@ impl Client {
     ///
     /// The client may use both OTP grants and refresh. The allowed scope and the default scope are `openid`.
     pub fn confidential(id: ClientId, secret: ClientSecret) -> Self {
-        Self::new(id, Some(secret), true)
+        Self::new(id, Credentials::Secret { secret, accepted: SecretMethods::Either }, true)
     }
 
     /// Makes a client that can't keep a secret, such as a mobile or single-page application.
@@ -50,7 +52,35 @@ impl Client {
     /// The client may not send codes unless [`Client::with_sending`] allows it. Everything else is as for a
     /// confidential client.
     pub fn public(id: ClientId) -> Self {
-        Self::new(id, None, false)
+        Self::new(id, Credentials::None, false)
+    }
+
+    /// Makes a client that signs assertions. Everything else is as for a client with a secret.
+    pub(crate) fn with_keys(id: ClientId, keys: Box<dyn AssertionKeys>) -> Self {
+        Self::new(id, Credentials::Keys(keys), true)
+    }
+
+    /// Accepts only this method of authentication.
+    ///
+    /// By default, a client with a secret may send it in the header or in the body. The other clients have one method,
+    /// [`ClientAuthMethod::PrivateKeyJwt`] or [`ClientAuthMethod::None`], and naming that method changes nothing.
+    ///
+    /// # Errors
+    /// [`AuthMethodMismatch`] when the method needs other credentials than the client has.
+    ///
+    /// OpenID Connect Core section 3.1.3.1.
+    pub fn with_auth_method(mut self, method: ClientAuthMethod) -> Result<Self, AuthMethodMismatch> {
+        match (&mut self.credentials, method) {
+            (Credentials::Secret { accepted, .. }, ClientAuthMethod::ClientSecretBasic) => {
+                *accepted = SecretMethods::Basic;
+            }
+            (Credentials::Secret { accepted, .. }, ClientAuthMethod::ClientSecretPost) => {
+                *accepted = SecretMethods::Post;
+            }
+            (Credentials::Keys(_), ClientAuthMethod::PrivateKeyJwt) | (Credentials::None, ClientAuthMethod::None) => {}
+            _ => return Err(AuthMethodMismatch),
+        }
+        Ok(self)
     }
 
     /// Lets a public client send codes.
@@ -152,9 +182,21 @@ impl Client {
         &self.id
     }
 
-    /// Tells whether the client has a secret (RFC 6749 section 2.1).
+    /// Tells whether the client has a secret or keys (RFC 6749 section 2.1).
     pub fn is_confidential(&self) -> bool {
-        self.secret.is_some()
+        !matches!(self.credentials, Credentials::None)
+    }
+
+    /// Returns the only method that the client may use. Returns `None` for a client that may send its secret in the
+    /// header or in the body.
+    pub fn auth_method(&self) -> Option<ClientAuthMethod> {
+        match &self.credentials {
+            Credentials::None => Some(ClientAuthMethod::None),
+            Credentials::Keys(_) => Some(ClientAuthMethod::PrivateKeyJwt),
+            Credentials::Secret { accepted: SecretMethods::Either, .. } => None,
+            Credentials::Secret { accepted: SecretMethods::Basic, .. } => Some(ClientAuthMethod::ClientSecretBasic),
+            Credentials::Secret { accepted: SecretMethods::Post, .. } => Some(ClientAuthMethod::ClientSecretPost),
+        }
     }
 
     pub(crate) fn dpop(&self) -> DpopPolicy {
@@ -217,10 +259,10 @@ impl Client {
         }
     }
 
-    fn new(id: ClientId, secret: Option<ClientSecret>, may_send: bool) -> Self {
+    fn new(id: ClientId, credentials: Credentials, may_send: bool) -> Self {
         Self {
             id,
-            secret,
+            credentials,
             may_send,
             may_sign_up: true,
             may_introspect_every_token: false,
@@ -235,26 +277,85 @@ impl Client {
     }
 }
 
-/// A client that has proved its identity, or that is public.
-pub(crate) struct AuthenticatedClient(Arc<Client>);
+/// A client that has proved its identity, or that is public. An assertion can still have been used before.
+#[must_use]
+pub(crate) struct VerifiedClient {
+    client: Arc<Client>,
+    assertion: Option<VerifiedAssertion>,
+}
 
-impl AuthenticatedClient {
-    /// Authenticates a caller against the client that the directory knows (RFC 6749 section 2.3).
-    pub(crate) fn authenticate(
+impl VerifiedClient {
+    /// Checks a secret, or that a public client presents none, against the client that the directory knows (RFC 6749
+    /// section 2.3).
+    pub(crate) fn by_secret(
         known: Option<Arc<Client>>,
         presented: Option<&PresentedSecret<'_>>,
+        in_header: bool,
     ) -> Result<Self, NotAuthenticated> {
         // A presented secret is always digested. An unknown client then takes as long as a wrong secret.
         let stand_in = ClientSecret::from_sha256([0; 32]);
-        let expected = known.as_ref().and_then(|client| client.secret.as_ref());
-        let matches = presented.map(|presented| expected.unwrap_or(&stand_in).matches(presented));
+        let expected = known.as_ref().and_then(|client| match &client.credentials {
+            Credentials::Secret { secret, accepted } => Some((secret, accepted.accept(in_header))),
+            Credentials::None | Credentials::Keys(_) => None,
+        });
+        let (secret, is_accepted) = expected.unwrap_or((&stand_in, false));
+        let matches = presented.map(|presented| secret.matches(presented) && is_accepted);
         match (known, matches) {
-            (Some(client), Some(true)) if client.is_confidential() => Ok(Self(client)),
-            (Some(client), None) if !client.is_confidential() => Ok(Self(client)),
+            (Some(client), Some(true)) => Ok(Self { client, assertion: None }),
+            (Some(client), None) if !client.is_confidential() => Ok(Self { client, assertion: None }),
             _ => Err(NotAuthenticated),
         }
     }
+
+    /// Verifies an assertion with the keys of the client that the directory knows (RFC 7523 section 3).
+    pub(crate) fn by_assertion(
+        known: Option<Arc<Client>>,
+        presented: &PresentedAssertion<'_>,
+    ) -> Result<Self, NotAuthenticated> {
+        let client = known.ok_or(NotAuthenticated)?;
+        let Credentials::Keys(keys) = &client.credentials else { return Err(NotAuthenticated) };
+        let assertion = keys.verify(presented)?;
+        Ok(Self { client, assertion: Some(assertion) })
+    }
+
+    /// Returns the configuration of the client. Nothing may be done for the client yet.
+    pub(crate) fn configuration(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns the client, unless its assertion must first be used.
+    pub(crate) fn into_authenticated(self) -> Result<AuthenticatedClient, Unused> {
+        let Self { client, assertion } = self;
+        match assertion {
+            None => Ok(AuthenticatedClient(client)),
+            Some(assertion) => Err(Unused { client, assertion }),
+        }
+    }
 }
+
+/// A client whose assertion is good, but not used yet.
+pub(crate) struct Unused {
+    client: Arc<Client>,
+    assertion: VerifiedAssertion,
+}
+
+impl Unused {
+    pub(crate) fn client(&self) -> &ClientId {
+        self.client.id()
+    }
+
+    pub(crate) fn assertion(&self) -> &VerifiedAssertion {
+        &self.assertion
+    }
+
+    /// Takes the proof that this request, and no other, has used the assertion.
+    pub(crate) fn into_authenticated(self, _: Used) -> AuthenticatedClient {
+        AuthenticatedClient(self.client)
+    }
+}
+
+/// A client that has proved its identity, or that is public. Its assertion, if it has one, was used by this request.
+pub(crate) struct AuthenticatedClient(Arc<Client>);
 
 impl core::ops::Deref for AuthenticatedClient {
     type Target = Client;
@@ -264,7 +365,7 @@ impl core::ops::Deref for AuthenticatedClient {
     }
 }
 
-/// The client is unknown, or its secret is wrong, missing or not expected.
+/// The client is unknown, or its secret or assertion is wrong, missing or not expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAuthenticated;
 

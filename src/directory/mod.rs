@@ -1,5 +1,7 @@
 //! The ports to the data of the host: its clients, its auth sources and its users.
 
+pub(crate) mod assertion;
+pub(crate) mod auth_method;
 pub(crate) mod auth_source;
 pub(crate) mod client;
 pub(crate) mod custom_claims;
@@ -10,6 +12,7 @@ use core::future::{Future, ready};
 use std::sync::Arc;
 
 use crate::address::Address;
+pub use crate::directory::auth_method::{AuthMethodMismatch, ClientAuthMethod, UnknownAuthMethod};
 pub use crate::directory::auth_source::AuthSource;
 pub use crate::directory::client::{Client, ScopeNotAllowed};
 pub use crate::directory::custom_claims::{CustomClaims, InvalidClaim};

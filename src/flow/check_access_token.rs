@@ -64,7 +64,7 @@ pub(crate) async fn check_with_proof<S: Store, D: Directory>(
         let parts = [proof.name().as_slice(), method.as_bytes(), target.as_str().as_bytes()];
         let key = core.keyring.used_once_key("proof", parts);
         match use_once(&mut Turn::new(core), key, proof.ends_at()).await {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(UsedOnceRefused::Used) => {
                 core.observer.event(&Event::ProofReplayed { client: &claims.client });
                 return Err(refused(DpopError::Replayed));

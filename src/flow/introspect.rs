@@ -25,6 +25,7 @@ pub(crate) async fn introspect<S: Store, D: Directory>(
     request: IntrospectionRequest<'_>,
 ) -> Result<Introspection, IntrospectionError> {
     let client = caller::authenticate(core, &request.credentials).await?;
+    let client = caller::admit(core, client).await?;
     // A public client proves nothing. An attacker who knows its identifier could otherwise learn about every token of
     // that client (RFC 7662 section 2.1).
     if !client.is_confidential() {

@@ -43,7 +43,8 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     // These checks need no record of the address. A request that fails here costs no guess.
     let examined = Examined::at_endpoint(core, request.dpop.as_ref(), core.proof_targets.token.as_ref());
     let client = caller::authenticate(core, &request.credentials).await?;
-    let proven_key = examined.of_client(core, &client)?;
+    let proven_key = examined.of_client(core, client.configuration())?;
+    let client = caller::admit(core, client).await?;
     if !client.may_use(Grant::otp(channel)) {
         return Err(TokenError::UnauthorizedClient);
     }

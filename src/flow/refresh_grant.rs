@@ -33,7 +33,8 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
     // These checks need no record of the session. A token of another client changes nothing.
     let proof = Examined::at_endpoint(core, request.dpop.as_ref(), core.proof_targets.token.as_ref());
     let client = caller::authenticate(core, &request.credentials).await?;
-    let proven_key = proof.of_client(core, &client)?;
+    let proven_key = proof.of_client(core, client.configuration())?;
+    let client = caller::admit(core, client).await?;
     if !client.may_use(Grant::RefreshToken) {
         return Err(TokenError::UnauthorizedClient);
     }

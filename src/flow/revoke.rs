@@ -23,6 +23,7 @@ pub(crate) async fn revoke<S: Store, D: Directory>(
     request: RevocationRequest<'_>,
 ) -> Result<(), RevocationError> {
     let client = caller::authenticate(core, &request.credentials).await?;
+    let client = caller::admit(core, client).await?;
     // The clock of another host can be behind. A token that has only just expired by this clock is therefore also
     // revoked.
     let now = core.clock.now().before(CLOCK_TOLERANCE);

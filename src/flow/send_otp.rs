@@ -34,7 +34,8 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
 
     let proof = Examined::at_endpoint(core, dpop.as_ref(), core.proof_targets.send.as_ref());
     let client = caller::authenticate(core, &credentials).await?;
-    let proven_key = proof.of_client(core, &client)?;
+    let proven_key = proof.of_client(core, client.configuration())?;
+    let client = caller::admit(core, client).await?;
     if !client.may_send() {
         return Err(SendError::UnauthorizedClient);
     }

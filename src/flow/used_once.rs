@@ -6,7 +6,7 @@ use crate::flow::record::Loaded;
 use crate::id::{Mark, RecordKey};
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::used_once::{AlreadyUsed, Use};
+use crate::used_once::{AlreadyUsed, Use, Used};
 use crate::wire::error::Unavailable;
 
 /// Uses the value whose record has this key ([`Keyring::used_once_key`](crate::Keyring::used_once_key)).
@@ -23,11 +23,13 @@ pub(crate) async fn use_once<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     key: RecordKey,
     until: Timestamp,
-) -> Result<(), UsedOnceRefused> {
+) -> Result<Used, UsedOnceRefused> {
     let mark = Mark::from_bytes(turn.random()?);
     let nothing = Loaded { key, tag: None, state: None, now: turn.core.clock.now() };
     match turn.commit(nothing, &Use { until, mark }).await {
-        Ok(((), _)) => Ok(()),
+        // A slow store can have deleted the record of an earlier use before it stored this one.
+        Ok((used, _)) if !turn.core.clock.now().has_reached(until) => Ok(used),
+        Ok(_) => Err(UsedOnceRefused::Used),
         Err(Refused::ByRule(AlreadyUsed)) => Err(UsedOnceRefused::Used),
         Err(Refused::Unavailable) => Err(UsedOnceRefused::Unavailable),
     }
@@ -36,7 +38,7 @@ pub(crate) async fn use_once<S: Store, D: Directory>(
 /// Why a value may not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UsedOnceRefused {
-    /// Another request has used it.
+    /// Another request has used it, or its time is over.
     Used,
     /// The store failed. The value can be used up.
     Unavailable,

@@ -37,7 +37,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Returns the `alg` value.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
             Self::PS256 => "PS256",

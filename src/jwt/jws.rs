@@ -52,7 +52,7 @@ pub fn verify(compact: &str, keys: &PublicKeySet) -> Result<VerifiedJws, JwsErro
     if !key.verifies(signed.as_bytes(), &decode(signature)?) {
         return Err(JwsError::BadSignature);
     }
-    Ok(VerifiedJws { payload: decode(payload)?, typ: header.typ })
+    Ok(VerifiedJws { payload: decode(payload)?, typ: header.typ, brings_key: header.brings_key })
 }
 
 /// The content of a token whose signature was checked. Only [`verify`] makes one.
@@ -60,6 +60,7 @@ pub fn verify(compact: &str, keys: &PublicKeySet) -> Result<VerifiedJws, JwsErro
 pub struct VerifiedJws {
     payload: Vec<u8>,
     typ: Option<String>,
+    brings_key: bool,
 }
 
 impl VerifiedJws {
@@ -71,6 +72,11 @@ impl VerifiedJws {
     /// Returns the `typ` of the header without a change. It is `JWT`, or `at+jwt` for an access token of RFC 9068.
     pub fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
+    }
+
+    /// Tells whether the header contains a key or points at one. No such key was used.
+    pub(crate) fn brings_key(&self) -> bool {
+        self.brings_key
     }
 }
 
@@ -111,6 +117,7 @@ struct Header {
     alg: String,
     key_id: Option<String>,
     typ: Option<String>,
+    brings_key: bool,
 }
 
 impl Header {
@@ -125,6 +132,7 @@ impl Header {
             alg: take_text(&mut members, "alg")?.ok_or(JwsError::Malformed)?,
             key_id: take_text(&mut members, "kid")?,
             typ: take_text(&mut members, "typ")?,
+            brings_key: KEY_MEMBERS.iter().any(|name| members.contains_key(*name)),
         })
     }
 
@@ -155,6 +163,8 @@ fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
 /// signature.
 const LONGEST_TOKEN: usize = 16 * 1024;
 const UNSUPPORTED: [&str; 4] = ["crit", "b64", "zip", "enc"];
+/// RFC 7515 sections 4.1.2, 4.1.3 and 4.1.5 to 4.1.8.
+const KEY_MEMBERS: [&str; 6] = ["jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]

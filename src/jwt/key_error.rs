@@ -19,8 +19,8 @@ pub enum KeyError {
     /// An RSA modulus has fewer than 2048 bits, which RFC 7518 forbids (sections 3.3 and 3.5), or an RSA public exponent
     /// is below 65537. Make another key: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem`.
     RsaTooSmall,
-    /// An RSA modulus has more than 4096 bits to sign with, or more than 8192 bits to verify with, or a public exponent
-    /// has more than 33 bits. Make another key, as for [`KeyError::RsaTooSmall`].
+    /// An RSA modulus has more than 4096 bits to sign with or in the key of a client, or more than 8192 bits to verify
+    /// with, or a public exponent has more than 33 bits. Make another key, as for [`KeyError::RsaTooSmall`].
     RsaTooLarge,
     /// An RSA key to sign with has a modulus between 2048 and 4096 bits that is not of 2048, 3072 or 4096 bits. Make
     /// another key, as for [`KeyError::RsaTooSmall`].
@@ -38,6 +38,8 @@ pub enum KeyError {
     InvalidKeyId,
     /// Two keys of a set have the same identifier.
     DuplicateKeyId,
+    /// The key set of a client has no key. All keys of a document can have been skipped as unsupported.
+    NoPublicKey,
     /// This crate does not generate RSA keys. `openssl genpkey -algorithm RSA` makes one, and so does
     /// `otp-grant-aws-lc`.
     CannotGenerateRsa,
@@ -62,6 +64,7 @@ impl core::fmt::Display for KeyError {
             Self::SeveralPrivateKeys => "the PEM file has more than one private key",
             Self::InvalidKeyId => "the key identifier is not 1 to 255 printable ASCII characters without \" and \\",
             Self::DuplicateKeyId => "two keys have the same identifier",
+            Self::NoPublicKey => "the key set has no supported key",
             Self::CannotGenerateRsa => "RSA keys cannot be generated, only read",
             Self::NoRandomness => "the operating system gave no random bytes",
         })

@@ -2,6 +2,7 @@
 
 pub(crate) mod algorithm;
 pub(crate) mod claims;
+pub(crate) mod client_assertion;
 pub(crate) mod dpop_proof;
 pub(crate) mod jwk;
 pub mod jws;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::dpop::{DpopSupport, PROOF_ALGORITHMS};
 use crate::id::Issuer;
 use crate::jwt::algorithm::Algorithm;
+use crate::jwt::client_assertion;
 use crate::jwt::jwk::PublicKeySet;
 use crate::server::routes::{Endpoint, Routes};
 use crate::settings::Settings;
@@ -30,11 +31,17 @@ pub(crate) struct Metadata<'a> {
     scopes_supported: Vec<&'a str>,
     response_types_supported: [&'static str; 0],
     grant_types_supported: Vec<&'a str>,
-    token_endpoint_auth_methods_supported: &'static [&'static str],
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    revocation_endpoint_auth_methods_supported: Option<&'static [&'static str]>,
+    token_endpoint_auth_signing_alg_values_supported: Option<&'static [&'static str]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    introspection_endpoint_auth_methods_supported: Option<&'static [&'static str]>,
+    revocation_endpoint_auth_methods_supported: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation_endpoint_auth_signing_alg_values_supported: Option<&'static [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_endpoint_auth_methods_supported: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_endpoint_auth_signing_alg_values_supported: Option<&'static [&'static str]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dpop_signing_alg_values_supported: Option<&'static [&'static str]>,
     #[serde(flatten)]
@@ -60,6 +67,12 @@ impl<'a> Metadata<'a> {
     pub(crate) fn new(issuer: &'a Issuer, settings: &'a Settings, routes: &'a Routes) -> Self {
         let revocation_endpoint = routes.url(Endpoint::Revocation);
         let introspection_endpoint = routes.url(Endpoint::Introspection);
+        // Clients with keys can use every endpoint at which clients authenticate.
+        let methods = |without_keys: &[&'static str]| {
+            let with_keys = settings.client_assertions.then_some("private_key_jwt");
+            without_keys.iter().copied().chain(with_keys).collect()
+        };
+        let algorithms = settings.client_assertions.then_some(client_assertion::ALGORITHMS.as_slice());
         let otp_grant_types = settings.grant_types.iter().map(|(uri, _)| uri.as_str());
         Self {
             issuer: issuer.as_str(),
@@ -71,9 +84,12 @@ impl<'a> Metadata<'a> {
             scopes_supported: settings.scopes_supported.iter().collect(),
             response_types_supported: [],
             grant_types_supported: otp_grant_types.chain([REFRESH_GRANT_TYPE]).collect(),
-            token_endpoint_auth_methods_supported: &AUTH_METHODS,
-            revocation_endpoint_auth_methods_supported: revocation_endpoint.map(|_| AUTH_METHODS.as_slice()),
-            introspection_endpoint_auth_methods_supported: introspection_endpoint.map(|_| WITH_SECRET),
+            token_endpoint_auth_methods_supported: methods(&AUTH_METHODS),
+            token_endpoint_auth_signing_alg_values_supported: algorithms,
+            revocation_endpoint_auth_methods_supported: revocation_endpoint.map(|_| methods(&AUTH_METHODS)),
+            revocation_endpoint_auth_signing_alg_values_supported: revocation_endpoint.and(algorithms),
+            introspection_endpoint_auth_methods_supported: introspection_endpoint.map(|_| methods(&WITH_SECRET)),
+            introspection_endpoint_auth_signing_alg_values_supported: introspection_endpoint.and(algorithms),
             dpop_signing_alg_values_supported: (settings.dpop != DpopSupport::Off).then_some(&PROOF_ALGORITHMS),
             openid: None,
         }
@@ -104,7 +120,7 @@ impl<'a> Metadata<'a> {
     }
 }
 
-/// The authentication methods of clients. The last one is for clients without a secret.
+/// The authentication methods of clients without keys. The last one is for clients without a secret.
 const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
-const WITH_SECRET: &[&str] = &["client_secret_basic", "client_secret_post"];
+const WITH_SECRET: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 const ID_TOKEN_CLAIMS: [&str; 10] = ["sub", "iss", "aud", "azp", "exp", "iat", "jti", "auth_time", "amr", "sid"];

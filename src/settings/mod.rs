@@ -101,6 +101,15 @@ pub struct Settings {
     /// RFC 9449.
     pub dpop: DpopSupport,
 
+    /// Whether clients with keys ([`Client::private_key_jwt`](crate::Client::private_key_jwt)) can authenticate by
+    /// assertions. Defaults to `false`. Without it, a request with an assertion is refused with `invalid_client`.
+    ///
+    /// An assertion costs a request one more swap of the store, because it is good for one request. The metadata then
+    /// names the method `private_key_jwt` and its algorithms.
+    ///
+    /// RFC 7523.
+    pub client_assertions: bool,
+
     /// The usages that the host defines. Clients can request codes for them at the send endpoint. Defaults to none.
     ///
     /// The codes follow [`code`](Self::code). The host redeems them with
@@ -185,6 +194,7 @@ impl Default for Settings {
             access_token_profile: AccessTokenProfile::default(),
             authentication_claims: false,
             dpop: DpopSupport::Off,
+            client_assertions: false,
             usages: Vec::new(),
             key_set_max_age: Duration::from_secs(300),
             endpoints: Endpoints::default(),

@@ -138,6 +138,8 @@ members! {
     GrantType grant_type,
     ClientId client_id,
     ClientSecret client_secret,
+    ClientAssertion client_assertion,
+    ClientAssertionType client_assertion_type,
     AuthSourceId auth_source_id,
     PhoneNumber phone_number,
     Email email,
@@ -231,6 +233,7 @@ pub(crate) enum Problem {
     TwoAddresses,
     TwoCredentials,
     TwoTokens,
+    AssertionAndMore,
 }
 
 impl Problem {
@@ -254,6 +257,7 @@ impl Problem {
             Self::TwoAddresses => "has both phone_number and email",
             Self::TwoCredentials => "has a client_secret besides the Authorization header",
             Self::TwoTokens => "has an access_token besides the Authorization header",
+            Self::AssertionAndMore => "has a client_assertion besides other client credentials",
         }
     }
 }

@@ -599,6 +599,10 @@ async fn zz_fixture() {
         });
         let at = otp_grant::time::Clock::now(&host.clock).as_unix_millis();
         let file = json!({ "at": at, "key": String::from(key), "presented": presented, "record": record });
-        std::fs::write(format!("/tmp/fixture_{}.json", record.body.kind()), serde_json::to_string_pretty(&file).unwrap() + "\n").unwrap();
+        std::fs::write(
+            format!("/tmp/fixture_{}.json", record.body.kind()),
+            serde_json::to_string_pretty(&file).unwrap() + "\n",
+        )
+        .unwrap();
     }
 }

@@ -34,6 +34,7 @@ mod own_directory;
 mod own_signer;
 mod own_usages;
 mod parallel_guesses;
+mod private_key_jwt;
 mod promises;
 mod protected_routes;
 mod record_formats;

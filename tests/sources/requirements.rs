@@ -12,6 +12,7 @@ const SPECIFICATIONS: [&str; 13] = [
     "RFC 6750",
     "RFC 7009",
     "RFC 7519",
+    "RFC 7523",
     "RFC 7636",
     "RFC 7662",
     "RFC 8414",

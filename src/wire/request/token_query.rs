@@ -66,7 +66,8 @@ fn credentials_and_token<'a, E: From<InvalidRequest> + From<InvalidClient>>(
         Encoding::Form => Members::from_form(request.body)?,
         Encoding::Json => return Err(InvalidRequest::body(Problem::ContentType).into()),
     };
-    if request.authorization.is_none() && !members.has(Member::ClientId) && !members.has(Member::ClientSecret) {
+    let of_client = [Member::ClientId, Member::ClientSecret, Member::ClientAssertion, Member::ClientAssertionType];
+    if request.authorization.is_none() && !of_client.into_iter().any(|member| members.has(member)) {
         return Err(anonymous.into());
     }
     let credentials = ClientCredentials::parse(request, &mut members)?;

@@ -28,7 +28,7 @@ struct Change(u64, usize, &'static [&'static str]);
 fn signing_keys(pems: &[&str]) -> SigningKeys {
     let key = |pem: &&str| {
         let key = SigningKey::from_pem(pem).unwrap();
-        if **pem == RSA_PSS { key.with_algorithm(Algorithm::PS256).unwrap() } else { key }
+        if *pem == RSA_PSS { key.with_algorithm(Algorithm::PS256).unwrap() } else { key }
     };
     let mut keys = pems.iter().map(key);
     let active = SigningKeys::new(keys.next().unwrap());

@@ -14,6 +14,8 @@ use otp_grant_tests::*;
 use serde_json::{Value, json};
 
 const RSA: &str = include_str!("../keys/rsa2048_pkcs8.pem");
+/// The same key, which signs with PS256. Text before a key is ignored.
+const RSA_PSS: &str = concat!("PS256\n", include_str!("../keys/rsa2048_pkcs8.pem"));
 const RSA_PKCS1: &str = include_str!("../keys/rsa2048_pkcs1.pem");
 const P256: &str = include_str!("../keys/es256_pkcs8.pem");
 const ED25519: &str = include_str!("../keys/ed25519_pkcs8.pem");
@@ -24,7 +26,11 @@ const ED25519: &str = include_str!("../keys/ed25519_pkcs8.pem");
 struct Change(u64, usize, &'static [&'static str]);
 
 fn signing_keys(pems: &[&str]) -> SigningKeys {
-    let mut keys = pems.iter().map(|pem| SigningKey::from_pem(pem).unwrap());
+    let key = |pem: &&str| {
+        let key = SigningKey::from_pem(pem).unwrap();
+        if *pem == RSA_PSS { key.with_algorithm(Algorithm::PS256).unwrap() } else { key }
+    };
+    let mut keys = pems.iter().map(key);
     let active = SigningKeys::new(keys.next().unwrap());
     keys.fold(active, |keys, next| keys.publishing(next.public_key().clone()).unwrap())
 }
@@ -142,6 +148,8 @@ async fn no_valid_token_is_refused_while_keys_rotate_through_all_algorithms() {
     let mut plan = rotation(60, [&[RSA, P256], &[P256, RSA], &[P256]]);
     let second = plan.last().unwrap().0 + 40;
     plan.extend(rotation(second, [&[P256, ED25519], &[ED25519, P256], &[ED25519]]));
+    let third = plan.last().unwrap().0 + 40;
+    plan.extend(rotation(third, [&[ED25519, RSA_PSS], &[RSA_PSS, ED25519], &[RSA_PSS]]));
     let end = plan.last().unwrap().0 + 400;
     assert!(end > 3600);
     assert_eq!(first_refusal(end, &[RSA], &plan).await, None);

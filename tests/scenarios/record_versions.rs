@@ -155,6 +155,19 @@ async fn a_code_that_an_earlier_version_sent_logs_in() {
     }
 }
 
+/// The record of a code that was asked for with a code challenge. The version before did not know of challenges.
+#[tokio::test]
+async fn a_code_that_was_asked_for_with_a_challenge_logs_in_with_its_verifier() {
+    let written = Written::of("2026-11-29/authenticator_asked.json");
+    let host = written.host();
+    assert_eq!(serde_json::to_value(written.record()).unwrap(), written.record);
+    let unknown = error(400, "invalid_grant", "Unknown or expired otp_token");
+    assert_eq!(host.token(&but(&written.presented, json!({ "code_verifier": null }))).await, unknown);
+    let (status, said) = host.token(&but(&written.presented, json!({ "otp": "000000" }))).await;
+    assert_eq!((status, &said["attempts_remaining"]), (400, &json!(3)), "{said}");
+    assert_eq!(host.token(&written.presented).await.0, 200);
+}
+
 #[tokio::test]
 async fn a_code_that_an_earlier_version_has_seen_spent_stays_spent() {
     for written in each("authenticator_spent") {

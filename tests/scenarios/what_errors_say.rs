@@ -9,7 +9,7 @@ use otp_grant::directory::{AuthMethodMismatch, ScopeNotAllowed, UnknownAuthMetho
 use otp_grant::entropy::EntropyUnavailable;
 use otp_grant::jwt::{AccessTokenError, JwsError, KeyError};
 use otp_grant::otp::InvalidCodePolicy;
-use otp_grant::secret::InvalidMasterKey;
+use otp_grant::secret::{InvalidCodeChallenge, InvalidCodeVerifier, InvalidMasterKey};
 use otp_grant::server::{ConfigError, VerifyError};
 use otp_grant::session::InvalidRefreshPolicy;
 use otp_grant::wire::{
@@ -128,6 +128,8 @@ fn what_is_configured_wrongly() {
     each_says_something_else(&[InvalidRefreshPolicy]);
     each_says_something_else(&[InvalidCodePolicy]);
     each_says_something_else(&[InvalidMasterKey]);
+    each_says_something_else(&[InvalidCodeChallenge]);
+    each_says_something_else(&[InvalidCodeVerifier]);
     each_says_something_else(&[EntropyUnavailable]);
     assert!(Issuer::new("http://plain.example.com").is_err_and(|error| error.to_string().len() > 10));
     assert!(Scope::parse("a\"b").is_err_and(|error| error.to_string().len() > 10));

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::facts::History;
-use crate::request::{AccessToken, Answer, Ask, Challenge, Purpose, RefreshToken, Tokens};
+use crate::request::{AccessToken, Answer, Ask, Challenge, OTHER_VERIFIER, Purpose, RefreshToken, Tokens};
 use crate::season::{Kind, Season};
 use crate::world::{CAREFUL, KNOWN, LOCKED, OTHER, Random, UNKNOWN};
 
@@ -340,6 +340,12 @@ impl<'r> Actors<'r> {
 
     fn next_of_thief(&mut self) -> Vec<Move> {
         let random = self.random;
+        let challenges: Vec<&Arc<Challenge>> =
+            self.users.iter().flat_map(|user| &user.challenges).filter(|one| one.verifier.is_some()).collect();
+        if !challenges.is_empty() && random.percent(50) {
+            let stolen = random.pick(&challenges).stolen(random.pick(&[None, Some(OTHER_VERIFIER)]));
+            return vec![(Role::Thief, Ask::Steal(Arc::new(stolen))); 1 + random.below(6)];
+        }
         let wallets: Vec<&Wallet> = self.users.iter().filter_map(|user| user.wallet.as_ref()).collect();
         if !wallets.is_empty() && (self.loot.is_empty() || random.percent(20)) {
             let wallet = wallets[random.below(wallets.len())];

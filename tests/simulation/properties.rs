@@ -42,7 +42,7 @@ enum Needs {
 
 use Needs::{Nothing, OneClock};
 
-const PROPERTIES: [Property; 33] = [
+const PROPERTIES: [Property; 34] = [
     ("no comparison without a stored reservation", Nothing, address::comparisons_are_reserved),
     ("comparisons within both budgets", OneClock, address::comparisons_stay_within_both_budgets),
     ("exactly-once redemption", Nothing, address::codes_are_redeemed_once),
@@ -70,6 +70,7 @@ const PROPERTIES: [Property; 33] = [
     ("a right code logs in", Nothing, guesses::a_right_code_in_its_time_logs_in),
     ("a 503 can be retried", Nothing, guesses::a_503_can_be_retried),
     ("no code tells another", Nothing, guesses::no_code_tells_another),
+    ("a stolen code is worth nothing", Nothing, guesses::a_stolen_code_is_worth_nothing_without_its_verifier),
     ("a send is refused for a reason", Nothing, sends::a_send_is_refused_for_a_reason),
     ("nothing is sent in vain", Nothing, sends::an_address_without_guesses_is_not_sent_to),
     ("a Retry-After is true", Nothing, sends::a_retry_after_is_true),

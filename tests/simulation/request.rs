@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use otp_grant::id::SessionId;
 use otp_grant::jwt::jws;
-use otp_grant::secret::PresentedSecret;
+use otp_grant::secret::{CodeChallenge, PresentedSecret};
 use otp_grant::server::{VerifyError, VerifyRequest};
 use otp_grant::{Address, ClientId, Reply, Usage};
 use otp_grant_tests::{
@@ -15,6 +15,7 @@ use otp_grant_tests::{
 use serde_json::{Value, json};
 
 use crate::server::Server;
+use crate::world::OTHER;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub enum Ask {
         right: bool,
         signs_up: bool,
     },
+    /// A thief presents a stolen otp_token and its right code, with another verifier or none.
+    Steal(Arc<Challenge>),
     Refresh(Arc<RefreshToken>),
     RevokeSession(Arc<RefreshToken>),
     /// The host ends the session that a token belongs to.
@@ -49,7 +52,7 @@ impl Ask {
     pub fn phone(&self) -> Option<&'static str> {
         match self {
             Self::Send { phone, .. } | Self::SignOutEverywhere { phone, .. } => Some(phone),
-            Self::Guess { challenge, .. } => Some(challenge.phone),
+            Self::Guess { challenge, .. } | Self::Steal(challenge) => Some(challenge.phone),
             _ => None,
         }
     }
@@ -76,6 +79,7 @@ impl Ask {
                     challenge.phone
                 )
             }
+            Self::Steal(challenge) => format!("theft of {} of {}", &challenge.id[..6], challenge.phone),
             Self::Refresh(token) => format!("refresh with {token}"),
             Self::RevokeSession(token) => format!("revoke {token}"),
             Self::EndSession(token) => format!("the host ends the session of {token}"),
@@ -117,6 +121,15 @@ pub struct Challenge {
     pub code: String,
     pub id: String,
     pub expires_at: u64,
+    /// The verifier of the code challenge that was sent.
+    pub verifier: Option<&'static str>,
+}
+
+impl Challenge {
+    /// Returns the challenge as a thief has it, who knows the otp_token and the code and not the verifier.
+    pub fn stolen(&self, verifier: Option<&'static str>) -> Self {
+        Self { verifier, ..self.clone() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -199,6 +212,10 @@ pub async fn answer(server: &Server, ask: &Ask, scope: &str) -> Answer {
                 Purpose::Signup => verify(server, challenge, &code).await,
             }
         }
+        Ask::Steal(challenge) => match challenge.purpose {
+            Purpose::Login => log_in(server, challenge, &challenge.code, json!({ "scope": scope })).await,
+            Purpose::Signup => verify(server, challenge, &challenge.code).await,
+        },
         Ask::Refresh(token) => {
             let body = form(&[("grant_type", "refresh_token"), ("refresh_token", &token.text)], &[]);
             match read(&server.post_token(form_request(&body, None)).await) {
@@ -241,6 +258,11 @@ async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'
     if client == CLIENT {
         body["client_secret"] = CLIENT_SECRET.into();
     }
+    let verifier = (phone == OTHER && client == CLIENT).then_some(VERIFIER);
+    if let Some(verifier) = verifier {
+        body["code_challenge"] = CodeChallenge::of_verifier(verifier).unwrap().to_string().into();
+        body["code_challenge_method"] = "S256".into();
+    }
     let sent = server.post_send(json_request(&body.to_string(), None)).await;
     let delivery = match sent.map_err(|reply: Reply| (retry_after(&reply), read(&reply))) {
         Ok(delivery) => delivery,
@@ -255,7 +277,7 @@ async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'
     let bytes = base64url(&otp_token);
     let id = BASE64_URL_SAFE_NO_PAD.encode(&bytes[HEAD..HEAD + 32]);
     let expires_at = u64::from_be_bytes(bytes[HEAD + 32..HEAD + 40].try_into().unwrap());
-    Answer::Sent(Arc::new(Challenge { phone, purpose, client, otp_token, code, id, expires_at }))
+    Answer::Sent(Arc::new(Challenge { phone, purpose, client, otp_token, code, id, expires_at, verifier }))
 }
 
 /// What the reply says in its `Retry-After`.
@@ -267,6 +289,7 @@ async fn log_in(server: &Server, challenge: &Challenge, code: &str, wanted: Valu
     let body = json!({
         "grant_type": otp_grant::settings::SMS_GRANT_TYPE, "client_id": challenge.client, "auth_source_id": SMS_SOURCE,
         "phone_number": challenge.phone, "otp_token": challenge.otp_token, "otp": code,
+        "code_verifier": challenge.verifier,
     });
     let mut body = but(&body, wanted);
     if challenge.client == CLIENT {
@@ -289,7 +312,10 @@ async fn verify(server: &Server, challenge: &Challenge, code: &str) -> Answer {
     let client = ClientId::new(challenge.client).unwrap();
     let address = Address::Phone(server.engine().addresses().phone_number(challenge.phone).unwrap());
     let (otp_token, otp) = (PresentedSecret::new(challenge.otp_token.as_str()), PresentedSecret::new(code));
-    let request = VerifyRequest::new(&client, Usage::Signup, address, otp_token, otp);
+    let mut request = VerifyRequest::new(&client, Usage::Signup, address, otp_token, otp);
+    if let Some(verifier) = challenge.verifier {
+        request = request.with_code_verifier(PresentedSecret::new(verifier));
+    }
     match server.call_verify(request).await {
         Ok(_) => Answer::Verified,
         Err(VerifyError::UnknownOtp { .. }) => Answer::WrongCode { attempts_remaining: None },
@@ -351,6 +377,11 @@ pub fn verifies(server: &Server, answer: &Answer) -> bool {
 pub fn base64url(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
+
+/// The verifier of every code challenge: the user with the number [`OTHER`] sends one with each request for a code.
+const VERIFIER: &str = "the-verifier-of-the-user-with-the-other-number";
+/// The verifier of a thief.
+pub const OTHER_VERIFIER: &str = "the-verifier-of-a-thief-who-has-all-but-the-right-one";
 
 /// The version and the key identifier, before what a sealed token says.
 const HEAD: usize = 1 + 4;

@@ -103,6 +103,22 @@ pub(super) fn no_code_tells_another(history: &History<'_>) -> Checked {
     Ok(())
 }
 
+/// Only the verifier of its challenge redeems an otp_token and its code (SECURITY). Without the verifier, the otp_token is
+/// one that this server did not make, and the store is not asked (README, guarantee 5). That the user's own code stays
+/// good is checked above.
+pub(super) fn a_stolen_code_is_worth_nothing_without_its_verifier(history: &History<'_>) -> Checked {
+    for act in history.acts.iter().filter(|act| matches!(act.ask, Ask::Steal(_))) {
+        if !matches!(act.answer(), None | Some(Answer::UnknownOtpToken | Answer::Unavailable)) {
+            let name = act.answer().map(Answer::name).unwrap_or_default();
+            return Err(format!("{} got {name}", act.name()));
+        }
+        if history.loads(act.number).next().is_some() {
+            return Err(format!("{} has asked the store", act.name()));
+        }
+    }
+    Ok(())
+}
+
 /// Tells whether there can be a reason to refuse a right code. With `doubts`, a request that got a 503 may have
 /// redeemed it.
 fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubts: bool) -> bool {

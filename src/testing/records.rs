@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::directory::Client;
 use crate::flow::check_keyring::KeyringCheck;
-use crate::id::RecordKey;
+use crate::id::{ClientId, RecordKey};
+use crate::jwt::algorithm::Algorithm;
+use crate::jwt::jwk::PublicKeySet;
+use crate::jwt::signing_key::{JwtType, SigningKey};
 use crate::settings::SMS_GRANT_TYPE;
 use crate::store::Record;
 use crate::testing::server::server_at;
@@ -11,8 +15,8 @@ use crate::time::Timestamp;
 
 /// Returns one record of each kind, with its key, as a server stores them at this instant.
 ///
-/// The records are the record of an address, the record of the session of its user, and the record of the secrets in
-/// use. They serve the first tests of a store adapter: whether a record comes back as it was stored, and what a
+/// The records are the record of an address, the record of the session of its user, the record of the secrets in use,
+/// and the record of a client's assertion that was used. They serve the first tests of a store adapter: whether a record comes back as it was stored, and what a
 /// database shows of it. The suite of the feature `conformance` tests whether the adapter keeps the promises of
 /// [`Store`](crate::Store). It has the largest records and every member.
 ///
@@ -35,7 +39,10 @@ use crate::time::Timestamp;
 /// Panics when the system has no random bytes for a signing key.
 #[expect(clippy::expect_used, reason = "what was not made can't be tested, and the test has to fail")]
 pub async fn sample_records(now: Timestamp) -> Vec<(RecordKey, Record)> {
-    let host = server_at(now);
+    let key = SigningKey::generate(Algorithm::ES256).expect("random bytes for the key of a client");
+    let id = ClientId::new("keyed").expect("a valid name");
+    let keyed = Client::private_key_jwt(id, PublicKeySet::of(key.public_key().clone())).expect("a key");
+    let host = server_at(now, keyed);
     let found = host.server.check_keyring().await.expect("the secrets are announced");
     assert_eq!(found, KeyringCheck::Agrees);
     let send = json!({
@@ -49,6 +56,16 @@ pub async fn sample_records(now: Timestamp) -> Vec<(RecordKey, Record)> {
         "grant_type": SMS_GRANT_TYPE, "otp_token": sent.get("otp_token"), "otp": message.code(),
     });
     assert_eq!(host.post("/oauth2/token", &grant.to_string()).await.status(), 200, "the login was refused");
+    // The assertion is used up, although nobody knows the refresh token.
+    let claims = json!({
+        "iss": "keyed", "sub": "keyed", "aud": host.server.issuer().as_str(), "exp": now.as_unix_secs() + 60, "jti": "1",
+    });
+    let assertion = key.sign_jwt(JwtType::Jwt, claims.to_string().as_bytes(), None).await.expect("a signature");
+    let refresh = json!({
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": assertion, "grant_type": "refresh_token", "refresh_token": "unknown",
+    });
+    assert_eq!(host.post("/oauth2/token", &refresh.to_string()).await.status(), 400, "the assertion was refused");
     host.store.records()
 }
 
@@ -63,6 +80,6 @@ mod tests {
         let records = pollster::block_on(sample_records(Timestamp::from_unix_secs(1_900_000_000)));
         let mut kinds: Vec<&str> = records.iter().map(|(_, record)| record.body.kind()).collect();
         kinds.sort_unstable();
-        assert_eq!(kinds, ["authenticator", "keys_in_use", "session"]);
+        assert_eq!(kinds, ["authenticator", "keys_in_use", "session", "used"]);
     }
 }

@@ -29,15 +29,19 @@ pub fn server() -> TestServer {
 ///
 /// # Panics
 /// Panics when the settings contradict one another, or when the system has no random bytes for a signing key.
+#[expect(clippy::expect_used, reason = "the names and addresses are valid")]
 pub fn server_with(settings: Settings) -> TestServer {
-    assemble(settings, ManualClock::new())
+    assemble(settings, ManualClock::new(), directory().expect("valid names and addresses"))
 }
 
-/// Makes a server that starts at this instant.
-pub(super) fn server_at(now: Timestamp) -> TestServer {
+/// Makes a server that starts at this instant, and that also knows a client with keys.
+#[expect(clippy::expect_used, reason = "the names and addresses are valid")]
+pub(super) fn server_at(now: Timestamp, keyed: Client) -> TestServer {
     let clock = ManualClock::new();
     clock.set(now);
-    assemble(Settings::default(), clock)
+    let mut settings = Settings::default();
+    settings.client_assertions = true;
+    assemble(settings, clock, directory().expect("valid names and addresses").with_client(keyed))
 }
 
 /// A server with its store, directory, clock and outbox.
@@ -76,8 +80,8 @@ impl TestServer {
 }
 
 #[expect(clippy::expect_used, reason = "only settings of the test's own and a system without random bytes are refused")]
-fn assemble(settings: Settings, clock: ManualClock) -> TestServer {
-    let directory = Arc::new(directory().expect("valid names and addresses"));
+fn assemble(settings: Settings, clock: ManualClock, directory: MemoryDirectory) -> TestServer {
+    let directory = Arc::new(directory);
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));
     let issuer = Issuer::new("https://login.example.com").expect("a valid issuer");
     let secret = |byte| MasterKey::from_bytes(&[byte; 32]).expect("a long enough secret");

@@ -407,12 +407,17 @@ async fn the_operator_is_told_which_format_a_record_has() {
 /// Records go through every format that can carry them, also records of a later version.
 #[test]
 fn json_cbor_and_named_message_pack_carry_the_records_of_every_version() {
-    for kind in ["authenticator", "authenticator_spent", "session", "session_signed_out"] {
+    for kind in ["authenticator", "authenticator_spent", "session", "session_signed_out", "used"] {
+        let written = || -> Vec<Written> {
+            // The first version used no assertions.
+            if kind == "used" { vec![Written::of("2026-11-28/used.json")] } else { each(kind).collect() }
+        };
+        let each = || written().into_iter();
         let whole = |written: Written| [written.record()];
-        let mut records: Vec<Record> = each(kind).flat_map(whole).collect();
-        records.extend(each(kind).map(Written::with_unknown_members).flat_map(whole));
-        records.extend(each(kind).map(|written| written.with_unknown_members().of_format(2)).flat_map(whole));
-        records.extend(each(kind).map(Written::of_another_kind).flat_map(whole));
+        let mut records: Vec<Record> = each().flat_map(whole).collect();
+        records.extend(each().map(Written::with_unknown_members).flat_map(whole));
+        records.extend(each().map(|written| written.with_unknown_members().of_format(2)).flat_map(whole));
+        records.extend(each().map(Written::of_another_kind).flat_map(whole));
         for record in records {
             let expected = serde_json::to_value(&record).unwrap();
             let same =

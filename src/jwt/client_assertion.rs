@@ -169,3 +169,83 @@ const LONGEST_VALIDITY: Duration = Duration::from_secs(300);
 const LONGEST_TOKEN_ID: usize = 256;
 /// The signature of an RSA key of 4096 bits.
 const LONGEST_SIGNATURE: usize = 512;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use pollster::block_on;
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::Issuer;
+    use crate::jwt::signing_key::{JwtType, SigningKey};
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn issuer() -> Issuer {
+        Issuer::new("https://login.example.com").unwrap()
+    }
+
+    fn good() -> Value {
+        json!({ "iss": "client", "sub": "client", "aud": issuer().as_str(), "exp": NOW + 60, "jti": "1" })
+    }
+
+    /// Signs claims of which one differs, and verifies them.
+    fn verified(typ: JwtType, name: &str, value: Value) -> Result<VerifiedAssertion, AssertionError> {
+        let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+        let mut claims = good();
+        if let Some(members) = claims.as_object_mut() {
+            members.insert(name.to_owned(), value);
+        }
+        let jwt = block_on(key.sign_jwt(typ, claims.to_string().as_bytes(), None)).unwrap();
+        let (client, now) = (ClientId::new("client").unwrap(), Timestamp::from_unix_secs(NOW));
+        let presented = PresentedAssertion { jwt: &jwt, issuer: &issuer(), client: &client, now };
+        verify(&presented, &PublicKeySet::of(key.public_key().clone()))
+    }
+
+    /// The client is told one error for all of them, and so only this test shows that each is found by its own check.
+    #[test]
+    fn each_fault_is_found_by_its_own_check() {
+        for (name, value, error) in [
+            ("iss", json!("other"), AssertionError::OtherClient),
+            ("sub", json!("other"), AssertionError::OtherClient),
+            ("aud", json!("https://login.example.com/oauth2/token"), AssertionError::Audience),
+            ("exp", json!("1"), AssertionError::Claims),
+            ("exp", json!(NOW - 5), AssertionError::Expired),
+            ("exp", json!(NOW + 306), AssertionError::LivesTooLong),
+            ("nbf", json!([]), AssertionError::Claims),
+            ("nbf", json!(NOW + 6), AssertionError::NotYetValid),
+            ("iat", json!("1"), AssertionError::Claims),
+            ("jti", json!(""), AssertionError::TokenId),
+        ] {
+            assert_eq!(verified(JwtType::Jwt, name, value.clone()), Err(error), "{name} {value}");
+        }
+        assert_eq!(verified(JwtType::AccessToken, "x", Value::Null), Err(AssertionError::Type));
+        let until = Timestamp::from_unix_secs(NOW + 65);
+        let good = VerifiedAssertion { token_id: "1".to_owned(), until };
+        assert_eq!(verified(JwtType::Jwt, "x", Value::Null), Ok(good));
+    }
+
+    #[test]
+    fn the_client_is_found_in_an_assertion_that_is_not_verified() {
+        let jwt = |payload: &str| format!("e30.{}.AA", BASE64URL.encode(payload));
+        assert_eq!(claimed_client(&jwt(r#"{"sub":"a"}"#)), Some(ClientId::new("a").unwrap()));
+        for payload in ["", "{}", r#"{"sub":1}"#, r#"{"sub":""}"#, r#"{"sub":"a","sub":"a"}"#, r#"["sub"]"#] {
+            assert_eq!(claimed_client(&jwt(payload)), None, "{payload}");
+        }
+        for jwt in ["", "e30", "e30.e30", "e30.=.AA", "a.b.c.d"] {
+            assert_eq!(claimed_client(jwt), None, "{jwt}");
+        }
+    }
+
+    #[test]
+    fn dates_are_numbers_from_the_epoch_on() {
+        let millis = |date: Value| instant(&date).map(Timestamp::as_unix_millis);
+        assert_eq!(millis(json!(2)), Some(2000));
+        assert_eq!(millis(json!(1.0625)), Some(1062));
+        assert_eq!(millis(json!(u64::MAX)), Some(u64::MAX));
+        for date in [json!(-1), json!(-0.5), json!(1e300), json!("1"), json!(null), json!(true)] {
+            assert_eq!(millis(date.clone()), None, "{date}");
+        }
+    }
+}

@@ -863,3 +863,36 @@ async fn another_process_on_the_same_store_refuses_a_replay() {
     assert_eq!(present(&host, &assertion).await, authenticated());
     assert_eq!(present(&beside, &assertion).await, refused());
 }
+
+/// The records in `tests/records`, as `record_versions` has those of the other kinds.
+#[tokio::test]
+async fn a_use_that_another_version_has_stored_counts() {
+    let read = |name: &str| -> Value {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("records").join(name);
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let written = read("2026-11-28/used.json");
+    let with_more = |mut record: Value| {
+        record["body"]["used"]["later"] = json!([1, { "x": null }]);
+        record
+    };
+    for (record, expected) in [
+        (None, 200),
+        (Some(written["record"].clone()), 401),
+        (Some(with_more(written["record"].clone())), 401),
+        (Some(read("later/used.2.json")["record"].clone()), 503),
+    ] {
+        let host = host();
+        host.clock.set(Timestamp::from_unix_millis(written["at"].as_u64().unwrap()));
+        let key = serde_json::from_value(written["key"].clone()).unwrap();
+        if let Some(record) = &record {
+            let stored = serde_json::from_value(record.clone()).unwrap();
+            let Ok(swap) = host.store.inner.swap(&key, None, &stored).await;
+            assert_eq!(swap, Swap::Stored);
+        }
+        let (status, said) = present(&host, text(&written["presented"], "client_assertion")).await;
+        assert_eq!(status, expected, "{said}");
+        let stored = serde_json::to_value(&host.store.inner.records()[0].1).unwrap();
+        assert!(record.is_none_or(|record| record == stored));
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use otp_grant::directory::ScopeNotAllowed;
+use otp_grant::directory::{AuthMethodMismatch, ScopeNotAllowed, UnknownAuthMethod};
 use otp_grant::entropy::EntropyUnavailable;
 use otp_grant::jwt::{AccessTokenError, JwsError, KeyError};
 use otp_grant::otp::InvalidCodePolicy;
@@ -118,10 +118,13 @@ fn what_is_configured_wrongly() {
         KeyError::SeveralPrivateKeys,
         KeyError::InvalidKeyId,
         KeyError::DuplicateKeyId,
+        KeyError::NoPublicKey,
         KeyError::CannotGenerateRsa,
         KeyError::NoRandomness,
     ]);
     each_says_something_else(&[ScopeNotAllowed]);
+    each_says_something_else(&[AuthMethodMismatch]);
+    each_says_something_else(&[UnknownAuthMethod]);
     each_says_something_else(&[InvalidRefreshPolicy]);
     each_says_something_else(&[InvalidCodePolicy]);
     each_says_something_else(&[InvalidMasterKey]);

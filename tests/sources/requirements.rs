@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The specifications that need a table, in this order. The name of a specification ends at the colon of its heading.
-const SPECIFICATIONS: [&str; 12] = [
+const SPECIFICATIONS: [&str; 13] = [
     "RFC 6749",
     "RFC 6750",
     "RFC 7009",
     "RFC 7519",
+    "RFC 7523",
     "RFC 7662",
     "RFC 8414",
     "RFC 8725",

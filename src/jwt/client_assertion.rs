@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::base64url::BASE64URL;
 use crate::directory::Client;
-use crate::directory::assertion::{AssertionKeys, PresentedAssertion, VerifiedAssertion};
-use crate::directory::client::NotAuthenticated;
+use crate::directory::assertion::{AssertionKeys, NotAuthenticated, PresentedAssertion, VerifiedAssertion};
 use crate::id::ClientId;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::jwk::PublicKeySet;

@@ -69,7 +69,7 @@
 //!
 //! A request that was answered with 503 can be repeated. It took back its guess, its send and the code that it spent,
 //! as far as the store allowed. It did not take back a refresh. The client can repeat a refresh within the retry window
-//! of its [`session::RefreshPolicy`].
+//! of its [`session::RefreshPolicy`]. A client that authenticates by an assertion makes a new one for each repetition.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 

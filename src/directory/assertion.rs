@@ -2,7 +2,6 @@
 
 use core::fmt::Debug;
 
-use crate::directory::client::NotAuthenticated;
 use crate::id::{ClientId, Issuer};
 use crate::time::Timestamp;
 
@@ -32,3 +31,7 @@ pub(crate) struct VerifiedAssertion {
     /// From this instant on, the assertion is refused for its age.
     pub(crate) until: Timestamp,
 }
+
+/// The client is unknown, or its secret or assertion is wrong, missing or not expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotAuthenticated;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::address::Channel;
-use crate::directory::assertion::{AssertionKeys, PresentedAssertion, VerifiedAssertion};
+use crate::directory::assertion::{AssertionKeys, NotAuthenticated, PresentedAssertion, VerifiedAssertion};
 use crate::directory::auth_method::{AuthMethodMismatch, ClientAuthMethod, Credentials, SecretMethods};
 use crate::directory::auth_source::AuthSource;
 use crate::dpop::DpopPolicy;
@@ -364,10 +364,6 @@ impl core::ops::Deref for AuthenticatedClient {
         &self.0
     }
 }
-
-/// The client is unknown, or its secret or assertion is wrong, missing or not expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotAuthenticated;
 
 /// The auth source is unknown, belongs to the other channel, or is not associated with the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Uses a value once: an assertion of a client has one login, one refresh or one other request in it.
+//! Uses a value once: an assertion of a client is good for one request.
 
 use crate::directory::Directory;
 use crate::flow::commit::{Refused, Turn};

@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::base64url::BASE64URL;
 use crate::directory::Client;
-use crate::directory::assertion::{AssertionKeys, PresentedAssertion, VerifiedAssertion};
-use crate::directory::client::NotAuthenticated;
+use crate::directory::assertion::{AssertionKeys, NotAuthenticated, PresentedAssertion, VerifiedAssertion};
 use crate::id::ClientId;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::jwk::PublicKeySet;
@@ -73,8 +72,13 @@ pub(crate) fn claimed_client(jwt: &str) -> Option<ClientId> {
 }
 
 /// The algorithms of assertions, as the metadata names them. The key of the client decides which of them it is.
-pub(crate) const ALGORITHMS: [&str; 3] =
-    [Algorithm::RS256.as_str(), Algorithm::ES256.as_str(), Algorithm::EdDSA.as_str()];
+pub(crate) const ALGORITHMS: [&str; 5] = [
+    Algorithm::RS256.as_str(),
+    Algorithm::PS256.as_str(),
+    Algorithm::ES256.as_str(),
+    Algorithm::EdDSA.as_str(),
+    Algorithm::Ed25519.as_str(),
+];
 
 /// Verifies the signature and the claims of an assertion (RFC 7523 section 3).
 fn verify(assertion: &PresentedAssertion<'_>, keys: &PublicKeySet) -> Result<VerifiedAssertion, AssertionError> {

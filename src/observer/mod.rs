@@ -61,7 +61,8 @@ pub enum Event<'a> {
         /// How long the address must wait.
         retry_after: Duration,
     },
-    /// A client did not prove its identity. It is unknown, or its secret is wrong, missing or not expected.
+    /// A client did not prove its identity. It is unknown, or its secret or assertion is wrong, missing or not
+    /// expected. An assertion that was used before is also wrong.
     ClientRefused {
         /// The client that the caller claims to be, if this can be read. The text is the caller's.
         client: Option<&'a ClientId>,

@@ -104,7 +104,8 @@ pub struct Settings {
     /// Whether clients with keys ([`Client::private_key_jwt`](crate::Client::private_key_jwt)) can authenticate by
     /// assertions. Defaults to `false`. Without it, a request with an assertion is refused with `invalid_client`.
     ///
-    /// An assertion costs a request one more swap of the store, because it is good for one request. The metadata then
+    /// An assertion costs a request one more swap of the store, because it is good for one request. After a 503, the
+    /// client makes a new one. The metadata then
     /// names the method `private_key_jwt` and its algorithms.
     ///
     /// RFC 7523.

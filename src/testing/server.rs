@@ -39,8 +39,7 @@ pub fn server_with(settings: Settings) -> TestServer {
 pub(super) fn server_at(now: Timestamp, keyed: Client) -> TestServer {
     let clock = ManualClock::new();
     clock.set(now);
-    let mut settings = Settings::default();
-    settings.client_assertions = true;
+    let settings = Settings { client_assertions: true, ..Settings::default() };
     assemble(settings, clock, directory().expect("valid names and addresses").with_client(keyed))
 }
 

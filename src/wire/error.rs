@@ -169,7 +169,8 @@ impl From<InvalidRequest> for SendError {
 pub enum RevocationError {
     /// The client's fault: the request is malformed.
     InvalidRequest(InvalidRequest),
-    /// The client is unknown, its secret is wrong, missing or not expected, or the token belongs to another client.
+    /// The client is unknown, its secret or assertion is wrong, missing or not expected, or the token belongs to another
+    /// client.
     InvalidClient(InvalidClient),
     /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
     TemporarilyUnavailable,
@@ -212,7 +213,7 @@ impl From<InvalidRequest> for RevocationError {
 pub enum IntrospectionError {
     /// The client's fault: the request is malformed.
     InvalidRequest(InvalidRequest),
-    /// The client is unknown or public, or its secret is wrong or missing.
+    /// The client is unknown or public, or its secret or assertion is wrong or missing.
     InvalidClient(InvalidClient),
     /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
     TemporarilyUnavailable,
@@ -339,7 +340,8 @@ impl From<Unavailable> for IntrospectionError {
     }
 }
 
-/// The client is unknown, or its secret is wrong, missing or not expected (`invalid_client`, RFC 6749 section 5.2).
+/// The client is unknown, or its secret or assertion is wrong, missing or not expected (`invalid_client`, RFC 6749
+/// section 5.2).
 ///
 /// The variant says how the client tried to authenticate. The reply challenges only for that method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

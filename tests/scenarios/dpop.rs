@@ -585,24 +585,3 @@ async fn a_request_without_a_token_is_asked_for_either_kind() {
     let challenge = format!(r#"Bearer, DPoP algs="{ALGORITHMS}""#);
     assert_eq!((reply.status(), reply.header("WWW-Authenticate")), (401, Some(&*challenge)));
 }
-
-#[tokio::test]
-async fn zz_fixture() {
-    let (host, key) = (host(), Prover::new(1));
-    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
-    host.advance(secs(20));
-    let reply = refresh(&host, DPOP_CLIENT, text(&tokens, "refresh_token"), &key.proof(&host, TOKEN, json!({}))).await;
-    let second = read(&reply).1;
-    for (key, record) in host.store.inner.records() {
-        let presented = json!({
-            "superseded": tokens["refresh_token"], "refresh_token": second["refresh_token"], "access_token": second["access_token"],
-        });
-        let at = otp_grant::time::Clock::now(&host.clock).as_unix_millis();
-        let file = json!({ "at": at, "key": String::from(key), "presented": presented, "record": record });
-        std::fs::write(
-            format!("/tmp/fixture_{}.json", record.body.kind()),
-            serde_json::to_string_pretty(&file).unwrap() + "\n",
-        )
-        .unwrap();
-    }
-}

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use otp_grant::dpop::DpopSupport;
 use otp_grant::id::{RecordKey, SessionId, Tag};
 use otp_grant::jwt::Audience;
 use otp_grant::server::{KeyringCheck, KeyringError};
@@ -421,12 +422,17 @@ async fn the_operator_is_told_which_format_a_record_has() {
 /// Records go through every format that can carry them, also records of a later version.
 #[test]
 fn json_cbor_and_named_message_pack_carry_the_records_of_every_version() {
-    for kind in ["authenticator", "authenticator_spent", "session", "session_signed_out"] {
+    for kind in ["authenticator", "authenticator_spent", "session", "session_signed_out", "used"] {
+        let written = || -> Vec<Written> {
+            // The first version used no assertions.
+            if kind == "used" { vec![Written::of("2026-11-28/used.json")] } else { each(kind).collect() }
+        };
+        let each = || written().into_iter();
         let whole = |written: Written| [written.record()];
-        let mut records: Vec<Record> = each(kind).flat_map(whole).collect();
-        records.extend(each(kind).map(Written::with_unknown_members).flat_map(whole));
-        records.extend(each(kind).map(|written| written.with_unknown_members().of_format(3)).flat_map(whole));
-        records.extend(each(kind).map(Written::of_another_kind).flat_map(whole));
+        let mut records: Vec<Record> = each().flat_map(whole).collect();
+        records.extend(each().map(Written::with_unknown_members).flat_map(whole));
+        records.extend(each().map(|written| written.with_unknown_members().of_format(3)).flat_map(whole));
+        records.extend(each().map(Written::of_another_kind).flat_map(whole));
         for record in records {
             let expected = serde_json::to_value(&record).unwrap();
             let same =
@@ -460,4 +466,24 @@ fn a_body_says_its_kind_and_debug_nothing_of_what_a_later_version_keeps() {
     assert_eq!(later.kind(), "session");
     assert!(!format!("{later:?}").contains("TENANT_CLIENT_ID"));
     assert_eq!(Written::of("2026-11-28/session.json").of_another_kind().record().body.kind(), "another_kind");
+}
+
+/// Format 2 of sessions: the refresh token of a public client that has proved a key.
+#[tokio::test]
+async fn a_session_with_a_key_is_refreshed_with_its_key_alone() {
+    let written = Written::of("2026-11-28/session_with_a_key.json");
+    let off = written.host();
+    let on = off.beside(settings(|settings| settings.dpop = DpopSupport::On), signing_key(), keyring());
+    let refresh = json!({
+        "grant_type": "refresh_token", "client_id": DPOP_CLIENT, "refresh_token": written.presented("refresh_token"),
+    });
+    assert_eq!(off.token(&refresh).await.0, 400);
+    assert_eq!(written.stored(&off), written.record);
+    let [thief, owner] = [2, 1].map(Prover::new);
+    for (key, status) in [(&thief, 400), (&owner, 200)] {
+        // A proof that the stored session has not seen.
+        let proof = key.proof(&on, "/oauth2/token", json!({ "jti": "a proof of this version" }));
+        assert_eq!(on.post_with("/oauth2/token", &refresh, &[&proof]).await.status(), status);
+    }
+    assert!(written.stored(&on)["body"]["session.2"].is_object());
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The specifications that need a table, in this order. The name of a specification ends at the colon of its heading.
-const SPECIFICATIONS: [&str; 13] = [
+const SPECIFICATIONS: [&str; 14] = [
     "RFC 6749",
     "RFC 6750",
     "RFC 7009",

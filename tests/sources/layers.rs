@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top layer to the lowest.
-const WINGS: [&str; 25] = [
+const WINGS: [&str; 26] = [
     "testing",
     "exchange",
     "server",

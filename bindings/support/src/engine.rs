@@ -114,7 +114,7 @@ impl Engine {
         let (client, needed) = (client_argument(client)?, scope_argument(needed_scope)?);
         let token = Zeroizing::new(token.to_owned());
         Ok(self.perform(|server| async move {
-            let claims = server.check_access_token(&token, audience(client.as_ref())).await?;
+            let claims = server.check_access_token(token.as_str(), audience(client.as_ref())).await?;
             with_scope(&claims, needed.as_ref())
         }))
     }

@@ -66,7 +66,7 @@ impl Refusal {
     /// refusals of other verbs, except where a part of the host failed.
     pub fn reply(&self) -> Option<Reply> {
         match &self.0 {
-            Cause::Check(error) => Some((*error).into()),
+            Cause::Check(error) => Some(error.clone().into()),
             Cause::Scope(error) => Some(error.clone().into()),
             _ if self.is_temporary() => Some(Reply::unavailable()),
             _ => None,

@@ -4,8 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::dpop::used_proofs::UsedProofs;
 use crate::dpop::{KeyThumbprint, ProofUse};
-use crate::session::Session;
-use crate::session::refresh::Standing;
 use crate::unknown_members::{Unknown, keep_unknown_members};
 
 /// What the client of a session has proved with DPoP. A session without a proof has none of it.
@@ -26,11 +24,11 @@ keep_unknown_members!(ProvenKey);
 
 /// A key, and the first generation of refresh tokens that needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct BoundKey {
+pub(super) struct BoundKey {
     #[serde(rename = "k")]
-    key: KeyThumbprint,
+    pub(super) key: KeyThumbprint,
     #[serde(rename = "g")]
-    from: u32,
+    pub(super) from: u32,
 }
 
 impl ProvenKey {
@@ -49,6 +47,11 @@ impl ProvenKey {
         }
     }
 
+    /// Returns the key that refresh tokens need.
+    pub(super) fn bound(&self) -> Option<BoundKey> {
+        self.bound
+    }
+
     pub(super) fn admits(&self, proof: &ProofUse) -> bool {
         self.used.admits(proof)
     }
@@ -60,27 +63,4 @@ pub(crate) struct PresentedKey {
     pub(crate) proof: ProofUse,
     /// Whether the client is public, so that its refresh tokens are bound to the key.
     pub(crate) binds_refresh_tokens: bool,
-}
-
-impl Session {
-    /// Tells whether a login with this key would be bound as this session is.
-    pub(crate) fn is_bound_like(&self, presented: Option<&PresentedKey>) -> bool {
-        let bound = self.proven_key.as_ref().and_then(|proven| proven.bound).map(|bound| bound.key);
-        bound == presented.filter(|key| key.binds_refresh_tokens).map(|key| key.proof.key)
-    }
-
-    /// Returns the standing of a refresh token that is presented with a key, or without one.
-    ///
-    /// A token that needs the key of its session gets no successor without the key, and changes nothing. A superseded
-    /// token from before the binding needs no key to end its session. The thief of such a token may have bound the
-    /// session to a key of their own.
-    pub(crate) fn with_key(&self, standing: Standing, generation: u32, key: Option<&KeyThumbprint>) -> Standing {
-        let bound = self.proven_key.as_ref().and_then(|proven| proven.bound);
-        let Some(bound) = bound.filter(|bound| key != Some(&bound.key)) else { return standing };
-        match standing {
-            Standing::Superseded if generation < bound.from => Standing::Superseded,
-            Standing::Current | Standing::Retried | Standing::Superseded => Standing::WithoutKey,
-            Standing::WithoutKey | Standing::Dead => standing,
-        }
-    }
 }

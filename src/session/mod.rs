@@ -152,6 +152,12 @@ impl Session {
         self.proven_key.is_some()
     }
 
+    /// Tells whether a login with this key would be bound as this session is.
+    pub(crate) fn is_bound_like(&self, presented: Option<&PresentedKey>) -> bool {
+        let bound = self.proven_key.as_ref().and_then(|proven| proven.bound()).map(|bound| bound.key);
+        bound == presented.filter(|key| key.binds_refresh_tokens).map(|key| key.proof.key)
+    }
+
     pub(crate) fn client(&self) -> &ClientId {
         &self.client
     }

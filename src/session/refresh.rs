@@ -138,6 +138,21 @@ impl Session {
         }
     }
 
+    /// Returns the standing of a refresh token that is presented with a key, or without one.
+    ///
+    /// A token that needs the key of its session gets no successor without the key, and changes nothing. A superseded
+    /// token from before the binding needs no key to end its session. The thief of such a token may have bound the
+    /// session to a key of their own.
+    pub(crate) fn with_key(&self, standing: Standing, generation: u32, key: Option<&KeyThumbprint>) -> Standing {
+        let bound = self.proven_key.as_ref().and_then(|proven| proven.bound());
+        let Some(bound) = bound.filter(|bound| key != Some(&bound.key)) else { return standing };
+        match standing {
+            Standing::Superseded if generation < bound.from => Standing::Superseded,
+            Standing::Current | Standing::Retried | Standing::Superseded => Standing::WithoutKey,
+            Standing::WithoutKey | Standing::Dead => standing,
+        }
+    }
+
     /// Returns the number for the access token that answers a refresh token of this standing.
     pub(crate) fn issue_for(&self, standing: Standing) -> u32 {
         if standing == Standing::Current { self.issue.saturating_add(1) } else { self.issue }

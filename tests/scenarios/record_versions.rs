@@ -141,7 +141,7 @@ fn records_of_earlier_versions_are_written_as_they_were_read() {
             read += 1;
         }
     }
-    assert_eq!(read, 12);
+    assert_eq!(read, 13);
 }
 
 #[tokio::test]

@@ -93,6 +93,20 @@ pub(super) enum Credentials {
     Keys(Box<dyn AssertionKeys>),
 }
 
+impl Credentials {
+    pub(super) fn secret(&self) -> Option<&ClientSecret> {
+        match self {
+            Self::Secret { secret, .. } => Some(secret),
+            Self::None | Self::Keys(_) => None,
+        }
+    }
+
+    /// Tells whether the client has a secret, and may put it where it has put it.
+    pub(super) fn accept(&self, in_header: bool) -> bool {
+        matches!(self, Self::Secret { accepted, .. } if accepted.accept(in_header))
+    }
+}
+
 /// Where the secret of a client can stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SecretMethods {

@@ -294,14 +294,10 @@ impl VerifiedClient {
     ) -> Result<Self, NotAuthenticated> {
         // A presented secret is always digested. An unknown client then takes as long as a wrong secret.
         let stand_in = ClientSecret::from_sha256([0; 32]);
-        let expected = known.as_ref().and_then(|client| match &client.credentials {
-            Credentials::Secret { secret, accepted } => Some((secret, accepted.accept(in_header))),
-            Credentials::None | Credentials::Keys(_) => None,
-        });
-        let (secret, is_accepted) = expected.unwrap_or((&stand_in, false));
-        let matches = presented.map(|presented| secret.matches(presented) && is_accepted);
+        let expected = known.as_ref().and_then(|client| client.credentials.secret());
+        let matches = presented.map(|presented| expected.unwrap_or(&stand_in).matches(presented));
         match (known, matches) {
-            (Some(client), Some(true)) => Ok(Self { client, assertion: None }),
+            (Some(client), Some(true)) if client.credentials.accept(in_header) => Ok(Self { client, assertion: None }),
             (Some(client), None) if !client.is_confidential() => Ok(Self { client, assertion: None }),
             _ => Err(NotAuthenticated),
         }

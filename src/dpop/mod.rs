@@ -23,8 +23,8 @@ pub enum DpopSupport {
     /// The server ignores the `DPoP` header. A client that must prove a key is refused.
     #[default]
     Off,
-    /// The server reads proofs. A proof is good once at the token endpoint, and for as long as its `iat` is in time at
-    /// userinfo and at APIs.
+    /// The server reads proofs. At the token endpoint a proof is good once for each code that was sent and once for each
+    /// session. At userinfo and at APIs it is good for as long as its `iat` is in time.
     On,
     /// As [`On`](Self::On), and a proof is also good only once at userinfo and for
     /// [`check_access_token`](crate::AuthorizationServer::check_access_token). Each such check costs one more write.
@@ -71,15 +71,15 @@ pub(crate) struct ProofUse {
 }
 
 impl ProofUse {
-    /// Takes a proof of a key by its `jti` and its `iat`.
-    pub(crate) fn new(key: KeyThumbprint, jti: &str, issued_at: Timestamp) -> Self {
+    /// Takes a proof of a key by its [name](name_of_proof) and its `iat`.
+    pub(crate) fn named(key: KeyThumbprint, name: &[u8; 32], issued_at: Timestamp) -> Self {
         let mut mark = [0; ProofMark::LEN];
-        mark.iter_mut().zip(name_of_proof(&key, jti)).for_each(|(byte, hashed)| *byte = hashed);
+        mark.iter_mut().zip(name).for_each(|(byte, hashed)| *byte = *hashed);
         Self { key, mark: ProofMark::from_bytes(mark), issued_at: issued_at.whole_second() }
     }
 }
 
-/// Returns a hash that names one proof of one key.
+/// Returns a hash that names one proof of one key, from the `jti` of the proof.
 pub(crate) fn name_of_proof(key: &KeyThumbprint, jti: &str) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(key.as_bytes());

@@ -102,11 +102,12 @@ const MOST_RECENT: usize = 8;
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::dpop::name_of_proof;
     use crate::id::KeyThumbprint;
 
     fn proof(jti: u32, secs: u64) -> ProofUse {
         let key = KeyThumbprint::from_bytes([7; 32]);
-        ProofUse::new(key, &jti.to_string(), Timestamp::from_unix_secs(secs))
+        ProofUse::named(key, &name_of_proof(&key, &jti.to_string()), Timestamp::from_unix_secs(secs))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::flow::core::Parts;
 use crate::jwt::dpop_proof::DpopProof;
 use crate::session::bound_key::PresentedKey;
 use crate::wire::error::{SendError, TokenError};
-use crate::wire::request::{DpopHeader, PresentedProof};
+use crate::wire::request::DpopHeader;
 
 /// A proof that was checked, before it is known whether its client needs one.
 #[must_use]
@@ -78,13 +78,6 @@ impl ClientKey {
     pub(crate) fn nonce_of_answer(&self, parts: &Parts) -> Option<DpopNonce> {
         self.policy.requires_nonce().then(|| next_nonce(parts))
     }
-}
-
-/// Checks a proof that a route of the host presents.
-pub(crate) fn proof_at_route(parts: &Parts, presented: &PresentedProof<'_>) -> Result<DpopProof, DpopError> {
-    let header = presented.header().ok_or(DpopError::Missing)?;
-    let target = Target::new(presented.url()).ok_or(DpopError::WrongUrl)?;
-    DpopProof::verify(header.as_str(), presented.method(), &target, parts.clock.now())
 }
 
 /// Tells whether a proof has a nonce that this server gave a short time ago.

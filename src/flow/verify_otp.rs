@@ -5,7 +5,6 @@ use crate::directory::Directory;
 use crate::dpop::{DpopError, DpopSupport};
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
-use crate::flow::dpop;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::grant::Usage;
 use crate::id::{ClientId, Mark};
@@ -32,7 +31,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     }
     let proven = match proof {
         Some(proof) if core.settings.dpop != DpopSupport::Off => {
-            Some(dpop::proof_at_route(core, &proof).map_err(VerifyError::InvalidDpopProof)?)
+            Some(DpopProof::at_route(&proof, core.clock.now()).map_err(VerifyError::InvalidDpopProof)?)
         }
         _ => None,
     };

@@ -12,7 +12,9 @@ use crate::dpop::{DpopError, OLDEST_PROOF, ProofUse, name_of_proof};
 use crate::id::KeyThumbprint;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::jwk::PublicKey;
+use crate::jwt::numeric_date::instant;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
+use crate::wire::request::PresentedProof;
 use crate::wire::strict;
 
 /// A proof that holds, but for its nonce and for whether it was used before.
@@ -43,7 +45,7 @@ impl DpopProof {
         }
 
         let mut claims = object(payload)?;
-        let issued_at = instant(claims.get("iat"))?;
+        let issued_at = claims.get("iat").and_then(instant).ok_or(DpopError::InvalidClaims)?;
         let mut required = |name| take_text(&mut claims, name)?.ok_or(DpopError::InvalidClaims);
         let (jti, htm, htu) = (required("jti")?, required("htm")?, required("htu")?);
         if jti.is_empty() || jti.len() > LONGEST_JTI {
@@ -62,8 +64,15 @@ impl DpopProof {
         }
         let (nonce, token_hash) = (take_text(&mut claims, "nonce")?, take_text(&mut claims, "ath")?);
         let thumbprint = key.thumbprint_bytes();
-        let proof_use = ProofUse::new(thumbprint, &jti, issued_at);
-        Ok(Self { proof_use, name: name_of_proof(&thumbprint, &jti), nonce, token_hash })
+        let name = name_of_proof(&thumbprint, &jti);
+        Ok(Self { proof_use: ProofUse::named(thumbprint, &name, issued_at), name, nonce, token_hash })
+    }
+
+    /// Checks a proof that a route of the host presents.
+    pub(crate) fn at_route(presented: &PresentedProof<'_>, now: Timestamp) -> Result<Self, DpopError> {
+        let header = presented.header().ok_or(DpopError::Missing)?;
+        let target = Target::new(presented.url()).ok_or(DpopError::WrongUrl)?;
+        Self::verify(header.as_str(), presented.method(), &target, now)
     }
 
     /// Checks that the proof is for an access token, and that the token is bound to the key of the proof.
@@ -132,16 +141,6 @@ fn take_text(claims: &mut Map<String, Value>, name: &str) -> Result<Option<Strin
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(DpopError::InvalidClaims),
     }
-}
-
-/// Reads a `NumericDate`, which can have a fraction (RFC 7519 section 2).
-fn instant(claim: Option<&Value>) -> Result<Timestamp, DpopError> {
-    let number = claim.ok_or(DpopError::InvalidClaims)?;
-    if let Some(secs) = number.as_u64() {
-        return Ok(Timestamp::from_unix_secs(secs));
-    }
-    let secs = number.as_f64().and_then(|secs| Duration::try_from_secs_f64(secs).ok());
-    Ok(Timestamp::default().after(secs.ok_or(DpopError::InvalidClaims)?))
 }
 
 /// `iat` can have a fraction of a second.

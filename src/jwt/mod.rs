@@ -8,6 +8,7 @@ pub(crate) mod jwk;
 pub mod jws;
 pub(crate) mod key_error;
 pub(crate) mod key_file;
+mod numeric_date;
 mod ring_key;
 pub(crate) mod signer;
 pub(crate) mod signing_error;

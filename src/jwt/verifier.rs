@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use crate::directory::CustomClaims;
 use crate::dpop::DpopError;
-use crate::dpop::target::Target;
 use crate::id::{ClientId, Issuer, KeyThumbprint, SessionId, Subject, TokenId};
 use crate::jwt::claims::AccessTokenProfile;
 use crate::jwt::dpop_proof::DpopProof;
@@ -67,10 +66,8 @@ impl AccessTokenVerifier {
         audience: Audience<'_>,
         now: Timestamp,
     ) -> Result<AccessTokenClaims, AccessTokenError> {
-        let header = proof.header().ok_or(AccessTokenError::Dpop(DpopError::Missing))?;
-        let target = Target::new(proof.url()).ok_or(AccessTokenError::Dpop(DpopError::WrongUrl))?;
-        let verified = DpopProof::verify(header.as_str(), proof.method(), &target, now);
-        self.verify_bound(token, &verified.map_err(AccessTokenError::Dpop)?, audience, now)
+        let proof = DpopProof::at_route(proof, now).map_err(AccessTokenError::Dpop)?;
+        self.verify_bound(token, &proof, audience, now)
     }
 
     /// Checks a token that is bound to the key of a proof.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The specifications that need a table, in this order. The name of a specification ends at the colon of its heading.
-const SPECIFICATIONS: [&str; 14] = [
+const SPECIFICATIONS: [&str; 15] = [
     "RFC 6749",
     "RFC 6750",
     "RFC 7009",
@@ -18,6 +18,7 @@ const SPECIFICATIONS: [&str; 14] = [
     "RFC 8414",
     "RFC 8725",
     "RFC 9068",
+    "RFC 9449",
     "RFC 9700",
     "OpenID Connect Core",
     "NIST SP 800-63B-4",

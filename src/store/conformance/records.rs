@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::address::Channel;
 use crate::change::{Attempt, Change};
-use crate::dpop::ProofUse;
+use crate::dpop::{ProofUse, name_of_proof};
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
 use crate::id::{
     Binding, ChallengeId, ClientId, InvalidId, KeyId, KeyThumbprint, Mark, Nonce, SessionId, Subject, TokenId,
@@ -291,7 +291,8 @@ fn open_by(channel: Channel, client: ClientId, subject: Subject, scope: Scope) -
 /// Makes a proof of a public client, which binds the refresh tokens of a session.
 fn proof(number: u32) -> PresentedKey {
     let key = KeyThumbprint::from_bytes([7; KeyThumbprint::LEN]);
-    let proof = ProofUse::new(key, &number.to_string(), START.after(Duration::from_secs(number.into())));
+    let name = name_of_proof(&key, &number.to_string());
+    let proof = ProofUse::named(key, &name, START.after(Duration::from_secs(number.into())));
     PresentedKey { proof, binds_refresh_tokens: true }
 }
 

@@ -88,6 +88,11 @@ pub(super) fn empty_authenticator() -> RecordBody {
 /// Makes the largest session. Its names are as long as possible and have every allowed character, and its list of
 /// revoked tokens is full.
 pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
+    largest_session_of(true)
+}
+
+/// Makes a large session, whose client has proved a key or not. Without a key, the session has format 1.
+fn largest_session_of(proves_a_key: bool) -> Result<RecordBody, NoBody> {
     let printable: String = (b' '..=b'~').map(char::from).cycle().take(255).collect();
     let in_scope = |byte: &u8| !matches!(byte, b' ' | b'"' | b'\\');
     let tokens: Vec<u8> = (b' '..=b'~').filter(in_scope).cycle().take(960).collect();
@@ -100,10 +105,10 @@ pub(super) fn largest_session() -> Result<RecordBody, NoBody> {
     let mut session = open(client, subject, scope);
     // More refreshes than the session remembers proofs.
     for generation in 0..12_u32 {
-        let proof = proof(generation);
+        let proof = proves_a_key.then(|| proof(generation));
         let refresh = RefreshSession {
-            key: Some(proof.proof.key),
-            proof: Some(proof),
+            key: proof.map(|proof| proof.proof.key),
+            proof,
             generation,
             presented_at: START,
             stood: Standing::Current,
@@ -184,6 +189,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
         session(1)?,
         empty_authenticator(),
         largest_session()?,
+        largest_session_of(false)?,
         largest_authenticator()?,
         spent_authenticator()?,
         session_by(Channel::Sms)?,
@@ -244,7 +250,7 @@ fn used_once() -> Result<RecordBody, NoBody> {
 /// A session that ended early.
 fn revoked_session(reason: RevocationReason) -> Result<RecordBody, NoBody> {
     let mark = Mark::from_bytes(random()?);
-    Ok(RecordBody(match largest_session()?.0 {
+    Ok(RecordBody(match largest_session_of(false)?.0 {
         Body::Session(session) => Body::Session(changed(session, &EndSession { reason, mark }, START)),
         body => body,
     }))
@@ -326,8 +332,10 @@ mod tests {
     use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
     use super::*;
+    use crate::dpop::used_proofs::UsedProofs;
     use crate::otp::challenge::Challenge;
     use crate::secret::keys_in_use::KeysInUse;
+    use crate::session::bound_key::ProvenKey;
     use crate::session::revoked_tokens::RevokedTokens;
     use crate::used_once::UsedOnce;
 
@@ -341,11 +349,12 @@ mod tests {
         assert_eq!(authenticator["s"].as_array().unwrap().len(), 1000);
         assert!(authenticator["f"].as_array().unwrap().len() >= 1000);
         let session = serde_json::to_value(largest_session().unwrap()).unwrap();
-        let session = &session["session"];
+        let session = &session["session.2"];
         assert_eq!(session["s"].as_str().unwrap().len(), 1023);
         assert_eq!(session["u"].as_str().unwrap().len(), 255);
         assert_eq!(session["k"].as_array().unwrap().len(), 2);
         assert_eq!(session["t"]["l"].as_str().unwrap().len(), 8 * 12);
+        assert_eq!(session["j"]["p"]["r"].as_str().unwrap().len(), 8 * 20);
     }
 
     /// Returns the names that a type reads: the members of a structure, or the variants of an enumeration.
@@ -407,7 +416,9 @@ mod tests {
             all("authenticator/c").iter().flat_map(|all| all.as_array().unwrap().clone()).collect();
         for (names, found) in [
             (names_of::<RecordBody>(), bodies.clone()),
-            (names_of::<Session>(), all("session")),
+            (names_of::<Session>(), [all("session"), all("session.2")].concat()),
+            (names_of::<ProvenKey>(), all("session.2/j")),
+            (names_of::<UsedProofs>(), all("session.2/j").iter().filter_map(|key| key.get("p")).cloned().collect()),
             (names_of::<Authenticator>(), all("authenticator")),
             (names_of::<KeysInUse>(), all("keys_in_use")),
             (names_of::<UsedOnce>(), all("used")),

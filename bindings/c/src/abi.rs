@@ -214,6 +214,8 @@ pub unsafe extern "C" fn otp_grant_verify(
             address: read(code.address, "address")?,
             otp_token: read(code.otp_token, "otp_token")?,
             otp: read(code.otp, "otp")?,
+            code_verifier: None,
+            proof: None,
         };
         let step = engine.0.verify(request).map_err(|error| Fault::new(Status::InvalidArgument, error))?;
         let handle = EXCHANGES.insert(Exchange::new(step))?;

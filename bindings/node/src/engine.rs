@@ -97,7 +97,7 @@ impl Engine {
         scope: Option<String>,
     ) -> Result<Exchange, Thrown> {
         let token = Zeroizing::new(token);
-        let step = self.engine.check_access_token(&token, client.as_deref(), scope.as_deref());
+        let step = self.engine.check_access_token(token.as_str(), client.as_deref(), scope.as_deref());
         step.map(Exchange::new).map_err(|error| argument(&error))
     }
 
@@ -113,6 +113,8 @@ impl Engine {
             address: &address,
             otp_token: &otp_token,
             otp: &otp,
+            code_verifier: None,
+            proof: None,
         };
         self.engine.verify(request).map(Exchange::new).map_err(|error| argument(&error))
     }
@@ -144,7 +146,7 @@ impl Engine {
         scope: Option<String>,
     ) -> Result<Verdict, Thrown> {
         let token = Zeroizing::new(token);
-        let verified = self.engine.verify_access_token(&token, client.as_deref(), scope.as_deref());
+        let verified = self.engine.verify_access_token(token.as_str(), client.as_deref(), scope.as_deref());
         Ok(match verified.map_err(|error| argument(&error))? {
             Ok(document) => Verdict { document: Some(document), refusal: None },
             Err(refusal) => Verdict { document: None, refusal: Some(RefusalParts::of(&refusal)) },

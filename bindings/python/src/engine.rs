@@ -78,7 +78,18 @@ impl Engine {
         otp: Text,
     ) -> PyResult<Exchange> {
         let (address, otp_token, otp) = (address.as_str(), otp_token.as_str(), otp.as_str());
-        begun(py.detach(|| self.0.verify(Verification { client, usage, channel, address, otp_token, otp })))
+        begun(py.detach(|| {
+            self.0.verify(Verification {
+                client,
+                usage,
+                channel,
+                address,
+                otp_token,
+                otp,
+                code_verifier: None,
+                proof: None,
+            })
+        }))
     }
 
     fn revoke_session(&self, py: Python<'_>, session: &str) -> PyResult<Exchange> {

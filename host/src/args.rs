@@ -60,6 +60,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE.pem", conflicts_with = "config")]
     pub(crate) key: Option<PathBuf>,
 
+    /// The public key of the demo's KEYED_CLIENT_ID, as a JWK. Without it there is no such client.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) keyed_client_jwk: Option<PathBuf>,
+
     /// The demo's master key, for several processes on one store: `openssl rand -base64 32`.
     #[arg(long, value_name = "BASE64", env = "OTP_GRANT_DEMO_SECRET", hide_env_values = true)]
     pub(crate) secret: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use otp_grant::jwt::{Algorithm, SigningKeys};
+use otp_grant::jwt::{Algorithm, PublicKey, SigningKeys};
 use otp_grant::{Keyring, MasterKey, SigningKey};
 
 use crate::args::{Alg, Args, Switch};
@@ -13,6 +13,7 @@ use crate::start::Keys;
 pub(crate) async fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
     let mut config = Config::parse("demo.toml", include_str!("demo.toml"))?;
     config.danger.without_send_quotas = args.send_quota == Some(Switch::Off);
+    add_keyed_client(&mut config, args)?;
     let master = match &args.secret {
         Some(secret) => MasterKey::from_base64(secret),
         None => MasterKey::generate(),
@@ -22,6 +23,20 @@ pub(crate) async fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
     // Keys that are made now agree with the keys of no other process.
     let are_new = args.secret.is_none();
     Ok((config, Keys { keyring: Keyring::new(&master, &master), signing, are_new }))
+}
+
+/// Gives `KEYED_CLIENT_ID` its key. A demo that knows no key does not have this client.
+fn add_keyed_client(config: &mut Config, args: &Args) -> Result<(), ConfigError> {
+    let Some(file) = &args.keyed_client_jwk else {
+        config.clients.remove(KEYED_CLIENT);
+        return Ok(());
+    };
+    let jwk = std::fs::read_to_string(file).at("--keyed-client-jwk")?;
+    PublicKey::from_jwk(jwk.as_bytes()).at("--keyed-client-jwk")?;
+    if let Some(client) = config.clients.get_mut(KEYED_CLIENT) {
+        client.keys.push(Source::here(jwk));
+    }
+    Ok(())
 }
 
 /// The issuer of a demo that listens at an address: the URL at which this machine reaches its endpoints.
@@ -55,3 +70,5 @@ async fn signing_key(args: &Args, config: &Config) -> Result<SigningKey, ConfigE
     };
     otp_grant_aws_lc::generate(algorithm).await.at("--alg")
 }
+
+const KEYED_CLIENT: &str = "KEYED_CLIENT_ID";

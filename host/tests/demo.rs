@@ -67,6 +67,32 @@ fn its_discovery_leads_to_its_endpoints() {
 }
 
 #[test]
+fn the_client_with_a_key_is_there_once_its_key_is() {
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let folder = support::Folder::new("keyed");
+    let file = folder.write("client.jwk", jwk);
+    let methods = |host: &Host| {
+        let metadata = host.get("/.well-known/oauth-authorization-server").json();
+        metadata["token_endpoint_auth_methods_supported"].to_string()
+    };
+    assert!(!methods(&Host::demo("unkeyed", &[])).contains("private_key_jwt"));
+    let keyed = Host::demo("keyed-host", &["--keyed-client-jwk", file.to_str().unwrap()]);
+    assert!(methods(&keyed).contains("private_key_jwt"));
+    // A client without the assertion is refused as an unknown one is.
+    let body = SEND.replace("TENANT_SPA_CLIENT_ID", "KEYED_CLIENT_ID");
+    assert_eq!(keyed.post("/otp/send", JSON, &body).json()["error"], "invalid_client");
+}
+
+#[test]
+fn the_clients_that_need_a_key_or_a_challenge_are_refused_without() {
+    let host = Host::demo("proofs", &[]);
+    for (client, error) in [("DPOP_CLIENT_ID", "invalid_dpop_proof"), ("CHALLENGE_CLIENT_ID", "invalid_request")] {
+        let reply = host.post("/otp/send", JSON, &SEND.replace("TENANT_SPA_CLIENT_ID", client));
+        assert_eq!((reply.status, &reply.json()["error"]), (400, &error.into()), "{client}");
+    }
+}
+
+#[test]
 fn its_health_can_be_asked() {
     let host = Host::demo("health", &[]);
     let reply = host.get("/healthz");

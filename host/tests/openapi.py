@@ -9,6 +9,7 @@ Its packages are installed into a temporary virtual environment.
 
 import base64
 import contextlib
+import hashlib
 import http.client
 import http.server
 import json
@@ -23,12 +24,15 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
 DESCRIPTION = HERE.parent.parent / "docs" / "openapi.yaml"
 
 try:
     import yaml
+    from joserfc import jwt
+    from joserfc.jwk import ECKey
     from jsonschema import Draft202012Validator
     from openapi_spec_validator import validate
     from referencing import Registry, Resource
@@ -49,6 +53,7 @@ OWN = "https://login.example.com/oauth2/grant-type/otp/sms"
 WEB = {"client_id": "TENANT_CLIENT_ID", "client_secret": "TENANT_CLIENT_SECRET"}
 SPA = {"client_id": "TENANT_SPA_CLIENT_ID"}
 OTHER = {"client_id": "OTHER_CLIENT_ID", "client_secret": "OTHER_CLIENT_SECRET"}
+KEYED, NONCE = {"client_id": "DPOP_CLIENT_ID"}, {"client_id": "NONCE_CLIENT_ID"}
 API = {"client_id": "API_CLIENT_ID", "client_secret": "API_CLIENT_SECRET"}
 BASIC = "Basic " + base64.b64encode(b"TENANT_CLIENT_ID:TENANT_CLIENT_SECRET").decode()
 BY_SMS = {"auth_source_id": "MOCK_SMS_OTP_AUTH_SOURCE_ID"}
@@ -72,6 +77,7 @@ OF_THE_HOST = {"content-length", "date", "connection", "x-content-type-options"}
 WITHOUT_BODY = {"head"}
 
 description = yaml.safe_load(DESCRIPTION.read_text())
+KEY = ECKey.generate_key("P-256")
 seen = set()
 replies = 0
 
@@ -217,6 +223,7 @@ class Host:
         reply = connection.getresponse()
         answer = reply.read()
         connection.close()
+        self.nonce = reply.headers.get("DPoP-Nonce")
         status = str(reply.status)
         operation = item.get(method.lower())
         described = operation["responses"] if operation else {"405": item["x-other-methods"]}
@@ -253,9 +260,62 @@ class Host:
     def query(self, what, token, client=WEB, expect=None):
         return self.call("POST", f"/oauth2/{what}", {**client, "token": token}, FORM, expect=expect)
 
-    def userinfo(self, method, token, expect):
-        headers = {"Authorization": f"Bearer {token}"}
+    def userinfo(self, method, token, expect, **proved):
+        headers = {"Authorization": f"{'DPoP' if proved else 'Bearer'} {token}", **proved}
         return self.call(method, USERINFO, headers=headers, expect=expect)
+
+    def proof(self, path, method="POST", token=None, nonce=None, **other):
+        """A proof of the test's key, as the header of a request."""
+        issuer = other.pop("issuer", f"http://{self.address}")
+        claims = {"jti": str(uuid.uuid4()), "htm": method, "htu": issuer + path, "iat": int(time.time()), **other}
+        if nonce:
+            claims["nonce"] = nonce
+        if token:
+            claims["ath"] = base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode().rstrip("=")
+        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": KEY.as_dict(private=False)}
+        return {"DPoP": jwt.encode(header, claims, KEY, algorithms=["ES256"])}
+
+
+def bound_tokens(host):
+    """A client that proves its key, from the code to userinfo."""
+    key = {**BY_SMS, **PHONE}
+    host.send(key, KEYED, (400, "InvalidDpopProof"))
+    host.send(key, KEYED, (400, "InvalidDpopProof"), headers=host.proof("/oauth2/token"))
+    sent = host.send(key, KEYED, headers=host.proof("/otp/send"))
+    grant = {"grant_type": SMS, **KEYED, **key, "otp_token": sent["otp_token"], "otp": host.last_code()}
+    host.token(grant, (400, "InvalidDpopProof"))
+    used = host.proof("/oauth2/token")
+    tokens = host.token(grant, headers=used)
+    if tokens["token_type"] != "DPoP":
+        fail(f"a bound token is called {tokens['token_type']}")
+    access = tokens["access_token"]
+    if host.query("introspect", access, API, (200, "ActiveAccessToken"))["cnf"]["jkt"] != KEY.thumbprint():
+        fail("the token is bound to another key")
+    for method in ["GET", "HEAD", "POST"]:
+        body = (lambda schema: None) if method == "HEAD" else (lambda schema: schema)
+        host.userinfo(method, access, (200, body("Userinfo")), **host.proof(USERINFO, method, access))
+        host.userinfo(method, access, (401, body("InvalidBoundToken")))
+        host.userinfo(method, access, (401, body("InvalidDpopProof")), **host.proof(USERINFO, method, "another"))
+    body = {"grant_type": "refresh_token", **KEYED, "refresh_token": tokens["refresh_token"]}
+    host.token(body, (400, "InvalidDpopProof"), FORM, headers=used)
+    host.token(body, kind=FORM, headers=host.proof("/oauth2/token"))
+
+
+def nonces(host, issuer):
+    """A client that needs a nonce in each proof."""
+    def proof(path, method="POST", **more):
+        return host.proof(path, method, issuer=issuer, **more)
+
+    key = {**BY_SMS, **PHONE}
+    host.send(key, NONCE, (400, "UseDpopNonce"), headers=proof("/otp/send"))
+    nonce = host.nonce
+    sent = host.send(key, NONCE, headers=proof("/otp/send", nonce=nonce))
+    grant = {"grant_type": SMS, **NONCE, **key, "otp_token": sent["otp_token"], "otp": host.last_code()}
+    host.token(grant, (400, "UseDpopNonce"), headers=proof("/oauth2/token"))
+    access = host.token(grant, headers=proof("/oauth2/token", nonce=nonce))["access_token"]
+    for method in ["GET", "POST"]:
+        host.userinfo(method, access, (401, "UseDescribedDpopNonce"), **proof(USERINFO, method, token=access))
+        host.userinfo(method, access, (200, "Userinfo"), **proof(USERINFO, method, token=access, nonce=nonce))
 
 
 def send_endpoint(host):
@@ -510,6 +570,7 @@ limits = {{ body_time = "300ms", request_time = "1s" }}
 danger = {{ without_send_quotas = true, disclose_used_addresses = true }}
 delivery.webhook = {{ url = "http://127.0.0.1:{provider.server_port}/" }}
 grant_types = {{ "{OWN}" = "sms" }}
+dpop = "on"
 [clients.TENANT_CLIENT_ID]
 secret = "TENANT_CLIENT_SECRET"
 auth_sources = {sources}
@@ -519,6 +580,11 @@ auth_sources = {sources}
 grants = ["sms"]
 [clients.SILENT_CLIENT_ID]
 public = true
+auth_sources = {sources}
+[clients.NONCE_CLIENT_ID]
+public = true
+may_send = true
+dpop = "required_with_nonce"
 auth_sources = {sources}
 [[users.list]]
 subject = "MOCK_USER_ID"
@@ -577,6 +643,7 @@ def main():
         token_endpoint(demo)
         token_queries(demo)
         userinfo_endpoint(demo)
+        bound_tokens(demo)
         documents(demo, "RS256")
         other_methods(demo)
         long_bodies(demo)
@@ -590,6 +657,7 @@ def main():
 
         own = start("own", *configured(folder, provider), claims_of_access="Rfc9068AccessTokenClaims")
         deliveries(own, provider)
+        nonces(own, "http://127.0.0.1:8080")
         documents(own, "EdDSA")
         slow_bodies(own)
     check_coverage()

@@ -3,6 +3,7 @@
 mod endpoints;
 mod error;
 mod keys;
+mod names;
 mod quota;
 mod settings;
 #[cfg(test)]
@@ -18,13 +19,13 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use otp_grant::UserStatus;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 pub(crate) use endpoints::{EndpointPaths, endpoints};
 pub(crate) use error::{At, ConfigError};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
+pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use settings::{addresses, issuer, numbering_plan, settings};
 pub(crate) use urls::check_database_url;
@@ -66,6 +67,9 @@ pub(crate) struct Config {
     pub(crate) addresses: Addresses,
     #[serde(default)]
     pub(crate) access_tokens: AccessTokens,
+    /// Whether the host reads proofs of DPoP.
+    #[serde(default)]
+    pub(crate) dpop: DpopName,
     /// Further names of the OTP grants.
     #[serde(default)]
     pub(crate) grant_types: BTreeMap<String, ChannelName>,
@@ -146,14 +150,23 @@ pub(crate) struct Code {
     pub(crate) alphabet: Option<String>,
 }
 
-/// A client: public unless it has a secret.
+/// A client: it has a secret, keys, or is public.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClientEntry {
     pub(crate) secret: Option<Source>,
     pub(crate) secret_sha256: Option<Source>,
+    /// The public keys of a client that signs assertions: each a JWK or a JWK Set.
+    #[serde(default)]
+    pub(crate) keys: Vec<Source>,
     #[serde(default)]
     pub(crate) public: bool,
+    /// The only method of authentication. A client with a secret has two by default.
+    pub(crate) auth_method: Option<AuthMethodName>,
+    #[serde(default)]
+    pub(crate) code_challenge_required: bool,
+    #[serde(default)]
+    pub(crate) dpop: DpopPolicyName,
     /// Confidential clients can send in any case.
     #[serde(default)]
     pub(crate) may_send: bool,
@@ -318,72 +331,6 @@ pub(crate) struct Danger {
     pub(crate) without_send_quotas: bool,
     #[serde(default)]
     pub(crate) disclose_used_addresses: bool,
-}
-
-/// A channel, as the file names it.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ChannelName {
-    Sms,
-    Email,
-}
-
-impl From<ChannelName> for otp_grant::Channel {
-    fn from(name: ChannelName) -> Self {
-        match name {
-            ChannelName::Sms => Self::Sms,
-            ChannelName::Email => Self::Email,
-        }
-    }
-}
-
-/// A grant, as the file names it.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum GrantName {
-    Sms,
-    Email,
-    RefreshToken,
-}
-
-impl From<GrantName> for otp_grant::grant::Grant {
-    fn from(name: GrantName) -> Self {
-        match name {
-            GrantName::Sms => Self::OtpSms,
-            GrantName::Email => Self::OtpEmail,
-            GrantName::RefreshToken => Self::RefreshToken,
-        }
-    }
-}
-
-/// A refresh policy, as the file names it.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RefreshName {
-    Rotate,
-    Stable,
-}
-
-/// The status of a user, as the file and the table name it.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum StatusName {
-    #[default]
-    Active,
-    Locked,
-    Frozen,
-    Inactive,
-}
-
-impl From<StatusName> for UserStatus {
-    fn from(name: StatusName) -> Self {
-        match name {
-            StatusName::Active => Self::Active,
-            StatusName::Locked => Self::Locked,
-            StatusName::Frozen => Self::Frozen,
-            StatusName::Inactive => Self::Inactive,
-        }
-    }
 }
 
 fn webhook_connections() -> NonZeroUsize {

@@ -31,6 +31,9 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
     settings.claims_supported.clone_from(&config.discovery.claims);
     let own_grant_types = config.grant_types.iter().map(|(uri, channel)| (uri.clone(), (*channel).into()));
     settings.grant_types.extend(own_grant_types);
+    settings.dpop = config.dpop.into();
+    // Without such a client, no request needs to be looked at for an assertion.
+    settings.client_assertions = config.clients.values().any(|client| !client.keys.is_empty());
     settings.authentication_claims = config.access_tokens.authentication_claims;
     if let Some(audience) = &config.access_tokens.rfc9068_audience {
         settings.access_token_profile = AccessTokenProfile::Rfc9068 { audience: audience.clone() };

@@ -1,10 +1,12 @@
 //! The clients and auth sources of the file.
 
+use otp_grant::dpop::DpopPolicy;
+use otp_grant::jwt::{KeyError, PublicKey, PublicKeySet};
 use otp_grant::otp::CodePolicy;
 use otp_grant::session::RefreshPolicy;
 use otp_grant::{AuthSource, AuthSourceId, Client, ClientId, ClientSecret, MemoryDirectory, Scope};
 
-use crate::config::{At, ClientEntry, Config, ConfigError, RefreshName, Span};
+use crate::config::{At, ClientEntry, Config, ConfigError, DpopName, DpopPolicyName, RefreshName, Span};
 
 /// A directory of the clients and auth sources, without users.
 pub(super) fn read(config: &Config) -> Result<MemoryDirectory, ConfigError> {
@@ -25,11 +27,19 @@ pub(super) fn read(config: &Config) -> Result<MemoryDirectory, ConfigError> {
 fn client(config: &Config, id: &str, entry: &ClientEntry) -> Result<Client, ConfigError> {
     let place = format!("clients.{id}");
     let client_id = ClientId::new(id).at(&place)?;
-    let mut client = match secret(config, entry, &place)? {
-        Some(secret) => Client::confidential(client_id, secret),
-        None if entry.may_send => Client::public(client_id).with_sending(),
-        None => Client::public(client_id),
+    let mut client = match credentials(config, entry, &place)? {
+        Credentials::Secret(secret) => Client::confidential(client_id, secret),
+        Credentials::Keys(keys) => Client::private_key_jwt(client_id, keys).at(format!("{place}.keys"))?,
+        Credentials::None if entry.may_send => Client::public(client_id).with_sending(),
+        Credentials::None => Client::public(client_id),
     };
+    if let Some(method) = entry.auth_method {
+        client = client.with_auth_method(method.into()).at(format!("{place}.auth_method"))?;
+    }
+    if entry.code_challenge_required {
+        client = client.with_required_code_challenge();
+    }
+    client = client.with_dpop(dpop_policy(config, entry, &place)?);
     for source in &entry.auth_sources {
         if !config.auth_sources.contains_key(source) {
             let what = format!("there is no [auth_sources.{source}]");
@@ -54,10 +64,17 @@ fn client(config: &Config, id: &str, entry: &ClientEntry) -> Result<Client, Conf
     client.with_scopes(allowed, default).at(format!("{place}.default_scopes"))
 }
 
-/// The digest of the client's secret, or `None` for a client that the file calls public.
-fn secret(config: &Config, entry: &ClientEntry, place: &str) -> Result<Option<ClientSecret>, ConfigError> {
-    match (&entry.secret, &entry.secret_sha256, entry.public) {
-        (Some(source), None, false) => {
+/// What a client is known by.
+enum Credentials {
+    Secret(ClientSecret),
+    Keys(PublicKeySet),
+    None,
+}
+
+/// Reads the digest of the client's secret, or its keys. A client without both is one that the file calls public.
+fn credentials(config: &Config, entry: &ClientEntry, place: &str) -> Result<Credentials, ConfigError> {
+    match (&entry.secret, &entry.secret_sha256, entry.keys.as_slice(), entry.public) {
+        (Some(source), None, [], false) => {
             let secret = source.read(&format!("{place}.secret"), config)?;
             if secret.expose().is_empty() {
                 return Err(ConfigError::new(format!("{place}.secret"), "a secret can't be empty"));
@@ -66,18 +83,42 @@ fn secret(config: &Config, entry: &ClientEntry, place: &str) -> Result<Option<Cl
                 let what = "shorter than 16 characters, so it can be guessed; `openssl rand -hex 32` makes another";
                 config.warnings.add(&format!("{place}.secret"), what);
             }
-            Ok(Some(ClientSecret::digest(secret.expose())))
+            Ok(Credentials::Secret(ClientSecret::digest(secret.expose())))
         }
-        (None, Some(source), false) => {
+        (None, Some(source), [], false) => {
             let place = format!("{place}.secret_sha256");
             let text = source.read(&place, config)?;
             let digest =
                 from_hex(text.expose()).ok_or_else(|| ConfigError::new(place, "64 hexadecimal digits are expected"))?;
-            Ok(Some(ClientSecret::from_sha256(digest)))
+            Ok(Credentials::Secret(ClientSecret::from_sha256(digest)))
         }
-        (None, None, true) => Ok(None),
-        _ => Err(ConfigError::new(place, "a client has either secret, or secret_sha256, or public = true")),
+        (None, None, [], true) => Ok(Credentials::None),
+        (None, None, [_, ..], false) => Ok(Credentials::Keys(keys(config, entry, place)?)),
+        _ => Err(ConfigError::new(place, "a client has either secret, or secret_sha256, or keys, or public = true")),
     }
+}
+
+/// Reads the public keys of a client.
+fn keys(config: &Config, entry: &ClientEntry, place: &str) -> Result<PublicKeySet, ConfigError> {
+    let mut keys = Vec::new();
+    for (index, source) in entry.keys.iter().enumerate() {
+        let place = format!("{place}.keys[{index}]");
+        let text = source.read(&place, config)?;
+        match PublicKeySet::from_json(text.expose().as_bytes()) {
+            Ok(set) => keys.extend(set.iter().cloned()),
+            Err(KeyError::Malformed) => keys.push(PublicKey::from_jwk(text.expose().as_bytes()).at(&place)?),
+            Err(error) => return Err(ConfigError::new(place, error)),
+        }
+    }
+    PublicKeySet::new(keys).at(format!("{place}.keys"))
+}
+
+fn dpop_policy(config: &Config, entry: &ClientEntry, place: &str) -> Result<DpopPolicy, ConfigError> {
+    if config.dpop == DpopName::Off && entry.dpop != DpopPolicyName::Off {
+        let what = "the host reads no proofs; dpop = \"on\" at the top of the file makes it read them";
+        return Err(ConfigError::new(format!("{place}.dpop"), what));
+    }
+    Ok(entry.dpop.into())
 }
 
 fn refresh_policy(entry: &ClientEntry, place: &str) -> Result<RefreshPolicy, ConfigError> {

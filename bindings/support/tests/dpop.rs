@@ -25,6 +25,7 @@ type Events = Arc<Mutex<Vec<Value>>>;
 fn with_events(dpop: &str, of_client: &str) -> (Host, Events) {
     let mut settings = config();
     settings["dpop"] = dpop.into();
+    settings["danger"] = json!({ "without_send_quotas": true });
     settings["usages"] = json!(["confirm_payment"]);
     let events = Events::default();
     let told = Arc::clone(&events);
@@ -225,6 +226,16 @@ fn a_proof_does_not_make_another_token_good() {
     assert_eq!(host.document(outcome), Err("not_key_bound"));
     let outcome = host.engine.verify_access_token(presented, None, None).unwrap();
     assert_eq!(outcome.unwrap_err().code(), "not_key_bound");
+    let bound = log_in(&mut host, &prover);
+    let presented = || request("DPoP", &bound, &[&for_api(&prover, &bound, json!({}))]);
+    for (client, scope, code) in
+        [(Some("other"), None, "wrong_audience"), (None, Some("openid phone"), "insufficient_scope")]
+    {
+        let outcome = host.engine.verify_access_token(presented(), client, scope).unwrap();
+        assert_eq!(outcome.unwrap_err().code(), code);
+        let step = host.engine.check_access_token(presented(), client, scope).unwrap();
+        assert_eq!(host.document(step), Err(code));
+    }
     // A bearer token of a request is checked as it is alone.
     let step = host.engine.check_access_token(request("bearer", &bearer, &[]), None, None).unwrap();
     let claims = host.document(step).unwrap();

@@ -6,16 +6,27 @@
 //
 // The session storage of the tab has what was asked for last, until it is used or too old. After a reload, the code
 // of the message can still be entered. Without that code it is worth nothing.
+//
+// The database of the browser has a key that no script can read. The tokens are bound to it, where the server does that.
+// Signing out forgets it.
 
 import { plain, readCode } from "./codes.js";
+import { askWithProof, canProve, codeChallenge, findKey, forgetKey, newVerifier, openKey } from "./proof.js";
 import { fill, opaqueCard, tokenCard } from "./tokens.js";
 import { attempts, duration, explain } from "./words.js";
 
 const settings = JSON.parse(document.body.dataset.settings);
 const $ = (id) => document.getElementById(id);
 
-/** What was asked for last: channel, address, otp_token, when that and the code end, and when another can be had. */
+/**
+ * What was asked for last: channel, address, otp_token, the verifier and the thumbprint of the key that it needs, when it
+ * and the code end, and when another can be had.
+ */
 let challenge = null;
+/** The verifier of every code that is asked for one address, also where an answer was lost. */
+let drawn = null;
+/** The key of this browser, once something was asked with it. */
+let ownKey = null;
 /** The address that a code could not be sent to, the last time. */
 let undelivered = null;
 /** The last answer of the token endpoint. */
@@ -25,20 +36,31 @@ let busy = false;
 
 // Asking the server.
 
-async function post(url, body, type) {
-  const headers = { "Content-Type": type };
-  return ask(url, { method: "POST", headers, body });
+async function post(endpoint, body, type) {
+  return ask(endpoint, { method: "POST", headers: { "Content-Type": type }, body });
 }
 
-const postJson = (url, members) => post(url, JSON.stringify(members), "application/json");
-const postForm = (url, members) =>
-  post(url, new URLSearchParams(members).toString(), "application/x-www-form-urlencoded");
+const postJson = (endpoint, members) => post(endpoint, JSON.stringify(members), "application/json");
+const postForm = (endpoint, members) =>
+  post(endpoint, new URLSearchParams(members).toString(), "application/x-www-form-urlencoded");
+
+/** Sends a request, with a proof of the key where there is one. Signing out needs none, and must work without. */
+async function exchange(endpoint, options, accessToken) {
+  const signal = AbortSignal.timeout(30000);
+  const send = (headers) => fetch(settings.endpoints[endpoint], {
+    credentials: "omit", cache: "no-store", redirect: "error", signal, ...options, headers: { ...options.headers, ...headers },
+  });
+  if (accessToken?.token_type === "Bearer") return send({ Authorization: `Bearer ${accessToken.access_token}` });
+  if (!ownKey || endpoint === "revoke") return send({});
+  // The proof is for the URL that the server knows itself by, at whatever address this page was opened.
+  const { method } = options;
+  return askWithProof(ownKey, { method, url: settings.urls[endpoint], accessToken: accessToken?.access_token }, send);
+}
 
 /** Gives the answer; status 0 where there was none. */
-async function ask(url, options) {
+async function ask(endpoint, options, accessToken) {
   try {
-    const signal = AbortSignal.timeout(30000);
-    const reply = await fetch(url, { credentials: "omit", cache: "no-store", redirect: "error", signal, ...options });
+    const reply = await exchange(endpoint, options, accessToken);
     const text = await reply.text();
     const body = parsed(text);
     return {
@@ -152,7 +174,7 @@ async function sendCode() {
     complain(at === "sms" ? "Please enter your phone number." : "Please enter your e-mail address.", field);
     return;
   }
-  if (!isFor(challenge, at, address)) adopt(await ofOtherTab(at, address));
+  if (!isFor(challenge, at, address)) await adopt(await ofOtherTab(at, address));
   if (isFor(challenge, at, address) && secondsUntil(challenge.resendAt) > 0) {
     showCode();
     say("A code was sent there a moment ago. Please enter it.");
@@ -180,18 +202,23 @@ function key(at, address) {
 }
 
 async function requestCode(at, address) {
-  const answer = await postJson(settings.endpoints.send, {
+  if (!(await hasKey())) return NO_KEY;
+  const verifier = verifierFor(at, address);
+  const answer = await postJson("send", {
     client_id: settings.client,
     auth_source_id: settings.sources[at],
     usage: "login",
+    ...(verifier ? { code_challenge: await codeChallenge(verifier), code_challenge_method: "S256" } : {}),
     ...addressMember(at, address),
   });
   if (answer.ok) {
     const { otp_token, expires_in, code_expires_in, code_length, resend_after } = answer.body;
-    adopt({
+    await adopt({
       channel: at,
       address,
       otpToken: otp_token,
+      verifier,
+      jkt: ownKey?.thumbprint,
       length: code_length,
       endsAt: after(expires_in),
       codeEndsAt: code_expires_in === undefined ? null : after(code_expires_in),
@@ -203,6 +230,20 @@ async function requestCode(at, address) {
     remember();
   }
   return answer;
+}
+
+/** Gets the key of this browser, before something is asked with it. False where there has to be one and can't. */
+async function hasKey() {
+  if (settings.dpop !== "off") ownKey ??= await openKey(place);
+  return ownKey !== null || settings.dpop !== "required";
+}
+
+/** The same for each code of one login: with another, the server would send another code. */
+function verifierFor(at, address) {
+  if (!canProve) return undefined;
+  if (isFor(challenge, at, address) && challenge.verifier) return challenge.verifier;
+  if (drawn?.of !== key(at, address)) drawn = { of: key(at, address), verifier: newVerifier() };
+  return drawn.verifier;
 }
 
 /** A code that could not be sent is why there is none, if the next request comes too early. */
@@ -219,10 +260,22 @@ const isFor = (kept, at, address) => isLive(kept) && key(kept.channel, kept.addr
 const place = `otp-grant ${settings.endpoints.send} ${settings.client}`;
 const tabs = new BroadcastChannel(place);
 
-function adopt(other) {
+async function adopt(other) {
   if (!isLive(other) || typeof other.otpToken !== "string" || !settings.sources[other.channel]) return;
+  // Without the key that the code was asked with, it can't be redeemed.
+  if (other.jkt && !(await holds(other.jkt))) return;
   challenge = other;
   remember();
+}
+
+async function holds(thumbprint) {
+  if (settings.dpop === "off") return false;
+  if (ownKey?.thumbprint !== thumbprint) {
+    const kept = await findKey(place);
+    if (kept?.thumbprint !== thumbprint) return false;
+    ownKey = kept;
+  }
+  return true;
 }
 
 /** Keeps what was asked for through a reload. A browser that keeps nothing costs just that. */
@@ -235,9 +288,9 @@ function remember() {
   }
 }
 
-function recall() {
+async function recall() {
   try {
-    adopt(parsed(sessionStorage.getItem(place)));
+    await adopt(parsed(sessionStorage.getItem(place)));
   } catch (error) {
     console.warn(error);
   }
@@ -261,6 +314,7 @@ tabs.addEventListener("message", ({ data }) => {
   if (data.found) waiting(data.found);
   if (data.used && challenge?.otpToken === data.used) {
     forget();
+    if (!tokens) ownKey = null;
     if ($("code-step").hidden) return;
     showAddress();
     say("This code was used in another tab.");
@@ -270,6 +324,7 @@ tabs.addEventListener("message", ({ data }) => {
 /** Forgets what was asked for, and shows no trace of it to the next user of this tab. */
 function forget() {
   challenge = null;
+  drawn = null;
   remember();
   for (const id of ["phone", "email", "code"]) $(id).value = "";
   for (const id of ["sent-to", "attempts"]) $(id).textContent = "";
@@ -306,13 +361,18 @@ async function redeem(signUp) {
     complain(`The code has ${shape()}.`, $("code"));
     return;
   }
-  const { otpToken } = challenge;
-  const answer = await postJson(settings.endpoints.token, {
+  const { otpToken, verifier } = challenge;
+  if (!(await hasKey())) {
+    complain(explain(NO_KEY));
+    return;
+  }
+  const answer = await postJson("token", {
     grant_type: settings.grants[challenge.channel],
     client_id: settings.client,
     auth_source_id: settings.sources[challenge.channel],
     otp_token: otpToken,
     otp: code,
+    ...(verifier ? { code_verifier: verifier } : {}),
     ...addressMember(challenge.channel, challenge.address),
     ...(signUp ? { auto_signup: true } : {}),
     ...(settings.scope ? { scope: settings.scope } : {}),
@@ -359,23 +419,26 @@ async function resend() {
 
 function keep(answer) {
   tokens = { ...answer, endsAt: after(answer.expires_in) };
+  const isBound = tokens.token_type === "DPoP";
+  const shown = isBound ? "What this page shows to APIs, with a proof of its key." : "What this page shows to APIs.";
   const cards = [["ID token", "Tells this page who signed in.", tokens.id_token],
-    ["Access token", "What this page shows to APIs.", tokens.access_token]]
+    ["Access token", shown, tokens.access_token]]
     .filter(([, , token]) => token)
     .map(([name, purpose, token]) => tokenCard(name, purpose, token));
   if (tokens.refresh_token) cards.push(opaqueCard("Refresh token", tokens.refresh_token));
   $("tokens").replaceChildren(...cards);
+  $("bound").hidden = !isBound;
   tick();
 }
 
 async function refresh() {
   const form = { grant_type: "refresh_token", client_id: settings.client, refresh_token: tokens.refresh_token };
-  const answer = await postForm(settings.endpoints.token, form);
+  const answer = await postForm("token", form);
   if (answer.ok) {
     keep(answer.body);
     say("The tokens are fresh.");
   } else if (answer.error === "invalid_grant") {
-    leave();
+    await leave();
     complain(explain(answer));
   } else {
     complain(explain(answer));
@@ -383,8 +446,7 @@ async function refresh() {
 }
 
 async function userinfo() {
-  const headers = { Authorization: `Bearer ${tokens.access_token}` };
-  const answer = await ask(settings.endpoints.userinfo, { headers });
+  const answer = await ask("userinfo", { method: "GET" }, tokens);
   if (!answer.ok) {
     complain(explain(answer));
     return;
@@ -396,19 +458,22 @@ async function userinfo() {
 
 async function signOut() {
   const token = tokens.refresh_token ?? tokens.access_token;
-  const answer = await postForm(settings.endpoints.revoke, { client_id: settings.client, token });
+  const answer = await postForm("revoke", { client_id: settings.client, token });
   // Whoever is told that they are signed out has to be: after an error they still are not.
   if (!answer.ok) {
     complain(`You are still signed in. ${explain(answer)}`);
     return;
   }
-  leave();
+  await leave();
   say("You are signed out.");
 }
 
-function leave() {
+async function leave() {
   tokens = null;
   forget();
+  const used = ownKey;
+  ownKey = null;
+  if (used) await forgetKey(place, used);
   $("tokens").replaceChildren();
   $("profile-claims").replaceChildren();
   showAddress();
@@ -446,7 +511,7 @@ function lifetime() {
 
 // What the user does.
 
-function begin() {
+async function begin() {
   $("hint").textContent = settings.hint ?? "";
   if (settings.example) {
     $("phone-help").textContent = `Such as ${settings.example}, or with + and the country code.`;
@@ -481,12 +546,14 @@ function begin() {
   $("userinfo").hidden = !settings.endpoints.userinfo;
   $("sign-out").hidden = !settings.endpoints.revoke;
   setInterval(tick, 500);
-  recall();
+  await recall();
   // A reload stays at its step. A user who comes again, and was sent a code, has come to enter it.
   const step = history.state?.step ?? "code";
   if (history.state?.step !== "code" || !isLive(challenge)) history.replaceState({ step: "address" }, "");
   if (step === "code" && isLive(challenge)) showCode();
   else showAddress();
+  // Said before somebody types.
+  if (settings.dpop === "required" && !(await hasKey())) complain(explain(NO_KEY));
 }
 
 function changeAddress() {
@@ -506,5 +573,8 @@ function onSubmit(form, label, work) {
 function onClick(button, form, label, work) {
   $(button).addEventListener("click", () => once($(form), $(button), label, work));
 }
+
+/** The answer of a page that can't ask. */
+const NO_KEY = { ok: false, error: "no_key" };
 
 begin();

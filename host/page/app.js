@@ -11,11 +11,13 @@
 // Signing out forgets it.
 
 import { plain, readCode } from "./codes.js";
-import { askWithProof, canProve, codeChallenge, findKey, forgetKey, newVerifier, openKey } from "./proof.js";
+import { canProve, codeChallenge, newVerifier } from "./proof.js";
+import {
+  askUserinfo, discardKey, hasKey, keyInUse, NO_KEY, parsed, place, postForm, postJson, releaseKey, reuseKey, settings,
+} from "./server.js";
 import { fill, opaqueCard, tokenCard } from "./tokens.js";
 import { attempts, duration, explain } from "./words.js";
 
-const settings = JSON.parse(document.body.dataset.settings);
 const $ = (id) => document.getElementById(id);
 
 /**
@@ -25,70 +27,12 @@ const $ = (id) => document.getElementById(id);
 let challenge = null;
 /** The verifier of every code that is asked for one address, also where an answer was lost. */
 let drawn = null;
-/** The key of this browser, once something was asked with it. */
-let ownKey = null;
 /** The address that a code could not be sent to, the last time. */
 let undelivered = null;
 /** The last answer of the token endpoint. */
 let tokens = null;
 /** One request at a time: a second press of a button does nothing. */
 let busy = false;
-
-// Asking the server.
-
-async function post(endpoint, body, type) {
-  return ask(endpoint, { method: "POST", headers: { "Content-Type": type }, body });
-}
-
-const postJson = (endpoint, members) => post(endpoint, JSON.stringify(members), "application/json");
-const postForm = (endpoint, members) =>
-  post(endpoint, new URLSearchParams(members).toString(), "application/x-www-form-urlencoded");
-
-/** Sends a request, with a proof of the key where there is one. Signing out needs none, and must work without. */
-async function exchange(endpoint, options, accessToken) {
-  const signal = AbortSignal.timeout(30000);
-  const send = (headers) => fetch(settings.endpoints[endpoint], {
-    credentials: "omit", cache: "no-store", redirect: "error", signal, ...options, headers: { ...options.headers, ...headers },
-  });
-  if (accessToken?.token_type === "Bearer") return send({ Authorization: `Bearer ${accessToken.access_token}` });
-  if (!ownKey || endpoint === "revoke") return send({});
-  // The proof is for the URL that the server knows itself by, at whatever address this page was opened.
-  const { method } = options;
-  return askWithProof(ownKey, { method, url: settings.urls[endpoint], accessToken: accessToken?.access_token }, send);
-}
-
-/** Gives the answer; status 0 where there was none. */
-async function ask(endpoint, options, accessToken) {
-  try {
-    const reply = await exchange(endpoint, options, accessToken);
-    const text = await reply.text();
-    const body = parsed(text);
-    return {
-      ok: reply.ok,
-      status: reply.status,
-      body,
-      error: body?.error ?? challengeOf(reply.headers.get("WWW-Authenticate")),
-      description: body?.error_description,
-      attemptsRemaining: body?.attempts_remaining,
-      retryAfter: Number.parseInt(reply.headers.get("Retry-After") ?? "", 10),
-    };
-  } catch {
-    return { ok: false, status: 0 };
-  }
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** The error that a resource names in its header (RFC 6750 section 3). */
-function challengeOf(header) {
-  return header?.match(/error="([^"]*)"/)?.[1];
-}
 
 /** Does something while `form` says that it is busy. */
 async function once(form, button, label, work) {
@@ -218,7 +162,7 @@ async function requestCode(at, address) {
       address,
       otpToken: otp_token,
       verifier,
-      jkt: ownKey?.thumbprint,
+      jkt: keyInUse(),
       length: code_length,
       endsAt: after(expires_in),
       codeEndsAt: code_expires_in === undefined ? null : after(code_expires_in),
@@ -230,12 +174,6 @@ async function requestCode(at, address) {
     remember();
   }
   return answer;
-}
-
-/** Gets the key of this browser, before something is asked with it. False where there has to be one and can't. */
-async function hasKey() {
-  if (settings.dpop !== "off") ownKey ??= await openKey(place);
-  return ownKey !== null || settings.dpop !== "required";
 }
 
 /** The same for each code of one login: with another, the server would send another code. */
@@ -256,26 +194,14 @@ function noteFailure(answer, at, address) {
 const isLive = (kept) => Boolean(kept) && secondsUntil(kept.endsAt) > 0;
 const isFor = (kept, at, address) => isLive(kept) && key(kept.channel, kept.address) === key(at, address);
 
-/** Only the page of this client and these endpoints. */
-const place = `otp-grant ${settings.endpoints.send} ${settings.client}`;
 const tabs = new BroadcastChannel(place);
 
 async function adopt(other) {
   if (!isLive(other) || typeof other.otpToken !== "string" || !settings.sources[other.channel]) return;
   // Without the key that the code was asked with, it can't be redeemed.
-  if (other.jkt && !(await holds(other.jkt))) return;
+  if (other.jkt && !(await reuseKey(other.jkt))) return;
   challenge = other;
   remember();
-}
-
-async function holds(thumbprint) {
-  if (settings.dpop === "off") return false;
-  if (ownKey?.thumbprint !== thumbprint) {
-    const kept = await findKey(place);
-    if (kept?.thumbprint !== thumbprint) return false;
-    ownKey = kept;
-  }
-  return true;
 }
 
 /** Keeps what was asked for through a reload. A browser that keeps nothing costs just that. */
@@ -314,7 +240,7 @@ tabs.addEventListener("message", ({ data }) => {
   if (data.found) waiting(data.found);
   if (data.used && challenge?.otpToken === data.used) {
     forget();
-    if (!tokens) ownKey = null;
+    if (!tokens) releaseKey();
     if ($("code-step").hidden) return;
     showAddress();
     say("This code was used in another tab.");
@@ -446,7 +372,7 @@ async function refresh() {
 }
 
 async function userinfo() {
-  const answer = await ask("userinfo", { method: "GET" }, tokens);
+  const answer = await askUserinfo(tokens);
   if (!answer.ok) {
     complain(explain(answer));
     return;
@@ -471,9 +397,7 @@ async function signOut() {
 async function leave() {
   tokens = null;
   forget();
-  const used = ownKey;
-  ownKey = null;
-  if (used) await forgetKey(place, used);
+  await discardKey();
   $("tokens").replaceChildren();
   $("profile-claims").replaceChildren();
   showAddress();
@@ -573,8 +497,5 @@ function onSubmit(form, label, work) {
 function onClick(button, form, label, work) {
   $(button).addEventListener("click", () => once($(form), $(button), label, work));
 }
-
-/** The answer of a page that can't ask. */
-const NO_KEY = { ok: false, error: "no_key" };
 
 begin();

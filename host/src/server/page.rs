@@ -130,10 +130,11 @@ fn escaped(text: &str) -> String {
     out
 }
 
-const ASSETS: [(&str, &str, &str); 7] = [
+const ASSETS: [(&str, &str, &str); 8] = [
     ("app.js", "text/javascript;charset=UTF-8", include_str!("../../page/app.js")),
     ("codes.js", "text/javascript;charset=UTF-8", include_str!("../../page/codes.js")),
     ("proof.js", "text/javascript;charset=UTF-8", include_str!("../../page/proof.js")),
+    ("server.js", "text/javascript;charset=UTF-8", include_str!("../../page/server.js")),
     ("tokens.js", "text/javascript;charset=UTF-8", include_str!("../../page/tokens.js")),
     ("words.js", "text/javascript;charset=UTF-8", include_str!("../../page/words.js")),
     ("style.css", "text/css;charset=UTF-8", include_str!("../../page/style.css")),

@@ -2,6 +2,8 @@
 # Compiles and runs the C programs of this folder: with AddressSanitizer and UndefinedBehaviorSanitizer against the
 # static library, and without a sanitizer against the shared library. LOGINS is how many logins may not leak.
 #
+# The command openssl makes the keys and signs for clients that prove a key.
+#
 # ThreadSanitizer does not see the locks of a Rust library that is not compiled for it, and would report each of them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,7 +16,7 @@ trap 'rm -rf "$out"' EXIT
 compile() { ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wpedantic -Werror -Ibindings/c/include "$@"; }
 system=(-lpthread -ldl -lm)
 
-for program in bindings/c/examples/login.c bindings/c/tests/misuse.c bindings/c/tests/threads.c; do
+for program in bindings/c/examples/login.c bindings/c/tests/proofs.c bindings/c/tests/misuse.c bindings/c/tests/threads.c; do
     name=$(basename "$program" .c)
     compile -fsanitize=address,undefined -fno-sanitize-recover=all "$program" "$libraries/libotp_grant_c.a" \
         "${system[@]}" -o "$out/$name"

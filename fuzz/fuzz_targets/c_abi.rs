@@ -161,7 +161,18 @@ impl Host {
         let engine = self.engine(which);
         let none = Bytes { data: null(), length: 0 };
         let (token, client) = (odd("a.b.c", with), odd("app", with / 16));
-        self.begun(engine, |exchange| match with % 9 {
+        let header = Header { name: odd("DPoP", 0), value: token };
+        let mut request = ApiRequest {
+            method: odd("GET", with / 32),
+            external_url: odd("https://api.example.com/orders", with / 16),
+            headers: &raw const header,
+            header_count: 1,
+        };
+        if with > 240 {
+            request.header_count = usize::from(with) << 59;
+        }
+        let request = &raw const request;
+        self.begun(engine, |exchange| match with % 11 {
             0 => unsafe { otp_grant_verify_access_token(engine, token, client, none, exchange) },
             1 => unsafe { otp_grant_check_access_token(engine, token, none, client, exchange) },
             2 => unsafe { otp_grant_revoke_session(engine, token, exchange) },
@@ -172,6 +183,8 @@ impl Host {
             7 => unsafe {
                 otp_grant_normalise_address(engine, odd("sms", with / 32), odd("13612345678", with), exchange)
             },
+            8 => unsafe { otp_grant_verify_access_token_of(engine, request, client, none, exchange) },
+            9 => unsafe { otp_grant_check_access_token_of(engine, request, none, client, exchange) },
             _ => {
                 let code = CodeToVerify {
                     client,
@@ -180,6 +193,8 @@ impl Host {
                     address: odd("13612345678", 0),
                     otp_token: token,
                     otp: none,
+                    code_verifier: odd("a-verifier-that-is-long-enough-to-be-one-1234", with / 32),
+                    proof: if with % 2 == 0 { null() } else { request },
                 };
                 unsafe { otp_grant_verify(engine, &raw const code, exchange) }
             }

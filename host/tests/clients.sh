@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Clients that are not ours use the reference host: oauth4webapi and openid-client, with DPoP, private_key_jwt and code
-# challenges. Once with the demo, and once with a host that requires its nonces in every proof and lets a proof be used
+# challenges, and the example client in Rust. Once with the demo, and once with a host that requires its nonces in every proof and lets a proof be used
 # once everywhere.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cargo build --locked --quiet -p otp-grant-host
-binary=${CARGO_TARGET_DIR:-target}/debug/otp-grant-host
+cargo build --locked --quiet -p otp-grant-host -p otp-grant-example-client
+built=${CARGO_TARGET_DIR:-target}/debug
 dir=$(mktemp -d)
 host=
 stop() { if [ -n "$host" ]; then kill "$host" 2>/dev/null || true; wait "$host" 2>/dev/null || true; host=; fi; }
@@ -18,7 +18,7 @@ node "$dir/make_key.js" "$dir/private.jwk" "$dir/public.jwk"
 
 check() { # nonces-are-required or nothing, arguments of the host
     : >"$dir/outbox"
-    "$binary" "${@:2}" --listen "$address" --issuer "http://$address" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
+    "$built/otp-grant-host" "${@:2}" --listen "$address" --issuer "http://$address" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
     host=$!
     for _ in $(seq 300); do
         grep -q 'listening on' "$dir/log" && break
@@ -28,6 +28,7 @@ check() { # nonces-are-required or nothing, arguments of the host
     for client in oauth4webapi openid_client; do
         node "$dir/$client.js" "http://$address" "$dir/outbox" "$dir/private.jwk" "$1"
     done
+    "$built/otp-grant-example-client" "http://$address" "$dir/outbox"
     stop
 }
 

@@ -97,14 +97,15 @@ static int is(otp_grant_bytes bytes, const char *text)
     return bytes.length == strlen(text) && memcmp(bytes.data, text, bytes.length) == 0;
 }
 
+static const char *the_client =
+    "{\"public\":true,\"may_send\":true,\"auth_sources\":[\"sms\"],\"scopes\":\"openid phone\"}";
+
 // Clients, auth sources and users are JSON documents. NULL is what is unknown.
 static const char *look_up(otp_grant_exchange exchange)
 {
     switch (otp_grant_exchange_kind(exchange)) {
     case OTP_GRANT_KIND_CLIENT:
-        return is(part(exchange, OTP_GRANT_PART_CLIENT_ID), "app")
-            ? "{\"public\":true,\"may_send\":true,\"auth_sources\":[\"sms\"],\"scopes\":\"openid phone\"}"
-            : NULL;
+        return is(part(exchange, OTP_GRANT_PART_CLIENT_ID), "app") ? the_client : NULL;
     case OTP_GRANT_KIND_AUTH_SOURCE:
         return is(part(exchange, OTP_GRANT_PART_AUTH_SOURCE_ID), "sms") ? "{\"channel\":\"sms\"}" : NULL;
     case OTP_GRANT_KIND_USER_BY_ADDRESS:

@@ -40,7 +40,7 @@
 #include <string.h>
 
 // The version of this ABI. It changes when a program that was compiled against an earlier header would not work.
-#define OTP_GRANT_ABI_VERSION 1
+#define OTP_GRANT_ABI_VERSION 2
 
 // What became of a call. `otp_grant_last_error` has the text of anything but `OK`.
 enum otp_grant_status
@@ -271,6 +271,29 @@ typedef struct otp_grant_request {
 // An exchange at its present step. 0 is none. Each answer gives the exchange another number.
 typedef uint64_t otp_grant_exchange;
 
+// A record, as the store has kept it.
+typedef struct otp_grant_record {
+  // The tag: 16 bytes.
+  struct otp_grant_bytes tag;
+  // From when on the record may be deleted: milliseconds since 1970.
+  uint64_t delete_after_ms;
+  // The body, unchanged.
+  struct otp_grant_bytes body;
+} otp_grant_record;
+
+// A request to a route of the host's own. It presents an access token, the proof of a key (RFC 9449), or both.
+typedef struct otp_grant_api_request {
+  // The method, such as `GET`.
+  struct otp_grant_bytes method;
+  // The URL of the route as clients know it. It comes from the configuration of the host, never from the `Host` header.
+  // Otherwise a proof for a server of an attacker would pass.
+  struct otp_grant_bytes external_url;
+  // All headers. A header that is repeated is given repeatedly.
+  const struct otp_grant_header *headers;
+  // How many headers there are.
+  size_t header_count;
+} otp_grant_api_request;
+
 // A code of a usage other than login, to be redeemed. The host has authenticated the client.
 typedef struct otp_grant_code {
   // The client that requested the code.
@@ -285,17 +308,11 @@ typedef struct otp_grant_code {
   struct otp_grant_bytes otp_token;
   // The code.
   struct otp_grant_bytes otp;
+  // The verifier of the code challenge that came with the request for the code. `{NULL, 0}` if there was none.
+  struct otp_grant_bytes code_verifier;
+  // The request, with the proof of the key that the code was requested with. NULL if there was none.
+  const struct otp_grant_api_request *proof;
 } otp_grant_code;
-
-// A record, as the store has kept it.
-typedef struct otp_grant_record {
-  // The tag: 16 bytes.
-  struct otp_grant_bytes tag;
-  // From when on the record may be deleted: milliseconds since 1970.
-  uint64_t delete_after_ms;
-  // The body, unchanged.
-  struct otp_grant_bytes body;
-} otp_grant_record;
 
 #ifdef __cplusplus
 extern "C" {
@@ -324,27 +341,6 @@ otp_grant_status otp_grant_engine_advance_clock(otp_grant_engine engine, int64_t
 otp_grant_status otp_grant_begin(otp_grant_engine engine,
                                  const struct otp_grant_request *request,
                                  otp_grant_exchange *exchange);
-
-// Checks an access token offline. The exchange is over at once, with `DOCUMENT` or `REFUSED`. `client` and
-// `needed_scope` can be `{NULL, 0}`.
-otp_grant_status otp_grant_verify_access_token(otp_grant_engine engine,
-                                               struct otp_grant_bytes token,
-                                               struct otp_grant_bytes client,
-                                               struct otp_grant_bytes needed_scope,
-                                               otp_grant_exchange *exchange);
-
-// Begins to check an access token online. The exchange ends with `DOCUMENT` or `REFUSED`. `client` and `needed_scope`
-// can be `{NULL, 0}`.
-otp_grant_status otp_grant_check_access_token(otp_grant_engine engine,
-                                              struct otp_grant_bytes token,
-                                              struct otp_grant_bytes client,
-                                              struct otp_grant_bytes needed_scope,
-                                              otp_grant_exchange *exchange);
-
-// Begins to redeem a code of a usage other than login. The exchange ends with `DOCUMENT` or `REFUSED`.
-otp_grant_status otp_grant_verify(otp_grant_engine engine,
-                                  const struct otp_grant_code *code,
-                                  otp_grant_exchange *exchange);
 
 // Begins to end a session. The exchange ends with `DOCUMENT` or `REFUSED`.
 otp_grant_status otp_grant_revoke_session(otp_grant_engine engine,
@@ -434,6 +430,44 @@ otp_grant_status otp_grant_refuse(otp_grant_exchange exchange, otp_grant_exchang
 
 // Frees an exchange, at any step. To free a question is to drop the request, as if the client had hung up.
 otp_grant_status otp_grant_exchange_free(otp_grant_exchange exchange);
+
+// Checks an access token offline. The exchange is over at once, with `DOCUMENT` or `REFUSED`. `client` and
+// `needed_scope` can be `{NULL, 0}`. A token that is bound to a key is refused.
+otp_grant_status otp_grant_verify_access_token(otp_grant_engine engine,
+                                               struct otp_grant_bytes token,
+                                               struct otp_grant_bytes client,
+                                               struct otp_grant_bytes needed_scope,
+                                               otp_grant_exchange *exchange);
+
+// Begins to check an access token online. The exchange ends with `DOCUMENT` or `REFUSED`. `client` and `needed_scope`
+// can be `{NULL, 0}`. A token that is bound to a key is refused.
+otp_grant_status otp_grant_check_access_token(otp_grant_engine engine,
+                                              struct otp_grant_bytes token,
+                                              struct otp_grant_bytes client,
+                                              struct otp_grant_bytes needed_scope,
+                                              otp_grant_exchange *exchange);
+
+// Checks the access token of a request offline: alone, or with the proof of its key (RFC 9449). The exchange is over at
+// once, as after `otp_grant_verify_access_token`. Whether the proof was used before is not known, and its nonce is not
+// looked at.
+otp_grant_status otp_grant_verify_access_token_of(otp_grant_engine engine,
+                                                  const struct otp_grant_api_request *request,
+                                                  struct otp_grant_bytes client,
+                                                  struct otp_grant_bytes needed_scope,
+                                                  otp_grant_exchange *exchange);
+
+// Begins to check the access token of a request online: alone, or with the proof of its key (RFC 9449). The exchange ends
+// as after `otp_grant_check_access_token`. The reply of a refusal has the challenge and, where it is needed, the nonce.
+otp_grant_status otp_grant_check_access_token_of(otp_grant_engine engine,
+                                                 const struct otp_grant_api_request *request,
+                                                 struct otp_grant_bytes client,
+                                                 struct otp_grant_bytes needed_scope,
+                                                 otp_grant_exchange *exchange);
+
+// Begins to redeem a code of a usage other than login. The exchange ends with `DOCUMENT` or `REFUSED`.
+otp_grant_status otp_grant_verify(otp_grant_engine engine,
+                                  const struct otp_grant_code *code,
+                                  otp_grant_exchange *exchange);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -8,15 +8,14 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use otp_grant_bindings::{ClockOffset, Engine, StoredRecord, Verification};
+use otp_grant_bindings::{ClockOffset, Engine, StoredRecord};
 
 use crate::exchange::{Answer, Exchange, State};
 use crate::fault::{Fault, Status, entry, with_last_error};
 use crate::handles::Table;
-use crate::pointers::{optional, optional_text, out_pointer, required, slice, text};
+use crate::pointers::{headers, optional, optional_text, out_pointer, required, slice, text};
 use crate::types::{
-    ABI_VERSION, Bytes, CodeToVerify, EngineHandle, ExchangeHandle, Failure, Header, Kind, Number, Options, Part,
-    Record, Request,
+    ABI_VERSION, Bytes, EngineHandle, ExchangeHandle, Failure, Header, Kind, Number, Options, Part, Record, Request,
 };
 
 /// Returns `OTP_GRANT_ABI_VERSION` as it was when the library was compiled. Compare the two when the program starts.
@@ -117,105 +116,9 @@ pub unsafe extern "C" fn otp_grant_begin(
         // SAFETY: the caller guarantees that the bytes can be read.
         let body = unsafe { slice(request.body.data, request.body.length, "body") }?;
         // SAFETY: the caller guarantees that the headers can be read.
-        let given = unsafe { slice(request.headers, request.header_count, "headers") }?;
-        let mut headers = Vec::with_capacity(given.len());
-        for Header { name, value } in given {
-            // SAFETY: the caller guarantees that the bytes can be read.
-            let name = unsafe { text(*name, "the name of a header") }?;
-            // SAFETY: the caller guarantees that the bytes can be read.
-            let value = unsafe { slice(value.data, value.length, "the value of a header") }?;
-            headers.push((name, value));
-        }
+        let headers = unsafe { headers(request.headers, request.header_count) }?;
         let step = engine.0.begin(method, path, headers, body);
         let step = step.ok_or_else(|| Fault::new(Status::NotAnEndpoint, "the path is not the path of an endpoint"))?;
-        let handle = EXCHANGES.insert(Exchange::new(step))?;
-        // SAFETY: the caller guarantees that the handle can be written, and the pointer was checked.
-        unsafe { exchange.write(handle) };
-        Ok(())
-    })
-}
-
-/// Checks an access token offline. The exchange is over at once, with `DOCUMENT` or `REFUSED`. `client` and
-/// `needed_scope` can be `{NULL, 0}`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn otp_grant_verify_access_token(
-    engine: EngineHandle,
-    token: Bytes,
-    client: Bytes,
-    needed_scope: Bytes,
-    exchange: *mut ExchangeHandle,
-) -> Status {
-    entry(|| {
-        out_pointer(exchange, "exchange")?;
-        let engine = ENGINES.get(engine)?;
-        // SAFETY: the caller guarantees that the bytes can be read.
-        let token = unsafe { text(token, "token") }?;
-        // SAFETY: the caller guarantees that the bytes can be read.
-        let client = unsafe { optional_text(client, "client") }?;
-        // SAFETY: the caller guarantees that the bytes can be read.
-        let needed_scope = unsafe { optional_text(needed_scope, "needed_scope") }?;
-        let outcome = engine.0.verify_access_token(token, client, needed_scope);
-        let outcome = outcome.map_err(|error| Fault::new(Status::InvalidArgument, error))?;
-        let handle = EXCHANGES.insert(Exchange::document(outcome))?;
-        // SAFETY: the caller guarantees that the handle can be written, and the pointer was checked.
-        unsafe { exchange.write(handle) };
-        Ok(())
-    })
-}
-
-/// Begins to check an access token online. The exchange ends with `DOCUMENT` or `REFUSED`. `client` and `needed_scope`
-/// can be `{NULL, 0}`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn otp_grant_check_access_token(
-    engine: EngineHandle,
-    token: Bytes,
-    client: Bytes,
-    needed_scope: Bytes,
-    exchange: *mut ExchangeHandle,
-) -> Status {
-    entry(|| {
-        out_pointer(exchange, "exchange")?;
-        let engine = ENGINES.get(engine)?;
-        // SAFETY: the caller guarantees that the bytes can be read.
-        let token = unsafe { text(token, "token") }?;
-        // SAFETY: the caller guarantees that the bytes can be read.
-        let client = unsafe { optional_text(client, "client") }?;
-        // SAFETY: the caller guarantees that the bytes can be read.
-        let needed_scope = unsafe { optional_text(needed_scope, "needed_scope") }?;
-        let step = engine.0.check_access_token(token, client, needed_scope);
-        let step = step.map_err(|error| Fault::new(Status::InvalidArgument, error))?;
-        let handle = EXCHANGES.insert(Exchange::new(step))?;
-        // SAFETY: the caller guarantees that the handle can be written, and the pointer was checked.
-        unsafe { exchange.write(handle) };
-        Ok(())
-    })
-}
-
-/// Begins to redeem a code of a usage other than login. The exchange ends with `DOCUMENT` or `REFUSED`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn otp_grant_verify(
-    engine: EngineHandle,
-    code: *const CodeToVerify,
-    exchange: *mut ExchangeHandle,
-) -> Status {
-    entry(|| {
-        out_pointer(exchange, "exchange")?;
-        let engine = ENGINES.get(engine)?;
-        // SAFETY: the caller guarantees that the code can be read.
-        let code = unsafe { required(code, "code") }?;
-        let read = |bytes, name| {
-            // SAFETY: the caller guarantees that the bytes can be read.
-            unsafe { text(bytes, name) }
-        };
-        let request = Verification {
-            client: read(code.client, "client")?,
-            usage: read(code.usage, "usage")?,
-            channel: read(code.channel, "channel")?,
-            address: read(code.address, "address")?,
-            otp_token: read(code.otp_token, "otp_token")?,
-            otp: read(code.otp, "otp")?,
-        };
-        let step = engine.0.verify(request).map_err(|error| Fault::new(Status::InvalidArgument, error))?;
         let handle = EXCHANGES.insert(Exchange::new(step))?;
         // SAFETY: the caller guarantees that the handle can be written, and the pointer was checked.
         unsafe { exchange.write(handle) };
@@ -515,8 +418,8 @@ pub extern "C" fn otp_grant_exchange_free(exchange: ExchangeHandle) -> Status {
     })
 }
 
-static ENGINES: Table<(Engine, Option<ClockOffset>)> = Table::new();
-static EXCHANGES: Table<Exchange> = Table::new();
+pub(crate) static ENGINES: Table<(Engine, Option<ClockOffset>)> = Table::new();
+pub(crate) static EXCHANGES: Table<Exchange> = Table::new();
 
 /// Does something with an exchange, while no other call does.
 fn on<R>(handle: ExchangeHandle, work: impl FnOnce(&mut State) -> Result<R, Fault>) -> Result<R, Fault> {

@@ -1,7 +1,7 @@
 //! `otp-grant` for C.
 //!
-//! `abi` has the functions that C calls, `types` the types that C sees, and `pointers` reads what C points to. Two
-//! modules, `abi` and `pointers`, have all code that is unsafe. The rest is safe: `handles` keeps engines and exchanges,
+//! `abi` and `tokens` have the functions that C calls, `types` the types that C sees, and `pointers` reads what C points to.
+//! The modules `abi`, `tokens` and `pointers` have all code that is unsafe. The rest is safe: `handles` keeps engines and exchanges,
 //! `exchange` is one exchange, `fault` has the errors.
 //!
 //! C holds numbers, not pointers. A number names an entry of a table together with how often that entry has changed. A
@@ -15,9 +15,11 @@ mod fault;
 #[forbid(unsafe_code)]
 mod handles;
 mod pointers;
+mod tokens;
 #[forbid(unsafe_code)]
 mod types;
 
 pub use abi::*;
 pub use fault::Status;
+pub use tokens::*;
 pub use types::*;

@@ -1,7 +1,7 @@
 //! Reads what C points to. What can be found out about a pointer is checked before it is used.
 
 use crate::fault::Fault;
-use crate::types::Bytes;
+use crate::types::{Bytes, Header};
 
 /// Refuses a pointer to which nothing can be written.
 pub(crate) fn out_pointer<T>(pointer: *mut T, name: &str) -> Result<(), Fault> {
@@ -59,6 +59,24 @@ pub(crate) unsafe fn slice<'a, T>(pointer: *const T, length: usize, name: &str) 
     // SAFETY: the caller guarantees that the elements can be read and do not change. The pointer and the length were
     // checked.
     Ok(unsafe { std::slice::from_raw_parts(pointer, length) })
+}
+
+/// Reads headers.
+///
+/// # Safety
+/// As for [`slice`], also for what the headers point to.
+pub(crate) unsafe fn headers<'a>(pointer: *const Header, count: usize) -> Result<Vec<(&'a str, &'a [u8])>, Fault> {
+    // SAFETY: the same is required of the caller.
+    let given: &[Header] = unsafe { slice(pointer, count, "headers") }?;
+    let mut headers = Vec::with_capacity(given.len());
+    for Header { name, value } in given {
+        // SAFETY: the same is required of the caller.
+        let name = unsafe { text(*name, "the name of a header") }?;
+        // SAFETY: the same is required of the caller.
+        let value = unsafe { slice(value.data, value.length, "the value of a header") }?;
+        headers.push((name, value));
+    }
+    Ok(headers)
 }
 
 /// Reads a text.

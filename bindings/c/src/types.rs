@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use otp_grant_bindings::{FailedDelivery, QuestionKind};
 
 /// The version of this ABI. It changes when a program that was compiled against an earlier header would not work.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// A server without its store and directory. 0 is none.
 pub type EngineHandle = u64;
@@ -61,6 +61,21 @@ pub struct Request {
     pub body: Bytes,
 }
 
+/// A request to a route of the host's own. It presents an access token, the proof of a key (RFC 9449), or both.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ApiRequest {
+    /// The method, such as `GET`.
+    pub method: Bytes,
+    /// The URL of the route as clients know it. It comes from the configuration of the host, never from the `Host` header.
+    /// Otherwise a proof for a server of an attacker would pass.
+    pub external_url: Bytes,
+    /// All headers. A header that is repeated is given repeatedly.
+    pub headers: *const Header,
+    /// How many headers there are.
+    pub header_count: usize,
+}
+
 /// A record, as the store has kept it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +104,10 @@ pub struct CodeToVerify {
     pub otp_token: Bytes,
     /// The code.
     pub otp: Bytes,
+    /// The verifier of the code challenge that came with the request for the code. `{NULL, 0}` if there was none.
+    pub code_verifier: Bytes,
+    /// The request, with the proof of the key that the code was requested with. NULL if there was none.
+    pub proof: *const ApiRequest,
 }
 
 /// What an engine has besides its configuration. All members can be 0.

@@ -30,6 +30,7 @@ fn the_header_is_that_of_the_sources() {
         .with_src(format!("{folder}/src/fault.rs"))
         .with_src(format!("{folder}/src/types.rs"))
         .with_src(format!("{folder}/src/abi.rs"))
+        .with_src(format!("{folder}/src/tokens.rs"))
         // No function has them in its signature: C can pass any number.
         .include_item("Part")
         .include_item("Number")
@@ -41,6 +42,7 @@ fn the_header_is_that_of_the_sources() {
         ("Bytes", "otp_grant_bytes"),
         ("Header", "otp_grant_header"),
         ("Request", "otp_grant_request"),
+        ("ApiRequest", "otp_grant_api_request"),
         ("Record", "otp_grant_record"),
         ("CodeToVerify", "otp_grant_code"),
         ("Options", "otp_grant_options"),

@@ -121,12 +121,43 @@ int main(void)
     EXPECT(OTP_GRANT_STATUS_BAD_HANDLE, otp_grant_begin(0, &request, &exchange));
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_revoke_session(engine, otp_grant_text("none"), &exchange));
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, NULL, &exchange));
-    otp_grant_code code = {otp_grant_text("app"), otp_grant_text("signup"), otp_grant_text("fax"), NONE, NONE, NONE};
+    otp_grant_code code = {otp_grant_text("app"), otp_grant_text("signup"), otp_grant_text("fax"), NONE, NONE, NONE,
+                           NONE, NULL};
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, &code, &exchange));
+    code.channel = otp_grant_text("email");
+    code.address = otp_grant_text("ada@example.com");
+    code.code_verifier = bytes("\xff", 1);
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, &code, &exchange));
+    code.code_verifier = NONE;
+    otp_grant_api_request api = {otp_grant_text("GET"), otp_grant_text("/orders"), NULL, 0};
+    code.proof = &api;
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, &code, &exchange));
+    code.proof = (const otp_grant_api_request *)(small + 1);
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, &code, &exchange));
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT,
            otp_grant_normalise_address(engine, otp_grant_text("sms"), otp_grant_text("x"), &exchange));
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT,
            otp_grant_check_access_token(engine, NONE, otp_grant_text(""), NONE, &exchange));
+
+    // Requests to an API.
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_check_access_token_of(engine, NULL, NONE, NONE, &exchange));
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify_access_token_of(engine, NULL, NONE, NONE, &exchange));
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_check_access_token_of(engine, &api, NONE, NONE, &exchange));
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify_access_token_of(engine, &api, NONE, NONE, &exchange));
+    api.external_url = otp_grant_text("https://api.example.com/orders");
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_check_access_token_of(engine, &api, NONE, NONE, NULL));
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT,
+           otp_grant_check_access_token_of(engine, &api, otp_grant_text(""), NONE, &exchange));
+    EXPECT(OTP_GRANT_STATUS_BAD_HANDLE, otp_grant_check_access_token_of(0, &api, NONE, NONE, &exchange));
+    EXPECT(OTP_GRANT_STATUS_BAD_HANDLE, otp_grant_verify_access_token_of(0, &api, NONE, NONE, &exchange));
+    api.header_count = 1;
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_check_access_token_of(engine, &api, NONE, NONE, &exchange));
+    api.header_count = 0;
+    EXPECT(OTP_GRANT_STATUS_OK, otp_grant_verify_access_token_of(engine, &api, NONE, NONE, &exchange));
+    EXPECT(OTP_GRANT_STATUS_OK, otp_grant_exchange_part(exchange, OTP_GRANT_PART_REFUSAL_CODE, &part));
+    if (strcmp((const char *)part.data, "no_token") != 0)
+        return 1;
+    EXPECT(OTP_GRANT_STATUS_OK, otp_grant_exchange_free(exchange));
 
     // A question.
     first = exchange = begin(engine);

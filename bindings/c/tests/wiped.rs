@@ -13,6 +13,7 @@ use otp_grant::exchange::{Engine, Step};
 use otp_grant::jwt::Algorithm;
 use otp_grant::store::Swap;
 use otp_grant::*;
+use otp_grant_bindings::{ApiRequest, Verification};
 
 const SECRET: &str = "the-secret-of-the-client";
 /// `app` with this secret.
@@ -161,4 +162,33 @@ fn nothing_of_a_request_is_left_in_memory() {
             }
         }
     }
+
+    // What a request to an API presents, and the verifier of a code.
+    let configuration = r#"{"issuer":"https://login.example.com","keys":{"generate":true},"dpop":"on",
+        "signing":{"active":{"generate":"ES256"}}}"#;
+    let engine = otp_grant_bindings::Engine::from_json(configuration).unwrap();
+    let (bearer, bound) = (forever(format!("Bearer {SECRET}")), forever(format!("DPoP {SECRET}")));
+    let presented = |authorization: &'static str| {
+        let headers = [("Authorization", authorization.as_bytes()), ("DPoP", SECRET.as_bytes())];
+        ApiRequest::new("GET", "https://api.example.com/orders", headers).unwrap()
+    };
+    let code = |code_verifier, proof| Verification {
+        client: "app",
+        usage: "signup",
+        channel: "sms",
+        address: "+12025550123",
+        otp_token,
+        otp: SECRET,
+        code_verifier,
+        proof,
+    };
+    let left = left_by(|| {
+        for authorization in [bearer, bound] {
+            assert!(engine.verify_access_token(presented(authorization), None, None).unwrap().is_err());
+            drop(engine.check_access_token(presented(authorization), None, None).unwrap());
+        }
+        drop(engine.verify(code(Some(SECRET), None)).unwrap());
+        drop(engine.verify(code(Some(SECRET), Some(presented(bound)))).unwrap());
+    });
+    assert_eq!(left, 0, "{left} blocks with a secret");
 }

@@ -4,7 +4,7 @@
 // [--store redis://…|postgres://…|memory] [--workers N]
 
 import express from 'express';
-import { bearerToken, RefusedError, Server, UnavailableError } from 'otp-grant';
+import { RefusedError, Server, UnavailableError } from 'otp-grant';
 import { run } from './support.mjs';
 
 await run(({ server: options, listen, algorithm }) => {
@@ -13,9 +13,10 @@ await run(({ server: options, listen, algorithm }) => {
 
   // A route of the host's own. It greets the user of an access token that has the scope `profile`.
   app.get('/greeting', async (request, response) => {
-    const token = bearerToken(request.rawHeaders);
+    const externalUrl = `${server.issuer}/greeting`;
+    const presented = { method: request.method, externalUrl, headers: request.rawHeaders };
     try {
-      const { subject } = await server.checkAccessToken(token, { scope: 'profile' });
+      const { subject } = await server.checkAccessToken(presented, { scope: 'profile' });
       response.type('text').send(`Hello, ${subject}!\n`);
     } catch (error) {
       if (!(error instanceof RefusedError || error instanceof UnavailableError)) throw error;

@@ -4,7 +4,7 @@
 // [--store redis://…|postgres://…|memory] [--workers N]
 
 import fastify from 'fastify';
-import { bearerToken, RefusedError, Server, UnavailableError } from 'otp-grant';
+import { RefusedError, Server, UnavailableError } from 'otp-grant';
 import { run } from './support.mjs';
 
 await run(async ({ server: options, listen, algorithm }) => {
@@ -18,9 +18,10 @@ await run(async ({ server: options, listen, algorithm }) => {
 
   // A route of the host's own. It greets the user of an access token that has the scope `profile`.
   app.get('/greeting', async (request, reply) => {
-    const token = bearerToken(request.raw.rawHeaders);
+    const externalUrl = `${server.issuer}/greeting`;
+    const presented = { method: request.method, externalUrl, headers: request.raw.rawHeaders };
     try {
-      const { subject } = await server.checkAccessToken(token, { scope: 'profile' });
+      const { subject } = await server.checkAccessToken(presented, { scope: 'profile' });
       return `Hello, ${subject}!\n`;
     } catch (error) {
       if (!(error instanceof RefusedError || error instanceof UnavailableError)) throw error;

@@ -5,7 +5,7 @@
 
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import { bearerToken, readBody, RefusedError, Server, UnavailableError } from 'otp-grant';
+import { readBody, RefusedError, Server, UnavailableError } from 'otp-grant';
 import { run } from './support.mjs';
 
 /** @typedef {{ Bindings: import('@hono/node-server').HttpBindings }} Environment */
@@ -16,9 +16,10 @@ await run(({ server: options, listen, algorithm }) => {
 
   // A route of the host's own. It greets the user of an access token that has the scope `profile`.
   app.get('/greeting', async (context) => {
-    const token = bearerToken(context.env.incoming.rawHeaders);
+    const externalUrl = `${server.issuer}/greeting`;
+    const presented = { method: context.req.method, externalUrl, headers: context.env.incoming.rawHeaders };
     try {
-      const { subject } = await server.checkAccessToken(token, { scope: 'profile' });
+      const { subject } = await server.checkAccessToken(presented, { scope: 'profile' });
       return context.text(`Hello, ${subject}!\n`);
     } catch (error) {
       if (!(error instanceof RefusedError || error instanceof UnavailableError)) throw error;

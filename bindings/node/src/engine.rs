@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use napi_derive::napi;
 use otp_grant_bindings as bindings;
-use otp_grant_bindings::{ParsedAuthSource, ParsedClient, Verification};
+use otp_grant_bindings::{ApiRequest, ParsedAuthSource, ParsedClient, Refusal, Verification};
 use zeroize::Zeroizing;
 
-use crate::error::{Thrown, argument, configuration, document, misuse};
+use crate::error::{Thrown, argument, configuration, document};
 use crate::exchange::{Exchange, RefusalParts};
+use crate::headers::Headers;
 
 /// An authorization server without its store and directory.
 #[napi]
@@ -47,6 +48,28 @@ pub struct VerificationParts {
     pub otp_token: String,
     /// The code.
     pub otp: String,
+    /// The verifier, if the code was asked for with a code challenge.
+    pub code_verifier: Option<String>,
+    /// The request, if the code was asked for with a proof.
+    pub proof: Option<ApiRequestParts>,
+}
+
+/// A request to a route of the host's own.
+#[napi(object)]
+pub struct ApiRequestParts {
+    /// The method.
+    pub method: String,
+    /// The URL of the route as clients know it.
+    pub external_url: String,
+    /// All headers: names and values in turns.
+    pub headers: Vec<String>,
+}
+
+impl ApiRequestParts {
+    fn read(self) -> Result<ApiRequest, Thrown> {
+        let headers = Headers::read(self.headers)?;
+        ApiRequest::new(&self.method, &self.external_url, headers.iter()).map_err(|error| argument(&error))
+    }
 }
 
 #[napi]
@@ -78,14 +101,8 @@ impl Engine {
         headers: Vec<String>,
         body: &[u8],
     ) -> Result<Option<Exchange>, Thrown> {
-        let headers = Zeroizing::new(headers);
-        let (pairs, rest) = headers.as_chunks_of_two();
-        if !rest.is_empty() {
-            return Err(misuse("a header has no value"));
-        }
-        let values: Vec<Zeroizing<Vec<u8>>> = pairs.iter().map(|(_, value)| latin1(value)).collect();
-        let headers = pairs.iter().zip(&values).map(|((name, _), value)| (name.as_str(), value.as_slice()));
-        Ok(self.engine.begin(&method, &path, headers, body).map(Exchange::new))
+        let headers = Headers::read(headers)?;
+        Ok(self.engine.begin(&method, &path, headers.iter(), body).map(Exchange::new))
     }
 
     /// Begins to check an access token, also against the store and the directory.
@@ -97,15 +114,28 @@ impl Engine {
         scope: Option<String>,
     ) -> Result<Exchange, Thrown> {
         let token = Zeroizing::new(token);
-        let step = self.engine.check_access_token(&token, client.as_deref(), scope.as_deref());
+        let step = self.engine.check_access_token(token.as_str(), client.as_deref(), scope.as_deref());
+        step.map(Exchange::new).map_err(|error| argument(&error))
+    }
+
+    /// Begins to check the access token of a request.
+    #[napi(catch_unwind)]
+    pub fn check_request(
+        &self,
+        request: ApiRequestParts,
+        client: Option<String>,
+        scope: Option<String>,
+    ) -> Result<Exchange, Thrown> {
+        let step = self.engine.check_access_token(request.read()?, client.as_deref(), scope.as_deref());
         step.map(Exchange::new).map_err(|error| argument(&error))
     }
 
     /// Begins to redeem a code of a usage other than login.
     #[napi(catch_unwind)]
     pub fn verify(&self, parts: VerificationParts) -> Result<Exchange, Thrown> {
-        let VerificationParts { client, usage, channel, address, otp_token, otp } = parts;
+        let VerificationParts { client, usage, channel, address, otp_token, otp, code_verifier, proof } = parts;
         let [address, otp_token, otp] = [address, otp_token, otp].map(Zeroizing::new);
+        let code_verifier = code_verifier.map(Zeroizing::new);
         let request = Verification {
             client: &client,
             usage: &usage,
@@ -113,6 +143,8 @@ impl Engine {
             address: &address,
             otp_token: &otp_token,
             otp: &otp,
+            code_verifier: code_verifier.as_ref().map(|verifier| verifier.as_str()),
+            proof: proof.map(ApiRequestParts::read).transpose()?,
         };
         self.engine.verify(request).map(Exchange::new).map_err(|error| argument(&error))
     }
@@ -144,11 +176,20 @@ impl Engine {
         scope: Option<String>,
     ) -> Result<Verdict, Thrown> {
         let token = Zeroizing::new(token);
-        let verified = self.engine.verify_access_token(&token, client.as_deref(), scope.as_deref());
-        Ok(match verified.map_err(|error| argument(&error))? {
-            Ok(document) => Verdict { document: Some(document), refusal: None },
-            Err(refusal) => Verdict { document: None, refusal: Some(RefusalParts::of(&refusal)) },
-        })
+        let verified = self.engine.verify_access_token(token.as_str(), client.as_deref(), scope.as_deref());
+        Ok(Verdict::of(verified.map_err(|error| argument(&error))?))
+    }
+
+    /// Checks the access token of a request offline.
+    #[napi(catch_unwind)]
+    pub fn verify_request(
+        &self,
+        request: ApiRequestParts,
+        client: Option<String>,
+        scope: Option<String>,
+    ) -> Result<Verdict, Thrown> {
+        let verified = self.engine.verify_access_token(request.read()?, client.as_deref(), scope.as_deref());
+        Ok(Verdict::of(verified.map_err(|error| argument(&error))?))
     }
 
     /// The issuer of the tokens.
@@ -189,6 +230,15 @@ pub struct Verdict {
     pub document: Option<String>,
     /// Why the token is refused.
     pub refusal: Option<RefusalParts>,
+}
+
+impl Verdict {
+    fn of(verified: Result<String, Refusal>) -> Self {
+        match verified {
+            Ok(document) => Self { document: Some(document), refusal: None },
+            Err(refusal) => Self { document: None, refusal: Some(RefusalParts::of(&refusal)) },
+        }
+    }
 }
 
 /// A client that was read once.
@@ -247,27 +297,5 @@ impl Clock {
     #[napi(getter, catch_unwind)]
     pub fn offset(&self) -> i64 {
         self.offset.ms()
-    }
-}
-
-/// The bytes of a header. Node gives each byte as one character. Any other character was never in a header.
-fn latin1(value: &str) -> Zeroizing<Vec<u8>> {
-    // A vector that grows would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(value.len()));
-    bytes.extend(value.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')));
-    bytes
-}
-
-/// Elements in pairs. `slice::as_chunks` is younger than the oldest Rust that is supported.
-trait InPairs {
-    fn as_chunks_of_two(&self) -> (Vec<(&String, &String)>, &[String]);
-}
-
-impl InPairs for [String] {
-    fn as_chunks_of_two(&self) -> (Vec<(&String, &String)>, &[String]) {
-        let pairs = self.chunks_exact(2);
-        let rest = pairs.remainder();
-        let pairs = pairs.filter_map(|pair| if let [name, value] = pair { Some((name, value)) } else { None });
-        (pairs.collect(), rest)
     }
 }

@@ -8,4 +8,5 @@ mod conformance;
 mod engine;
 mod error;
 mod exchange;
+mod headers;
 mod record;

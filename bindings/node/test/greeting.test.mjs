@@ -28,10 +28,15 @@ for (const name of ['express', 'fastify', 'hono']) {
         const greeted = await greet({ Authorization: `Bearer ${token}` });
         assert.deepEqual([greeted.status, await greeted.text()], [200, 'Hello, MOCK_USER_ID!\n']);
 
-        for (const headers of [{}, { Authorization: 'Bearer x' }, { Authorization: `Basic ${token}` }]) {
+        for (const [headers, challenge] of [
+          [{}, /^Bearer, DPoP algs=/],
+          [{ Authorization: `Basic ${token}` }, /^Bearer, DPoP algs=/],
+          [{ Authorization: 'Bearer x' }, /^Bearer error="invalid_token"/],
+          [{ Authorization: `DPoP ${token}` }, /^DPoP error="invalid_dpop_proof"/],
+        ]) {
           const refused = await greet(headers);
           assert.equal(refused.status, 401);
-          assert.match(refused.headers.get('www-authenticate'), /^Bearer error="invalid_token"/);
+          assert.match(refused.headers.get('www-authenticate'), challenge);
         }
         // Which of two counts is not for the host to guess.
         for (const values of [[`Bearer ${token}`, 'Bearer x'], ['Basic YTpi', `Bearer ${token}`]]) {

@@ -29,7 +29,9 @@ function converted(value: unknown, place: string): unknown {
   for (const [name, member] of Object.entries(value)) {
     const at = place === '' ? name : `${place}.${name}`;
     if (name.includes('_')) throw new ConfigurationError(at, 'unknown: names are in camelCase');
-    if (member !== undefined) members[snakeCase(name)] = KEPT.has(name) ? member : converted(member, at);
+    // The keys of a client are JWKs. The keys of a server are an object.
+    const isKept = KEPT.has(name) || (name === 'keys' && Array.isArray(member));
+    if (member !== undefined) members[snakeCase(name)] = isKept ? member : converted(member, at);
   }
   return members;
 }

@@ -5,9 +5,11 @@ export type HeadersInput =
   | Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /**
- * Returns the access token of the header `Authorization`, for a route of your own. It is empty where there is none, or
- * more than one: `checkAccessToken` then refuses it. Give it `request.rawHeaders`: of two such headers,
- * `request.headers` keeps only the first one, and a proxy may have checked the other one.
+ * Returns the bearer token of the header `Authorization`, for a route of your own. A token that is bound to a key also
+ * needs its proof: give the request to `checkAccessToken`, in place of a token.
+ *
+ * It is empty where there is none, or more than one: `checkAccessToken` then refuses it. Give it `request.rawHeaders`: of
+ * two such headers, `request.headers` keeps only the first one, and a proxy may have checked the other one.
  */
 export function bearerToken(headers: HeadersInput): string {
   const turns = inTurns(headers);

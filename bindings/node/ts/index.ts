@@ -9,6 +9,7 @@ export { Reply } from './reply.js';
 export {
   Server,
   type AccessTokenOptions,
+  type ApiRequest,
   type CallOptions,
   type ServerOptions,
   type ServerRequest,

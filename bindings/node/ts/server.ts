@@ -5,7 +5,7 @@ import { documentText, readDocument } from './documents.js';
 import { ArgumentError, ConfigurationError, OtpGrantError, refusalError, rethrown } from './errors.js';
 import { inTurns, type HeadersInput } from './headers.js';
 import { MOST_READ, readBody } from './incoming.js';
-import { Engine, type Exchange } from './native.js';
+import { Engine, type ApiRequestParts, type Exchange, type VerificationParts } from './native.js';
 import type { Ports } from './questions.js';
 import { Reply } from './reply.js';
 import type { Store } from './store.js';
@@ -63,6 +63,18 @@ export interface AccessTokenOptions extends CallOptions {
   readonly scope?: string;
 }
 
+/** A request to a route of the host's own. It presents an access token, the proof of a key (RFC 9449), or both. */
+export interface ApiRequest {
+  readonly method: string;
+  /**
+   * The URL of the route as clients know it. It comes from the configuration of the host, and never from the `Host`
+   * header: not from `request.url` of the Fetch API. Otherwise a proof for a server of an attacker would pass.
+   */
+  readonly externalUrl: string | URL;
+  /** All headers. Give it `request.rawHeaders` of Node: objects such as `request.headers` drop repeated headers. */
+  readonly headers: HeadersInput;
+}
+
 /** A code of a usage other than login, and what it was sent for. */
 export interface Verification extends Address {
   /** The client for which the code was sent. The host has authenticated it. */
@@ -70,6 +82,10 @@ export interface Verification extends Address {
   readonly usage: string;
   readonly otpToken: string;
   readonly otp: string;
+  /** The verifier, if the code was asked for with a `code_challenge`. */
+  readonly codeVerifier?: string | undefined;
+  /** The request, if the code was asked for with a DPoP proof. It has a proof of the same key. */
+  readonly proof?: ApiRequest | undefined;
 }
 
 /** An authorization server over the ports of a host. */
@@ -145,21 +161,33 @@ export class Server {
   /**
    * Checks an access token, also against the store and the directory. A token is refused at once after a sign-out.
    *
+   * A text is a bearer token alone. A token that is bound to a key needs the request with its proof.
+   *
    * @throws {@link RefusedError} if the token is refused, {@link UnavailableError} if a port failed.
    */
-  async checkAccessToken(token: string, options: AccessTokenOptions = {}): Promise<AccessToken> {
+  async checkAccessToken(token: string | ApiRequest, options: AccessTokenOptions = {}): Promise<AccessToken> {
     const { client, scope, signal } = options;
-    const text = await this.#outcome(() => this.#engine.checkAccessToken(token, client, scope), signal);
+    const begin = (): Exchange =>
+      typeof token === 'object'
+        ? this.#engine.checkRequest(apiRequest(token), client, scope)
+        : this.#engine.checkAccessToken(token, client, scope);
+    const text = await this.#outcome(begin, signal);
     return readDocument(text, TOKEN_INSTANTS);
   }
 
   /**
-   * Checks an access token offline: signature, type, issuer, audience and expiry. A sign-out is not noticed.
+   * Checks an access token offline: signature, type, issuer, audience and expiry. A sign-out is not noticed. Neither is
+   * a proof that was used before, and the nonce of a proof is not looked at.
    *
    * @throws {@link RefusedError} if the token is refused.
    */
-  verifyAccessToken(token: string, options: Omit<AccessTokenOptions, 'signal'> = {}): AccessToken {
-    const verdict = called(() => this.#engine.verifyAccessToken(token, options.client, options.scope));
+  verifyAccessToken(token: string | ApiRequest, options: Omit<AccessTokenOptions, 'signal'> = {}): AccessToken {
+    const { client, scope } = options;
+    const verdict = called(() =>
+      typeof token === 'object'
+        ? this.#engine.verifyRequest(apiRequest(token), client, scope)
+        : this.#engine.verifyAccessToken(token, client, scope),
+    );
     if (verdict.refusal) throw refusalError(verdict.refusal);
     return readDocument(verdict.document as string, TOKEN_INSTANTS);
   }
@@ -167,12 +195,19 @@ export class Server {
   /**
    * Redeems a code of a usage other than login. The host has authenticated the client.
    *
+   * The client is not looked up. If it has `codeChallengeRequired`, the host refuses a request without a `codeVerifier`
+   * itself.
+   *
    * @throws {@link RefusedError} if the code is refused, {@link UnavailableError} if a port failed.
    */
   async verify(verification: Verification, options: CallOptions = {}): Promise<VerifiedAddress> {
-    const { client, usage, channel, address, otpToken, otp } = verification;
-    const parts = { client, usage, channel, address, otpToken, otp };
-    const text = await this.#outcome(() => this.#engine.verify(parts), options.signal);
+    const { client, usage, channel, address, otpToken, otp, codeVerifier, proof } = verification;
+    const parts = (): VerificationParts => ({
+      ...{ client, usage, channel, address, otpToken, otp },
+      ...(codeVerifier === undefined ? {} : { codeVerifier }),
+      ...(proof === undefined ? {} : { proof: apiRequest(proof) }),
+    });
+    const text = await this.#outcome(() => this.#engine.verify(parts()), options.signal);
     return readDocument(text, ['verifiedAt']);
   }
 
@@ -260,6 +295,11 @@ function configurationText(configuration: Configuration): { sign: Sign | undefin
   const { sign, ...key } = active;
   if (typeof sign !== 'function') throw new ConfigurationError('signing.active.sign', 'must be a function that signs');
   return { sign, text: documentText({ ...configuration, signing: { ...configuration.signing, active: key } }) };
+}
+
+/** A request as the addon reads it. A URL that is missing is refused there. */
+function apiRequest({ method, externalUrl, headers }: ApiRequest): ApiRequestParts {
+  return { method, externalUrl: String(externalUrl ?? ''), headers: inTurns(headers) };
 }
 
 /** Calls a listener. One that throws is a fault of the host, as with any emitter. The request goes on. */

@@ -121,6 +121,13 @@ export interface Configuration {
     /** Access tokens say when and how the user logged in. Defaults to false. */
     readonly authenticationClaims?: boolean;
   };
+  /**
+   * Whether the server reads DPoP proofs (RFC 9449). `strict` accepts a proof only once also at `/userinfo` and in
+   * `checkAccessToken`, for one more write. Defaults to `off`.
+   */
+  readonly dpop?: 'off' | 'on' | 'strict';
+  /** Clients with `keys` can authenticate, by assertions that they sign (`private_key_jwt`). Defaults to false. */
+  readonly clientAssertions?: boolean;
   /** Further values of `grant_type`: URIs and their channels. The URIs are not converted. */
   readonly grantTypes?: Readonly<Record<string, Channel>>;
   readonly discovery?: {
@@ -151,7 +158,7 @@ export interface Configuration {
   };
 }
 
-/** A client: an application that logs users in. It has `public`, `secret` or `secretSha256`. */
+/** A client: an application that logs users in. It has `public`, `secret`, `secretSha256` or `keys`. */
 export interface Client {
   readonly id: string;
   /** The client has no secret. */
@@ -160,6 +167,14 @@ export interface Client {
   readonly secret?: string;
   /** The SHA-256 of the secret in hex, so that the directory need not keep the secret. */
   readonly secretSha256?: string;
+  /** The public keys of a client that signs assertions in place of a secret. Needs `clientAssertions`. */
+  readonly keys?: readonly Jwk[];
+  /** The only method by which the client authenticates. A client with a secret may otherwise send it in both ways. */
+  readonly authMethod?: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none';
+  /** What the client proves by DPoP. One that requires proofs is refused unless the server has `dpop`. Defaults to `off`. */
+  readonly dpop?: 'off' | 'accepted' | 'required' | 'required_with_nonce';
+  /** Each request for a code needs a `code_challenge`. Defaults to false. */
+  readonly codeChallengeRequired?: boolean;
   /** A public client may send codes. Confidential clients always may. */
   readonly maySend?: boolean;
   /** The client may sign users up. Defaults to true. */
@@ -248,6 +263,8 @@ export interface AccessToken {
   readonly authTime?: Date;
   /** How the user logged in, if the token says so. */
   readonly amr?: readonly string[];
+  /** The thumbprint (RFC 7638) of the key that the token is bound to, if it is bound. */
+  readonly key?: string;
   /** The claims that the directory added. */
   readonly custom: Readonly<Record<string, unknown>>;
 }
@@ -262,8 +279,8 @@ export interface VerifiedAddress extends Address {
 export interface Event {
   /**
    * `sent`, `delivery_failed`, `throttled`, `locked_out`, `client_refused`, `wrong_code`, `exhausted`, `logged_in`,
-   * `login_repeated`, `signed_up`, `verified`, `refreshed`, `reuse_detected`, `session_revoked`,
-   * `access_token_revoked`, `store_failed`, `directory_failed` or `faulted`.
+   * `login_repeated`, `signed_up`, `verified`, `refreshed`, `reuse_detected`, `proof_replayed`, `key_not_proven`,
+   * `session_revoked`, `access_token_revoked`, `store_failed`, `directory_failed` or `faulted`.
    */
   readonly kind: string;
   readonly client?: string;

@@ -29,8 +29,8 @@ server: Server
 def greet(request: HttpRequest) -> HttpResponse:
     """A route of the host's own. It greets the user of an access token that has the scope ``profile``."""
     try:
-        token = otp_grant.Request.from_wsgi(request.META).bearer_token()
-        claims = server.check_access_token(token, scope="profile")
+        presented = otp_grant.Request.from_wsgi(request.META).at(server.issuer + "/greeting")
+        claims = server.check_access_token(presented, scope="profile")
     except AccessTokenError as refused:
         return written(refused.reply)
     except Unavailable:

@@ -39,8 +39,8 @@ def app(options: Options) -> FastAPI:
         """A route of the host's own. It greets the user of an access token that has the scope ``profile``."""
         server: AsyncServer = request.app.state.server
         try:
-            token = otp_grant.Request.from_asgi(request.scope).bearer_token()
-            claims = await server.check_access_token(token, scope="profile")
+            presented = otp_grant.Request.from_asgi(request.scope).at(server.issuer + "/greeting")
+            claims = await server.check_access_token(presented, scope="profile")
         except AccessTokenError as refused:
             return written(refused.reply)
         except Unavailable:

@@ -28,8 +28,8 @@ def app(server: Server) -> Flask:
     def greet() -> Response:
         """A route of the host's own. It greets the user of an access token that has the scope ``profile``."""
         try:
-            token = otp_grant.Request.from_wsgi(request.environ).bearer_token()
-            claims = server.check_access_token(token, scope="profile")
+            presented = otp_grant.Request.from_wsgi(request.environ).at(server.issuer + "/greeting")
+            claims = server.check_access_token(presented, scope="profile")
         except AccessTokenError as refused:
             return written(refused.reply)
         except Unavailable:

@@ -1,6 +1,6 @@
 //! The engine: it begins exchanges, and answers what needs no question.
 
-use otp_grant_bindings::{ArgumentError, Refusal, Step, Verification};
+use otp_grant_bindings::{ApiRequest, ArgumentError, Refusal, Step, Verification};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -66,6 +66,22 @@ impl Engine {
         begun(py.detach(|| self.0.check_access_token(token.as_str(), client, scope)))
     }
 
+    /// Checks the access token of a request.
+    #[pyo3(signature = (method, external_url, headers, client=None, scope=None))]
+    fn check_request(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        external_url: &str,
+        headers: &Bound<'_, PyAny>,
+        client: Option<&str>,
+        scope: Option<&str>,
+    ) -> PyResult<Exchange> {
+        let request = api_request(method, external_url, headers)?;
+        begun(py.detach(|| self.0.check_access_token(request, client, scope)))
+    }
+
+    #[pyo3(signature = (client, usage, channel, address, otp_token, otp, code_verifier=None, proof=None))]
     #[expect(clippy::too_many_arguments, reason = "the members of one request")]
     fn verify(
         &self,
@@ -76,9 +92,32 @@ impl Engine {
         address: Text,
         otp_token: Text,
         otp: Text,
+        code_verifier: Option<Text>,
+        proof: Option<(Text, Text, Bound<'_, PyAny>)>,
     ) -> PyResult<Exchange> {
         let (address, otp_token, otp) = (address.as_str(), otp_token.as_str(), otp.as_str());
-        begun(py.detach(|| self.0.verify(Verification { client, usage, channel, address, otp_token, otp })))
+        let code_verifier = code_verifier.as_ref().map(Text::as_str);
+        let proof =
+            proof.map(|(method, url, headers)| api_request(method.as_str(), url.as_str(), &headers)).transpose()?;
+        begun(py.detach(|| {
+            self.0.verify(Verification { client, usage, channel, address, otp_token, otp, code_verifier, proof })
+        }))
+    }
+
+    /// Checks the access token of a request offline.
+    #[pyo3(signature = (method, external_url, headers, client=None, scope=None))]
+    fn verify_request<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        external_url: &str,
+        headers: &Bound<'_, PyAny>,
+        client: Option<&str>,
+        scope: Option<&str>,
+    ) -> PyResult<Outcome<'py>> {
+        let request = api_request(method, external_url, headers)?;
+        let verified = py.detach(|| self.0.verify_access_token(request, client, scope));
+        Ok(outcome(py, &verified.map_err(configuration)?))
     }
 
     fn revoke_session(&self, py: Python<'_>, session: &str) -> PyResult<Exchange> {
@@ -123,6 +162,11 @@ impl Engine {
     fn normalise_address(&self, channel: &str, text: &str) -> PyResult<String> {
         self.0.normalise_address(channel, text).map_err(configuration)
     }
+}
+
+fn api_request(method: &str, external_url: &str, headers: &Bound<'_, PyAny>) -> PyResult<ApiRequest> {
+    let headers = Headers::read(headers)?;
+    ApiRequest::new(method, external_url, headers.iter()).map_err(configuration)
 }
 
 fn begun(step: Result<Step, ArgumentError>) -> PyResult<Exchange> {

@@ -89,7 +89,7 @@ def test_a_wrong_client_is_refused(members: Dict[str, Any]) -> None:
     ],
 )
 def test_a_client_is_public_only_where_it_says_so(members: Dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="either secret, or secret_sha256, or public"):
+    with pytest.raises(ConfigurationError, match="either secret, or secret_sha256, or keys, or public"):
         Client("web", **members)
     assert Client("web", public=True) != Client("web", secret="a", public=False)
 

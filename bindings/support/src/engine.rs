@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use otp_grant::exchange;
 use otp_grant::grant::CustomUsage;
 use otp_grant::id::SessionId;
-use otp_grant::jwt::{AccessTokenClaims, Audience};
+use otp_grant::jwt::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier, Audience};
 use otp_grant::secret::PresentedSecret;
-use otp_grant::server::{Endpoint, KeyringCheck, Route, ServerBuilder, VerifyRequest};
-use otp_grant::time::{Clock, SystemClock, Timestamp};
+use otp_grant::server::{AccessTokenCheckError, Endpoint, KeyringCheck, Route, ServerBuilder, VerifyRequest};
+use otp_grant::time::Clock;
+use otp_grant::wire::PresentedAccessToken;
 use otp_grant::{Address, AuthorizationServer, Channel, ClientId, Request, Scope, Settings, Usage};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
+use crate::api_request::{ApiRequest, PresentedToken};
+use crate::claims::with_scope;
+use crate::clock_offset::ClockOffset;
 use crate::config::{self, Config};
 use crate::error::{ArgumentError, ConfigError, Misplaced};
 use crate::event::JsonObserver;
@@ -28,6 +30,9 @@ use crate::values::ChannelName;
 #[derive(Clone)]
 pub struct Engine {
     engine: exchange::Engine,
+    /// Checks tokens together with their proofs, by the clock of the engine.
+    verifier: Arc<AccessTokenVerifier>,
+    clock: ClockOffset,
     shared: Arc<Shared>,
 }
 
@@ -57,6 +62,7 @@ impl Engine {
             builder: AuthorizationServer::builder(config::issuer(&config)?, config::keyring(&config)?, keys),
             has_country_code: config.has_country_code(),
             has_numbering_plan: false,
+            clock: ClockOffset::new(),
             shared,
         })
     }
@@ -79,24 +85,29 @@ impl Engine {
         Some(Pending::begin(step, Arc::clone(&self.shared)))
     }
 
-    /// Checks an access token offline, as `AuthorizationServer::verify_access_token` does. `client` accepts only tokens
-    /// of this client, and `needed_scope` refuses tokens that lack a part of it.
+    /// Checks an access token offline, as `AuthorizationServer::verify_access_token` and
+    /// `AccessTokenVerifier::verify_with_proof` do. `client` accepts only tokens of this client, and `needed_scope` refuses
+    /// tokens that lack a part of it. A text alone is a bearer token.
+    ///
+    /// The check knows neither whether a proof was used before nor whether its nonce is good.
     ///
     /// The document has `subject`, `client`, `scope`, `token_id`, `session`, `issued_at`, `expires_at`, `auth_time` if
-    /// the token has it, `amr` and `custom`. Instants are milliseconds since 1970.
+    /// the token has it, `key` if it is bound to one, `amr` and `custom`. Instants are milliseconds since 1970. A key is
+    /// named by its thumbprint (RFC 7638).
     ///
     /// # Errors
-    /// [`ArgumentError`] if `client` or `needed_scope` can't be one. The [`Refusal`] within is `invalid_token`,
-    /// `not_an_access_token`, `wrong_issuer`, `wrong_audience`, `expired` or `insufficient_scope`.
-    pub fn verify_access_token(
+    /// [`ArgumentError`] if `client` or `needed_scope` can't be one. The [`Refusal`] within is `no_token`,
+    /// `invalid_token`, `not_an_access_token`, `wrong_issuer`, `wrong_audience`, `expired`, `key_bound`,
+    /// `not_key_bound`, `invalid_dpop_proof` or `insufficient_scope`.
+    pub fn verify_access_token<'t>(
         &self,
-        token: &str,
+        token: impl Into<PresentedToken<'t>>,
         client: Option<&str>,
         needed_scope: Option<&str>,
     ) -> Result<Result<String, Refusal>, ArgumentError> {
         let (client, needed) = (client_argument(client)?, scope_argument(needed_scope)?);
-        let claims = self.engine.verify_access_token(token, audience(client.as_ref()));
-        Ok(claims.map_err(Refusal::from).and_then(|claims| with_scope(&claims, needed.as_ref())))
+        let claims = self.verified(&token.into(), audience(client.as_ref()));
+        Ok(claims.and_then(|claims| with_scope(&claims, needed.as_ref())))
     }
 
     /// Checks an access token online, as `AuthorizationServer::check_access_token` does. The document is that of
@@ -104,17 +115,17 @@ impl Engine {
     ///
     /// # Errors
     /// [`ArgumentError`] if `client` or `needed_scope` can't be one. The exchange can end with the refusals of
-    /// [`verify_access_token`](Self::verify_access_token), `revoked` and `temporarily_unavailable`.
-    pub fn check_access_token(
+    /// [`verify_access_token`](Self::verify_access_token), `revoked`, `use_dpop_nonce` and `temporarily_unavailable`.
+    pub fn check_access_token<'t>(
         &self,
-        token: &str,
+        token: impl Into<PresentedToken<'t>>,
         client: Option<&str>,
         needed_scope: Option<&str>,
     ) -> Result<Step, ArgumentError> {
         let (client, needed) = (client_argument(client)?, scope_argument(needed_scope)?);
-        let token = Zeroizing::new(token.to_owned());
+        let token = token.into().into_owned();
         Ok(self.perform(|server| async move {
-            let claims = server.check_access_token(token.as_str(), audience(client.as_ref())).await?;
+            let claims = server.check_access_token(token.presented()?, audience(client.as_ref())).await?;
             with_scope(&claims, needed.as_ref())
         }))
     }
@@ -124,9 +135,12 @@ impl Engine {
     ///
     /// The document has `channel`, `address`, `usage` and `verified_at`.
     ///
+    /// The engine does not look up the client. A host whose client requires code challenges refuses a request without a
+    /// `code_verifier` itself.
+    ///
     /// # Errors
     /// [`ArgumentError`] if a part can't be what it should be. The exchange can end with `unknown_otp_token`,
-    /// `mismatched_otp_token`, `unknown_otp` or `temporarily_unavailable`.
+    /// `mismatched_otp_token`, `unknown_otp`, `invalid_dpop_proof` or `temporarily_unavailable`.
     pub fn verify(&self, request: Verification<'_>) -> Result<Step, ArgumentError> {
         let client = ClientId::new(request.client).map_err(|error| ArgumentError::new("client", error))?;
         let usage = match Usage::from_wire(request.usage) {
@@ -139,8 +153,13 @@ impl Engine {
         let address = self.address(request.channel, request.address)?;
         let otp_token = PresentedSecret::new(request.otp_token.to_owned());
         let otp = PresentedSecret::new(request.otp.to_owned());
+        let code_verifier = request.code_verifier.map(|verifier| PresentedSecret::new(verifier.to_owned()));
+        let presenting = request.proof;
         Ok(self.perform(|server| async move {
-            let verified = server.verify(VerifyRequest::new(&client, usage, address, otp_token, otp)).await?;
+            let mut request = VerifyRequest::new(&client, usage, address, otp_token, otp);
+            request.code_verifier = code_verifier;
+            request.proof = presenting.as_ref().map(ApiRequest::proof);
+            let verified = server.verify(request).await?;
             let document = json!({
                 "channel": ChannelName::of(verified.address().channel()),
                 "address": verified.address().as_str(),
@@ -213,6 +232,22 @@ impl Engine {
         Ok(json!({ "channel": channel, "address": address.as_str(), "budget": budget }).to_string())
     }
 
+    fn verified(&self, token: &PresentedToken<'_>, audience: Audience<'_>) -> Result<AccessTokenClaims, Refusal> {
+        let request = match token {
+            PresentedToken::Alone(token) => return Ok(self.engine.verify_access_token(token, audience)?),
+            PresentedToken::Request(request) => request,
+        };
+        match request.token()? {
+            PresentedAccessToken::Bearer(token) => Ok(self.engine.verify_access_token(token, audience)?),
+            PresentedAccessToken::Dpop(token, proof) => {
+                let claims = self.verifier.verify_with_proof(token, &proof, audience, self.clock.now());
+                claims.map_err(|error| AccessTokenCheckError::RefusedWithProof(error).into())
+            }
+            // A later way to present a token.
+            _ => Err(AccessTokenError::NotAnAccessToken.into()),
+        }
+    }
+
     fn perform<F>(&self, work: impl FnOnce(AuthorizationServer<exchange::Asking, exchange::Asking>) -> F) -> Step
     where
         F: Future<Output = Result<String, Refusal>> + Send + 'static,
@@ -238,7 +273,7 @@ impl fmt::Debug for Engine {
 }
 
 /// A code of a usage other than login, to be redeemed.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 #[expect(clippy::exhaustive_structs, reason = "a binding fills it in, and has to learn of another member")]
 pub struct Verification<'a> {
     /// The client that requested the code.
@@ -253,6 +288,11 @@ pub struct Verification<'a> {
     pub otp_token: &'a str,
     /// The code.
     pub otp: &'a str,
+    /// The verifier of the code challenge that came with the request for the code.
+    pub code_verifier: Option<&'a str>,
+    /// The request, with the proof of the key that the code was requested with. Where proofs are switched off, it is
+    /// ignored. The nonce of the proof is not looked at.
+    pub proof: Option<ApiRequest>,
 }
 
 /// Shows neither the code nor the address.
@@ -269,6 +309,7 @@ pub struct EngineBuilder {
     settings: Settings,
     has_country_code: bool,
     has_numbering_plan: bool,
+    clock: ClockOffset,
     shared: Shared,
 }
 
@@ -297,7 +338,8 @@ impl EngineBuilder {
 
     /// Lets a test move the clock of the engine. Without this call the engine reads the clock of the system.
     pub fn clock_offset(mut self, offset: ClockOffset) -> Self {
-        self.builder = self.builder.clock(offset);
+        self.builder = self.builder.clock(offset.clone());
+        self.clock = offset;
         self
     }
 
@@ -309,43 +351,17 @@ impl EngineBuilder {
         if self.has_country_code && self.has_numbering_plan {
             return Err(ConfigError::new("addresses.country_code", "the numbering plan has its own"));
         }
+        let profile = self.settings.access_token_profile.clone();
         let engine = exchange::Engine::new(self.builder.settings(self.settings))
             .map_err(|error| ConfigError::new(place_of(error), error))?;
-        Ok(Engine { engine, shared: Arc::new(self.shared) })
+        let verifier = AccessTokenVerifier::new(engine.issuer().clone(), engine.key_set().clone(), profile);
+        Ok(Engine { engine, verifier: Arc::new(verifier), clock: self.clock, shared: Arc::new(self.shared) })
     }
 }
 
 impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineBuilder").field("builder", &self.builder).finish_non_exhaustive()
-    }
-}
-
-/// By how much the clock of an engine differs from that of the system. It is for tests. Clones share the offset.
-#[derive(Clone, Debug, Default)]
-pub struct ClockOffset(Arc<AtomicI64>);
-
-impl ClockOffset {
-    /// Makes an offset of zero.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Moves the clock by milliseconds, backwards if they are negative.
-    pub fn advance_ms(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
-    }
-
-    /// Returns the offset in milliseconds.
-    pub fn ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Clock for ClockOffset {
-    fn now(&self) -> Timestamp {
-        let now = SystemClock.now().as_unix_millis();
-        Timestamp::from_unix_millis(now.saturating_add_signed(self.ms()))
     }
 }
 
@@ -372,27 +388,6 @@ fn scope_argument(scope: Option<&str>) -> Result<Option<Scope>, ArgumentError> {
 
 fn audience(client: Option<&ClientId>) -> Audience<'_> {
     client.map_or(Audience::EveryClient, Audience::Client)
-}
-
-fn with_scope(claims: &AccessTokenClaims, needed: Option<&Scope>) -> Result<String, Refusal> {
-    if let Some(needed) = needed {
-        claims.require_scope(needed)?;
-    }
-    let mut document = json!({
-        "subject": claims.subject.as_str(),
-        "client": claims.client.as_str(),
-        "scope": claims.scope.as_str(),
-        "token_id": claims.token_id,
-        "session": claims.session,
-        "issued_at": claims.issued_at.as_unix_millis(),
-        "expires_at": claims.expires_at.as_unix_millis(),
-        "amr": claims.amr,
-        "custom": claims.custom,
-    });
-    if let (Some(instant), Some(members)) = (claims.auth_time, document.as_object_mut()) {
-        members.insert("auth_time".to_owned(), instant.as_unix_millis().into());
-    }
-    Ok(document.to_string())
 }
 
 fn route(route: &Route) -> Value {

@@ -72,6 +72,10 @@ fn document(event: &Event<'_>) -> Option<String> {
         Event::ReuseDetected { client, subject, session } => {
             ("reuse_detected", of_session(Some(client.as_str()), subject.as_str(), *session))
         }
+        Event::ProofReplayed { client } => ("proof_replayed", vec![("client", client.as_str().into())]),
+        Event::KeyNotProven { client, subject, session } => {
+            ("key_not_proven", of_session(Some(client.as_str()), subject.as_str(), *session))
+        }
         Event::SessionRevoked { client, subject, session } => {
             ("session_revoked", of_session(client.map(|client| client.as_str()), subject.as_str(), *session))
         }

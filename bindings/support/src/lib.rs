@@ -7,6 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod api_request;
+mod claims;
+mod clock_offset;
 mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -21,8 +24,10 @@ mod refusal;
 mod values;
 
 pub use answer::{AnswerError, FailedDelivery, QuestionKind, StoredRecord};
+pub use api_request::{ApiRequest, PresentedToken};
+pub use clock_offset::ClockOffset;
 pub use documents::{ParsedAuthSource, ParsedClient, UserAnswer};
-pub use engine::{ClockOffset, Engine, EngineBuilder, Verification};
+pub use engine::{Engine, EngineBuilder, Verification};
 pub use error::{ArgumentError, ConfigError, DocumentError};
 pub use otp_grant::Reply;
 pub use pending::{Done, Pending, Rejected, Step};

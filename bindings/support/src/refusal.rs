@@ -5,7 +5,7 @@ use std::fmt;
 use otp_grant::Reply;
 use otp_grant::jwt::AccessTokenError;
 use otp_grant::server::{AccessTokenCheckError, KeyringError, VerifyError};
-use otp_grant::wire::{InsufficientScope, Unavailable};
+use otp_grant::wire::{InsufficientScope, NoAccessToken, Unavailable};
 use serde_json::json;
 
 /// Why a verb was refused.
@@ -16,18 +16,26 @@ impl Refusal {
     /// Returns the name of the reason. It is stable.
     pub fn code(&self) -> &'static str {
         match &self.0 {
-            Cause::Check(AccessTokenCheckError::Refused(cause)) => match cause {
-                AccessTokenError::NotAnAccessToken => "not_an_access_token",
-                AccessTokenError::WrongIssuer => "wrong_issuer",
-                AccessTokenError::WrongAudience => "wrong_audience",
-                AccessTokenError::Expired => "expired",
-                _ => "invalid_token",
-            },
-            Cause::Check(AccessTokenCheckError::Revoked) => "revoked",
+            Cause::NoToken(_) => "no_token",
+            Cause::Check(AccessTokenCheckError::Refused(cause) | AccessTokenCheckError::RefusedWithProof(cause)) => {
+                match cause {
+                    AccessTokenError::NotAnAccessToken => "not_an_access_token",
+                    AccessTokenError::WrongIssuer => "wrong_issuer",
+                    AccessTokenError::WrongAudience => "wrong_audience",
+                    AccessTokenError::Expired => "expired",
+                    AccessTokenError::KeyBound => "key_bound",
+                    AccessTokenError::NotKeyBound => "not_key_bound",
+                    AccessTokenError::Dpop(_) => INVALID_DPOP_PROOF,
+                    _ => "invalid_token",
+                }
+            }
+            Cause::Check(AccessTokenCheckError::Revoked | AccessTokenCheckError::RevokedWithProof) => "revoked",
+            Cause::Check(AccessTokenCheckError::UseDpopNonce(_)) => "use_dpop_nonce",
             Cause::Scope(_) => "insufficient_scope",
             Cause::Verify(VerifyError::UnknownOtpToken) => "unknown_otp_token",
             Cause::Verify(VerifyError::MismatchedOtpToken) => "mismatched_otp_token",
             Cause::Verify(VerifyError::UnknownOtp { .. }) => "unknown_otp",
+            Cause::Verify(VerifyError::InvalidDpopProof(_)) => INVALID_DPOP_PROOF,
             Cause::Keyring(KeyringError::OtherIndexSecret) => "other_index_secret",
             Cause::Keyring(KeyringError::NoSharedSealingSecret) => "no_shared_sealing_secret",
             // A reason that a later version has is also not the caller's.
@@ -62,10 +70,11 @@ impl Refusal {
         object.to_string()
     }
 
-    /// Returns the reply of an API whose caller presented the token: 401 with a challenge, 403 or 503. `None` for the
-    /// refusals of other verbs, except where a part of the host failed.
+    /// Returns the reply of an API whose caller presented the token: 401 with a challenge and, where it is needed, a
+    /// `DPoP-Nonce`; 403 or 503. `None` for the refusals of other verbs, except where a part of the host failed.
     pub fn reply(&self) -> Option<Reply> {
         match &self.0 {
+            Cause::NoToken(error) => Some((*error).into()),
             Cause::Check(error) => Some(error.clone().into()),
             Cause::Scope(error) => Some(error.clone().into()),
             _ if self.is_temporary() => Some(Reply::unavailable()),
@@ -77,6 +86,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
+            Cause::NoToken(error) => error.fmt(f),
             Cause::Check(error) => error.fmt(f),
             Cause::Scope(error) => error.fmt(f),
             Cause::Verify(error) => error.fmt(f),
@@ -90,11 +100,18 @@ impl std::error::Error for Refusal {}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Cause {
+    NoToken(NoAccessToken),
     Check(AccessTokenCheckError),
     Scope(InsufficientScope),
     Verify(VerifyError),
     Keyring(KeyringError),
     Unavailable,
+}
+
+impl From<NoAccessToken> for Refusal {
+    fn from(error: NoAccessToken) -> Self {
+        Self(Cause::NoToken(error))
+    }
 }
 
 impl From<AccessTokenError> for Refusal {
@@ -133,4 +150,5 @@ impl From<Unavailable> for Refusal {
     }
 }
 
+const INVALID_DPOP_PROOF: &str = "invalid_dpop_proof";
 const TEMPORARILY_UNAVAILABLE: &str = "temporarily_unavailable";

@@ -119,6 +119,8 @@ fn a_code_of_another_usage_is_verified_once() {
             address: "+86 136 1234 5678",
             otp_token: text(&sent, "otp_token"),
             otp,
+            code_verifier: None,
+            proof: None,
         };
         let step = host.engine.verify(request).unwrap();
         host.drive(step)
@@ -135,17 +137,21 @@ fn a_code_of_another_usage_is_verified_once() {
     assert_eq!((text(&document, "address"), text(&document, "usage")), ("+8613612345678", "confirm_payment"));
     let Done::Document(Err(refusal)) = verify(&mut host, "confirm_payment", &code) else { panic!() };
     assert_eq!(refusal.code(), "unknown_otp_token");
+    let of = |client, usage, channel| Verification {
+        client,
+        usage,
+        channel,
+        address: "1",
+        otp_token: "",
+        otp: "",
+        code_verifier: None,
+        proof: None,
+    };
     for (request, argument) in [
-        (Verification { client: "", usage: "signup", channel: "sms", address: "1", otp_token: "", otp: "" }, "client"),
-        (Verification { client: "a", usage: "No", channel: "sms", address: "1", otp_token: "", otp: "" }, "usage"),
-        (
-            Verification { client: "a", usage: "signup", channel: "fax", address: "1", otp_token: "", otp: "" },
-            "channel",
-        ),
-        (
-            Verification { client: "a", usage: "signup", channel: "email", address: "1", otp_token: "", otp: "" },
-            "address",
-        ),
+        (of("", "signup", "sms"), "client"),
+        (of("a", "No", "sms"), "usage"),
+        (of("a", "signup", "fax"), "channel"),
+        (of("a", "signup", "email"), "address"),
     ] {
         assert_eq!(host.engine.verify(request).unwrap_err().argument(), argument);
     }

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import {
   type AccessToken,
   type Address,
+  type ApiRequest,
   ArgumentError,
   type Client,
   ConfigurationError,
@@ -81,13 +82,24 @@ const server = new Server({
   quotas: { sends: [{ count: 1, per: '30s' }], guessesPerCode: 5, guessesPerAddress: { count: 25, per: 86_400 } },
   grantTypes: { 'https://example.com/otp_sms': 'sms' },
   endpoints: { otpSend: '/send', introspection: false },
+  dpop: 'strict',
+  clientAssertions: true,
   store: new OwnStore(),
   directory: new OwnDirectory(),
   deliver,
   onEvent: ({ kind, subject }) => console.log(kind, subject),
 });
 
-createServer((request, response) => void server.middleware(request, response));
+createServer(async (request, response) => {
+  const { method = '', rawHeaders: headers } = request;
+  const presented: ApiRequest = { method, externalUrl: 'https://api.example.com/orders', headers };
+  const { key }: { readonly key?: string } = await server.checkAccessToken(presented);
+  const about = { client: 'web', usage: 'signup', channel: 'sms', address: '1', otpToken: 'x', otp: 'y' } as const;
+  await server.verify({ ...about, codeVerifier: key, proof: presented });
+  // @ts-expect-error the URL of a request of the Fetch API comes from the caller
+  server.verifyAccessToken(new Request('https://api.example.com/orders'));
+  await server.middleware(request, response);
+});
 const reply: Reply | undefined = await server.handle({ method: 'GET', path: '/', headers: new Headers() });
 const response: Response | undefined = reply?.toResponse();
 const token: AccessToken = await server.checkAccessToken('x', { scope: 'profile' });
@@ -103,6 +115,9 @@ try {
 await conformance(() => new RedisStore({ host: '127.0.0.1', tls: {} }, { prefix: 'login:' }));
 await conformance(() => new PostgresStore('postgres://127.0.0.1/login'), { deletesWithin: 70_000 });
 new MemoryDirectory().addClient({ id: 'app', public: true, maySend: true }).addUser({ subject: 'u' });
+new MemoryDirectory()
+  .addClient({ id: 'keyed', keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'x' }], authMethod: 'private_key_jwt' })
+  .addClient({ id: 'page', public: true, dpop: 'required_with_nonce', codeChallengeRequired: true });
 
 // @ts-expect-error a server needs a store
 new Server({ issuer: 'x', keys: { generate: true }, signing: { active: 'x' }, directory: new OwnDirectory(), deliver });
@@ -110,6 +125,10 @@ new Server({ issuer: 'x', keys: { generate: true }, signing: { active: 'x' }, di
 const client: Client = { id: 'web', may_send: true };
 // @ts-expect-error a swap says whether it was stored
 const store: Store = { load: () => undefined, swap: () => undefined };
+// @ts-expect-error there is no such method
+const mtls: Client = { id: 'web', authMethod: 'tls_client_auth' };
+// @ts-expect-error `on` is for the server
+const bound: Client = { id: 'web', public: true, dpop: 'on' };
 // @ts-expect-error there is no such status
 const user: User = { subject: 'u', status: 'happy' };
 // @ts-expect-error an RS256 key is not generated
@@ -118,4 +137,4 @@ const pss: Signing = { active: 'PEM', algorithm: 'PS256' };
 // @ts-expect-error there is no such algorithm
 const hmac: Signing = { active: 'PEM', algorithm: 'HS256' };
 
-export { client, expiry, hmac, MemoryStore, pss, response, signing, store, user };
+export { bound, client, expiry, hmac, MemoryStore, mtls, pss, response, signing, store, user };

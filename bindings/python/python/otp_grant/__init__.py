@@ -10,6 +10,7 @@ from ._server import AsyncServer, Server
 from ._types import (
     AccessToken,
     Address,
+    ApiRequest,
     AuthSource,
     Channel,
     Client,
@@ -71,6 +72,7 @@ __all__ = [
     "AccessToken",
     "AccessTokenError",
     "Address",
+    "ApiRequest",
     "AsyncDeliver",
     "AsyncDirectory",
     "AsyncServer",

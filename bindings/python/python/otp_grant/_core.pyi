@@ -14,6 +14,7 @@ __all__ = [
     "phone_number",
 ]
 
+_Headers = Iterable[Tuple[Union[str, bytes], Union[str, bytes]]]
 _ReplyParts = Tuple[int, List[Tuple[str, str]], bytes]
 _RecordParts = Tuple[bytes, int, bytes]
 _Refusal = Tuple[str, str, Optional[int], Optional[_ReplyParts]]
@@ -36,15 +37,37 @@ class Engine:
         numbering_plan: Optional[Callable[[str], Optional[str]]] = None,
         budget: Optional[Callable[[str, str], str]] = None,
     ) -> Engine: ...
-    def begin(
-        self, method: str, path: str, headers: Iterable[Tuple[Union[str, bytes], Union[str, bytes]]], body: bytes
-    ) -> Optional[Exchange]: ...
+    def begin(self, method: str, path: str, headers: _Headers, body: bytes) -> Optional[Exchange]: ...
     def check_access_token(
         self, token: str, client: Optional[str] = None, scope: Optional[str] = None
     ) -> Exchange: ...
-    def verify(
-        self, client: str, usage: str, channel: str, address: str, otp_token: str, otp: str
+    def check_request(
+        self,
+        method: str,
+        external_url: str,
+        headers: _Headers,
+        client: Optional[str] = None,
+        scope: Optional[str] = None,
     ) -> Exchange: ...
+    def verify(
+        self,
+        client: str,
+        usage: str,
+        channel: str,
+        address: str,
+        otp_token: str,
+        otp: str,
+        code_verifier: Optional[str] = None,
+        proof: Optional[Tuple[str, str, _Headers]] = None,
+    ) -> Exchange: ...
+    def verify_request(
+        self,
+        method: str,
+        external_url: str,
+        headers: _Headers,
+        client: Optional[str] = None,
+        scope: Optional[str] = None,
+    ) -> _Outcome: ...
     def revoke_session(self, session: str) -> Exchange: ...
     def check_keyring(self) -> Exchange: ...
     def announce_new_keyring(self) -> Exchange: ...
@@ -91,7 +114,5 @@ class ConformanceRun:
 
 def phone_number(text: str, country_code: Optional[str] = None) -> str: ...
 def email(text: str, international_local_parts: bool = False) -> str: ...
-def bearer_token(
-    headers: Iterable[Tuple[Union[str, bytes], Union[str, bytes]]],
-) -> Tuple[str, Optional[_ReplyParts]]: ...
+def bearer_token(headers: _Headers) -> Tuple[str, Optional[_ReplyParts]]: ...
 def not_found() -> _ReplyParts: ...

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NoReturn, Optional, Sequence, Tuple, Union
 
 from . import _core
 from ._loops import Ports, drive, drive_async
 from ._types import (
     AccessToken,
     Address,
+    ApiRequest,
     Channel,
+    Header,
     Keyring,
     Reply,
     Request,
@@ -91,17 +93,28 @@ class _Base:
         return Address(channel, json.loads(self._engine.normalise_address(channel.value, text))["address"])
 
     def verify_access_token(
-        self, token: str, *, client_id: Optional[str] = None, scope: Optional[str] = None
+        self, token: Union[str, ApiRequest], *, client_id: Optional[str] = None, scope: Optional[str] = None
     ) -> AccessToken:
         """Checks an access token offline: signature, type, issuer, client, time and scope. Asks no port.
 
-        A token that was revoked passes until it expires.
+        A token that was revoked passes until it expires. A token that is bound to a key needs the request with its
+        proof. Whether the proof was used before is not known, and its nonce is not looked at.
 
+        :param token: a bearer token alone, or the request that presents a token.
         :param client_id: the client whose tokens are accepted. Defaults to every client of this server.
         :param scope: the scope that the token must have.
         :raises AccessTokenError: if the token is not good. It has the reply.
         """
-        return _access_token(_outcome(self._engine.verify_access_token(token, client_id, scope)))
+        if isinstance(token, ApiRequest):
+            outcome = self._engine.verify_request(*_parts(token), client_id, scope)
+        else:
+            outcome = self._engine.verify_access_token(token, client_id, scope)
+        return _access_token(_outcome(outcome))
+
+    def _check(self, token: Union[str, ApiRequest], client_id: Optional[str], scope: Optional[str]) -> _core.Exchange:
+        if isinstance(token, ApiRequest):
+            return self._engine.check_request(*_parts(token), client_id, scope)
+        return self._engine.check_access_token(token, client_id, scope)
 
 
 class Server(_Base):
@@ -169,24 +182,43 @@ class Server(_Base):
         return Reply(*exchange.reply())
 
     def check_access_token(
-        self, token: str, *, client_id: Optional[str] = None, scope: Optional[str] = None
+        self, token: Union[str, ApiRequest], *, client_id: Optional[str] = None, scope: Optional[str] = None
     ) -> AccessToken:
         """Checks an access token as :meth:`verify_access_token` does, and that neither it nor its session was revoked.
 
-        Asks the store once and the directory once.
+        Asks the store once and the directory once. A token that is bound to a key needs the request with its proof::
 
-        :raises AccessTokenError: if the token is not good. It has the reply.
+            claims = server.check_access_token(request.at("https://api.example.com/orders"), scope="orders")
+
+        :raises AccessTokenError: if the token is not good. It has the reply, with the challenge and, where it is
+            needed, the nonce for the next proof.
         :raises Unavailable: if a port failed.
         """
-        return _access_token(self._ask(self._engine.check_access_token(token, client_id, scope)))
+        return _access_token(self._ask(self._check(token, client_id, scope)))
 
-    def verify(self, *, client_id: str, usage: str, address: Address, otp_token: str, otp: str) -> VerifiedAddress:
+    def verify(
+        self,
+        *,
+        client_id: str,
+        usage: str,
+        address: Address,
+        otp_token: str,
+        otp: str,
+        code_verifier: Optional[str] = None,
+        proof: Optional[ApiRequest] = None,
+    ) -> VerifiedAddress:
         """Redeems a code of a usage other than ``login``. The host has authenticated the client.
 
+        The client is not looked up. If it has ``code_challenge_required``, the host refuses a request without a
+        ``code_verifier`` itself.
+
+        :param code_verifier: the verifier, if the code was asked for with a ``code_challenge``.
+        :param proof: the request, if the code was asked for with a DPoP proof. It has a proof of the same key.
         :raises VerificationError: if the code is not good.
         :raises Unavailable: if a port failed.
         """
-        return _verified(self._ask(_verify(self._engine, client_id, usage, address, otp_token, otp)))
+        code = (client_id, usage, address, otp_token, otp, code_verifier, proof)
+        return _verified(self._ask(_verify(self._engine, *code)))
 
     def revoke_session(self, session: str) -> None:
         """Ends a session with all its tokens. A session that is unknown or over is a success.
@@ -260,16 +292,25 @@ class AsyncServer(_Base):
         return Reply(*exchange.reply())
 
     async def check_access_token(
-        self, token: str, *, client_id: Optional[str] = None, scope: Optional[str] = None
+        self, token: Union[str, ApiRequest], *, client_id: Optional[str] = None, scope: Optional[str] = None
     ) -> AccessToken:
         """Checks an access token, as :meth:`Server.check_access_token` does."""
-        return _access_token(await self._ask(self._engine.check_access_token(token, client_id, scope)))
+        return _access_token(await self._ask(self._check(token, client_id, scope)))
 
     async def verify(
-        self, *, client_id: str, usage: str, address: Address, otp_token: str, otp: str
+        self,
+        *,
+        client_id: str,
+        usage: str,
+        address: Address,
+        otp_token: str,
+        otp: str,
+        code_verifier: Optional[str] = None,
+        proof: Optional[ApiRequest] = None,
     ) -> VerifiedAddress:
         """Redeems a code, as :meth:`Server.verify` does."""
-        return _verified(await self._ask(_verify(self._engine, client_id, usage, address, otp_token, otp)))
+        code = (client_id, usage, address, otp_token, otp, code_verifier, proof)
+        return _verified(await self._ask(_verify(self._engine, *code)))
 
     async def revoke_session(self, session: str) -> None:
         """Ends a session, as :meth:`Server.revoke_session` does."""
@@ -323,9 +364,22 @@ def _budget_of(budget: Optional[Callable[[Address], str]]) -> Optional[Callable[
 
 
 def _verify(
-    engine: _core.Engine, client_id: str, usage: str, address: Address, otp_token: str, otp: str
+    engine: _core.Engine,
+    client_id: str,
+    usage: str,
+    address: Address,
+    otp_token: str,
+    otp: str,
+    code_verifier: Optional[str],
+    proof: Optional[ApiRequest],
 ) -> _core.Exchange:
-    return engine.verify(client_id, usage, address.channel.value, address.text, otp_token, otp)
+    parts = None if proof is None else _parts(proof)
+    channel = address.channel.value
+    return engine.verify(client_id, usage, channel, address.text, otp_token, otp, code_verifier, parts)
+
+
+def _parts(request: ApiRequest) -> Tuple[str, str, Iterable[Header]]:
+    return request.method, request.external_url, request.headers
 
 
 def _outcome(outcome: _core._Outcome, failure: Optional[Exception] = None) -> Mapping[str, Any]:
@@ -344,9 +398,10 @@ def _raise(refusal: _core._Refusal, failure: Optional[Exception]) -> NoReturn:
         raise Unavailable(message) from failure
     if code in ("other_index_secret", "no_shared_sealing_secret"):
         raise KeyringError(code, message)
-    if code in ("unknown_otp_token", "mismatched_otp_token", "unknown_otp"):
+    # The reply is that of an API, which redeems no codes.
+    if reply is None:
         raise VerificationError(code, message, attempts_remaining)
-    raise AccessTokenError(code, message, Reply(*reply) if reply else Reply(401, [], b""))
+    raise AccessTokenError(code, message, Reply(*reply))
 
 
 def _access_token(claims: Mapping[str, Any]) -> AccessToken:
@@ -362,6 +417,7 @@ def _access_token(claims: Mapping[str, Any]) -> AccessToken:
         auth_time=None if auth_time is None else instant(auth_time),
         amr=tuple(claims.get("amr", ())),
         custom=claims.get("custom", {}),
+        key=claims.get("key"),
     )
 
 

@@ -77,13 +77,13 @@ class Request:
     def from_wsgi(cls, environ: Mapping[str, Any], body: bytes = b"") -> Request:
         """Reads a request of WSGI, as Flask, Django and Bottle have it. The host reads the body.
 
-        WSGI servers join a header that was sent twice. Here an ``Authorization`` with a comma becomes two headers
-        again, and the core refuses it as it refuses two headers.
+        WSGI servers join a header that was sent twice. Here an ``Authorization`` or a ``DPoP`` with a comma becomes two
+        headers again, and the core refuses it as it refuses two headers.
         """
         headers: List[Header] = []
         for name, value in environ.items():
-            if name == "HTTP_AUTHORIZATION":
-                headers += (("authorization", part.strip()) for part in value.split(","))
+            if name in ("HTTP_AUTHORIZATION", "HTTP_DPOP"):
+                headers += ((name[5:], part.strip()) for part in value.split(","))
             elif name.startswith("HTTP_"):
                 headers.append((name[5:].replace("_", "-"), value))
             elif name == "CONTENT_TYPE":
@@ -99,12 +99,33 @@ class Request:
     def bearer_token(self) -> str:
         """Returns the access token of the header ``Authorization``.
 
+        A token that is bound to a key needs its proof as well: see :meth:`at`.
+
         :raises AccessTokenError: if there is none, or more than one. It has the reply.
         """
         token, reply = _core.bearer_token(self.headers)
         if reply is not None:
             raise AccessTokenError("no_token", "no bearer token", Reply(*reply))
         return token
+
+    def at(self, external_url: str) -> ApiRequest:
+        """Returns the request as one to a route of the host's own. ``external_url`` is the URL that clients know."""
+        return ApiRequest(self.method, external_url, self.headers)
+
+
+@dataclass(frozen=True)
+class ApiRequest:
+    """A request to a route of the host's own. It presents an access token, the proof of a key (RFC 9449), or both."""
+
+    method: str
+    external_url: str
+    """The URL of the route as clients know it.
+
+    It comes from the configuration of the host, and never from the ``Host`` header. Otherwise a proof for a server of
+    an attacker would pass.
+    """
+    headers: Iterable[Header] = field(default=(), repr=False)
+    """All headers, in any case. A header that was sent twice must be here twice, or with both values."""
 
 
 @dataclass(frozen=True)
@@ -181,9 +202,9 @@ class CodePolicy:
 class Client:
     """An application that logs users in.
 
-    A *confidential* client has a secret. A *public* client, such as a mobile application, has none, and says so.
-    Construction checks the values, and raises :class:`ConfigurationError`. A secret that is ``None`` makes no public
-    client: an environment variable that is not set is an error.
+    A *confidential* client has a secret, or keys with which it signs assertions. A *public* client, such as a mobile
+    application, has none, and says so. Construction checks the values, and raises :class:`ConfigurationError`. A secret
+    that is ``None`` makes no public client: an environment variable that is not set is an error.
     """
 
     id: str
@@ -192,7 +213,7 @@ class Client:
     secret_sha256: Optional[str] = field(default=None, repr=False)
     """The SHA-256 of the secret in 64 hexadecimal digits, instead of the secret. Good for long random secrets only."""
     public: bool = False
-    """Whether the client is public. A client has either a secret or ``public=True``."""
+    """Whether the client is public. A client has either a secret, or keys, or ``public=True``."""
     auth_sources: Sequence[str] = ()
     """The auth sources through which the client may send."""
     scopes: str = "openid"
@@ -211,6 +232,20 @@ class Client:
     """How long a superseded refresh token gets the same successor again. Defaults to 10 seconds."""
     introspects_every_token: bool = False
     """Whether the client may introspect the access tokens of other clients, as an API does."""
+    keys: Optional[Sequence[Mapping[str, Any]]] = field(default=None, repr=False, hash=False)
+    """The public keys as JWK, instead of a secret. The settings must have ``client_assertions``."""
+    auth_method: Optional[str] = None
+    """The only method: ``client_secret_basic``, ``client_secret_post``, ``private_key_jwt`` or ``none``.
+
+    Without it, a client with a secret may send the secret in the header or in the body.
+    """
+    dpop: str = "off"
+    """What the client proves by DPoP: ``off``, ``accepted``, ``required`` or ``required_with_nonce``.
+
+    A client that requires proofs is refused unless the settings have ``dpop``.
+    """
+    code_challenge_required: bool = False
+    """Whether each request for a code needs a ``code_challenge``."""
     _parsed: _core.ParsedClient = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -228,6 +263,10 @@ class Client:
             refresh=self.refresh,
             retry_window=seconds(self.retry_window),
             introspects_every_token=self.introspects_every_token,
+            keys=None if self.keys is None else [dict(key) for key in self.keys],
+            auth_method=self.auth_method,
+            dpop=self.dpop,
+            code_challenge_required=self.code_challenge_required,
         )
         object.__setattr__(self, "_parsed", _core.ParsedClient(json.dumps(document)))
 
@@ -288,6 +327,8 @@ class AccessToken:
     amr: Sequence[str]
     custom: Mapping[str, Any]
     """The claims that the directory has added."""
+    key: Optional[str] = None
+    """The thumbprint (RFC 7638) of the key that the token is bound to, if it is bound."""
 
     @property
     def scopes(self) -> Sequence[str]:
@@ -439,6 +480,14 @@ class Settings:
     """The audience of access tokens after RFC 9068. Defaults to access tokens of the wire contract."""
     authentication_claims: bool = False
     """Whether access tokens say when and how the user logged in."""
+    dpop: str = "off"
+    """Whether the server reads DPoP proofs (RFC 9449): ``off``, ``on`` or ``strict``.
+
+    ``strict`` accepts a proof only once also at ``/userinfo`` and in ``check_access_token``. Each check then costs one
+    more write.
+    """
+    client_assertions: bool = False
+    """Whether clients with ``keys`` can authenticate, by assertions that they sign (``private_key_jwt``)."""
     grant_types: Mapping[str, Channel] = field(default_factory=dict)
     """Further names of the OTP grant, and the channel of each."""
     claims_supported: Sequence[str] = ()
@@ -486,6 +535,8 @@ class Settings:
             usages=list(self.usages) or None,
             addresses=addresses or None,
             access_tokens=tokens or None,
+            dpop=self.dpop,
+            client_assertions=self.client_assertions,
             grant_types={name: channel.value for name, channel in self.grant_types.items()} or None,
             discovery=discovery or None,
             endpoints=dict(self.endpoints) or None,

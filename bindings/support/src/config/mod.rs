@@ -7,6 +7,7 @@ mod settings;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU8, NonZeroU32};
 
+use otp_grant::dpop::DpopSupport;
 use otp_grant::otp::Quota;
 use serde::Deserialize;
 
@@ -38,6 +39,12 @@ pub(crate) struct Config {
     addresses: Addresses,
     #[serde(default)]
     access_tokens: AccessTokens,
+    /// Whether the server reads DPoP proofs.
+    #[serde(default)]
+    dpop: DpopName,
+    /// Whether clients with keys can authenticate.
+    #[serde(default)]
+    client_assertions: bool,
     /// Further names of the OTP grants.
     #[serde(default)]
     grant_types: BTreeMap<String, ChannelName>,
@@ -112,6 +119,24 @@ struct AccessTokens {
     rfc9068_audience: Option<String>,
     #[serde(default)]
     authentication_claims: bool,
+}
+
+/// Whether the server reads DPoP proofs.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
+struct DpopName(DpopSupport);
+
+impl TryFrom<String> for DpopName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Ok(Self(match &*name {
+            "off" => DpopSupport::Off,
+            "on" => DpopSupport::On,
+            "strict" => DpopSupport::Strict,
+            _ => return Err("unknown name, expected off, on or strict"),
+        }))
+    }
 }
 
 /// What the discovery documents say beyond what follows from the other settings.

@@ -29,6 +29,8 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
     let own_grant_types = config.grant_types.iter().map(|(uri, channel)| (uri.clone(), (*channel).into()));
     settings.grant_types.extend(own_grant_types);
     settings.authentication_claims = config.access_tokens.authentication_claims;
+    settings.dpop = config.dpop.0;
+    settings.client_assertions = config.client_assertions;
     if let Some(audience) = &config.access_tokens.rfc9068_audience {
         settings.access_token_profile = AccessTokenProfile::Rfc9068 { audience: audience.clone() };
     }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses another part of it")]
 
+pub mod prover;
+
 use std::collections::HashMap;
 
 use otp_grant_bindings::{Done, Engine, FailedDelivery, Pending, QuestionKind, Rejected, Reply, Step, StoredRecord};
@@ -124,6 +126,14 @@ impl Host {
                 question.answer_document(document)
             }
         }
+    }
+
+    /// Posts JSON with these `DPoP` headers. Returns the whole reply.
+    pub fn post_with(&mut self, path: &str, body: &Value, proofs: &[&str]) -> Reply {
+        let proofs = proofs.iter().map(|proof| ("DPoP", proof.as_bytes()));
+        let headers = [("Content-Type", &b"application/json"[..])].into_iter().chain(proofs);
+        let step = self.engine.begin("POST", path, headers, body.to_string().as_bytes()).unwrap();
+        self.reply(step)
     }
 
     /// Has a code sent to the phone of Ada. Returns the otp_token and the code.

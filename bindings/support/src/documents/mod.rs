@@ -1,26 +1,30 @@
 //! Clients, auth sources, users and claims as JSON documents. The members have the names of the reference host's file.
 
+mod client;
+
 use std::fmt;
 use std::sync::Arc;
 
 use otp_grant::directory::{CustomClaims, UserClaims};
-use otp_grant::grant::Grant;
 use otp_grant::otp::CodePolicy;
-use otp_grant::session::RefreshPolicy;
 use otp_grant::time::Timestamp;
-use otp_grant::{AuthSource, AuthSourceId, Client, ClientId, ClientSecret, Scope, Subject, User, UserStatus};
+use otp_grant::{AuthSource, AuthSourceId, Client, Scope, Subject, User, UserStatus};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub(crate) use self::client::client;
 use crate::error::{At, DocumentError, Misplaced, read_json};
-use crate::values::{ChannelName, Code, Secret, Span};
+use crate::values::{ChannelName, Code};
 
 /// A client that was read from its document once, to be handed out again and again. A clone is cheap.
 ///
 /// | member | meaning | default |
 /// |---|---|---|
 /// | `id` | the identifier | none |
-/// | `public`, `secret` or `secret_sha256` | `true`; a secret; the SHA-256 of a secret in hexadecimal | one is required |
+/// | `public`, `secret`, `secret_sha256` or `keys` | `true`; a secret; the SHA-256 of a secret in hexadecimal; public keys as JWK | one is required |
+/// | `auth_method` | the only method of authentication: `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none` | with a secret, the two methods of secrets; otherwise the one that there is |
+/// | `dpop` | what the client proves: `off`, `accepted`, `required` or `required_with_nonce` | `off` |
+/// | `code_challenge_required` | whether each request for a code needs a code challenge | `false` |
 /// | `may_send` | whether a public client may send codes | `false` |
 /// | `may_sign_up` | whether the client signs up unknown users | `true` |
 /// | `auth_sources` | the auth sources that it may use | none |
@@ -47,7 +51,7 @@ impl ParsedClient {
         self.0.id().as_str()
     }
 
-    /// Tells whether the client has a secret.
+    /// Tells whether the client has a secret or keys.
     pub fn is_confidential(&self) -> bool {
         self.0.is_confidential()
     }
@@ -109,45 +113,6 @@ pub(crate) fn is_null(document: &str) -> bool {
     document.trim_ascii() == "null"
 }
 
-/// Reads a client. `asked` is the identifier that was asked for, which the document does not have to repeat.
-pub(crate) fn client(document: &str, asked: Option<&ClientId>) -> Result<Client, DocumentError> {
-    let document: ClientDocument = read_json(document)?;
-    let id = identified(document.id.as_deref(), asked, ClientId::new, ClientId::as_str)?;
-    let mut client = match (&document.secret, &document.secret_sha256, document.public) {
-        (Some(secret), None, false) if secret.expose().is_empty() => {
-            return Err(DocumentError::new("secret", "a secret can't be empty"));
-        }
-        (Some(secret), None, false) => Client::confidential(id, ClientSecret::digest(secret.expose())),
-        (None, Some(hex), false) => {
-            let digest = from_hex(hex)
-                .ok_or_else(|| DocumentError::new("secret_sha256", "64 hexadecimal digits are expected"))?;
-            Client::confidential(id, ClientSecret::from_sha256(digest))
-        }
-        (None, None, true) if document.may_send => Client::public(id).with_sending(),
-        (None, None, true) => Client::public(id),
-        _ => {
-            let reason = "a client has either secret, or secret_sha256, or public = true";
-            return Err(DocumentError::new("", reason));
-        }
-    };
-    for (index, source) in document.auth_sources.iter().enumerate() {
-        client = client.with_auth_source(AuthSourceId::new(source).at(format!("auth_sources[{index}]"))?);
-    }
-    if let Some(grants) = &document.grants {
-        client = client.with_grants(grants.iter().map(|grant| (*grant).into()));
-    }
-    client = client.with_refresh_policy(document.refresh_policy()?).at("refresh")?;
-    if document.may_sign_up == Some(false) {
-        client = client.without_sign_up();
-    }
-    if document.introspects_every_token {
-        client = client.with_introspection_of_every_token();
-    }
-    let scope = |text: &Option<String>, name| text.as_deref().map_or(Ok(Scope::openid()), Scope::parse).at(name);
-    let (allowed, default) = (scope(&document.scopes, "scopes")?, scope(&document.default_scopes, "default_scopes")?);
-    client.with_scopes(allowed, default).at("default_scopes")
-}
-
 /// Reads an auth source, as [`client`] reads a client.
 pub(crate) fn auth_source(document: &str, asked: Option<&AuthSourceId>) -> Result<AuthSource, DocumentError> {
     let document: AuthSourceDocument = read_json(document)?;
@@ -184,41 +149,6 @@ pub(crate) fn granted_scope(document: &str) -> Result<Scope, DocumentError> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ClientDocument {
-    id: Option<String>,
-    secret: Option<Secret>,
-    secret_sha256: Option<String>,
-    #[serde(default)]
-    public: bool,
-    #[serde(default)]
-    may_send: bool,
-    may_sign_up: Option<bool>,
-    #[serde(default)]
-    auth_sources: Vec<String>,
-    scopes: Option<String>,
-    default_scopes: Option<String>,
-    grants: Option<Vec<GrantName>>,
-    refresh: Option<RefreshName>,
-    retry_window: Option<Span>,
-    #[serde(default)]
-    introspects_every_token: bool,
-}
-
-impl ClientDocument {
-    fn refresh_policy(&self) -> Result<RefreshPolicy, DocumentError> {
-        match (self.refresh.unwrap_or(RefreshName::Rotate), self.retry_window) {
-            (RefreshName::Rotate, None) => Ok(RefreshPolicy::default()),
-            (RefreshName::Rotate, Some(Span(retry_window))) => Ok(RefreshPolicy::Rotate { retry_window }),
-            (RefreshName::Stable, None) => Ok(RefreshPolicy::Stable),
-            (RefreshName::Stable, Some(_)) => {
-                Err(DocumentError::new("retry_window", "a stable refresh token has none"))
-            }
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct AuthSourceDocument {
     id: Option<String>,
     channel: ChannelName,
@@ -239,31 +169,6 @@ struct UserDocument {
 #[serde(deny_unknown_fields)]
 struct ScopeDocument {
     scope: String,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum GrantName {
-    Sms,
-    Email,
-    RefreshToken,
-}
-
-impl From<GrantName> for Grant {
-    fn from(name: GrantName) -> Self {
-        match name {
-            GrantName::Sms => Self::OtpSms,
-            GrantName::Email => Self::OtpEmail,
-            GrantName::RefreshToken => Self::RefreshToken,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum RefreshName {
-    Rotate,
-    Stable,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -323,15 +228,4 @@ fn identified<I: Clone + PartialEq, R: fmt::Display>(
         (Some(given), None) => parse(given).at("id"),
         (None, None) => Err(DocumentError::new("id", "missing")),
     }
-}
-
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (index, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(digest)
 }

@@ -193,7 +193,7 @@ impl AccessTokenClaims {
     /// # Errors
     /// [`InsufficientScope`]. The host can convert it into the [`Reply`] that names the scope.
     pub fn require_scope(&self, needed: &Scope) -> Result<(), InsufficientScope> {
-        if needed.is_subset_of(&self.scope) { Ok(()) } else { Err(InsufficientScope::new(needed)) }
+        if needed.is_subset_of(&self.scope) { Ok(()) } else { Err(InsufficientScope::new(needed, self.key.is_some())) }
     }
 }
 

@@ -639,3 +639,23 @@ async fn a_proof_that_is_needed_is_good_once_in_every_mode() {
         token = text(&read(&reply).1, "refresh_token").to_owned();
     }
 }
+
+#[tokio::test]
+async fn a_retry_does_not_bind_what_its_first_answer_did_not_bind() {
+    let (host, key) = (host(), Prover::new(1));
+    let client = "DPOP_ACCEPTED_CLIENT_ID";
+    let tokens = host.log_in_by(&send_of(client), json!({})).await;
+    let first = refresh_of(client, text(&tokens, "refresh_token"));
+    let successor = text(&read(&host.post_with(TOKEN, &first, &[]).await).1, "refresh_token").to_owned();
+    // The successor needs no key. An answer of type DPoP would say that it does.
+    let retry = host.post_with(TOKEN, &first, &[&key.proof(&host, TOKEN, json!({}))]).await;
+    assert_reply(&retry, 400, REFUSED, &[]);
+    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 0);
+    // A retry of the same kind gets the successor, which can be bound.
+    let retry = host.post_with(TOKEN, &first, &[]).await;
+    assert_eq!((retry.status(), text(&read(&retry).1, "refresh_token")), (200, &*successor));
+    let reply = refresh(&host, client, &successor, &key.proof(&host, TOKEN, json!({}))).await;
+    assert_eq!((reply.status(), &read(&reply).1["token_type"]), (200, &json!("DPoP")));
+    let bound = refresh_of(client, text(&read(&reply).1, "refresh_token"));
+    assert_reply(&host.post_with(TOKEN, &bound, &[]).await, 400, REFUSED, &[]);
+}

@@ -1,12 +1,21 @@
-//! The parts that the targets share: the harness of the scenarios, edits of a text, a count of memory, and the texts
-//! that a refusal may have.
+//! The parts that the targets share: the harness of the scenarios, edits of a text, a count of memory, the texts that a
+//! refusal may have, holders of keys, and a second reading of what they sign.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use otp_grant::Reply;
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as BASE64URL_TEXT};
+use otp_grant::{Reply, SigningKey};
 pub use otp_grant_tests::*;
-use serde_json::Value;
+use ring::digest::{SHA256, digest};
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519 as ED25519_SCHEME, EcdsaKeyPair, Ed25519KeyPair,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
+    RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
+use serde_json::{Value, json};
 
 /// Carries out a list of edits. Each edit has three bytes: its kind, its place and its argument.
 ///
@@ -120,9 +129,159 @@ pub fn assert_ours(reply: &Reply) -> (u16, Value) {
     (status, said)
 }
 
+/// The holder of a private key of `tests/keys`, who signs whatever it is given.
+pub struct KeyHolder {
+    pair: Pair,
+    /// The public key as a JWK.
+    pub jwk: Value,
+    /// The algorithm that it names and signs with.
+    pub algorithm: &'static str,
+}
+
+enum Pair {
+    Ed25519(Ed25519KeyPair),
+    P256(EcdsaKeyPair),
+    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
+}
+
+impl KeyHolder {
+    /// One holder for each algorithm. The last two have the same key.
+    pub fn of_each_algorithm() -> [Self; 4] {
+        let pems = [ED25519, ES256, RSA].map(|pem| (pem, SigningKey::from_pem(pem).unwrap()));
+        let [ed25519, es256, rsa] = pems.map(|(pem, key)| {
+            let public: Value = serde_json::from_str(&key.public_key().to_jwk()).unwrap();
+            (der(pem), but(&public, json!({ "kid": null, "use": null, "alg": null })))
+        });
+        let random = SystemRandom::new();
+        let p256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &es256.0, &random).unwrap();
+        let rsa_pair = |encoding| Pair::Rsa(RsaKeyPair::from_pkcs8(&rsa.0).unwrap(), encoding);
+        let holder = |pair, jwk: &Value, algorithm| Self { pair, jwk: jwk.clone(), algorithm };
+        let ed25519_pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&ed25519.0).unwrap();
+        [
+            holder(Pair::Ed25519(ed25519_pair), &ed25519.1, "EdDSA"),
+            holder(Pair::P256(p256), &es256.1, "ES256"),
+            holder(rsa_pair(&RSA_PKCS1_SHA256), &rsa.1, "RS256"),
+            holder(rsa_pair(&RSA_PSS_SHA256), &rsa.1, "PS256"),
+        ]
+    }
+
+    /// Makes a compact JWS of these texts, whatever they say.
+    pub fn sign(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+        let signed = format!("{}.{}", BASE64URL_TEXT.encode(header), BASE64URL_TEXT.encode(payload));
+        let random = SystemRandom::new();
+        let signature = match &self.pair {
+            Pair::Ed25519(pair) => pair.sign(signed.as_bytes()).as_ref().to_vec(),
+            Pair::P256(pair) => pair.sign(&random, signed.as_bytes()).unwrap().as_ref().to_vec(),
+            Pair::Rsa(pair, encoding) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(*encoding, &random, signed.as_bytes(), &mut signature).unwrap();
+                signature
+            }
+        };
+        format!("{signed}.{}", BASE64URL_TEXT.encode(signature))
+    }
+}
+
+fn der(pem: &str) -> Vec<u8> {
+    BASE64_STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap()
+}
+
+/// A compact JWS as `serde_json` and `ring` read it, apart from the crate.
+pub struct Jws {
+    pub header: Value,
+    pub payload: Value,
+    signed: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl Jws {
+    /// Reads three parts of base64url, of which the first two are JSON objects.
+    pub fn read(compact: &str) -> Option<Self> {
+        let parts: Vec<&str> = compact.split('.').collect();
+        let [header, payload, signature] = parts[..] else { return None };
+        let object = |part: &str| {
+            let value: Value = serde_json::from_slice(&BASE64URL_TEXT.decode(part).ok()?).ok()?;
+            value.is_object().then_some(value)
+        };
+        let (read_header, read_payload) = (object(header)?, object(payload)?);
+        let signed = format!("{header}.{payload}").into_bytes();
+        Some(Self {
+            header: read_header,
+            payload: read_payload,
+            signed,
+            signature: BASE64URL_TEXT.decode(signature).ok()?,
+        })
+    }
+
+    /// Tells whether the key of a JWK has made the signature with an algorithm of this name.
+    pub fn is_signed_by(&self, jwk: &Value, algorithm: &str) -> bool {
+        let part =
+            |name: &str| jwk[name].as_str().and_then(|text| BASE64URL_TEXT.decode(text).ok()).unwrap_or_default();
+        let verify = |scheme: &'static dyn VerificationAlgorithm, key: Vec<u8>| {
+            UnparsedPublicKey::new(scheme, key).verify(&self.signed, &self.signature).is_ok()
+        };
+        let rsa = |scheme: &'static RsaParameters| {
+            let key = RsaPublicKeyComponents { n: part("n"), e: part("e") };
+            key.verify(scheme, &self.signed, &self.signature).is_ok()
+        };
+        match (jwk["kty"].as_str(), jwk["crv"].as_str(), algorithm) {
+            (Some("OKP"), Some("Ed25519"), "EdDSA" | "Ed25519") => verify(&ED25519_SCHEME, part("x")),
+            (Some("EC"), Some("P-256"), "ES256") => {
+                verify(&ECDSA_P256_SHA256_FIXED, [vec![4], part("x"), part("y")].concat())
+            }
+            (Some("RSA"), _, "RS256") => rsa(&RSA_PKCS1_2048_8192_SHA256),
+            (Some("RSA"), _, "PS256") => rsa(&RSA_PSS_2048_8192_SHA256),
+            _ => false,
+        }
+    }
+}
+
+/// Returns the thumbprint of a JWK (RFC 7638), apart from the crate.
+pub fn thumbprint(jwk: &Value) -> String {
+    let names: &[&str] = match jwk["kty"].as_str() {
+        Some("RSA") => &["e", "kty", "n"],
+        Some("EC") => &["crv", "kty", "x", "y"],
+        _ => &["crv", "kty", "x"],
+    };
+    let members: Vec<String> = names.iter().map(|name| format!(r#""{name}":{}"#, jwk[*name])).collect();
+    hash(&format!("{{{}}}", members.join(",")))
+}
+
+/// Returns the SHA-256 hash of a text in base64url.
+pub fn hash(text: &str) -> String {
+    BASE64URL_TEXT.encode(digest(&SHA256, text.as_bytes()))
+}
+
+/// Carries out a list of changes of two JSON objects. Each change has three bytes: the member, the value, and whether
+/// the value is kept, left out or put into an array.
+///
+/// `jwk/x` is a member of the member `jwk`.
+pub fn change(objects: [&mut Value; 2], changes: &[u8], members: &[(usize, &str)], values: &[Value]) {
+    for [which, with, how] in changes.as_chunks().0.iter().take(MOST_CHANGES) {
+        let (object, path) = members[usize::from(*which) % members.len()];
+        let value = &values[usize::from(*with) % values.len()];
+        let (parent, name) = path.split_once('/').map_or((None, path), |(parent, name)| (Some(parent), name));
+        let object: &mut Value = match parent {
+            Some(parent) => &mut objects[object][parent],
+            None => objects[object],
+        };
+        let Some(object) = object.as_object_mut() else { continue };
+        match how % 8 {
+            0 => drop(object.remove(name)),
+            1 => drop(object.insert(name.to_owned(), json!([value]))),
+            _ => drop(object.insert(name.to_owned(), value.clone())),
+        }
+    }
+}
+
+const MOST_CHANGES: usize = 4;
+const ED25519: &str = include_str!("../tests/keys/ed25519_pkcs8.pem");
+const ES256: &str = include_str!("../tests/keys/es256_other_pkcs8.pem");
+const RSA: &str = include_str!("../tests/keys/rsa2048_pkcs8.pem");
+
 /// The memory of the host and its fixed parts, whatever the input is.
 const BASE: usize = 32 * 1024;
-const ERRORS: [&str; 17] = [
+const ERRORS: [&str; 19] = [
     "invalid_request",
     "invalid_client",
     "invalid_grant",
@@ -140,6 +299,8 @@ const ERRORS: [&str; 17] = [
     "invalid_token",
     "insufficient_scope",
     "server_error",
+    "invalid_dpop_proof",
+    "use_dpop_nonce",
 ];
 const DESCRIPTIONS: [&str; 12] = [
     "Unknown or expired otp_token",
@@ -155,7 +316,7 @@ const DESCRIPTIONS: [&str; 12] = [
     "Temporarily unavailable. It is safe to try again.",
     "unsupported grant type",
 ];
-const SUBJECTS: [&str; 16] = [
+const SUBJECTS: [&str; 21] = [
     "the body",
     "grant_type",
     "client_id",
@@ -172,8 +333,13 @@ const SUBJECTS: [&str; 16] = [
     "token",
     "token_type_hint",
     "access_token",
+    "client_assertion",
+    "client_assertion_type",
+    "code_challenge",
+    "code_challenge_method",
+    "code_verifier",
 ];
-const PROBLEMS: [&str; 18] = [
+const PROBLEMS: [&str; 19] = [
     " is missing",
     " is given twice",
     " must be a string",
@@ -192,4 +358,5 @@ const PROBLEMS: [&str; 18] = [
     " has both phone_number and email",
     " has a client_secret besides the Authorization header",
     " has an access_token besides the Authorization header",
+    " has a client_assertion besides other client credentials",
 ];

@@ -318,7 +318,7 @@ random_id! {
 }
 
 /// Who asked for a code: a MAC over the code challenge and the key that the request came with. The otp_token does not
-/// contain it. Whoever redeems the code must present the same again.
+/// contain it. The caller that redeems the code must present the same challenge and key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asker {
     mac: [u8; Self::LEN],

@@ -29,7 +29,7 @@
 //! | [`Store`] | keeps records: a load and an atomic swap | none; [`MemoryStore`] for one process |
 //! | [`Directory`]: [`directory::ClientRegistry`] and [`directory::UserStore`] | knows clients and auth sources; knows users | none; [`MemoryDirectory`] for one process |
 //! | [`jwt::Signer`] | signs in an HSM, a key service or another library | [`SigningKey`], for keys that the crate reads or generates itself |
-//! | [`observer::Observer`] | receives an event for each send, login, refresh, sign-out, wrong code, refused client, reused refresh token and failure of a port | [`observer::NoObserver`] |
+//! | [`observer::Observer`] | receives an event for each send, login, refresh, sign-out, wrong code, refused client, reused refresh token, reused proof, refresh token without its key and failure of a port | [`observer::NoObserver`] |
 //! | [`time::Clock`] | gives the time | [`time::SystemClock`] |
 //! | [`entropy::Entropy`] | gives random bytes | [`entropy::SystemEntropy`] |
 //!
@@ -48,6 +48,7 @@
 //! | [`otp`] | codes, and the quotas of sends and guesses |
 //! | [`session`] | login sessions and refresh tokens |
 //! | [`jwt`] | signing keys, signatures and access tokens |
+//! | [`dpop`] | proofs of a key, to which tokens are bound |
 //! | [`secret`] | secrets, codes and tokens, which are wiped when dropped; the keyring that seals tokens |
 //! | [`address`], [`grant`], [`id`], [`scope`], [`time`] | types that the other modules use |
 //! | [`memory`], [`entropy`], [`observer`] | the in-memory store and directory; the port to random bytes; the port to logs and metrics |

@@ -6,67 +6,33 @@
 //
 // The session storage of the tab has what was asked for last, until it is used or too old. After a reload, the code
 // of the message can still be entered. Without that code it is worth nothing.
+//
+// The database of the browser has a key that no script can read. The tokens are bound to it, where the server does that.
+// Signing out forgets it.
 
 import { plain, readCode } from "./codes.js";
+import { canProve, codeChallenge, newVerifier } from "./proof.js";
+import {
+  askUserinfo, discardKey, hasKey, keyInUse, NO_KEY, parsed, place, postForm, postJson, releaseKey, reuseKey, settings,
+} from "./server.js";
 import { fill, opaqueCard, tokenCard } from "./tokens.js";
 import { attempts, duration, explain } from "./words.js";
 
-const settings = JSON.parse(document.body.dataset.settings);
 const $ = (id) => document.getElementById(id);
 
-/** What was asked for last: channel, address, otp_token, when that and the code end, and when another can be had. */
+/**
+ * What was asked for last: channel, address, otp_token, the verifier and the thumbprint of the key that it needs, when it
+ * and the code end, and when another can be had.
+ */
 let challenge = null;
+/** The verifier of every code that is asked for one address, also where an answer was lost. */
+let drawn = null;
 /** The address that a code could not be sent to, the last time. */
 let undelivered = null;
 /** The last answer of the token endpoint. */
 let tokens = null;
 /** One request at a time: a second press of a button does nothing. */
 let busy = false;
-
-// Asking the server.
-
-async function post(url, body, type) {
-  const headers = { "Content-Type": type };
-  return ask(url, { method: "POST", headers, body });
-}
-
-const postJson = (url, members) => post(url, JSON.stringify(members), "application/json");
-const postForm = (url, members) =>
-  post(url, new URLSearchParams(members).toString(), "application/x-www-form-urlencoded");
-
-/** Gives the answer; status 0 where there was none. */
-async function ask(url, options) {
-  try {
-    const signal = AbortSignal.timeout(30000);
-    const reply = await fetch(url, { credentials: "omit", cache: "no-store", redirect: "error", signal, ...options });
-    const text = await reply.text();
-    const body = parsed(text);
-    return {
-      ok: reply.ok,
-      status: reply.status,
-      body,
-      error: body?.error ?? challengeOf(reply.headers.get("WWW-Authenticate")),
-      description: body?.error_description,
-      attemptsRemaining: body?.attempts_remaining,
-      retryAfter: Number.parseInt(reply.headers.get("Retry-After") ?? "", 10),
-    };
-  } catch {
-    return { ok: false, status: 0 };
-  }
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** The error that a resource names in its header (RFC 6750 section 3). */
-function challengeOf(header) {
-  return header?.match(/error="([^"]*)"/)?.[1];
-}
 
 /** Does something while `form` says that it is busy. */
 async function once(form, button, label, work) {
@@ -152,7 +118,7 @@ async function sendCode() {
     complain(at === "sms" ? "Please enter your phone number." : "Please enter your e-mail address.", field);
     return;
   }
-  if (!isFor(challenge, at, address)) adopt(await ofOtherTab(at, address));
+  if (!isFor(challenge, at, address)) await adopt(await ofOtherTab(at, address));
   if (isFor(challenge, at, address) && secondsUntil(challenge.resendAt) > 0) {
     showCode();
     say("A code was sent there a moment ago. Please enter it.");
@@ -180,18 +146,23 @@ function key(at, address) {
 }
 
 async function requestCode(at, address) {
-  const answer = await postJson(settings.endpoints.send, {
+  if (!(await hasKey())) return NO_KEY;
+  const verifier = verifierFor(at, address);
+  const answer = await postJson("send", {
     client_id: settings.client,
     auth_source_id: settings.sources[at],
     usage: "login",
+    ...(verifier ? { code_challenge: await codeChallenge(verifier), code_challenge_method: "S256" } : {}),
     ...addressMember(at, address),
   });
   if (answer.ok) {
     const { otp_token, expires_in, code_expires_in, code_length, resend_after } = answer.body;
-    adopt({
+    await adopt({
       channel: at,
       address,
       otpToken: otp_token,
+      verifier,
+      jkt: keyInUse(),
       length: code_length,
       endsAt: after(expires_in),
       codeEndsAt: code_expires_in === undefined ? null : after(code_expires_in),
@@ -205,6 +176,14 @@ async function requestCode(at, address) {
   return answer;
 }
 
+/** The same for each code of one login: with another, the server would send another code. */
+function verifierFor(at, address) {
+  if (!canProve) return undefined;
+  if (isFor(challenge, at, address) && challenge.verifier) return challenge.verifier;
+  if (drawn?.of !== key(at, address)) drawn = { of: key(at, address), verifier: newVerifier() };
+  return drawn.verifier;
+}
+
 /** A code that could not be sent is why there is none, if the next request comes too early. */
 function noteFailure(answer, at, address) {
   if (answer.error === "temporarily_unavailable") undelivered = key(at, address);
@@ -215,12 +194,12 @@ function noteFailure(answer, at, address) {
 const isLive = (kept) => Boolean(kept) && secondsUntil(kept.endsAt) > 0;
 const isFor = (kept, at, address) => isLive(kept) && key(kept.channel, kept.address) === key(at, address);
 
-/** Only the page of this client and these endpoints. */
-const place = `otp-grant ${settings.endpoints.send} ${settings.client}`;
 const tabs = new BroadcastChannel(place);
 
-function adopt(other) {
+async function adopt(other) {
   if (!isLive(other) || typeof other.otpToken !== "string" || !settings.sources[other.channel]) return;
+  // Without the key that the code was asked with, it can't be redeemed.
+  if (other.jkt && !(await reuseKey(other.jkt))) return;
   challenge = other;
   remember();
 }
@@ -235,9 +214,9 @@ function remember() {
   }
 }
 
-function recall() {
+async function recall() {
   try {
-    adopt(parsed(sessionStorage.getItem(place)));
+    await adopt(parsed(sessionStorage.getItem(place)));
   } catch (error) {
     console.warn(error);
   }
@@ -261,6 +240,7 @@ tabs.addEventListener("message", ({ data }) => {
   if (data.found) waiting(data.found);
   if (data.used && challenge?.otpToken === data.used) {
     forget();
+    if (!tokens) releaseKey();
     if ($("code-step").hidden) return;
     showAddress();
     say("This code was used in another tab.");
@@ -270,6 +250,7 @@ tabs.addEventListener("message", ({ data }) => {
 /** Forgets what was asked for, and shows no trace of it to the next user of this tab. */
 function forget() {
   challenge = null;
+  drawn = null;
   remember();
   for (const id of ["phone", "email", "code"]) $(id).value = "";
   for (const id of ["sent-to", "attempts"]) $(id).textContent = "";
@@ -306,13 +287,18 @@ async function redeem(signUp) {
     complain(`The code has ${shape()}.`, $("code"));
     return;
   }
-  const { otpToken } = challenge;
-  const answer = await postJson(settings.endpoints.token, {
+  const { otpToken, verifier } = challenge;
+  if (!(await hasKey())) {
+    complain(explain(NO_KEY));
+    return;
+  }
+  const answer = await postJson("token", {
     grant_type: settings.grants[challenge.channel],
     client_id: settings.client,
     auth_source_id: settings.sources[challenge.channel],
     otp_token: otpToken,
     otp: code,
+    ...(verifier ? { code_verifier: verifier } : {}),
     ...addressMember(challenge.channel, challenge.address),
     ...(signUp ? { auto_signup: true } : {}),
     ...(settings.scope ? { scope: settings.scope } : {}),
@@ -359,23 +345,26 @@ async function resend() {
 
 function keep(answer) {
   tokens = { ...answer, endsAt: after(answer.expires_in) };
+  const isBound = tokens.token_type === "DPoP";
+  const shown = isBound ? "What this page shows to APIs, with a proof of its key." : "What this page shows to APIs.";
   const cards = [["ID token", "Tells this page who signed in.", tokens.id_token],
-    ["Access token", "What this page shows to APIs.", tokens.access_token]]
+    ["Access token", shown, tokens.access_token]]
     .filter(([, , token]) => token)
     .map(([name, purpose, token]) => tokenCard(name, purpose, token));
   if (tokens.refresh_token) cards.push(opaqueCard("Refresh token", tokens.refresh_token));
   $("tokens").replaceChildren(...cards);
+  $("bound").hidden = !isBound;
   tick();
 }
 
 async function refresh() {
   const form = { grant_type: "refresh_token", client_id: settings.client, refresh_token: tokens.refresh_token };
-  const answer = await postForm(settings.endpoints.token, form);
+  const answer = await postForm("token", form);
   if (answer.ok) {
     keep(answer.body);
     say("The tokens are fresh.");
   } else if (answer.error === "invalid_grant") {
-    leave();
+    await leave();
     complain(explain(answer));
   } else {
     complain(explain(answer));
@@ -383,8 +372,7 @@ async function refresh() {
 }
 
 async function userinfo() {
-  const headers = { Authorization: `Bearer ${tokens.access_token}` };
-  const answer = await ask(settings.endpoints.userinfo, { headers });
+  const answer = await askUserinfo(tokens);
   if (!answer.ok) {
     complain(explain(answer));
     return;
@@ -396,19 +384,20 @@ async function userinfo() {
 
 async function signOut() {
   const token = tokens.refresh_token ?? tokens.access_token;
-  const answer = await postForm(settings.endpoints.revoke, { client_id: settings.client, token });
+  const answer = await postForm("revoke", { client_id: settings.client, token });
   // Whoever is told that they are signed out has to be: after an error they still are not.
   if (!answer.ok) {
     complain(`You are still signed in. ${explain(answer)}`);
     return;
   }
-  leave();
+  await leave();
   say("You are signed out.");
 }
 
-function leave() {
+async function leave() {
   tokens = null;
   forget();
+  await discardKey();
   $("tokens").replaceChildren();
   $("profile-claims").replaceChildren();
   showAddress();
@@ -446,7 +435,7 @@ function lifetime() {
 
 // What the user does.
 
-function begin() {
+async function begin() {
   $("hint").textContent = settings.hint ?? "";
   if (settings.example) {
     $("phone-help").textContent = `Such as ${settings.example}, or with + and the country code.`;
@@ -481,12 +470,14 @@ function begin() {
   $("userinfo").hidden = !settings.endpoints.userinfo;
   $("sign-out").hidden = !settings.endpoints.revoke;
   setInterval(tick, 500);
-  recall();
+  await recall();
   // A reload stays at its step. A user who comes again, and was sent a code, has come to enter it.
   const step = history.state?.step ?? "code";
   if (history.state?.step !== "code" || !isLive(challenge)) history.replaceState({ step: "address" }, "");
   if (step === "code" && isLive(challenge)) showCode();
   else showAddress();
+  // Said before somebody types.
+  if (settings.dpop === "required" && !(await hasKey())) complain(explain(NO_KEY));
 }
 
 function changeAddress() {

@@ -42,6 +42,8 @@ export function explain(answer, channel, undelivered = false) {
     case "invalid_grant":
       return explainGrant(description, attemptsRemaining);
     case "invalid_request":
+      // Only a browser that can't make one leaves it out.
+      if (description === "code_challenge is missing") return NO_KEY;
       return description === "Mismatched OTP token and OTP sending parameters"
         ? "This code was sent for something else. Please ask for a new one."
         : `The server did not understand the page (${description ?? error}). Please reload it.`;
@@ -55,6 +57,11 @@ export function explain(answer, channel, undelivered = false) {
       return "This access token has expired or was revoked. Refresh the tokens, or sign in again.";
     case "insufficient_scope":
       return "This access token does not allow asking who you are.";
+    case "no_key":
+      return NO_KEY;
+    case "invalid_dpop_proof":
+    case "use_dpop_nonce":
+      return "The server did not accept what this browser proved. Check that the clock of this device is right, and reload the page.";
   }
   if (status === 408) return "The connection is too slow: the server did not wait for it. Please try again.";
   if (status === 429) return "Too many requests come from here. Please wait a little.";
@@ -128,12 +135,15 @@ export function claimMeaning(name) {
   return MEANINGS[name];
 }
 
+const NO_KEY = "You can't sign in with this browser here: it can't keep the key that signing in needs. Use a window that is not "
+  + "private and a browser that is up to date, and open this page with https.";
+
 const TIMES = new Set(["exp", "iat", "nbf", "auth_time", "updated_at"]);
 
 const MEANINGS = {
   alg: "signed with", kid: "key", typ: "type", sub: "who", aud: "for which application", azp: "asked for by",
   iss: "issued by", exp: "expires", iat: "issued", nbf: "valid from", jti: "number of the token", sid: "session",
-  scope: "what it allows", auth_time: "signed in", amr: "how", client_id: "application", name: "name", email: "e-mail",
+  scope: "what it allows", cnf: "good only with this key", auth_time: "signed in", amr: "how", client_id: "application", name: "name", email: "e-mail",
   email_verified: "e-mail proved", phone_number: "phone number", phone_number_verified: "phone number proved",
   preferred_username: "user name",
 };

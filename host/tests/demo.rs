@@ -165,6 +165,8 @@ fn the_page_lets_nothing_else_in() {
         "/",
         "/page/app.js",
         "/page/codes.js",
+        "/page/proof.js",
+        "/page/server.js",
         "/page/tokens.js",
         "/page/words.js",
         "/page/style.css",

@@ -7,21 +7,67 @@ screenshots=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/../.."
 cargo build --locked --quiet --package otp-grant-host
 dir=$(mktemp -d)
-host=
-stop() { if [ -n "$host" ]; then kill "$host" 2>/dev/null || true; wait "$host" 2>/dev/null || true; host=; fi; }
+hosts=()
+stop() {
+    if [ ${#hosts[@]} -gt 0 ]; then kill "${hosts[@]}" 2>/dev/null || true; wait "${hosts[@]}" 2>/dev/null || true; fi
+    hosts=()
+}
 trap 'stop; rm -rf "$dir"' EXIT
+screenshots=${screenshots:-$dir/screenshots}
 
 # Node looks for packages beside the script.
-cp host/tests/page/* "$dir"
+cp host/tests/page/* host/page/proof.js "$dir"
 npm ci --prefix "$dir" --silent --no-audit --no-fund
 
-: >"$dir/outbox"
-"${CARGO_TARGET_DIR:-target}/debug/otp-grant-host" --demo --listen 127.0.0.1:0 --alg ES256 --outbox "$dir/outbox" \
-    >"$dir/out" 2>"$dir/log" &
-host=$!
-for _ in $(seq 100); do
-    url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$dir/out" | head -n 1) && break
-    if ! kill -0 "$host" 2>/dev/null; then cat "$dir/log" >&2; exit 1; fi
-    sleep 0.1
-done
-node "$dir/page.js" "$url" "$dir/outbox" "${screenshots:-$dir/screenshots}"
+# Starts a host in a folder of its own, with these arguments. Its file `url` says where it listens.
+start() {
+    local at=$1
+    shift
+    touch "$at/outbox" "$at/out"
+    "${CARGO_TARGET_DIR:-target}/debug/otp-grant-host" --listen 127.0.0.1:0 --outbox "$at/outbox" "$@" >"$at/out" 2>"$at/log" &
+    local host=$!
+    hosts+=("$host")
+    for _ in $(seq 100); do
+        if grep -oEm 1 'http://127\.0\.0\.1:[0-9]+' "$at/out" >"$at/url"; then return; fi
+        if ! kill -0 "$host" 2>/dev/null; then cat "$at/log" >&2; exit 1; fi
+        sleep 0.1
+    done
+    echo "the host does not start" >&2
+    exit 1
+}
+
+# Starts a host whose page has a client with these settings. No limit of messages is in the way.
+configured() {
+    local at=$dir/$1
+    mkdir "$at"
+    cat >"$at/host.toml" <<END
+issuer = "https://login.example.com"
+dpop = "$2"
+keys = { index = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=", sealing = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=" }
+signing = { active = "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }
+auth_sources.sms = { channel = "sms" }
+danger.without_send_quotas = true
+page = { client = "page", sms = "sms", scopes = "openid phone" }
+[clients.page]
+public = true
+may_send = true
+auth_sources = ["sms"]
+scopes = "openid phone offline_access"
+$3
+END
+    local number
+    for number in $(seq 0 9) 110 130 $(seq 200 209); do
+        printf '[[users.list]]\nsubject = "user-%s"\nphone_number = "+86137%08d"\n' "$number" "$number" >>"$at/host.toml"
+    done
+    start "$at" --config "$at/host.toml"
+}
+
+mkdir "$dir/demo"
+start "$dir/demo" --demo --alg ES256
+node "$dir/page.js" "$(cat "$dir/demo/url")" "$dir/demo/outbox" "$screenshots"
+
+configured accepted on 'dpop = "accepted"'
+configured required strict 'dpop = "required"'
+configured nonce strict $'dpop = "required_with_nonce"\ncode_challenge_required = true'
+configured off off 'code_challenge_required = true'
+node "$dir/proofs.js" "$screenshots" "$dir/accepted" "$dir/required" "$dir/nonce" "$dir/off"

@@ -36,6 +36,14 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    const ALL: [Self; 5] = [Self::ES256, Self::EdDSA, Self::Ed25519, Self::PS256, Self::RS256];
+
+    /// The names of all algorithms, as metadata and challenges list what is verified.
+    pub(crate) const NAMES: [&str; 5] = {
+        let [first, second, third, fourth, fifth] = Self::ALL;
+        [first.as_str(), second.as_str(), third.as_str(), fourth.as_str(), fifth.as_str()]
+    };
+
     /// Returns the `alg` value.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,8 +81,7 @@ impl core::str::FromStr for Algorithm {
     type Err = KeyError;
 
     fn from_str(name: &str) -> Result<Self, KeyError> {
-        let known = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA, Self::Ed25519];
-        known.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(KeyError::Unsupported)
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(KeyError::Unsupported)
     }
 }
 
@@ -94,5 +101,16 @@ impl KeyKind {
             Self::P256 => Algorithm::ES256,
             Self::Ed25519 => Algorithm::EdDSA,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Algorithm;
+    use crate::dpop::PROOF_ALGORITHMS;
+
+    #[test]
+    fn a_challenge_lists_what_is_verified() {
+        assert_eq!(PROOF_ALGORITHMS, Algorithm::NAMES);
     }
 }

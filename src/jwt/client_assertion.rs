@@ -9,7 +9,6 @@ use crate::base64url::BASE64URL;
 use crate::directory::Client;
 use crate::directory::assertion::{AssertionKeys, NotAuthenticated, PresentedAssertion, VerifiedAssertion};
 use crate::id::ClientId;
-use crate::jwt::algorithm::Algorithm;
 use crate::jwt::jwk::PublicKeySet;
 use crate::jwt::jws::{self, JwsError};
 use crate::jwt::key_error::KeyError;
@@ -71,15 +70,6 @@ pub(crate) fn claimed_client(jwt: &str) -> Option<ClientId> {
     let claims = strict::object(&BASE64URL.decode(payload).ok()?).ok()?;
     ClientId::new(claims.get("sub")?.as_str()?).ok()
 }
-
-/// The algorithms of assertions, as the metadata names them. The key of the client decides which of them it is.
-pub(crate) const ALGORITHMS: [&str; 5] = [
-    Algorithm::RS256.as_str(),
-    Algorithm::PS256.as_str(),
-    Algorithm::ES256.as_str(),
-    Algorithm::EdDSA.as_str(),
-    Algorithm::Ed25519.as_str(),
-];
 
 /// Verifies the signature and the claims of an assertion (RFC 7523 section 3).
 fn verify(assertion: &PresentedAssertion<'_>, keys: &PublicKeySet) -> Result<VerifiedAssertion, AssertionError> {
@@ -175,6 +165,7 @@ mod tests {
 
     use super::*;
     use crate::id::Issuer;
+    use crate::jwt::algorithm::Algorithm;
     use crate::jwt::signing_key::{JwtType, SigningKey};
     use crate::time::Timestamp;
 

@@ -34,7 +34,9 @@ impl AccessTokenVerifier {
         &self.keys
     }
 
-    /// Checks a token alone at an instant, and reads its claims. A token that is bound to a key is refused. Every required claim must be there, and must have its type.
+    /// Checks a token alone at an instant, and reads its claims. A token that is bound to a key is refused.
+    ///
+    /// Every required claim must be there, and must have its type.
     ///
     /// # Errors
     /// [`AccessTokenError`], which says only the kind of fault.
@@ -84,7 +86,7 @@ impl AccessTokenVerifier {
         Ok(read)
     }
 
-    /// Checks a token that can be bound to a key. Whoever calls this does not serve a request with the token.
+    /// Checks a token that can be bound to a key. The caller must not serve a request with the token.
     pub(crate) fn verify_either(
         &self,
         token: &str,

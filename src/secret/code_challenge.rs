@@ -7,8 +7,8 @@ use crate::secret::{PresentedSecret, sha256};
 
 /// The SHA-256 digest of a code verifier, as a client sends it with the request for a code.
 ///
-/// Whoever redeems the code must present the verifier. An otp_token and a code that were stolen together are worth
-/// nothing without the verifier. The only method is `S256`.
+/// The caller that redeems the code must present the verifier. An otp_token and a code that were stolen together are
+/// worth nothing without the verifier. The only method is `S256`.
 ///
 /// ```
 /// use otp_grant::secret::CodeChallenge;

@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use crate::dpop::{DpopSupport, PROOF_ALGORITHMS};
+use crate::dpop::DpopSupport;
 use crate::id::Issuer;
 use crate::jwt::algorithm::Algorithm;
-use crate::jwt::client_assertion;
 use crate::jwt::jwk::PublicKeySet;
 use crate::server::routes::{Endpoint, Routes};
 use crate::settings::Settings;
@@ -72,7 +71,7 @@ impl<'a> Metadata<'a> {
             let with_keys = settings.client_assertions.then_some("private_key_jwt");
             without_keys.iter().copied().chain(with_keys).collect()
         };
-        let algorithms = settings.client_assertions.then_some(client_assertion::ALGORITHMS.as_slice());
+        let algorithms = settings.client_assertions.then_some(Algorithm::NAMES.as_slice());
         let otp_grant_types = settings.grant_types.iter().map(|(uri, _)| uri.as_str());
         Self {
             issuer: issuer.as_str(),
@@ -90,7 +89,7 @@ impl<'a> Metadata<'a> {
             revocation_endpoint_auth_signing_alg_values_supported: revocation_endpoint.and(algorithms),
             introspection_endpoint_auth_methods_supported: introspection_endpoint.map(|_| methods(&WITH_SECRET)),
             introspection_endpoint_auth_signing_alg_values_supported: introspection_endpoint.and(algorithms),
-            dpop_signing_alg_values_supported: (settings.dpop != DpopSupport::Off).then_some(&PROOF_ALGORITHMS),
+            dpop_signing_alg_values_supported: (settings.dpop != DpopSupport::Off).then_some(&Algorithm::NAMES),
             openid: None,
         }
     }

@@ -238,6 +238,9 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// nor its session was revoked, and that its user may log in. It costs one call of the store and one call of the
     /// directory.
     ///
+    /// For a token with a proof, the directory is also asked for the client, unless the proof has a good nonce. With
+    /// [`DpopSupport::Strict`](crate::dpop::DpopSupport::Strict), the check costs one more swap.
+    ///
     /// # Errors
     /// [`AccessTokenCheckError`]. [`AccessTokenCheckError::TemporarilyUnavailable`] is safe to retry.
     pub async fn check_access_token<'a>(

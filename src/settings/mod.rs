@@ -105,8 +105,9 @@ pub struct Settings {
     /// assertions. Defaults to `false`. Without it, a request with an assertion is refused with `invalid_client`.
     ///
     /// An assertion costs a request one more swap of the store, because it is good for one request. After a 503, the
-    /// client makes a new one. The metadata then
-    /// names the method `private_key_jwt` and its algorithms.
+    /// client makes a new assertion.
+    ///
+    /// Where this is on, the metadata names the method `private_key_jwt` and its algorithms.
     ///
     /// RFC 7523.
     pub client_assertions: bool,

@@ -1,5 +1,5 @@
-//! A client sends a code challenge with its request for a code. Whoever redeems the code must present the verifier. A
-//! wrong, missing or superfluous verifier makes the otp_token one that this server does not know.
+//! A client sends a code challenge with its request for a code. The request that redeems the code must present the
+//! verifier. A wrong, missing or superfluous verifier makes the otp_token one that this server does not know.
 
 use std::sync::atomic::Ordering::SeqCst;
 

@@ -617,7 +617,7 @@ fn the_metadata_names_the_method_and_its_algorithms() {
         assert_eq!(said["introspection_endpoint_auth_methods_supported"], confidential);
         for endpoint in ["token", "revocation", "introspection"] {
             let algorithms = &said[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")];
-            assert_eq!(*algorithms, json!(["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]));
+            assert_eq!(*algorithms, json!(["ES256", "EdDSA", "Ed25519", "PS256", "RS256"]));
         }
     }
     let without = settings(|settings| {

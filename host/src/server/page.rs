@@ -10,7 +10,7 @@ use otp_grant::server::{Endpoint, Route};
 use otp_grant::{AuthorizationServer, Directory, Store};
 use serde_json::json;
 
-use crate::config::{Config, Page};
+use crate::config::{Config, DpopName, DpopPolicyName, Page};
 
 /// The page of a host.
 #[derive(Debug)]
@@ -29,7 +29,9 @@ impl LoginPage {
         let Page { client, sms, email, title, scopes, sign_up, hint } = &config.page;
         let client = client.as_ref()?;
         let base = server.issuer().path();
-        let at = |endpoint| server.routes().find(|route| route.endpoint() == endpoint).map(Route::path);
+        let route = |endpoint| server.routes().find(|route| route.endpoint() == endpoint);
+        let at = |endpoint| route(endpoint).map(Route::path);
+        let url = |endpoint| route(endpoint).map(Route::url);
         let settings = json!({
             "client": client,
             "scope": scopes,
@@ -45,6 +47,13 @@ impl LoginPage {
                 "token": at(Endpoint::Token),
                 "revoke": at(Endpoint::Revocation),
                 "userinfo": at(Endpoint::Userinfo),
+            },
+            "dpop": dpop(config, client),
+            // Proofs are for these, whatever the browser calls the host.
+            "urls": {
+                "send": url(Endpoint::OtpSend),
+                "token": url(Endpoint::Token),
+                "userinfo": url(Endpoint::Userinfo),
             },
         });
         let title = title.as_deref().unwrap_or("Sign in");
@@ -95,6 +104,16 @@ fn alphabet(config: &Config, source: Option<&str>) -> String {
     source.and_then(|source| source.code.alphabet.as_deref()).unwrap_or("0123456789").to_owned()
 }
 
+/// Whether the page binds its tokens to a key. It learns from the host whether a proof needs a nonce.
+fn dpop(config: &Config, client: &str) -> &'static str {
+    match config.clients.get(client).map(|client| client.dpop) {
+        _ if config.dpop == DpopName::Off => "off",
+        None | Some(DpopPolicyName::Off) => "off",
+        Some(DpopPolicyName::Accepted) => "accepted",
+        Some(DpopPolicyName::Required | DpopPolicyName::RequiredWithNonce) => "required",
+    }
+}
+
 /// A text inside of an element or of a quoted attribute.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -111,9 +130,11 @@ fn escaped(text: &str) -> String {
     out
 }
 
-const ASSETS: [(&str, &str, &str); 6] = [
+const ASSETS: [(&str, &str, &str); 8] = [
     ("app.js", "text/javascript;charset=UTF-8", include_str!("../../page/app.js")),
     ("codes.js", "text/javascript;charset=UTF-8", include_str!("../../page/codes.js")),
+    ("proof.js", "text/javascript;charset=UTF-8", include_str!("../../page/proof.js")),
+    ("server.js", "text/javascript;charset=UTF-8", include_str!("../../page/server.js")),
     ("tokens.js", "text/javascript;charset=UTF-8", include_str!("../../page/tokens.js")),
     ("words.js", "text/javascript;charset=UTF-8", include_str!("../../page/words.js")),
     ("style.css", "text/css;charset=UTF-8", include_str!("../../page/style.css")),

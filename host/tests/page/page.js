@@ -1,104 +1,10 @@
 // Signs in on the login page in headless Chromium: page.js URL OUTBOX FOLDER
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
+import { askForCode, browser, enter, focusIs, run, site, tabTo, textIs, wrong } from "./browser.js";
 
 const [url, outbox, folder] = process.argv.slice(2);
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-mkdirSync(folder, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-
-/** Opens the page as somebody new; what goes wrong in it fails the test. */
-async function visit(options = {}) {
-  return tab(await browser.newContext({ viewport: { width: 1000, height: 900 }, ...options }));
-}
-
-/** Opens the page in a tab more. */
-async function tab(context) {
-  const page = await context.newPage();
-  page.setDefaultTimeout(5000);
-  page.problems = [];
-  page.on("pageerror", (error) => page.problems.push(String(error)));
-  page.on("console", (message) => {
-    // A refusal of the server is no fault of the page.
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) page.problems.push(message.text());
-  });
-  await page.goto(url);
-  await focusIs(page, "phone");
-  return page;
-}
-
-/** What every scenario ends with: no fault in the page, and nothing kept but what was asked for, until it is used. */
-async function leave(page, pending = false) {
-  assert.deepEqual(page.problems, []);
-  const kept = await page.evaluate(() => [localStorage.length, document.cookie, location.href]);
-  assert.deepEqual(kept, [0, "", `${url}/`]);
-  const [challenge, ...others] = await page.evaluate(() => Object.values(sessionStorage));
-  assert.equal(others.length, 0);
-  assert.equal(challenge !== undefined, pending, challenge);
-  // Neither a code nor a token that logs in.
-  const members = ["address", "attemptsLeft", "channel", "codeEndsAt", "endsAt", "length", "otpToken", "resendAt"];
-  for (const member of Object.keys(JSON.parse(challenge ?? "{}"))) assert.ok(members.includes(member), member);
-  await page.context().close();
-}
-
-/** Takes a picture, and checks what a program can check of accessibility, and that nothing is cut off. */
-async function look(page, name) {
-  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
-  const { scrollWidth, clientWidth } = await page.evaluate(() => {
-    const { scrollWidth, clientWidth } = document.documentElement;
-    return { scrollWidth, clientWidth };
-  });
-  assert.ok(scrollWidth <= clientWidth, `${name}: ${scrollWidth} px in ${clientWidth} px`);
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => axe.run());
-  const found = violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.html).join(" ")}`);
-  assert.deepEqual(found, [], name);
-}
-
-async function focusIs(page, id) {
-  await page.waitForFunction((id) => document.activeElement?.id === id, id);
-}
-
-async function textIs(page, id, pattern) {
-  await page.waitForFunction(
-    ([id, source]) => new RegExp(source).test(document.getElementById(id).textContent),
-    [id, pattern.source],
-  ).catch(async () => assert.match(await page.textContent(`#${id}`), pattern));
-}
-
-const codeFor = (address) => {
-  const lines = readFileSync(outbox, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line));
-  // A number is sent to as the server reads it.
-  return lines.findLast((line) => [address, `+86${address}`].includes(line.to)).code;
-};
-const wrong = (code, by = 1) => code.slice(0, -1) + ((Number(code.at(-1)) + by) % 10);
-
-/** Goes to the control of an id as somebody without a mouse does. */
-async function tabTo(page, id, key = "Tab") {
-  for (let presses = 0; presses < 20; presses += 1) {
-    if (await page.evaluate((id) => document.activeElement?.id === id, id)) return;
-    await page.keyboard.press(key);
-  }
-  assert.fail(`${id} can't be reached with ${key}`);
-}
-
-async function askForCode(page, address) {
-  await page.keyboard.type(address);
-  await page.keyboard.press("Enter");
-  await focusIs(page, "code");
-}
-
-async function enter(page, code) {
-  await page.keyboard.type(code);
-  await page.keyboard.press("Enter");
-}
+const { codeFor, leave, look, messages, tab, visit } = site(url, outbox, folder);
 
 async function byKeyboardAlone() {
   const page = await visit();
@@ -164,7 +70,11 @@ async function byKeyboardAlone() {
   // The next user of this tab does not see the number.
   const shown = await page.evaluate(() => [document.body.textContent, ...[...document.querySelectorAll("input")].map((i) => i.value)]);
   assert.ok(!shown.join().replaceAll("Sign in as 13612345678", "").includes("13612345678"), shown.join());
-  assert.equal((await fetch(`${url}/userinfo`, { headers: { Authorization: `Bearer ${access}` } })).status, 401);
+  const api = `Basic ${btoa("API_CLIENT_ID:API_CLIENT_SECRET")}`;
+  const introspected = await fetch(`${url}/oauth2/introspect`, {
+    method: "POST", headers: { Authorization: api }, body: new URLSearchParams({ token: access }),
+  });
+  assert.deepEqual(await introspected.json(), { active: false });
   await look(page, "7-signed-out");
   await leave(page);
 }
@@ -250,8 +160,6 @@ async function again() {
   await leave(page, true);
 }
 
-const messages = () => readFileSync(outbox, "utf8").split("\n").length;
-
 /** The message is read elsewhere, and the page is loaded again. */
 async function reloadWhileReading() {
   const address = "+8613700000004";
@@ -329,7 +237,7 @@ async function backAndForth() {
 async function twoTabs() {
   const first = await visit();
   await askForCode(first, "+86 137 0000 0005");
-  const code = readFileSync(outbox, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line)).at(-1).code;
+  const code = codeFor("+8613700000005");
   const sent = messages();
   const second = await tab(first.context());
   // A tab learns of it only by the address.
@@ -466,13 +374,7 @@ try {
     byKeyboardAlone, unknownAddress, lockedUserInTheDark, whenTheServerFails, reloadWhileReading, backAndForth, twoTabs, digits,
     whatIsTold,
   ];
-  for (const scenario of scenarios) {
-    try {
-      await scenario();
-    } catch (error) {
-      throw new Error(scenario.name, { cause: error });
-    }
-  }
+  await run(scenarios);
   await waiting;
   console.log(`${url}: signed in on the page with a keyboard, on a phone and in the dark, and out again`);
 } finally {

@@ -30,7 +30,7 @@ pub struct TokenResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenType {
-    /// Alone. Whoever has it can use it (RFC 6750).
+    /// Alone. Every holder can use it (RFC 6750).
     Bearer,
     /// With a proof of the key that it is bound to (RFC 9449).
     Dpop,

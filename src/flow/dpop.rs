@@ -58,20 +58,26 @@ impl ClientKey {
         self.proof.as_ref().map(|proof| &proof.key)
     }
 
-    /// Returns the proof, where the tokens of the client are bound to its key.
-    pub(crate) fn binding_proof(&self) -> Option<&ProofUse> {
-        self.proof.as_ref().filter(|_| !self.policy.is_off())
+    /// Returns the proof that counts as used: where the tokens of the client are bound to its key, and in every mode
+    /// where what is redeemed needs the key.
+    pub(crate) fn used_proof(&self, needs_key: bool) -> Option<&ProofUse> {
+        self.proof.as_ref().filter(|_| needs_key || !self.policy.is_off())
     }
 
     /// Returns the key that the tokens of the client are bound to.
     pub(crate) fn of_tokens(&self) -> Option<KeyThumbprint> {
-        self.binding_proof().map(|proof| proof.key)
+        self.used_proof(false).map(|proof| proof.key)
     }
 
-    /// Returns the proof as the record of a session keeps it.
-    pub(crate) fn of_session(&self) -> Option<PresentedKey> {
-        let binds_refresh_tokens = self.is_public;
-        self.binding_proof().map(|&proof| PresentedKey { proof, binds_refresh_tokens })
+    /// Returns the proof as the record of a new session keeps it.
+    pub(crate) fn of_login(&self) -> Option<PresentedKey> {
+        self.of_refresh(false)
+    }
+
+    /// Returns the proof as the record of a session keeps it that is bound to a key or not.
+    pub(crate) fn of_refresh(&self, is_bound: bool) -> Option<PresentedKey> {
+        let binds_refresh_tokens = self.is_public && !self.policy.is_off();
+        self.used_proof(is_bound).map(|&proof| PresentedKey { proof, binds_refresh_tokens })
     }
 
     /// Returns the nonce that goes with the answer, so that the next request needs no second attempt.

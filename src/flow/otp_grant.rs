@@ -79,7 +79,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
         mark,
         presented: &request.otp,
         policy: source.code(),
-        proof: proven_key.binding_proof(),
+        proof: proven_key.used_proof(token.needs_key()),
     };
     let (proof, loaded) = guess::prove(&mut turn, client.id(), guess).await?;
 
@@ -152,7 +152,7 @@ async fn log_in<S: Store, D: Directory>(
         channel,
         tokens_valid_after,
         sealed_under,
-        proven_key: proven_key.of_session(),
+        proven_key: proven_key.of_login(),
     };
     let Settings { session_validity, token_validity, repeat_answer_within, .. } = &core.settings;
     let session = Session::open(login, session_validity, token_validity.access_token, now);
@@ -187,7 +187,7 @@ async fn repeat_login<S: Store, D: Directory>(
         return Err(TokenError::UnknownOtpToken);
     }
     // The first answer was for the key of its own proof.
-    if !session.is_bound_like(proven_key.of_session().as_ref()) {
+    if !session.is_bound_like(proven_key.of_login().as_ref()) {
         return Err(TokenError::UnknownOtpToken);
     }
     let user = active_user(core, &session).await?.ok_or(TokenError::UserNotActive)?;

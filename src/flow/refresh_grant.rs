@@ -90,7 +90,7 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
         access_token: core.settings.token_validity.access_token,
         sealed_under: core.keyring.names_its_key(),
         key: proven_key.thumbprint().copied(),
-        proof: proven_key.of_session(),
+        proof: proven_key.of_refresh(session.is_bound()),
         mark: Mark::from_bytes(turn.random()?),
     };
     let subject = session.subject().clone();

@@ -24,6 +24,11 @@ pub(crate) struct OtpTokenContent {
 }
 
 impl OtpTokenContent {
+    /// Tells whether the token was asked for with a key.
+    pub(crate) fn needs_key(&self) -> bool {
+        self.asker.is_some_and(|asker| matches!(asker.parts(), AskerParts::Key | AskerParts::Both))
+    }
+
     /// Writes and seals the token.
     pub(crate) fn seal(&self, keyring: &Keyring) -> OtpToken {
         let keys = keyring.active();

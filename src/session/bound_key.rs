@@ -61,6 +61,7 @@ impl ProvenKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PresentedKey {
     pub(crate) proof: ProofUse,
-    /// Whether the client is public, so that its refresh tokens are bound to the key.
+    /// Whether the refresh tokens of the client are bound to the key. Those of a public client are, unless its tokens are
+    /// not bound to keys any more.
     pub(crate) binds_refresh_tokens: bool,
 }

@@ -152,6 +152,11 @@ impl Session {
         self.proven_key.is_some()
     }
 
+    /// Tells whether the refresh tokens of the session need a key.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.proven_key.as_ref().is_some_and(|proven| proven.bound().is_some())
+    }
+
     /// Tells whether a login with this key would be bound as this session is.
     pub(crate) fn is_bound_like(&self, presented: Option<&PresentedKey>) -> bool {
         let bound = self.proven_key.as_ref().and_then(|proven| proven.bound()).map(|bound| bound.key);

@@ -44,6 +44,10 @@ impl Change for RefreshSession {
     fn decide(&self, state: Option<Session>, attempt: Attempt) -> Result<Decision<Session, Refreshed>, NotRefreshed> {
         let (mut next, now) = state.ok_or(NotRefreshed::Dead)?.at(attempt.now);
         let standing = next.standing(self.generation, self.presented_at, now);
+        // The successor needs no key. The answer to a proof would say that it does.
+        if standing == Standing::Retried && self.binds_refresh_tokens() && !next.is_bound() {
+            return Err(NotRefreshed::Overtaken);
+        }
         match next.with_key(standing, self.generation, self.key.as_ref()) {
             Standing::Dead => return Err(NotRefreshed::Dead),
             Standing::WithoutKey => return Err(NotRefreshed::WithoutKey),
@@ -112,6 +116,13 @@ impl Change for RefreshSession {
     }
 }
 
+impl RefreshSession {
+    /// Tells whether a session that is bound to no key is bound to one by this refresh.
+    fn binds_refresh_tokens(&self) -> bool {
+        self.proof.as_ref().is_some_and(|proof| proof.binds_refresh_tokens)
+    }
+}
+
 impl Session {
     /// Returns where a refresh token of this session's client stands, in a session as it is seen at `now` and whatever
     /// key is presented with it.
@@ -170,8 +181,8 @@ impl Session {
 pub(crate) enum NotRefreshed {
     /// The session is over.
     Dead,
-    /// The token was good when it was presented, and other requests have superseded it since. This request gets no
-    /// tokens.
+    /// The token was good when it was presented, and other requests have superseded it since. Or the request would bind
+    /// the session to a key, and the refresh that it repeats has not. This request gets no tokens.
     Overtaken,
     /// The token needs the key of its session, and the request does not prove it.
     WithoutKey,

@@ -1,10 +1,11 @@
 //! Tokens that are bound to a key of the client (RFC 9449): what a proof must say, what is bound, and what a thief can do
 //! without the key.
 
-use otp_grant::dpop::DpopSupport;
+use otp_grant::dpop::{DpopPolicy, DpopSupport};
 use otp_grant::jwt::{AccessTokenError, Audience};
 use otp_grant::server::AccessTokenCheckError;
 use otp_grant::settings::SMS_GRANT_TYPE;
+use otp_grant::store::Swap;
 use otp_grant::wire::PresentedAccessToken;
 use otp_grant::*;
 use otp_grant_tests::*;
@@ -606,4 +607,77 @@ async fn a_request_without_a_token_is_asked_for_either_kind() {
     let reply = Reply::from(request.access_token("https://api.example.com/orders").unwrap_err());
     let challenge = format!(r#"Bearer, DPoP algs="{ALGORITHMS}""#);
     assert_eq!((reply.status(), reply.header("WWW-Authenticate")), (401, Some(&*challenge)));
+}
+
+// ---- A client whose policy changes ----
+
+/// A host with a public client of this policy, and what the hosts of that client have stored until now.
+async fn host_with(policy: DpopPolicy, stored: Option<&Host>) -> Host {
+    let client = Client::public(ClientId::new(CHANGED).unwrap())
+        .with_sending()
+        .with_auth_source(AuthSourceId::new(SMS_SOURCE).unwrap())
+        .with_dpop(policy);
+    let settings = settings(|settings| settings.dpop = DpopSupport::On);
+    let host = Host::with_directory(settings, signing_key(), sample_directory().with_client(client));
+    for (key, record) in stored.map(|host| host.store.inner.records()).unwrap_or_default() {
+        let Ok(swap) = host.store.inner.swap(&key, None, &record).await;
+        assert_eq!(swap, Swap::Stored);
+    }
+    host
+}
+
+const CHANGED: &str = "CHANGED_CLIENT_ID";
+
+#[tokio::test]
+async fn a_proof_that_is_needed_is_good_once_in_every_mode() {
+    let key = Prover::new(1);
+    let before = host_with(DpopPolicy::Accepted, None).await;
+    let tokens = log_in(&before, CHANGED, &key).await;
+    before.advance(secs(30));
+    let grant = ready(&before, CHANGED, &key).await;
+    let off = host_with(DpopPolicy::Off, Some(&before)).await;
+    off.advance(secs(30));
+
+    let used = key.proof(&off, TOKEN, json!({}));
+    let reply = refresh(&off, CHANGED, text(&tokens, "refresh_token"), &used).await;
+    assert_eq!((reply.status(), &read(&reply).1["token_type"]), (200, &json!("Bearer")));
+    let next = text(&read(&reply).1, "refresh_token").to_owned();
+    assert_invalid(&refresh(&off, CHANGED, &next, &used).await, "the DPoP proof was used before");
+    assert_eq!(refresh(&off, CHANGED, &next, &key.proof(&off, TOKEN, json!({}))).await.status(), 200);
+
+    let used = key.proof(&off, TOKEN, json!({}));
+    let wrong = but(&grant, json!({ "otp": wrong(text(&grant, "otp")) }));
+    assert_eq!(read(&off.post_with(TOKEN, &wrong, &[&used]).await).1["attempts_remaining"], 4);
+    assert_invalid(&off.post_with(TOKEN, &wrong, &[&used]).await, "the DPoP proof was used before");
+    let reply = off.post_with(TOKEN, &grant, &[&key.proof(&off, TOKEN, json!({}))]).await;
+    assert_eq!((reply.status(), &read(&reply).1["token_type"]), (200, &json!("Bearer")));
+
+    // Nothing of this session needs a key, and so its proofs are ignored.
+    let mut token = text(&read(&reply).1, "refresh_token").to_owned();
+    let ignored = key.proof(&off, TOKEN, json!({}));
+    for _ in 0..2 {
+        let reply = refresh(&off, CHANGED, &token, &ignored).await;
+        assert_eq!(reply.status(), 200);
+        token = text(&read(&reply).1, "refresh_token").to_owned();
+    }
+}
+
+#[tokio::test]
+async fn a_retry_does_not_bind_what_its_first_answer_did_not_bind() {
+    let (host, key) = (host(), Prover::new(1));
+    let client = "DPOP_ACCEPTED_CLIENT_ID";
+    let tokens = host.log_in_by(&send_of(client), json!({})).await;
+    let first = refresh_of(client, text(&tokens, "refresh_token"));
+    let successor = text(&read(&host.post_with(TOKEN, &first, &[]).await).1, "refresh_token").to_owned();
+    // The successor needs no key. An answer of type DPoP would say that it does.
+    let retry = host.post_with(TOKEN, &first, &[&key.proof(&host, TOKEN, json!({}))]).await;
+    assert_reply(&retry, 400, REFUSED, &[]);
+    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 0);
+    // A retry of the same kind gets the successor, which can be bound.
+    let retry = host.post_with(TOKEN, &first, &[]).await;
+    assert_eq!((retry.status(), text(&read(&retry).1, "refresh_token")), (200, &*successor));
+    let reply = refresh(&host, client, &successor, &key.proof(&host, TOKEN, json!({}))).await;
+    assert_eq!((reply.status(), &read(&reply).1["token_type"]), (200, &json!("DPoP")));
+    let bound = refresh_of(client, text(&read(&reply).1, "refresh_token"));
+    assert_reply(&host.post_with(TOKEN, &bound, &[]).await, 400, REFUSED, &[]);
 }

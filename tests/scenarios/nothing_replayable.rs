@@ -3,8 +3,10 @@
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+use otp_grant::dpop::DpopSupport;
 use otp_grant::jwt::Algorithm;
 use otp_grant::secret::PresentedSecret;
+use otp_grant::settings::SMS_GRANT_TYPE;
 use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::json;
@@ -53,6 +55,51 @@ async fn a_dump_of_the_store_holds_no_secret_and_no_address() {
         for form in forms(secret) {
             assert!(!dump.contains(&form), "{form} is in the dump");
         }
+    }
+}
+
+/// A proof can be replayed while it is in time. The store keeps a hash of each proof and the thumbprint of its key.
+#[tokio::test]
+async fn neither_a_dump_nor_the_debug_output_holds_a_proof() {
+    let (host, key) = (Host::with(settings(|settings| settings.dpop = DpopSupport::Strict)), Prover::new(1));
+    let send = json!({ "client_id": NONCE_CLIENT, "auth_source_id": SMS_SOURCE, "phone_number": PHONE });
+    let reply = host.post_with("/otp/send", &send, &[&key.proof(&host, "/otp/send", json!({}))]).await;
+    let nonce = reply.header("DPoP-Nonce").unwrap().to_owned();
+    let proof = |path: &str| key.proof(&host, path, json!({ "nonce": nonce }));
+    let proofs = [proof("/otp/send"), proof("/oauth2/token"), proof("/oauth2/token"), proof("/oauth2/token")];
+    let (code, sent) = host.send_with(&send, &proofs[0]).await;
+    let grant = but(&send, json!({ "grant_type": SMS_GRANT_TYPE, "otp_token": sent["otp_token"], "otp": code }));
+    let guess = but(&grant, json!({ "otp": wrong(&code) }));
+    assert_eq!(host.post_with("/oauth2/token", &guess, &[&proofs[1]]).await.status(), 400);
+    let tokens = read(&host.post_with("/oauth2/token", &grant, &[&proofs[2]]).await).1;
+    let refresh = json!({
+        "client_id": NONCE_CLIENT, "grant_type": "refresh_token", "refresh_token": tokens["refresh_token"],
+    });
+    let tokens = read(&host.post_with("/oauth2/token", &refresh, &[&proofs[3]]).await).1;
+    let access_token = text(&tokens, "access_token");
+    let of_use = key.proof_with(&host, access_token, json!({ "nonce": nonce }));
+    assert_eq!(host.userinfo_with("DPoP", access_token, &[&of_use]).await.status(), 200);
+
+    let mut secrets = vec![nonce, access_token.to_owned(), text(&tokens, "refresh_token").to_owned(), code];
+    for proof in proofs.iter().chain([&of_use]) {
+        let signature = proof.rsplit('.').next().unwrap().to_owned();
+        secrets.extend([proof.clone(), text(&payload(proof), "jti").to_owned(), signature]);
+    }
+    let records = host.store.inner.records();
+    assert_eq!(records.len(), 3, "an address, a session and a proof");
+    let bodies = serde_json::to_string(&records.iter().map(|(_, r)| r).collect::<Vec<_>>()).unwrap();
+    let (authorization, url) = (format!("DPoP {access_token}"), format!("{ISSUER}/userinfo"));
+    let request = Request::new("GET", "/userinfo").header("Authorization", &authorization).header("DPoP", &of_use);
+    let output = format!("{bodies} {records:?} {request:?} {:?} {:?}", request.dpop(), request.access_token(&url));
+    for secret in &secrets {
+        for form in forms(secret) {
+            assert!(!output.contains(&form), "{form} is in {output}");
+        }
+    }
+    // What the server tells its host.
+    let told = host.counters.told.lock().unwrap().join(" ");
+    for secret in &secrets {
+        assert!(!told.contains(secret), "{secret} is in {told}");
     }
 }
 

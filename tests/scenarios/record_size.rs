@@ -1,7 +1,8 @@
 //! The largest sizes of serialized records.
 
 use otp_grant::Settings;
-use otp_grant::settings::danger;
+use otp_grant::dpop::DpopSupport;
+use otp_grant::settings::{SMS_GRANT_TYPE, danger};
 use otp_grant_tests::*;
 use serde_json::json;
 
@@ -79,4 +80,53 @@ async fn the_record_of_a_session_stays_small_for_ever() {
         println!("signed out {signed_out} bytes");
         assert!(signed_out < 512, "{signed_out}");
     }
+}
+
+/// A session remembers its latest proofs in constant space, and each challenge its own.
+#[tokio::test]
+async fn the_records_of_a_client_with_a_key_are_bounded() {
+    let on = settings(|settings| settings.dpop = DpopSupport::On);
+    let (host, key) = (Host::with(danger::without_send_quotas(on)), Prover::new(1));
+    let send = json!({ "client_id": DPOP_CLIENT, "auth_source_id": SMS_SOURCE, "phone_number": PHONE });
+    let proof = |path: &str| key.proof(&host, path, json!({}));
+    let (code, sent) = host.send_with(&send, &proof("/otp/send")).await;
+    let grant = but(&send, json!({ "grant_type": SMS_GRANT_TYPE, "otp_token": sent["otp_token"], "otp": code }));
+    let guess = but(&grant, json!({ "otp": wrong(&code) }));
+    assert_eq!(host.post_with("/oauth2/token", &guess, &[&proof("/oauth2/token")]).await.status(), 400);
+    let said = read(&host.post_with("/oauth2/token", &grant, &[&proof("/oauth2/token")]).await).1;
+    let (authenticator, session) = sizes(&host);
+    println!("authenticator {authenticator} bytes, session {session} bytes");
+    assert!(authenticator < 512 && session < 512, "{authenticator} {session}");
+
+    let (mut token, mut largest) = (text(&said, "refresh_token").to_owned(), 0);
+    for refresh in 0..1000 {
+        host.advance(secs(1 + refresh % 3));
+        let body = json!({ "client_id": DPOP_CLIENT, "grant_type": "refresh_token", "refresh_token": token });
+        let reply = host.post_with("/oauth2/token", &body, &[&proof("/oauth2/token")]).await;
+        assert_eq!(reply.status(), 200, "{refresh}");
+        text(&read(&reply).1, "refresh_token").clone_into(&mut token);
+        largest = largest.max(sizes(&host).1);
+    }
+    println!("session at most {largest} bytes");
+    assert!(largest < 768, "{largest}");
+
+    let mut largest = 0;
+    for round in 0..100 {
+        // Each key gets a code of its own.
+        let key = Prover::new(round);
+        let reply = host.post_with("/otp/send", &send, &[&key.proof(&host, "/otp/send", json!({}))]).await;
+        if reply.status() != 200 {
+            break;
+        }
+        let grant = but(
+            &send,
+            json!({ "grant_type": SMS_GRANT_TYPE, "otp_token": read(&reply).1["otp_token"], "otp": "000000" }),
+        );
+        for _ in 0..round % 6 {
+            let _ = host.post_with("/oauth2/token", &grant, &[&key.proof(&host, "/oauth2/token", json!({}))]).await;
+        }
+        largest = largest.max(sizes(&host).0);
+    }
+    println!("authenticator {largest} bytes");
+    assert!(largest > 0 && largest < 4096, "{largest}");
 }

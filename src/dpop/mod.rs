@@ -20,11 +20,14 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DpopSupport {
-    /// The server ignores the `DPoP` header. A client that must prove a key is refused.
+    /// The endpoints ignore the `DPoP` header. A client that must prove a key is refused.
+    ///
+    /// [`check_access_token`](crate::AuthorizationServer::check_access_token) still accepts a bound token with its
+    /// proof, such as a token that was issued before.
     #[default]
     Off,
-    /// The server reads proofs. At the token endpoint a proof is good once for each code that was sent and once for each
-    /// session. At userinfo and at APIs it is good for as long as its `iat` is in time.
+    /// The server reads proofs. At the token endpoint a proof is good once for each code that was sent and once for
+    /// each session. At the send endpoint, at userinfo and at APIs it is good for as long as its `iat` is in time.
     On,
     /// As [`On`](Self::On), and a proof is also good only once at userinfo and for
     /// [`check_access_token`](crate::AuthorizationServer::check_access_token). Each such check costs one more write.

@@ -184,7 +184,8 @@ impl AccessTokenClaims {
     /// # struct Orders;
     /// # type Server = AuthorizationServer<MemoryStore, MemoryDirectory>;
     /// async fn orders(server: &Server, needed: &Scope, request: Request<'_>) -> Result<Orders, Reply> {
-    ///     let claims = server.check_access_token(request.bearer_token()?, Audience::EveryClient).await?;
+    ///     let token = request.access_token("https://api.example.com/orders")?;
+    ///     let claims = server.check_access_token(token, Audience::EveryClient).await?;
     ///     claims.require_scope(needed)?;
     ///     Ok(Orders)
     /// }
@@ -193,7 +194,7 @@ impl AccessTokenClaims {
     /// # Errors
     /// [`InsufficientScope`]. The host can convert it into the [`Reply`] that names the scope.
     pub fn require_scope(&self, needed: &Scope) -> Result<(), InsufficientScope> {
-        if needed.is_subset_of(&self.scope) { Ok(()) } else { Err(InsufficientScope::new(needed)) }
+        if needed.is_subset_of(&self.scope) { Ok(()) } else { Err(InsufficientScope::new(needed, self.key.is_some())) }
     }
 }
 

@@ -24,7 +24,10 @@ pub(crate) async fn userinfo<S: Store, D: Directory>(
         (TokenScheme::Dpop { .. }, None) => return Err(UserinfoError::InvalidBoundToken),
     };
     if !claims.scope.contains("openid") {
-        return Err(UserinfoError::InsufficientScope);
+        return Err(match claims.key {
+            None => UserinfoError::InsufficientScope,
+            Some(_) => UserinfoError::InsufficientScopeOfBoundToken,
+        });
     }
     let answer = core.directory.user_claims(&claims.subject, &claims.client, &claims.scope).await;
     let user_claims = core.looked_up(answer).map_err(|_| UserinfoError::TemporarilyUnavailable)?;

@@ -263,6 +263,8 @@ pub enum UserinfoError {
     InsufficientScope,
     /// The host's fault: the store or the directory failed. The request is safe to repeat.
     TemporarilyUnavailable,
+    /// The access token is bound to a key, and does not have the scope `openid`.
+    InsufficientScopeOfBoundToken,
     /// The access token is refused, and the request presents it with a proof, or should have.
     InvalidBoundToken,
     /// The DPoP proof is missing or invalid, or was used before (RFC 9449 section 7.1).
@@ -276,7 +278,9 @@ impl core::fmt::Display for UserinfoError {
         f.write_str(match self {
             Self::InvalidRequest(cause) => return cause.fmt(f),
             Self::InvalidToken => "the access token is unknown, expired or revoked",
-            Self::InsufficientScope => "the access token does not have the scope openid",
+            Self::InsufficientScope | Self::InsufficientScopeOfBoundToken => {
+                "the access token does not have the scope openid"
+            }
             Self::TemporarilyUnavailable => "temporarily unavailable",
             Self::InvalidBoundToken => "the access token is refused",
             Self::InvalidDpopProof(cause) => return cause.fmt(f),
@@ -391,11 +395,17 @@ impl core::error::Error for NoAccessToken {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InsufficientScope {
     needed: Scope,
+    is_bound: bool,
 }
 
 impl InsufficientScope {
-    pub(crate) fn new(needed: &Scope) -> Self {
-        Self { needed: needed.clone() }
+    pub(crate) fn new(needed: &Scope, is_bound: bool) -> Self {
+        Self { needed: needed.clone(), is_bound }
+    }
+
+    /// Tells whether the token is bound to a key. The challenge then has the scheme of such tokens.
+    pub(super) fn is_bound(&self) -> bool {
+        self.is_bound
     }
 
     /// Returns the scope that the request needs.

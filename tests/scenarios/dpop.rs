@@ -523,6 +523,28 @@ async fn a_client_that_needs_a_nonce_is_told_it_and_gets_the_next_one_with_each_
 }
 
 #[tokio::test]
+async fn a_bound_token_without_the_scope_is_told_so_by_the_challenge_of_its_kind() {
+    let (host, key) = (host(), Prover::new(1));
+    let grant = but(&ready(&host, DPOP_CLIENT, &key).await, json!({ "scope": "profile" }));
+    let tokens = read(&host.post_with(TOKEN, &grant, &[&key.proof(&host, TOKEN, json!({}))]).await).1;
+    let access_token = text(&tokens, "access_token");
+    let reply = host.userinfo_with("DPoP", access_token, &[&key.proof_with(&host, access_token, json!({}))]).await;
+    let challenge = format!(r#"DPoP error="insufficient_scope", scope="openid", algs="{ALGORITHMS}""#);
+    assert_eq!((reply.status(), reply.header("WWW-Authenticate")), (403, Some(&*challenge)));
+
+    // An API of the host answers in the same way.
+    let header = format!("DPoP {access_token}");
+    let url = format!("{ISSUER}/orders");
+    let proof = key.proof_with(&host, access_token, json!({ "htm": "GET", "htu": url }));
+    let request = Request::new("GET", "/orders").header("Authorization", header.as_bytes());
+    let request = request.header("DPoP", proof.as_bytes());
+    let claims = host.server.check_access_token(request.access_token(&url).unwrap(), Audience::EveryClient).await;
+    let reply = Reply::from(claims.unwrap().require_scope(&Scope::parse("orders").unwrap()).unwrap_err());
+    let challenge = format!(r#"DPoP error="insufficient_scope", scope="orders", algs="{ALGORITHMS}""#);
+    assert_eq!((reply.status(), reply.header("WWW-Authenticate")), (403, Some(&*challenge)));
+}
+
+#[tokio::test]
 async fn introspection_tells_the_key_and_asks_for_no_proof() {
     let (host, key) = (host(), Prover::new(1));
     let tokens = log_in(&host, DPOP_CLIENT, &key).await;

@@ -17,6 +17,7 @@ mod conformance;
 mod default_entropy;
 mod discovery;
 mod dpop;
+mod dpop_at_routes;
 mod exchange;
 mod exchange_ends;
 mod forms_and_errors;

@@ -285,8 +285,8 @@ typedef struct otp_grant_record {
 typedef struct otp_grant_api_request {
   // The method, such as `GET`.
   struct otp_grant_bytes method;
-  // The URL of the route as clients know it. It comes from the configuration of the host, never from the `Host` header.
-  // Otherwise a proof for a server of an attacker would pass.
+  // The URL of the route as clients know it. It comes from the configuration of the host, never from the `Host`
+  // header. Otherwise a proof for a server of an attacker would pass.
   struct otp_grant_bytes external_url;
   // All headers. A header that is repeated is given repeatedly.
   const struct otp_grant_header *headers;
@@ -447,17 +447,18 @@ otp_grant_status otp_grant_check_access_token(otp_grant_engine engine,
                                               struct otp_grant_bytes needed_scope,
                                               otp_grant_exchange *exchange);
 
-// Checks the access token of a request offline: alone, or with the proof of its key (RFC 9449). The exchange is over at
-// once, as after `otp_grant_verify_access_token`. Whether the proof was used before is not known, and its nonce is not
-// looked at.
+// Checks the access token of a request offline: alone, or with the proof of its key (RFC 9449). The exchange is over
+// at once, as after `otp_grant_verify_access_token`. Whether the proof was used before is not known, and its nonce is
+// not looked at.
 otp_grant_status otp_grant_verify_access_token_of(otp_grant_engine engine,
                                                   const struct otp_grant_api_request *request,
                                                   struct otp_grant_bytes client,
                                                   struct otp_grant_bytes needed_scope,
                                                   otp_grant_exchange *exchange);
 
-// Begins to check the access token of a request online: alone, or with the proof of its key (RFC 9449). The exchange ends
-// as after `otp_grant_check_access_token`. The reply of a refusal has the challenge and, where it is needed, the nonce.
+// Begins to check the access token of a request online: alone, or with the proof of its key (RFC 9449). The exchange
+// ends as after `otp_grant_check_access_token`. The reply of a refusal has the challenge and, where it is needed, the
+// nonce.
 otp_grant_status otp_grant_check_access_token_of(otp_grant_engine engine,
                                                  const struct otp_grant_api_request *request,
                                                  struct otp_grant_bytes client,

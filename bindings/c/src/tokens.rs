@@ -69,9 +69,9 @@ pub unsafe extern "C" fn otp_grant_check_access_token(
     })
 }
 
-/// Checks the access token of a request offline: alone, or with the proof of its key (RFC 9449). The exchange is over at
-/// once, as after `otp_grant_verify_access_token`. Whether the proof was used before is not known, and its nonce is not
-/// looked at.
+/// Checks the access token of a request offline: alone, or with the proof of its key (RFC 9449). The exchange is over
+/// at once, as after `otp_grant_verify_access_token`. Whether the proof was used before is not known, and its nonce is
+/// not looked at.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otp_grant_verify_access_token_of(
     engine: EngineHandle,
@@ -100,8 +100,9 @@ pub unsafe extern "C" fn otp_grant_verify_access_token_of(
     })
 }
 
-/// Begins to check the access token of a request online: alone, or with the proof of its key (RFC 9449). The exchange ends
-/// as after `otp_grant_check_access_token`. The reply of a refusal has the challenge and, where it is needed, the nonce.
+/// Begins to check the access token of a request online: alone, or with the proof of its key (RFC 9449). The exchange
+/// ends as after `otp_grant_check_access_token`. The reply of a refusal has the challenge and, where it is needed, the
+/// nonce.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otp_grant_check_access_token_of(
     engine: EngineHandle,

@@ -67,8 +67,8 @@ pub struct Request {
 pub struct ApiRequest {
     /// The method, such as `GET`.
     pub method: Bytes,
-    /// The URL of the route as clients know it. It comes from the configuration of the host, never from the `Host` header.
-    /// Otherwise a proof for a server of an attacker would pass.
+    /// The URL of the route as clients know it. It comes from the configuration of the host, never from the `Host`
+    /// header. Otherwise a proof for a server of an attacker would pass.
     pub external_url: Bytes,
     /// All headers. A header that is repeated is given repeatedly.
     pub headers: *const Header,

@@ -5,8 +5,16 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { createServer, request as httpRequest } from 'node:http';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { ArgumentError, ConfigurationError, MemoryDirectory, prepareClient, RefusedError } from 'otp-grant';
+import {
+  ArgumentError,
+  ConfigurationError,
+  MemoryDirectory,
+  MemoryStore,
+  prepareClient,
+  RefusedError,
+} from 'otp-grant';
 import { Host, ISSUER, PHONE, SMS } from './support.mjs';
 
 const API = 'https://api.example.com/orders';
@@ -134,6 +142,36 @@ for (const algorithm of ALGORITHMS) {
     isRefused(await hostOf(client).send(await prover.assertion()), 401, 'invalid_client');
   });
 }
+
+test('a proof or an assertion that fifty requests have is good once', async () => {
+  // A store that answers later, so that the requests interleave.
+  const inMemory = new MemoryStore();
+  const store = {
+    load: async (key) => (await sleep(Math.random() * 3), inMemory.load(key)),
+    swap: async (key, expected, next) => (await sleep(Math.random() * 3), inMemory.swap(key, expected, next)),
+  };
+  const times = (call) => Promise.all(Array.from({ length: 50 }, call));
+  const prover = await Prover.of();
+  let host = hostOf(publicClient({ dpop: 'required' }), { dpop: 'on', store });
+  const sent = await host.send({}, await prover.to('/otp/send'));
+  let proof = await prover.to('/oauth2/token');
+  const logins = await times(() => host.redeem(sent, {}, proof));
+  const tokens = logins.filter(({ status }) => status === 200);
+  assert.equal(tokens.length, 1);
+  for (const { status, json } of logins) {
+    assert(status === 200 || ['invalid_dpop_proof', 'invalid_grant'].includes(json.error), json.error);
+  }
+  proof = await prover.to('/oauth2/token');
+  const refreshes = await times(() => host.refresh(tokens[0].json.refresh_token, proof));
+  // One refresh, and its repetitions within the retry window.
+  assert(refreshes.every(({ status }) => status === 200));
+  assert.equal(new Set(refreshes.map(({ json }) => json.refresh_token)).size, 1);
+
+  host = hostOf({ keys: [prover.jwk] }, { clientAssertions: true, store });
+  const used = await prover.assertion();
+  const sends = await times(() => host.send(used));
+  assert.deepEqual(sends.map(({ status }) => status).sort(), [200, ...Array(49).fill(401)]);
+});
 
 test('a nonce comes in a header', async () => {
   const host = hostOf(publicClient({ dpop: 'required_with_nonce' }), { dpop: 'on' });

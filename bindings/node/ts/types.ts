@@ -171,7 +171,7 @@ export interface Client {
   readonly keys?: readonly Jwk[];
   /** The only method by which the client authenticates. A client with a secret may otherwise send it in both ways. */
   readonly authMethod?: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none';
-  /** What the client proves by DPoP. One that requires proofs is refused unless the server has `dpop`. Defaults to `off`. */
+  /** What the client proves by DPoP. Defaults to `off`. One that requires proofs needs `dpop` of the server. */
   readonly dpop?: 'off' | 'accepted' | 'required' | 'required_with_nonce';
   /** Each request for a code needs a `code_challenge`. Defaults to false. */
   readonly codeChallengeRequired?: boolean;

@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 import pytest
@@ -143,6 +144,32 @@ def test_a_login_is_bound_to_the_key_of_its_proofs(kind: str, algorithm: str) ->
     assert error(post(served, "/oauth2/token", refresh, proof)) == (400, "invalid_dpop_proof")
     assert error(post(served, "/oauth2/token", refresh, thief.to("/oauth2/token"))) == (400, "invalid_grant")
     assert post(served, "/oauth2/token", refresh, prover.to("/oauth2/token")).json()["token_type"] == "DPoP"
+
+
+def test_a_proof_or_an_assertion_that_fifty_threads_send_is_good_once() -> None:
+    prover = Prover()
+    served = host("sync", public(dpop="required"), dpop="on")
+    asked = to_log_in(served, post(served, "/otp/send", to_send(), prover.to("/otp/send")))
+    proof = prover.to("/oauth2/token")
+    with ThreadPoolExecutor(50) as threads:
+        replies = list(threads.map(lambda _: post(served, "/oauth2/token", asked, proof), range(50)))
+    assert sorted(reply.status for reply in replies) == [200] + 49 * [400]
+    assert {error(reply)[1] for reply in replies if reply.status == 400} <= {"invalid_dpop_proof", "invalid_grant"}
+
+    tokens = next(reply.json() for reply in replies if reply.status == 200)
+    refresh = {"client_id": "app", "grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    proof = prover.to("/oauth2/token")
+    with ThreadPoolExecutor(50) as threads:
+        replies = list(threads.map(lambda _: post(served, "/oauth2/token", refresh, proof), range(50)))
+    # One refresh, and its repetitions within the retry window.
+    assert {reply.status for reply in replies} == {200}
+    assert len({reply.json()["refresh_token"] for reply in replies}) == 1
+
+    served = host("sync", {"keys": [prover.jwk()]}, client_assertions=True)
+    used = prover.assertion()
+    with ThreadPoolExecutor(50) as threads:
+        replies = list(threads.map(lambda _: post(served, "/otp/send", to_send(**used)), range(50)))
+    assert sorted(reply.status for reply in replies) == [200] + 49 * [401]
 
 
 def test_a_nonce_comes_in_a_header(kind: str) -> None:

@@ -21,8 +21,8 @@ impl ApiRequest {
     /// Takes a request: its method, the URL of the route as clients know it, and its headers.
     ///
     /// The URL must come from the configuration of the host, never from the `Host` header of the request. Otherwise a
-    /// proof for a server of an attacker would pass. Header names are in any case, and a header that is repeated is given
-    /// repeatedly. Everything is copied.
+    /// proof for a server of an attacker would pass. Header names are in any case, and a header that is repeated is
+    /// given repeatedly. Everything is copied.
     ///
     /// # Errors
     /// [`ArgumentError`] if the URL is not an absolute `http` or `https` URL.

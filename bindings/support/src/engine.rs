@@ -86,8 +86,8 @@ impl Engine {
     }
 
     /// Checks an access token offline, as `AuthorizationServer::verify_access_token` and
-    /// `AccessTokenVerifier::verify_with_proof` do. `client` accepts only tokens of this client, and `needed_scope` refuses
-    /// tokens that lack a part of it. A text alone is a bearer token.
+    /// `AccessTokenVerifier::verify_with_proof` do. `client` accepts only tokens of this client, and `needed_scope`
+    /// refuses tokens that lack a part of it. A text alone is a bearer token.
     ///
     /// The check knows neither whether a proof was used before nor whether its nonce is good.
     ///

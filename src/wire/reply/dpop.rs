@@ -16,9 +16,14 @@ impl Reply {
 
     /// Makes a 401 with the challenge of a protected resource.
     pub(super) fn dpop_challenge(error: &'static str, description: &str) -> Self {
+        Self::dpop_error(401, error, description, "")
+    }
+
+    /// Makes an error with the challenge of a protected resource. `needed` is the attribute `scope`, if there is one.
+    pub(super) fn dpop_error(status: u16, error: &'static str, description: &str, needed: &str) -> Self {
         let algorithms = PROOF_ALGORITHMS.join(" ");
-        let mut reply = Self::described(401, error, description);
-        let challenge = format!(r#"DPoP error="{error}", algs="{algorithms}""#);
+        let mut reply = Self::described(status, error, description);
+        let challenge = format!(r#"DPoP error="{error}"{needed}, algs="{algorithms}""#);
         reply.headers.push(("WWW-Authenticate", challenge.into()));
         reply
     }

@@ -38,6 +38,9 @@ impl From<UserinfoError> for Reply {
             UserinfoError::InvalidRequest(_) => (400, "invalid_request", ""),
             UserinfoError::InvalidToken => (401, "invalid_token", ""),
             UserinfoError::InsufficientScope => (403, "insufficient_scope", r#", scope="openid""#),
+            UserinfoError::InsufficientScopeOfBoundToken => {
+                return Self::dpop_error(403, "insufficient_scope", &error.to_string(), r#", scope="openid""#);
+            }
             UserinfoError::TemporarilyUnavailable => return Self::temporarily_unavailable(),
             UserinfoError::InvalidBoundToken => return Self::dpop_challenge("invalid_token", &error.to_string()),
             UserinfoError::InvalidDpopProof(cause) => {
@@ -75,7 +78,10 @@ impl From<InsufficientScope> for Reply {
     fn from(error: InsufficientScope) -> Self {
         // No part of a scope has a quotation mark or a backslash (RFC 6749 section 3.3).
         let needed = format!(r#", scope="{}""#, error.needed().as_str());
-        Self::bearer_error(403, "insufficient_scope", &error.to_string(), &needed)
+        match error.is_bound() {
+            true => Self::dpop_error(403, "insufficient_scope", &error.to_string(), &needed),
+            false => Self::bearer_error(403, "insufficient_scope", &error.to_string(), &needed),
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Tokens that are bound to a key of the client (RFC 9449): what a proof must say, what is bound, and what a thief can do
 //! without the key.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::SeqCst;
+
+use futures::future::join_all;
 use otp_grant::dpop::{DpopPolicy, DpopSupport};
 use otp_grant::jwt::{AccessTokenError, Audience};
 use otp_grant::server::AccessTokenCheckError;
@@ -167,21 +171,200 @@ async fn log_in_again(host: &Host, key: &Prover) -> Value {
     read(&reply).1
 }
 
+/// The error of a request with a bad proof and with none.
+async fn errors_of_bad_proofs(host: &Host, path: &str, body: &Value) -> [Value; 2] {
+    let bad = Prover::new(1).proof(host, path, json!({ "htm": "GET" }));
+    let both = async { [host.post_with(path, body, &[&bad]).await, host.post_with(path, body, &[]).await] };
+    let (calls, replies) = host.store_calls(both).await;
+    assert_eq!(calls, 0);
+    replies.map(|reply| read(&reply).1["error"].clone())
+}
+
 #[tokio::test]
 async fn the_error_of_a_proof_comes_after_that_of_the_client_and_before_all_others() {
-    let (host, key) = (host(), Prover::new(1));
+    let client = |id: &str| {
+        let client = Client::public(ClientId::new(id).unwrap()).with_dpop(DpopPolicy::Required);
+        client.with_auth_source(AuthSourceId::new(SMS_SOURCE).unwrap())
+    };
+    let directory = sample_directory()
+        .with_client(client("WITHOUT_ANY_RIGHT").with_grants([]))
+        .with_client(client("WITH_CHALLENGE").with_sending().with_required_code_challenge());
+    let settings = settings(|settings| settings.dpop = DpopSupport::On);
+    let (host, key) = (Host::with_directory(settings, signing_key(), directory), Prover::new(1));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    host.advance(secs(30));
     let grant = ready(&host, DPOP_CLIENT, &key).await;
-    let bad = key.proof(&host, TOKEN, json!({ "htm": "GET" }));
-    for (changes, error) in [
-        (json!({ "otp": 1 }), "invalid_request"),
-        (json!({ "grant_type": "x" }), "unsupported_grant_type"),
-        (json!({ "client_id": "UNKNOWN" }), "invalid_client"),
-        (json!({ "auth_source_id": "UNKNOWN" }), "invalid_dpop_proof"),
-        (json!({ "otp_token": "x" }), "invalid_dpop_proof"),
-        (json!({ "scope": "admin" }), "invalid_dpop_proof"),
+    host.advance(secs(30));
+    let of_web = json!({ "client_id": "DPOP_WEB_CLIENT_ID", "client_secret": "WRONG" });
+    // The changes of a request, the error with a bad proof or none, and the error with a good proof.
+    let of_client = [
+        (json!({ "client_id": "UNKNOWN" }), "invalid_client", "invalid_client"),
+        (json!({ "client_secret": "NOT_EXPECTED" }), "invalid_client", "invalid_client"),
+        (of_web, "invalid_client", "invalid_client"),
+        (json!({ "client_id": "WITHOUT_ANY_RIGHT" }), "invalid_dpop_proof", "unauthorized_client"),
+    ];
+    let of_send = [
+        (json!({ "usage": 1 }), "invalid_request", "invalid_request"),
+        (json!({ "phone_number": "x" }), "malformed_phone_number", "malformed_phone_number"),
+        (json!({ "client_id": "WITH_CHALLENGE" }), "invalid_dpop_proof", "invalid_request"),
+        (json!({ "auth_source_id": "UNKNOWN" }), "invalid_dpop_proof", "invalid_auth_source"),
+    ];
+    let of_grant = [
+        (json!({ "otp": 1 }), "invalid_request", "invalid_request"),
+        (json!({ "grant_type": "x" }), "unsupported_grant_type", "unsupported_grant_type"),
+        (json!({ "auth_source_id": "UNKNOWN" }), "invalid_dpop_proof", "invalid_auth_source"),
+        (json!({ "otp_token": "x" }), "invalid_dpop_proof", "invalid_grant"),
+        (json!({ "phone_number": NOBODY }), "invalid_dpop_proof", "invalid_request"),
+        (json!({ "scope": "admin" }), "invalid_dpop_proof", "invalid_scope"),
+    ];
+    let of_refresh = [
+        (json!({ "refresh_token": 1 }), "invalid_request", "invalid_request"),
+        (json!({ "refresh_token": "x" }), "invalid_dpop_proof", "invalid_grant"),
+        (json!({ "scope": "admin" }), "invalid_dpop_proof", "invalid_scope"),
+    ];
+    for (path, body, others) in [
+        (SEND, send_of(DPOP_CLIENT), &of_send[..]),
+        (TOKEN, grant, &of_grant),
+        (TOKEN, refresh_of(DPOP_CLIENT, text(&tokens, "refresh_token")), &of_refresh),
     ] {
-        let reply = host.post_with(TOKEN, &but(&grant, changes.clone()), &[&bad]).await;
-        assert_eq!(read(&reply).1["error"], error, "{changes}");
+        for (changes, bad, good) in of_client.iter().chain(others) {
+            let body = but(&body, changes.clone());
+            assert_eq!(errors_of_bad_proofs(&host, path, &body).await, [*bad, *bad], "{path} {changes}");
+            let reply = host.post_with(path, &body, &[&key.proof(&host, path, json!({}))]).await;
+            assert_eq!(read(&reply).1["error"], *good, "{path} {changes}");
+        }
+    }
+}
+
+/// The faults that a proof can have, in the order in which they are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    Form,
+    Type,
+    Algorithm,
+    Key,
+    Signature,
+    Claims,
+    Method,
+    Url,
+    Time,
+    TokenHash,
+    OtherKey,
+    Nonce,
+}
+
+const FAULTS: [(Fault, &str); 12] = [
+    (Fault::Form, "the DPoP proof is malformed"),
+    (Fault::Type, "the typ of the DPoP proof is not dpop+jwt"),
+    (Fault::Algorithm, "the header of the DPoP proof has an alg or crit that is not supported"),
+    (Fault::Key, "the jwk of the DPoP proof is not a public key for its alg"),
+    (Fault::Signature, "the signature of the DPoP proof is wrong"),
+    (Fault::Claims, "a claim of the DPoP proof is missing or invalid"),
+    (Fault::Method, "the htm of the DPoP proof is another method"),
+    (Fault::Url, "the htu of the DPoP proof is another URL"),
+    (Fault::Time, "the iat of the DPoP proof is too old or in the future"),
+    (Fault::TokenHash, "the ath of the DPoP proof is missing or of another access token"),
+    (Fault::OtherKey, "the key of the DPoP proof is not the key of the access token"),
+    (Fault::Nonce, ""),
+];
+
+/// A proof with these claims, but for its faults.
+fn faulty(key: &Prover, claims: &Value, faults: [Fault; 2]) -> String {
+    let has = |fault| faults.contains(&fault);
+    let other = Prover::new(2);
+    let key = if has(Fault::OtherKey) { &other } else { key };
+    let changes = |of_header: bool| {
+        let all = [
+            (Fault::Type, true, "typ", json!("JWT")),
+            (Fault::Algorithm, true, "alg", json!("none")),
+            (Fault::Key, true, "jwk", json!(null)),
+            (Fault::Claims, false, "jti", json!(null)),
+            (Fault::Method, false, "htm", json!("PUT")),
+            (Fault::Url, false, "htu", json!("https://evil.example/x")),
+            (Fault::Time, false, "iat", json!(START - 1000)),
+            (Fault::TokenHash, false, "ath", json!(null)),
+            (Fault::Nonce, false, "nonce", json!(null)),
+        ];
+        let those = all.into_iter().filter(|(fault, is_header, ..)| has(*fault) && *is_header == of_header);
+        Value::Object(those.map(|(_, _, name, value)| (name.to_owned(), value)).collect())
+    };
+    let signer = if has(Fault::Signature) { &Prover::new(3) } else { key };
+    let proof = signer.sign(&but(&key.header(), changes(true)), &but(claims, changes(false)));
+    if has(Fault::Form) { format!("{proof}.") } else { proof }
+}
+
+#[tokio::test]
+async fn of_two_faults_of_a_proof_the_first_is_told() {
+    let (host, key) = (host(), Prover::new(1));
+    let send = send_of(NONCE_CLIENT);
+    let reply = host.post_with(SEND, &send, &[&key.proof(&host, SEND, json!({}))]).await;
+    let nonce = reply.header("DPoP-Nonce").unwrap().to_owned();
+    let proof = |path: &str| but(&key.claims(&host, path), json!({ "nonce": nonce }));
+    let (code, sent) = host.send_with(&send, &key.sign(&key.header(), &proof(SEND))).await;
+    let grant = grant_of(&send, &code, &sent);
+    let tokens = read(&host.post_with(TOKEN, &grant, &[&key.sign(&key.header(), &proof(TOKEN))]).await).1;
+    let access_token = text(&tokens, "access_token");
+    let refresh = refresh_of(NONCE_CLIENT, text(&tokens, "refresh_token"));
+    let of_use = payload(&key.proof_with(&host, access_token, json!({ "nonce": nonce })));
+    for (first, (fault, said)) in FAULTS.into_iter().enumerate() {
+        for (other, _) in FAULTS.into_iter().skip(first) {
+            let faults = [fault, other];
+            let told = |reply: &Reply| {
+                let (status, body) = read(reply);
+                let error = if fault == Fault::Nonce { "use_dpop_nonce" } else { "invalid_dpop_proof" };
+                assert_eq!((&body["error"], status), (&json!(error), reply.status()), "{faults:?}");
+                if fault != Fault::Nonce {
+                    assert_eq!(body["error_description"], said, "{faults:?}");
+                }
+                status
+            };
+            let used = faulty(&key, &of_use, faults);
+            assert_eq!(told(&host.userinfo_with("DPoP", access_token, &[&used]).await), 401);
+            // The other endpoints read no token, and have no key to compare.
+            if faults.iter().any(|fault| matches!(fault, Fault::TokenHash | Fault::OtherKey)) {
+                continue;
+            }
+            for (path, body) in [(SEND, &send), (TOKEN, &grant), (TOKEN, &refresh)] {
+                let proof = faulty(&key, &proof(path), faults);
+                assert_eq!(told(&host.post_with(path, body, &[&proof]).await), 400);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn at_a_resource_the_proof_is_checked_before_the_token() {
+    let (host, key) = (host(), Prover::new(1));
+    let tokens = log_in(&host, DPOP_CLIENT, &key).await;
+    let access_token = text(&tokens, "access_token");
+    host.advance(secs(30));
+    let bearer = host.log_in(json!({})).await;
+    let (signed, _) = access_token.rsplit_once('.').unwrap();
+    let altered = format!("{signed}.{}", "A".repeat(86));
+    let of_token = "the access token is refused";
+    for token in ["x", &*altered, text(&bearer, "access_token"), text(&tokens, "id_token")] {
+        let calls = host.store_calls(async {
+            let bad = key.proof_with(&host, token, json!({ "htm": "POST" }));
+            let without_hash = key.proof_with(&host, token, json!({ "ath": null }));
+            for (proofs, said) in [
+                (vec![&*bad], "the htm of the DPoP proof is another method"),
+                (vec![], "a DPoP proof is required"),
+                (vec![&*without_hash], of_token),
+                (vec![&*key.proof_with(&host, token, json!({}))], of_token),
+            ] {
+                let reply = host.userinfo_with("DPoP", token, &proofs).await;
+                assert_eq!((reply.status(), &read(&reply).1["error_description"]), (401, &json!(said)), "{token}");
+            }
+        });
+        assert_eq!(calls.await.0, 0);
+    }
+    host.advance(secs(24 * 60 * 60));
+    for (changes, said) in
+        [(json!({ "iat": START }), "the iat of the DPoP proof is too old or in the future"), (json!({}), of_token)]
+    {
+        let proof = key.proof_with(&host, access_token, changes);
+        let reply = host.userinfo_with("DPoP", access_token, &[&proof]).await;
+        assert_eq!((reply.status(), &read(&reply).1["error_description"]), (401, &json!(said)));
     }
 }
 
@@ -243,43 +426,48 @@ async fn a_key_that_comes_only_with_the_code_binds_the_tokens() {
 
 #[tokio::test]
 async fn fifty_parallel_uses_of_one_proof_are_one_login_and_one_refresh() {
-    let (host, key) = (host(), Prover::new(1));
-    let grant = ready(&host, DPOP_CLIENT, &key).await;
-    let proof = key.proof(&host, TOKEN, json!({}));
-    let once = [&*proof];
-    let uses = (0..50).map(|_| host.post_with(TOKEN, &grant, &once));
-    let replies = futures::future::join_all(uses).await;
-    let statuses: Vec<u16> = replies.iter().map(Reply::status).collect();
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
-    for reply in replies.iter().filter(|reply| reply.status() != 200) {
-        assert_invalid(reply, "the DPoP proof was used before");
-    }
-    let tokens = read(replies.iter().find(|reply| reply.status() == 200).unwrap()).1;
+    for yields in 0..=3 {
+        let (host, key) = (host(), Prover::new(1));
+        let grant = ready(&host, DPOP_CLIENT, &key).await;
+        let proof = key.proof(&host, TOKEN, json!({}));
+        let once = [&*proof];
+        host.store.yields.store(yields, SeqCst);
+        let replies = join_all((0..50).map(|_| host.post_with(TOKEN, &grant, &once))).await;
+        let statuses: Vec<u16> = replies.iter().map(Reply::status).collect();
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{yields}: {statuses:?}");
+        for reply in replies.iter().filter(|reply| reply.status() != 200) {
+            assert_invalid(reply, "the DPoP proof was used before");
+        }
+        let tokens = read(replies.iter().find(|reply| reply.status() == 200).unwrap()).1;
 
-    let proof = key.proof(&host, TOKEN, json!({}));
-    let refresh_token = text(&tokens, "refresh_token");
-    let replies = futures::future::join_all((0..50).map(|_| refresh(&host, DPOP_CLIENT, refresh_token, &proof))).await;
-    let successors: std::collections::BTreeSet<String> =
-        replies.iter().map(|reply| text(&read(reply).1, "refresh_token").to_owned()).collect();
-    assert_eq!(successors.len(), 1, "one refresh, and its repetition within the retry window");
-    assert_eq!(host.counters.logins.load(std::sync::atomic::Ordering::SeqCst), 1);
+        let proof = key.proof(&host, TOKEN, json!({}));
+        let refresh_token = text(&tokens, "refresh_token");
+        let replies = join_all((0..50).map(|_| refresh(&host, DPOP_CLIENT, refresh_token, &proof))).await;
+        let successors: BTreeSet<String> =
+            replies.iter().map(|reply| text(&read(reply).1, "refresh_token").to_owned()).collect();
+        assert_eq!(successors.len(), 1, "{yields}: one refresh, and its repetition within the retry window");
+        assert_eq!(host.counters.logins.load(SeqCst), 1);
+    }
 }
 
 #[tokio::test]
 async fn one_proof_pays_for_one_guess() {
-    let (host, key) = (host(), Prover::new(1));
-    let grant = ready(&host, DPOP_CLIENT, &key).await;
-    let wrong = but(&grant, json!({ "otp": wrong(text(&grant, "otp")) }));
-    let proof = key.proof(&host, TOKEN, json!({}));
-    let once = [&*proof];
-    let replies = futures::future::join_all((0..20).map(|_| host.post_with(TOKEN, &wrong, &once))).await;
-    let compared = replies.iter().filter(|reply| read(reply).1["error"] == "invalid_grant").count();
-    assert_eq!(compared, 1);
-    assert_eq!(host.counters.wrong_codes.load(std::sync::atomic::Ordering::SeqCst), 1);
-    // The replays were charged nothing: four guesses are left.
-    for left in (0..4).rev() {
-        let reply = host.post_with(TOKEN, &wrong, &[&key.proof(&host, TOKEN, json!({}))]).await;
-        assert_eq!(read(&reply).1["attempts_remaining"], left);
+    for yields in 0..=3 {
+        let (host, key) = (host(), Prover::new(1));
+        let grant = ready(&host, DPOP_CLIENT, &key).await;
+        let wrong = but(&grant, json!({ "otp": wrong(text(&grant, "otp")) }));
+        let proof = key.proof(&host, TOKEN, json!({}));
+        let once = [&*proof];
+        host.store.yields.store(yields, SeqCst);
+        let replies = join_all((0..20).map(|_| host.post_with(TOKEN, &wrong, &once))).await;
+        let compared = replies.iter().filter(|reply| read(reply).1["error"] == "invalid_grant").count();
+        assert_eq!(compared, 1, "{yields}");
+        assert_eq!(host.counters.wrong_codes.load(SeqCst), 1, "{yields}");
+        // The replays were charged nothing: four guesses are left.
+        for left in (0..4).rev() {
+            let reply = host.post_with(TOKEN, &wrong, &[&key.proof(&host, TOKEN, json!({}))]).await;
+            assert_eq!(read(&reply).1["attempts_remaining"], left);
+        }
     }
 }
 
@@ -308,7 +496,7 @@ async fn a_refresh_token_of_a_public_client_needs_its_key_in_every_mode() {
     host.advance(secs(11));
     let reply = refresh(&host, DPOP_CLIENT, refresh_token, &key.proof(&host, TOKEN, json!({}))).await;
     assert_reply(&reply, 400, REFUSED, &[]);
-    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(host.counters.reuses.load(SeqCst), 1);
 }
 
 #[tokio::test]
@@ -324,10 +512,10 @@ async fn a_thief_who_binds_a_stolen_token_to_a_key_of_their_own_is_found_out() {
     // Within the retry window the owner gets no successor without the thief's key.
     assert_reply(&host.post_with(TOKEN, &refresh_of(client, stolen), &[]).await, 400, REFUSED, &[]);
     assert_reply(&refresh(&host, client, stolen, &owner.proof(&host, TOKEN, json!({}))).await, 400, REFUSED, &[]);
-    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(host.counters.reuses.load(SeqCst), 0);
     host.advance(secs(11));
     assert_reply(&host.post_with(TOKEN, &refresh_of(client, stolen), &[]).await, 400, REFUSED, &[]);
-    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(host.counters.reuses.load(SeqCst), 1);
     assert_reply(&refresh(&host, client, &of_thief, &thief.proof(&host, TOKEN, json!({}))).await, 400, REFUSED, &[]);
 }
 
@@ -352,6 +540,35 @@ async fn a_confidential_client_can_change_its_key() {
     let body = but(&body, json!({ "refresh_token": refreshed["refresh_token"] }));
     assert_invalid(&host.post_with(TOKEN, &body, &[&proof]).await, "the DPoP proof was used before");
     assert_eq!(host.post_with(TOKEN, &body, &[&next.proof(&host, TOKEN, json!({}))]).await.status(), 200);
+}
+
+/// A client whose answer was lost asks again with a fresh proof of the same key. A repetition is bound as the first
+/// answer was.
+#[tokio::test]
+async fn a_login_is_repeated_for_the_key_that_its_session_is_bound_to() {
+    let repeating = || settings(|s| (s.dpop, s.repeat_answer_within) = (DpopSupport::On, secs(20)));
+    let (key, other) = (Prover::new(1), Prover::new(2));
+    let send = send_of("DPOP_ACCEPTED_CLIENT_ID");
+    for (first, other_kinds) in [(Some(&key), [Some(&other), None]), (None, [Some(&key), Some(&other)])] {
+        let host = Host::with(repeating());
+        // The otp_token is bound to no key, so that the session alone decides.
+        let sent = host.send(&send).await;
+        let grant = grant_of(&send, &sent.code, &sent.reply);
+        let by = async |prover: Option<&Prover>| {
+            let proof = prover.map(|prover| prover.proof(&host, TOKEN, json!({})));
+            host.post_with(TOKEN, &grant, &proof.iter().map(|proof| &**proof).collect::<Vec<_>>()).await
+        };
+        let (status, tokens) = read(&by(first).await);
+        assert_eq!((status, &tokens["token_type"]), (200, &json!(if first.is_some() { "DPoP" } else { "Bearer" })));
+        for prover in other_kinds {
+            assert_reply(&by(prover).await, 400, UNKNOWN, &[]);
+        }
+        let (status, again) = read(&by(first).await);
+        assert_eq!((status, &again["token_type"]), (200, &tokens["token_type"]));
+        let claims = |tokens: &Value| payload(text(tokens, "access_token"));
+        assert_eq!(claims(&again)["sid"], claims(&tokens)["sid"]);
+        assert_eq!(claims(&again).get("cnf"), claims(&tokens).get("cnf"));
+    }
 }
 
 #[tokio::test]
@@ -462,10 +679,13 @@ async fn at_a_resource_the_proof_is_for_the_token_and_by_its_key() {
     assert_eq!((calls, reply.status()), (2, 200));
     let reply = strict.userinfo_with("DPoP", access_token, &[&proof]).await;
     assert_eq!(read(&reply).1["error_description"], "the DPoP proof was used before");
-    let proof = key.proof_with(&host, access_token, json!({}));
-    let once = [&*proof];
-    let replies = futures::future::join_all((0..50).map(|_| strict.userinfo_with("DPoP", access_token, &once))).await;
-    assert_eq!(replies.iter().filter(|reply| reply.status() == 200).count(), 1);
+    for yields in 0..=3 {
+        let proof = key.proof_with(&host, access_token, json!({}));
+        let once = [&*proof];
+        strict.store.yields.store(yields, SeqCst);
+        let replies = join_all((0..50).map(|_| strict.userinfo_with("DPoP", access_token, &once))).await;
+        assert_eq!(replies.iter().filter(|reply| reply.status() == 200).count(), 1, "{yields}");
+    }
 }
 
 #[tokio::test]
@@ -500,6 +720,13 @@ async fn a_client_that_needs_a_nonce_is_told_it_and_gets_the_next_one_with_each_
     assert_invalid(&host.post_with(SEND, &send, &[]).await, "a DPoP proof is required");
 
     let (code, sent) = host.send_with(&send, &key.proof(&host, SEND, json!({ "nonce": nonce }))).await;
+    // Each answer has the next nonce, and it is as good as the one of the error.
+    host.advance(secs(30));
+    let elsewhere = but(&send, json!({ "phone_number": "13699999998" }));
+    let proof = key.proof(&host, SEND, json!({ "nonce": nonce }));
+    let reply = host.post_with(SEND, &elsewhere, &[&proof]).await;
+    assert_eq!(reply.status(), 200);
+    let nonce = reply.header("DPoP-Nonce").unwrap();
     let grant = grant_of(&send, &code, &sent);
     for bad in [json!({}), json!({ "nonce": "AAAAAAAAAAAAAAAAAAAAAA" }), json!({ "nonce": format!("{nonce}A") })] {
         let reply = host.post_with(TOKEN, &grant, &[&key.proof(&host, TOKEN, bad)]).await;
@@ -672,7 +899,7 @@ async fn a_retry_does_not_bind_what_its_first_answer_did_not_bind() {
     // The successor needs no key. An answer of type DPoP would say that it does.
     let retry = host.post_with(TOKEN, &first, &[&key.proof(&host, TOKEN, json!({}))]).await;
     assert_reply(&retry, 400, REFUSED, &[]);
-    assert_eq!(host.counters.reuses.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(host.counters.reuses.load(SeqCst), 0);
     // A retry of the same kind gets the successor, which can be bound.
     let retry = host.post_with(TOKEN, &first, &[]).await;
     assert_eq!((retry.status(), text(&read(&retry).1, "refresh_token")), (200, &*successor));

@@ -132,7 +132,7 @@ async fn a_check_sees_token_and_proof_together_online_and_offline() {
         let proof = RouteProof { header: header.clone(), method: "PUT", url: ORDERS };
         let online = host.server.call_check_with(&token, Some(proof), Audience::EveryClient).await;
         let refused = expected.map(AccessTokenError::Dpop);
-        assert_eq!(online.err(), refused.clone().map(AccessTokenCheckError::RefusedWithProof), "{header}");
+        assert_eq!(online.err(), refused.map(AccessTokenCheckError::RefusedWithProof), "{header}");
         let proof = PresentedProof::new(Some(DpopHeader::new(&header)), "PUT", ORDERS);
         let read = offline.verify_with_proof(&token, &proof, Audience::EveryClient, host.clock.now());
         assert_eq!(read.as_ref().err(), refused.as_ref(), "{header}");

@@ -8,6 +8,7 @@
     reason = "the helpers of a scenario that fails have to fail loudly"
 )]
 
+mod assertions_and_proofs;
 mod bad_input;
 mod check_access_token;
 mod check_order;
@@ -18,6 +19,7 @@ mod default_entropy;
 mod discovery;
 mod dpop;
 mod dpop_at_routes;
+mod dpop_keys;
 mod exchange;
 mod exchange_ends;
 mod forms_and_errors;

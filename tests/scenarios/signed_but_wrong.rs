@@ -189,6 +189,46 @@ async fn issuer_and_audience_are_compared_to_the_letter() {
     }
 }
 
+/// A token that is bound in a way that this server does not check must not pass as a token that is not bound.
+#[tokio::test]
+async fn a_token_that_is_bound_to_anything_is_no_bearer_token() {
+    let thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    for issued in Issued::under_both().await {
+        let mut claims = issued.claims.clone();
+        for cnf in [
+            json!({ "x5t#S256": thumbprint }),
+            json!({ "jwk": { "kty": "OKP", "crv": "Ed25519", "x": thumbprint } }),
+            json!({ "jkt": null }),
+            json!({ "jkt": 1 }),
+            json!({ "jkt": "" }),
+            json!({ "jkt": &thumbprint[1..] }),
+            json!({ "jkt": [thumbprint] }),
+            json!({ "JKT": thumbprint }),
+            json!({}),
+            json!([{ "jkt": thumbprint }]),
+            json!(thumbprint),
+            json!(null),
+        ] {
+            claims["cnf"] = cnf.clone();
+            assert_eq!(issued.check(&issued.header, &claims).await, NOT_ONE, "{cnf}");
+            let key = Prover::new(1);
+            let token = issued.sign(issued.header.to_string(), claims.to_string());
+            let proof = key.proof_with(&issued.host, &token, json!({}));
+            let (url, authorization) = (format!("{ISSUER}/userinfo"), format!("DPoP {token}"));
+            let request = Request::new("GET", "/userinfo").header("Authorization", &authorization);
+            let request = request.header("DPoP", &proof);
+            let presented = request.access_token(&url).unwrap();
+            let checked = issued.host.server.check_access_token(presented, Audience::EveryClient).await;
+            assert_eq!(checked, Err(AccessTokenCheckError::RefusedWithProof(AccessTokenError::NotAnAccessToken)));
+            assert!(!issued.host.is_active(&token).await, "{cnf}");
+        }
+        for cnf in [json!({ "jkt": thumbprint }), json!({ "jkt": thumbprint, "x5t#S256": thumbprint })] {
+            claims["cnf"] = cnf;
+            assert_eq!(issued.check(&issued.header, &claims).await, Err(AccessTokenError::KeyBound));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_subject_that_the_directory_does_not_know_passes_offline_only() {
     for issued in Issued::under_both().await {

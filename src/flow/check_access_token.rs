@@ -184,7 +184,8 @@ impl AccessTokenClaims {
     /// # struct Orders;
     /// # type Server = AuthorizationServer<MemoryStore, MemoryDirectory>;
     /// async fn orders(server: &Server, needed: &Scope, request: Request<'_>) -> Result<Orders, Reply> {
-    ///     let claims = server.check_access_token(request.bearer_token()?, Audience::EveryClient).await?;
+    ///     let token = request.access_token("https://api.example.com/orders")?;
+    ///     let claims = server.check_access_token(token, Audience::EveryClient).await?;
     ///     claims.require_scope(needed)?;
     ///     Ok(Orders)
     /// }

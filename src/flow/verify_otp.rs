@@ -24,20 +24,20 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     request: VerifyRequest<'_>,
 ) -> Result<VerifiedAddress, VerifyError> {
     let mut turn = Turn::new(core);
-    let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier, proof } = request;
+    let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier, proof: dpop } = request;
     // Only the token endpoint redeems the code of a login.
     if usage == Usage::Login {
         return Err(VerifyError::MismatchedOtpToken);
     }
-    let proven = match proof {
-        Some(proof) if core.settings.dpop != DpopSupport::Off => {
-            Some(DpopProof::at_route(&proof, core.clock.now()).map_err(VerifyError::InvalidDpopProof)?)
+    let dpop = match dpop {
+        Some(dpop) if core.settings.dpop != DpopSupport::Off => {
+            Some(DpopProof::at_route(&dpop, core.clock.now()).map_err(VerifyError::InvalidDpopProof)?)
         }
         _ => None,
     };
-    let proof = proven.as_ref().map(DpopProof::proof_use);
+    let dpop = dpop.as_ref().map(DpopProof::proof_use);
     let challenge = challenge_of(code_verifier.as_ref()).map_err(|_| VerifyError::UnknownOtpToken)?;
-    let shown = Shown { challenge: challenge.as_ref(), key: proof.map(|proof| proof.key.as_bytes()) };
+    let shown = Shown { challenge: challenge.as_ref(), key: dpop.map(|dpop| dpop.key.as_bytes()) };
     let token = OtpTokenContent::unseal(&otp_token, shown, &core.keyring, core.clock.now())
         .map_err(|_| VerifyError::UnknownOtpToken)?;
     if token.binding != core.keyring.binding(client_id, None, &address, usage) {
@@ -48,7 +48,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     let mark = Mark::from_bytes(turn.random()?);
     // As in a login, one mark identifies the guess and another one the spending.
     let spender = Mark::from_bytes(turn.random()?);
-    let guess = Guess { key, token: &token, mark, presented: &otp, policy: &core.settings.code, proof };
+    let guess = Guess { key, token: &token, mark, presented: &otp, policy: &core.settings.code, proof: dpop };
     let (proof, loaded) = guess::prove(&mut turn, client_id, guess).await?;
     // The answer to a verification is never repeated, so its challenge is always spendable.
     let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
@@ -109,6 +109,16 @@ impl<'a> VerifyRequest<'a> {
     #[must_use]
     pub fn with_code_verifier(mut self, verifier: PresentedSecret<'a>) -> Self {
         self.code_verifier = Some(verifier);
+        self
+    }
+
+    /// Adds the proof of the key that the code was requested with. A code that was requested without a key needs none,
+    /// and [`Settings::dpop`](crate::Settings::dpop) must be on for the proof to be read.
+    ///
+    /// RFC 9449 section 4.3.
+    #[must_use]
+    pub fn with_proof(mut self, proof: PresentedProof<'a>) -> Self {
+        self.proof = Some(proof);
         self
     }
 }

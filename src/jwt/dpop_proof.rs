@@ -120,7 +120,9 @@ fn key_of(mut header: Map<String, Value>) -> Result<PublicKey, DpopError> {
     // A name can have characters that this crate does not accept in its own key sets. The thumbprint names the key here.
     jwk.remove("kid");
     let key = PublicKey::from_members(&jwk).map_err(|_| DpopError::InvalidKey)?;
-    if jwk.contains_key("alg") && key.algorithm() != algorithm || key.signature_len() > LONGEST_SIGNATURE {
+    if jwk.contains_key("alg") && !key.algorithm().has_name(algorithm.as_str())
+        || key.signature_len() > LONGEST_SIGNATURE
+    {
         return Err(DpopError::InvalidKey);
     }
     // Where the key leaves it open, the header says whether an RSA key signs RS256 or PS256.
@@ -193,6 +195,37 @@ mod tests {
         assert_eq!(proof.is_for(ACCESS_TOKEN, &thumbprint()), Ok(()));
         let other = KeyThumbprint::from_bytes([0; 32]);
         assert_eq!(proof.is_for(ACCESS_TOKEN, &other), Err(DpopError::WrongKey));
+    }
+
+    #[test]
+    fn the_alg_of_the_jwk_is_that_of_the_header_under_either_name() {
+        let rsa_of_256_bytes = BASE64URL.encode([0xff; 256]);
+        let jwk = |alg: &str| match alg {
+            "EdDSA" | "Ed25519" => {
+                format!(
+                    r#"{{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","alg":"{alg}"}}"#
+                )
+            }
+            _ => format!(r#"{{"kty":"RSA","n":"{rsa_of_256_bytes}","e":"AQAB","alg":"{alg}"}}"#),
+        };
+        let read = |header: &str, of_jwk: &str| {
+            let header = format!(r#"{{"typ":"dpop+jwt","alg":"{header}","jwk":{}}}"#, jwk(of_jwk));
+            key_of(strict::object(header.as_bytes()).unwrap()).map(|key| key.algorithm())
+        };
+        let (old, new) = (Algorithm::EdDSA, Algorithm::Ed25519);
+        for (header, of_jwk, expected) in [
+            ("EdDSA", "EdDSA", Ok(old)),
+            ("EdDSA", "Ed25519", Ok(old)),
+            ("Ed25519", "EdDSA", Ok(new)),
+            ("Ed25519", "Ed25519", Ok(new)),
+            ("RS256", "RS256", Ok(Algorithm::RS256)),
+            ("PS256", "PS256", Ok(Algorithm::PS256)),
+            ("PS256", "RS256", Err(DpopError::InvalidKey)),
+            ("RS256", "PS256", Err(DpopError::InvalidKey)),
+            ("RS256", "EdDSA", Err(DpopError::InvalidKey)),
+        ] {
+            assert_eq!(read(header, of_jwk), expected, "{header} {of_jwk}");
+        }
     }
 
     /// A key pair, and its public key as a JWK.

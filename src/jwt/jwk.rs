@@ -42,7 +42,7 @@ impl PublicKey {
     ///
     /// Unknown members are ignored. Without a `kid`, the thumbprint is the identifier. Without an `alg`, an RSA key
     /// verifies RS256 and an Ed25519 key has the name EdDSA. A P-256 point off its curve is accepted here, but verifies
-    /// nothing.
+    /// nothing. An Ed25519 point of small order is refused, because it verifies what anyone can make.
     ///
     /// # Errors
     /// [`KeyError::Unsupported`] when this crate does not verify with the kind, curve, `alg`, `use` or `key_ops` of the
@@ -117,7 +117,7 @@ impl PublicKey {
     }
 
     pub(crate) fn from_ed25519(key: &[u8]) -> Result<Self, KeyError> {
-        Ok(Self::new(Material::Ed25519(exactly(key)?)))
+        Ok(Self::new(Material::ed25519(exactly(key)?)?))
     }
 
     pub(crate) fn with_key_id(self, key_id: &str) -> Result<Self, KeyError> {
@@ -185,7 +185,7 @@ impl PublicKey {
         let material = match kind {
             KeyKind::Rsa => Material::rsa(bytes(members, "n")?, bytes(members, "e")?)?,
             KeyKind::P256 => Material::P256 { x: exactly(&bytes(members, "x")?)?, y: exactly(&bytes(members, "y")?)? },
-            KeyKind::Ed25519 => Material::Ed25519(exactly(&bytes(members, "x")?)?),
+            KeyKind::Ed25519 => Material::ed25519(exactly(&bytes(members, "x")?)?)?,
         };
         let key = Self { algorithm, ..Self::new(material) };
         match text(members, "kid")? {
@@ -314,6 +314,22 @@ impl Material {
         }
     }
 
+    /// Takes a point. A point of small order is no key: anyone can make signatures that it verifies.
+    fn ed25519(key: [u8; 32]) -> Result<Self, KeyError> {
+        // The sign of x stands in the last bit. Points that differ in it alone have the same order.
+        let mut y = key;
+        if let Some(last) = y.last_mut() {
+            *last &= 0x7f;
+        }
+        let has_small_order = match y {
+            // 0 and 1, which `ring` also accepts as the prime and its successor, and -1.
+            [0 | 1, rest @ ..] if rest == [0; 31] => true,
+            [0xec..=0xee, rest @ .., 0x7f] if rest == [0xff; 30] => true,
+            y => ORDER_EIGHT.contains(&y),
+        };
+        if has_small_order { Err(KeyError::Malformed) } else { Ok(Self::Ed25519(key)) }
+    }
+
     fn kind(&self) -> KeyKind {
         match self {
             Self::Rsa { .. } => KeyKind::Rsa,
@@ -369,6 +385,17 @@ fn encode(bytes: &[u8]) -> String {
     BASE64URL.encode(bytes)
 }
 
+/// The y of the points of order 8.
+const ORDER_EIGHT: [[u8; 32]; 2] = [
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
 /// SEC 1 section 2.3.3.
 const UNCOMPRESSED: u8 = 4;
 /// RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1, RFC 8037 section 2.
@@ -392,6 +419,36 @@ mod tests {
 
     fn okp(more: &str) -> Result<PublicKey, KeyError> {
         PublicKey::from_jwk(format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}"{more}}}"#).as_bytes())
+    }
+
+    /// With the neutral point as its key, a signature of the neutral point and 0 verifies for every message.
+    #[test]
+    fn a_point_of_small_order_is_no_key() {
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let key = PublicKey { material: Material::Ed25519(neutral), ..okp("").unwrap() };
+        assert!(key.verifies(b"any message", &[neutral, [0; 32]].concat()));
+
+        let ended = |first, rest, last| {
+            let mut y = [rest; 32];
+            (y[0], y[31]) = (first, last);
+            y
+        };
+        let of_order_four_at_most = [0, 1].map(|first| ended(first, 0, 0)).into_iter();
+        let of_order_four_at_most =
+            of_order_four_at_most.chain([0xec, 0xed, 0xee].map(|first| ended(first, 0xff, 0x7f)));
+        for y in of_order_four_at_most.chain(ORDER_EIGHT) {
+            for sign in [0, 0x80] {
+                let mut point = y;
+                point[31] |= sign;
+                assert_eq!(PublicKey::from_ed25519(&point), Err(KeyError::Malformed), "{point:x?}");
+                let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#, encode(&point));
+                assert_eq!(PublicKey::from_jwk(jwk.as_bytes()), Err(KeyError::Malformed), "{point:x?}");
+            }
+        }
+        for y in [ended(2, 0, 0), ended(0xef, 0xff, 0x7f), ended(0xec, 0xff, 0x7e)] {
+            assert!(PublicKey::from_ed25519(&y).is_ok());
+        }
     }
 
     #[test]

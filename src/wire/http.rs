@@ -3,8 +3,9 @@
 use ::http::request::Parts;
 use ::http::{Response, StatusCode};
 
+use crate::wire::error::NoAccessToken;
 use crate::wire::reply::Reply;
-use crate::wire::request::Request;
+use crate::wire::request::{PresentedAccessToken, Request};
 
 impl<'a> Request<'a> {
     /// Takes the method, the path and the headers from a request of the `http` crate (feature `http`).
@@ -21,6 +22,30 @@ impl<'a> Request<'a> {
     pub fn from_http(head: &'a Parts, body: &'a [u8]) -> Self {
         let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         Self::new(head.method.as_str(), head.uri.path()).headers(headers).body(body)
+    }
+}
+
+impl<'a> PresentedAccessToken<'a> {
+    /// Reads the access token of a request to a route of the host's own API, and the proof of its key if there is one
+    /// (feature `http`). `url` is the URL of the route as clients know it, from the configuration of the host.
+    ///
+    /// ```
+    /// # use otp_grant::*;
+    /// # use otp_grant::jwt::{AccessTokenClaims, Audience};
+    /// # use otp_grant::wire::PresentedAccessToken;
+    /// # type Server = AuthorizationServer<MemoryStore, MemoryDirectory>;
+    /// const ORDERS: &str = "https://api.example.com/orders";
+    ///
+    /// async fn caller(server: &Server, head: &http::request::Parts) -> Result<AccessTokenClaims, Reply> {
+    ///     let token = PresentedAccessToken::from_http(head, ORDERS)?;
+    ///     Ok(server.check_access_token(token, Audience::EveryClient).await?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NoAccessToken`], as for [`Request::access_token`].
+    pub fn from_http(head: &'a Parts, url: &'a str) -> Result<Self, NoAccessToken> {
+        Request::from_http(head, b"").access_token(url)
     }
 }
 
@@ -96,6 +121,35 @@ mod tests {
         }
         let twice = [(CONTENT_TYPE, &b"application/json"[..]), (CONTENT_TYPE, b"application/json")];
         assert_eq!(read(&twice), both(Some(""), None));
+    }
+
+    #[test]
+    fn a_token_comes_with_the_one_proof_of_its_request() {
+        let url = "https://api.example.com/orders";
+        let read = |authorization: &str, proofs: &[&'static str]| {
+            let (mut head, ()) = ::http::Request::get("/orders").body(()).unwrap().into_parts();
+            head.headers.append(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
+            for proof in proofs {
+                head.headers.append("dpop", HeaderValue::from_static(proof));
+            }
+            match PresentedAccessToken::from_http(&head, url) {
+                Ok(PresentedAccessToken::Dpop(token, proof)) => {
+                    assert_eq!((token, proof.method(), proof.url()), ("abc", "GET", url));
+                    Some(proof.header().map(|header| header.as_str().to_owned()))
+                }
+                Ok(PresentedAccessToken::Bearer(token)) => {
+                    assert_eq!(token, "abc");
+                    None
+                }
+                Err(error) => Some(Some(error.to_string())),
+            }
+        };
+        assert_eq!(read("DPoP abc", &["a.b.c"]), Some(Some("a.b.c".to_owned())));
+        assert_eq!(read("DPoP abc", &[]), Some(None));
+        // Of two proofs none is taken. An empty one is refused later.
+        assert_eq!(read("DPoP abc", &["a.b.c", "d.e.f"]), Some(Some(String::new())));
+        assert_eq!(read("Bearer abc", &["a.b.c"]), None);
+        assert_eq!(read("Basic abc", &["a.b.c"]), Some(Some(NoAccessToken.to_string())));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod conformance;
 mod default_entropy;
 mod discovery;
 mod dpop;
+mod dpop_at_routes;
 mod dpop_keys;
 mod exchange;
 mod exchange_ends;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use otp_grant::time::Timestamp;
@@ -11,6 +12,7 @@ use otp_grant_tests::Face;
 use otp_grant_tests::steps::{Mishap, Planned, Search, Step};
 
 use crate::facts::{Entry, History, OUTSIDE, What};
+use crate::proof::{HOLDER, Proof, client_and_key};
 use crate::properties;
 use crate::request::{Answer, Ask};
 use crate::scene::Scene;
@@ -263,7 +265,7 @@ impl Placed<'_> {
                 tally.seen.push(seen(&run.steps, &entries));
                 calls.count(&entries);
                 let (mut asks, mut placed) = (asked.clone(), (0..asked.len()).map(host).collect::<Vec<_>>());
-                let later = if scene.follows_up { follow_up(&run.answers, world.hosts()) } else { Vec::new() };
+                let later = if scene.follows_up { follow_up(&asked, &run.answers, world) } else { Vec::new() };
                 for (host, ask) in later.iter().chain(&scene.aftermath) {
                     world.ask_at(*host, world.store.join(), ask);
                     asks.push(ask.clone());
@@ -304,20 +306,27 @@ impl Placed<'_> {
 }
 
 /// Returns the requests that follow a run. They check that everything that was sent or given out is good.
-fn follow_up(answers: &[Option<Answer>], hosts: usize) -> Vec<(usize, Ask)> {
-    let mut asks = Vec::new();
-    let got = || answers.iter().flatten();
+fn follow_up(asked: &[Ask], answers: &[Option<Answer>], world: &World) -> Vec<(usize, Ask)> {
+    let (mut asks, hosts, now) = (Vec::new(), world.hosts(), world.now());
+    let got = || asked.iter().zip(answers).filter_map(|(ask, answer)| Some((ask, answer.as_ref()?)));
     // Only the newest token of a session.
-    let tokens = got().filter_map(|answer| match answer {
-        Answer::LoggedIn(tokens) | Answer::Refreshed(tokens) => Some(tokens),
+    let tokens = got().filter_map(|(ask, answer)| match answer {
+        Answer::LoggedIn(tokens) | Answer::Refreshed(tokens) => Some((ask, tokens)),
         _ => None,
     });
-    if let Some(newest) = tokens.max_by_key(|tokens| tokens.refresh.generation) {
-        asks.push((0, Ask::Refresh(newest.refresh.clone())));
+    if let Some((ask, newest)) = tokens.max_by_key(|(_, tokens)| tokens.refresh.generation) {
+        // First with the proof that has gained the token.
+        if let Some(used) = ask.proof().filter(|_| newest.refresh.is_bound) {
+            asks.push((0, Ask::Refresh(newest.refresh.with(Some(&Arc::new(used.clone()))))));
+        }
+        let proof = newest.refresh.is_bound.then(|| Proof::new(HOLDER, "follow-up", now));
+        asks.push((0, Ask::Refresh(newest.refresh.with(proof.as_ref()))));
     }
-    for (index, answer) in got().enumerate() {
+    for (index, (_, answer)) in got().enumerate() {
         if let Answer::Sent(challenge) = answer {
-            asks.push(((index + 1) % hosts, Ask::Guess { challenge: challenge.clone(), right: true, signs_up: false }));
+            let key = client_and_key(challenge.client).1;
+            let challenge = challenge.with(key.map(|key| Proof::new(key, "follow-up", now)).as_ref());
+            asks.push(((index + 1) % hosts, Ask::Guess { challenge, right: true, signs_up: false }));
         }
     }
     asks

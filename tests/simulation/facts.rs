@@ -97,7 +97,11 @@ pub enum Told {
 #[serde(rename_all = "snake_case")]
 pub enum View {
     Authenticator(AddressView),
+    #[serde(alias = "session.2")]
     Session(SessionView),
+    /// A proof or an assertion that was used. What it says is of no concern here.
+    #[serde(rename = "used")]
+    UsedOnce {},
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -169,14 +173,14 @@ impl View {
     pub fn session(&self) -> Option<&SessionView> {
         match self {
             Self::Session(session) => Some(session),
-            Self::Authenticator(_) => None,
+            Self::Authenticator(_) | Self::UsedOnce {} => None,
         }
     }
 
     pub fn address(&self) -> Option<&AddressView> {
         match self {
             Self::Authenticator(address) => Some(address),
-            Self::Session(_) => None,
+            Self::Session(_) | Self::UsedOnce {} => None,
         }
     }
 }

@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
-use otp_grant::jwt::AccessTokenProfile;
+use otp_grant::dpop::{DpopPolicy, DpopSupport};
+use otp_grant::jwt::{AccessTokenProfile, PublicKey, PublicKeySet};
 use otp_grant::otp::CodePolicy;
 use otp_grant::session::RefreshPolicy;
 use otp_grant::time::{Clock, Timestamp};
 use otp_grant::*;
 use otp_grant_tests::steps::{Part, SteppedStore};
 use otp_grant_tests::{
-    Broken, CLIENT, CLIENT_SECRET, ManualClock, PUBLIC_CLIENT, SMS_SOURCE, secs, session_validity, settings,
+    Broken, CLIENT, CLIENT_SECRET, DPOP_CLIENT, ManualClock, PUBLIC_CLIENT, Prover, SMS_SOURCE, secs, session_validity,
+    settings,
 };
 
 use crate::facts::{Log, What};
+use crate::proof::{HOLDER, KEYED_CLIENT};
 use crate::world::Random;
 
 /// The settings of a host at its start. Hosts of one world differ in them.
@@ -66,6 +69,8 @@ impl Setup {
         // Codes for a sign-up are valid for as long as codes for a login.
         settings(|s| {
             s.code = self.code();
+            s.dpop = DpopSupport::Strict;
+            s.client_assertions = true;
             s.session_validity = validity;
             if self.is_rfc9068 {
                 let audience = "https://api.example.com".to_owned();
@@ -84,9 +89,13 @@ impl Setup {
             client.with_scopes(scope.clone(), Scope::openid()).unwrap()
         };
         let id = |id| ClientId::new(id).unwrap();
+        let keys = PublicKey::from_jwk(Prover::new(HOLDER).jwk().to_string().as_bytes()).unwrap();
+        let keys = PublicKeySet::new([keys]).unwrap();
         MemoryDirectory::new()
             .with_client(client(Client::confidential(id(CLIENT), ClientSecret::digest(CLIENT_SECRET))))
             .with_client(client(Client::public(id(PUBLIC_CLIENT)).with_sending()))
+            .with_client(client(Client::public(id(DPOP_CLIENT)).with_sending()).with_dpop(DpopPolicy::Required))
+            .with_client(client(Client::private_key_jwt(id(KEYED_CLIENT), keys).unwrap()))
             .with_auth_source(AuthSource::new(source.clone(), Channel::Sms).with_code(self.code()))
     }
 

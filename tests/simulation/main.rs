@@ -29,6 +29,7 @@ mod exhaustive;
 mod facts;
 mod history;
 mod host;
+mod proof;
 mod properties;
 mod request;
 mod scene;
@@ -220,6 +221,33 @@ fn requests_on_an_address_with_two_codes() {
     let world = World::of_hosts(0, "profile", &[Setup::default(), Setup { ahead: 4_000, ..Setup::default() }]);
     explore_apart(&world, &Scene::of_two_codes(&world).named("4000-ms-ahead"), &mut tally);
     tally.judge("two codes");
+}
+
+/// Users of a client that proves its key. Its proofs come twice or late, and a thief has their codes without the key.
+#[test]
+fn requests_with_proofs_at_a_login() {
+    let (world, mut tally) = (World::new(0, "profile"), Tally::default());
+    let scene = Scene::of_proofs_at_a_login(&world);
+    combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    tally.judge("proofs at a login");
+}
+
+/// A session that is bound to a key, proofs that come twice or in another order, and a thief with its tokens.
+#[test]
+fn requests_with_proofs_at_a_session() {
+    let (world, mut tally) = (World::new(0, "openid"), Tally::default());
+    let scene = Scene::of_proofs_at_a_session(&world);
+    combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    tally.judge("proofs at a session");
+}
+
+/// A client that signs assertions. An assertion comes twice, and a thief signs with the same `jti`.
+#[test]
+fn requests_with_assertions() {
+    let (world, mut tally) = (World::new(0, "openid"), Tally::default());
+    let scene = Scene::of_assertions(&world);
+    combinations::<3>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    tally.judge("assertions");
 }
 
 /// One request, and every two things that can go wrong with it. Two requests at an address whose code has half of its

@@ -9,6 +9,7 @@ mod address;
 mod answers;
 mod guesses;
 mod outage;
+mod proofs;
 mod sends;
 mod session;
 mod sign_out;
@@ -42,7 +43,7 @@ enum Needs {
 
 use Needs::{Nothing, OneClock};
 
-const PROPERTIES: [Property; 34] = [
+const PROPERTIES: [Property; 40] = [
     ("no comparison without a stored reservation", Nothing, address::comparisons_are_reserved),
     ("comparisons within both budgets", OneClock, address::comparisons_stay_within_both_budgets),
     ("exactly-once redemption", Nothing, address::codes_are_redeemed_once),
@@ -71,6 +72,12 @@ const PROPERTIES: [Property; 34] = [
     ("a 503 can be retried", Nothing, guesses::a_503_can_be_retried),
     ("no code tells another", Nothing, guesses::no_code_tells_another),
     ("a stolen code is worth nothing", Nothing, guesses::a_stolen_code_is_worth_nothing_without_its_verifier),
+    ("one guess for a proof", Nothing, proofs::a_proof_pays_for_one_guess),
+    ("one refresh for a proof", Nothing, proofs::a_proof_advances_a_session_once),
+    ("one userinfo for a proof", Nothing, proofs::a_proof_serves_userinfo_once),
+    ("nothing without the key", Nothing, proofs::nothing_bound_is_worth_anything_without_its_key),
+    ("a fresh proof is accepted", Nothing, proofs::a_fresh_proof_is_accepted),
+    ("an assertion authenticates once", Nothing, proofs::an_assertion_authenticates_once),
     ("a send is refused for a reason", Nothing, sends::a_send_is_refused_for_a_reason),
     ("nothing is sent in vain", Nothing, sends::an_address_without_guesses_is_not_sent_to),
     ("a Retry-After is true", Nothing, sends::a_retry_after_is_true),

@@ -7,13 +7,14 @@ use otp_grant::id::SessionId;
 use otp_grant::jwt::jws;
 use otp_grant::secret::{CodeChallenge, PresentedSecret};
 use otp_grant::server::{VerifyError, VerifyRequest};
-use otp_grant::{Address, ClientId, Reply, Usage};
+use otp_grant::{Address, ClientId, Reply, Request, Usage};
 use otp_grant_tests::{
-    CLIENT, CLIENT_SECRET, Calls as _, Post, Posts as _, SMS_SOURCE, but, form, form_request, json_request, payload,
+    CLIENT, CLIENT_SECRET, Calls as _, DPOP_CLIENT, Post, Posts as _, SMS_SOURCE, but, form, form_request, payload,
     read, text, wrong,
 };
 use serde_json::{Value, json};
 
+use crate::proof::{Assertion, Proof, client_and_key};
 use crate::server::Server;
 use crate::world::OTHER;
 
@@ -32,6 +33,12 @@ pub enum Ask {
     },
     /// A thief presents a stolen otp_token and its right code, with another verifier or none.
     Steal(Arc<Challenge>),
+    /// A thief refreshes with a stolen token that is bound to a key, with another key or none.
+    StealSession(Arc<RefreshToken>),
+    /// A thief uses a stolen access token that is bound to a key, with another key or as a bearer token.
+    StealAccess(Arc<AccessToken>),
+    /// A client authenticates by an assertion, or a thief does.
+    Assert(Arc<Assertion>),
     Refresh(Arc<RefreshToken>),
     RevokeSession(Arc<RefreshToken>),
     /// The host ends the session that a token belongs to.
@@ -67,6 +74,16 @@ impl Ask {
         }
     }
 
+    /// The proof of a key that comes with it.
+    pub fn proof(&self) -> Option<&Proof> {
+        match self {
+            Self::Guess { challenge, .. } | Self::Steal(challenge) => challenge.proof.as_deref(),
+            Self::Refresh(token) | Self::StealSession(token) => token.proof.as_deref(),
+            Self::Userinfo(token) | Self::StealAccess(token) => token.proof.as_deref(),
+            _ => None,
+        }
+    }
+
     /// What may be said in a message: no token.
     pub fn name(&self) -> String {
         match self {
@@ -80,6 +97,9 @@ impl Ask {
                 )
             }
             Self::Steal(challenge) => format!("theft of {} of {}", &challenge.id[..6], challenge.phone),
+            Self::StealSession(token) => format!("theft of {token}"),
+            Self::StealAccess(token) => format!("theft of {token}"),
+            Self::Assert(assertion) => format!("assertion {}, genuine: {}", assertion.id, assertion.is_genuine),
             Self::Refresh(token) => format!("refresh with {token}"),
             Self::RevokeSession(token) => format!("revoke {token}"),
             Self::EndSession(token) => format!("the host ends the session of {token}"),
@@ -123,12 +143,19 @@ pub struct Challenge {
     pub expires_at: u64,
     /// The verifier of the code challenge that was sent.
     pub verifier: Option<&'static str>,
+    /// The proof that is presented with the code.
+    pub proof: Option<Arc<Proof>>,
 }
 
 impl Challenge {
     /// Returns the challenge as a thief has it, who knows the otp_token and the code and not the verifier.
     pub fn stolen(&self, verifier: Option<&'static str>) -> Self {
         Self { verifier, ..self.clone() }
+    }
+
+    /// Returns the challenge as it is redeemed with a proof, or without one.
+    pub fn with(&self, proof: Option<&Arc<Proof>>) -> Arc<Self> {
+        Arc::new(Self { proof: proof.cloned(), ..self.clone() })
     }
 }
 
@@ -138,6 +165,16 @@ pub struct RefreshToken {
     pub session: String,
     pub generation: u32,
     pub expires_at: u64,
+    pub is_bound: bool,
+    /// The proof that is presented with the token.
+    pub proof: Option<Arc<Proof>>,
+}
+
+impl RefreshToken {
+    /// Returns the token as it is presented with a proof, or without one.
+    pub fn with(&self, proof: Option<&Arc<Proof>>) -> Arc<Self> {
+        Arc::new(Self { proof: proof.cloned(), ..self.clone() })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -146,6 +183,15 @@ pub struct AccessToken {
     pub session: String,
     pub id: String,
     pub expires_at: u64,
+    /// The proof that is presented with the token.
+    pub proof: Option<Arc<Proof>>,
+}
+
+impl AccessToken {
+    /// Returns the token as it is presented with a proof, or as a bearer token.
+    pub fn with(&self, proof: Option<&Arc<Proof>>) -> Arc<Self> {
+        Arc::new(Self { proof: proof.cloned(), ..self.clone() })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -175,6 +221,12 @@ pub enum Answer {
     Refreshed(Tokens),
     /// The refresh or access token is not good.
     Refused,
+    /// The proof of the key is missing, not good, or was used before.
+    BadProof,
+    /// The client has authenticated by its assertion.
+    Authenticated,
+    /// The assertion is not good, or was used before.
+    NotAuthenticated,
     /// A revocation was done.
     Done,
     Active,
@@ -190,6 +242,11 @@ impl Answer {
         matches!(self, Self::Refreshed(_) | Self::Active | Self::Claims)
     }
 
+    /// Whether it is what a thief gets for a code without its verifier or its key.
+    pub fn is_nothing_of_a_code(&self) -> bool {
+        matches!(self, Self::UnknownOtpToken | Self::BadProof | Self::Unavailable)
+    }
+
     /// What may be said in a message: no token.
     pub fn name(&self) -> String {
         match self {
@@ -199,10 +256,10 @@ impl Answer {
     }
 }
 
-/// Asks, and reads the answer.
-pub async fn answer(server: &Server, ask: &Ask, scope: &str) -> Answer {
+/// Asks, and reads the answer. `now` is the time of the caller in milliseconds.
+pub async fn answer(server: &Server, ask: &Ask, scope: &str, now: u64) -> Answer {
     match ask {
-        Ask::Send { phone, purpose, client } => send(server, phone, *purpose, client).await,
+        Ask::Send { phone, purpose, client } => send(server, phone, *purpose, client, now).await,
         Ask::Guess { challenge, right, signs_up } => {
             let code = if *right { challenge.code.clone() } else { wrong(&challenge.code) };
             match challenge.purpose {
@@ -216,16 +273,27 @@ pub async fn answer(server: &Server, ask: &Ask, scope: &str) -> Answer {
             Purpose::Login => log_in(server, challenge, &challenge.code, json!({ "scope": scope })).await,
             Purpose::Signup => verify(server, challenge, &challenge.code).await,
         },
-        Ask::Refresh(token) => {
-            let body = form(&[("grant_type", "refresh_token"), ("refresh_token", &token.text)], &[]);
-            match read(&server.post_token(form_request(&body, None)).await) {
+        Ask::Assert(assertion) => {
+            let client = [("client_id", ""), ("client_secret", "")];
+            let members = [("token", "A"), ("client_assertion", &assertion.text), ("client_assertion_type", ASSERTION)];
+            match read(&server.post_introspect(form_request(&form(&members, &client), None)).await) {
+                (200, _) => Answer::Authenticated,
+                (401, _) => Answer::NotAuthenticated,
+                other => other_answer(other),
+            }
+        }
+        Ask::Refresh(token) | Ask::StealSession(token) => {
+            let members = [("grant_type", "refresh_token"), ("refresh_token", &token.text)];
+            let body = form(&members, client_of(token.is_bound));
+            match post_token(server, "application/x-www-form-urlencoded", &body, token.proof.as_deref()).await {
+                (400, body) if body["error"] == "invalid_dpop_proof" => Answer::BadProof,
                 (200, body) => Answer::Refreshed(Tokens::of(&body)),
                 (400, body) if body["error_description"] == "Abnormal user status" => Answer::NotActive,
                 (400, body) if body["error"] == "invalid_grant" => Answer::Refused,
                 other => other_answer(other),
             }
         }
-        Ask::RevokeSession(token) => revoke(server, &token.text).await,
+        Ask::RevokeSession(token) => revoke(server, &token.text, client_of(token.is_bound)).await,
         Ask::EndSession(token) => {
             let session = SessionId::try_from(token.session.clone()).unwrap();
             match server.call_revoke_session(&session).await {
@@ -234,14 +302,26 @@ pub async fn answer(server: &Server, ask: &Ask, scope: &str) -> Answer {
             }
         }
         Ask::SignOutEverywhere { .. } => unreachable!("the directory is told, and not the server"),
-        Ask::RevokeAccess(token) => revoke(server, &token.text).await,
+        Ask::RevokeAccess(token) => revoke(server, &token.text, &[]).await,
         Ask::IntrospectRefresh(token) => introspect(server, &token.text).await,
         Ask::IntrospectAccess(token) => introspect(server, &token.text).await,
-        Ask::Userinfo(token) => {
-            let authorization = format!("Bearer {}", token.text);
-            let request = Post { content_type: None, authorization: Some(&authorization), body: b"" };
-            match read(&server.post_userinfo(request).await) {
+        Ask::Userinfo(token) | Ask::StealAccess(token) => {
+            let reply = match &token.proof {
+                Some(proof) => {
+                    let authorization = format!("DPoP {}", token.text);
+                    let headers = [("authorization", authorization.as_bytes()), ("dpop", proof.text.as_bytes())];
+                    let request = Request::new("GET", "/userinfo").headers(headers);
+                    server.serve(request, async |delivery| delivery.accepted()).await.unwrap()
+                }
+                None => {
+                    let authorization = format!("Bearer {}", token.text);
+                    let request = Post { content_type: None, authorization: Some(&authorization), body: b"" };
+                    server.post_userinfo(request).await
+                }
+            };
+            match read(&reply) {
                 (200, _) => Answer::Claims,
+                (401, body) if body["error"] == "invalid_dpop_proof" => Answer::BadProof,
                 (401, _) => Answer::Refused,
                 other => other_answer(other),
             }
@@ -249,8 +329,21 @@ pub async fn answer(server: &Server, ask: &Ask, scope: &str) -> Answer {
     }
 }
 
-async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'static str) -> Answer {
-    let mut body = json!({ "client_id": client, "phone_number": phone });
+/// The client of a bound token is public, and is another client than that of the other tokens.
+fn client_of(is_bound: bool) -> &'static [(&'static str, &'static str)] {
+    if is_bound { &[("client_id", DPOP_CLIENT), ("client_secret", "")] } else { &[] }
+}
+
+async fn post_token(server: &Server, content_type: &str, body: &str, proof: Option<&Proof>) -> (u16, Value) {
+    let proof = proof.map(|proof| ("dpop", proof.text.as_bytes()));
+    let headers = [("content-type", content_type.as_bytes())].into_iter().chain(proof);
+    let request = Request::new("POST", "/oauth2/token").headers(headers).body(body);
+    read(&server.serve(request, async |delivery| delivery.accepted()).await.unwrap())
+}
+
+async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'static str, now: u64) -> Answer {
+    let (client_id, key) = client_and_key(client);
+    let mut body = json!({ "client_id": client_id, "phone_number": phone });
     match purpose {
         Purpose::Login => body["auth_source_id"] = SMS_SOURCE.into(),
         Purpose::Signup => body["usage"] = "signup".into(),
@@ -263,8 +356,18 @@ async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'
         body["code_challenge"] = CodeChallenge::of_verifier(verifier).unwrap().to_string().into();
         body["code_challenge_method"] = "S256".into();
     }
-    let sent = server.post_send(json_request(&body.to_string(), None)).await;
-    let delivery = match sent.map_err(|reply: Reply| (retry_after(&reply), read(&reply))) {
+    // A send does not use its proof up.
+    let proof = key.map(|key| Proof::for_request(key, "send", now, ("POST", "/otp/send"), None));
+    let proof = proof.as_ref().map(|proof| ("dpop", proof.text.as_bytes()));
+    let headers = [("content-type", "application/json".as_bytes())].into_iter().chain(proof);
+    let (body, mut sent) = (body.to_string(), None);
+    let request = Request::new("POST", "/otp/send").headers(headers).body(&body);
+    let deliver = |delivery| {
+        sent = Some(delivery);
+        std::future::ready(Reply::not_found())
+    };
+    let reply = server.serve(request, deliver).await.unwrap();
+    let delivery = match sent.ok_or(reply).map_err(|reply: Reply| (retry_after(&reply), read(&reply))) {
         Ok(delivery) => delivery,
         Err((Some(retry_after), (400, body))) if body["error"] == "sms_rate_limit_exceeded" => {
             return Answer::Throttled { retry_after };
@@ -277,7 +380,8 @@ async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'
     let bytes = base64url(&otp_token);
     let id = BASE64_URL_SAFE_NO_PAD.encode(&bytes[HEAD..HEAD + 32]);
     let expires_at = u64::from_be_bytes(bytes[HEAD + 32..HEAD + 40].try_into().unwrap());
-    Answer::Sent(Arc::new(Challenge { phone, purpose, client, otp_token, code, id, expires_at, verifier }))
+    let proof = None;
+    Answer::Sent(Arc::new(Challenge { phone, purpose, client, otp_token, code, id, expires_at, verifier, proof }))
 }
 
 /// What the reply says in its `Retry-After`.
@@ -287,7 +391,7 @@ fn retry_after(reply: &Reply) -> Option<u64> {
 
 async fn log_in(server: &Server, challenge: &Challenge, code: &str, wanted: Value) -> Answer {
     let body = json!({
-        "grant_type": otp_grant::settings::SMS_GRANT_TYPE, "client_id": challenge.client, "auth_source_id": SMS_SOURCE,
+        "grant_type": otp_grant::settings::SMS_GRANT_TYPE, "client_id": client_and_key(challenge.client).0, "auth_source_id": SMS_SOURCE,
         "phone_number": challenge.phone, "otp_token": challenge.otp_token, "otp": code,
         "code_verifier": challenge.verifier,
     });
@@ -295,8 +399,9 @@ async fn log_in(server: &Server, challenge: &Challenge, code: &str, wanted: Valu
     if challenge.client == CLIENT {
         body["client_secret"] = CLIENT_SECRET.into();
     }
-    match read(&server.post_token(json_request(&body.to_string(), None)).await) {
+    match post_token(server, "application/json", &body.to_string(), challenge.proof.as_deref()).await {
         (200, body) => Answer::LoggedIn(Tokens::of(&body)),
+        (400, body) if body["error"] == "invalid_dpop_proof" => Answer::BadProof,
         (400, body) => match body["error_description"].as_str().unwrap_or_default() {
             "Unknown or expired OTP" => Answer::WrongCode { attempts_remaining: body["attempts_remaining"].as_u64() },
             "Unknown or expired otp_token" => Answer::UnknownOtpToken,
@@ -325,8 +430,8 @@ async fn verify(server: &Server, challenge: &Challenge, code: &str) -> Answer {
     }
 }
 
-async fn revoke(server: &Server, token: &str) -> Answer {
-    match read(&server.post_revoke(form_request(&form(&[("token", token)], &[]), None)).await) {
+async fn revoke(server: &Server, token: &str, client: &[(&str, &str)]) -> Answer {
+    match read(&server.post_revoke(form_request(&form(&[("token", token)], client), None)).await) {
         (200, _) => Answer::Done,
         other => other_answer(other),
     }
@@ -353,6 +458,8 @@ impl Tokens {
             session: BASE64_URL_SAFE_NO_PAD.encode(&bytes[HEAD..HEAD + 32]),
             generation: u32::from_be_bytes(bytes[HEAD + 32..HEAD + 36].try_into().unwrap()),
             expires_at: u64::from_be_bytes(bytes[HEAD + 36..HEAD + 44].try_into().unwrap()),
+            is_bound: body["token_type"] == "DPoP",
+            proof: None,
         };
         let access = text(body, "access_token");
         let claims = payload(access);
@@ -361,6 +468,7 @@ impl Tokens {
             session: text(&claims, "sid").to_owned(),
             id: text(&claims, "jti").to_owned(),
             expires_at: claims["exp"].as_u64().unwrap() * 1000,
+            proof: None,
         };
         let id = body["id_token"].as_str().map(Arc::from);
         Self { refresh: Arc::new(refresh), access: Arc::new(access), id }
@@ -378,6 +486,7 @@ pub fn base64url(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// The verifier of every code challenge: the user with the number [`OTHER`] sends one with each request for a code.
 const VERIFIER: &str = "the-verifier-of-the-user-with-the-other-number";
 /// The verifier of a thief.

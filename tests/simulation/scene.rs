@@ -7,10 +7,11 @@ use std::time::Duration;
 use otp_grant::id::RecordKey;
 use otp_grant::store::Record;
 use otp_grant::time::Timestamp;
-use otp_grant_tests::{CLIENT, PUBLIC_CLIENT, START, secs};
+use otp_grant_tests::{CLIENT, DPOP_CLIENT, PUBLIC_CLIENT, START, secs};
 
 use crate::acts::{Rules, acts};
 use crate::facts::{OUTSIDE, Past, View};
+use crate::proof::{Assertion, DPOP_CLIENT_OF_A_THIEF, HOLDER, Proof, THIEF};
 use crate::request::{Answer, Ask, Challenge, Purpose, RefreshToken, Tokens};
 use crate::world::{KNOWN, World};
 
@@ -305,6 +306,94 @@ impl Scene {
 }
 
 impl Scene {
+    /// A code that was sent to a client with a key, and a code that a thief asked for with another key. The thief also
+    /// has the code of the user.
+    pub fn of_proofs_at_a_login(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let challenge = before.send(KNOWN, Purpose::Login, DPOP_CLIENT);
+        let at = world.now();
+        let [once, late] =
+            [("once", at), ("late", at - 20_000)].map(|(id, at)| challenge.with(Some(&Proof::new(HOLDER, id, at))));
+        let without = Ask::Steal(challenge.with(None));
+        let by_thief = Ask::Steal(challenge.with(Some(&Proof::new(THIEF, "once", at))));
+        let kinds = vec![
+            ("wrong", guess(&once, false)),
+            ("right", guess(&once, true)),
+            ("right-late-proof", guess(&late, true)),
+            ("steal", without),
+            ("steal-by-another-key", by_thief),
+            ("send-by-another-key", send(KNOWN, DPOP_CLIENT_OF_A_THIEF)),
+        ];
+        let scene = before.end("proofs-at-a-login".to_owned(), kinds);
+        let last = challenge.with(Some(&Proof::new(HOLDER, "last", at)));
+        let aftermath = [guess(&once, false), guess(&once, true), guess(&last, true), guess(&last, true)];
+        let aftermath = aftermath.map(|ask| (0, ask)).into();
+        Self { follows_up: true, aftermath, ..scene }
+    }
+
+    /// A session that is bound to a key, and was refreshed nine times in nine seconds. A thief has its tokens and proofs,
+    /// and not the key.
+    pub fn of_proofs_at_a_session(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let challenge = before.send(KNOWN, Purpose::Login, DPOP_CLIENT);
+        let first = Proof::new(HOLDER, "login", world.now());
+        let Answer::LoggedIn(mut tokens) = before.ask(guess(&challenge.with(Some(&first)), true)) else {
+            panic!("no login")
+        };
+        let mut used = vec![first];
+        for number in 0..9 {
+            world.clock.advance(secs(1));
+            let proof = Proof::new(HOLDER, &format!("refresh {number}"), world.now());
+            tokens = before.refresh(&tokens.refresh.with(Some(&proof)));
+            used.push(proof);
+        }
+        // The latest refresh can't be repeated any more.
+        world.clock.advance(secs(20));
+        before.keep_sessions_alone();
+        let at = world.now();
+        let Tokens { refresh, access, .. } = &tokens;
+        let refreshed_by = |proof: &Arc<Proof>| Ask::Refresh(refresh.with(Some(proof)));
+        let [fresh, late, by_thief] = [(HOLDER, "fresh", at), (HOLDER, "late", at - 10_000), (THIEF, "fresh", at)]
+            .map(|(key, id, at)| Proof::new(key, id, at));
+        let [userinfo, userinfo_by_thief] = [HOLDER, THIEF].map(|key| Proof::with(access, key, "userinfo", at));
+        let kinds = vec![
+            ("refresh", refreshed_by(&fresh)),
+            ("refresh-late-proof", refreshed_by(&late)),
+            ("replay-of-the-login", refreshed_by(&used[0])),
+            ("replay-of-the-latest", refreshed_by(&used[9])),
+            ("steal", Ask::StealSession(refresh.with(None))),
+            ("steal-by-another-key", Ask::StealSession(refresh.with(Some(&by_thief)))),
+            ("steal-access", Ask::StealAccess(access.with(None))),
+            ("steal-access-by-another-key", Ask::StealAccess(access.with(Some(&userinfo_by_thief)))),
+            ("userinfo", Ask::Userinfo(access.with(Some(&userinfo)))),
+            ("sign-out", Ask::RevokeSession(refresh.clone())),
+        ];
+        let scene = before.end("proofs-at-a-session".to_owned(), kinds);
+        let again = Proof::with(access, HOLDER, "userinfo again", at);
+        let aftermath = [
+            refreshed_by(&used[1]),
+            refreshed_by(&Proof::new(HOLDER, "last", at)),
+            Ask::Userinfo(access.with(Some(&userinfo))),
+            Ask::Userinfo(access.with(Some(&again))),
+        ];
+        let aftermath = aftermath.map(|ask| (0, ask)).into();
+        Self { follows_up: true, aftermath, clock_jumps: &[11_000], ..scene }
+    }
+
+    /// A client that signs assertions, and a thief who knows the `jti` of one.
+    pub fn of_assertions(world: &World) -> Self {
+        let before = Before::begin(world);
+        let assertion = |key, id| Ask::Assert(Assertion::new(key, id, world.now()));
+        let kinds = vec![
+            ("assertion", assertion(HOLDER, "one")),
+            ("another", assertion(HOLDER, "another")),
+            ("forged", assertion(THIEF, "one")),
+        ];
+        let aftermath = [assertion(HOLDER, "one"), assertion(HOLDER, "one"), assertion(HOLDER, "last")];
+        let scene = before.end("assertions".to_owned(), kinds);
+        Self { aftermath: aftermath.map(|ask| (0, ask)).into(), clock_jumps: &[66_000, -2_000], ..scene }
+    }
+
     /// Returns the same scene under another name, for a world that differs.
     #[must_use]
     pub fn named(self, world: &str) -> Self {

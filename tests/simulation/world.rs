@@ -120,7 +120,8 @@ impl World {
                 }
                 ask => {
                     self.log.note(What::Began);
-                    request::answer(&server, ask, self.scope).await
+                    let now = HostClock { clock: self.clock.clone(), ahead: setup.ahead }.now();
+                    request::answer(&server, ask, self.scope, now.as_unix_millis()).await
                 }
             };
             if self.verifies && !request::verifies(&server, &answer) {

@@ -9,11 +9,41 @@ use otp_grant::secret::PresentedSecret;
 use otp_grant::server::{
     AccessTokenCheckError, KeyringCheck, KeyringError, VerifiedAddress, VerifyError, VerifyRequest,
 };
-use otp_grant::wire::{DeliveryFailure, Unavailable};
+use otp_grant::wire::{DeliveryFailure, DpopHeader, PresentedAccessToken, PresentedProof, Unavailable};
 use otp_grant::*;
 
 use crate::face::{Asked, Faces};
 use crate::replies;
+
+/// What a request to a route of the host's own proves of a key.
+#[derive(Clone, Debug)]
+pub struct RouteProof {
+    /// The header `DPoP`.
+    pub header: String,
+    pub method: &'static str,
+    /// The URL of the route.
+    pub url: &'static str,
+}
+
+impl RouteProof {
+    fn presented(&self) -> PresentedProof<'_> {
+        PresentedProof::new(Some(DpopHeader::new(&self.header)), self.method, self.url)
+    }
+}
+
+fn proven<'a>(request: VerifyRequest<'a>, proof: Option<&'a RouteProof>) -> VerifyRequest<'a> {
+    match proof {
+        Some(proof) => request.with_proof(proof.presented()),
+        None => request,
+    }
+}
+
+fn presented<'a>(token: &'a str, proof: Option<&'a RouteProof>) -> PresentedAccessToken<'a> {
+    match proof {
+        Some(proof) => PresentedAccessToken::Dpop(token, proof.presented()),
+        None => PresentedAccessToken::Bearer(token),
+    }
+}
 
 /// A server whose methods are called over the face of this run.
 pub trait Calls: Faces {
@@ -21,11 +51,20 @@ pub trait Calls: Faces {
         &self,
         request: VerifyRequest<'_>,
     ) -> impl Future<Output = Result<VerifiedAddress, VerifyError>> + Send {
+        self.call_verify_with(request, None)
+    }
+
+    /// The same, with a proof that the request does not have yet.
+    fn call_verify_with(
+        &self,
+        request: VerifyRequest<'_>,
+        proof: Option<RouteProof>,
+    ) -> impl Future<Output = Result<VerifiedAddress, VerifyError>> + Send {
         async move {
             kept(
                 "verify",
                 match self.face() {
-                    Asked::Server(server) => server.verify(request).await,
+                    Asked::Server(server) => server.verify(proven(request, proof.as_ref())).await,
                     Asked::Exchange(driven) => {
                         let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier, .. } = request;
                         let client = client_id.clone();
@@ -38,7 +77,7 @@ pub trait Calls: Faces {
                                 Some(verifier) => request.with_code_verifier(PresentedSecret::new(verifier)),
                                 None => request,
                             };
-                            server.verify(request).await
+                            server.verify(proven(request, proof.as_ref())).await
                         };
                         driven.perform(verify).await
                     }
@@ -52,11 +91,23 @@ pub trait Calls: Faces {
         token: &str,
         audience: Audience<'_>,
     ) -> impl Future<Output = Result<AccessTokenClaims, AccessTokenCheckError>> + Send {
+        self.call_check_with(token, None, audience)
+    }
+
+    /// Checks an access token together with the proof of its key, or alone.
+    fn call_check_with(
+        &self,
+        token: &str,
+        proof: Option<RouteProof>,
+        audience: Audience<'_>,
+    ) -> impl Future<Output = Result<AccessTokenClaims, AccessTokenCheckError>> + Send {
         async move {
             kept(
                 "check_access_token",
                 match self.face() {
-                    Asked::Server(server) => server.check_access_token(token, audience).await,
+                    Asked::Server(server) => {
+                        server.check_access_token(presented(token, proof.as_ref()), audience).await
+                    }
                     Asked::Exchange(driven) => {
                         let token = token.to_owned();
                         let client = match audience {
@@ -65,7 +116,7 @@ pub trait Calls: Faces {
                         };
                         let check = |server: AuthorizationServer<_, _>| async move {
                             let audience = client.as_ref().map_or(Audience::EveryClient, Audience::Client);
-                            server.check_access_token(&token, audience).await
+                            server.check_access_token(presented(&token, proof.as_ref()), audience).await
                         };
                         driven.perform(check).await
                     }

@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 
 use crate::store::Yield;
 pub use crate::store::{Mishap, TestStore};
-pub use call::Calls;
+pub use call::{Calls, RouteProof};
 pub use face::{Asked, Driven, Face, Faces};
 pub use post::{Post, Posts, form_request, json_request};
 pub use prover::Prover;

@@ -1,6 +1,8 @@
 //! The host that is measured: its clock moves only when told, its random bytes are the same in each run, and nothing in it is
 //! hashed with a seed.
 
+pub mod keyed;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

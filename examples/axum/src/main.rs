@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use otp_grant::jwt::{AccessTokenClaims, Audience};
+use otp_grant::wire::PresentedAccessToken;
 use otp_grant::{AuthorizationServer, Keyring, MasterKey, MemoryDirectory, MemoryStore, Reply, Scope};
 use otp_grant_example_support::{Options, Outbox, incoming, sample_directory};
 
@@ -23,7 +24,11 @@ struct Host {
     outbox: Outbox,
     /// The scope that the greeting needs.
     needed: Scope,
+    /// The URL of the greeting as clients know it. A proof of a key is for one URL.
+    greeting: String,
 }
+
+const GREETING: &str = "/greeting";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -35,10 +40,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let signing_key = options.signing_key()?;
     let algorithm = signing_key.algorithm();
     // The ports: implement Store, ClientRegistry and UserStore for your databases, and put them here.
+    let greeting = format!("{}{GREETING}", options.issuer.as_str());
     let server = AuthorizationServer::builder(options.issuer.clone(), keyring, signing_key)
         .settings(options.settings()?)
         .build(MemoryStore::new(), sample_directory()?)?;
-    let host = Arc::new(Host { server, outbox: options.outbox()?, needed: Scope::parse("profile")? });
+    let host = Arc::new(Host { server, outbox: options.outbox()?, needed: Scope::parse("profile")?, greeting });
 
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     println!("listening on http://{} ({algorithm})", listener.local_addr()?);
@@ -53,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// The routes of your own service go before the fallback.
 fn app(host: Arc<Host>) -> Router {
-    Router::new().route("/greeting", get(greet)).fallback(answer).with_state(host)
+    Router::new().route(GREETING, get(greet)).fallback(answer).with_state(host)
 }
 
 /// A route of the host's own. It greets the user of an access token that has the scope `profile`.
@@ -67,8 +73,8 @@ async fn greet(State(host): State<Arc<Host>>, request: Request) -> Response {
 
 /// The claims of a request's access token, if the token is good now and has the scope.
 async fn authorize(host: &Host, head: &Parts) -> Result<AccessTokenClaims, Reply> {
-    let request = otp_grant::Request::from_http(head, b"");
-    let claims = host.server.check_access_token(request.bearer_token()?, Audience::EveryClient).await?;
+    let token = PresentedAccessToken::from_http(head, &host.greeting)?;
+    let claims = host.server.check_access_token(token, Audience::EveryClient).await?;
     claims.require_scope(&host.needed)?;
     Ok(claims)
 }
@@ -104,9 +110,10 @@ mod tests {
         let keyring = Keyring::new(&MasterKey::generate().unwrap(), &MasterKey::generate().unwrap());
         let key = SigningKey::generate(otp_grant::jwt::Algorithm::ES256).unwrap();
         let issuer = Issuer::new(otp_grant_example_support::ISSUER).unwrap();
+        let greeting = format!("{}{GREETING}", issuer.as_str());
         let server = AuthorizationServer::builder(issuer, keyring, key);
         let server = server.build(MemoryStore::new(), sample_directory().unwrap()).unwrap();
-        Arc::new(Host { server, outbox: Outbox::default(), needed: Scope::parse("profile").unwrap() })
+        Arc::new(Host { server, outbox: Outbox::default(), needed: Scope::parse("profile").unwrap(), greeting })
     }
 
     /// Posts a request of the tenant's client. The code of a send comes back beside the answer.
@@ -136,7 +143,7 @@ mod tests {
 
     /// Status, challenge and body of the greeting.
     async fn greeted(host: &Arc<Host>, authorization: Option<String>) -> (StatusCode, String, String) {
-        let request = Request::builder().uri("/greeting");
+        let request = Request::builder().uri(GREETING);
         let request = authorization.into_iter().fold(request, |request, value| request.header("authorization", value));
         let response = app(Arc::clone(host)).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let challenge = response.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned());
@@ -153,7 +160,8 @@ mod tests {
         assert_eq!(greeted(&good, Some(format!("Bearer {token}"))).await, hello);
 
         let none = greeted(&good, None).await;
-        assert_eq!((none.0, &*none.1), (StatusCode::UNAUTHORIZED, "Bearer"));
+        assert_eq!(none.0, StatusCode::UNAUTHORIZED);
+        assert!(none.1.starts_with("Bearer, DPoP "), "{}", none.1);
         let (status, challenge, _) = greeted(&good, Some(format!("Bearer {token}A"))).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         assert!(challenge.starts_with(r#"Bearer error="invalid_token""#), "{challenge}");

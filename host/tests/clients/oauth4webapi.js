@@ -57,9 +57,11 @@ function userinfo(client, accessToken, handle) {
   });
 }
 
-async function introspect(token) {
-  const reply = await oauth.introspectionRequest(server, inspector, inspectorAuth, token, http);
-  return oauth.processIntrospectionResponse(server, inspector, reply);
+/** A public client may not introspect. An API then asks. */
+async function introspect(client, auth, token) {
+  const [asking, its] = auth === none ? [inspector, inspectorAuth] : [client, auth];
+  const reply = await oauth.introspectionRequest(server, asking, its, token, http);
+  return oauth.processIntrospectionResponse(server, asking, reply);
 }
 
 async function revoke(client, auth, token) {
@@ -76,7 +78,7 @@ async function live(client, auth, login) {
   assert.equal((await userinfo(client, first.access_token, handle)).email, address.email);
   const second = await refresh(client, auth, first.refresh_token, handle);
   assert.equal(second.token_type, "dpop");
-  assert.equal((await introspect(second.access_token)).cnf.jkt, await handle.calculateThumbprint());
+  assert.equal((await introspect(client, auth, second.access_token)).cnf.jkt, await handle.calculateThumbprint());
 
   // Whoever has the tokens alone gets nothing, and the session goes on.
   const thief = oauth.DPoP(client, await oauth.generateKeyPair("ES256"));
@@ -91,7 +93,7 @@ async function live(client, auth, login) {
 
   // A revocation carries no proof.
   await revoke(client, auth, third.refresh_token);
-  assert.equal((await introspect(third.access_token)).active, false);
+  assert.equal((await introspect(client, auth, third.access_token)).active, false);
   await assert.rejects(refresh(client, auth, third.refresh_token, handle), (error) => error.error === "invalid_grant");
 }
 

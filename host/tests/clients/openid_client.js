@@ -14,10 +14,11 @@ function discover(id, auth) {
   return client.discovery(new URL(issuer), id, undefined, auth, { execute: [client.allowInsecureRequests] });
 }
 
+// A public client may not introspect. An API then asks.
 const inspector = await discover(api.id, client.ClientSecretPost(api.secret));
 const refused = (error) => error.error === "invalid_grant";
 
-async function live(config, members) {
+async function live(config, members, inspector) {
   const metadata = config.serverMetadata();
   const keyPair = await client.randomDPoPKeyPair("ES256");
   const DPoP = client.getDPoPHandle(config, keyPair);
@@ -38,11 +39,11 @@ async function live(config, members) {
   await assert.rejects(client.refreshTokenGrant(config, second.refresh_token, undefined, { DPoP }), refused);
 }
 
-await live(await discover("DPOP_CLIENT_ID", client.None()), { client_id: "DPOP_CLIENT_ID" });
+await live(await discover("DPOP_CLIENT_ID", client.None()), { client_id: "DPOP_CLIENT_ID" }, inspector);
 
 const auth = client.PrivateKeyJwt(await clientKey());
 const keyed = await discover("KEYED_CLIENT_ID", auth);
 const body = new URLSearchParams();
 await auth(keyed.serverMetadata(), keyed.clientMetadata(), body, new Headers());
-await live(keyed, { client_id: "KEYED_CLIENT_ID", ...Object.fromEntries(body) });
+await live(keyed, { client_id: "KEYED_CLIENT_ID", ...Object.fromEntries(body) }, keyed);
 console.log("openid-client: DPoP and private_key_jwt are as it expects");

@@ -107,6 +107,9 @@ impl<'a> Request<'a> {
 
     /// Returns the access token of an `Authorization: Bearer` header, for the routes of the host's own API.
     ///
+    /// This is for a host with [`DpopSupport::Off`](crate::dpop::DpopSupport::Off). Its clients are asked for such a
+    /// token alone. A host that reads proofs uses [`access_token`](Self::access_token).
+    ///
     /// # Errors
     /// [`NoBearerToken`] when the request has no such header, or when the header has no token. The host can convert the
     /// error into the [`Reply`](crate::Reply) that asks for a token.

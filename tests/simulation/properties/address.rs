@@ -299,8 +299,9 @@ pub(super) fn nothing_is_asked_before_proof(history: &History<'_>) -> Checked {
             _ if source => &["client", "auth_source"],
             _ => &["client"],
         };
-        // Where the directory did not answer, the request has ended.
-        let begins_so = history.is_struck(request) && allowed.starts_with(&asked);
+        // Where the directory did not answer, or the proof of a key is not good, the request has ended.
+        let is_over = history.is_struck(request) || matches!(history.answer(request), Some((_, Answer::BadProof)));
+        let begins_so = is_over && allowed.starts_with(&asked);
         if asked != allowed && !begins_so {
             return Err(format!("request {request} asked for {asked:?}"));
         }

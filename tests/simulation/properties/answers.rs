@@ -62,6 +62,7 @@ pub(super) fn unknown_outcomes_are_resolved(history: &History<'_>) -> Checked {
             history.stored_by(request).any(|change| change.place < place && change.of_session().is_some_and(advances));
         let denied = match answer {
             Answer::WrongCode { .. } | Answer::UnknownOtpToken | Answer::NoUser | Answer::NotActive => has_spent,
+            Answer::BadProof => has_spent || has_rotated,
             Answer::Unavailable => (has_spent || has_rotated) && history.mishaps_of(request) < 2,
             _ => false,
         };
@@ -153,6 +154,8 @@ fn session_is_refused(history: &History<'_>, request: usize, answered: usize) ->
     let (expires_at, access, refresh) = match &history.asks[request] {
         Ask::Userinfo(token) | Ask::IntrospectAccess(token) => (token.expires_at, Some(token), None),
         Ask::Refresh(token) | Ask::IntrospectRefresh(token) => (token.expires_at, None, Some(token)),
+        // A thief's.
+        Ask::StealSession(_) | Ask::StealAccess(_) => return true,
         _ => return false,
     };
     let answered_at = history.entries[answered].at;

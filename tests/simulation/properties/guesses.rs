@@ -108,7 +108,9 @@ pub(super) fn no_code_tells_another(history: &History<'_>) -> Checked {
 /// good is checked above.
 pub(super) fn a_stolen_code_is_worth_nothing_without_its_verifier(history: &History<'_>) -> Checked {
     for act in history.acts.iter().filter(|act| matches!(act.ask, Ask::Steal(_))) {
-        if !matches!(act.answer(), None | Some(Answer::UnknownOtpToken | Answer::Unavailable)) {
+        // Where the client must prove a key, a proof is also missing.
+        let got_nothing = Answer::is_nothing_of_a_code;
+        if !act.answer().is_none_or(got_nothing) {
             let name = act.answer().map(Answer::name).unwrap_or_default();
             return Err(format!("{} got {name}", act.name()));
         }

@@ -10,14 +10,16 @@ use std::hint::black_box;
 
 use dudect_bencher::rand::RngExt;
 use dudect_bencher::{BenchRng, Class, CtRunner, ctbench_main};
+use otp_grant::dpop::DpopPolicy;
 use otp_grant::secret::PresentedSecret;
 use otp_grant::server::{VerifyError, VerifyRequest};
 use otp_grant::wire::{ClientCredentials, IntrospectionError, IntrospectionRequest, RefreshGrantRequest, TokenRequest};
 use otp_grant::*;
 use otp_grant_timing::*;
 use pollster::block_on;
+use serde_json::json;
 
-ctbench_main!(client_secret, code, control, otp_token, refresh_token);
+ctbench_main!(client_secret, code, control, nonce, otp_token, refresh_token);
 
 /// The code, wrong in its first digit or in its last.
 fn code(runner: &mut CtRunner, rng: &mut BenchRng) {
@@ -71,6 +73,29 @@ fn refresh_token(runner: &mut CtRunner, rng: &mut BenchRng) {
     measure_sealed(runner, rng, &refresh_tokens, refused);
     // A token that passed the check of its MAC was superseded long ago, and would have ended the session.
     host.refresh(&refresh_tokens[TOKENS - 1]);
+}
+
+/// The nonce of a DPoP proof, wrong in its first byte or in its last.
+///
+/// A proof takes long to sign, so the proofs are made before, and each is used many times.
+fn nonce(runner: &mut CtRunner, rng: &mut BenchRng) {
+    let (server, holder) = (keyed::proving(DpopPolicy::RequiredWithNonce), keyed::Holder::of_the_client());
+    let refused =
+        |proof: &str| keyed::post(&server, keyed::json_to(TOKEN).header("DPoP", proof).body(keyed::REFRESH)).0;
+    let right = refused(&holder.proof(&json!({}))).header("DPoP-Nonce").unwrap().to_owned();
+    let proofs = [0, DIGEST_LEN / 2 - 1].map(|position| {
+        let wrong = |number| {
+            let nonce = keyed::with_other_byte(&right, position, rng.random_range(1..=255));
+            holder.proof(&json!({ "nonce": nonce, "jti": format!("{number:05}") }))
+        };
+        (0..TOKENS).map(wrong).collect::<Vec<_>>()
+    });
+    let wrong = |rng: &mut BenchRng, half: usize| proofs[half][rng.random_range(0..TOKENS)].clone();
+    assert_eq!(refused(&holder.proof(&json!({ "nonce": right }))).status(), 400);
+    for proofs in &proofs {
+        assert!(refused(&proofs[0]).header("DPoP-Nonce").is_some());
+    }
+    measure(runner, rng, wrong, refused);
 }
 
 /// A control that must be noticed: the check of one otp_token, and then a comparison with the right token that returns

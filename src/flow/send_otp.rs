@@ -6,6 +6,7 @@ use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::delivery::{Delivery, OtpMessage, SentChallenge};
+use crate::flow::device;
 use crate::flow::dpop::Examined;
 use crate::grant::Usage;
 use crate::id::{ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
@@ -27,7 +28,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     request: SendRequest<'_>,
 ) -> Result<Delivery, SendError> {
     let mut turn = Turn::new(core);
-    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop } = request;
+    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop, device_token } = request;
     let channel = address.channel();
 
     let proof = Examined::at_endpoint(core, dpop.as_ref(), core.proof_targets.send.as_ref());
@@ -54,6 +55,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
 
     let policy = source.as_ref().map_or(&core.settings.code, |source| source.code());
     let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
+    let device = device::presented(core, device_token.as_ref(), &key, client.id());
     let source_id = source.as_ref().map(|source| source.id());
     let binding = core.keyring.binding(client.id(), source_id, &address, usage);
     let asker =
@@ -74,7 +76,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let (id, token_validity) = (new.id, policy.token_validity());
     let limits = &core.limits;
     let loaded = turn.load_authenticator(key).await?;
-    let opened = match turn.commit(loaded, &OpenChallenge { new, limits }).await {
+    let opened = match turn.commit(loaded, &OpenChallenge { new, device, limits }).await {
         Ok((opened, _)) => opened,
         Err(Refused::Unavailable) => {
             // The client does not learn this challenge, and so the send need not count.

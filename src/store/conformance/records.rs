@@ -154,7 +154,7 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
         };
         let id = new.id;
         let policy = new.policy;
-        state = changed(state, &OpenChallenge { new, limits: &limits }, now);
+        state = changed(state, &OpenChallenge { new, device: None, limits: &limits }, now);
         let guesses = if is_kept || round % 5 == 0 { 5 } else { 0 };
         let text = LETTERS.get(..usize::from(policy.length())).filter(|_| is_kept).unwrap_or("123456");
         for number in 0..guesses {
@@ -163,6 +163,7 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
                 id,
                 mark: Mark::from_bytes(random()?),
                 presented: &PresentedSecret::new(text),
+                device: None,
                 policy,
                 limits: &limits,
                 repeat_window: Duration::ZERO,
@@ -304,7 +305,12 @@ fn proof(number: u32) -> PresentedKey {
 
 fn limits() -> Limits {
     let quota = Quota::new(NonZeroU32::MIN.saturating_add(1999), DAY);
-    Limits { sends: vec![quota], guesses_per_challenge: NonZeroU8::MIN.saturating_add(4), guesses_per_address: quota }
+    Limits {
+        sends: vec![quota],
+        guesses_per_challenge: NonZeroU8::MIN.saturating_add(4),
+        guesses_per_address: quota,
+        devices: None,
+    }
 }
 
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

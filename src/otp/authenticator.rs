@@ -130,6 +130,11 @@ impl Authenticator {
         presented.filter(is_known).or(of_login.filter(is_known))
     }
 
+    /// Remembers a device until an instant.
+    pub(crate) fn keep_device(&mut self, id: DeviceId, expires_at: Timestamp) {
+        self.devices.keep(id, expires_at);
+    }
+
     /// Returns the sends of a device, or those of everybody else. They are `None` for a device that has left.
     pub(super) fn sends_of(&self, device: Option<DeviceId>) -> Option<&Meter> {
         match device {

@@ -205,7 +205,7 @@ impl Change for RedeemChallenge<'_> {
         if let Some(policy) = &self.limits.devices {
             let known = next.known_device(self.device, None, self.limits, now);
             if let Some(device) = known.or(self.new_device) {
-                next.devices.keep(device, now.after(policy.validity));
+                next.keep_device(device, now.after(policy.validity));
             }
         }
         let device = next.known_device(self.device, self.new_device, self.limits, now);

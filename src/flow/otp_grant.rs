@@ -10,6 +10,7 @@ use crate::flow::check_access_token::active_user;
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
 use crate::flow::dpop::{ClientKey, Examined};
+use crate::flow::guard;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::flow::narrow::granted_scope;
 use crate::flow::record::Loaded;
@@ -164,7 +165,8 @@ async fn log_in<S: Store, D: Directory>(
     let repeatable = (!repeat_answer_within.is_zero()).then_some(session_id);
     let redeem = RedeemChallenge { proven, spender: Mark::of_session(&session_id), session: repeatable };
     let loaded = loaded.take().ok_or(TokenError::TemporarilyUnavailable)?;
-    let redeemed = guess::spend(turn, loaded, &redeem).await?;
+    let mut redeemed = guess::spend(turn, loaded, &redeem).await?;
+    guard::credit(turn, address, key, redeemed.take_settlement()).await;
 
     let subject = session.subject();
     core.observer.event(&Event::LoggedIn { client: client.id(), address: key, subject, session: session_id });

@@ -8,7 +8,9 @@ use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::dpop::Examined;
+use crate::flow::guard::{self, NotAdmitted, Screened};
 use crate::grant::Usage;
+use crate::guard::Trust;
 use crate::id::{AuthSourceId, ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
 use crate::observer::Event;
 use crate::otp::challenge::NewChallenge;
@@ -29,7 +31,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     request: SendRequest<'_>,
 ) -> Result<Delivery, SendError> {
     let mut turn = Turn::new(core);
-    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop } = request;
+    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop, verdict } = request;
     let channel = address.channel();
 
     let proof = Examined::at_endpoint(core, dpop.as_ref(), core.proof_targets.send.as_ref());
@@ -46,6 +48,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         Some(id) => Some(caller::auth_source(core, &client, id, channel).await?),
         None => None,
     };
+    let screened = guard::screen(core, &client, &address, verdict)?;
     let discloses = core.settings.discloses_used_addresses;
     if discloses && matches!(usage, Usage::Signup | Usage::UpdateUserinfo) {
         let user = core.looked_up(core.directory.user_by_address(&address).await)?;
@@ -76,7 +79,18 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let (id, token_validity) = (new.id, policy.token_validity());
     let limits = &core.limits;
     let loaded = turn.load_authenticator(key).await?;
-    let opened = match turn.commit(loaded, &OpenChallenge { new, limits }).await {
+    let open = OpenChallenge { new, limits, is_counted: screened.as_ref().is_some_and(Screened::has_destinations) };
+    let admitted = match screened {
+        None => None,
+        Some(screened) => match screened.admit(&mut turn, &loaded, &open, Trust::of(verdict)).await {
+            Ok(admitted) => Some(admitted),
+            Err(NotAdmitted::Address(refused)) => {
+                return Err(not_opened(core, client.id(), key, channel, refused));
+            }
+            Err(NotAdmitted::Guard(refused)) => return Err(refused),
+        },
+    };
+    let opened = match turn.commit(loaded, &open).await {
         Ok((opened, _)) => opened,
         Err(Refused::Unavailable) => {
             // The client does not learn this challenge, and so the send need not count.
@@ -89,6 +103,13 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let source = CodeSource { record: &key, binding: &kept_binding, nonce: &opened.code.nonce };
     let code = code::derive(&core.keyring, &opened.code.key, source, &opened.code.shape);
     let code = code.ok_or_else(|| core.faulted(&UnknownKey))?;
+    if let Some((admitted, message)) = admitted.zip(opened.message) {
+        if let Err(refused) = admitted.charge(&mut turn, &message).await {
+            // Nothing is sent, and the client does not learn this challenge.
+            turn.undo(key, None, &TakeBackSend { id, token_validity }).await;
+            return Err(refused);
+        }
+    }
     let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding, asker };
     let now = core.clock.now();
     let validity = now.until(opened.code_expires_at);

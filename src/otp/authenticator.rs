@@ -7,7 +7,8 @@ use core::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::change::{Attempt, Change, Decision};
-use crate::id::{ChallengeId, Nonce};
+use crate::guard::message::{CountedMessage, CountedMessages};
+use crate::id::{ChallengeId, MessageMark, Nonce};
 use crate::otp::challenge::Challenge;
 use crate::otp::limits::{Limits, MOST_CHALLENGES, MOST_CHALLENGES_WITHOUT_QUOTA};
 use crate::otp::meter::{Meter, memory_for_moves};
@@ -28,6 +29,9 @@ pub(crate) struct Authenticator {
     pub(super) sends: Meter,
     #[serde(rename = "f")]
     pub(super) failures: Meter,
+    /// The messages that destinations count and that no success has settled, where the send guard is on.
+    #[serde(rename = "m", skip_serializing_if = "CountedMessages::is_empty", default)]
+    pub(super) messages: CountedMessages,
     #[serde(skip)]
     pub(super) unknown: Unknown,
 }
@@ -42,7 +46,8 @@ impl Authenticator {
             self.sends.forgotten_at(memory_for_moves(&limits.sends)),
             self.failures.forgotten_at(limits.guesses_per_address.window()),
         ];
-        challenges.chain(meters.into_iter().flatten()).max().unwrap_or(self.written_at)
+        let messages = self.messages.iter().map(CountedMessage::forgotten_at);
+        challenges.chain(meters.into_iter().flatten()).chain(messages).max().unwrap_or(self.written_at)
     }
 
     /// Tells whether the clock was set back since this record was written.
@@ -62,6 +67,7 @@ impl Authenticator {
             }
             Reading::SetBack(_) => {
                 self.challenges.clear();
+                self.messages = CountedMessages::default();
                 (self, now)
             }
         }
@@ -78,6 +84,22 @@ impl Authenticator {
 
     pub(super) fn challenge(&self, id: &ChallengeId) -> Option<&Challenge> {
         self.challenges.iter().find(|challenge| challenge.id == *id)
+    }
+
+    /// Remembers a message that destinations count. Forgets the messages that no success will settle.
+    pub(super) fn count(&mut self, message: CountedMessage, now: Timestamp) {
+        let Self { messages, challenges, .. } = self;
+        let has_challenge = |mark| challenges.iter().any(|challenge| MessageMark::of(&challenge.id) == mark);
+        messages.retain(|known| known.can_be_dropped(now) || has_challenge(known.mark));
+        messages.add([message]);
+    }
+
+    /// Takes out the messages that a success of this challenge settles: its own, and the others of the last hour.
+    pub(super) fn take_settled(&mut self, id: &ChallengeId, now: Timestamp) -> Vec<CountedMessage> {
+        let own = MessageMark::of(id);
+        let mut settled = self.messages.take();
+        settled.retain(|message| message.mark == own || message.can_be_dropped(now));
+        settled
     }
 
     /// Returns how many guesses were compared with one code, over all challenges that share the code.
@@ -120,12 +142,13 @@ impl Authenticator {
 
 impl Clone for Authenticator {
     fn clone(&self) -> Self {
-        let Self { written_at, challenges, sends, failures, unknown } = self;
+        let Self { written_at, challenges, sends, failures, messages, unknown } = self;
         Self {
             written_at: *written_at,
             challenges: challenges.clone(),
             sends: sends.clone(),
             failures: failures.clone(),
+            messages: messages.clone(),
             unknown: unknown.clone(),
         }
     }
@@ -137,11 +160,12 @@ impl Clone for Authenticator {
             *self = source.clone();
             return;
         }
-        let Self { written_at, challenges, sends, failures, unknown } = source;
+        let Self { written_at, challenges, sends, failures, messages, unknown } = source;
         self.written_at = *written_at;
         self.challenges.clone_from_slice(challenges);
         self.sends.clone_from(sends);
         self.failures.clone_from(failures);
+        self.messages.clone_from(messages);
         self.unknown.clone_from(unknown);
     }
 }
@@ -163,6 +187,7 @@ impl Change for ClampToNow {
         let now = attempt.now;
         let mut next = state.filter(|state| state.is_from_the_future(now)).ok_or(NothingToDo)?;
         next.challenges.clear();
+        next.messages = CountedMessages::default();
         next.sends.clamp_to(now);
         next.failures.clamp_to(now);
         Ok(Decision::new(next.written(now), ()))

@@ -7,6 +7,7 @@ use subtle::Choice;
 
 use crate::change::{Attempt, Change, Decision};
 use crate::dpop::ProofUse;
+use crate::guard::message::Settlement;
 use crate::id::{ChallengeId, Mark, Nonce, SessionId};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, CodeInFlight};
@@ -135,6 +136,10 @@ impl Change for ReleaseGuess<'_> {
                 for _ in 0..challenge.unspend(&self.mark, now) {
                     next.failures.record(now, self.limits.guesses_per_address.window());
                 }
+                let settled = challenge.take_settled();
+                if !settled.is_empty() {
+                    next.messages.add(settled);
+                }
                 found = true;
             }
             found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();
@@ -152,6 +157,8 @@ impl Change for ReleaseGuess<'_> {
 }
 
 /// Spends the code that was right: the challenge that the client named, and every challenge that shares the code.
+///
+/// The messages of the address are settled with it, each once.
 ///
 /// Only the guesses that named this challenge are forgiven. The guesses of the challenges that share its code can be an
 /// attacker's.
@@ -183,6 +190,7 @@ impl Change for RedeemChallenge<'_> {
         if !has_code || !is_named {
             return Err(NotReserved::NoSuchChallenge);
         }
+        let mut settled = next.take_settled(id, now);
         for challenge in next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
             if challenge.nonce == *nonce || challenge.id == *id {
                 let is_answered = challenge.id == *id && challenge.nonce == *nonce;
@@ -190,15 +198,17 @@ impl Change for RedeemChallenge<'_> {
                 challenge.spend(self.spender, session.map(|session| (session, now)));
             }
             if challenge.id == *id {
+                challenge.settle(core::mem::take(&mut settled));
                 challenge.forgive(|charged_at| next.failures.take_back(charged_at));
             }
         }
-        Ok(Decision::new(next.written(now), Redeemed(())))
+        let settlement = next.challenge(id).map(Challenge::settlement).unwrap_or_default();
+        Ok(Decision::new(next.written(now), Redeemed { settlement }))
     }
 
     fn found_in(&self, stored: &Authenticator) -> Option<Redeemed> {
-        let spent = stored.challenge(&self.proven.id)?.spent_by == Some(self.spender);
-        spent.then_some(Redeemed(()))
+        let challenge = stored.challenge(&self.proven.id).filter(|known| known.spent_by == Some(self.spender))?;
+        Some(Redeemed { settlement: challenge.settlement() })
     }
 }
 
@@ -247,7 +257,16 @@ pub(crate) struct Proven {
 }
 
 /// Proof that the code was right and is spent. The release of tokens takes it by value.
-pub(crate) struct Redeemed(());
+pub(crate) struct Redeemed {
+    settlement: Settlement,
+}
+
+impl Redeemed {
+    /// Takes out the messages that this success has settled. They are credited once.
+    pub(crate) fn take_settlement(&mut self) -> Settlement {
+        core::mem::take(&mut self.settlement)
+    }
+}
 
 /// The code was wrong or had expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use crate::change::{Attempt, Change, Decision};
-use crate::id::ChallengeId;
+use crate::guard::message::CountedMessage;
+use crate::id::{ChallengeId, MessageMark};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, NewChallenge, Opened};
 use crate::otp::limits::Limits;
@@ -18,6 +19,8 @@ use crate::time::Timestamp;
 pub(crate) struct OpenChallenge<'a> {
     pub(crate) new: NewChallenge<'a>,
     pub(crate) limits: &'a Limits,
+    /// Whether destinations count the message. The record then remembers it for the success that settles it.
+    pub(crate) is_counted: bool,
 }
 
 impl OpenChallenge<'_> {
@@ -28,6 +31,7 @@ impl OpenChallenge<'_> {
             code_expires_at: challenge.code_expires_at,
             expires_at: challenge.expires_at,
             resend_after: state.sends.wait(&self.limits.sends, now),
+            message: state.messages.iter().find(|message| message.mark == MessageMark::of(&challenge.id)).copied(),
         }
     }
 }
@@ -42,7 +46,7 @@ impl Change for OpenChallenge<'_> {
         state: Option<Authenticator>,
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, Opened>, NotOpened> {
-        let Self { new, limits } = self;
+        let Self { new, limits, is_counted } = self;
         let (mut next, now) = state.unwrap_or_default().at(attempt.now);
         let of_sends = next.sends.wait(&limits.sends, now);
         // A code that could not be redeemed is never sent, whichever client asks for it.
@@ -59,6 +63,9 @@ impl Change for OpenChallenge<'_> {
             .rfind(|old| old.can_share_code(new, now) && next.guesses_of(&old.nonce) < limits.of_challenge());
         let challenge = Challenge::new(new, shared, now);
         next.sends.record(now, memory_for_moves(&limits.sends));
+        if *is_counted {
+            next.count(CountedMessage::new(&challenge.id, now, challenge.code_expires_at), now);
+        }
         let opened = self.opened(&challenge, &next, now);
         next.challenges.push(challenge);
         next.make_room(limits, now).map_err(|retry_after| NotOpened::Throttled { retry_after })?;
@@ -94,6 +101,7 @@ impl Change for TakeBackSend {
         next.sends.take_back(sent_at);
         // A challenge whose code has been compared stays for the count, since others may share the code.
         next.challenges.retain(|challenge| challenge.id != self.id || challenge.guesses() > 0);
+        next.messages.retain(|message| message.mark != MessageMark::of(&self.id));
         Ok(Decision::new(next.written(now), ()))
     }
 

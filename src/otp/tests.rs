@@ -34,7 +34,7 @@ fn open(from: Authenticator, number: u8, limits: &Limits) -> Result<Authenticato
         knows_key: &|_| true,
     };
     let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
-    OpenChallenge { new, limits }.decide(Some(from), attempt).map(|decision| decision.into_parts().0)
+    OpenChallenge { new, limits, is_counted: false }.decide(Some(from), attempt).map(|decision| decision.into_parts().0)
 }
 
 #[test]

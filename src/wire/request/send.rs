@@ -3,6 +3,7 @@
 use super::{ClientCredentials, DpopHeader, Encoding, Request, RequestRules, encoding, invalid, missing};
 use crate::address::{Address, Channel};
 use crate::grant::Usage;
+use crate::guard::Verdict;
 use crate::id::AuthSourceId;
 use crate::secret::CodeChallenge;
 use crate::wire::error::SendError;
@@ -24,12 +25,22 @@ pub struct SendRequest<'a> {
     pub code_challenge: Option<CodeChallenge>,
     /// The proof of the key that the otp_token is bound to (RFC 9449).
     pub dpop: Option<DpopHeader<'a>>,
+    /// What the host knows about the request. It has an effect only where the send guard is on.
+    pub verdict: Verdict,
 }
 
 impl<'a> SendRequest<'a> {
     /// Makes a request for a code. A login also needs an [auth source](Self::with_auth_source).
     pub fn new(credentials: ClientCredentials<'a>, usage: Usage, address: Address) -> Self {
-        Self { credentials, usage, address, auth_source: None, code_challenge: None, dpop: None }
+        Self {
+            credentials,
+            usage,
+            address,
+            auth_source: None,
+            code_challenge: None,
+            dpop: None,
+            verdict: Verdict::None,
+        }
     }
 
     /// Names the auth source of a login.
@@ -53,6 +64,14 @@ impl<'a> SendRequest<'a> {
     #[must_use]
     pub fn with_dpop(mut self, header: DpopHeader<'a>) -> Self {
         self.dpop = Some(header);
+        self
+    }
+
+    /// Adds what the host knows about the request. It has an effect only where
+    /// [`Settings::send_guard`](crate::Settings::send_guard) is on.
+    #[must_use]
+    pub fn with_verdict(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
         self
     }
 
@@ -85,7 +104,15 @@ impl<'a> SendRequest<'a> {
                 Address::Email(parsed.map_err(|_| SendError::MalformedAddress(Channel::Email))?)
             }
         };
-        Ok(Self { credentials, usage, address, auth_source, code_challenge, dpop: request.dpop() })
+        Ok(Self {
+            credentials,
+            usage,
+            address,
+            auth_source,
+            code_challenge,
+            dpop: request.dpop(),
+            verdict: request.verdict,
+        })
     }
 }
 

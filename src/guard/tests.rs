@@ -424,6 +424,21 @@ fn a_number_has_a_calling_code_and_a_block() {
 }
 
 #[test]
+fn a_busy_destination_takes_about_250_bytes() {
+    let mut state = Destination::default();
+    for number in 0..14 * 24 * 60 {
+        let now = START + number * MINUTE;
+        let one = message(number, now, 3 * MINUTE);
+        state = charge(Some(state), &one, now);
+        if number % 5 != 0 {
+            state = credit(state, Some(one), &[], now);
+        }
+    }
+    let size = serde_json::to_string(&state).unwrap().len();
+    assert!((200..275).contains(&size), "{size} bytes");
+}
+
+#[test]
 fn the_stored_form_stays_as_it_is() {
     let one = message(1, START + HOUR, 3 * MINUTE);
     let two = message(2, START + 2 * HOUR, 3 * MINUTE);

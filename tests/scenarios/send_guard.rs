@@ -409,17 +409,19 @@ async fn a_success_is_credited_once() {
         assert_eq!(log_in(&host, NUMBER, sent).await, 400);
     }
     assert_eq!(destinations(&host), [(1, 1), (1, 1)]);
-    // A code of its own, whose message was dropped by another success: it works, and is not credited.
-    let host = Host::with(guarded(|_| {}));
+    // A code of its own, whose message was dropped by another success: it works, and is not credited. A neighbour has a
+    // message that nobody reads.
+    let host = Host::with(guarded(one_shard));
+    try_send(&host, &in_block(9)).await.unwrap();
     let signup =
         json!({ "client_id": CLIENT, "client_secret": CLIENT_SECRET, "phone_number": NUMBER, "usage": "signup" });
     let proof = send_as(&host.server, Verdict::None, &signup).await.unwrap();
     host.advance(secs(31));
     let login = try_send(&host, NUMBER).await.unwrap();
     assert_eq!(log_in(&host, NUMBER, &login).await, 200);
-    assert_eq!(destinations(&host), [(1, 1), (1, 1)]);
+    assert_eq!(destinations(&host), [(2, 1), (2, 1)]);
     assert!(verify(&host, &proof).await);
-    assert_eq!(destinations(&host), [(1, 1), (1, 1)]);
+    assert_eq!(destinations(&host), [(2, 1), (2, 1)]);
 }
 
 async fn verify(host: &Host, sent: &Sent) -> bool {

@@ -10,6 +10,7 @@ use crate::flow::core::Core;
 use crate::flow::dpop::Examined;
 use crate::grant::Usage;
 use crate::id::{AuthSourceId, ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
+use crate::message::Content;
 use crate::observer::Event;
 use crate::otp::challenge::NewChallenge;
 use crate::otp::code::{self, CodeSource};
@@ -292,6 +293,14 @@ impl OtpMessage {
     /// Returns how long the code was still valid when it was requested.
     pub fn validity(&self) -> Duration {
         self.validity
+    }
+
+    /// Returns what the message has to say, for a [`MessageKit`](crate::message::MessageKit).
+    ///
+    /// A message that waited in a queue states the time that is left with
+    /// [`Content::with_validity`](crate::message::Content::with_validity).
+    pub fn content(&self) -> Content<'_> {
+        Content::new(&self.code, self.usage, self.validity).for_client(&self.client)
     }
 
     /// Returns when the code expires. An expired code is not worth sending.

@@ -171,6 +171,14 @@ fn the_retriever_reads_140_bytes() {
         let kit = with_origin().app_hash(hash()).languages([language(tag)]).build();
         assert!(kit.is_err(), "{tag}: the guide says that some texts do not fit with both lines");
     }
+    // Bytes of UTF-8 count: 7 for the code and a space, and 12 for the line of the hash.
+    for (text, fits) in
+        [("x".repeat(121), true), ("x".repeat(122), false), ("é".repeat(60), true), ("é".repeat(61), false)]
+    {
+        let template = Template::new(&format!("{{code}} {text}")).unwrap();
+        let kit = builder().app_hash(hash()).languages([language("en")]).sms_template(language("en"), None, template);
+        assert_eq!(kit.build().is_ok(), fits, "{}", text.len());
+    }
     // Two segments are more than 140 bytes.
     assert!(with_origin().app_hash(hash()).allow_two_segments().build().is_err());
 }

@@ -5,7 +5,7 @@ use crate::dpop::ProofUse;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::record::Loaded;
-use crate::id::{ClientId, Mark, RecordKey, SessionId};
+use crate::id::{ClientId, DeviceId, Mark, RecordKey, SessionId};
 use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::challenge::CodeInFlight;
@@ -29,6 +29,7 @@ pub(crate) async fn prove<S: Store, D: Directory>(
         id: guess.token.challenge,
         mark: guess.mark,
         presented: guess.presented,
+        device: guess.device,
         policy: guess.policy,
         limits: &core.limits,
         repeat_window: core.settings.repeat_answer_within,
@@ -92,6 +93,8 @@ pub(crate) struct Guess<'a> {
     /// Identifies this guess.
     pub(crate) mark: Mark,
     pub(crate) presented: &'a PresentedSecret<'a>,
+    /// The device whose token comes with the guess.
+    pub(crate) device: Option<DeviceId>,
     pub(crate) policy: &'a CodePolicy,
     /// The proof of a key that comes with the guess.
     pub(crate) proof: Option<&'a ProofUse>,

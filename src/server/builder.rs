@@ -105,6 +105,9 @@ impl ServerBuilder {
         if !settings.challenges_have_room() {
             return Err(ConfigError::TooManyChallenges);
         }
+        if !settings.guesses_are_few() {
+            return Err(ConfigError::TooManyGuesses);
+        }
         if settings.repeat_answer_within > LONGEST_REPEAT_WINDOW {
             return Err(ConfigError::RepeatWindow);
         }
@@ -160,6 +163,8 @@ pub enum ConfigError {
     /// The send quotas allow an address more than 100 live challenges: their windows are too short for the validity of
     /// an otp_token. The record of an address would have to keep all live challenges.
     TooManyChallenges,
+    /// An address and its devices would have more than 100 guesses in 24 hours.
+    TooManyGuesses,
     /// Answers would be repeated for longer than 60 seconds.
     RepeatWindow,
     /// A `grant_type` is empty, occurs twice, or is the `grant_type` of a refresh.
@@ -182,6 +187,7 @@ impl core::fmt::Display for ConfigError {
                 "there has to be a send quota; a quota has a window of a millisecond or more, and at most 1000 events in it"
             },
             Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
+            Self::TooManyGuesses => "an address and its 3 devices would have more than 100 guesses in 24 hours",
             Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
             Self::GrantType => "a grant_type is empty, was given twice or is reserved",
             Self::Endpoint => "the path of an endpoint is not a path, or was given twice",

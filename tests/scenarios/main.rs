@@ -16,6 +16,7 @@ mod chosen_at_run_time;
 mod code_challenge;
 mod conformance;
 mod default_entropy;
+mod devices;
 mod discovery;
 mod dpop;
 mod dpop_at_routes;

@@ -44,7 +44,7 @@ fn used_for(body: &Value, usage: &str) -> Value {
 async fn sent(host: &Host, body: &Value) -> (OtpMessage, Value) {
     let delivery = host.server.post_send(json_request(&body.to_string(), None)).await.map_err(|reply| read(&reply));
     let (message, reply) = delivery.unwrap().into_parts();
-    (message, read(&reply).1)
+    (message.unwrap(), read(&reply).1)
 }
 
 fn host_with_codes(policy: &CodePolicy) -> Host {

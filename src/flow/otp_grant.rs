@@ -20,13 +20,14 @@ use crate::id::{DeviceId, KeyThumbprint, Mark, RecordKey, SessionId};
 use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::guess_budget::{Proven, RedeemChallenge};
+use crate::otp::test_identity::Looked;
 use crate::scope::Scope;
 use crate::secret::code_challenge::challenge_of;
 use crate::secret::sealed::{OtpTokenContent, Shown};
 use crate::session::{Login, Session};
 use crate::settings::Settings;
 use crate::store::Store;
-use crate::time::CLOCK_TOLERANCE;
+use crate::time::{CLOCK_TOLERANCE, Timestamp};
 use crate::wire::error::TokenError;
 use crate::wire::reply::TokenResponse;
 use crate::wire::request::OtpGrantRequest;
@@ -75,6 +76,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let mark = Mark::from_bytes(turn.random()?);
     let session_id = SessionId::from_bytes(turn.random()?);
     let spender = Mark::of_session(&session_id);
+    let test = core.test_identities.look_up(&core.keyring, client.id(), address, core.clock.now());
     let guess = Guess {
         key,
         token: &token,
@@ -82,6 +84,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
         presented: &request.otp,
         device,
         policy: source.code(),
+        test: test.as_ref(),
         proof: proven_key.used_proof(token.needs_key()),
     };
     let (proof, loaded) = guess::prove(&mut turn, client.id(), guess).await?;
@@ -98,6 +101,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
                 proven_key: &proven_key,
                 address,
                 key,
+                test_ends_at: test.as_ref().and_then(Looked::ends_at),
                 device,
                 remember_device,
                 auto_signup,
@@ -137,11 +141,14 @@ async fn log_in<S: Store, D: Directory>(
     loaded: &mut Option<Loaded<Authenticator>>,
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
-    let ProvenLogin { client, proven_key, address, key, device, remember_device, auto_signup, scope } = login;
+    let ProvenLogin {
+        client, proven_key, address, key, test_ends_at, device, remember_device, auto_signup, scope, ..
+    } = login;
+    let is_test = test_ends_at.is_some();
     let user = match core.looked_up(core.directory.user_by_address(address).await)? {
         Some(user) => user,
         // A client that may not sign up gets the same answer as a request without `auto_signup`.
-        None if auto_signup && client.may_sign_up() => {
+        None if auto_signup && client.may_sign_up() && !is_test => {
             let SignUp::Accepted(user) = core.looked_up(core.directory.sign_up(address).await)? else {
                 return Err(TokenError::UserNotFound);
             };
@@ -150,11 +157,14 @@ async fn log_in<S: Store, D: Directory>(
         }
         None => return Err(TokenError::UserNotFound),
     };
+    if is_test && !user.is_test {
+        return Err(TokenError::UserNotFound);
+    }
     let now = core.clock.now();
     // The instant from which tokens are valid can lie in the future. The user may not log in until then. An instant
     // within the clock tolerance counts as reached, because the clock of the directory can be a little ahead.
     let may_not_yet = user.tokens_valid_after.is_some_and(|after| now.until(after) > CLOCK_TOLERANCE);
-    if user.status != UserStatus::Active || may_not_yet {
+    if user.status != UserStatus::Active || may_not_yet || user.is_test != is_test {
         return Err(TokenError::UserNotActive);
     }
     let scope = granted_scope(core, &user, client, scope).await?.ok_or(TokenError::InvalidScope)?;
@@ -173,6 +183,7 @@ async fn log_in<S: Store, D: Directory>(
         tokens_valid_after,
         sealed_under,
         proven_key: proven_key.of_login(),
+        test_ends_at,
     };
     let Settings { session_validity, token_validity, repeat_answer_within, .. } = &core.settings;
     let session = Session::open(login, session_validity, token_validity.access_token, now);
@@ -196,6 +207,9 @@ async fn log_in<S: Store, D: Directory>(
 
     let subject = session.subject();
     core.observer.event(&Event::LoggedIn { client: client.id(), address: key, subject, session: session_id });
+    if is_test {
+        core.observer.event(&Event::TestIdentityUsed { client: client.id(), address: key });
+    }
     let device = redeemed.device().filter(|_| remember_device);
     if device.is_some() && device == new_device {
         core.observer.event(&Event::DeviceRemembered { client: client.id(), address: key });
@@ -241,6 +255,8 @@ struct ProvenLogin<'a> {
     proven_key: &'a ClientKey,
     address: &'a Address,
     key: RecordKey,
+    /// When the test identity ends, if the address is one.
+    test_ends_at: Option<Timestamp>,
     /// The device whose token came with the code.
     device: Option<DeviceId>,
     remember_device: bool,

@@ -71,6 +71,10 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         // replaces it.
         knows_key: &|id| core.keyring.find(id).is_some(),
     };
+    let test = match usage {
+        Usage::Login => core.test_identities.look_up(&core.keyring, client.id(), &address, core.clock.now()),
+        _ => None,
+    };
     // An undo must find the send in the record. A challenge stores when it expires but not when it was sent, and so the
     // undo subtracts `token_validity` from the expiry to get the instant of the send.
     let (id, token_validity) = (new.id, policy.token_validity());
@@ -100,12 +104,17 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         resend_after: secs_rounded_up(opened.resend_after),
         dpop_nonce: proven_key.nonce_of_answer(core),
     };
-    core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
+    let is_test = test.is_some_and(|looked| looked.ends_at().is_some());
+    if is_test {
+        core.observer.event(&Event::TestIdentityUsed { client: client.id(), address: key });
+    } else {
+        core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
+    }
     let sent = SentChallenge { key, id, token_validity };
     let (client, expires_at) = (client.id().clone(), opened.code_expires_at);
     let attempt = opened.attempt;
     let message = OtpMessage { address, code, usage, client, auth_source, validity, expires_at, attempt };
-    Ok(Delivery { message: Some(message), channel, response, sent })
+    Ok(Delivery { message: Some(message).filter(|_| !is_test), channel, response, sent })
 }
 
 /// Answers for a code that could not be delivered. After [`DeliveryFailure::Undeliverable`], lets the address be sent

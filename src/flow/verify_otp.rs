@@ -51,7 +51,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     let spender = Mark::from_bytes(turn.random()?);
     let device = device::presented(core, device_token.as_ref(), &key, client_id);
     let policy = &core.settings.code;
-    let guess = Guess { key, token: &token, mark, presented: &otp, device, policy, proof: dpop };
+    let guess = Guess { key, token: &token, mark, presented: &otp, device, policy, test: None, proof: dpop };
     let (proof, loaded) = guess::prove(&mut turn, client_id, guess).await?;
     // The answer to a verification is never repeated, so its challenge is always spendable.
     let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };

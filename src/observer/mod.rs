@@ -112,6 +112,13 @@ pub enum Event<'a> {
         /// The user.
         subject: &'a Subject,
     },
+    /// A test identity was used: its code was sent for, but no message was made, or it logged in.
+    TestIdentityUsed {
+        /// The client of the request.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+    },
     /// A device was remembered with a login. A device that is already known is not told again.
     DeviceRemembered {
         /// The client of the device.

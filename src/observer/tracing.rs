@@ -63,6 +63,9 @@ impl Observer for TracingObserver {
                 let (client, subject) = (client.as_str(), subject.as_str());
                 tracing::info!(target: TARGET, client, ?address, subject, "signed up");
             }
+            Event::TestIdentityUsed { client, address } => {
+                tracing::warn!(target: TARGET, client = client.as_str(), ?address, "test identity used");
+            }
             Event::DeviceRemembered { client, address } => {
                 tracing::info!(target: TARGET, client = client.as_str(), ?address, "device remembered");
             }

@@ -11,6 +11,7 @@ pub(crate) mod meter;
 pub(crate) mod policy;
 pub(crate) mod resend;
 pub(crate) mod support;
+pub(crate) mod test_identity;
 #[cfg(test)]
 mod tests;
 
@@ -18,3 +19,4 @@ pub use crate::otp::device::DevicePolicy;
 pub use crate::otp::meter::Quota;
 pub use crate::otp::policy::{CodePolicy, InvalidCodePolicy};
 pub use crate::otp::support::{AddressState, BudgetState, DeviceState, LiveChallenge};
+pub use crate::otp::test_identity::TestIdentity;

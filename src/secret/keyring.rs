@@ -243,6 +243,17 @@ impl Keyring {
         Binding::from_bytes(first(&mac(&self.bindings, parts)))
     }
 
+    /// Returns what is kept of the address of a test identity.
+    pub(crate) fn test_address(&self, address: &Address) -> [u8; 32] {
+        let parts = ["test identity", channel_name(address), address.as_str()];
+        mac(&self.bindings, parts.map(str::as_bytes))
+    }
+
+    /// Returns what is kept of the fixed code of a test identity.
+    pub(crate) fn test_code(&self, address: &[u8; 32], code: &str) -> [u8; 32] {
+        mac(&self.bindings, [b"test code".as_slice(), address, code.as_bytes()])
+    }
+
     /// Returns what a refresh token contains of its client.
     pub(crate) fn client_mark(&self, client: &ClientId) -> [u8; 15] {
         first(&mac(&self.bindings, ["refresh", client.as_str()].map(str::as_bytes)))

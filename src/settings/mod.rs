@@ -4,6 +4,7 @@ pub(crate) mod endpoints;
 
 use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use crate::address::{AddressPolicy, Channel};
 use crate::dpop::DpopSupport;
@@ -13,9 +14,11 @@ use crate::otp::device::DevicePolicy;
 use crate::otp::limits::Limits;
 use crate::otp::meter::Quota;
 use crate::otp::policy::CodePolicy;
+use crate::otp::test_identity::TestIdentity;
 use crate::scope::Scope;
 use crate::session::SessionValidity;
 pub use crate::settings::endpoints::Endpoints;
+use crate::time::Timestamp;
 use crate::wire::request::RequestRules;
 use crate::wire::request::token::REFRESH_GRANT_TYPE;
 
@@ -104,6 +107,9 @@ pub struct Settings {
     /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
     pub authentication_claims: bool,
 
+    /// The addresses that log in with a fixed code, until a set end. Defaults to none, which costs nothing.
+    pub test_identities: Vec<TestIdentity>,
+
     /// Whether the server reads DPoP proofs, by which clients bind tokens to a key. Defaults to
     /// [`DpopSupport::Off`]. Each client also needs a policy: [`Client::with_dpop`](crate::Client::with_dpop).
     ///
@@ -173,6 +179,13 @@ impl Settings {
         self.devices.is_none() || self.limits().most_guesses_in_a_day() <= MOST_GUESSES_IN_A_DAY
     }
 
+    /// Tells whether every test identity is one that a server accepts.
+    pub(crate) fn test_identities_are_sound(&self, now: Timestamp) -> bool {
+        let addresses: BTreeSet<&str> = self.test_identities.iter().map(|test| test.address().as_str()).collect();
+        let are_distinct = addresses.len() == self.test_identities.len();
+        are_distinct && self.test_identities.iter().all(|test| test.is_sound(self.code.length(), now))
+    }
+
     /// Returns the rules by which requests are read.
     pub(crate) fn rules(&self) -> RequestRules<'_> {
         RequestRules {
@@ -195,7 +208,7 @@ impl Settings {
     }
 
     pub(crate) fn grant_types_are_distinct(&self) -> bool {
-        let names: std::collections::BTreeSet<&str> = self.grant_types.iter().map(|(uri, _)| uri.as_str()).collect();
+        let names: BTreeSet<&str> = self.grant_types.iter().map(|(uri, _)| uri.as_str()).collect();
         names.len() == self.grant_types.len() && !names.contains("") && !names.contains(REFRESH_GRANT_TYPE)
     }
 }
@@ -211,6 +224,7 @@ impl Default for Settings {
             guesses_per_challenge: FIVE_GUESSES,
             guesses_per_address: Quota::new(TWENTY_FIVE, DAY),
             devices: Some(DevicePolicy::default()),
+            test_identities: Vec::new(),
             code: CodePolicy::default(),
             token_validity: TokenValidity::default(),
             session_validity: SessionValidity::default(),

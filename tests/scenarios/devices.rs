@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use futures::future::join_all;
-use otp_grant::otp::DevicePolicy;
+use otp_grant::otp::{CodePolicy, DevicePolicy};
 use otp_grant::server::ConfigError;
 use otp_grant::settings::SMS_GRANT_TYPE;
 use otp_grant::time::Clock as _;
@@ -363,4 +363,24 @@ fn budgets_of_more_than_100_guesses_a_day_are_refused() {
     let sends = |sends| settings(|s| s.devices = Some(with(DevicePolicy::default(), |policy| policy.sends = sends)));
     assert_eq!(build(sends(Vec::new())), Some(ConfigError::Quota));
     assert_eq!(build(sends(vec![quota(100, 60)])), Some(ConfigError::TooManyChallenges));
+}
+
+#[tokio::test]
+async fn the_live_challenges_of_strangers_leave_room_for_those_of_a_device() {
+    let code = CodePolicy::new(6, secs(180)).unwrap().with_token_validity(secs(DAY)).unwrap();
+    let source = AuthSource::new(AuthSourceId::new(SMS_SOURCE).unwrap(), Channel::Sms).with_code(code);
+    let host = Host::with_directory(Settings::default(), signing_key(), sample_directory().with_auth_source(source));
+    let token = remembered(&host, json!({})).await;
+    for _ in 0..49 {
+        host.advance(secs(30));
+        host.send(&sms_send(PHONE)).await;
+    }
+    let state = host.server.call_explain(&address(PHONE)).await.unwrap();
+    assert_eq!((state.challenges.len(), state.sends.left), (49, Some(0)));
+    for _ in 0..10 {
+        host.send(&with_token(&sms_send(PHONE), &token)).await;
+        host.advance(secs(30));
+    }
+    let state = host.server.call_explain(&address(PHONE)).await.unwrap();
+    assert_eq!((state.challenges.len(), state.devices[0].sends.left), (59, Some(0)));
 }

@@ -58,6 +58,7 @@ mod signed_but_wrong;
 mod slow_ports;
 mod store_calls;
 mod store_faults;
+mod test_identities;
 mod token_contract;
 mod tokens;
 mod two_issuers;

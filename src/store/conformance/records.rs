@@ -203,6 +203,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
         largest_authenticator()?,
         spent_authenticator()?,
         session_by(Channel::Sms)?,
+        session_of_test_identity()?,
         keys_in_use()?,
         used_once()?,
     ];
@@ -212,7 +213,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
     for of_later_version in [with_unknown_members(&session(2)?)?, with_unknown_members(&spent_authenticator()?)?] {
         bodies.push(of_later_version);
     }
-    for body in [r#"{"session.3":{"a":[1,null,{}]}}"#, r#"{"another_kind":[true,-1,0.5,18446744073709551615]}"#] {
+    for body in [r#"{"session.4":{"a":[1,null,{}]}}"#, r#"{"another_kind":[true,-1,0.5,18446744073709551615]}"#] {
         bodies.push(RecordBody::from_bytes(body.as_bytes()).map_err(NoBody::Record)?);
     }
     Ok(bodies)
@@ -287,6 +288,15 @@ fn session_by(channel: Channel) -> Result<RecordBody, NoBody> {
     Ok(RecordBody(Body::Session(open_by(channel, client, subject, Scope::openid()))))
 }
 
+/// A session that began by a test identity.
+fn session_of_test_identity() -> Result<RecordBody, NoBody> {
+    let mut body = serde_json::to_value(session_by(Channel::Sms)?).map_err(NoBody::Json)?;
+    if let Some(session) = body.pointer_mut("/session").and_then(Value::as_object_mut) {
+        session.insert("z".to_owned(), START.as_unix_millis().into());
+    }
+    serde_json::from_value(body).map_err(NoBody::Json)
+}
+
 fn open(client: ClientId, subject: Subject, scope: Scope) -> Session {
     open_by(Channel::Email, client, subject, scope)
 }
@@ -300,6 +310,7 @@ fn open_by(channel: Channel, client: ClientId, subject: Subject, scope: Scope) -
         tokens_valid_after: Some(START),
         sealed_under: None,
         proven_key: None,
+        test_ends_at: None,
     };
     Session::open(login, &SessionValidity::default(), MINUTE, START)
 }
@@ -436,7 +447,7 @@ mod tests {
             all("authenticator/c").iter().flat_map(|all| all.as_array().unwrap().clone()).collect();
         for (names, found) in [
             (names_of::<RecordBody>(), bodies.clone()),
-            (names_of::<Session>(), [all("session"), all("session.2")].concat()),
+            (names_of::<Session>(), [all("session"), all("session.2"), all("session.3")].concat()),
             (names_of::<ProvenKey>(), all("session.2/j")),
             (names_of::<UsedProofs>(), all("session.2/j").iter().filter_map(|key| key.get("p")).cloned().collect()),
             (names_of::<Authenticator>(), all("authenticator")),

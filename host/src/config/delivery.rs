@@ -111,8 +111,10 @@ pub(crate) struct Smtp {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Source>,
-    /// The sender: an address, with a display name before it if there is one.
+    /// The address of the sender.
     pub(crate) from: String,
+    /// The name that mail programs show for the sender.
+    pub(crate) from_name: Option<String>,
     /// The name that the host gives itself. Defaults to that of the machine.
     pub(crate) hello: Option<String>,
     #[serde(default = "Span::of_secs::<10>")]

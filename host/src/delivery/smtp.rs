@@ -68,8 +68,12 @@ impl MailServer {
             }
             _ => return Err(ConfigError::new(at("user"), "a user has a password, and a password a user")),
         };
-        let what = "an address, such as no-reply@example.com or Example <no-reply@example.com>";
-        let from = Mailbox::from_str(&entry.from).map_err(|_| ConfigError::new(at("from"), what))?;
+        let address = Address::from_str(&entry.from)
+            .map_err(|_| ConfigError::new(at("from"), "an address, such as no-reply@example.com"))?;
+        if entry.from_name.as_ref().is_some_and(|name| name.chars().any(char::is_control)) {
+            return Err(ConfigError::new(at("from_name"), "a name in one line"));
+        }
+        let from = Mailbox::new(entry.from_name.clone(), address);
         let (tls_parameters, usual_port) = match entry.tls {
             Tls::None => (None, SMTP_PORT),
             Tls::Starttls => (Some(tls_parameters(entry, &at("ca"), config)?), SUBMISSION_PORT),

@@ -1,7 +1,7 @@
 //! The flows: one endpoint per file. Each file reads from top to bottom.
 //!
 //! The endpoints are [`send_otp`], [`otp_grant`], [`refresh_grant`], [`verify_otp`], [`revoke`], [`introspect`] and
-//! [`userinfo`]. They share [`tokens`], [`guess`], [`caller`], [`check_access_token`], [`narrow`], [`used_once`],
+//! [`userinfo`]. They share [`delivery`], [`tokens`], [`guess`], [`caller`], [`check_access_token`], [`narrow`], [`used_once`],
 //! [`commit`], [`record`] and [`core`](self::core). In this list, each file uses only files that stand behind it.
 
 mod caller;
@@ -9,6 +9,7 @@ pub(crate) mod check_access_token;
 pub(crate) mod check_keyring;
 mod commit;
 pub(crate) mod core;
+pub(crate) mod delivery;
 pub(crate) mod dpop;
 mod guess;
 pub(crate) mod introspect;

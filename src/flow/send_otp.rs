@@ -1,23 +1,21 @@
 //! The send endpoint: it creates a challenge, and hands the code to the host for delivery.
 
-use core::time::Duration;
-
-use crate::address::{Address, Channel};
+use crate::address::Channel;
 use crate::directory::Directory;
 use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
+use crate::flow::delivery::{Delivery, OtpMessage, SentChallenge};
 use crate::flow::dpop::Examined;
 use crate::grant::Usage;
-use crate::id::{AuthSourceId, ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
+use crate::id::{ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
 use crate::observer::Event;
 use crate::otp::challenge::NewChallenge;
 use crate::otp::code::{self, CodeSource};
 use crate::otp::resend::{AllowResend, NotOpened, OpenChallenge, TakeBackSend};
-use crate::secret::Code;
 use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
-use crate::time::{Timestamp, secs_rounded_up};
+use crate::time::secs_rounded_up;
 use crate::wire::error::{DeliveryFailure, SendError};
 use crate::wire::members::{InvalidRequest, Member, Problem};
 use crate::wire::reply::{Reply, SendResponse};
@@ -103,8 +101,9 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
     let sent = SentChallenge { key, id, token_validity };
     let (client, expires_at) = (client.id().clone(), opened.code_expires_at);
-    let message = OtpMessage { address, code, usage, client, auth_source, validity, expires_at };
-    Ok(Delivery { message, response, sent })
+    let attempt = opened.attempt;
+    let message = OtpMessage { address, code, usage, client, auth_source, validity, expires_at, attempt };
+    Ok(Delivery { message: Some(message), channel, response, sent })
 }
 
 /// Answers for a code that could not be delivered. After [`DeliveryFailure::Undeliverable`], lets the address be sent
@@ -146,14 +145,6 @@ fn not_opened<S: Store, D: Directory>(
     SendError::RateLimited { channel, retry_after }
 }
 
-/// The challenge of a delivery: the key of its record, its identifier, and how long it lives.
-#[derive(Clone, Copy)]
-struct SentChallenge {
-    key: RecordKey,
-    id: ChallengeId,
-    token_validity: Duration,
-}
-
 /// The code of a challenge that was just opened can't be derived. Two keyrings were mixed up.
 #[derive(Debug)]
 struct UnknownKey;
@@ -165,143 +156,3 @@ impl core::fmt::Display for UnknownKey {
 }
 
 impl core::error::Error for UnknownKey {}
-
-/// A code for the host to deliver, and the reply that depends on the delivery.
-///
-/// The challenge is stored, and the send counts against the address, whether or not the delivery succeeds. A host that
-/// queues messages can reply [`accepted`](Delivery::accepted) at once. If the host drops a delivery, the client gets no
-/// otp_token.
-#[must_use]
-pub struct Delivery {
-    message: OtpMessage,
-    response: SendResponse,
-    sent: SentChallenge,
-}
-
-impl Delivery {
-    /// Returns the address to send the code to.
-    pub fn address(&self) -> &Address {
-        self.message.address()
-    }
-
-    /// Returns the code to send.
-    pub fn code(&self) -> &Code {
-        self.message.code()
-    }
-
-    /// Returns what the code is for. The message should say so. An attacker can then less easily trick the user into
-    /// passing the code on.
-    pub fn usage(&self) -> Usage {
-        self.message.usage()
-    }
-
-    /// Returns the client that requested the code. The message can name the application.
-    pub fn client(&self) -> &ClientId {
-        self.message.client()
-    }
-
-    /// Returns the auth source of a login. Other usages have none.
-    pub fn auth_source(&self) -> Option<&AuthSourceId> {
-        self.message.auth_source()
-    }
-
-    /// Returns how long the code is still valid. A resend delivers the same code for the rest of its time.
-    pub fn validity(&self) -> Duration {
-        self.message.validity()
-    }
-
-    /// Takes the message out for a queue. The host replies first and sends later. The reply is the same as for
-    /// [`accepted`](Self::accepted).
-    ///
-    /// The client then does not learn that a delivery failed. Its user must wait until the code can be sent again.
-    ///
-    /// ```
-    /// # use otp_grant::{Delivery, Reply};
-    /// # use otp_grant::server::OtpMessage;
-    /// fn enqueue(delivery: Delivery, queue: &std::sync::mpsc::Sender<OtpMessage>) -> Reply {
-    ///     let (message, reply) = delivery.into_parts();
-    ///     let _ = queue.send(message);
-    ///     reply
-    /// }
-    /// ```
-    pub fn into_parts(self) -> (OtpMessage, Reply) {
-        (self.message, self.response.into())
-    }
-
-    /// Returns the reply for a message that was sent or queued.
-    pub fn accepted(self) -> Reply {
-        self.response.into()
-    }
-
-    /// Returns the reply for a message that could not be sent. The send still counts.
-    /// [`AuthorizationServer::delivery_failed`](crate::AuthorizationServer::delivery_failed) also lets the user try
-    /// again at once.
-    pub fn failed(self, failure: DeliveryFailure) -> Reply {
-        Reply::delivery_failed(self.message.address.channel(), failure)
-    }
-}
-
-impl core::fmt::Debug for Delivery {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let OtpMessage { usage, validity, .. } = &self.message;
-        f.debug_struct("Delivery").field("usage", usage).field("validity", validity).finish_non_exhaustive()
-    }
-}
-
-/// A code to send, separate from the reply. The message can wait in a queue of the process. The code is wiped when the
-/// message is dropped.
-///
-/// The message has no serialized form. A queue outside the process would store readable codes next to the addresses
-/// that they are for.
-pub struct OtpMessage {
-    address: Address,
-    code: Code,
-    usage: Usage,
-    client: ClientId,
-    auth_source: Option<AuthSourceId>,
-    validity: Duration,
-    expires_at: Timestamp,
-}
-
-impl OtpMessage {
-    /// Returns the address to send the code to.
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// Returns the code to send.
-    pub fn code(&self) -> &Code {
-        &self.code
-    }
-
-    /// Returns what the code is for. See [`Delivery::usage`].
-    pub fn usage(&self) -> Usage {
-        self.usage
-    }
-
-    /// Returns the client that requested the code.
-    pub fn client(&self) -> &ClientId {
-        &self.client
-    }
-
-    /// Returns the auth source of a login. Other usages have none.
-    pub fn auth_source(&self) -> Option<&AuthSourceId> {
-        self.auth_source.as_ref()
-    }
-
-    /// Returns how long the code was still valid when it was requested.
-    pub fn validity(&self) -> Duration {
-        self.validity
-    }
-
-    /// Returns when the code expires. An expired code is not worth sending.
-    pub fn expires_at(&self) -> Timestamp {
-        self.expires_at
-    }
-}
-
-impl core::fmt::Debug for OtpMessage {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("OtpMessage").field("usage", &self.usage).field("client", &self.client).finish_non_exhaustive()
-    }
-}

@@ -2,6 +2,7 @@
 //! its charged guesses. NIST SP 800-63B section 3.1.3 calls such an address an out-of-band authenticator. The rules
 //! that change the record are in `resend.rs` and `guess_budget.rs`.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -84,6 +85,14 @@ impl Authenticator {
     pub(super) fn guesses_of(&self, nonce: &Nonce) -> usize {
         let sharing = self.challenges.iter().filter(|challenge| challenge.nonce == *nonce);
         sharing.map(Challenge::guesses).fold(0, usize::saturating_add)
+    }
+
+    /// Counts the messages with the code of a challenge, up to the message of this challenge. Each challenge is a
+    /// message.
+    pub(super) fn messages_until(&self, last: &Challenge) -> NonZeroU32 {
+        let before = self.challenges.iter().take_while(|challenge| challenge.id != last.id);
+        let sharing = before.filter(|challenge| challenge.nonce == last.nonce).count();
+        NonZeroU32::MIN.saturating_add(u32::try_from(sharing).unwrap_or(u32::MAX))
     }
 
     /// Returns a challenge with another code that was sent for the same binding and is still in time.

@@ -1,6 +1,6 @@
 //! One challenge of an address: the source of its code, its expiry, and the guesses that were charged to it.
 
-use core::num::NonZeroU8;
+use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -301,6 +301,8 @@ pub(crate) struct Opened {
     pub(crate) code_expires_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) resend_after: Duration,
+    /// Counts the messages with this code, from 1.
+    pub(crate) attempt: NonZeroU32,
 }
 
 /// What a code is derived from, its shape, and whether it has expired.

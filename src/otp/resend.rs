@@ -28,6 +28,7 @@ impl OpenChallenge<'_> {
             code_expires_at: challenge.code_expires_at,
             expires_at: challenge.expires_at,
             resend_after: state.sends.wait(&self.limits.sends, now),
+            attempt: state.messages_until(challenge),
         }
     }
 }

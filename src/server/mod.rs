@@ -12,7 +12,7 @@ use crate::directory::Directory;
 pub use crate::flow::check_access_token::AccessTokenCheckError;
 pub use crate::flow::check_keyring::{KeyringCheck, KeyringError};
 use crate::flow::core::{Core, Parts};
-pub use crate::flow::send_otp::{Delivery, OtpMessage};
+pub use crate::flow::delivery::{Delivery, OtpMessage};
 pub use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyRequest};
 use crate::flow::{
     check_access_token, check_keyring, introspect, otp_grant, refresh_grant, revoke, send_otp, userinfo, verify_otp,
@@ -76,7 +76,9 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// # use otp_grant::*;
     /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, body: &[u8]) {
     /// let deliver = async |delivery: Delivery| {
-    ///     println!("{} for {}", delivery.code().expose_secret(), delivery.address().as_str());
+    ///     if let Some(message) = delivery.message() {
+    ///         println!("{} for {}", message.code().expose_secret(), message.address().as_str());
+    ///     }
     ///     delivery.accepted()
     /// };
     /// let request = Request::new("POST", "/oauth2/token").header("Content-Type", "application/json").body(body);

@@ -2004,7 +2004,7 @@ async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_rando
     let send = sms_send(NOBODY);
     let body = send.to_string();
     let delivery = server.post_send(json_request(&body, None)).await.unwrap();
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let reply = read(&delivery.accepted()).1;
     let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
     let body = but(&grant(&send, &sent, &sent.code), json!({ "auto_signup": true })).to_string();

@@ -14,6 +14,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use otp_grant::server::OtpMessage;
 use otp_grant::{AuthorizationServer, Channel, Delivery, DeliveryFailure, Directory, Reply, Store};
 use serde_json::json;
 use tokio::time::Instant;
@@ -116,10 +117,11 @@ impl Courier {
         server: &AuthorizationServer<S, D>,
         delivery: Delivery,
     ) -> Reply {
-        match self.send(&delivery).await {
+        let Some(message) = delivery.message() else { return delivery.accepted() };
+        match self.send(message).await {
             Ok(()) => delivery.accepted(),
             Err(failure) => {
-                tracing::warn!(?failure, usage = delivery.usage().as_str(), "not delivered");
+                tracing::warn!(?failure, usage = message.usage().as_str(), "not delivered");
                 server.delivery_failed(delivery, failure).await
             }
         }
@@ -130,8 +132,8 @@ impl Courier {
         self.queue.drain(until).await;
     }
 
-    async fn send(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
-        let route = match delivery.address().channel() {
+    async fn send(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
+        let route = match message.address().channel() {
             Channel::Sms => &self.sms,
             Channel::Email => &self.email,
         };
@@ -142,16 +144,16 @@ impl Courier {
                     tracing::error!("the queue of messages is full");
                     DeliveryFailure::Undeliverable
                 })?;
-                Some((place, carrier.clone(), Parcel::of(delivery).ok_or(DeliveryFailure::Undeliverable)?))
+                Some((place, carrier.clone(), Parcel::of(message).ok_or(DeliveryFailure::Undeliverable)?))
             }
             Some(Route::Webhook(webhook)) => {
-                webhook.send(delivery).await?;
+                webhook.send(message).await?;
                 None
             }
             Some(Route::Console(console)) => {
                 // One line is enough where the console gets every code.
                 if self.console.is_none() {
-                    console.print(delivery).await?;
+                    console.print(message).await?;
                 }
                 None
             }
@@ -162,10 +164,10 @@ impl Courier {
             None => None,
         };
         if let Some(outbox) = &self.outbox {
-            write(outbox, delivery)?;
+            write(outbox, message)?;
         }
         if let Some(console) = &self.console {
-            console.print(delivery).await?;
+            console.print(message).await?;
         }
         match queued {
             Some((place, carrier, parcel)) => place.send(carrier, parcel).await,
@@ -218,9 +220,9 @@ fn append(create: bool) -> OpenOptions {
 }
 
 /// Writes in one call, without a buffer: the reader of the file sees whole lines, and sees them before the reply.
-fn write(outbox: &Mutex<File>, delivery: &Delivery) -> Result<(), DeliveryFailure> {
-    let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
-    let usage = delivery.usage();
+fn write(outbox: &Mutex<File>, message: &OtpMessage) -> Result<(), DeliveryFailure> {
+    let (to, code) = (message.address().as_str(), message.code().expose_secret());
+    let usage = message.usage();
     let line = format!("{{\"to\":{},\"code\":{},\"usage\":{}}}\n", json!(to), json!(code), json!(usage.as_str()));
     let mut file = outbox.lock().unwrap_or_else(PoisonError::into_inner);
     file.write_all(line.as_bytes()).map_err(|error| {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use otp_grant::{Channel, Delivery, Usage};
+use otp_grant::server::OtpMessage;
+use otp_grant::{Channel, ClientId, Usage};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -14,21 +15,23 @@ pub(super) struct Parcel {
     address: Zeroizing<String>,
     code: Zeroizing<String>,
     usage: Usage,
+    client: ClientId,
     expires: Instant,
 }
 
 impl Parcel {
     /// Copies what a message needs. There is none if the operating system has no random bytes.
-    pub(super) fn of(delivery: &Delivery) -> Option<Self> {
+    pub(super) fn of(message: &OtpMessage) -> Option<Self> {
         let mut random = [0; 16];
         SystemRandom::new().fill(&mut random).ok()?;
         Some(Self {
             id: hex(&random),
-            channel: delivery.address().channel(),
-            address: Zeroizing::new(delivery.address().as_str().to_owned()),
-            code: Zeroizing::new(delivery.code().expose_secret().to_owned()),
-            usage: delivery.usage(),
-            expires: Instant::now() + delivery.validity(),
+            channel: message.address().channel(),
+            address: Zeroizing::new(message.address().as_str().to_owned()),
+            code: Zeroizing::new(message.code().expose_secret().to_owned()),
+            usage: message.usage(),
+            client: message.client().clone(),
+            expires: Instant::now() + message.validity(),
         })
     }
 
@@ -40,8 +43,9 @@ impl Parcel {
             address: Zeroizing::new(address.to_owned()),
             code: Zeroizing::new(code.to_owned()),
             usage: Usage::Login,
+            client: ClientId::new("trial").ok()?,
             expires: Instant::now() + validity,
-        }
+        })
     }
 
     /// Random, and the same in every attempt. Whoever sees it learns nothing.

@@ -48,6 +48,7 @@
 //! | [`otp`] | codes, and the quotas of sends and guesses |
 //! | [`session`] | login sessions and refresh tokens |
 //! | [`jwt`] | signing keys, signatures and access tokens |
+//! | [`message`] | the texts of SMS and e-mails that carry a code, in ten languages |
 //! | [`dpop`] | proofs of a key, to which tokens are bound |
 //! | [`secret`] | secrets, codes and tokens, which are wiped when dropped; the keyring that seals tokens |
 //! | [`address`], [`grant`], [`id`], [`scope`], [`time`] | types that the other modules use |
@@ -87,6 +88,7 @@ pub mod grant;
 pub mod id;
 pub mod jwt;
 pub mod memory;
+pub mod message;
 pub mod observer;
 pub mod otp;
 pub mod scope;

@@ -82,6 +82,13 @@ pub(crate) struct Messages {
     pub(crate) application: Option<String>,
     /// The host name of the page on which codes are entered. Defaults to that of the issuer.
     pub(crate) origin: Option<String>,
+    /// The language of clients that have no locale of their own. Defaults to English.
+    pub(crate) locale: Option<String>,
+    /// The Android app that reads the SMS.
+    pub(crate) app_hash: Option<String>,
+    /// Whether an SMS may be charged as two.
+    #[serde(default)]
+    pub(crate) two_segments: bool,
 }
 
 /// The service that sends messages.

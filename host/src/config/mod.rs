@@ -185,6 +185,9 @@ pub(crate) struct ClientEntry {
     pub(crate) retry_window: Option<Span>,
     #[serde(default)]
     pub(crate) introspects_every_token: bool,
+    /// The name and the language of its messages. Default to those of `[messages]`.
+    pub(crate) application: Option<String>,
+    pub(crate) locale: Option<String>,
 }
 
 /// Where the users are.

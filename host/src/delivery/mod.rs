@@ -79,9 +79,12 @@ impl Courier {
         let console = prints.then(Console::new).transpose().at("delivery.console")?.map(Arc::new);
         let webhook = |entry: &config::Webhook, place: &str| Webhook::new(entry, place, config).map(Arc::new);
         let shared = delivery.webhook.as_ref().map(|entry| webhook(entry, "delivery.webhook")).transpose()?;
-        let texts = Texts::new(config)?;
+        let is_queued = |route: &config::Route| route.http.is_some() || route.smtp.is_some();
+        // A webhook writes its own messages.
+        let writes = routes.into_iter().flatten().any(is_queued);
+        let texts = writes.then(|| Texts::new(config)).transpose()?;
         let route = |entry: &Option<config::Route>, channel: Channel| match (entry, &shared) {
-            (Some(entry), _) => Route::new(entry, channel, console.as_ref(), &texts, config).map(Some),
+            (Some(entry), _) => Route::new(entry, channel, console.as_ref(), texts.as_ref(), config).map(Some),
             (None, shared) => Ok(shared.clone().map(Route::Webhook)),
         };
         let (sms, email) = (route(&delivery.sms, Channel::Sms)?, route(&delivery.email, Channel::Email)?);
@@ -181,7 +184,7 @@ impl Route {
         entry: &config::Route,
         channel: Channel,
         console: Option<&Arc<Console>>,
-        texts: &Texts,
+        texts: Option<&Texts>,
         config: &Config,
     ) -> Result<Self, ConfigError> {
         let place = match channel {
@@ -189,6 +192,7 @@ impl Route {
             Channel::Email => "delivery.email",
         };
         let at = |way: &str| format!("{place}.{way}");
+        let texts = || texts.cloned().ok_or_else(|| ConfigError::new(place, "the texts are missing"));
         match (entry, console.filter(|_| entry.console)) {
             (config::Route { webhook: None, http: None, smtp: None, .. }, Some(console)) => {
                 Ok(Self::Console(Arc::clone(console)))
@@ -197,12 +201,12 @@ impl Route {
                 Ok(Self::Webhook(Arc::new(Webhook::new(webhook, &at("webhook"), config)?)))
             }
             (config::Route { console: false, webhook: None, http: Some(http), smtp: None }, _) => {
-                let provider = Provider::new(http, texts.clone(), &at("http"), config)?;
+                let provider = Provider::new(http, texts()?, &at("http"), config)?;
                 Ok(Self::Queued(Carrier::Http(Arc::new(provider))))
             }
             (config::Route { console: false, webhook: None, http: None, smtp: Some(smtp) }, _) => match channel {
                 Channel::Email => {
-                    let server = MailServer::new(smtp, texts.clone(), &at("smtp"), config)?;
+                    let server = MailServer::new(smtp, texts()?, &at("smtp"), config)?;
                     Ok(Self::Queued(Carrier::Smtp(Arc::new(server))))
                 }
                 Channel::Sms => Err(ConfigError::new(at("smtp"), "a mail server sends no SMS")),

@@ -36,8 +36,8 @@ impl Parcel {
     }
 
     /// A message that is not sent: it shows whether a template works.
-    pub(super) fn trial(channel: Channel, address: &str, code: &str, validity: Duration) -> Self {
-        Self {
+    pub(super) fn trial(channel: Channel, address: &str, code: &str, validity: Duration) -> Option<Self> {
+        Some(Self {
             id: "00112233445566778899aabbccddeeff".to_owned(),
             channel,
             address: Zeroizing::new(address.to_owned()),
@@ -68,8 +68,12 @@ impl Parcel {
         &self.code
     }
 
-    pub(super) fn usage(&self) -> &str {
-        self.usage.as_str()
+    pub(super) fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    pub(super) fn client(&self) -> &ClientId {
+        &self.client
     }
 
     /// When the code expires. After that, no message is sent.
@@ -82,9 +86,9 @@ impl Parcel {
         self.expires.saturating_duration_since(Instant::now())
     }
 
-    /// The validity in whole minutes, as messages say it: rounded, and at least 1.
+    /// The validity in whole minutes, and at least 1. No more is promised than there is, but for a few seconds.
     pub(super) fn minutes(&self) -> u64 {
-        ((self.seconds() + 30) / 60).max(1)
+        ((self.seconds() + 5) / 60).max(1)
     }
 
     /// The validity in whole seconds, rounded up: the code was made a moment ago.

@@ -183,17 +183,22 @@ impl MailServer {
 
     /// The message as it is sent.
     fn mail(&self, parcel: &Parcel, to: Address) -> Option<Vec<u8>> {
-        let text = self.texts.of(parcel);
-        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+        let text = self.texts.email(parcel)?;
         let mail = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(text.subject)
+            .subject(text.subject().expose_secret())
             .date_now()
             // The same in every attempt. The name of this machine is nobody's business.
-            .message_id(Some(format!("<{}@{}>", parcel.id(), self.from.email.domain())))
-            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
-            .multipart(MultiPart::alternative_plain_html(text.plain, text.html));
+            .message_id(Some(format!("<{}@{}>", parcel.id(), self.from.email.domain())));
+        let mail = text.headers().into_iter().fold(mail, |mail, (name, value)| {
+            match HeaderName::new_from_ascii(name.to_owned()) {
+                Ok(name) => mail.raw_header(HeaderValue::new(name, value.to_owned())),
+                Err(_) => mail,
+            }
+        });
+        let [plain, html] = [text.text(), text.html()].map(|part| part.expose_secret().to_owned());
+        let mail = mail.multipart(MultiPart::alternative_plain_html(plain, html));
         mail.map(|mail| mail.formatted()).ok()
     }
 }

@@ -1,86 +1,128 @@
-//! What messages say: the only place with words for users.
+//! What messages say. The words are those of the message kit.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use otp_grant::message::{AppHash, Application, Content, Email, KitError, Language, MessageKit, OriginHost, Sms};
+use otp_grant::otp::CodePolicy;
+use otp_grant::{ClientId, Usage};
 
 use super::parcel::Parcel;
-use crate::config::{Config, ConfigError, issuer};
+use crate::config::{At as _, Config, ConfigError, issuer};
 
-/// What the texts of this host name.
-#[derive(Clone, Debug)]
-pub(super) struct Texts {
-    application: String,
-    origin: String,
-}
+/// The texts of this host. Copies share them.
+#[derive(Clone)]
+pub(super) struct Texts(Arc<Inner>);
 
-/// A message in the forms in which it can be sent.
-pub(super) struct Text {
-    pub(super) sms: String,
-    pub(super) subject: String,
-    pub(super) plain: String,
-    pub(super) html: String,
+struct Inner {
+    kit: MessageKit,
+    locale: String,
+    /// The locales of clients that have one of their own.
+    locales: HashMap<ClientId, String>,
 }
 
 impl Texts {
+    /// Measures the texts in every language that a message of this configuration can have.
     pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let url = reqwest::Url::parse(issuer(config)?.as_str())
-            .map_err(|_| ConfigError::new("issuer", "the messages need its host name"))?;
-        let host = || url.host_str().unwrap_or_default().to_owned();
-        let origin = config.messages.origin.clone().unwrap_or_else(host);
-        let is_name = !origin.is_empty() && origin.bytes().all(is_of_host_names);
-        if config.messages.origin.is_some() && !is_name {
-            let what = "a host name in lower case, without scheme and port, such as login.example.com";
-            return Err(ConfigError::new("messages.origin", what));
-        }
-        let application = config.messages.application.clone().unwrap_or_else(host);
-        if application.trim().is_empty() || application.chars().any(char::is_control) {
-            return Err(ConfigError::new("messages.application", "a name in one line"));
-        }
-        Ok(Self { application, origin })
-    }
-
-    /// The texts for a message. They say how long the code is good from now on.
-    pub(super) fn of(&self, parcel: &Parcel) -> Text {
-        let (code, application, minutes) = (parcel.code(), &self.application, parcel.minutes());
-        let purpose = match parcel.usage() {
-            "login" => "to sign in to",
-            _ => "for",
+        let messages = &config.messages;
+        let locale = messages.locale.clone().unwrap_or_else(|| "en".to_owned());
+        let mut languages = vec![language_of(&locale, "messages.locale")?];
+        let mut locales = HashMap::new();
+        let host = host_of(config)?;
+        let application = messages.application.as_deref().unwrap_or(&host);
+        let named = |name: &str, place: &str| {
+            Application::new(name).map_err(|_| ConfigError::new(place, "a name of 1 to 40 characters in one line"))
         };
-        let valid = if minutes == 1 { "1 minute".to_owned() } else { format!("{minutes} minutes") };
-        let plain = format!("{code} is your code {purpose} {application}. It is valid for {valid}. Do not share it.");
-        let html = format!(
-            "<!DOCTYPE html><html lang=\"en\"><body><p><strong style=\"font-size:150%\">{}</strong></p>\
-             <p>This is your code {purpose} {}. It is valid for {valid}. Do not share it.</p></body></html>",
-            escaped(code),
-            escaped(application)
-        );
-        Text {
-            // The last line binds the code to the page (WICG, origin-bound one-time codes).
-            sms: format!("{plain}\n\n@{} #{code}", self.origin),
-            subject: format!("{code} is your code {purpose} {application}"),
-            plain,
-            html,
+        let mut kit = MessageKit::builder(named(application, "messages.application")?);
+        for (name, client) in &config.clients {
+            let place = format!("clients.{name}");
+            let id = || ClientId::new(name).at(&place);
+            if let Some(locale) = &client.locale {
+                let language = language_of(locale, &format!("{place}.locale"))?;
+                if !languages.contains(&language) {
+                    languages.push(language);
+                }
+                locales.insert(id()?, locale.clone());
+            }
+            if let Some(application) = &client.application {
+                kit = kit.client(id()?, named(application, &format!("{place}.application"))?);
+            }
         }
+        kit = match (&messages.origin, OriginHost::new(&host)) {
+            (Some(origin), _) => {
+                let what = "a domain in A-labels, without scheme, port and path, such as login.example.com";
+                kit.origin(OriginHost::new(origin).map_err(|_| ConfigError::new("messages.origin", what))?)
+            }
+            // The issuer of a test is an address, and no code can be bound to that.
+            (None, Ok(origin)) if origin.as_str().contains('.') => kit.origin(origin),
+            (None, _) => kit,
+        };
+        if let Some(hash) = &messages.app_hash {
+            let what = "the 11 characters of Android's SMS Retriever";
+            kit = kit.app_hash(AppHash::new(hash).map_err(|_| ConfigError::new("messages.app_hash", what))?);
+        }
+        if messages.two_segments {
+            kit = kit.allow_two_segments();
+        }
+        kit = kit.code_policy(&config.codes.policy(&CodePolicy::default(), "codes")?);
+        for (name, source) in &config.auth_sources {
+            let place = format!("auth_sources.{name}.code");
+            kit = kit.code_policy(&source.code.policy(&CodePolicy::for_login(), &place)?);
+        }
+        let fallback = languages.first().cloned();
+        kit = kit.languages(languages);
+        let kit = fallback.into_iter().fold(kit, |kit, fallback| kit.fallback(fallback));
+        let kit = kit.build().map_err(|error| match error {
+            KitError::TooLong(_) => ConfigError::new("messages.two_segments", error),
+            _ => ConfigError::new("[messages]", error),
+        })?;
+        for text in kit.warnings() {
+            config.warnings.add("[messages]", text);
+        }
+        Ok(Self(Arc::new(Inner { kit, locale, locales })))
+    }
+
+    /// The text of an SMS, which says how long the code is good from now on. There is none for a code that is not
+    /// printable ASCII, which no policy makes.
+    pub(super) fn sms(&self, parcel: &Parcel) -> Option<Sms> {
+        let content = Content::preview(parcel.code(), parcel.usage(), parcel.validity()).ok()?;
+        Some(self.0.kit.sms(&content.for_client(parcel.client()), self.locale(parcel)))
+    }
+
+    /// The parts of an e-mail, as for an [SMS](Self::sms).
+    pub(super) fn email(&self, parcel: &Parcel) -> Option<Email> {
+        let content = Content::preview(parcel.code(), parcel.usage(), parcel.validity()).ok()?;
+        Some(self.0.kit.email(&content.for_client(parcel.client()), self.locale(parcel)))
+    }
+
+    fn locale(&self, parcel: &Parcel) -> &str {
+        self.0.locales.get(parcel.client()).unwrap_or(&self.0.locale)
     }
 }
 
-fn is_of_host_names(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.'
+impl std::fmt::Debug for Texts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Texts").field("locale", &self.0.locale).finish_non_exhaustive()
+    }
 }
 
-fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(['&', '<', '>', '"', '\'']) {
-        return Cow::Borrowed(text);
+/// The language of the kit in which a locale has its texts.
+fn language_of(locale: &str, place: &str) -> Result<Language, ConfigError> {
+    // Every language, to see which one answers.
+    let all = Application::new("a").at(place).map(MessageKit::builder)?.allow_two_segments().build().at(place)?;
+    let sample = Content::preview("000000", Usage::Login, Duration::from_secs(60)).at(place)?;
+    let found = all.sms(&sample, locale).language().clone();
+    let primary = |tag: &str| tag.split(['-', '_', '.']).next().unwrap_or_default().to_ascii_lowercase();
+    if primary(locale) != primary(found.as_str()) {
+        let known: Vec<&str> = all.languages().map(Language::as_str).collect();
+        return Err(ConfigError::new(place, format_args!("there are texts in {}", known.join(", "))));
     }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(character),
-        }
-    }
-    Cow::Owned(escaped)
+    Ok(found)
+}
+
+/// The host name of the issuer.
+fn host_of(config: &Config) -> Result<String, ConfigError> {
+    let url = reqwest::Url::parse(issuer(config)?.as_str()).at("issuer")?;
+    Ok(url.host_str().unwrap_or_default().to_owned())
 }

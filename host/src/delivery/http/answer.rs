@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn of(answers: &Answers, status: u16, retry_after: Option<&str>, body: &str) -> Attempt {
-        let parcel = Parcel::trial(Channel::Sms, "+447400123456", "123456", Duration::from_secs(180));
+        let parcel = Parcel::trial(Channel::Sms, "+447400123456", "123456", Duration::from_secs(180)).unwrap();
         let status = StatusCode::from_u16(status).unwrap();
         Meanings::new(answers, "here").unwrap().of(status, retry_after, body.as_bytes(), &parcel)
     }
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_code_that_could_be_the_message_is_not_logged() {
-        let parcel = Parcel::trial(Channel::Sms, "+447400123456", "123456", Duration::from_secs(180));
+        let parcel = Parcel::trial(Channel::Sms, "+447400123456", "123456", Duration::from_secs(180)).unwrap();
         for (code, expected) in [
             ("21211", true),
             ("isv.MOBILE_NUMBER_ILLEGAL", true),

@@ -66,8 +66,7 @@ impl Provider {
         if parcel.validity().is_zero() {
             return Attempt::Again(None);
         }
-        let text = self.texts.of(parcel);
-        let Some(request) = self.request.fill(parcel, &text, SystemTime::now()) else {
+        let Some(request) = self.request.fill(parcel, &self.texts, SystemTime::now()) else {
             tracing::error!("a message that can't be written as a request");
             return Attempt::Refused(DeliveryFailure::Undeliverable);
         };

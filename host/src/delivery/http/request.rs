@@ -12,7 +12,7 @@ use super::sign::{Signer, Unsigned};
 use super::template::{Escape, Template, Values, percent_encoded};
 use crate::config::{AccessKey, Config, ConfigError, Http, Secret, Source};
 use crate::delivery::parcel::Parcel;
-use crate::delivery::text::{Text, Texts};
+use crate::delivery::text::Texts;
 
 /// A request with places for a message.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ impl RequestTemplate {
     }
 
     /// The request for a message.
-    pub(super) fn fill(&self, parcel: &Parcel, text: &Text, now: SystemTime) -> Option<Request> {
-        let values = Values { parcel, text };
+    pub(super) fn fill(&self, parcel: &Parcel, texts: &Texts, now: SystemTime) -> Option<Request> {
+        let values = Values::new(parcel, texts)?;
         let mut url = self.url.fill(&values, Escape::Percent);
         let query = self.query.fill(&values);
         if !query.is_empty() {
@@ -111,10 +111,12 @@ impl RequestTemplate {
 
     /// Fills the request once, with values that could break it.
     fn try_out(&self, texts: &Texts, place: &str) -> Result<(), ConfigError> {
-        let parcel = Parcel::trial(Channel::Sms, "+\"\\{}&=", "\"\\{}&=\n", Duration::from_secs(60));
-        let text = texts.of(&parcel);
+        let what = "the request can't be written: a header has a character that no header may have";
+        let failed = || ConfigError::new(place, what);
+        let trial = Parcel::trial(Channel::Sms, "+\"\\{}&=\n", "\"\\{}&=", Duration::from_secs(60));
+        let parcel = trial.ok_or_else(failed)?;
         if let Body::Json(json) = &self.body {
-            let filled = json.fill(&Values { parcel: &parcel, text: &text }, Escape::Json);
+            let filled = json.fill(&Values::new(&parcel, texts).ok_or_else(failed)?, Escape::Json);
             let parsed = serde_json::from_str::<serde::de::IgnoredAny>(&filled);
             // The parser's message has no text of the template.
             parsed.map_err(|_| {
@@ -122,8 +124,7 @@ impl RequestTemplate {
                 ConfigError::new(format!("{place}.json"), what)
             })?;
         }
-        let what = "the request can't be written: a header has a character that no header may have";
-        self.fill(&parcel, &text, SystemTime::now()).map(drop).ok_or_else(|| ConfigError::new(place, what))
+        self.fill(&parcel, texts, SystemTime::now()).map(drop).ok_or_else(failed)
     }
 }
 

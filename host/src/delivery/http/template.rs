@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::delivery::parcel::Parcel;
-use crate::delivery::text::Text;
+use crate::delivery::text::Texts;
 
 /// A text with places for values.
 pub(super) struct Template(Vec<Part>);
@@ -45,8 +45,29 @@ pub(super) enum Escape {
 
 /// The values of a message.
 pub(super) struct Values<'a> {
-    pub(super) parcel: &'a Parcel,
-    pub(super) text: &'a Text,
+    parcel: &'a Parcel,
+    text: Zeroizing<String>,
+    subject: Zeroizing<String>,
+    html: Zeroizing<String>,
+}
+
+impl<'a> Values<'a> {
+    /// The values of a message. What it says about the time is true now.
+    pub(super) fn new(parcel: &'a Parcel, texts: &Texts) -> Option<Self> {
+        let own = |text: &str| Zeroizing::new(text.to_owned());
+        Some(match parcel.channel() {
+            "sms" => {
+                let text = own(texts.sms(parcel)?.expose_secret());
+                Self { parcel, text, subject: Zeroizing::default(), html: Zeroizing::default() }
+            }
+            _ => {
+                let mail = texts.email(parcel)?;
+                let [text, subject, html] =
+                    [mail.text(), mail.subject(), mail.html()].map(|part| own(part.expose_secret()));
+                Self { parcel, text, subject, html }
+            }
+        })
+    }
 }
 
 /// A placeholder that does not exist.
@@ -143,17 +164,16 @@ impl Name {
         matches!(self, Self::Id | Self::Channel | Self::Minutes | Self::Seconds)
     }
 
-    fn value(self, Values { parcel, text }: &Values<'_>) -> Zeroizing<String> {
-        let is_sms = parcel.channel() == "sms";
+    fn value(self, Values { parcel, text, subject, html }: &Values<'_>) -> Zeroizing<String> {
+        let usage = parcel.usage();
         let value = match self {
             Self::Address => parcel.address(),
             Self::Digits => parcel.address().trim_start_matches('+'),
             Self::Code => parcel.code(),
-            Self::Text if is_sms => &text.sms,
-            Self::Text => &text.plain,
-            Self::Subject => &text.subject,
-            Self::Html => &text.html,
-            Self::Usage => parcel.usage(),
+            Self::Text => text,
+            Self::Subject => subject,
+            Self::Html => html,
+            Self::Usage => usage.as_str(),
             Self::Channel => parcel.channel(),
             Self::Minutes => return Zeroizing::new(parcel.minutes().to_string()),
             Self::Seconds => return Zeroizing::new(parcel.seconds().to_string()),
@@ -203,9 +223,9 @@ mod tests {
     const HOSTILE: &str = "a\"b\\c\n&d=e{code}%+é\u{2028}</x>";
 
     fn filled(template: &str, escape: Escape) -> String {
-        let parcel = Parcel::trial(Channel::Sms, "+447400123456", "123456", Duration::from_secs(180));
-        let text = Text { sms: HOSTILE.to_owned(), subject: String::new(), plain: String::new(), html: String::new() };
-        let values = Values { parcel: &parcel, text: &text };
+        let parcel = Parcel::trial(Channel::Sms, "+447400123456", "123456", Duration::from_secs(180)).unwrap();
+        let text = Zeroizing::new(HOSTILE.to_owned());
+        let values = Values { parcel: &parcel, text, subject: Zeroizing::default(), html: Zeroizing::default() };
         Template::parse(template).unwrap().fill(&values, escape).to_string()
     }
 

@@ -21,8 +21,8 @@ def scenario_values_are_escaped(place):
         url = f"{provider.url}/v1"
         for settings in [
             """json = '{"to":["{address}"],"n":{seconds},"text":"{text}","nested":"{\\"c\\":\\"{subject:json}\\"}"}'""",
-            """form = { "to[]" = "{address}", text = "{text}", n = "{seconds}", nested = '{"c":"{subject:json}"}' }""",
-            """query = { "to[]" = "{address}", text = "{text}", n = "{seconds}", nested = '{"c":"{subject:json}"}' }""",
+            """form = { "to[]" = "{address}", text = "{text}", fixed = "x&y=+ %41é", n = "{seconds}", nested = '{"c":"{subject:json}"}' }""",
+            """query = { "to[]" = "{address}", text = "{text}", fixed = "x&y=+ %41é", n = "{seconds}", nested = '{"c":"{subject:json}"}' }""",
         ]:
             host = place.host(f"[delivery.email.http]\nurl = \"{url}/{{address}}/x?code={{code}}\"\n{settings}\n")
             code = sent(host, HOSTILE)
@@ -42,7 +42,8 @@ def scenario_values_are_escaped(place):
                 check(kind == (None if in_query else "application/x-www-form-urlencoded"), headers)
                 check(in_query == (body == b""), body)
                 pairs = query_of(path) if in_query else query_of("?" + body.decode())
-                check(set(pairs) == {"to[]", "text", "n", "nested"} | ({"code"} if in_query else set()), pairs)
+                check(set(pairs) == {"to[]", "text", "fixed", "n", "nested"} | ({"code"} if in_query else set()), pairs)
+                check(pairs["fixed"] == ["x&y=+ %41é"], pairs)
                 to, text, number, nested = (pairs[name][0] for name in ["to[]", "text", "n", "nested"])
             check(to == HOSTILE and int(number) == 120, to)
             check(code in text and application in text, text)

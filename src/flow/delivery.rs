@@ -26,7 +26,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Returns the message to deliver. A test identity gets none, and its delivery is accepted.
+    /// Returns the message to deliver. A [test identity](crate::otp::TestIdentity) gets none, and its
+    /// delivery is accepted.
     ///
     /// ```
     /// # use otp_grant::{Delivery, Reply};

@@ -6,6 +6,7 @@ use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::delivery::{Delivery, OtpMessage, SentChallenge};
+use crate::flow::device;
 use crate::flow::dpop::Examined;
 use crate::grant::Usage;
 use crate::id::{ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
@@ -27,7 +28,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     request: SendRequest<'_>,
 ) -> Result<Delivery, SendError> {
     let mut turn = Turn::new(core);
-    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop } = request;
+    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop, device_token } = request;
     let channel = address.channel();
 
     let proof = Examined::at_endpoint(core, dpop.as_ref(), core.proof_targets.send.as_ref());
@@ -54,6 +55,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
 
     let policy = source.as_ref().map_or(&core.settings.code, |source| source.code());
     let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
+    let device = device::presented(core, device_token.as_ref(), &key, client.id());
     let source_id = source.as_ref().map(|source| source.id());
     let binding = core.keyring.binding(client.id(), source_id, &address, usage);
     let asker =
@@ -69,12 +71,16 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         // replaces it.
         knows_key: &|id| core.keyring.find(id).is_some(),
     };
+    let test = match usage {
+        Usage::Login => core.test_identities.look_up(&core.keyring, client.id(), &address, core.clock.now()),
+        _ => None,
+    };
     // An undo must find the send in the record. A challenge stores when it expires but not when it was sent, and so the
     // undo subtracts `token_validity` from the expiry to get the instant of the send.
     let (id, token_validity) = (new.id, policy.token_validity());
     let limits = &core.limits;
     let loaded = turn.load_authenticator(key).await?;
-    let opened = match turn.commit(loaded, &OpenChallenge { new, limits }).await {
+    let opened = match turn.commit(loaded, &OpenChallenge { new, device, limits }).await {
         Ok((opened, _)) => opened,
         Err(Refused::Unavailable) => {
             // The client does not learn this challenge, and so the send need not count.
@@ -98,12 +104,17 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         resend_after: secs_rounded_up(opened.resend_after),
         dpop_nonce: proven_key.nonce_of_answer(core),
     };
-    core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
+    let is_test = test.is_some_and(|looked| looked.ends_at().is_some());
+    if is_test {
+        core.observer.event(&Event::TestIdentityUsed { client: client.id(), address: key });
+    } else {
+        core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
+    }
     let sent = SentChallenge { key, id, token_validity };
     let (client, expires_at) = (client.id().clone(), opened.code_expires_at);
     let attempt = opened.attempt;
     let message = OtpMessage { address, code, usage, client, auth_source, validity, expires_at, attempt };
-    Ok(Delivery { message: Some(message), channel, response, sent })
+    Ok(Delivery { message: Some(message).filter(|_| !is_test), channel, response, sent })
 }
 
 /// Answers for a code that could not be delivered. After [`DeliveryFailure::Undeliverable`], lets the address be sent

@@ -51,6 +51,7 @@ fn small() -> Settings {
     settings(|s| {
         s.guesses_per_challenge = guesses(3);
         s.guesses_per_address = quota(7, 3600);
+        s.devices = None;
         s.send_quotas = vec![quota(1, 10), quota(90, DAY)];
     })
 }

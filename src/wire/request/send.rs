@@ -4,7 +4,7 @@ use super::{ClientCredentials, DpopHeader, Encoding, Request, RequestRules, enco
 use crate::address::{Address, Channel};
 use crate::grant::Usage;
 use crate::id::AuthSourceId;
-use crate::secret::CodeChallenge;
+use crate::secret::{CodeChallenge, PresentedSecret};
 use crate::wire::error::SendError;
 use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 
@@ -24,12 +24,14 @@ pub struct SendRequest<'a> {
     pub code_challenge: Option<CodeChallenge>,
     /// The proof of the key that the otp_token is bound to (RFC 9449).
     pub dpop: Option<DpopHeader<'a>>,
+    /// The device token of an earlier login to this address.
+    pub device_token: Option<PresentedSecret<'a>>,
 }
 
 impl<'a> SendRequest<'a> {
     /// Makes a request for a code. A login also needs an [auth source](Self::with_auth_source).
     pub fn new(credentials: ClientCredentials<'a>, usage: Usage, address: Address) -> Self {
-        Self { credentials, usage, address, auth_source: None, code_challenge: None, dpop: None }
+        Self { credentials, usage, address, auth_source: None, code_challenge: None, dpop: None, device_token: None }
     }
 
     /// Names the auth source of a login.
@@ -56,6 +58,15 @@ impl<'a> SendRequest<'a> {
         self
     }
 
+    /// Presents the device token of an earlier login to this address. The request then uses the budgets of its device. A
+    /// token that is invalid or has expired, of another address or client, or of a device without a guess left, counts
+    /// as none.
+    #[must_use]
+    pub fn with_device_token(mut self, token: PresentedSecret<'a>) -> Self {
+        self.device_token = Some(token);
+        self
+    }
+
     pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, SendError> {
         let mut members = match encoding(request, rules)? {
             Encoding::Json => Members::from_json(request.body)?,
@@ -73,6 +84,7 @@ impl<'a> SendRequest<'a> {
             (_, Some(_)) => return Err(InvalidRequest::member(Member::AuthSourceId, Problem::NotAllowed).into()),
         };
         let code_challenge = parse_challenge(&mut members)?;
+        let device_token = members.take_secret(Member::DeviceToken)?;
         let address = match (members.take_str(Member::PhoneNumber)?, members.take_str(Member::Email)?) {
             (None, None) => return Err(InvalidRequest::body(Problem::NoAddress).into()),
             (Some(_), Some(_)) => return Err(InvalidRequest::body(Problem::TwoAddresses).into()),
@@ -85,7 +97,7 @@ impl<'a> SendRequest<'a> {
                 Address::Email(parsed.map_err(|_| SendError::MalformedAddress(Channel::Email))?)
             }
         };
-        Ok(Self { credentials, usage, address, auth_source, code_challenge, dpop: request.dpop() })
+        Ok(Self { credentials, usage, address, auth_source, code_challenge, dpop: request.dpop(), device_token })
     }
 }
 

@@ -70,6 +70,7 @@ mod builder;
 mod catalog;
 mod html;
 mod kit;
+mod kit_error;
 mod language;
 mod names;
 mod template;
@@ -79,8 +80,9 @@ mod text;
 mod texts;
 mod validity;
 
-pub use crate::message::builder::{KitBuilder, KitError};
+pub use crate::message::builder::KitBuilder;
 pub use crate::message::kit::{Content, Email, LongText, MessageKit, Sms};
+pub use crate::message::kit_error::KitError;
 pub use crate::message::language::Language;
 pub use crate::message::names::{AppHash, Application, InvalidText, Link, OriginHost, Purpose};
 pub use crate::message::template::{EmailTemplate, InvalidTemplate, Template};

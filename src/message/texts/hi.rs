@@ -6,7 +6,6 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "hi",
     sms: &[
         "{code} आपका {application} {purpose} कोड है। यह {validity} तक मान्य है। इसे किसी को न बताएं।",
-        "{code} आपका {purpose} कोड है। यह {validity} तक मान्य है। इसे किसी को न बताएं।",
         "{code} आपका {purpose} कोड है। {validity} तक मान्य। किसी को न बताएं।",
         "{code} {purpose} कोड, {validity}। किसी को न बताएं",
         "{code} {purpose} कोड ({time}) किसी को न बताएं",

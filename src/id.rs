@@ -314,6 +314,11 @@ random_id! {
 }
 
 random_id! {
+    /// Names a message in the records of its destinations: the first bytes of its challenge.
+    pub MessageMark, 4
+}
+
+random_id! {
     /// Names a public key: its SHA-256 thumbprint (RFC 7638). It is the `jkt` of the `cnf` claim (RFC 9449 section 6.1).
     pub KeyThumbprint, 32
 }
@@ -452,6 +457,17 @@ impl Mark {
     /// Returns the mark that a session leaves in the challenge that it spent.
     pub(crate) fn of_session(session: &SessionId) -> Self {
         Self(leading(session.as_bytes()))
+    }
+}
+
+impl MessageMark {
+    pub(crate) fn of(challenge: &ChallengeId) -> Self {
+        Self(leading(challenge.as_bytes()))
+    }
+
+    /// Returns the mark that the success of the message leaves.
+    pub(crate) fn credited(self) -> Self {
+        Self(self.0.map(|byte| !byte))
     }
 }
 

@@ -50,6 +50,7 @@
 //! | [`jwt`] | signing keys, signatures and access tokens |
 //! | [`message`] | the texts of SMS and e-mails that carry a code, in ten languages |
 //! | [`dpop`] | proofs of a key, to which tokens are bound |
+//! | [`guard`] | the guard against messages that nobody reads: countries, thresholds, and the host's verdict on a request |
 //! | [`secret`] | secrets, codes and tokens, which are wiped when dropped; the keyring that seals tokens |
 //! | [`address`], [`grant`], [`id`], [`scope`], [`time`] | types that the other modules use |
 //! | [`memory`], [`entropy`], [`observer`] | the in-memory store and directory; the port to random bytes; the port to logs and metrics |
@@ -85,6 +86,7 @@ mod erased;
 pub mod exchange;
 mod flow;
 pub mod grant;
+pub mod guard;
 pub mod id;
 pub mod jwt;
 pub mod memory;

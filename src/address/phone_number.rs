@@ -11,6 +11,22 @@ impl PhoneNumber {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the calling code, if the number is international. All of North America has one.
+    pub(crate) fn calling_code(&self) -> Option<&str> {
+        self.0.strip_prefix('+').and_then(Self::calling_code_of)
+    }
+
+    /// Returns the calling code that digits begin with.
+    pub(crate) fn calling_code_of(digits: &str) -> Option<&str> {
+        let code = digits.get(..calling_code_len(digits)).filter(|code| !code.starts_with('0'))?;
+        code.bytes().all(|byte| byte.is_ascii_digit()).then_some(code)
+    }
+
+    /// Returns the number without its last 4 digits: the block that it belongs to.
+    pub(crate) fn block(&self) -> &str {
+        self.0.len().checked_sub(DIGITS_WITHIN_A_BLOCK).and_then(|end| self.0.get(..end)).unwrap_or_default()
+    }
 }
 
 impl core::fmt::Debug for PhoneNumber {
@@ -56,18 +72,20 @@ pub(super) fn has_national_digits(number: &str) -> bool {
         [b'0', ..] => true,
         // North America: ten digits, of which the first is neither 0 nor 1. Exchanges ignore more of them.
         [b'1', national @ ..] => national.len() != 10 || matches!(national, [b'0' | b'1', ..]),
-        _ => {
-            let code_len = if digits.starts_with('7') {
-                1
-            } else if digits.get(..2).is_some_and(|code| CODES_OF_TWO_DIGITS.contains(&code)) {
-                2
-            } else {
-                3
-            };
-            digits
-                .split_at_checked(code_len)
-                .is_some_and(|(code, national)| national.starts_with('0') && !BEFORE_A_ZERO.contains(&code))
-        }
+        _ => digits
+            .split_at_checked(calling_code_len(digits))
+            .is_some_and(|(code, national)| national.starts_with('0') && !BEFORE_A_ZERO.contains(&code)),
+    }
+}
+
+/// Returns how many digits the calling code has that these digits begin with.
+fn calling_code_len(digits: &str) -> usize {
+    if digits.starts_with(['1', '7']) {
+        1
+    } else if digits.get(..2).is_some_and(|code| CODES_OF_TWO_DIGITS.contains(&code)) {
+        2
+    } else {
+        3
     }
 }
 
@@ -81,6 +99,7 @@ pub(super) fn last_digits(number: &str) -> &str {
 pub(super) const MIN_DIGITS: usize = 7;
 pub(super) const TOLD_APART_BY: usize = 8;
 pub(super) const MAX_DIGITS: usize = 15;
+const DIGITS_WITHIN_A_BLOCK: usize = 4;
 
 /// The country codes of two digits (ITU-T E.164 annex). Codes that begin with 1 or 7 have one digit. All other codes
 /// have three.

@@ -8,6 +8,7 @@ use crate::directory::auth_method::{AuthMethodMismatch, ClientAuthMethod, Creden
 use crate::directory::auth_source::AuthSource;
 use crate::dpop::DpopPolicy;
 use crate::grant::Grant;
+use crate::guard::MessageBudget;
 use crate::id::{AuthSourceId, ClientId};
 use crate::scope::Scope;
 use crate::secret::{ClientSecret, PresentedSecret};
@@ -37,6 +38,7 @@ pub struct Client {
     allowed_scope: Scope,
     default_scope: Scope,
     dpop: DpopPolicy,
+    message_budget: Option<MessageBudget>,
 }
 
 impl Client {
@@ -177,6 +179,14 @@ impl Client {
         self
     }
 
+    /// Limits how many messages the client can send. Defaults to no limit but those of each address. It needs
+    /// [`Settings::send_guard`](crate::Settings::send_guard) to be on.
+    #[must_use]
+    pub fn with_message_budget(mut self, budget: MessageBudget) -> Self {
+        self.message_budget = Some(budget);
+        self
+    }
+
     /// Returns the identifier of the client.
     pub fn id(&self) -> &ClientId {
         &self.id
@@ -201,6 +211,10 @@ impl Client {
 
     pub(crate) fn dpop(&self) -> DpopPolicy {
         self.dpop
+    }
+
+    pub(crate) fn message_budget(&self) -> Option<&MessageBudget> {
+        self.message_budget.as_ref()
     }
 
     pub(crate) fn may_send(&self) -> bool {
@@ -273,6 +287,7 @@ impl Client {
             allowed_scope: Scope::openid(),
             default_scope: Scope::openid(),
             dpop: DpopPolicy::Off,
+            message_budget: None,
         }
     }
 }

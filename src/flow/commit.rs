@@ -119,12 +119,15 @@ impl<'a, S: Store, D: Directory> Turn<'a, S, D> {
 
     /// Undoes what a failed request has stored, as far as the store allows now. If the undo fails, a guess or a send is
     /// lost.
-    pub(crate) async fn undo<C: Change<State = Authenticator>>(
+    pub(crate) async fn undo<C: Change>(
         &mut self,
         key: RecordKey,
-        loaded: Option<Loaded<Authenticator>>,
+        loaded: Option<Loaded<C::State>>,
         change: &C,
-    ) -> Option<C::Verdict> {
+    ) -> Option<C::Verdict>
+    where
+        C::State: State,
+    {
         let loaded = match loaded {
             Some(loaded) => loaded,
             None => self.load(key).await.ok()?,

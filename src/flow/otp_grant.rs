@@ -11,6 +11,7 @@ use crate::flow::commit::Turn;
 use crate::flow::core::Core;
 use crate::flow::device;
 use crate::flow::dpop::{ClientKey, Examined};
+use crate::flow::guard;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::flow::narrow::granted_scope;
 use crate::flow::record::Loaded;
@@ -203,7 +204,8 @@ async fn log_in<S: Store, D: Directory>(
         limits: &core.limits,
     };
     let loaded = loaded.take().ok_or(TokenError::TemporarilyUnavailable)?;
-    let redeemed = guess::spend(turn, loaded, &redeem).await?;
+    let mut redeemed = guess::spend(turn, loaded, &redeem).await?;
+    guard::credit(turn, address, key, redeemed.take_settlement(), is_test).await;
 
     let subject = session.subject();
     core.observer.event(&Event::LoggedIn { client: client.id(), address: key, subject, session: session_id });

@@ -5,6 +5,7 @@ use core::num::NonZeroU32;
 
 use crate::directory::Directory;
 use crate::flow::core::Core;
+use crate::guard::destination::Destination;
 use crate::id::{RecordKey, Tag};
 use crate::otp::authenticator::Authenticator;
 use crate::otp::limits::Limits;
@@ -126,6 +127,23 @@ impl State for UsedOnce {
     }
 }
 
+impl State for Destination {
+    fn from_body(body: RecordBody) -> Result<Self, Undecidable> {
+        match body.0 {
+            Body::Destination(state) => Ok(state),
+            other => Err(Undecidable::of(&other)),
+        }
+    }
+
+    fn into_body(self) -> RecordBody {
+        RecordBody(Body::Destination(self))
+    }
+
+    fn delete_after(&self, _limits: &Limits) -> Timestamp {
+        Destination::delete_after(self)
+    }
+}
+
 /// Why nothing is decided on a stored record. The record stays as it is.
 #[derive(Debug)]
 pub(crate) enum Undecidable {
@@ -141,7 +159,11 @@ impl Undecidable {
     fn of(body: &Body) -> Self {
         match body {
             Body::Later(later) => later.format().map_or(Self::UnknownKind, |format| Self::Later { format }),
-            Body::Authenticator(_) | Body::Session(_) | Body::KeysInUse(_) | Body::UsedOnce(_) => Self::WrongKind,
+            Body::Authenticator(_)
+            | Body::Session(_)
+            | Body::KeysInUse(_)
+            | Body::UsedOnce(_)
+            | Body::Destination(_) => Self::WrongKind,
         }
     }
 }

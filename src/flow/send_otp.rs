@@ -8,7 +8,9 @@ use crate::flow::core::Core;
 use crate::flow::delivery::{Delivery, OtpMessage, SentChallenge};
 use crate::flow::device;
 use crate::flow::dpop::Examined;
+use crate::flow::guard::{self, NotAdmitted, Screened};
 use crate::grant::Usage;
+use crate::guard::Trust;
 use crate::id::{ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
 use crate::observer::Event;
 use crate::otp::challenge::NewChallenge;
@@ -28,7 +30,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     request: SendRequest<'_>,
 ) -> Result<Delivery, SendError> {
     let mut turn = Turn::new(core);
-    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop, device_token } = request;
+    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop, device_token, verdict } = request;
     let channel = address.channel();
 
     let proof = Examined::at_endpoint(core, dpop.as_ref(), core.proof_targets.send.as_ref());
@@ -45,6 +47,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         Some(id) => Some(caller::auth_source(core, &client, id, channel).await?),
         None => None,
     };
+    let screened = guard::screen(core, &client, &address, verdict)?;
     let discloses = core.settings.discloses_used_addresses;
     if discloses && matches!(usage, Usage::Signup | Usage::UpdateUserinfo) {
         let user = core.looked_up(core.directory.user_by_address(&address).await)?;
@@ -75,12 +78,29 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         Usage::Login => core.test_identities.look_up(&core.keyring, client.id(), &address, core.clock.now()),
         _ => None,
     };
+    let is_test = test.is_some_and(|looked| looked.ends_at().is_some());
     // An undo must find the send in the record. A challenge stores when it expires but not when it was sent, and so the
     // undo subtracts `token_validity` from the expiry to get the instant of the send.
     let (id, token_validity) = (new.id, policy.token_validity());
     let limits = &core.limits;
     let loaded = turn.load_authenticator(key).await?;
-    let opened = match turn.commit(loaded, &OpenChallenge { new, device, limits }).await {
+    let open =
+        OpenChallenge { new, device, limits, is_counted: screened.as_ref().is_some_and(Screened::has_destinations) };
+    let admitted = match screened {
+        None => None,
+        Some(screened) => {
+            let usable = loaded.state().and_then(|state| state.usable(device, limits, loaded.now()));
+            let trust = Trust::new(verdict, usable.is_some());
+            match screened.admit(&mut turn, &loaded, &open, trust).await {
+                Ok(admitted) => Some(admitted),
+                Err(NotAdmitted::Address(refused)) => {
+                    return Err(not_opened(core, client.id(), key, channel, refused));
+                }
+                Err(NotAdmitted::Guard(refused)) => return Err(refused),
+            }
+        }
+    };
+    let opened = match turn.commit(loaded, &open).await {
         Ok((opened, _)) => opened,
         Err(Refused::Unavailable) => {
             // The client does not learn this challenge, and so the send need not count.
@@ -93,6 +113,13 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let source = CodeSource { record: &key, binding: &kept_binding, nonce: &opened.code.nonce };
     let code = code::derive(&core.keyring, &opened.code.key, source, &opened.code.shape);
     let code = code.ok_or_else(|| core.faulted(&UnknownKey))?;
+    if let Some((admitted, message)) = admitted.zip(opened.message) {
+        if let Err(refused) = admitted.charge(&mut turn, &message, is_test).await {
+            // Nothing is sent, and the client does not learn this challenge.
+            turn.undo(key, None, &TakeBackSend { id, token_validity }).await;
+            return Err(refused);
+        }
+    }
     let content = OtpTokenContent { challenge: opened.id, expires_at: opened.expires_at, binding, asker };
     let now = core.clock.now();
     let validity = now.until(opened.code_expires_at);
@@ -104,7 +131,6 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         resend_after: secs_rounded_up(opened.resend_after),
         dpop_nonce: proven_key.nonce_of_answer(core),
     };
-    let is_test = test.is_some_and(|looked| looked.ends_at().is_some());
     if is_test {
         core.observer.event(&Event::TestIdentityUsed { client: client.id(), address: key });
     } else {

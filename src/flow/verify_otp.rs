@@ -6,6 +6,7 @@ use crate::dpop::{DpopError, DpopSupport};
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
 use crate::flow::device;
+use crate::flow::guard;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::grant::Usage;
 use crate::id::{ClientId, Mark};
@@ -57,7 +58,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
     let redeem =
         RedeemChallenge { proven: &proven, spender, session: None, device, new_device: None, limits: &core.limits };
-    let redeemed = match guess::spend(&mut turn, loaded, &redeem).await {
+    let mut redeemed = match guess::spend(&mut turn, loaded, &redeem).await {
         Ok(redeemed) => redeemed,
         Err(refused) => {
             if matches!(refused, GuessRefused::Unavailable) {
@@ -67,6 +68,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
         }
     };
 
+    guard::credit(&mut turn, &address, key, redeemed.take_settlement(), false).await;
     core.observer.event(&Event::Verified { client: client_id, address: key, usage });
     Ok(VerifiedAddress::new(redeemed, address, usage, core.clock.now()))
 }

@@ -3,6 +3,7 @@
 
 use core::{iter, mem};
 
+use crate::guard::destination::Destination;
 use crate::id::{RecordKey, Tag};
 use crate::otp::authenticator::Authenticator;
 use crate::secret::keys_in_use::KeysInUse;
@@ -50,6 +51,7 @@ enum Body {
     Session(Box<Session>),
     KeysInUse(Box<KeysInUse>),
     UsedOnce(UsedOnce),
+    Destination(Box<Destination>),
     Later(Box<Later>),
 }
 
@@ -212,6 +214,7 @@ impl Entry {
             Body::Session(state) => store::Body::Session((**state).clone()),
             Body::KeysInUse(state) => store::Body::KeysInUse((**state).clone()),
             Body::UsedOnce(state) => store::Body::UsedOnce(state.clone()),
+            Body::Destination(state) => store::Body::Destination((**state).clone()),
             Body::Later(state) => store::Body::Later(state.clone()),
         };
         Record { tag: self.tag, delete_after: self.delete_after, body: RecordBody(body) }
@@ -225,6 +228,7 @@ impl Body {
             store::Body::Session(state) => Self::Session(Box::new(state.clone())),
             store::Body::KeysInUse(state) => Self::KeysInUse(Box::new(state.clone())),
             store::Body::UsedOnce(state) => Self::UsedOnce(state.clone()),
+            store::Body::Destination(state) => Self::Destination(Box::new(state.clone())),
             store::Body::Later(state) => Self::Later(state.clone()),
         }
     }

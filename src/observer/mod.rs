@@ -9,6 +9,7 @@ use core::error::Error;
 use core::time::Duration;
 
 use crate::grant::Usage;
+use crate::guard::GuardCause;
 use crate::id::{ClientId, RecordKey, SessionId, Subject};
 use crate::wire::error::DeliveryFailure;
 
@@ -60,6 +61,43 @@ pub enum Event<'a> {
         address: RecordKey,
         /// How long the address must wait.
         retry_after: Duration,
+    },
+    /// The send guard observes, and would have refused a send. The send goes on.
+    SendWouldBeRefused {
+        /// The client that asked for it.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// Why the guard would have refused it.
+        cause: GuardCause,
+    },
+    /// The send guard or the host's verdict asked the client to pass a challenge.
+    SendChallenged {
+        /// The client that asked for a code.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// Why the send was not trusted.
+        cause: GuardCause,
+    },
+    /// The send guard or the host's verdict refused a send, and no challenge would help.
+    SendRefused {
+        /// The client that asked for it.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+        /// Why the send was refused.
+        cause: GuardCause,
+    },
+    /// A message has half used the share of a client's budget that one shard has. Untrusted sends are refused now.
+    ClientBudgetHalfUsed {
+        /// The client.
+        client: &'a ClientId,
+    },
+    /// A message has used up the share of a client's budget that one shard has.
+    ClientBudgetUsed {
+        /// The client.
+        client: &'a ClientId,
     },
     /// A client did not prove its identity. It is unknown, or its secret or assertion is wrong, missing or not
     /// expected. An assertion that was used before is also wrong.

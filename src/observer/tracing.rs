@@ -47,6 +47,21 @@ impl Observer for TracingObserver {
                 let retry_after = retry_after.as_secs();
                 tracing::warn!(target: TARGET, client = client.as_str(), ?address, retry_after, "no guess is left");
             }
+            Event::SendWouldBeRefused { client, address, cause } => {
+                tracing::warn!(target: TARGET, client = client.as_str(), ?address, ?cause, "send would be refused");
+            }
+            Event::SendChallenged { client, address, cause } => {
+                tracing::warn!(target: TARGET, client = client.as_str(), ?address, ?cause, "challenge required");
+            }
+            Event::SendRefused { client, address, cause } => {
+                tracing::warn!(target: TARGET, client = client.as_str(), ?address, ?cause, "send refused");
+            }
+            Event::ClientBudgetHalfUsed { client } => {
+                tracing::warn!(target: TARGET, client = client.as_str(), "message budget of a client half used");
+            }
+            Event::ClientBudgetUsed { client } => {
+                tracing::warn!(target: TARGET, client = client.as_str(), "message budget of a client used up");
+            }
             Event::ClientRefused { client } => {
                 let client = client.map(|client| client.as_str());
                 tracing::warn!(target: TARGET, client, "client authentication failed");

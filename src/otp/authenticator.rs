@@ -8,7 +8,8 @@ use core::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::change::{Attempt, Change, Decision};
-use crate::id::{ChallengeId, DeviceId, Nonce};
+use crate::guard::message::{CountedMessage, CountedMessages};
+use crate::id::{ChallengeId, DeviceId, MessageMark, Nonce};
 use crate::otp::challenge::{Challenge, ChargedTo};
 use crate::otp::device::Devices;
 use crate::otp::limits::Limits;
@@ -32,6 +33,9 @@ pub(crate) struct Authenticator {
     pub(super) failures: Meter,
     #[serde(rename = "d", skip_serializing_if = "Devices::is_empty", default)]
     pub(super) devices: Devices,
+    /// The messages that destinations count and that no success has settled, where the send guard is on.
+    #[serde(rename = "m", skip_serializing_if = "CountedMessages::is_empty", default)]
+    pub(super) messages: CountedMessages,
     #[serde(skip)]
     pub(super) unknown: Unknown,
 }
@@ -47,7 +51,8 @@ impl Authenticator {
             self.failures.forgotten_at(limits.guesses_per_address.window()),
             self.devices.forgotten_at(limits.devices.as_ref()),
         ];
-        challenges.chain(counted.into_iter().flatten()).max().unwrap_or(self.written_at)
+        let messages = self.messages.iter().map(CountedMessage::forgotten_at);
+        challenges.chain(counted.into_iter().flatten()).chain(messages).max().unwrap_or(self.written_at)
     }
 
     /// Tells whether the clock was set back since this record was written.
@@ -67,6 +72,7 @@ impl Authenticator {
             }
             Reading::SetBack(_) => {
                 self.challenges.clear();
+                self.messages = CountedMessages::default();
                 (self, now)
             }
         }
@@ -83,6 +89,22 @@ impl Authenticator {
 
     pub(super) fn challenge(&self, id: &ChallengeId) -> Option<&Challenge> {
         self.challenges.iter().find(|challenge| challenge.id == *id)
+    }
+
+    /// Remembers a message that destinations count. Forgets the messages that no success will settle.
+    pub(super) fn count(&mut self, message: CountedMessage, now: Timestamp) {
+        let Self { messages, challenges, .. } = self;
+        let has_challenge = |mark| challenges.iter().any(|challenge| MessageMark::of(&challenge.id) == mark);
+        messages.retain(|known| known.can_be_dropped(now) || has_challenge(known.mark));
+        messages.add([message]);
+    }
+
+    /// Takes out the messages that a success of this challenge settles: its own, and the others of the last hour.
+    pub(super) fn take_settled(&mut self, id: &ChallengeId, now: Timestamp) -> Vec<CountedMessage> {
+        let own = MessageMark::of(id);
+        let mut settled = self.messages.take();
+        settled.retain(|message| message.mark == own || message.can_be_dropped(now));
+        settled
     }
 
     /// Returns how many guesses were compared with one code, over all challenges that share the code.
@@ -111,7 +133,7 @@ impl Authenticator {
     }
 
     /// Returns the device, if it is known and has a guess left. A device that is locked counts as none.
-    pub(super) fn usable(&self, device: Option<DeviceId>, limits: &Limits, now: Timestamp) -> Option<DeviceId> {
+    pub(crate) fn usable(&self, device: Option<DeviceId>, limits: &Limits, now: Timestamp) -> Option<DeviceId> {
         let policy = limits.devices.as_ref()?;
         let known = self.devices.known(now).find(|known| Some(known.id) == device)?;
         (known.failures.remaining(&policy.guesses, now) > 0).then_some(known.id)
@@ -195,13 +217,14 @@ impl Authenticator {
 
 impl Clone for Authenticator {
     fn clone(&self) -> Self {
-        let Self { written_at, challenges, sends, failures, devices, unknown } = self;
+        let Self { written_at, challenges, sends, failures, devices, messages, unknown } = self;
         Self {
             written_at: *written_at,
             challenges: challenges.clone(),
             sends: sends.clone(),
             failures: failures.clone(),
             devices: devices.clone(),
+            messages: messages.clone(),
             unknown: unknown.clone(),
         }
     }
@@ -213,12 +236,13 @@ impl Clone for Authenticator {
             *self = source.clone();
             return;
         }
-        let Self { written_at, challenges, sends, failures, devices, unknown } = source;
+        let Self { written_at, challenges, sends, failures, devices, messages, unknown } = source;
         self.written_at = *written_at;
         self.challenges.clone_from_slice(challenges);
         self.sends.clone_from(sends);
         self.failures.clone_from(failures);
         self.devices.clone_from(devices);
+        self.messages.clone_from(messages);
         self.unknown.clone_from(unknown);
     }
 }
@@ -269,6 +293,7 @@ impl Change for ClampToNow {
         let now = attempt.now;
         let mut next = state.filter(|state| state.is_from_the_future(now)).ok_or(NothingToDo)?;
         next.challenges.clear();
+        next.messages = CountedMessages::default();
         next.sends.clamp_to(now);
         next.failures.clamp_to(now);
         next.devices.set_back(now, now.until(next.written_at));

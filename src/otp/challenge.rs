@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dpop::ProofUse;
 use crate::dpop::used_proofs::UsedProofs;
+use crate::guard::message::{CountedMessage, Settlement};
 use crate::id::{Binding, ChallengeId, DeviceId, KeyId, Mark, Nonce, SessionId};
 use crate::otp::meter::Meter;
 use crate::otp::policy::{CodePolicy, CodeShape};
@@ -177,12 +178,29 @@ impl Challenge {
         self.rare.as_ref()?.answer
     }
 
+    /// Returns what the spending of the challenge has settled.
+    pub(crate) fn settlement(&self) -> Settlement {
+        self.rare.as_ref().map_or_else(Settlement::default, |rare| Settlement::of(&self.id, &rare.settled))
+    }
+
+    /// Keeps the messages that the spending of the challenge settles.
+    pub(crate) fn settle(&mut self, messages: Vec<CountedMessage>) {
+        if !messages.is_empty() {
+            self.rare.get_or_insert_default().settled = messages;
+        }
+    }
+
     /// Spends the challenge, and keeps `answer` if there is one.
     pub(crate) fn spend(&mut self, spender: Mark, answer: Option<(SessionId, Timestamp)>) {
         self.spent_by = Some(spender);
         if answer.is_some() {
             self.rare.get_or_insert_default().answer = answer;
         }
+    }
+
+    /// Takes out the messages that the spending of the challenge has settled. It is taken back.
+    pub(crate) fn take_settled(&mut self) -> Vec<CountedMessage> {
+        self.rare.as_mut().map(|rare| core::mem::take(&mut rare.settled)).unwrap_or_default()
     }
 
     /// Takes the spending back. Charges the forgiven guesses again as of `now`, except for the guess with this mark.
@@ -239,6 +257,8 @@ struct RareMembers {
     device: Option<DeviceId>,
     /// The guesses that were charged to the budgets of devices.
     guesses_of_devices: Vec<(Mark, DeviceId)>,
+    /// The messages of the address that the spending of the challenge has settled.
+    settled: Vec<CountedMessage>,
     unknown: Unknown,
 }
 
@@ -285,6 +305,8 @@ struct Stored {
     device: Option<DeviceId>,
     #[serde(rename = "y", skip_serializing_if = "Vec::is_empty", default)]
     guesses_of_devices: Vec<(Mark, DeviceId)>,
+    #[serde(rename = "m", skip_serializing_if = "Vec::is_empty", default)]
+    settled: Vec<CountedMessage>,
     #[serde(skip)]
     unknown: Unknown,
 }
@@ -295,7 +317,7 @@ impl From<Challenge> for Stored {
     fn from(challenge: Challenge) -> Self {
         let Challenge { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, spent_by, .. } =
             challenge;
-        let RareMembers { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, unknown } =
+        let RareMembers { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown } =
             challenge.rare.map(|rare| *rare).unwrap_or_default();
         let guesses = challenge.guesses.iter().map(|charged| charged.mark).collect();
         let guessed_at = challenge.guesses.iter().filter_map(|charged| charged.at).collect();
@@ -316,6 +338,7 @@ impl From<Challenge> for Stored {
             proofs,
             device,
             guesses_of_devices,
+            settled,
             unknown,
         }
     }
@@ -328,9 +351,12 @@ impl From<Stored> for Challenge {
         let instants = core::iter::repeat_n(None, without_instant).chain(stored.guessed_at.instants().map(Some));
         let charged = |(mark, at)| Charged { mark, at };
         let guesses = stored.guesses.into_iter().zip(instants).map(charged).collect();
-        let Stored { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, unknown, .. } = stored;
+        let Stored {
+            code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown, ..
+        } = stored;
         let rare =
-            RareMembers { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, unknown }.boxed();
+            RareMembers { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown };
+        let rare = rare.boxed();
         Self { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, guesses, spent_by, rare }
     }
 }
@@ -355,6 +381,8 @@ pub(crate) struct Opened {
     pub(crate) resend_after: Duration,
     /// Counts the messages with this code, from 1.
     pub(crate) attempt: NonZeroU32,
+    /// The message, where its destinations count it.
+    pub(crate) message: Option<CountedMessage>,
 }
 
 /// What a code is derived from, its shape, and whether it has expired.

@@ -7,6 +7,7 @@ use subtle::Choice;
 
 use crate::change::{Attempt, Change, Decision};
 use crate::dpop::ProofUse;
+use crate::guard::message::Settlement;
 use crate::id::{ChallengeId, DeviceId, Mark, Nonce, SessionId};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, CodeInFlight};
@@ -133,18 +134,22 @@ impl Change for ReleaseGuess<'_> {
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
         let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
-        let mut found = false;
+        let (mut found, mut unsettled) = (false, Vec::new());
         let (challenges, mut budgets) = next.split();
         for challenge in challenges {
             if challenge.spent_by == Some(self.spender) {
                 // The success did not happen, and so it forgives no other guess.
                 challenge.unspend(&self.mark, now, |device| budgets.charge(device, now, self.limits));
+                unsettled.extend(challenge.take_settled());
                 found = true;
             }
             found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();
             if let Some(charged) = challenge.release(&self.mark) {
                 budgets.take_back(charged);
             }
+        }
+        if !unsettled.is_empty() {
+            next.messages.add(unsettled);
         }
         if found { Ok(Decision::new(next.written(now), ())) } else { Err(NothingToDo) }
     }
@@ -156,6 +161,8 @@ impl Change for ReleaseGuess<'_> {
 }
 
 /// Spends the code that was right: the challenge that the client named, and every challenge that shares the code.
+///
+/// The messages of the address are settled with it, each once.
 ///
 /// Only the guesses that named this challenge are forgiven. The guesses of the challenges that share its code can be an
 /// attacker's.
@@ -192,6 +199,7 @@ impl Change for RedeemChallenge<'_> {
         if !has_code || !is_named {
             return Err(NotReserved::NoSuchChallenge);
         }
+        let mut settled = next.take_settled(id, now);
         let (challenges, mut budgets) = next.split();
         for challenge in challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
             if challenge.nonce == *nonce || challenge.id == *id {
@@ -200,6 +208,7 @@ impl Change for RedeemChallenge<'_> {
                 challenge.spend(self.spender, session.map(|session| (session, now)));
             }
             if challenge.id == *id {
+                challenge.settle(core::mem::take(&mut settled));
                 challenge.forgive(|charged| budgets.take_back(charged));
             }
         }
@@ -210,13 +219,14 @@ impl Change for RedeemChallenge<'_> {
             }
         }
         let device = next.known_device(self.device, self.new_device, self.limits, now);
-        Ok(Decision::new(next.written(now), Redeemed { device }))
+        let settlement = next.challenge(id).map(Challenge::settlement).unwrap_or_default();
+        Ok(Decision::new(next.written(now), Redeemed { device, settlement }))
     }
 
     fn found_in(&self, stored: &Authenticator) -> Option<Redeemed> {
-        let spent = stored.challenge(&self.proven.id)?.spent_by == Some(self.spender);
-        let device = || stored.known_device(self.device, self.new_device, self.limits, stored.written_at);
-        spent.then(|| Redeemed { device: device() })
+        let challenge = stored.challenge(&self.proven.id).filter(|known| known.spent_by == Some(self.spender))?;
+        let device = stored.known_device(self.device, self.new_device, self.limits, stored.written_at);
+        Some(Redeemed { device, settlement: challenge.settlement() })
     }
 }
 
@@ -270,12 +280,18 @@ pub(crate) struct Proven {
 pub(crate) struct Redeemed {
     /// The device that the record knows the client by.
     device: Option<DeviceId>,
+    settlement: Settlement,
 }
 
 impl Redeemed {
     /// Returns the device that the client can be remembered by.
     pub(crate) fn device(&self) -> Option<DeviceId> {
         self.device
+    }
+
+    /// Takes out the messages that this success has settled. They are credited once.
+    pub(crate) fn take_settlement(&mut self) -> Settlement {
+        core::mem::take(&mut self.settlement)
     }
 }
 

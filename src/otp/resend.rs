@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use crate::change::{Attempt, Change, Decision};
-use crate::id::{ChallengeId, DeviceId};
+use crate::guard::message::CountedMessage;
+use crate::id::{ChallengeId, DeviceId, MessageMark};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, NewChallenge, Opened};
 use crate::otp::limits::Limits;
@@ -20,6 +21,8 @@ pub(crate) struct OpenChallenge<'a> {
     /// The device whose token came with the request.
     pub(crate) device: Option<DeviceId>,
     pub(crate) limits: &'a Limits,
+    /// Whether destinations count the message. The record then remembers it for the success that settles it.
+    pub(crate) is_counted: bool,
 }
 
 impl OpenChallenge<'_> {
@@ -31,6 +34,7 @@ impl OpenChallenge<'_> {
             expires_at: challenge.expires_at,
             resend_after: wait_of(state, challenge.device(), self.limits, now),
             attempt: state.messages_until(challenge),
+            message: state.messages.iter().find(|message| message.mark == MessageMark::of(&challenge.id)).copied(),
         }
     }
 }
@@ -45,7 +49,7 @@ impl Change for OpenChallenge<'_> {
         state: Option<Authenticator>,
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, Opened>, NotOpened> {
-        let Self { new, limits, .. } = self;
+        let Self { new, limits, is_counted, .. } = self;
         let (mut next, now) = state.unwrap_or_default().at(attempt.now);
         let device = next.usable(self.device, limits, now);
         let of_sends = wait_of(&next, device, limits, now);
@@ -68,6 +72,9 @@ impl Change for OpenChallenge<'_> {
         let challenge = Challenge::new(new, shared, device, now);
         if let Some(sends) = next.sends_of_mut(device) {
             sends.record(now, memory_for_moves(limits.sends_of(device)));
+        }
+        if *is_counted {
+            next.count(CountedMessage::new(&challenge.id, now, challenge.code_expires_at), now);
         }
         let opened = self.opened(&challenge, &next, now);
         next.challenges.push(challenge);
@@ -106,6 +113,7 @@ impl Change for TakeBackSend {
         }
         // A challenge whose code has been compared stays for the count, since others may share the code.
         next.challenges.retain(|challenge| challenge.id != self.id || challenge.guesses() > 0);
+        next.messages.retain(|message| message.mark != MessageMark::of(&self.id));
         Ok(Decision::new(next.written(now), ()))
     }
 

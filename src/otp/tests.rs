@@ -34,7 +34,9 @@ fn open(from: Authenticator, number: u8, limits: &Limits) -> Result<Authenticato
         knows_key: &|_| true,
     };
     let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
-    OpenChallenge { new, device: None, limits }.decide(Some(from), attempt).map(|decision| decision.into_parts().0)
+    OpenChallenge { new, device: None, limits, is_counted: false }
+        .decide(Some(from), attempt)
+        .map(|decision| decision.into_parts().0)
 }
 
 #[test]

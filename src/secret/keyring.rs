@@ -151,6 +151,12 @@ impl Keyring {
         RecordKey::from_bytes(mac(&self.records, [b"used once", kind.as_bytes()].into_iter().chain(parts)))
     }
 
+    /// Returns the key of the record of a destination of messages. `kind` names what the destination is, and `parts` are
+    /// the destination.
+    pub(crate) fn destination_key<'p>(&self, kind: &'p str, parts: impl IntoIterator<Item = &'p [u8]>) -> RecordKey {
+        RecordKey::from_bytes(mac(&self.records, [b"destination", kind.as_bytes()].into_iter().chain(parts)))
+    }
+
     /// Returns the key of the record of the keys in use. No secret goes into it, and so hosts with different secrets
     /// find the same record.
     pub(crate) fn record_of_keys(issuer: &Issuer) -> RecordKey {

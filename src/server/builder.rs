@@ -109,6 +109,9 @@ impl ServerBuilder {
         if !settings.guesses_are_few() {
             return Err(ConfigError::TooManyGuesses);
         }
+        if !settings.send_guard.is_sound() {
+            return Err(ConfigError::SendGuard);
+        }
         if settings.repeat_answer_within > LONGEST_REPEAT_WINDOW {
             return Err(ConfigError::RepeatWindow);
         }
@@ -171,6 +174,9 @@ pub enum ConfigError {
     TooManyChallenges,
     /// An address and its devices would have more than 100 guesses in 24 hours.
     TooManyGuesses,
+    /// The send guard has more than 1,024 shards, a threshold allows more messages per hour than per day, or its
+    /// `verified_percent` is more than 1,000.
+    SendGuard,
     /// Answers would be repeated for longer than 60 seconds.
     RepeatWindow,
     /// A `grant_type` is empty, occurs twice, or is the `grant_type` of a refresh.
@@ -197,6 +203,9 @@ impl core::fmt::Display for ConfigError {
             },
             Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
             Self::TooManyGuesses => "an address and its 3 devices would have more than 100 guesses in 24 hours",
+            Self::SendGuard => {
+                "a send guard has at most 1024 shards, and thresholds with more messages per day than per hour"
+            }
             Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
             Self::GrantType => "a grant_type is empty, was given twice or is reserved",
             Self::Endpoint => "the path of an endpoint is not a path, or was given twice",

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::address::{AddressPolicy, Channel};
 use crate::dpop::DpopSupport;
 use crate::grant::CustomUsage;
+use crate::guard::SendGuard;
 use crate::jwt::claims::{AccessTokenProfile, TokenValidity};
 use crate::otp::device::DevicePolicy;
 use crate::otp::limits::Limits;
@@ -58,6 +59,9 @@ pub struct Settings {
     /// quotas that allow more than 100 sends while an otp_token is valid. Where the otp_tokens of an auth source live
     /// longer, an address could still have more live challenges. A send then waits until the first of them expires.
     pub send_quotas: Vec<Quota>,
+
+    /// The guard against messages that nobody reads. Defaults to off. See the module [`guard`](crate::guard).
+    pub send_guard: SendGuard,
 
     /// How many guesses each code has, over all challenges that share the code. Defaults to 5.
     pub guesses_per_challenge: NonZeroU8,
@@ -221,6 +225,7 @@ impl Default for Settings {
             addresses: AddressPolicy::default(),
             body_limit: 16 * 1024,
             send_quotas: vec![Quota::new(NonZeroU32::MIN, Duration::from_secs(30)), Quota::new(FIFTY, DAY)],
+            send_guard: SendGuard::default(),
             guesses_per_challenge: FIVE_GUESSES,
             guesses_per_address: Quota::new(TWENTY_FIVE, DAY),
             devices: Some(DevicePolicy::default()),

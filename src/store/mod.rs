@@ -13,6 +13,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 pub use crate::erased::ErasedError;
+use crate::guard::destination::Destination;
 use crate::id::{RecordKey, Tag};
 use crate::otp::authenticator::Authenticator;
 use crate::secret::keys_in_use::KeysInUse;
@@ -98,7 +99,8 @@ impl Record {
 }
 
 /// The content of a record: the state of one phone number or e-mail address, of one login session, of the secrets
-/// that the hosts of one issuer work with, or of a value that is used once. An adapter stores it unchanged.
+/// that the hosts of one issuer work with, of a value that is used once, or of a destination of messages. An adapter
+/// stores it unchanged.
 ///
 /// # Formats
 ///
@@ -147,13 +149,15 @@ impl RecordBody {
     }
 
     /// Returns the kind of the body: `authenticator` (one phone number or e-mail address), `session`, `keys_in_use`,
-    /// `used` (a value that is used once), or a kind of a later version.
+    /// `used` (a value that is used once), `destination` (what the send guard counts of messages), or a kind of a later
+    /// version.
     pub fn kind(&self) -> &str {
         match &self.0 {
             Body::Authenticator(_) => AUTHENTICATOR,
             Body::Session(_) => SESSION,
             Body::KeysInUse(_) => KEYS_IN_USE,
             Body::UsedOnce(_) => USED_ONCE,
+            Body::Destination(_) => DESTINATION,
             Body::Later(later) => later.kind.split_once(FORMAT_SEPARATOR).map_or(&*later.kind, |(kind, _)| kind),
         }
     }
@@ -170,6 +174,7 @@ impl Serialize for RecordBody {
             },
             Body::KeysInUse(state) => serializer.serialize_newtype_variant(NAME, 2, KEYS_IN_USE, state),
             Body::UsedOnce(state) => serializer.serialize_newtype_variant(NAME, 3, USED_ONCE, state),
+            Body::Destination(state) => serializer.serialize_newtype_variant(NAME, 6, DESTINATION, state),
             Body::Later(later) => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(&later.kind, &later.content)?;
@@ -199,6 +204,8 @@ pub(crate) enum Body {
     KeysInUse(KeysInUse),
     /// A value that was used.
     UsedOnce(UsedOnce),
+    /// What is counted of the messages to a destination.
+    Destination(Destination),
     /// A body that only a later version may decide on.
     Later(Box<Later>),
 }
@@ -234,6 +241,7 @@ impl<'de> Visitor<'de> for AnyKind {
             Kind::Session => Body::Session(content.newtype_variant()?),
             Kind::KeysInUse => Body::KeysInUse(content.newtype_variant()?),
             Kind::UsedOnce => Body::UsedOnce(content.newtype_variant()?),
+            Kind::Destination => Body::Destination(content.newtype_variant()?),
             Kind::Later(kind) => Body::Later(Box::new(Later { kind, content: content.newtype_variant()? })),
         }))
     }
@@ -244,6 +252,7 @@ enum Kind {
     Session,
     KeysInUse,
     UsedOnce,
+    Destination,
     Later(String),
 }
 
@@ -270,6 +279,7 @@ impl Visitor<'_> for KindName {
             SESSION | SESSION_2 | SESSION_3 => Kind::Session,
             KEYS_IN_USE => Kind::KeysInUse,
             USED_ONCE => Kind::UsedOnce,
+            DESTINATION => Kind::Destination,
             later => Kind::Later(later.to_owned()),
         })
     }
@@ -292,11 +302,12 @@ const AUTHENTICATOR: &str = "authenticator";
 const SESSION: &str = "session";
 const KEYS_IN_USE: &str = "keys_in_use";
 const USED_ONCE: &str = "used";
+const DESTINATION: &str = "destination";
 /// A session whose client has proved a key.
 const SESSION_2: &str = "session.2";
 /// A session that began by a test identity.
 const SESSION_3: &str = "session.3";
-const KINDS: [&str; 6] = [AUTHENTICATOR, SESSION, KEYS_IN_USE, USED_ONCE, SESSION_2, SESSION_3];
+const KINDS: [&str; 7] = [AUTHENTICATOR, SESSION, KEYS_IN_USE, USED_ONCE, SESSION_2, SESSION_3, DESTINATION];
 const FORMAT_SEPARATOR: char = '.';
 
 impl<S: Store> Store for &S {

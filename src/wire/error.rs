@@ -115,6 +115,13 @@ pub enum SendError {
         /// How long the client must wait.
         retry_after: Duration,
     },
+    /// The client must pass a challenge of the host, and then repeat the request. The send guard or the host's verdict
+    /// asks for it.
+    ChallengeRequired,
+    /// The country of the phone number is not on the list of the send guard.
+    AddressRefused(Channel),
+    /// The send guard or the host's verdict refuses the message. No challenge would help.
+    InsufficientQuota(Channel),
     /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
     TemporarilyUnavailable,
     /// The DPoP proof is missing or invalid (RFC 9449 section 5).
@@ -134,6 +141,11 @@ impl core::fmt::Display for SendError {
             Self::InvalidAuthSource => "auth source and client are not associated",
             Self::AddressIsUsed(_) => "the address already belongs to a user",
             Self::RateLimited { .. } => "the address was sent to too often, or has no guess left",
+            Self::ChallengeRequired => "the client must pass a challenge first",
+            Self::AddressRefused(Channel::Sms) => "no messages are sent to the country of the phone number",
+            Self::AddressRefused(Channel::Email) => "no messages are sent to the e-mail address",
+            Self::InsufficientQuota(Channel::Sms) => "no quota of text messages is left",
+            Self::InsufficientQuota(Channel::Email) => "no quota of e-mail messages is left",
             Self::TemporarilyUnavailable => "temporarily unavailable",
             Self::InvalidDpopProof(cause) => return cause.fmt(f),
             Self::UseDpopNonce(_) => USE_DPOP_NONCE,

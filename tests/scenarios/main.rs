@@ -53,6 +53,7 @@ mod resend;
 mod revoke_contract;
 mod route;
 mod send_contract;
+mod send_guard;
 mod session_expiry;
 mod signed_but_wrong;
 mod slow_ports;

@@ -169,6 +169,30 @@ async fn a_code_that_was_asked_for_with_a_challenge_logs_in_with_its_verifier() 
     assert_eq!(host.token(&written.presented).await.0, 200);
 }
 
+/// The record of a number whose two messages are counted, and the record of its block, where a neighbour has a message.
+#[tokio::test]
+async fn messages_that_were_counted_are_settled_by_a_login() {
+    for with_more in [false, true] {
+        let written = |kind: &str| {
+            let written = Written::of(&format!("2026-11-29/{kind}.json"));
+            if with_more { written.with_unknown_members() } else { written }
+        };
+        let (number, block) = (written("authenticator_counted"), written("destination"));
+        let off = number.host();
+        let Ok(swap) = off.store.inner.swap(&block.key, None, &block.record()).await;
+        assert_eq!(swap, Swap::Stored);
+        assert_eq!(serde_json::to_value(block.record()).unwrap(), block.record);
+        let on = settings(|settings| settings.send_guard.mode = otp_grant::guard::GuardMode::Enforce);
+        let host = off.beside(on, signing_key(), keyring());
+        assert_eq!(host.token(&number.presented).await.0, 200);
+        let stored = block.stored(&host);
+        // Of three messages two are left, of which one is verified.
+        assert_eq!(stored["body"]["destination"]["h"], "AgE");
+        assert_eq!(with_later_members(&stored), usize::from(with_more));
+        assert!(number.stored(&host)["body"]["authenticator"].get("m").is_none());
+    }
+}
+
 #[tokio::test]
 async fn a_code_that_an_earlier_version_has_seen_spent_stays_spent() {
     for written in each("authenticator_spent") {

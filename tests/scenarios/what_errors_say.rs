@@ -60,6 +60,11 @@ fn what_a_request_is_refused_for() {
         SendError::InvalidAuthSource,
         SendError::AddressIsUsed(Channel::Sms),
         SendError::RateLimited { channel: Channel::Sms, retry_after: Duration::from_secs(1) },
+        SendError::ChallengeRequired,
+        SendError::AddressRefused(Channel::Sms),
+        SendError::AddressRefused(Channel::Email),
+        SendError::InsufficientQuota(Channel::Sms),
+        SendError::InsufficientQuota(Channel::Email),
         SendError::TemporarilyUnavailable,
     ]);
     each_says_something_else(&[
@@ -195,6 +200,7 @@ fn what_is_configured_wrongly() {
         ConfigError::ValidityTooShort,
         ConfigError::SessionValidity,
         ConfigError::Quota,
+        ConfigError::SendGuard,
         ConfigError::GrantType,
         ConfigError::Endpoint,
     ]);

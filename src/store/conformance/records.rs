@@ -9,6 +9,11 @@ use crate::address::Channel;
 use crate::change::{Attempt, Change};
 use crate::dpop::{ProofUse, name_of_proof};
 use crate::entropy::{Entropy, EntropyUnavailable, SystemEntropy};
+use crate::guard::Trust;
+use crate::guard::charge::{Charge, Credit};
+use crate::guard::destination::Destination;
+use crate::guard::message::{CountedMessage, Settlement};
+use crate::guard::standing::Rule;
 use crate::id::{
     Binding, ChallengeId, ClientId, DeviceId, InvalidId, KeyId, KeyThumbprint, Mark, Nonce, SessionId, Subject, TokenId,
 };
@@ -77,7 +82,7 @@ pub(super) fn session(user: usize) -> Result<RecordBody, NoBody> {
 pub(super) fn user(body: &RecordBody) -> Option<usize> {
     match &body.0 {
         Body::Session(session) => session.subject().as_str().parse().ok(),
-        Body::Authenticator(_) | Body::KeysInUse(_) | Body::UsedOnce(_) | Body::Later(_) => None,
+        Body::Authenticator(_) | Body::KeysInUse(_) | Body::UsedOnce(_) | Body::Destination(_) | Body::Later(_) => None,
     }
 }
 
@@ -163,7 +168,7 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
         };
         let id = new.id;
         let policy = new.policy;
-        state = changed(state, &OpenChallenge { new, device, limits: &limits }, now);
+        state = changed(state, &OpenChallenge { new, device, limits: &limits, is_counted: true }, now);
         let guesses = if is_kept || round % 5 == 0 { 5 } else { 0 };
         let text = LETTERS.get(..usize::from(policy.length())).filter(|_| is_kept).unwrap_or("123456");
         for number in 0..guesses {
@@ -206,6 +211,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
         session_of_test_identity()?,
         keys_in_use()?,
         used_once()?,
+        destination()?,
     ];
     for reason in [RevocationReason::Reuse, RevocationReason::SignedOut, RevocationReason::Host] {
         bodies.push(revoked_session(reason)?);
@@ -258,6 +264,22 @@ fn used_once() -> Result<RecordBody, NoBody> {
     Ok(RecordBody(Body::UsedOnce(used.state())))
 }
 
+/// A destination of messages: 14 days with a message in each hour, of which every other one is verified.
+fn destination() -> Result<RecordBody, NoBody> {
+    let rule = Rule::Earned { per_day: u32::MAX, per_hour: u32::MAX, percent: 0 };
+    let mut state = Destination::default();
+    for hour in 0..14 * 24 {
+        let now = START.after(MINUTE * 60 * hour);
+        let message = CountedMessage::new(&ChallengeId::from_bytes(random()?), now, now.after(MINUTE * 10));
+        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: true, is_test: false };
+        state = changed(state, &charge, now);
+        let verified = (hour % 2 == 0).then_some(message);
+        state =
+            changed(state, &Credit { settlement: &Settlement { verified, dropped: Vec::new() }, is_test: false }, now);
+    }
+    Ok(RecordBody(Body::Destination(state)))
+}
+
 /// A session that ended early.
 fn revoked_session(reason: RevocationReason) -> Result<RecordBody, NoBody> {
     let mark = Mark::from_bytes(random()?);
@@ -278,6 +300,8 @@ fn spent_authenticator() -> Result<RecordBody, NoBody> {
         challenge.insert("x".to_owned(), vec![mark()?].into());
         let session = String::from(SessionId::from_bytes(random()?));
         challenge.insert("r".to_owned(), vec![Value::from(session), START.as_unix_millis().into()].into());
+        let message = CountedMessage::new(&ChallengeId::from_bytes(random()?), START, START.after(MINUTE));
+        challenge.insert("m".to_owned(), vec![serde_json::to_value(message).map_err(NoBody::Json)?].into());
     }
     serde_json::from_value(body).map_err(NoBody::Json)
 }
@@ -457,6 +481,7 @@ mod tests {
             ),
             (names_of::<KeysInUse>(), all("keys_in_use")),
             (names_of::<UsedOnce>(), all("used")),
+            (names_of::<Destination>(), all("destination")),
             (names_of::<Challenge>(), challenges),
             (names_of::<RevokedTokens>(), all("session/t")),
         ] {

@@ -61,6 +61,9 @@ impl From<SendError> for Reply {
                 };
                 reply.retry_after(secs_rounded_up(retry_after))
             }
+            SendError::ChallengeRequired => Self::error(400, "challenge_required"),
+            SendError::AddressRefused(channel) => Self::delivery_failed(channel, DeliveryFailure::AddressRefused),
+            SendError::InsufficientQuota(channel) => Self::delivery_failed(channel, DeliveryFailure::InsufficientQuota),
             SendError::TemporarilyUnavailable => Self::not_sent(),
             SendError::InvalidDpopProof(cause) => Self::invalid_dpop_proof(cause),
             SendError::UseDpopNonce(nonce) => Self::use_dpop_nonce(&nonce),

@@ -11,6 +11,7 @@ use crate::address::{AddressPolicy, Channel};
 use zeroize::Zeroize;
 
 use crate::grant::{CustomUsage, Usage};
+use crate::guard::Verdict;
 use crate::secret::wipe;
 use crate::wire::error::NoBearerToken;
 use crate::wire::members::{InvalidRequest, Member, Problem};
@@ -56,6 +57,7 @@ pub struct Request<'a> {
     authorization: Option<&'a str>,
     dpop: Option<&'a str>,
     body: &'a [u8],
+    verdict: Verdict,
 }
 
 impl<'a> Request<'a> {
@@ -63,7 +65,8 @@ impl<'a> Request<'a> {
     /// issuer has one.
     #[must_use]
     pub fn new(method: &'a str, path: &'a str) -> Self {
-        Self { method, path, content_type: None, authorization: None, dpop: None, body: b"" }
+        let verdict = Verdict::None;
+        Self { method, path, content_type: None, authorization: None, dpop: None, body: b"", verdict }
     }
 
     /// Adds a header. The name can have any case.
@@ -82,6 +85,23 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn body(mut self, body: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.body = body.as_ref();
+        self
+    }
+
+    /// Adds what the host knows about the request, from a captcha, a device attestation or the reputation of a network.
+    /// The send endpoint reads it, where [`Settings::send_guard`](crate::Settings::send_guard) is on.
+    ///
+    /// ```
+    /// use otp_grant::Request;
+    /// use otp_grant::guard::Verdict;
+    ///
+    /// fn with_captcha(request: Request<'_>, is_solved: bool) -> Request<'_> {
+    ///     request.with_verdict(if is_solved { Verdict::Allow } else { Verdict::None })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_verdict(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
         self
     }
 
@@ -156,6 +176,7 @@ pub(crate) struct OwnedRequest {
     authorization: Option<String>,
     dpop: Option<String>,
     body: Vec<u8>,
+    verdict: Verdict,
 }
 
 impl OwnedRequest {
@@ -167,6 +188,7 @@ impl OwnedRequest {
             authorization: request.authorization.map(str::to_owned),
             dpop: request.dpop.map(str::to_owned),
             body: request.body.to_vec(),
+            verdict: request.verdict,
         }
     }
 
@@ -178,6 +200,7 @@ impl OwnedRequest {
             authorization: self.authorization.as_deref(),
             dpop: self.dpop.as_deref(),
             body: &self.body,
+            verdict: self.verdict,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{ClientCredentials, DpopHeader, Encoding, Request, RequestRules, encoding, invalid, missing};
 use crate::address::{Address, Channel};
 use crate::grant::Usage;
+use crate::guard::Verdict;
 use crate::id::AuthSourceId;
 use crate::secret::{CodeChallenge, PresentedSecret};
 use crate::wire::error::SendError;
@@ -26,12 +27,23 @@ pub struct SendRequest<'a> {
     pub dpop: Option<DpopHeader<'a>>,
     /// The device token of an earlier login to this address.
     pub device_token: Option<PresentedSecret<'a>>,
+    /// What the host knows about the request. It has an effect only where the send guard is on.
+    pub verdict: Verdict,
 }
 
 impl<'a> SendRequest<'a> {
     /// Makes a request for a code. A login also needs an [auth source](Self::with_auth_source).
     pub fn new(credentials: ClientCredentials<'a>, usage: Usage, address: Address) -> Self {
-        Self { credentials, usage, address, auth_source: None, code_challenge: None, dpop: None, device_token: None }
+        Self {
+            credentials,
+            usage,
+            address,
+            auth_source: None,
+            code_challenge: None,
+            dpop: None,
+            device_token: None,
+            verdict: Verdict::None,
+        }
     }
 
     /// Names the auth source of a login.
@@ -67,6 +79,14 @@ impl<'a> SendRequest<'a> {
         self
     }
 
+    /// Adds what the host knows about the request. It has an effect only where
+    /// [`Settings::send_guard`](crate::Settings::send_guard) is on.
+    #[must_use]
+    pub fn with_verdict(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
+        self
+    }
+
     pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, SendError> {
         let mut members = match encoding(request, rules)? {
             Encoding::Json => Members::from_json(request.body)?,
@@ -97,7 +117,16 @@ impl<'a> SendRequest<'a> {
                 Address::Email(parsed.map_err(|_| SendError::MalformedAddress(Channel::Email))?)
             }
         };
-        Ok(Self { credentials, usage, address, auth_source, code_challenge, dpop: request.dpop(), device_token })
+        Ok(Self {
+            credentials,
+            usage,
+            address,
+            auth_source,
+            code_challenge,
+            dpop: request.dpop(),
+            device_token,
+            verdict: request.verdict,
+        })
     }
 }
 

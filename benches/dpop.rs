@@ -123,7 +123,7 @@ impl Proving {
         let body = send.to_string();
         let request = otp_grant::Request::new("POST", "/otp/send").header("Content-Type", "application/json");
         let reply = block_on(self.server.handle(request.body(&body), async |delivery: Delivery| {
-            code = Some(delivery.code().expose_secret().to_owned());
+            code = Some(delivery.message().unwrap().code().expose_secret().to_owned());
             delivery.accepted()
         }));
         let grant = json!({

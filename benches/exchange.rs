@@ -48,7 +48,7 @@ fn exchange(server: &Server, request: &Request<'_>, code: &mut String) -> Reply 
 }
 
 fn deliver(delivery: Delivery, code: &mut String) -> Reply {
-    delivery.code().expose_secret().clone_into(code);
+    delivery.message().unwrap().code().expose_secret().clone_into(code);
     delivery.accepted()
 }
 

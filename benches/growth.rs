@@ -378,7 +378,7 @@ fn server<S: Store>(
 fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>, phone: &str) -> Sent {
     let body = sms_send(phone).to_string();
     let delivery = block_on(server.post_send(json_request(&body, None))).unwrap();
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let (_, reply) = read(&delivery.accepted());
     Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply }
 }

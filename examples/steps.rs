@@ -47,7 +47,7 @@ impl Host {
                 Step::UserBySubject(ask) => ask.answer(Some(self.user.clone())),
                 Step::UserClaims(ask) => ask.answer(UserClaims::new().with("name", "Ada")),
                 Step::Deliver(deliver) => {
-                    deliver.delivery().code().expose_secret().clone_into(&mut *self.sent.lock().ok()?);
+                    deliver.delivery().message()?.code().expose_secret().clone_into(&mut *self.sent.lock().ok()?);
                     deliver.accepted()
                 }
                 Step::Done(reply) => return Some(reply),

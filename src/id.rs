@@ -251,6 +251,12 @@ macro_rules! random_id {
 }
 
 random_id! {
+    /// Identifies a device of an address.
+    #[derive(Default)]
+    pub DeviceId, 8
+}
+
+random_id! {
     /// Names a challenge. It opens nothing without its seal.
     pub ChallengeId, 32
 }

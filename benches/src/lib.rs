@@ -142,7 +142,7 @@ impl Host {
         self.sends += 1;
         let body = sms_send(&phone).to_string();
         let delivery = block_on(self.server.post_send(json_request(&body, None))).unwrap();
-        let code = delivery.code().expose_secret().to_owned();
+        let code = delivery.message().unwrap().code().expose_secret().to_owned();
         let reply: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
         let otp_token = reply["otp_token"].as_str().unwrap().to_owned();
         (self.server.clone(), sms_grant(&phone, &Sent { otp_token, code, reply }))

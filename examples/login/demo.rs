@@ -40,8 +40,10 @@ impl Demo {
         let bytes = print_json("/otp/send", body);
         let mut code = String::new();
         let deliver = async |delivery: Delivery| {
-            code = delivery.code().expose_secret().to_owned();
-            println!("   {} received: {code}", delivery.address().as_str());
+            if let Some(message) = delivery.message() {
+                code = message.code().expose_secret().to_owned();
+                println!("   {} received: {code}", message.address().as_str());
+            }
             delivery.accepted()
         };
         let reply = block_on(self.server.handle(json_request("/otp/send", &bytes), deliver));

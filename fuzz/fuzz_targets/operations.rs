@@ -83,8 +83,8 @@ impl World {
         };
         assert!(is_due, "sent too often");
         sends.push(self.forward);
-        let code = delivery.code().expose_secret().to_owned();
-        let code_expires_at = now + u64::try_from(delivery.validity().as_millis()).unwrap();
+        let code = delivery.message().unwrap().code().expose_secret().to_owned();
+        let code_expires_at = now + u64::try_from(delivery.message().unwrap().validity().as_millis()).unwrap();
         let (_, reply) = read(&delivery.accepted());
         let otp_token = reply["otp_token"].as_str().unwrap().to_owned();
         let sent = Sent { otp_token, code, reply };

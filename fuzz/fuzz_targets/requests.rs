@@ -68,7 +68,7 @@ fuzz_target!(|input: &[u8]| {
     host.advance(secs(30));
     match block_on(host.server.post_send(request)) {
         Ok(delivery) => {
-            let code = delivery.code().expose_secret().to_owned();
+            let code = delivery.message().unwrap().code().expose_secret().to_owned();
             let (status, mut answer) = read(&delivery.accepted());
             assert_eq!(status, 200);
             // Among so many random characters, the digits of a code can occur by chance.

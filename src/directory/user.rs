@@ -25,12 +25,22 @@ pub struct User {
     /// Sessions that began before this instant are over, with all their tokens. To sign a user out everywhere, set it
     /// to the current time.
     pub tokens_valid_after: Option<Timestamp>,
+    /// Whether the user exists for tests. Such a user logs in only by a [test identity](crate::otp::TestIdentity), and a
+    /// test identity logs in only such a user.
+    pub is_test: bool,
 }
 
 impl User {
     /// Makes a user. All tokens of the user are valid.
     pub fn new(subject: Subject, status: UserStatus) -> Self {
-        Self { subject, status, tokens_valid_after: None }
+        Self { subject, status, tokens_valid_after: None, is_test: false }
+    }
+
+    /// Flags the user as a test subject.
+    #[must_use]
+    pub fn as_test_subject(mut self) -> Self {
+        self.is_test = true;
+        self
     }
 
     /// Ends all sessions that began before an instant.

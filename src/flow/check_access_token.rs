@@ -116,7 +116,12 @@ pub(crate) async fn active_user<S: Store, D: Directory>(
     session: &Session,
 ) -> Result<Option<User>, Unavailable> {
     let user = core.looked_up(core.directory.user_by_subject(session.subject()).await)?;
-    Ok(user.filter(|user| user.status == UserStatus::Active && !session.is_ended_by(user.tokens_valid_after)))
+    let is_active = |user: &User| {
+        user.status == UserStatus::Active
+            && !session.is_ended_by(user.tokens_valid_after)
+            && session.suits(user.is_test)
+    };
+    Ok(user.filter(is_active))
 }
 
 /// Why an access token is not accepted now.

@@ -12,6 +12,7 @@ use crate::jwt::signing_keys::SigningKeys;
 use crate::jwt::verifier::AccessTokenVerifier;
 use crate::observer::{Event, Observer};
 use crate::otp::limits::Limits;
+use crate::otp::test_identity::TestIdentities;
 use crate::secret::keyring::Keyring;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -48,6 +49,7 @@ pub(crate) struct Parts {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) proof_targets: ProofTargets,
+    pub(crate) test_identities: TestIdentities,
 }
 
 /// The URLs of the endpoints that read DPoP proofs.

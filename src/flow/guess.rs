@@ -5,13 +5,14 @@ use crate::dpop::ProofUse;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::record::Loaded;
-use crate::id::{ClientId, Mark, RecordKey, SessionId};
+use crate::id::{ClientId, DeviceId, Mark, RecordKey, SessionId};
 use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::challenge::CodeInFlight;
 use crate::otp::code::{self, CodeSource};
 use crate::otp::guess_budget::{NotReserved, Proven, RedeemChallenge, Redeemed, ReleaseGuess, ReserveGuess, WrongCode};
 use crate::otp::policy::CodePolicy;
+use crate::otp::test_identity::Looked;
 use crate::secret::PresentedSecret;
 use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
@@ -29,6 +30,7 @@ pub(crate) async fn prove<S: Store, D: Directory>(
         id: guess.token.challenge,
         mark: guess.mark,
         presented: guess.presented,
+        device: guess.device,
         policy: guess.policy,
         limits: &core.limits,
         repeat_window: core.settings.repeat_answer_within,
@@ -53,7 +55,8 @@ pub(crate) async fn prove<S: Store, D: Directory>(
         let source = CodeSource { record: &guess.key, binding: &binding, nonce: &code.nonce };
         code::derive(&core.keyring, &code.key, source, &code.shape)
     };
-    match (reserved.compare(derive, guess.presented), repeats) {
+    let fixed = guess.test.map(|looked| looked.compare(&core.keyring, guess.presented));
+    match (reserved.compare(derive, guess.presented, fixed), repeats) {
         (Ok(proven), None) => Ok((Proof::Spendable(proven), loaded)),
         (Ok(_), Some(session)) => Ok((Proof::Repeated(session), loaded)),
         (Err(WrongCode { attempts_remaining }), _) => {
@@ -92,7 +95,11 @@ pub(crate) struct Guess<'a> {
     /// Identifies this guess.
     pub(crate) mark: Mark,
     pub(crate) presented: &'a PresentedSecret<'a>,
+    /// The device whose token comes with the guess.
+    pub(crate) device: Option<DeviceId>,
     pub(crate) policy: &'a CodePolicy,
+    /// What was found of the address among the test identities.
+    pub(crate) test: Option<&'a Looked>,
     /// The proof of a key that comes with the guess.
     pub(crate) proof: Option<&'a ProofUse>,
 }

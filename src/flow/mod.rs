@@ -1,7 +1,8 @@
 //! The flows: one endpoint per file. Each file reads from top to bottom.
 //!
 //! The endpoints are [`send_otp`], [`otp_grant`], [`refresh_grant`], [`verify_otp`], [`revoke`], [`introspect`] and
-//! [`userinfo`]. They share [`tokens`], [`guess`], [`guard`], [`caller`], [`check_access_token`], [`narrow`], [`used_once`],
+//! [`userinfo`]. The host's staff use [`support`]. They share [`delivery`], [`tokens`], [`guess`], [`guard`],
+//! [`caller`], [`device`], [`check_access_token`], [`narrow`], [`used_once`],
 //! [`commit`], [`record`] and [`core`](self::core). In this list, each file uses only files that stand behind it.
 
 mod caller;
@@ -9,6 +10,8 @@ pub(crate) mod check_access_token;
 pub(crate) mod check_keyring;
 mod commit;
 pub(crate) mod core;
+pub(crate) mod delivery;
+mod device;
 pub(crate) mod dpop;
 mod guard;
 mod guess;
@@ -20,6 +23,7 @@ mod record;
 pub(crate) mod refresh_grant;
 pub(crate) mod revoke;
 pub(crate) mod send_otp;
+pub(crate) mod support;
 mod tokens;
 mod used_once;
 pub(crate) mod userinfo;

@@ -9,6 +9,7 @@ use crate::flow::caller;
 use crate::flow::check_access_token::active_user;
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
+use crate::flow::device;
 use crate::flow::dpop::{ClientKey, Examined};
 use crate::flow::guard;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
@@ -16,17 +17,18 @@ use crate::flow::narrow::granted_scope;
 use crate::flow::record::Loaded;
 use crate::flow::tokens::{self, Committed, Issuance};
 use crate::grant::{Grant, Usage};
-use crate::id::{KeyThumbprint, Mark, RecordKey, SessionId};
+use crate::id::{DeviceId, KeyThumbprint, Mark, RecordKey, SessionId};
 use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::guess_budget::{Proven, RedeemChallenge};
+use crate::otp::test_identity::Looked;
 use crate::scope::Scope;
 use crate::secret::code_challenge::challenge_of;
 use crate::secret::sealed::{OtpTokenContent, Shown};
 use crate::session::{Login, Session};
 use crate::settings::Settings;
 use crate::store::Store;
-use crate::time::CLOCK_TOLERANCE;
+use crate::time::{CLOCK_TOLERANCE, Timestamp};
 use crate::wire::error::TokenError;
 use crate::wire::reply::TokenResponse;
 use crate::wire::request::OtpGrantRequest;
@@ -67,6 +69,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
 
     // The guess is charged first, and the code is compared after that.
     let key = core.keyring.authenticator_key(address, &core.settings.addresses);
+    let device = device::presented(core, request.device_token.as_ref(), &key, client.id());
     // Two writes of this request can have an unknown outcome. `mark` identifies the charge of the guess, and `spender`
     // the spending of the challenge. `spender` follows from the session, and needs no random bytes of its own. Where an
     // answer is repeated, an earlier request has spent the challenge. Its spender differs, and so giving back this
@@ -74,12 +77,15 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let mark = Mark::from_bytes(turn.random()?);
     let session_id = SessionId::from_bytes(turn.random()?);
     let spender = Mark::of_session(&session_id);
+    let test = core.test_identities.look_up(&core.keyring, client.id(), address, core.clock.now());
     let guess = Guess {
         key,
         token: &token,
         mark,
         presented: &request.otp,
+        device,
         policy: source.code(),
+        test: test.as_ref(),
         proof: proven_key.used_proof(token.needs_key()),
     };
     let (proof, loaded) = guess::prove(&mut turn, client.id(), guess).await?;
@@ -90,11 +96,29 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let mut loaded = Some(loaded);
     let granted = match proof {
         Proof::Spendable(proven) => {
-            let auto_signup = request.auto_signup;
-            let login = ProvenLogin { client: &client, proven_key: &proven_key, address, key, auto_signup, scope };
+            let (auto_signup, remember_device) = (request.auto_signup, request.remember_device);
+            let login = ProvenLogin {
+                client: &client,
+                proven_key: &proven_key,
+                address,
+                key,
+                test_ends_at: test.as_ref().and_then(Looked::ends_at),
+                device,
+                remember_device,
+                auto_signup,
+                scope,
+            };
             log_in(&mut turn, login, &proven, session_id, &mut loaded).await
         }
-        Proof::Repeated(session) => repeat_login(&mut turn, &client, &proven_key, session).await,
+        Proof::Repeated(session) => {
+            let of_login = request.remember_device.then(|| core.keyring.device_of(&session));
+            let known = loaded
+                .as_ref()
+                .and_then(|loaded| loaded.state()?.known_device(device, Some(of_login?), &core.limits, loaded.now()));
+            let device_token = known.map(|device| device::remembered(core, device, &key, client.id()));
+            let repeated = repeat_login(&mut turn, &client, &proven_key, session).await;
+            repeated.map(|answer| TokenResponse { device_token, ..answer })
+        }
     };
     // Two guesses are given back: the guess of a request that fails for the host's fault, and the guess of a right code
     // whose answer is repeated.
@@ -118,11 +142,14 @@ async fn log_in<S: Store, D: Directory>(
     loaded: &mut Option<Loaded<Authenticator>>,
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
-    let ProvenLogin { client, proven_key, address, key, auto_signup, scope } = login;
+    let ProvenLogin {
+        client, proven_key, address, key, test_ends_at, device, remember_device, auto_signup, scope, ..
+    } = login;
+    let is_test = test_ends_at.is_some();
     let user = match core.looked_up(core.directory.user_by_address(address).await)? {
         Some(user) => user,
         // A client that may not sign up gets the same answer as a request without `auto_signup`.
-        None if auto_signup && client.may_sign_up() => {
+        None if auto_signup && client.may_sign_up() && !is_test => {
             let SignUp::Accepted(user) = core.looked_up(core.directory.sign_up(address).await)? else {
                 return Err(TokenError::UserNotFound);
             };
@@ -131,11 +158,14 @@ async fn log_in<S: Store, D: Directory>(
         }
         None => return Err(TokenError::UserNotFound),
     };
+    if is_test && !user.is_test {
+        return Err(TokenError::UserNotFound);
+    }
     let now = core.clock.now();
     // The instant from which tokens are valid can lie in the future. The user may not log in until then. An instant
     // within the clock tolerance counts as reached, because the clock of the directory can be a little ahead.
     let may_not_yet = user.tokens_valid_after.is_some_and(|after| now.until(after) > CLOCK_TOLERANCE);
-    if user.status != UserStatus::Active || may_not_yet {
+    if user.status != UserStatus::Active || may_not_yet || user.is_test != is_test {
         return Err(TokenError::UserNotActive);
     }
     let scope = granted_scope(core, &user, client, scope).await?.ok_or(TokenError::InvalidScope)?;
@@ -154,6 +184,7 @@ async fn log_in<S: Store, D: Directory>(
         tokens_valid_after,
         sealed_under,
         proven_key: proven_key.of_login(),
+        test_ends_at,
     };
     let Settings { session_validity, token_validity, repeat_answer_within, .. } = &core.settings;
     let session = Session::open(login, session_validity, token_validity.access_token, now);
@@ -163,14 +194,30 @@ async fn log_in<S: Store, D: Directory>(
     let client_mark = core.keyring.client_mark(client.id());
     let refresh_token = tokens::refresh_token(core, client, client_mark, session_id, session.refresh_token());
     let repeatable = (!repeat_answer_within.is_zero()).then_some(session_id);
-    let redeem = RedeemChallenge { proven, spender: Mark::of_session(&session_id), session: repeatable };
+    let new_device = remember_device.then(|| core.keyring.device_of(&session_id));
+    let redeem = RedeemChallenge {
+        proven,
+        spender: Mark::of_session(&session_id),
+        session: repeatable,
+        device,
+        new_device,
+        limits: &core.limits,
+    };
     let loaded = loaded.take().ok_or(TokenError::TemporarilyUnavailable)?;
     let mut redeemed = guess::spend(turn, loaded, &redeem).await?;
-    guard::credit(turn, address, key, redeemed.take_settlement()).await;
+    guard::credit(turn, address, key, redeemed.take_settlement(), !is_test).await;
 
     let subject = session.subject();
     core.observer.event(&Event::LoggedIn { client: client.id(), address: key, subject, session: session_id });
-    Ok(prepared.release(redeemed, refresh_token))
+    if is_test {
+        core.observer.event(&Event::TestIdentityUsed { client: client.id(), address: key });
+    }
+    let device = redeemed.device().filter(|_| remember_device);
+    if device.is_some() && device == new_device {
+        core.observer.event(&Event::DeviceRemembered { client: client.id(), address: key });
+    }
+    let device_token = device.map(|device| device::remembered(core, device, &key, client.id()));
+    Ok(TokenResponse { device_token, ..prepared.release(redeemed, refresh_token) })
 }
 
 /// Repeats the answer to a right code whose first answer was lost. The tokens are of the same session, and the session
@@ -210,6 +257,11 @@ struct ProvenLogin<'a> {
     proven_key: &'a ClientKey,
     address: &'a Address,
     key: RecordKey,
+    /// When the test identity ends, if the address is one.
+    test_ends_at: Option<Timestamp>,
+    /// The device whose token came with the code.
+    device: Option<DeviceId>,
+    remember_device: bool,
     auto_signup: bool,
     scope: Scope,
 }

@@ -138,7 +138,7 @@ async fn scope_of_refresh<S: Store, D: Directory>(
 ) -> Result<Scope, TokenError> {
     let user = core.looked_up(core.directory.user_by_subject(session.subject()).await)?;
     let user = user.ok_or(TokenError::UserNotFound)?;
-    if user.status != UserStatus::Active {
+    if user.status != UserStatus::Active || !session.suits(user.is_test) {
         return Err(TokenError::UserNotActive);
     }
     if session.is_ended_by(user.tokens_valid_after) {

@@ -1,25 +1,24 @@
 //! The send endpoint: it creates a challenge, and hands the code to the host for delivery.
 
-use core::time::Duration;
-
-use crate::address::{Address, Channel};
+use crate::address::Channel;
 use crate::directory::Directory;
 use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
+use crate::flow::delivery::{Delivery, OtpMessage, SentChallenge};
+use crate::flow::device;
 use crate::flow::dpop::Examined;
 use crate::flow::guard::{self, NotAdmitted, Screened};
 use crate::grant::Usage;
 use crate::guard::Trust;
-use crate::id::{AuthSourceId, ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
+use crate::id::{ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
 use crate::observer::Event;
 use crate::otp::challenge::NewChallenge;
 use crate::otp::code::{self, CodeSource};
 use crate::otp::resend::{AllowResend, NotOpened, OpenChallenge, TakeBackSend};
-use crate::secret::Code;
 use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
-use crate::time::{Timestamp, secs_rounded_up};
+use crate::time::secs_rounded_up;
 use crate::wire::error::{DeliveryFailure, SendError};
 use crate::wire::members::{InvalidRequest, Member, Problem};
 use crate::wire::reply::{Reply, SendResponse};
@@ -31,7 +30,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     request: SendRequest<'_>,
 ) -> Result<Delivery, SendError> {
     let mut turn = Turn::new(core);
-    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop, verdict } = request;
+    let SendRequest { credentials, usage, address, auth_source, code_challenge, dpop, device_token, verdict } = request;
     let channel = address.channel();
 
     let proof = Examined::at_endpoint(core, dpop.as_ref(), core.proof_targets.send.as_ref());
@@ -59,6 +58,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
 
     let policy = source.as_ref().map_or(&core.settings.code, |source| source.code());
     let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
+    let device = device::presented(core, device_token.as_ref(), &key, client.id());
     let source_id = source.as_ref().map(|source| source.id());
     let binding = core.keyring.binding(client.id(), source_id, &address, usage);
     let asker =
@@ -74,21 +74,30 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         // replaces it.
         knows_key: &|id| core.keyring.find(id).is_some(),
     };
+    let test = match usage {
+        Usage::Login => core.test_identities.look_up(&core.keyring, client.id(), &address, core.clock.now()),
+        _ => None,
+    };
     // An undo must find the send in the record. A challenge stores when it expires but not when it was sent, and so the
     // undo subtracts `token_validity` from the expiry to get the instant of the send.
     let (id, token_validity) = (new.id, policy.token_validity());
     let limits = &core.limits;
     let loaded = turn.load_authenticator(key).await?;
-    let open = OpenChallenge { new, limits, is_counted: screened.as_ref().is_some_and(Screened::has_destinations) };
+    let is_counted = screened.as_ref().is_some_and(Screened::has_destinations);
+    let open = OpenChallenge { new, device, limits, is_counted };
     let admitted = match screened {
         None => None,
-        Some(screened) => match screened.admit(&mut turn, &loaded, &open, Trust::of(verdict)).await {
-            Ok(admitted) => Some(admitted),
-            Err(NotAdmitted::Address(refused)) => {
-                return Err(not_opened(core, client.id(), key, channel, refused));
+        Some(screened) => {
+            let is_of_device = open.is_of_device(loaded.state(), loaded.now());
+            let trust = if is_of_device { Trust::Device } else { Trust::of(verdict) };
+            match screened.admit(&mut turn, &loaded, &open, trust).await {
+                Ok(admitted) => Some(admitted),
+                Err(NotAdmitted::Address(refused)) => {
+                    return Err(not_opened(core, client.id(), key, channel, refused));
+                }
+                Err(NotAdmitted::Guard(refused)) => return Err(refused),
             }
-            Err(NotAdmitted::Guard(refused)) => return Err(refused),
-        },
+        }
     };
     let opened = match turn.commit(loaded, &open).await {
         Ok((opened, _)) => opened,
@@ -103,8 +112,9 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let source = CodeSource { record: &key, binding: &kept_binding, nonce: &opened.code.nonce };
     let code = code::derive(&core.keyring, &opened.code.key, source, &opened.code.shape);
     let code = code.ok_or_else(|| core.faulted(&UnknownKey))?;
+    let is_test = test.is_some_and(|looked| looked.ends_at().is_some());
     if let Some((admitted, message)) = admitted.zip(opened.message) {
-        if let Err(refused) = admitted.charge(&mut turn, &message).await {
+        if let Err(refused) = admitted.charge(&mut turn, &message, !is_test).await {
             // Nothing is sent, and the client does not learn this challenge.
             turn.undo(key, None, &TakeBackSend { id, token_validity }).await;
             return Err(refused);
@@ -121,11 +131,16 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         resend_after: secs_rounded_up(opened.resend_after),
         dpop_nonce: proven_key.nonce_of_answer(core),
     };
-    core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
+    if is_test {
+        core.observer.event(&Event::TestIdentityUsed { client: client.id(), address: key });
+    } else {
+        core.observer.event(&Event::Sent { client: client.id(), address: key, usage });
+    }
     let sent = SentChallenge { key, id, token_validity };
     let (client, expires_at) = (client.id().clone(), opened.code_expires_at);
-    let message = OtpMessage { address, code, usage, client, auth_source, validity, expires_at };
-    Ok(Delivery { message, response, sent })
+    let attempt = opened.attempt;
+    let message = OtpMessage { address, code, usage, client, auth_source, validity, expires_at, attempt };
+    Ok(Delivery { message: Some(message).filter(|_| !is_test), channel, response, sent })
 }
 
 /// Answers for a code that could not be delivered. After [`DeliveryFailure::Undeliverable`], lets the address be sent
@@ -167,14 +182,6 @@ fn not_opened<S: Store, D: Directory>(
     SendError::RateLimited { channel, retry_after }
 }
 
-/// The challenge of a delivery: the key of its record, its identifier, and how long it lives.
-#[derive(Clone, Copy)]
-struct SentChallenge {
-    key: RecordKey,
-    id: ChallengeId,
-    token_validity: Duration,
-}
-
 /// The code of a challenge that was just opened can't be derived. Two keyrings were mixed up.
 #[derive(Debug)]
 struct UnknownKey;
@@ -186,143 +193,3 @@ impl core::fmt::Display for UnknownKey {
 }
 
 impl core::error::Error for UnknownKey {}
-
-/// A code for the host to deliver, and the reply that depends on the delivery.
-///
-/// The challenge is stored, and the send counts against the address, whether or not the delivery succeeds. A host that
-/// queues messages can reply [`accepted`](Delivery::accepted) at once. If the host drops a delivery, the client gets no
-/// otp_token.
-#[must_use]
-pub struct Delivery {
-    message: OtpMessage,
-    response: SendResponse,
-    sent: SentChallenge,
-}
-
-impl Delivery {
-    /// Returns the address to send the code to.
-    pub fn address(&self) -> &Address {
-        self.message.address()
-    }
-
-    /// Returns the code to send.
-    pub fn code(&self) -> &Code {
-        self.message.code()
-    }
-
-    /// Returns what the code is for. The message should say so. An attacker can then less easily trick the user into
-    /// passing the code on.
-    pub fn usage(&self) -> Usage {
-        self.message.usage()
-    }
-
-    /// Returns the client that requested the code. The message can name the application.
-    pub fn client(&self) -> &ClientId {
-        self.message.client()
-    }
-
-    /// Returns the auth source of a login. Other usages have none.
-    pub fn auth_source(&self) -> Option<&AuthSourceId> {
-        self.message.auth_source()
-    }
-
-    /// Returns how long the code is still valid. A resend delivers the same code for the rest of its time.
-    pub fn validity(&self) -> Duration {
-        self.message.validity()
-    }
-
-    /// Takes the message out for a queue. The host replies first and sends later. The reply is the same as for
-    /// [`accepted`](Self::accepted).
-    ///
-    /// The client then does not learn that a delivery failed. Its user must wait until the code can be sent again.
-    ///
-    /// ```
-    /// # use otp_grant::{Delivery, Reply};
-    /// # use otp_grant::server::OtpMessage;
-    /// fn enqueue(delivery: Delivery, queue: &std::sync::mpsc::Sender<OtpMessage>) -> Reply {
-    ///     let (message, reply) = delivery.into_parts();
-    ///     let _ = queue.send(message);
-    ///     reply
-    /// }
-    /// ```
-    pub fn into_parts(self) -> (OtpMessage, Reply) {
-        (self.message, self.response.into())
-    }
-
-    /// Returns the reply for a message that was sent or queued.
-    pub fn accepted(self) -> Reply {
-        self.response.into()
-    }
-
-    /// Returns the reply for a message that could not be sent. The send still counts.
-    /// [`AuthorizationServer::delivery_failed`](crate::AuthorizationServer::delivery_failed) also lets the user try
-    /// again at once.
-    pub fn failed(self, failure: DeliveryFailure) -> Reply {
-        Reply::delivery_failed(self.message.address.channel(), failure)
-    }
-}
-
-impl core::fmt::Debug for Delivery {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let OtpMessage { usage, validity, .. } = &self.message;
-        f.debug_struct("Delivery").field("usage", usage).field("validity", validity).finish_non_exhaustive()
-    }
-}
-
-/// A code to send, separate from the reply. The message can wait in a queue of the process. The code is wiped when the
-/// message is dropped.
-///
-/// The message has no serialized form. A queue outside the process would store readable codes next to the addresses
-/// that they are for.
-pub struct OtpMessage {
-    address: Address,
-    code: Code,
-    usage: Usage,
-    client: ClientId,
-    auth_source: Option<AuthSourceId>,
-    validity: Duration,
-    expires_at: Timestamp,
-}
-
-impl OtpMessage {
-    /// Returns the address to send the code to.
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// Returns the code to send.
-    pub fn code(&self) -> &Code {
-        &self.code
-    }
-
-    /// Returns what the code is for. See [`Delivery::usage`].
-    pub fn usage(&self) -> Usage {
-        self.usage
-    }
-
-    /// Returns the client that requested the code.
-    pub fn client(&self) -> &ClientId {
-        &self.client
-    }
-
-    /// Returns the auth source of a login. Other usages have none.
-    pub fn auth_source(&self) -> Option<&AuthSourceId> {
-        self.auth_source.as_ref()
-    }
-
-    /// Returns how long the code was still valid when it was requested.
-    pub fn validity(&self) -> Duration {
-        self.validity
-    }
-
-    /// Returns when the code expires. An expired code is not worth sending.
-    pub fn expires_at(&self) -> Timestamp {
-        self.expires_at
-    }
-}
-
-impl core::fmt::Debug for OtpMessage {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("OtpMessage").field("usage", &self.usage).field("client", &self.client).finish_non_exhaustive()
-    }
-}

@@ -36,7 +36,8 @@ impl Prepared {
     /// Releases the tokens against the proof that their state is stored: the code is spent, or the session continues.
     pub(crate) fn release(self, _: impl Committed, refresh_token: Option<RefreshToken>) -> TokenResponse {
         let Self { access_token, id_token, scope, expires_in, token_type, dpop_nonce } = self;
-        TokenResponse { access_token, refresh_token, id_token, scope, expires_in, token_type, dpop_nonce }
+        let device_token = None;
+        TokenResponse { access_token, refresh_token, id_token, scope, expires_in, token_type, dpop_nonce, device_token }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::directory::Directory;
 use crate::dpop::{DpopError, DpopSupport};
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
+use crate::flow::device;
 use crate::flow::guard;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::grant::Usage;
@@ -25,7 +26,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     request: VerifyRequest<'_>,
 ) -> Result<VerifiedAddress, VerifyError> {
     let mut turn = Turn::new(core);
-    let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier, proof: dpop } = request;
+    let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier, proof: dpop, device_token } = request;
     // Only the token endpoint redeems the code of a login.
     if usage == Usage::Login {
         return Err(VerifyError::MismatchedOtpToken);
@@ -49,11 +50,14 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     let mark = Mark::from_bytes(turn.random()?);
     // As in a login, one mark identifies the guess and another one the spending.
     let spender = Mark::from_bytes(turn.random()?);
-    let guess = Guess { key, token: &token, mark, presented: &otp, policy: &core.settings.code, proof: dpop };
+    let device = device::presented(core, device_token.as_ref(), &key, client_id);
+    let policy = &core.settings.code;
+    let guess = Guess { key, token: &token, mark, presented: &otp, device, policy, test: None, proof: dpop };
     let (proof, loaded) = guess::prove(&mut turn, client_id, guess).await?;
     // The answer to a verification is never repeated, so its challenge is always spendable.
     let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
-    let redeem = RedeemChallenge { proven: &proven, spender, session: None };
+    let redeem =
+        RedeemChallenge { proven: &proven, spender, session: None, device, new_device: None, limits: &core.limits };
     let mut redeemed = match guess::spend(&mut turn, loaded, &redeem).await {
         Ok(redeemed) => redeemed,
         Err(refused) => {
@@ -64,7 +68,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
         }
     };
 
-    guard::credit(&mut turn, &address, key, redeemed.take_settlement()).await;
+    guard::credit(&mut turn, &address, key, redeemed.take_settlement(), true).await;
     core.observer.event(&Event::Verified { client: client_id, address: key, usage });
     Ok(VerifiedAddress::new(redeemed, address, usage, core.clock.now()))
 }
@@ -88,6 +92,8 @@ pub struct VerifyRequest<'a> {
     /// The proof of the key that the code was requested with (RFC 9449). The host's own route must be the URL of the
     /// proof. The nonce of the proof is not looked at.
     pub proof: Option<PresentedProof<'a>>,
+    /// The device token of an earlier login to this address.
+    pub device_token: Option<PresentedSecret<'a>>,
 }
 
 impl<'a> VerifyRequest<'a> {
@@ -99,7 +105,7 @@ impl<'a> VerifyRequest<'a> {
         otp_token: PresentedSecret<'a>,
         otp: PresentedSecret<'a>,
     ) -> Self {
-        Self { client_id, usage, address, otp_token, otp, code_verifier: None, proof: None }
+        Self { client_id, usage, address, otp_token, otp, code_verifier: None, proof: None, device_token: None }
     }
 
     /// Adds the verifier of the code challenge that came with the request for the code. Without a challenge, a verifier
@@ -121,6 +127,14 @@ impl<'a> VerifyRequest<'a> {
     #[must_use]
     pub fn with_proof(mut self, proof: PresentedProof<'a>) -> Self {
         self.proof = Some(proof);
+        self
+    }
+
+    /// Presents the device token of an earlier login to this address, as
+    /// [`SendRequest::with_device_token`](crate::wire::SendRequest::with_device_token) does.
+    #[must_use]
+    pub fn with_device_token(mut self, token: PresentedSecret<'a>) -> Self {
+        self.device_token = Some(token);
         self
     }
 }

@@ -13,6 +13,9 @@ pub(crate) struct Charge<'a> {
     pub(crate) trust: Trust,
     /// Without it, every message is charged.
     pub(crate) is_enforced: bool,
+    /// Without it, nothing is sent and nothing is charged. The record is written as it is, so that the calls are those of
+    /// any other address.
+    pub(crate) is_sent: bool,
 }
 
 impl Change for Charge<'_> {
@@ -31,7 +34,9 @@ impl Change for Charge<'_> {
         if self.is_enforced && !before.admits(self.trust) {
             return Err(NotCharged(before));
         }
-        next.charge(self.message);
+        if self.is_sent {
+            next.charge(self.message);
+        }
         let after = self.rule.standing(&next);
         Ok(Decision::new(next, Charged { before, after }))
     }
@@ -80,7 +85,11 @@ impl Change for TakeBackCharge<'_> {
 ///
 /// A message is dropped only if its mark shows that this destination was charged for it. The send of such a message can
 /// have ended before its charge.
-pub(crate) struct Credit<'a>(pub(crate) &'a Settlement);
+pub(crate) struct Credit<'a> {
+    pub(crate) settlement: &'a Settlement,
+    /// Without it, nothing was sent, and the record is written as it is.
+    pub(crate) was_sent: bool,
+}
 
 impl Change for Credit<'_> {
     type State = Destination;
@@ -92,8 +101,11 @@ impl Change for Credit<'_> {
         state: Option<Destination>,
         attempt: Attempt,
     ) -> Result<Decision<Destination, ()>, NothingToCredit> {
-        let Settlement { verified, dropped } = self.0;
+        let Settlement { verified, dropped } = self.settlement;
         let mut next = state.ok_or(NothingToCredit)?.at(attempt.now);
+        if !self.was_sent {
+            return Ok(Decision::new(next, ()));
+        }
         let mut is_credited = false;
         if let Some(message) = verified.as_ref().filter(|message| !next.was_credited(message)) {
             next.verify(message);
@@ -106,7 +118,7 @@ impl Change for Credit<'_> {
     }
 
     fn found_in(&self, stored: &Destination) -> Option<()> {
-        self.0.verified.as_ref().filter(|message| stored.was_credited(message)).map(|_| ())
+        self.settlement.verified.as_ref().filter(|message| stored.was_credited(message)).map(|_| ())
     }
 }
 

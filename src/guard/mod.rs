@@ -240,6 +240,8 @@ pub(crate) enum Trust {
     None,
     /// The host's verdict is "allow".
     Allowed,
+    /// The request has a valid device token.
+    Device,
 }
 
 impl Trust {

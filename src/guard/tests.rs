@@ -47,13 +47,13 @@ fn judge(
     rule: &Rule,
     now: u64,
 ) -> Result<Destination, NotCharged> {
-    let charge = Charge { message, rule, trust: Trust::None, is_enforced: true };
+    let charge = Charge { message, rule, trust: Trust::None, is_enforced: true, is_sent: true };
     charge.decide(state, attempt(now)).map(|decision| decision.into_parts().0)
 }
 
 fn credit(state: Destination, verified: Option<CountedMessage>, dropped: &[CountedMessage], now: u64) -> Destination {
     let settlement = Settlement { verified, dropped: dropped.to_vec() };
-    match Credit(&settlement).decide(Some(state.clone()), attempt(now)) {
+    match (Credit { settlement: &settlement, was_sent: true }).decide(Some(state.clone()), attempt(now)) {
         Ok(decision) => decision.into_parts().0,
         Err(_) => state,
     }
@@ -230,16 +230,18 @@ fn an_unknown_outcome_is_recognised_by_the_mark() {
     let [one, other] = [1, 2].map(|number| message(number, START, MINUTE));
     let state = charge(None, &one, START);
     let found = |message: &CountedMessage| {
-        Charge { message, rule: &NO_LIMIT, trust: Trust::None, is_enforced: true }.found_in(&state).is_some()
+        Charge { message, rule: &NO_LIMIT, trust: Trust::None, is_enforced: true, is_sent: true }
+            .found_in(&state)
+            .is_some()
     };
     assert!(found(&one) && !found(&other));
     let settled = |verified| Settlement { verified: Some(verified), dropped: Vec::new() };
-    assert!(Credit(&settled(one)).found_in(&state).is_none());
+    assert!(Credit { settlement: &settled(one), was_sent: true }.found_in(&state).is_none());
     let state = credit(state, Some(one), &[], START);
-    assert!(Credit(&settled(one)).found_in(&state).is_some());
-    assert!(Credit(&settled(other)).found_in(&state).is_none());
+    assert!(Credit { settlement: &settled(one), was_sent: true }.found_in(&state).is_some());
+    assert!(Credit { settlement: &settled(other), was_sent: true }.found_in(&state).is_none());
     // A second credit, and a charge that is taken back after it, find nothing to do.
-    assert!(Credit(&settled(one)).decide(Some(state.clone()), attempt(START)).is_err());
+    assert!(Credit { settlement: &settled(one), was_sent: true }.decide(Some(state.clone()), attempt(START)).is_err());
     assert!(TakeBackCharge(&one).decide(Some(state), attempt(START)).is_err());
 }
 
@@ -349,6 +351,7 @@ fn a_budget_is_half_used_and_used_up() {
     assert_eq!(standings(rule(10, 10, 16)), as_told(2, 3));
     assert!(Standing::Free.admits(Trust::None) && !Standing::NeedsTrust.admits(Trust::None));
     assert!(Standing::NeedsTrust.admits(Trust::Allowed) && !Standing::UsedUp.admits(Trust::Allowed));
+    assert!(Standing::UsedUp.admits(Trust::Device));
 }
 
 #[test]
@@ -371,7 +374,7 @@ fn an_observed_charge_refuses_nothing() {
     let mut state = Destination::default();
     for number in 0..9 {
         let message = message(number, START, MINUTE);
-        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: false };
+        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: false, is_sent: true };
         assert_eq!(rule.standing(&state.clone().at(at(START))).admits(Trust::None), number < 2);
         state = charge.decide(Some(state), attempt(START)).ok().unwrap().into_parts().0;
     }

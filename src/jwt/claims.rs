@@ -104,7 +104,8 @@ impl<'a> AccessClaims<'a> {
             client_id,
             // RFC 9068 section 2.2.1.
             auth_time: authentication.then(|| facts.session.auth_time().as_unix_secs()),
-            amr: authentication.then(|| facts.session.amr()),
+            // An API can always tell a test identity.
+            amr: (authentication || facts.session.is_test()).then(|| facts.session.amr()),
             cnf: key.map(Confirmation::of),
             custom,
         }

@@ -150,6 +150,30 @@ pub enum Event<'a> {
         /// The user.
         subject: &'a Subject,
     },
+    /// A test identity was used: its code was sent for, but no message was made, or it logged in.
+    TestIdentityUsed {
+        /// The client of the request.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+    },
+    /// A device was remembered with a login. A device that is already known is not told again.
+    DeviceRemembered {
+        /// The client of the device.
+        client: &'a ClientId,
+        /// The hashed address.
+        address: RecordKey,
+    },
+    /// The host has cleared the counted guesses and sends of an address.
+    Unlocked {
+        /// The hashed address.
+        address: RecordKey,
+    },
+    /// The host has made an address forget its devices.
+    DevicesForgotten {
+        /// The hashed address.
+        address: RecordKey,
+    },
     /// A code was redeemed as proof that an address belongs to its user.
     Verified {
         /// The client that redeemed it.

@@ -78,6 +78,18 @@ impl Observer for TracingObserver {
                 let (client, subject) = (client.as_str(), subject.as_str());
                 tracing::info!(target: TARGET, client, ?address, subject, "signed up");
             }
+            Event::TestIdentityUsed { client, address } => {
+                tracing::warn!(target: TARGET, client = client.as_str(), ?address, "test identity used");
+            }
+            Event::DeviceRemembered { client, address } => {
+                tracing::info!(target: TARGET, client = client.as_str(), ?address, "device remembered");
+            }
+            Event::Unlocked { address } => {
+                tracing::warn!(target: TARGET, ?address, "address unlocked");
+            }
+            Event::DevicesForgotten { address } => {
+                tracing::warn!(target: TARGET, ?address, "devices forgotten");
+            }
             Event::Verified { client, address, usage } => {
                 let usage = usage.as_str();
                 tracing::info!(target: TARGET, client = client.as_str(), ?address, usage, "address verified");

@@ -2,15 +2,17 @@
 //! its charged guesses. NIST SP 800-63B section 3.1.3 calls such an address an out-of-band authenticator. The rules
 //! that change the record are in `resend.rs` and `guess_budget.rs`.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::change::{Attempt, Change, Decision};
 use crate::guard::message::{CountedMessage, CountedMessages};
-use crate::id::{ChallengeId, MessageMark, Nonce};
-use crate::otp::challenge::Challenge;
-use crate::otp::limits::{Limits, MOST_CHALLENGES, MOST_CHALLENGES_WITHOUT_QUOTA};
+use crate::id::{ChallengeId, DeviceId, MessageMark, Nonce};
+use crate::otp::challenge::{Challenge, ChargedTo};
+use crate::otp::device::Devices;
+use crate::otp::limits::Limits;
 use crate::otp::meter::{Meter, memory_for_moves};
 use crate::time::Timestamp;
 use crate::time::set_back::Reading;
@@ -32,6 +34,8 @@ pub(crate) struct Authenticator {
     /// The messages that destinations count and that no success has settled, where the send guard is on.
     #[serde(rename = "m", skip_serializing_if = "CountedMessages::is_empty", default)]
     pub(super) messages: CountedMessages,
+    #[serde(rename = "d", skip_serializing_if = "Devices::is_empty", default)]
+    pub(super) devices: Devices,
     #[serde(skip)]
     pub(super) unknown: Unknown,
 }
@@ -42,12 +46,13 @@ impl Authenticator {
     /// The instant from which this record means the same as an absent record.
     pub(crate) fn delete_after(&self, limits: &Limits) -> Timestamp {
         let challenges = self.challenges.iter().map(|challenge| challenge.expires_at);
-        let meters = [
+        let counted = [
             self.sends.forgotten_at(memory_for_moves(&limits.sends)),
             self.failures.forgotten_at(limits.guesses_per_address.window()),
+            self.devices.forgotten_at(limits.devices.as_ref()),
         ];
         let messages = self.messages.iter().map(CountedMessage::forgotten_at);
-        challenges.chain(meters.into_iter().flatten()).chain(messages).max().unwrap_or(self.written_at)
+        challenges.chain(counted.into_iter().flatten()).chain(messages).max().unwrap_or(self.written_at)
     }
 
     /// Tells whether the clock was set back since this record was written.
@@ -108,30 +113,100 @@ impl Authenticator {
         sharing.map(Challenge::guesses).fold(0, usize::saturating_add)
     }
 
+    /// Counts the messages with the code of a challenge, up to the message of this challenge. Each challenge is a
+    /// message.
+    pub(super) fn messages_until(&self, last: &Challenge) -> NonZeroU32 {
+        let before = self.challenges.iter().take_while(|challenge| challenge.id != last.id);
+        let sharing = before.filter(|challenge| challenge.nonce == last.nonce).count();
+        NonZeroU32::MIN.saturating_add(u32::try_from(sharing).unwrap_or(u32::MAX))
+    }
+
     /// Returns a challenge with another code that was sent for the same binding and is still in time.
     pub(super) fn other_in_time(&self, own: &Challenge, now: Timestamp, limits: &Limits) -> Option<&Challenge> {
         self.challenges.iter().rfind(|other| {
             other.binding == own.binding
                 && other.nonce != own.nonce
+                && other.device() == own.device()
                 && other.has_code_in_time(now)
                 && self.guesses_of(&other.nonce) < limits.of_challenge()
         })
     }
 
-    /// Keeps the number of challenges bounded.
+    /// Returns the device, if it is known and has a guess left. A device that is locked counts as none.
+    pub(super) fn usable(&self, device: Option<DeviceId>, limits: &Limits, now: Timestamp) -> Option<DeviceId> {
+        let policy = limits.devices.as_ref()?;
+        let known = self.devices.known(now).find(|known| Some(known.id) == device)?;
+        (known.failures.remaining(&policy.guesses, now) > 0).then_some(known.id)
+    }
+
+    /// Returns the device that the record knows a client by: the device of its token, or else that of its login.
+    pub(crate) fn known_device(
+        &self,
+        presented: Option<DeviceId>,
+        of_login: Option<DeviceId>,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Option<DeviceId> {
+        limits.devices.as_ref()?;
+        let is_known = |device: &DeviceId| self.devices.known(now).any(|known| known.id == *device);
+        presented.filter(is_known).or(of_login.filter(is_known))
+    }
+
+    /// Remembers a device until an instant.
+    pub(crate) fn keep_device(&mut self, id: DeviceId, expires_at: Timestamp) {
+        self.devices.keep(id, expires_at);
+    }
+
+    /// Returns the sends of a device, or those of everybody else. They are `None` for a device that has left.
+    pub(super) fn sends_of(&self, device: Option<DeviceId>) -> Option<&Meter> {
+        match device {
+            None => Some(&self.sends),
+            Some(id) => self.devices.get(&id).map(|device| &device.sends),
+        }
+    }
+
+    pub(super) fn sends_of_mut(&mut self, device: Option<DeviceId>) -> Option<&mut Meter> {
+        match device {
+            None => Some(&mut self.sends),
+            Some(id) => self.devices.get_mut(&id).map(|device| &mut device.sends),
+        }
+    }
+
+    /// Returns the charged guesses of a device, or those of everybody else. They are `None` for a device that has left.
+    pub(super) fn failures_of(&self, device: Option<DeviceId>) -> Option<&Meter> {
+        match device {
+            None => Some(&self.failures),
+            Some(id) => self.devices.get(&id).map(|device| &device.failures),
+        }
+    }
+
+    /// Returns the challenges, and the budgets that their guesses are charged to.
+    pub(super) fn split(&mut self) -> (&mut [Challenge], GuessBudgets<'_>) {
+        (&mut self.challenges, GuessBudgets { of_address: &mut self.failures, devices: &mut self.devices })
+    }
+
+    /// Keeps the number of challenges bounded, for each device and for everybody else. Nobody can take the room of a
+    /// device.
     ///
     /// A spent challenge is removed first. If there is none and sends are limited, nothing is removed, and the error
     /// says when the first challenge expires. If sends are not limited, the oldest challenge is removed, even if it is
     /// live. Its guesses then go to another challenge with the same code.
-    pub(super) fn make_room(&mut self, limits: &Limits, now: Timestamp) -> Result<(), Duration> {
-        let most = if limits.sends.is_empty() { MOST_CHALLENGES_WITHOUT_QUOTA } else { MOST_CHALLENGES };
-        while self.challenges.len() > most {
-            let spent = self.challenges.iter().position(|challenge| challenge.spent_by.is_some());
+    pub(super) fn make_room(
+        &mut self,
+        device: Option<DeviceId>,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<(), Duration> {
+        let of_device = |challenge: &&Challenge| challenge.device() == device;
+        while self.challenges.iter().filter(of_device).count() > limits.room_of(device) {
+            let is_spent = |challenge: &Challenge| of_device(&challenge) && challenge.spent_by.is_some();
+            let spent = self.challenges.iter().position(is_spent);
             if spent.is_none() && !limits.sends.is_empty() {
-                let first = self.challenges.iter().map(|challenge| challenge.expires_at).min();
+                let first = self.challenges.iter().filter(of_device).map(|challenge| challenge.expires_at).min();
                 return Err(first.map_or(Duration::ZERO, |first| now.until(first)));
             }
-            let removed = self.challenges.remove(spent.unwrap_or(0));
+            let oldest = || self.challenges.iter().position(|challenge| of_device(&challenge));
+            let removed = self.challenges.remove(spent.or_else(oldest).unwrap_or(0));
             if let Some(heir) = self.challenges.iter_mut().find(|challenge| challenge.nonce == removed.nonce) {
                 heir.inherit(&removed);
             }
@@ -142,13 +217,14 @@ impl Authenticator {
 
 impl Clone for Authenticator {
     fn clone(&self) -> Self {
-        let Self { written_at, challenges, sends, failures, messages, unknown } = self;
+        let Self { written_at, challenges, sends, failures, messages, devices, unknown } = self;
         Self {
             written_at: *written_at,
             challenges: challenges.clone(),
             sends: sends.clone(),
             failures: failures.clone(),
             messages: messages.clone(),
+            devices: devices.clone(),
             unknown: unknown.clone(),
         }
     }
@@ -160,13 +236,43 @@ impl Clone for Authenticator {
             *self = source.clone();
             return;
         }
-        let Self { written_at, challenges, sends, failures, messages, unknown } = source;
+        let Self { written_at, challenges, sends, failures, messages, devices, unknown } = source;
         self.written_at = *written_at;
         self.challenges.clone_from_slice(challenges);
         self.sends.clone_from(sends);
         self.failures.clone_from(failures);
         self.messages.clone_from(messages);
+        self.devices.clone_from(devices);
         self.unknown.clone_from(unknown);
+    }
+}
+
+/// The charged guesses of each device, and those of everybody else. A device that has left has none.
+pub(super) struct GuessBudgets<'a> {
+    of_address: &'a mut Meter,
+    devices: &'a mut Devices,
+}
+
+impl GuessBudgets<'_> {
+    /// Charges one guess.
+    pub(super) fn charge(&mut self, device: Option<DeviceId>, now: Timestamp, limits: &Limits) {
+        if let Some(failures) = self.of(device) {
+            failures.record(now, limits.guesses_of(device).window());
+        }
+    }
+
+    /// Takes back a guess.
+    pub(super) fn take_back(&mut self, guess: ChargedTo) {
+        if let Some(failures) = self.of(guess.device) {
+            failures.take_back(guess.at);
+        }
+    }
+
+    fn of(&mut self, device: Option<DeviceId>) -> Option<&mut Meter> {
+        match device {
+            None => Some(self.of_address),
+            Some(id) => self.devices.get_mut(&id).map(|device| &mut device.failures),
+        }
     }
 }
 
@@ -190,6 +296,7 @@ impl Change for ClampToNow {
         next.messages = CountedMessages::default();
         next.sends.clamp_to(now);
         next.failures.clamp_to(now);
+        next.devices.set_back(now, now.until(next.written_at));
         Ok(Decision::new(next.written(now), ()))
     }
 

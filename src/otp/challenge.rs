@@ -1,6 +1,6 @@
 //! One challenge of an address: the source of its code, its expiry, and the guesses that were charged to it.
 
-use core::num::NonZeroU8;
+use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::dpop::ProofUse;
 use crate::dpop::used_proofs::UsedProofs;
 use crate::guard::message::{CountedMessage, Settlement};
-use crate::id::{Binding, ChallengeId, KeyId, Mark, Nonce, SessionId};
+use crate::id::{Binding, ChallengeId, DeviceId, KeyId, Mark, Nonce, SessionId};
 use crate::otp::meter::Meter;
 use crate::otp::policy::{CodePolicy, CodeShape};
 use crate::secret::PresentedSecret;
@@ -37,7 +37,12 @@ pub(crate) struct Challenge {
 
 impl Challenge {
     /// Makes a challenge with the code of another challenge, or with a code of its own.
-    pub(crate) fn new(new: &NewChallenge<'_>, shared: Option<&Challenge>, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        new: &NewChallenge<'_>,
+        shared: Option<&Challenge>,
+        device: Option<DeviceId>,
+        now: Timestamp,
+    ) -> Self {
         let (nonce, code_key, code_expires_at) = match shared {
             Some(old) => (old.nonce, old.code_key, old.code_expires_at),
             None => (new.nonce, new.code_key, now.after(new.policy.validity())),
@@ -53,7 +58,7 @@ impl Challenge {
             expires_at: now.after(new.policy.token_validity()),
             guesses: Vec::new(),
             spent_by: None,
-            rare: RareMembers { code_alphabet: alphabet, ..RareMembers::default() }.boxed(),
+            rare: RareMembers { code_alphabet: alphabet, device, ..RareMembers::default() }.boxed(),
         }
     }
 
@@ -66,10 +71,16 @@ impl Challenge {
         self.is_live(now) && !now.has_reached(self.code_expires_at)
     }
 
-    /// Tells whether a new challenge can share the code of this one. Both must have the same binding and the same shape
-    /// of code, this host must know the key, and at least half of the code's validity must be left.
-    pub(crate) fn can_share_code(&self, new: &NewChallenge<'_>, now: Timestamp) -> bool {
+    /// Returns the device whose budget the send was charged to.
+    pub(crate) fn device(&self) -> Option<DeviceId> {
+        self.rare.as_ref()?.device
+    }
+
+    /// Tells whether a new challenge can share the code of this one. Both must have the same binding, the same device
+    /// and the same shape of code, this host must know the key, and at least half of the code's validity must be left.
+    pub(crate) fn can_share_code(&self, new: &NewChallenge<'_>, device: Option<DeviceId>, now: Timestamp) -> bool {
         self.binding == new.binding
+            && self.device() == device
             && self.has_code_in_time(now)
             && now.until(self.code_expires_at) >= new.policy.validity() / 2
             && self.shape(new.policy) == *new.policy.shape()
@@ -103,9 +114,17 @@ impl Challenge {
         self.rare.get_or_insert_default().proofs.record(proof);
     }
 
-    /// Charges a guess that names this challenge.
-    pub(crate) fn charge(&mut self, mark: Mark, now: Timestamp) {
+    /// Charges a guess that names this challenge, and keeps the device whose budget it was charged to.
+    pub(crate) fn charge(&mut self, mark: Mark, device: Option<DeviceId>, now: Timestamp) {
         self.guesses.push(Charged { mark, at: Some(now) });
+        if let Some(device) = device {
+            self.rare.get_or_insert_default().guesses_of_devices.push((mark, device));
+        }
+    }
+
+    /// Returns the device whose budget a guess was charged to.
+    pub(crate) fn device_of(&self, mark: &Mark) -> Option<DeviceId> {
+        device_of(self.rare.as_deref(), mark)
     }
 
     /// Charges a guess that names another challenge of the same binding.
@@ -132,19 +151,26 @@ impl Challenge {
         self.rare.as_ref().is_some_and(|rare| rare.other_guesses.contains(mark))
     }
 
-    /// Takes one guess back. Returns when it was charged, if the address still counts the guess.
-    pub(crate) fn release(&mut self, mark: &Mark) -> Option<Timestamp> {
+    /// Takes one guess back. Returns what it was charged to, if the address still counts the guess.
+    pub(crate) fn release(&mut self, mark: &Mark) -> Option<ChargedTo> {
+        let device = self.device_of(mark);
         if let Some(rare) = &mut self.rare {
             rare.other_guesses.retain(|charged| charged != mark);
+            rare.guesses_of_devices.retain(|(charged, _)| charged != mark);
         }
         let charged_at = self.charged_at(mark);
         self.guesses.retain(|charged| charged.mark != *mark);
-        charged_at
+        charged_at.map(|at| ChargedTo { device, at })
     }
 
-    /// Forgives the guesses for the address. They still count for the code. Calls `take_back` with the instant of each.
-    pub(crate) fn forgive(&mut self, take_back: impl FnMut(Timestamp)) {
-        self.guesses.iter_mut().filter_map(|charged| charged.at.take()).for_each(take_back);
+    /// Forgives the guesses for the address. They still count for the code. Calls `take_back` with what each was charged
+    /// to.
+    pub(crate) fn forgive(&mut self, mut take_back: impl FnMut(ChargedTo)) {
+        for charged in &mut self.guesses {
+            if let Some(at) = charged.at.take() {
+                take_back(ChargedTo { device: device_of(self.rare.as_deref(), &charged.mark), at });
+            }
+        }
     }
 
     /// Returns the session that the challenge was spent for, and when, if the answer can be repeated.
@@ -177,15 +203,17 @@ impl Challenge {
         self.rare.as_mut().map(|rare| core::mem::take(&mut rare.settled)).unwrap_or_default()
     }
 
-    /// Takes the spending back. Charges the forgiven guesses again as of `now`, except for the guess with this mark,
-    /// and returns how many they are.
-    pub(crate) fn unspend(&mut self, own: &Mark, now: Timestamp) -> usize {
+    /// Takes the spending back. Charges the forgiven guesses again as of `now`, except for the guess with this mark.
+    /// Calls `charge` with the device of each.
+    pub(crate) fn unspend(&mut self, own: &Mark, now: Timestamp, mut charge: impl FnMut(Option<DeviceId>)) {
         self.spent_by = None;
         if let Some(rare) = &mut self.rare {
             rare.answer = None;
         }
-        let forgiven = self.guesses.iter_mut().filter(|charged| charged.at.is_none() && charged.mark != *own);
-        forgiven.map(|charged| charged.at = Some(now)).count()
+        for charged in self.guesses.iter_mut().filter(|charged| charged.at.is_none() && charged.mark != *own) {
+            charged.at = Some(now);
+            charge(device_of(self.rare.as_deref(), &charged.mark));
+        }
     }
 
     fn shape(&self, policy: &CodePolicy) -> CodeShape {
@@ -194,12 +222,25 @@ impl Challenge {
     }
 }
 
+fn device_of(rare: Option<&RareMembers>, mark: &Mark) -> Option<DeviceId> {
+    let mut guesses = rare?.guesses_of_devices.iter();
+    guesses.find(|(charged, _)| charged == mark).map(|(_, device)| *device)
+}
+
 /// A guess that was charged to a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Charged {
     mark: Mark,
     /// When the guess was charged. `None` once a success has forgiven it, or in a record of an earlier build.
     at: Option<Timestamp>,
+}
+
+/// The budget that a guess was charged to, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChargedTo {
+    /// The device. `None` for the budget of everybody else.
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) at: Timestamp,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -214,6 +255,10 @@ struct RareMembers {
     proofs: UsedProofs,
     /// The messages of the address that the spending of the challenge has settled.
     settled: Vec<CountedMessage>,
+    /// The device whose budget the send was charged to.
+    device: Option<DeviceId>,
+    /// The guesses that were charged to the budgets of devices.
+    guesses_of_devices: Vec<(Mark, DeviceId)>,
     unknown: Unknown,
 }
 
@@ -258,6 +303,10 @@ struct Stored {
     proofs: UsedProofs,
     #[serde(rename = "m", skip_serializing_if = "Vec::is_empty", default)]
     settled: Vec<CountedMessage>,
+    #[serde(rename = "v", skip_serializing_if = "Option::is_none", default)]
+    device: Option<DeviceId>,
+    #[serde(rename = "y", skip_serializing_if = "Vec::is_empty", default)]
+    guesses_of_devices: Vec<(Mark, DeviceId)>,
     #[serde(skip)]
     unknown: Unknown,
 }
@@ -268,7 +317,7 @@ impl From<Challenge> for Stored {
     fn from(challenge: Challenge) -> Self {
         let Challenge { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, spent_by, .. } =
             challenge;
-        let RareMembers { code_alphabet, other_guesses, answer, proofs, settled, unknown } =
+        let RareMembers { code_alphabet, other_guesses, answer, proofs, settled, device, guesses_of_devices, unknown } =
             challenge.rare.map(|rare| *rare).unwrap_or_default();
         let guesses = challenge.guesses.iter().map(|charged| charged.mark).collect();
         let guessed_at = challenge.guesses.iter().filter_map(|charged| charged.at).collect();
@@ -288,6 +337,8 @@ impl From<Challenge> for Stored {
             answer,
             proofs,
             settled,
+            device,
+            guesses_of_devices,
             unknown,
         }
     }
@@ -300,8 +351,12 @@ impl From<Stored> for Challenge {
         let instants = core::iter::repeat_n(None, without_instant).chain(stored.guessed_at.instants().map(Some));
         let charged = |(mark, at)| Charged { mark, at };
         let guesses = stored.guesses.into_iter().zip(instants).map(charged).collect();
-        let Stored { code_alphabet, other_guesses, answer, proofs, settled, unknown, .. } = stored;
-        let rare = RareMembers { code_alphabet, other_guesses, answer, proofs, settled, unknown }.boxed();
+        let Stored {
+            code_alphabet, other_guesses, answer, proofs, settled, device, guesses_of_devices, unknown, ..
+        } = stored;
+        let rare =
+            RareMembers { code_alphabet, other_guesses, answer, proofs, settled, device, guesses_of_devices, unknown }
+                .boxed();
         Self { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, guesses, spent_by, rare }
     }
 }
@@ -326,6 +381,8 @@ pub(crate) struct Opened {
     pub(crate) resend_after: Duration,
     /// The message, where its destinations count it.
     pub(crate) message: Option<CountedMessage>,
+    /// Counts the messages with this code, from 1.
+    pub(crate) attempt: NonZeroU32,
 }
 
 /// What a code is derived from, its shape, and whether it has expired.

@@ -8,11 +8,12 @@ use subtle::Choice;
 use crate::change::{Attempt, Change, Decision};
 use crate::dpop::ProofUse;
 use crate::guard::message::Settlement;
-use crate::id::{ChallengeId, Mark, Nonce, SessionId};
+use crate::id::{ChallengeId, DeviceId, Mark, Nonce, SessionId};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, CodeInFlight};
 use crate::otp::limits::Limits;
 use crate::otp::policy::CodePolicy;
+use crate::otp::test_identity::FixedCode;
 use crate::secret::{Code, PresentedSecret};
 use crate::time::Timestamp;
 
@@ -25,6 +26,8 @@ pub(crate) struct ReserveGuess<'a> {
     /// Identifies this guess. After an unknown outcome, it tells whether the guess was charged.
     pub(crate) mark: Mark,
     pub(crate) presented: &'a PresentedSecret<'a>,
+    /// The device whose token came with the guess.
+    pub(crate) device: Option<DeviceId>,
     pub(crate) policy: &'a CodePolicy,
     pub(crate) limits: &'a Limits,
     /// For how long after a success its answer can be repeated.
@@ -46,9 +49,10 @@ impl ReserveGuess<'_> {
         if in_time { Ok(Some(session)) } else { Err(NotReserved::NoSuchChallenge) }
     }
 
-    fn left(&self, state: &Authenticator, challenge: &Challenge, now: Timestamp) -> usize {
+    fn left(&self, state: &Authenticator, challenge: &Challenge, device: Option<DeviceId>, now: Timestamp) -> usize {
         let of_code = self.limits.of_challenge().saturating_sub(state.guesses_of(&challenge.nonce));
-        of_code.min(state.failures.remaining(&self.limits.guesses_per_address, now))
+        let failures = state.failures_of(device);
+        of_code.min(failures.map_or(0, |failures| failures.remaining(self.limits.guesses_of(device), now)))
     }
 }
 
@@ -68,7 +72,8 @@ impl Change for ReserveGuess<'_> {
             return Err(NotReserved::ReplayedProof);
         }
         let repeats = self.repeats(challenge, now)?;
-        let left = self.left(&next, challenge, now);
+        let device = next.usable(self.device, self.limits, now);
+        let left = self.left(&next, challenge, device, now);
         let remaining = left.checked_sub(1).ok_or(NotReserved::NoSuchChallenge)?;
         // For a spent challenge, only its own code is right.
         let other = match repeats {
@@ -82,7 +87,7 @@ impl Change for ReserveGuess<'_> {
         }
         for challenge in &mut next.challenges {
             if challenge.id == self.id {
-                challenge.charge(self.mark, now);
+                challenge.charge(self.mark, device, now);
                 if let Some(proof) = self.proof {
                     challenge.record_proof(proof);
                 }
@@ -90,7 +95,7 @@ impl Change for ReserveGuess<'_> {
                 challenge.charge_other(self.mark);
             }
         }
-        next.failures.record(now, self.limits.guesses_per_address.window());
+        next.split().1.charge(device, now, self.limits);
         let reserved = Reserved { id: self.id, own, other, repeats, attempts_remaining: remaining };
         Ok(Decision::new(next.written(now), reserved))
     }
@@ -104,7 +109,7 @@ impl Change for ReserveGuess<'_> {
             own: challenge.code(self.policy, charged_at),
             other: other.map(|other| other.code(self.policy, charged_at)),
             repeats: self.repeats(challenge, charged_at).ok()?,
-            attempts_remaining: self.left(stored, challenge, charged_at),
+            attempts_remaining: self.left(stored, challenge, challenge.device_of(&self.mark), charged_at),
         })
     }
 }
@@ -129,23 +134,22 @@ impl Change for ReleaseGuess<'_> {
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
         let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
-        let mut found = false;
-        for challenge in &mut next.challenges {
+        let (mut found, mut settled) = (false, Vec::new());
+        let (challenges, mut budgets) = next.split();
+        for challenge in challenges {
             if challenge.spent_by == Some(self.spender) {
                 // The success did not happen, and so it forgives no other guess.
-                for _ in 0..challenge.unspend(&self.mark, now) {
-                    next.failures.record(now, self.limits.guesses_per_address.window());
-                }
-                let settled = challenge.take_settled();
-                if !settled.is_empty() {
-                    next.messages.add(settled);
-                }
+                challenge.unspend(&self.mark, now, |device| budgets.charge(device, now, self.limits));
+                settled.extend(challenge.take_settled());
                 found = true;
             }
             found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();
-            if let Some(charged_at) = challenge.release(&self.mark) {
-                next.failures.take_back(charged_at);
+            if let Some(charged) = challenge.release(&self.mark) {
+                budgets.take_back(charged);
             }
+        }
+        if !settled.is_empty() {
+            next.messages.add(settled);
         }
         if found { Ok(Decision::new(next.written(now), ())) } else { Err(NothingToDo) }
     }
@@ -168,6 +172,11 @@ pub(crate) struct RedeemChallenge<'a> {
     /// The session that the challenge is spent for, where its answer can be repeated. It is kept only if the code that
     /// was right is that of the named challenge.
     pub(crate) session: Option<SessionId>,
+    /// The device whose token came with the code. A success renews it.
+    pub(crate) device: Option<DeviceId>,
+    /// The device to remember, where none came with the code.
+    pub(crate) new_device: Option<DeviceId>,
+    pub(crate) limits: &'a Limits,
 }
 
 impl Change for RedeemChallenge<'_> {
@@ -191,7 +200,8 @@ impl Change for RedeemChallenge<'_> {
             return Err(NotReserved::NoSuchChallenge);
         }
         let mut settled = next.take_settled(id, now);
-        for challenge in next.challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
+        let (challenges, mut budgets) = next.split();
+        for challenge in challenges.iter_mut().filter(|challenge| challenge.spent_by.is_none()) {
             if challenge.nonce == *nonce || challenge.id == *id {
                 let is_answered = challenge.id == *id && challenge.nonce == *nonce;
                 let session = self.session.filter(|_| is_answered);
@@ -199,16 +209,24 @@ impl Change for RedeemChallenge<'_> {
             }
             if challenge.id == *id {
                 challenge.settle(core::mem::take(&mut settled));
-                challenge.forgive(|charged_at| next.failures.take_back(charged_at));
+                challenge.forgive(|charged| budgets.take_back(charged));
             }
         }
+        if let Some(policy) = &self.limits.devices {
+            let known = next.known_device(self.device, None, self.limits, now);
+            if let Some(device) = known.or(self.new_device) {
+                next.keep_device(device, now.after(policy.validity));
+            }
+        }
+        let device = next.known_device(self.device, self.new_device, self.limits, now);
         let settlement = next.challenge(id).map(Challenge::settlement).unwrap_or_default();
-        Ok(Decision::new(next.written(now), Redeemed { settlement }))
+        Ok(Decision::new(next.written(now), Redeemed { device, settlement }))
     }
 
     fn found_in(&self, stored: &Authenticator) -> Option<Redeemed> {
         let challenge = stored.challenge(&self.proven.id).filter(|known| known.spent_by == Some(self.spender))?;
-        Some(Redeemed { settlement: challenge.settlement() })
+        let device = stored.known_device(self.device, self.new_device, self.limits, stored.written_at);
+        Some(Redeemed { device, settlement: challenge.settlement() })
     }
 }
 
@@ -227,18 +245,20 @@ impl Reserved {
         self.repeats
     }
 
-    /// Compares the presented text with each code that is right, in constant time. A code that has expired counts as
+    /// Compares the presented text with each code that is right, in constant time. A fixed code takes the place of each. A code that has expired counts as
     /// wrong, and so does a code that can no longer be derived.
     pub(crate) fn compare(
         self,
         derive: impl Fn(&CodeInFlight) -> Option<Code>,
         presented: &PresentedSecret<'_>,
+        fixed: Option<FixedCode>,
     ) -> Result<Proven, WrongCode> {
         // An expired code is compared all the same, and both results are combined. The timing does not tell a wrong
         // code from an expired one.
         let is_right = |code: &CodeInFlight| {
             let in_time = Choice::from(u8::from(!code.has_expired));
-            derive(code).map_or(Choice::from(0), |expected| expected.matches(presented) & in_time)
+            let is_sent = derive(code).map_or(Choice::from(0), |expected| expected.matches(presented));
+            fixed.map_or(is_sent, |fixed| fixed.instead_of(is_sent)) & in_time
         };
         let own = is_right(&self.own);
         let other = self.other.as_ref().map(|code| (is_right(code), code.nonce));
@@ -259,12 +279,19 @@ pub(crate) struct Proven {
 /// Proof that the code was right and is spent. The release of tokens takes it by value.
 pub(crate) struct Redeemed {
     settlement: Settlement,
+    /// The device that the record knows the client by.
+    device: Option<DeviceId>,
 }
 
 impl Redeemed {
     /// Takes out the messages that this success has settled. They are credited once.
     pub(crate) fn take_settlement(&mut self) -> Settlement {
         core::mem::take(&mut self.settlement)
+    }
+
+    /// Returns the device that the client can be remembered by.
+    pub(crate) fn device(&self) -> Option<DeviceId> {
+        self.device
     }
 }
 

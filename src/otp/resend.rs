@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::change::{Attempt, Change, Decision};
 use crate::guard::message::CountedMessage;
-use crate::id::{ChallengeId, MessageMark};
+use crate::id::{ChallengeId, DeviceId, MessageMark};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, NewChallenge, Opened};
 use crate::otp::limits::Limits;
@@ -18,19 +18,27 @@ use crate::time::Timestamp;
 /// flight.
 pub(crate) struct OpenChallenge<'a> {
     pub(crate) new: NewChallenge<'a>,
+    /// The device whose token came with the request.
+    pub(crate) device: Option<DeviceId>,
     pub(crate) limits: &'a Limits,
     /// Whether destinations count the message. The record then remembers it for the success that settles it.
     pub(crate) is_counted: bool,
 }
 
 impl OpenChallenge<'_> {
+    /// Tells whether the send uses the budgets of a device that the record knows.
+    pub(crate) fn is_of_device(&self, state: Option<&Authenticator>, now: Timestamp) -> bool {
+        state.is_some_and(|state| state.usable(self.device, self.limits, now).is_some())
+    }
+
     fn opened(&self, challenge: &Challenge, state: &Authenticator, now: Timestamp) -> Opened {
         Opened {
             id: challenge.id,
             code: challenge.code(self.new.policy, now),
             code_expires_at: challenge.code_expires_at,
             expires_at: challenge.expires_at,
-            resend_after: state.sends.wait(&self.limits.sends, now),
+            resend_after: wait_of(state, challenge.device(), self.limits, now),
+            attempt: state.messages_until(challenge),
             message: state.messages.iter().find(|message| message.mark == MessageMark::of(&challenge.id)).copied(),
         }
     }
@@ -46,11 +54,16 @@ impl Change for OpenChallenge<'_> {
         state: Option<Authenticator>,
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, Opened>, NotOpened> {
-        let Self { new, limits, is_counted } = self;
+        let Self { new, limits, .. } = self;
         let (mut next, now) = state.unwrap_or_default().at(attempt.now);
-        let of_sends = next.sends.wait(&limits.sends, now);
+        let device = next.usable(self.device, limits, now);
+        let of_sends = wait_of(&next, device, limits, now);
         // A code that could not be redeemed is never sent, whichever client asks for it.
-        let of_guesses = next.failures.wait(&[limits.guesses_per_address], now);
+        let of_guesses = match device {
+            // A device that has no guess left counts as none.
+            Some(_) => Duration::ZERO,
+            None => next.failures.wait(&[limits.guesses_per_address], now),
+        };
         if !of_guesses.is_zero() {
             return Err(NotOpened::NoGuessLeft { retry_after: of_guesses.max(of_sends) });
         }
@@ -60,15 +73,17 @@ impl Change for OpenChallenge<'_> {
         let shared = next
             .challenges
             .iter()
-            .rfind(|old| old.can_share_code(new, now) && next.guesses_of(&old.nonce) < limits.of_challenge());
-        let challenge = Challenge::new(new, shared, now);
-        next.sends.record(now, memory_for_moves(&limits.sends));
-        if *is_counted {
+            .rfind(|old| old.can_share_code(new, device, now) && next.guesses_of(&old.nonce) < limits.of_challenge());
+        let challenge = Challenge::new(new, shared, device, now);
+        if self.is_counted {
             next.count(CountedMessage::new(&challenge.id, now, challenge.code_expires_at), now);
+        }
+        if let Some(sends) = next.sends_of_mut(device) {
+            sends.record(now, memory_for_moves(limits.sends_of(device)));
         }
         let opened = self.opened(&challenge, &next, now);
         next.challenges.push(challenge);
-        next.make_room(limits, now).map_err(|retry_after| NotOpened::Throttled { retry_after })?;
+        next.make_room(device, limits, now).map_err(|retry_after| NotOpened::Throttled { retry_after })?;
         Ok(Decision::new(next.written(now), opened))
     }
 
@@ -97,8 +112,10 @@ impl Change for TakeBackSend {
     ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
         let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
         let challenge = next.challenge(&self.id).ok_or(NothingToDo)?;
-        let sent_at = challenge.expires_at.before(self.token_validity);
-        next.sends.take_back(sent_at);
+        let (device, sent_at) = (challenge.device(), challenge.expires_at.before(self.token_validity));
+        if let Some(sends) = next.sends_of_mut(device) {
+            sends.take_back(sent_at);
+        }
         // A challenge whose code has been compared stays for the count, since others may share the code.
         next.challenges.retain(|challenge| challenge.id != self.id || challenge.guesses() > 0);
         next.messages.retain(|message| message.mark != MessageMark::of(&self.id));
@@ -132,12 +149,15 @@ impl Change for AllowResend<'_> {
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, Duration>, NothingToDo> {
         let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
-        let sent_at = next.challenge(&self.id).ok_or(NothingToDo)?.expires_at.before(self.token_validity);
-        if !next.sends.move_out_of_the_shortest(sent_at, &self.limits.sends) {
-            let retry_after = next.sends.wait(&self.limits.sends, now);
+        let challenge = next.challenge(&self.id).ok_or(NothingToDo)?;
+        let (device, sent_at) = (challenge.device(), challenge.expires_at.before(self.token_validity));
+        let quotas = self.limits.sends_of(device);
+        let sends = next.sends_of_mut(device).ok_or(NothingToDo)?;
+        let is_moved = sends.move_out_of_the_shortest(sent_at, quotas);
+        let retry_after = sends.wait(quotas, now);
+        if !is_moved {
             return Ok(Decision::as_it_is(next, retry_after));
         }
-        let retry_after = next.sends.wait(&self.limits.sends, now);
         Ok(Decision::new(next.written(now), retry_after))
     }
 
@@ -145,6 +165,11 @@ impl Change for AllowResend<'_> {
     fn found_in(&self, _stored: &Authenticator) -> Option<Duration> {
         None
     }
+}
+
+/// Returns how long to wait for the next send with a device, or without one.
+fn wait_of(state: &Authenticator, device: Option<DeviceId>, limits: &Limits, now: Timestamp) -> Duration {
+    state.sends_of(device).map_or(Duration::ZERO, |sends| sends.wait(limits.sends_of(device), now))
 }
 
 /// Why no challenge was opened.

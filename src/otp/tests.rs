@@ -20,7 +20,7 @@ const NOW: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
 
 fn limits(sends: Vec<Quota>) -> Limits {
     let guesses_per_address = Quota::new(NonZeroU32::MAX, Duration::from_secs(60));
-    Limits { sends, guesses_per_challenge: NonZeroU8::MIN, guesses_per_address }
+    Limits { sends, guesses_per_challenge: NonZeroU8::MIN, guesses_per_address, devices: None }
 }
 
 fn open(from: Authenticator, number: u8, limits: &Limits) -> Result<Authenticator, NotOpened> {
@@ -34,7 +34,9 @@ fn open(from: Authenticator, number: u8, limits: &Limits) -> Result<Authenticato
         knows_key: &|_| true,
     };
     let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
-    OpenChallenge { new, limits, is_counted: false }.decide(Some(from), attempt).map(|decision| decision.into_parts().0)
+    OpenChallenge { new, device: None, limits, is_counted: false }
+        .decide(Some(from), attempt)
+        .map(|decision| decision.into_parts().0)
 }
 
 #[test]
@@ -71,10 +73,12 @@ fn a_success_that_is_taken_back_has_forgiven_no_guess() {
     let mut state = open(Authenticator::default(), 1, &limits).unwrap();
     for mark in [wrong, right] {
         let (policy, limits, presented) = (&policy, &limits, &presented);
-        let reserve = ReserveGuess { id, mark, presented, policy, limits, repeat_window: Duration::ZERO, proof: None };
+        let (device, repeat_window, proof) = (None, Duration::ZERO, None);
+        let reserve = ReserveGuess { id, mark, presented, device, policy, limits, repeat_window, proof };
         state = reserve.decide(Some(state), attempt).ok().unwrap().into_parts().0;
     }
-    let redeem = RedeemChallenge { proven: &Proven { id, nonce }, spender, session: None };
+    let (proven, session, device, new_device) = (&Proven { id, nonce }, None, None, None);
+    let redeem = RedeemChallenge { proven, spender, session, device, new_device, limits: &limits };
     let spent = redeem.decide(Some(state), attempt).ok().unwrap().into_parts().0;
     assert_eq!((spent.failures.len(), spent.guesses_of(&nonce)), (0, 2));
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::address::{Address, AddressPolicy};
 use crate::base64url::BASE64URL;
 use crate::grant::Usage;
-use crate::id::{Asker, AskerParts, AuthSourceId, Binding, ClientId, Issuer, KeyId, RecordKey, SessionId};
+use crate::id::{Asker, AskerParts, AuthSourceId, Binding, ClientId, DeviceId, Issuer, KeyId, RecordKey, SessionId};
 use crate::secret::code_challenge::CodeChallenge;
 use crate::secret::secret_from_base64;
 use crate::time::Timestamp;
@@ -70,9 +70,10 @@ impl core::fmt::Debug for MasterKey {
 ///
 /// 1. **Accept** the next secret beside the present one: `Keyring::new(&index, &present).accepting(&next)`.
 /// 2. **Switch**: `Keyring::new(&index, &next).accepting(&present)`. Wait until everything has expired that was sealed
-///    under the present secret. Refresh tokens take longest: they live as long as sessions do (by default 30 days).
+///    under the present secret. A refresh token lives as long as its session (by default 30 days), a
+///    device token as long as its device is known (by default 90 days).
 /// 3. **Drop** the old secret: `Keyring::new(&index, &next)`. A user whose client did not refresh in the meantime logs
-///    in again.
+///    in again, and a device that did not log in again is no longer known.
 ///
 /// With one host, the first step can be left out. If a secret has leaked, drop it at once. The otp_tokens and refresh
 /// tokens that it sealed are then refused without asking the store.
@@ -236,6 +237,29 @@ impl Keyring {
         })
     }
 
+    /// Returns the device that a login makes known. It follows from the session, and so a repeated answer names the same
+    /// device.
+    pub(crate) fn device_of(&self, session: &SessionId) -> DeviceId {
+        DeviceId::from_bytes(first(&mac(&self.bindings, [b"device of session".as_slice(), session.as_bytes()])))
+    }
+
+    /// Returns what a device token is bound to: the record of the address, and the client.
+    pub(crate) fn device_binding(&self, record: &RecordKey, client: &ClientId, device: &DeviceId) -> Binding {
+        let parts = [b"device".as_slice(), record.as_bytes(), client.as_str().as_bytes(), device.as_bytes()];
+        Binding::from_bytes(first(&mac(&self.bindings, parts)))
+    }
+
+    /// Returns what is kept of the address of a test identity.
+    pub(crate) fn test_address(&self, address: &Address) -> [u8; 32] {
+        let parts = ["test identity", channel_name(address), address.as_str()];
+        mac(&self.bindings, parts.map(str::as_bytes))
+    }
+
+    /// Returns what is kept of the fixed code of a test identity.
+    pub(crate) fn test_code(&self, address: &[u8; 32], code: &str) -> [u8; 32] {
+        mac(&self.bindings, [b"test code".as_slice(), address, code.as_bytes()])
+    }
+
     /// Returns what a refresh token contains of its client.
     pub(crate) fn client_mark(&self, client: &ClientId) -> [u8; 15] {
         first(&mac(&self.bindings, ["refresh", client.as_str()].map(str::as_bytes)))
@@ -247,6 +271,7 @@ pub(crate) struct SealingKeys {
     pub(crate) id: KeyId,
     pub(crate) otp_tokens: hmac::Key,
     pub(crate) refresh_tokens: hmac::Key,
+    pub(crate) device_tokens: hmac::Key,
     pub(crate) codes: hmac::Key,
     nonces: hmac::Key,
 }
@@ -258,6 +283,7 @@ impl SealingKeys {
             id: KeyId::from_bytes(first(&id)),
             otp_tokens: secret.derive("otp-grant 1 otp_token"),
             refresh_tokens: secret.derive("otp-grant 1 refresh_token"),
+            device_tokens: secret.derive("otp-grant 1 device token"),
             codes: secret.derive("otp-grant 1 code"),
             nonces: secret.derive("otp-grant 1 DPoP nonce"),
         }

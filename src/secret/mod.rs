@@ -72,6 +72,12 @@ secret_text! {
 }
 
 secret_text! {
+    /// The sealed token of a device that its user has logged in with. The client sends it along with later requests for
+    /// the same address.
+    DeviceToken
+}
+
+secret_text! {
     /// A refresh token (RFC 6749 section 1.5).
     RefreshToken
 }

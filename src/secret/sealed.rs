@@ -1,16 +1,18 @@
-//! Seals and unseals otp_tokens and refresh tokens. A token that this server did not seal, that was altered or that has
+//! Seals and unseals otp_tokens, device tokens and refresh tokens. A token that this server did not seal, that was altered or that has
 //! expired is refused before any store is asked.
+
+use core::time::Duration;
 
 use base64::Engine;
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use crate::base64url::BASE64URL;
-use crate::id::{Asker, AskerParts, Binding, ChallengeId, KeyId, SessionId};
+use crate::id::{Asker, AskerParts, Binding, ChallengeId, DeviceId, KeyId, SessionId};
 use crate::secret::code_challenge::CodeChallenge;
 use crate::secret::keyring::{Keyring, SealingKeys};
-use crate::secret::{OtpToken, PresentedSecret, RefreshToken};
-use crate::time::Timestamp;
+use crate::secret::{DeviceToken, OtpToken, PresentedSecret, RefreshToken};
+use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
 /// The content of an otp_token.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -128,6 +130,48 @@ impl RefreshTokenContent {
     }
 }
 
+/// The content of a device token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DeviceTokenContent {
+    pub(crate) device: DeviceId,
+    pub(crate) issued_at: Timestamp,
+    /// A MAC over the address, the client and the device.
+    pub(crate) binding: Binding,
+}
+
+impl DeviceTokenContent {
+    /// Writes and seals the token: 69 bytes, or 92 characters.
+    pub(crate) fn seal(&self, keyring: &Keyring) -> DeviceToken {
+        let keys = keyring.active();
+        let mut token = Writer::new(VERSION, keys);
+        token.put(self.device.as_bytes());
+        token.put(&self.issued_at.as_unix_millis().to_be_bytes());
+        token.put(self.binding.as_bytes());
+        DeviceToken::new(token.seal(&keys.device_tokens, None))
+    }
+
+    /// Reads a token that this server sealed, and that is younger than `validity`. A token from the future means that
+    /// the clock was set back, and is refused.
+    pub(crate) fn unseal(
+        token: &PresentedSecret<'_>,
+        validity: Duration,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Result<Self, NotSealed> {
+        let mut bytes = [0; DEVICE_TOKEN_LEN];
+        let no_asker = |version| if version == VERSION { Ok(None) } else { Err(NotSealed) };
+        let (_, mut reader) = Reader::open(token, &mut bytes, keyring, |keys| &keys.device_tokens, no_asker)?;
+        let content = Self {
+            device: DeviceId::from_bytes(reader.take()?),
+            issued_at: Timestamp::from_unix_millis(u64::from_be_bytes(reader.take()?)),
+            binding: Binding::from_bytes(reader.take()?),
+        };
+        let is_old = now.has_reached(content.issued_at.after(validity));
+        let is_from_the_future = now.until(content.issued_at) > CLOCK_TOLERANCE;
+        if is_old || is_from_the_future { Err(NotSealed) } else { Ok(content) }
+    }
+}
+
 /// The token was not sealed by this server or for this asker, was altered, or has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotSealed;
@@ -222,6 +266,7 @@ const VERSION_WITH_KEY: u8 = 3;
 const VERSION_WITH_BOTH: u8 = 4;
 const MAC_LEN: usize = 32;
 const OTP_TOKEN_LEN: usize = 1 + KeyId::LEN + ChallengeId::LEN + 8 + Binding::LEN + MAC_LEN;
+const DEVICE_TOKEN_LEN: usize = 1 + KeyId::LEN + DeviceId::LEN + 8 + Binding::LEN + MAC_LEN;
 const REFRESH_TOKEN_LEN: usize = 1 + KeyId::LEN + SessionId::LEN + 4 + 8 + 15 + MAC_LEN;
 const LONGEST: usize = REFRESH_TOKEN_LEN;
 

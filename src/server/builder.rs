@@ -10,6 +10,7 @@ use crate::id::Issuer;
 use crate::jwt::signing_keys::SigningKeys;
 use crate::jwt::verifier::AccessTokenVerifier;
 use crate::observer::{NoObserver, Observer};
+use crate::otp::test_identity::TestIdentities;
 use crate::secret::keyring::Keyring;
 use crate::server::AuthorizationServer;
 use crate::server::routes::{Endpoint, Routes};
@@ -105,6 +106,9 @@ impl ServerBuilder {
         if !settings.challenges_have_room() {
             return Err(ConfigError::TooManyChallenges);
         }
+        if !settings.guesses_are_few() {
+            return Err(ConfigError::TooManyGuesses);
+        }
         if !settings.send_guard.is_sound() {
             return Err(ConfigError::SendGuard);
         }
@@ -117,6 +121,9 @@ impl ServerBuilder {
         if !settings.endpoints.are_paths() {
             return Err(ConfigError::Endpoint);
         }
+        if !settings.test_identities_are_sound(clock.now()) {
+            return Err(ConfigError::TestIdentity);
+        }
         let keys = signing_keys.key_set().clone();
         let verifier = AccessTokenVerifier::new(issuer.clone(), keys, settings.access_token_profile.clone());
         let routes = Routes::new(&issuer, &settings.endpoints);
@@ -126,8 +133,10 @@ impl ServerBuilder {
             token: target(Endpoint::Token),
             userinfo: target(Endpoint::Userinfo),
         };
+        let keyring = keyring.of(&issuer);
         let parts = Parts {
-            keyring: keyring.of(&issuer),
+            test_identities: TestIdentities::new(&settings.test_identities, &keyring),
+            keyring,
             issuer,
             limits: settings.limits(),
             settings,
@@ -166,6 +175,8 @@ pub enum ConfigError {
     /// The send guard has more than 1,024 shards, a threshold allows more messages per hour than per day, or its
     /// `verified_percent` is more than 1,000.
     SendGuard,
+    /// An address and its devices would have more than 100 guesses in 24 hours.
+    TooManyGuesses,
     /// Answers would be repeated for longer than 60 seconds.
     RepeatWindow,
     /// A `grant_type` is empty, occurs twice, or is the `grant_type` of a refresh.
@@ -173,6 +184,9 @@ pub enum ConfigError {
     /// The path of an endpoint does not begin with a slash, has a character that is not allowed in a path, lies below
     /// `/.well-known/`, or occurs twice.
     Endpoint,
+    /// A test identity has a code that is shorter than other codes, an end that is more than 90 days away, or no client,
+    /// or an address has two.
+    TestIdentity,
     /// The signing key is [external](crate::SigningKey::external). Only an exchange can ask for its signatures.
     ExternalKey,
 }
@@ -191,9 +205,13 @@ impl core::fmt::Display for ConfigError {
             Self::SendGuard => {
                 "a send guard has at most 1024 shards, and thresholds with more messages per day than per hour"
             }
+            Self::TooManyGuesses => "an address and its 3 devices would have more than 100 guesses in 24 hours",
             Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
             Self::GrantType => "a grant_type is empty, was given twice or is reserved",
             Self::Endpoint => "the path of an endpoint is not a path, or was given twice",
+            Self::TestIdentity => {
+                "a test identity has too short a code, too late an end, no client, or the address of another one"
+            }
             Self::ExternalKey => "an external key signs only where exchanges are driven",
         })
     }

@@ -7,19 +7,21 @@ pub(crate) mod routes;
 use core::future::Future;
 use std::sync::Arc;
 
-use crate::address::AddressPolicy;
+use crate::address::{Address, AddressPolicy};
 use crate::directory::Directory;
 pub use crate::flow::check_access_token::AccessTokenCheckError;
 pub use crate::flow::check_keyring::{KeyringCheck, KeyringError};
 use crate::flow::core::{Core, Parts};
-pub use crate::flow::send_otp::{Delivery, OtpMessage};
+pub use crate::flow::delivery::{Delivery, OtpMessage};
 pub use crate::flow::verify_otp::{VerifiedAddress, VerifyError, VerifyRequest};
 use crate::flow::{
-    check_access_token, check_keyring, introspect, otp_grant, refresh_grant, revoke, send_otp, userinfo, verify_otp,
+    check_access_token, check_keyring, introspect, otp_grant, refresh_grant, revoke, send_otp, support, userinfo,
+    verify_otp,
 };
 use crate::id::{Issuer, SessionId};
 use crate::jwt::jwk::PublicKeySet;
 use crate::jwt::verifier::{AccessTokenClaims, AccessTokenError, Audience};
+use crate::otp::support::AddressState;
 pub use crate::server::builder::{ConfigError, ServerBuilder};
 use crate::server::metadata::Metadata;
 use crate::server::routes::Routes;
@@ -76,7 +78,9 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// # use otp_grant::*;
     /// # async fn example(server: &AuthorizationServer<MemoryStore, MemoryDirectory>, body: &[u8]) {
     /// let deliver = async |delivery: Delivery| {
-    ///     println!("{} for {}", delivery.code().expose_secret(), delivery.address().as_str());
+    ///     if let Some(message) = delivery.message() {
+    ///         println!("{} for {}", message.code().expose_secret(), message.address().as_str());
+    ///     }
     ///     delivery.accepted()
     /// };
     /// let request = Request::new("POST", "/oauth2/token").header("Content-Type", "application/json").body(body);
@@ -208,6 +212,38 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// [`VerifyError`]. [`VerifyError::TemporarilyUnavailable`] is safe to retry.
     pub async fn verify(&self, request: VerifyRequest<'_>) -> Result<VerifiedAddress, VerifyError> {
         verify_otp::verify_otp(&self.core, request).await
+    }
+
+    /// Tells what an address has left, for the host's support staff: guesses and sends, live challenges and devices. The
+    /// answer has no code and no identifier.
+    ///
+    /// It costs a load. A record from the future is clamped, which costs a swap.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store failed. The call is safe to retry.
+    pub async fn explain(&self, address: &Address) -> Result<AddressState, Unavailable> {
+        support::explain(&self.core, address).await
+    }
+
+    /// Clears the counted guesses and sends of an address and of its devices, on behalf of the host's support staff. The
+    /// guesses of each code still count. An address without a record is a success.
+    ///
+    /// Whoever locked the address can lock it again. A known device is not affected by that: see
+    /// [`DevicePolicy`](crate::otp::DevicePolicy). It costs a load and a swap.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store failed. The call is safe to retry.
+    pub async fn unlock(&self, address: &Address) -> Result<(), Unavailable> {
+        support::unlock(&self.core, address).await
+    }
+
+    /// Makes an address forget its devices, after a device was lost or stolen. Their tokens count as none from then on.
+    /// What the devices have used up still counts. It costs a load and a swap.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store failed. The call is safe to retry.
+    pub async fn forget_devices(&self, address: &Address) -> Result<(), Unavailable> {
+        support::forget_devices(&self.core, address).await
     }
 
     /// Checks an access token of this server offline: signature, type, issuer, audience and time. A token that is bound

@@ -22,6 +22,16 @@ use crate::time::set_back::Reading;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 use crate::unknown_members::{Unknown, keep_unknown_members};
 
+/// The formats of a session's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionFormat {
+    First,
+    /// Format 2: the client has proved a key.
+    WithKey,
+    /// Format 3: the user logged in by a test identity.
+    OfTestIdentity,
+}
+
 /// The state of one login session. The same record serves all refreshes of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
@@ -76,6 +86,9 @@ pub(crate) struct Session {
     /// The key that the client has proved. A record that has it needs format 2.
     #[serde(rename = "j", skip_serializing_if = "Option::is_none", default)]
     proven_key: Option<Box<ProvenKey>>,
+    /// When the test identity ends that the user logged in by. A record that has it needs format 3.
+    #[serde(rename = "z", skip_serializing_if = "Option::is_none", default)]
+    test_ends_at: Option<Timestamp>,
     #[serde(skip)]
     unknown: Unknown,
 }
@@ -85,11 +98,13 @@ keep_unknown_members!(Session);
 impl Session {
     /// Opens the session of a login that happens `now`.
     pub(crate) fn open(login: Login, validity: &SessionValidity, access_token: Duration, now: Timestamp) -> Self {
-        let Login { client, subject, scope, channel, tokens_valid_after, sealed_under, proven_key } = login;
+        let Login { client, subject, scope, channel, tokens_valid_after, sealed_under, proven_key, test_ends_at } =
+            login;
         // The directory's clock can be a little ahead. A user who has just signed out everywhere can still log in
         // again.
         let auth_time = tokens_valid_after.map_or(now, |after| now.max(after));
         let ends_at = now.after(validity.absolute).whole_second();
+        let ends_at = test_ends_at.map_or(ends_at, |test| ends_at.min(test));
         Self {
             client,
             subject,
@@ -109,6 +124,7 @@ impl Session {
             revoked_tokens: RevokedTokens::default(),
             marks: Vec::new(),
             proven_key: proven_key.as_ref().map(ProvenKey::of_login),
+            test_ends_at,
             unknown: Unknown::default(),
         }
     }
@@ -147,9 +163,25 @@ impl Session {
         self.generation == 0 && self.issue == 0 && self.marks.is_empty()
     }
 
-    /// Tells whether an earlier version may not decide on this session. It would ignore the key.
-    pub(crate) fn needs_format_2(&self) -> bool {
-        self.proven_key.is_some()
+    /// Returns the lowest format that may decide on this session. A version that knows format 1 would ignore the key, and
+    /// one that knows format 2 would not say that the tokens are of a test identity.
+    pub(crate) fn format(&self) -> SessionFormat {
+        match (self.test_ends_at, &self.proven_key) {
+            (Some(_), _) => SessionFormat::OfTestIdentity,
+            (None, Some(_)) => SessionFormat::WithKey,
+            (None, None) => SessionFormat::First,
+        }
+    }
+
+    /// Tells whether the user logged in by a test identity.
+    pub(crate) fn is_test(&self) -> bool {
+        self.test_ends_at.is_some()
+    }
+
+    /// Tells whether the session can go on for its user as the directory knows them now. The session of a test identity
+    /// needs a test subject for as long as it lives.
+    pub(crate) fn suits(&self, is_test_subject: bool) -> bool {
+        is_test_subject || !self.is_test()
     }
 
     /// Tells whether the refresh tokens of the session need a key.
@@ -180,11 +212,12 @@ impl Session {
     }
 
     /// Returns the authentication method references (RFC 8176): a one-time password, and SMS where the code was sent by
-    /// SMS.
+    /// SMS. A test identity has proved nothing of the kind.
     pub(crate) fn amr(&self) -> &'static [&'static str] {
-        match self.channel {
-            Channel::Sms => &["otp", "sms"],
-            Channel::Email => &["otp"],
+        match (self.test_ends_at, self.channel) {
+            (Some(_), _) => &["test"],
+            (None, Channel::Sms) => &["otp", "sms"],
+            (None, Channel::Email) => &["otp"],
         }
     }
 
@@ -248,6 +281,8 @@ pub(crate) struct Login {
     pub(crate) sealed_under: Option<KeyId>,
     /// The key that the client proves, where its tokens are bound to it.
     pub(crate) proven_key: Option<PresentedKey>,
+    /// When the test identity ends that the user logs in by.
+    pub(crate) test_ends_at: Option<Timestamp>,
 }
 
 /// Why a session ended early.

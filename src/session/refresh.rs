@@ -255,6 +255,7 @@ mod tests {
             tokens_valid_after: None,
             sealed_under: None,
             proven_key: None,
+            test_ends_at: None,
         };
         Session::open(login, &SessionValidity::default(), Duration::from_secs(300), NOW)
     }

@@ -4,18 +4,22 @@ pub(crate) mod endpoints;
 
 use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use crate::address::{AddressPolicy, Channel};
 use crate::dpop::DpopSupport;
 use crate::grant::CustomUsage;
 use crate::guard::SendGuard;
 use crate::jwt::claims::{AccessTokenProfile, TokenValidity};
+use crate::otp::device::DevicePolicy;
 use crate::otp::limits::Limits;
 use crate::otp::meter::Quota;
 use crate::otp::policy::CodePolicy;
+use crate::otp::test_identity::TestIdentity;
 use crate::scope::Scope;
 use crate::session::SessionValidity;
 pub use crate::settings::endpoints::Endpoints;
+use crate::time::Timestamp;
 use crate::wire::request::RequestRules;
 use crate::wire::request::token::REFRESH_GRANT_TYPE;
 
@@ -68,6 +72,14 @@ pub struct Settings {
     /// takes back its own guess. An address that has no guesses left is not sent to.
     pub guesses_per_address: Quota,
 
+    /// The budgets of devices that users log in with. Without them, whoever may send can use up the guesses and the sends
+    /// of an address, and so keep its user out for a day. Defaults to [`DevicePolicy::default`]. `None` remembers no
+    /// device: a request for a device token gets none, and device tokens count as none.
+    ///
+    /// `build` refuses budgets that allow more than 100 guesses in 24 hours, over the address and its 3 devices. By
+    /// default, they allow 25 + 3 × 10 = 55. (The limit of NIST SP 800-63B section 3.2.2 is 100 failures in a row.)
+    pub devices: Option<DevicePolicy>,
+
     /// For how long a right code is answered again, where the answer was lost. At most 60 seconds. Defaults to zero,
     /// which is never, since NIST SP 800-63B section 3.1.3.2 requires that a code is accepted only once.
     ///
@@ -98,6 +110,9 @@ pub struct Settings {
     ///
     /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
     pub authentication_claims: bool,
+
+    /// The addresses that log in with a fixed code, until a set end. Defaults to none, which costs nothing.
+    pub test_identities: Vec<TestIdentity>,
 
     /// Whether the server reads DPoP proofs, by which clients bind tokens to a key. Defaults to
     /// [`DpopSupport::Off`]. Each client also needs a policy: [`Client::with_dpop`](crate::Client::with_dpop).
@@ -149,13 +164,30 @@ impl Settings {
 
     pub(crate) fn quotas_are_sound(&self) -> bool {
         let is_missing = self.send_quotas.is_empty() && !self.lacks_send_quotas;
-        let mut quotas = self.send_quotas.iter().chain([&self.guesses_per_address]);
-        !is_missing && quotas.all(|quota| quota.window() >= SHORTEST_WINDOW && quota.count().get() <= MOST_COUNTED)
+        let quotas = self.send_quotas.iter().chain([&self.guesses_per_address]);
+        let of_devices = self.devices.iter().flat_map(|devices| devices.sends.iter().chain([&devices.guesses]));
+        let has_device_sends = self.devices.as_ref().is_none_or(|devices| !devices.sends.is_empty());
+        let mut quotas = quotas.chain(of_devices);
+        !is_missing
+            && has_device_sends
+            && quotas.all(|quota| quota.window() >= SHORTEST_WINDOW && quota.count().get() <= MOST_COUNTED)
     }
 
     /// Tells whether the record of an address has room for all challenges that can be live at once.
     pub(crate) fn challenges_have_room(&self) -> bool {
         self.limits().leave_room_for(self.code.token_validity())
+    }
+
+    /// Tells whether the guesses of an address and its devices stay within 100 in 24 hours.
+    pub(crate) fn guesses_are_few(&self) -> bool {
+        self.devices.is_none() || self.limits().most_guesses_in_a_day() <= MOST_GUESSES_IN_A_DAY
+    }
+
+    /// Tells whether every test identity is one that a server accepts.
+    pub(crate) fn test_identities_are_sound(&self, now: Timestamp) -> bool {
+        let addresses: BTreeSet<&str> = self.test_identities.iter().map(|test| test.address().as_str()).collect();
+        let are_distinct = addresses.len() == self.test_identities.len();
+        are_distinct && self.test_identities.iter().all(|test| test.is_sound(self.code.length(), now))
     }
 
     /// Returns the rules by which requests are read.
@@ -175,11 +207,12 @@ impl Settings {
             sends: self.send_quotas.clone(),
             guesses_per_challenge: self.guesses_per_challenge,
             guesses_per_address: self.guesses_per_address,
+            devices: self.devices.clone(),
         }
     }
 
     pub(crate) fn grant_types_are_distinct(&self) -> bool {
-        let names: std::collections::BTreeSet<&str> = self.grant_types.iter().map(|(uri, _)| uri.as_str()).collect();
+        let names: BTreeSet<&str> = self.grant_types.iter().map(|(uri, _)| uri.as_str()).collect();
         names.len() == self.grant_types.len() && !names.contains("") && !names.contains(REFRESH_GRANT_TYPE)
     }
 }
@@ -195,6 +228,8 @@ impl Default for Settings {
             send_guard: SendGuard::default(),
             guesses_per_challenge: FIVE_GUESSES,
             guesses_per_address: Quota::new(TWENTY_FIVE, DAY),
+            devices: Some(DevicePolicy::default()),
+            test_identities: Vec::new(),
             code: CodePolicy::default(),
             token_validity: TokenValidity::default(),
             session_validity: SessionValidity::default(),
@@ -247,6 +282,7 @@ const FIVE_GUESSES: NonZeroU8 = NonZeroU8::MIN.saturating_add(4);
 const TWENTY_FIVE: NonZeroU32 = NonZeroU32::MIN.saturating_add(24);
 const FIFTY: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
 const MOST_COUNTED: u32 = 1000;
+const MOST_GUESSES_IN_A_DAY: usize = 100;
 
 /// Time is counted in whole milliseconds.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(1);

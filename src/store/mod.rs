@@ -17,7 +17,7 @@ use crate::guard::destination::Destination;
 use crate::id::{RecordKey, Tag};
 use crate::otp::authenticator::Authenticator;
 use crate::secret::keys_in_use::KeysInUse;
-use crate::session::Session;
+use crate::session::{Session, SessionFormat};
 pub use crate::store::erased::ErasedStore;
 use crate::time::Timestamp;
 use crate::unknown_members::Value;
@@ -167,13 +167,14 @@ impl Serialize for RecordBody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
             Body::Authenticator(state) => serializer.serialize_newtype_variant(NAME, 0, AUTHENTICATOR, state),
-            Body::Session(state) if state.needs_format_2() => {
-                serializer.serialize_newtype_variant(NAME, 4, SESSION_2, state)
-            }
-            Body::Session(state) => serializer.serialize_newtype_variant(NAME, 1, SESSION, state),
+            Body::Session(state) => match state.format() {
+                SessionFormat::First => serializer.serialize_newtype_variant(NAME, 1, SESSION, state),
+                SessionFormat::WithKey => serializer.serialize_newtype_variant(NAME, 4, SESSION_2, state),
+                SessionFormat::OfTestIdentity => serializer.serialize_newtype_variant(NAME, 5, SESSION_3, state),
+            },
             Body::KeysInUse(state) => serializer.serialize_newtype_variant(NAME, 2, KEYS_IN_USE, state),
             Body::UsedOnce(state) => serializer.serialize_newtype_variant(NAME, 3, USED_ONCE, state),
-            Body::Destination(state) => serializer.serialize_newtype_variant(NAME, 5, DESTINATION, state),
+            Body::Destination(state) => serializer.serialize_newtype_variant(NAME, 6, DESTINATION, state),
             Body::Later(later) => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(&later.kind, &later.content)?;
@@ -275,7 +276,7 @@ impl Visitor<'_> for KindName {
     fn visit_str<E>(self, kind: &str) -> Result<Kind, E> {
         Ok(match kind {
             AUTHENTICATOR => Kind::Authenticator,
-            SESSION | SESSION_2 => Kind::Session,
+            SESSION | SESSION_2 | SESSION_3 => Kind::Session,
             KEYS_IN_USE => Kind::KeysInUse,
             USED_ONCE => Kind::UsedOnce,
             DESTINATION => Kind::Destination,
@@ -304,7 +305,9 @@ const USED_ONCE: &str = "used";
 const DESTINATION: &str = "destination";
 /// A session whose client has proved a key.
 const SESSION_2: &str = "session.2";
-const KINDS: [&str; 6] = [AUTHENTICATOR, SESSION, KEYS_IN_USE, USED_ONCE, SESSION_2, DESTINATION];
+/// A session that began by a test identity.
+const SESSION_3: &str = "session.3";
+const KINDS: [&str; 7] = [AUTHENTICATOR, SESSION, KEYS_IN_USE, USED_ONCE, SESSION_2, SESSION_3, DESTINATION];
 const FORMAT_SEPARATOR: char = '.';
 
 impl<S: Store> Store for &S {

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::address::Address;
-use crate::flow::send_otp::Delivery;
+use crate::flow::delivery::Delivery;
 use crate::grant::Usage;
 use crate::wire::reply::Reply;
 
@@ -18,15 +18,16 @@ impl Outbox {
         Self::default()
     }
 
-    /// Keeps the message of a delivery, and accepts the delivery.
+    /// Keeps the message of a delivery, if there is one, and accepts the delivery.
     pub fn deliver(&self, delivery: Delivery) -> Reply {
-        let message = Message {
-            address: delivery.address().clone(),
-            code: delivery.code().expose_secret().into(),
-            usage: delivery.usage(),
-            validity: delivery.validity(),
-        };
-        self.messages().push(message);
+        if let Some(message) = delivery.message() {
+            self.messages().push(Message {
+                address: message.address().clone(),
+                code: message.code().expose_secret().into(),
+                usage: message.usage(),
+                validity: message.validity(),
+            });
+        }
         delivery.accepted()
     }
 

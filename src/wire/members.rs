@@ -155,6 +155,8 @@ members! {
     CodeChallenge code_challenge,
     CodeChallengeMethod code_challenge_method,
     CodeVerifier code_verifier,
+    DeviceToken device_token,
+    RememberDevice remember_device,
 }
 
 /// The value of a member.

@@ -90,7 +90,7 @@ fn least<R: Fn(&Server) -> Reply>(status: u16, prepare: impl Fn(&Server) -> R) -
 
 fn send(server: &Server) -> Sent {
     let delivery = block_on(server.post_send(json_request(&sms_send(PHONE).to_string(), None))).unwrap();
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let reply = read(&delivery.accepted()).1;
     Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply }
 }

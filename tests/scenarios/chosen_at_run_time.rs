@@ -32,7 +32,7 @@ fn erased() -> Erased {
 
 async fn send(server: &impl Posts, body: &serde_json::Value) -> Sent {
     let delivery = server.post_send(json_request(&body.to_string(), None)).await.unwrap();
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let reply = read(&delivery.accepted()).1;
     Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply }
 }

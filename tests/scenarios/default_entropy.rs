@@ -18,7 +18,7 @@ async fn servers_that_differ_in_nothing_else_send_different_codes_and_tokens() {
             .expect("a server");
         let send = sms_send(PHONE).to_string();
         let delivery = server.post_send(json_request(&send, None)).await.expect("a delivery");
-        let code = delivery.code().expose_secret().to_owned();
+        let code = delivery.message().unwrap().code().expose_secret().to_owned();
         let reply = read(&delivery.accepted()).1;
         let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
         let grant = sms_grant(PHONE, &sent).to_string();

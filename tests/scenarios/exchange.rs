@@ -103,9 +103,9 @@ impl Hand {
                 ask.answer(signature)
             }
             Step::Deliver(deliver) => {
-                let delivery = deliver.delivery();
-                let code = delivery.code().expose_secret().to_owned();
-                self.delivered.lock().unwrap().insert(delivery.address().as_str().to_owned(), code);
+                let message = deliver.delivery().message().unwrap();
+                let code = message.code().expose_secret().to_owned();
+                self.delivered.lock().unwrap().insert(message.address().as_str().to_owned(), code);
                 deliver.accepted()
             }
             other => other.refuse(),
@@ -399,7 +399,7 @@ fn a_delivery_that_fails_lets_its_address_be_sent_to_again() {
         Step::Deliver(deliver) => {
             let (delivery, handed_out) = deliver.hand_out();
             let (message, reply) = delivery.into_parts();
-            queue = Some(message);
+            queue = message;
             handed_out.replied(reply)
         }
         other => hand.answer(other),

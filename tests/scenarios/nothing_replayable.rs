@@ -109,12 +109,12 @@ async fn debug_output_holds_no_secret_and_no_address() {
     let send = sms_send(PHONE).to_string();
     let request = json_request(&send, Some("Basic c2VjcmV0"));
     let delivery = host.server.post_send(json_request(&send, None)).await.unwrap();
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let mut output = format!(
         "{:?} {delivery:?} {:?} {:?} {:?}",
         request.to("POST", "/otp/send"),
-        delivery.code(),
-        delivery.address(),
+        delivery.message().unwrap().code(),
+        delivery.message().unwrap().address(),
         host.server
     );
     let reply = delivery.accepted();

@@ -120,7 +120,7 @@ async fn what_the_host_calls_one_budget_is_one() {
     host.advance(secs(30));
     let body = email_send("first.last+x@example.com").to_string();
     let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
-    assert_eq!(delivery.address().as_str(), "first.last+x@example.com");
+    assert_eq!(delivery.message().unwrap().address().as_str(), "first.last+x@example.com");
     drop(delivery.accepted());
 }
 
@@ -191,7 +191,7 @@ async fn a_user_who_is_found_by_many_addresses_is_guessed_at_25_times_a_day() {
         let email = format!("victim+{number}@example.com");
         let body = email_send(&email).to_string();
         if let Ok(delivery) = server.post_send(json_request(&body, None)).await {
-            let code = delivery.code().expose_secret().to_owned();
+            let code = delivery.message().unwrap().code().expose_secret().to_owned();
             let reply = read(&delivery.accepted()).1;
             let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
             for _ in 0..5 {

@@ -120,7 +120,7 @@ impl OwnHost {
         self.clock.advance(secs(30));
         let body = sms_send(phone).to_string();
         let delivery = self.server.post_send(json_request(&body, None)).await.unwrap();
-        let code = delivery.code().expose_secret().to_owned();
+        let code = delivery.message().unwrap().code().expose_secret().to_owned();
         let reply: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
         Sent { otp_token: reply["otp_token"].as_str().unwrap().to_owned(), code, reply }
     }

@@ -78,13 +78,19 @@ async fn a_delivery_tells_who_asked_for_the_code_and_by_which_auth_source() {
     let host = Host::new();
     let body = sms_send(PHONE).to_string();
     let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
-    assert_eq!(delivery.client().as_str(), "TENANT_CLIENT_ID");
-    assert_eq!(delivery.auth_source().map(AuthSourceId::as_str), Some("MOCK_SMS_OTP_AUTH_SOURCE_ID"));
+    assert_eq!(delivery.message().unwrap().client().as_str(), "TENANT_CLIENT_ID");
+    assert_eq!(
+        delivery.message().unwrap().auth_source().map(AuthSourceId::as_str),
+        Some("MOCK_SMS_OTP_AUTH_SOURCE_ID")
+    );
     drop(delivery.accepted());
     host.advance(secs(30));
     let body = send_for("signup").to_string();
     let delivery = host.server.post_send(json_request(&body, None)).await.unwrap();
-    assert_eq!((delivery.client().as_str(), delivery.auth_source()), ("TENANT_CLIENT_ID", None));
+    assert_eq!(
+        (delivery.message().unwrap().client().as_str(), delivery.message().unwrap().auth_source()),
+        ("TENANT_CLIENT_ID", None)
+    );
     drop(delivery.accepted());
 }
 
@@ -109,7 +115,7 @@ async fn a_message_is_sent_after_the_reply_by_another_thread() {
     let (message, reply) = delivery.into_parts();
     let (status, reply) = read(&reply);
     assert_eq!(status, 200);
-    queue.send(message).unwrap();
+    queue.send(message.unwrap()).unwrap();
     let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code: sender.join().unwrap(), reply };
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
 }

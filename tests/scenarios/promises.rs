@@ -51,6 +51,7 @@ fn small() -> Settings {
     settings(|s| {
         s.guesses_per_challenge = guesses(3);
         s.guesses_per_address = quota(7, 3600);
+        s.devices = None;
         s.send_quotas = vec![quota(1, 10), quota(90, DAY)];
     })
 }
@@ -2004,7 +2005,7 @@ async fn a_directory_that_refuses_a_sign_up_is_told_as_no_such_user_and_no_rando
     let send = sms_send(NOBODY);
     let body = send.to_string();
     let delivery = server.post_send(json_request(&body, None)).await.unwrap();
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let reply = read(&delivery.accepted()).1;
     let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
     let body = but(&grant(&send, &sent, &sent.code), json!({ "auto_signup": true })).to_string();

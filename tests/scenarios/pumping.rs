@@ -56,7 +56,7 @@ impl Country {
         let request = json_request(&bytes, None).to("POST", "/otp/send").with_verdict(verdict);
         let mut code = None;
         let deliver = |delivery: Delivery| {
-            code = Some(delivery.code().expose_secret().to_owned());
+            code = Some(delivery.message().unwrap().code().expose_secret().to_owned());
             std::future::ready(delivery.accepted())
         };
         let reply = read(&block_on(self.host.server.serve(request, deliver).map(Option::unwrap)));

@@ -333,13 +333,13 @@ fn undecidable(kind: &str) -> Vec<Written> {
     let of_each = |version| {
         // Only a later version knows what a raised format means for the state. This version need not be able to read
         // it.
-        let mut unreadable = later(version).of_format(3);
+        let mut unreadable = later(version).of_format(4);
         *unreadable.state() = json!({ "c": "another type" });
         let with_more = later(version).with_unknown_members().of_format(u32::MAX);
-        [later(version).of_format(3), with_more, unreadable, later(version).of_another_kind()]
+        [later(version).of_format(4), with_more, unreadable, later(version).of_another_kind()]
     };
     let mut all: Vec<Written> = VERSIONS.into_iter().flat_map(of_each).collect();
-    let lowest = if kind == "session" { 3 } else { 2 };
+    let lowest = if kind == "session" { 4 } else { 2 };
     all.push(Written::of(&format!("later/{kind}.{lowest}.json")));
     all.push(Written::of(&format!("later/{kind}_of_another_kind.json")));
     all
@@ -420,7 +420,7 @@ async fn no_secrets_are_announced_in_a_later_format() {
 async fn what_a_later_version_writes_meanwhile_is_not_overwritten() {
     for written in each("session") {
         let host = written.host();
-        let later = Written::of("later/session.3.json");
+        let later = Written::of("later/session.4.json");
         let mut raised = later.record();
         raised.tag = Tag::from_bytes([7; Tag::LEN]);
         host.store.yields.store(1, std::sync::atomic::Ordering::SeqCst);
@@ -455,7 +455,7 @@ fn json_cbor_and_named_message_pack_carry_the_records_of_every_version() {
         let whole = |written: Written| [written.record()];
         let mut records: Vec<Record> = each().flat_map(whole).collect();
         records.extend(each().map(Written::with_unknown_members).flat_map(whole));
-        records.extend(each().map(|written| written.with_unknown_members().of_format(3)).flat_map(whole));
+        records.extend(each().map(|written| written.with_unknown_members().of_format(4)).flat_map(whole));
         records.extend(each().map(Written::of_another_kind).flat_map(whole));
         for record in records {
             let expected = serde_json::to_value(&record).unwrap();
@@ -486,7 +486,7 @@ fn what_is_not_a_body_is_an_error_that_says_nothing_of_it() {
 fn a_body_says_its_kind_and_debug_nothing_of_what_a_later_version_keeps() {
     let body = Written::of("2026-11-28/session.json").with_unknown_members().record().body;
     assert_eq!(body.kind(), "session");
-    let later = Written::of("2026-11-28/session.json").of_format(3).record().body;
+    let later = Written::of("2026-11-28/session.json").of_format(4).record().body;
     assert_eq!(later.kind(), "session");
     assert!(!format!("{later:?}").contains("TENANT_CLIENT_ID"));
     assert_eq!(Written::of("2026-11-28/session.json").of_another_kind().record().body.kind(), "another_kind");

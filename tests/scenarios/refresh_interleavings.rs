@@ -122,7 +122,7 @@ impl World {
             .build(store.clone(), sample_directory())
             .unwrap();
         let delivery = block_on(server.post_send(json_request(&sms_send(PHONE).to_string(), None))).unwrap();
-        let code = delivery.code().expose_secret().to_owned();
+        let code = delivery.message().unwrap().code().expose_secret().to_owned();
         let reply = read(&delivery.accepted()).1;
         let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
         let (_, first) = read(&block_on(server.post_token(json_request(

@@ -117,7 +117,7 @@ async fn the_life_of_a_login_through_one_route() {
     let mut code = String::new();
     let body = sms_send(PHONE).to_string();
     let deliver = async |delivery: Delivery| {
-        code = delivery.code().expose_secret().to_owned();
+        code = delivery.message().unwrap().code().expose_secret().to_owned();
         delivery.accepted()
     };
     let reply = host.server.serve(json_request(&body, None).to("POST", "/otp/send"), deliver).await.unwrap();

@@ -63,13 +63,13 @@ async fn every_usage_on_both_channels_is_accepted_with_the_same_reply() {
         for body in [sms_send(PHONE), email_send(EMAIL)] {
             let host = Host::new();
             let delivery = try_raw(&host, &used_for(usage, &body), None).await.unwrap();
-            assert_eq!(delivery.usage().as_str(), usage);
+            assert_eq!(delivery.message().unwrap().usage().as_str(), usage);
             let validity = if usage == "login" { 180 } else { 60 };
-            assert_eq!(delivery.validity(), secs(validity));
-            let code = delivery.code().expose_secret().to_owned();
+            assert_eq!(delivery.message().unwrap().validity(), secs(validity));
+            let code = delivery.message().unwrap().code().expose_secret().to_owned();
             assert!(code.len() == 6 && code.bytes().all(|digit| digit.is_ascii_digit()), "{code}");
             let channel = if body["email"].is_null() { Channel::Sms } else { Channel::Email };
-            assert_eq!(delivery.address().channel(), channel);
+            assert_eq!(delivery.message().unwrap().address().channel(), channel);
 
             let reply = delivery.accepted();
             assert_eq!(reply.status(), 200);
@@ -89,7 +89,7 @@ async fn every_usage_on_both_channels_is_accepted_with_the_same_reply() {
 #[tokio::test]
 async fn the_usage_is_login_when_it_is_absent() {
     let host = Host::new();
-    assert_eq!(try_raw(&host, &sms_send(PHONE), None).await.unwrap().usage(), Usage::Login);
+    assert_eq!(try_raw(&host, &sms_send(PHONE), None).await.unwrap().message().unwrap().usage(), Usage::Login);
 }
 
 #[tokio::test]
@@ -442,8 +442,8 @@ async fn a_login_code_is_as_its_auth_source_says_and_the_rest_as_the_settings_sa
     ] {
         let host = host_with(Settings::default(), directory());
         let delivery = try_raw(&host, &but(&body, changes), None).await.unwrap();
-        assert_eq!(delivery.code().expose_secret().len(), length);
-        assert_eq!(delivery.validity(), secs(validity));
+        assert_eq!(delivery.message().unwrap().code().expose_secret().len(), length);
+        assert_eq!(delivery.message().unwrap().validity(), secs(validity));
         let said = read(&delivery.accepted()).1;
         assert_eq!(said["code_length"], length);
         assert_eq!(said["expires_in"], expires_in);
@@ -451,7 +451,10 @@ async fn a_login_code_is_as_its_auth_source_says_and_the_rest_as_the_settings_sa
     let policy = CodePolicy::new(8, secs(120)).unwrap();
     let host = host_with(settings(|s| s.code = policy), directory());
     let delivery = try_raw(&host, &but(&body, json!({ "usage": "signup" })), None).await.unwrap();
-    assert_eq!((delivery.code().expose_secret().len(), delivery.validity()), (8, secs(120)));
+    assert_eq!(
+        (delivery.message().unwrap().code().expose_secret().len(), delivery.message().unwrap().validity()),
+        (8, secs(120))
+    );
 }
 
 #[tokio::test]
@@ -529,4 +532,17 @@ fn settings_that_lift_a_limit_without_saying_so_are_refused() {
     // Each of these would leave more challenges alive than the record of an address keeps.
     assert_eq!(built(sends(of(1, secs(2)))), Some(ConfigError::TooManyChallenges));
     assert_eq!(built(sends(of(1, secs(3)))), None);
+}
+
+#[tokio::test]
+async fn a_message_counts_how_often_its_code_was_sent() {
+    let host = Host::new();
+    let mut attempts = Vec::new();
+    for wait in [0, 30, 30, 90] {
+        host.advance(secs(wait));
+        let delivery = try_raw(&host, &sms_send(PHONE), None).await.unwrap();
+        attempts.push(delivery.message().unwrap().attempt().get());
+    }
+    // The codes of this auth source are good for 180 seconds, and are shared while half of the time is left.
+    assert_eq!(attempts, [1, 2, 3, 1]);
 }

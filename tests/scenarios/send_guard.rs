@@ -10,6 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use otp_grant::guard::{Countries, GuardMode, MessageBudget, SendGuard, Threshold, Verdict};
 use otp_grant::id::{RecordKey, Tag};
+use otp_grant::otp::{DevicePolicy, TestIdentity};
 use otp_grant::secret::PresentedSecret;
 use otp_grant::server::{ConfigError, VerifyRequest};
 use otp_grant::settings::danger;
@@ -63,7 +64,7 @@ async fn send_as<T: Posts>(server: &T, verdict: Verdict, body: &Value) -> Result
     let request = json_request(&bytes, None).to("POST", "/otp/send").with_verdict(verdict);
     let mut code = None;
     let deliver = |delivery: Delivery| {
-        code = Some(delivery.code().expose_secret().to_owned());
+        code = Some(delivery.message().unwrap().code().expose_secret().to_owned());
         std::future::ready(delivery.accepted())
     };
     let reply = read(&server.serve(request, deliver).await.unwrap());
@@ -363,6 +364,68 @@ async fn a_client_has_a_budget_and_past_half_of_it_trust_is_needed() {
         allowed(&host, &in_country(number)).await.unwrap();
     }
     assert_eq!(allowed(&host, &in_country(16)).await.unwrap_err(), error(400, "insufficient_sms_quota", ""));
+}
+
+/// A known device passes where a challenge would not help, and its messages count as all others do.
+#[tokio::test]
+async fn a_valid_device_token_passes_a_budget_that_is_used_up() {
+    let mut settings = guarded(one_shard);
+    settings.devices = Some(DevicePolicy::default());
+    let host = with_budget(settings, MessageBudget::new(count(10), count(100)));
+    let sent = try_send(&host, NUMBER).await.unwrap();
+    let grant = but(&grant_of(NUMBER, &sent), json!({ "remember_device": true }));
+    let (status, answer) = host.token(&grant).await;
+    assert_eq!(status, 200);
+    for number in 0..9 {
+        allowed(&host, &in_country(number)).await.unwrap();
+    }
+    host.advance(secs(31));
+    let send = async |verdict, phone: &str, token: &str| {
+        send_as(&host.server, verdict, &but(&sms_send(phone), json!({ "device_token": token }))).await
+    };
+    let token = text(&answer, "device_token");
+    let quota = error(400, "insufficient_sms_quota", "");
+    assert_eq!(allowed(&host, NUMBER).await.unwrap_err(), quota);
+    for (phone, token) in [(NUMBER, wrong(token)), (&in_block(5), token.to_owned())] {
+        assert_eq!(send(Verdict::Allow, phone, &token).await.unwrap_err(), quota);
+    }
+    send(Verdict::None, NUMBER, token).await.unwrap();
+    assert!(destinations(&host).contains(&(11, 0)), "{:?}", destinations(&host));
+    // The host's own word goes first.
+    assert_eq!(send(Verdict::Refuse, NUMBER, token).await.unwrap_err(), quota);
+}
+
+/// Nothing is sent to a test identity, and so nothing is counted. The calls are those of any other address.
+#[tokio::test]
+async fn a_test_identity_swaps_its_destinations_unchanged() {
+    let end = Timestamp::from_unix_secs(START + 30 * 24 * 3600);
+    let address = Address::Phone(AddressPolicy::default().phone_number(NUMBER).unwrap());
+    let client = ClientId::new(CLIENT).unwrap();
+    let mut settings = guarded(|_| {});
+    settings.test_identities.push(TestIdentity::new(address.clone(), "246810", [client], end));
+    let user = User::new(Subject::new("TEST_USER_ID").unwrap(), UserStatus::Active).as_test_subject();
+    let host = Host::with_directory(settings, signing_key(), sample_directory().with_user(user, [address]));
+    try_send(&host, &in_block(2)).await.unwrap();
+    let counted = || {
+        let mut all = destinations(&host);
+        all.retain(|counted| *counted != (0, 0));
+        all
+    };
+    let before = counted();
+    for _ in 0..3 {
+        let (calls, reply) =
+            host.store_calls(host.server.post_send(json_request(&sms_send(NUMBER).to_string(), None))).await;
+        assert_eq!(calls, 2 + 4);
+        let delivery = reply.map_err(|reply| read(&reply)).unwrap();
+        assert!(delivery.message().is_none());
+        let reply = read(&delivery.accepted()).1;
+        assert_eq!(counted(), before);
+        let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code: "246810".to_owned(), reply };
+        let (calls, (status, answer)) = host.store_calls(host.token(&sms_grant(NUMBER, &sent))).await;
+        assert_eq!((calls, status), (4 + 4, 200), "{answer}");
+        assert_eq!(counted(), before);
+        host.advance(secs(31));
+    }
 }
 
 #[tokio::test]

@@ -324,7 +324,7 @@ async fn row_7_another_auth_source_of_the_same_channel() {
         .unwrap();
     let send = sms_send(PHONE).to_string();
     let delivery = server.post_send(json_request(&send, None)).await.unwrap();
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let said = read(&delivery.accepted()).1;
     let sent = Sent { otp_token: said["otp_token"].as_str().unwrap().to_owned(), code, reply: Value::Null };
     let body = but(&sms_grant(PHONE, &sent), json!({ "auth_source_id": "SECOND_SMS" })).to_string();

@@ -27,7 +27,7 @@ fn two_servers() -> [Server; 2] {
 async fn send(server: &Server) -> Result<Sent, (u16, Value)> {
     let body = sms_send(PHONE).to_string();
     let delivery = server.post_send(json_request(&body, None)).await.map_err(|reply| read(&reply))?;
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let (_, reply) = read(&delivery.accepted());
     Ok(Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply })
 }

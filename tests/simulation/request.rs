@@ -374,7 +374,7 @@ async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'
         }
         Err((_, other)) => return other_answer(other),
     };
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     let (_, reply) = read(&delivery.accepted());
     let otp_token = text(&reply, "otp_token").to_owned();
     let bytes = base64url(&otp_token);

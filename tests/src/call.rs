@@ -5,6 +5,7 @@ use std::future::Future;
 
 use otp_grant::id::SessionId;
 use otp_grant::jwt::{AccessTokenClaims, Audience};
+use otp_grant::otp::AddressState;
 use otp_grant::secret::PresentedSecret;
 use otp_grant::server::{
     AccessTokenCheckError, KeyringCheck, KeyringError, VerifiedAddress, VerifyError, VerifyRequest,
@@ -66,15 +67,29 @@ pub trait Calls: Faces {
                 match self.face() {
                     Asked::Server(server) => server.verify(proven(request, proof.as_ref())).await,
                     Asked::Exchange(driven) => {
-                        let VerifyRequest { client_id, usage, address, otp_token, otp, code_verifier, .. } = request;
+                        let VerifyRequest {
+                            client_id,
+                            usage,
+                            address,
+                            otp_token,
+                            otp,
+                            code_verifier,
+                            device_token,
+                            ..
+                        } = request;
                         let client = client_id.clone();
                         let [otp_token, otp] = [otp_token, otp].map(|secret| secret.expose_secret().to_owned());
-                        let verifier = code_verifier.map(|secret| secret.expose_secret().to_owned());
+                        let [verifier, device_token] = [code_verifier, device_token]
+                            .map(|secret| secret.map(|secret| secret.expose_secret().to_owned()));
                         let verify = |server: AuthorizationServer<_, _>| async move {
                             let [otp_token, otp] = [otp_token, otp].map(PresentedSecret::new);
                             let request = VerifyRequest::new(&client, usage, address, otp_token, otp);
                             let request = match verifier {
                                 Some(verifier) => request.with_code_verifier(PresentedSecret::new(verifier)),
+                                None => request,
+                            };
+                            let request = match device_token {
+                                Some(token) => request.with_device_token(PresentedSecret::new(token)),
                                 None => request,
                             };
                             server.verify(proven(request, proof.as_ref())).await
@@ -134,6 +149,51 @@ pub trait Calls: Faces {
                     Asked::Exchange(driven) => {
                         let session = *session;
                         driven.perform(|server| async move { server.revoke_session(&session).await }).await
+                    }
+                },
+            )
+        }
+    }
+
+    fn call_explain(&self, address: &Address) -> impl Future<Output = Result<AddressState, Unavailable>> + Send {
+        async move {
+            kept(
+                "explain",
+                match self.face() {
+                    Asked::Server(server) => server.explain(address).await,
+                    Asked::Exchange(driven) => {
+                        let address = address.clone();
+                        driven.perform(|server| async move { server.explain(&address).await }).await
+                    }
+                },
+            )
+        }
+    }
+
+    fn call_unlock(&self, address: &Address) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            kept(
+                "unlock",
+                match self.face() {
+                    Asked::Server(server) => server.unlock(address).await,
+                    Asked::Exchange(driven) => {
+                        let address = address.clone();
+                        driven.perform(|server| async move { server.unlock(&address).await }).await
+                    }
+                },
+            )
+        }
+    }
+
+    fn call_forget_devices(&self, address: &Address) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            kept(
+                "forget_devices",
+                match self.face() {
+                    Asked::Server(server) => server.forget_devices(address).await,
+                    Asked::Exchange(driven) => {
+                        let address = address.clone();
+                        driven.perform(|server| async move { server.forget_devices(&address).await }).await
                     }
                 },
             )

@@ -271,7 +271,7 @@ impl Host {
     pub async fn try_send(&self, body: &Value) -> Result<Sent, Reply> {
         let bytes = body.to_string();
         let delivery = self.server.post_send(json_request(&bytes, None)).await?;
-        let code = delivery.code().expose_secret().to_owned();
+        let code = delivery.message().unwrap().code().expose_secret().to_owned();
         let reply: Value = serde_json::from_slice(delivery.accepted().body()).unwrap();
         Ok(Sent { otp_token: reply["otp_token"].as_str().unwrap().to_owned(), code, reply })
     }

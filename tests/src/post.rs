@@ -51,7 +51,8 @@ pub trait Posts: Faces {
             let (method, path) = (request.method(), request.path());
             let mut code = None;
             let deliver = |delivery: Delivery| {
-                code = replies::are_kept().then(|| delivery.code().expose_secret().to_owned());
+                let message = delivery.message().filter(|_| replies::are_kept());
+                code = message.map(|message| message.code().expose_secret().to_owned());
                 deliver(delivery)
             };
             let reply = match self.face() {

@@ -78,7 +78,7 @@ impl Host {
         let request = Request::new("POST", "/otp/send").headers(headers).body(&body);
         let (code, keep) = std::sync::mpsc::channel();
         let deliver = async move |delivery: otp_grant::Delivery| {
-            code.send(delivery.code().expose_secret().to_owned()).unwrap();
+            code.send(delivery.message().unwrap().code().expose_secret().to_owned()).unwrap();
             delivery.accepted()
         };
         let reply = self.server.serve(request, deliver).await.unwrap();

@@ -63,7 +63,7 @@ async fn a_login_by_each_of_the_credentials() {
         let own = json!({ "client_id": null, "client_secret": null });
         let send = but(&sms_send(PHONE), own.clone()).to_string();
         let delivery = host.server.post_send(json_request(&send, Some(&authorization))).await.unwrap();
-        let code = delivery.code().expose_secret().to_owned();
+        let code = delivery.message().unwrap().code().expose_secret().to_owned();
         let reply = read(&delivery.accepted()).1;
         let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code, reply };
         let grant = but(&sms_grant(PHONE, &sent), own).to_string();

@@ -61,7 +61,7 @@ impl Host {
     pub fn send(&self, body: &str) -> (String, String) {
         let mut code = None;
         let reply = block_on(self.server.handle(json_request(SEND, body), async |delivery: Delivery| {
-            code = Some(delivery.code().expose_secret().to_owned());
+            code = Some(delivery.message().unwrap().code().expose_secret().to_owned());
             delivery.accepted()
         }));
         let reply: Value = serde_json::from_slice(reply.unwrap().body()).unwrap();

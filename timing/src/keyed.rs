@@ -83,7 +83,7 @@ impl Holder {
 pub fn post(server: &Server, request: Request<'_>) -> (Reply, Option<String>) {
     let mut code = None;
     let reply = block_on(server.handle(request, async |delivery: Delivery| {
-        code = Some(delivery.code().expose_secret().to_owned());
+        code = Some(delivery.message().unwrap().code().expose_secret().to_owned());
         delivery.accepted()
     }));
     (reply.unwrap(), code)

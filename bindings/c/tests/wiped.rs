@@ -89,7 +89,7 @@ impl Host {
             }
             Step::UserByAddress(ask) => ask.answer(Some(User::new(Subject::new("user").unwrap(), UserStatus::Active))),
             Step::Deliver(deliver) => {
-                self.code = deliver.delivery().code().expose_secret().to_owned();
+                self.code = deliver.delivery().message().unwrap().code().expose_secret().to_owned();
                 deliver.accepted()
             }
             other => other.refuse(),

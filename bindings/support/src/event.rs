@@ -72,6 +72,14 @@ fn document(event: &Event<'_>) -> Option<String> {
         Event::ReuseDetected { client, subject, session } => {
             ("reuse_detected", of_session(Some(client.as_str()), subject.as_str(), *session))
         }
+        Event::TestIdentityUsed { client, address } => {
+            ("test_identity_used", vec![("client", client.as_str().into()), hashed(address)])
+        }
+        Event::DeviceRemembered { client, address } => {
+            ("device_remembered", vec![("client", client.as_str().into()), hashed(address)])
+        }
+        Event::Unlocked { address } => ("unlocked", vec![hashed(address)]),
+        Event::DevicesForgotten { address } => ("devices_forgotten", vec![hashed(address)]),
         Event::ProofReplayed { client } => ("proof_replayed", vec![("client", client.as_str().into())]),
         Event::KeyNotProven { client, subject, session } => {
             ("key_not_proven", of_session(Some(client.as_str()), subject.as_str(), *session))

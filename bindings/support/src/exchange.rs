@@ -6,6 +6,7 @@ use otp_grant::directory::{CustomClaims, SignUp, UserClaims};
 use otp_grant::exchange::{self, Ask, ClaimsQuestion, Deliver, Outcome, ScopeQuestion, SigningQuestion, SwapQuestion};
 use otp_grant::id::RecordKey;
 use otp_grant::jwt::Algorithm;
+use otp_grant::server::OtpMessage;
 use otp_grant::store::{Record, Swap};
 use otp_grant::{
     Address, AuthSource, AuthSourceId, Client, ClientId, Delivery, DeliveryFailure, Reply, Scope, Subject, Usage, User,
@@ -202,7 +203,11 @@ pub(crate) fn go_on<T: Ends>(mut step: exchange::Step<T>, engine: Arc<Shared>) -
             exchange::Step::AccessTokenClaims(ask) => Asked::AccessTokenClaims(ask),
             exchange::Step::Sign(ask) => Asked::Sign(ask),
             exchange::Step::Deliver(deliver) => {
-                let usage = deliver.delivery().usage();
+                // A test identity gets no message, and the host is not asked to deliver one.
+                let Some(usage) = deliver.delivery().message().map(OtpMessage::usage) else {
+                    step = deliver.accepted();
+                    continue;
+                };
                 Asked::Deliver(deliver, usage)
             }
             exchange::Step::Done(outcome) => return Step::Done(outcome.done()),

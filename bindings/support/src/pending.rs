@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use otp_grant::exchange::{self, ClaimsQuestion, ScopeQuestion};
+use otp_grant::server::OtpMessage;
 use otp_grant::store::Swap;
 use otp_grant::time::Timestamp;
-use otp_grant::{Address, AuthSourceId, Delivery, Reply, Scope, User};
+use otp_grant::{Address, AuthSourceId, Reply, Scope, User};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, AnswerError, FailedDelivery, HostFailed, QuestionKind, StoredRecord};
@@ -82,7 +83,7 @@ impl Pending {
                 json!({ "user": of_user(user), "client": client.as_str(), "requested": requested.as_str() })
             }
             Question::Sign(_) => json!({ "algorithm": self.engine.algorithm.as_str(), "key_id": self.engine.key_id }),
-            Question::Deliver(delivery, _) => of_delivery(delivery),
+            Question::Deliver(delivery, _) => delivery.message().map_or(Value::Null, of_message),
         };
         document.to_string()
     }
@@ -142,7 +143,7 @@ impl Pending {
             Question::Client(id) => id.as_str(),
             Question::UserClaims(claims) | Question::AccessTokenClaims(claims) => claims.client.as_str(),
             Question::GrantedScope(scope) => scope.client.as_str(),
-            Question::Deliver(delivery, _) => delivery.client().as_str(),
+            Question::Deliver(delivery, _) => delivery.message()?.client().as_str(),
             _ => return None,
         })
     }
@@ -151,7 +152,7 @@ impl Pending {
     pub fn auth_source_id(&self) -> Option<&str> {
         match self.exchange.question() {
             Question::AuthSource(id) => Some(id.as_str()),
-            Question::Deliver(delivery, _) => delivery.auth_source().map(AuthSourceId::as_str),
+            Question::Deliver(delivery, _) => delivery.message()?.auth_source().map(AuthSourceId::as_str),
             _ => None,
         }
     }
@@ -187,7 +188,7 @@ impl Pending {
 
     /// Returns the code to deliver. It is a secret.
     pub fn code(&self) -> Option<&str> {
-        self.delivery().map(|delivery| delivery.code().expose_secret())
+        self.otp_message().map(|message| message.code().expose_secret())
     }
 
     /// Returns what the code is for. The message should say so.
@@ -200,7 +201,7 @@ impl Pending {
 
     /// Returns how long the code is still valid, in milliseconds.
     pub fn valid_for_ms(&self) -> Option<u64> {
-        self.delivery().map(|delivery| u64::try_from(delivery.validity().as_millis()).unwrap_or(u64::MAX))
+        self.otp_message().map(|message| u64::try_from(message.validity().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Answers `load` with the record, or with `None` if nothing is stored.
@@ -395,14 +396,14 @@ impl Pending {
     fn whole_address(&self) -> Option<&Address> {
         match self.exchange.question() {
             Question::UserByAddress(address) | Question::SignUp(address) => Some(address),
-            Question::Deliver(delivery, _) => Some(delivery.address()),
+            Question::Deliver(delivery, _) => delivery.message().map(OtpMessage::address),
             _ => None,
         }
     }
 
-    fn delivery(&self) -> Option<&Delivery> {
+    fn otp_message(&self) -> Option<&OtpMessage> {
         match self.exchange.question() {
-            Question::Deliver(delivery, _) => Some(delivery),
+            Question::Deliver(delivery, _) => delivery.message(),
             _ => None,
         }
     }
@@ -457,16 +458,16 @@ fn of_user(user: &User) -> Value {
     members
 }
 
-fn of_delivery(delivery: &Delivery) -> Value {
+fn of_message(message: &OtpMessage) -> Value {
     let mut members = json!({
-        "channel": ChannelName::of(delivery.address().channel()),
-        "address": delivery.address().as_str(),
-        "code": delivery.code().expose_secret(),
-        "usage": delivery.usage().as_str(),
-        "client": delivery.client().as_str(),
-        "valid_for": delivery.validity().as_secs(),
+        "channel": ChannelName::of(message.address().channel()),
+        "address": message.address().as_str(),
+        "code": message.code().expose_secret(),
+        "usage": message.usage().as_str(),
+        "client": message.client().as_str(),
+        "valid_for": message.validity().as_secs(),
     });
-    if let (Some(source), Some(members)) = (delivery.auth_source(), members.as_object_mut()) {
+    if let (Some(source), Some(members)) = (message.auth_source(), members.as_object_mut()) {
         members.insert("auth_source".to_owned(), source.as_str().into());
     }
     members

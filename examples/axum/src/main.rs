@@ -126,7 +126,7 @@ mod tests {
         let (body, mut code) = (body.to_string(), String::new());
         let request = otp_grant::Request::new("POST", path).header("Content-Type", "application/json").body(&body);
         let deliver = async |delivery: Delivery| {
-            code = delivery.code().expose_secret().to_owned();
+            code = delivery.message().unwrap().code().expose_secret().to_owned();
             delivery.accepted()
         };
         let reply = host.server.handle(request, deliver).await.unwrap();

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     let mut code = None;
     let deliver = async |delivery: Delivery| {
-        code = Some(delivery.code().expose_secret().to_owned());
+        code = delivery.message().map(|message| message.code().expose_secret().to_owned());
         delivery.accepted()
     };
     let body = send.to_string();

@@ -14,6 +14,7 @@ use otp_grant::directory::UserClaims;
 use otp_grant::id::InvalidId;
 use otp_grant::jwt::Algorithm;
 use otp_grant::scope::InvalidScope;
+use otp_grant::server::OtpMessage;
 use otp_grant::settings::danger;
 use otp_grant::*;
 use serde_json::json;
@@ -119,16 +120,16 @@ impl Outbox {
     /// "Sends" a code, and tells the client the result. A real host would queue the message. A client could otherwise
     /// time the delivery.
     pub async fn send(&self, delivery: Delivery) -> Reply {
-        match self.deliver(&delivery) {
+        match delivery.message().map_or(Ok(()), |message| self.deliver(message)) {
             Ok(()) => delivery.accepted(),
             Err(failure) => delivery.failed(failure),
         }
     }
 
-    fn deliver(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
-        let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
-        let usage = delivery.usage();
-        println!("to {to}: {code} is your code for {usage}, valid for {} seconds", delivery.validity().as_secs());
+    fn deliver(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
+        let (to, code) = (message.address().as_str(), message.code().expose_secret());
+        let usage = message.usage();
+        println!("to {to}: {code} is your code for {usage}, valid for {} seconds", message.validity().as_secs());
         let Some(file) = &self.file else { return Ok(()) };
         // Writes in one call, without a buffer: the reader of the file sees whole lines, and sees them before the
         // reply.

@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use otp_grant::{Delivery, DeliveryFailure};
+use otp_grant::DeliveryFailure;
+use otp_grant::server::OtpMessage;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -28,9 +29,9 @@ impl Console {
         Ok(Self(lines))
     }
 
-    pub(super) async fn print(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
-        let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
-        let (usage, seconds) = (delivery.usage(), delivery.validity().as_secs());
+    pub(super) async fn print(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
+        let (to, code) = (message.address().as_str(), message.code().expose_secret());
+        let (usage, seconds) = (message.usage(), message.validity().as_secs());
         let (printed, done) = oneshot::channel();
         let line = format!("to {to}: {code} is your code for {usage}, valid for {seconds} seconds");
         let queued = self.0.try_send((line, printed)).is_ok();

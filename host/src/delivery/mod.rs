@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use otp_grant::server::OtpMessage;
 use otp_grant::{AuthorizationServer, Delivery, DeliveryFailure, Directory, Reply, Store};
 use serde_json::json;
 
@@ -68,24 +69,25 @@ impl Courier {
         server: &AuthorizationServer<S, D>,
         delivery: Delivery,
     ) -> Reply {
-        match self.send(&delivery).await {
+        let Some(message) = delivery.message() else { return delivery.accepted() };
+        match self.send(message).await {
             Ok(()) => delivery.accepted(),
             Err(failure) => {
-                tracing::warn!(?failure, usage = delivery.usage().as_str(), "not delivered");
+                tracing::warn!(?failure, usage = message.usage().as_str(), "not delivered");
                 server.delivery_failed(delivery, failure).await
             }
         }
     }
 
-    async fn send(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
+    async fn send(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
         if let Some(webhook) = &self.webhook {
-            webhook.send(delivery).await?;
+            webhook.send(message).await?;
         }
         if let Some(outbox) = &self.outbox {
-            write(outbox, delivery)?;
+            write(outbox, message)?;
         }
         if let Some(console) = &self.console {
-            console.print(delivery).await?;
+            console.print(message).await?;
         }
         Ok(())
     }
@@ -99,9 +101,9 @@ fn append(create: bool) -> OpenOptions {
 }
 
 /// Writes in one call, without a buffer: the reader of the file sees whole lines, and sees them before the reply.
-fn write(outbox: &Mutex<File>, delivery: &Delivery) -> Result<(), DeliveryFailure> {
-    let (to, code) = (delivery.address().as_str(), delivery.code().expose_secret());
-    let usage = delivery.usage();
+fn write(outbox: &Mutex<File>, message: &OtpMessage) -> Result<(), DeliveryFailure> {
+    let (to, code) = (message.address().as_str(), message.code().expose_secret());
+    let usage = message.usage();
     let line = format!("{{\"to\":{},\"code\":{},\"usage\":{}}}\n", json!(to), json!(code), json!(usage.as_str()));
     let mut file = outbox.lock().unwrap_or_else(PoisonError::into_inner);
     file.write_all(line.as_bytes()).map_err(|error| {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use otp_grant::{Channel, Delivery, DeliveryFailure};
+use otp_grant::server::OtpMessage;
+use otp_grant::{Channel, DeliveryFailure};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
@@ -64,17 +65,17 @@ impl Webhook {
 
     /// Posts a code. 2xx: the service accepted it. 422: it refused the address. 429: no quota is left. Any other
     /// status, or no answer in time: the code was not delivered.
-    pub(super) async fn send(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
-        let channel = match delivery.address().channel() {
+    pub(super) async fn send(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
+        let channel = match message.address().channel() {
             Channel::Sms => "sms",
             Channel::Email => "email",
         };
         let body = json!({
-            "to": delivery.address().as_str(),
+            "to": message.address().as_str(),
             "channel": channel,
-            "code": delivery.code().expose_secret(),
-            "usage": delivery.usage().as_str(),
-            "valid_for": delivery.validity().as_secs(),
+            "code": message.code().expose_secret(),
+            "usage": message.usage().as_str(),
+            "valid_for": message.validity().as_secs(),
         });
         let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         let request = match &self.authorization {

@@ -132,7 +132,7 @@ fn tokens_verify(key: SigningKey) {
     let send = body.to_string();
     let mut code = None;
     let deliver = async |delivery: Delivery| {
-        code = Some(delivery.code().expose_secret().to_owned());
+        code = Some(delivery.message().unwrap().code().expose_secret().to_owned());
         delivery.accepted()
     };
     let reply = block_on(server.handle(post("/otp/send", &send), deliver)).unwrap();

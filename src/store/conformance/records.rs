@@ -15,10 +15,11 @@ use crate::guard::destination::Destination;
 use crate::guard::message::{CountedMessage, Settlement};
 use crate::guard::standing::Rule;
 use crate::id::{
-    Binding, ChallengeId, ClientId, InvalidId, KeyId, KeyThumbprint, Mark, Nonce, SessionId, Subject, TokenId,
+    Binding, ChallengeId, ClientId, DeviceId, InvalidId, KeyId, KeyThumbprint, Mark, Nonce, SessionId, Subject, TokenId,
 };
 use crate::otp::authenticator::Authenticator;
 use crate::otp::challenge::NewChallenge;
+use crate::otp::device::{DevicePolicy, MOST_DEVICES};
 use crate::otp::guess_budget::ReserveGuess;
 use crate::otp::limits::Limits;
 use crate::otp::meter::Quota;
@@ -136,19 +137,27 @@ fn largest_session_of(proves_a_key: bool) -> Result<RecordBody, NoBody> {
 }
 
 /// Makes the largest authenticator. It has as many challenges as possible, with five guesses each, and 1000 sends and
-/// 1000 guesses that still count.
+/// 1000 guesses that still count. Each of its devices has as many challenges as possible, too.
 pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
     let limits = limits();
     let short = CodePolicy::new(6, MINUTE).map_err(NoBody::Code)?;
     let long = CodePolicy::new(10, DAY).and_then(|policy| policy.with_alphabet(LETTERS)).map_err(NoBody::Code)?;
     let mut state = Authenticator::default();
     let mut now = START;
-    for round in 0..SENDS {
+    let mut devices = Vec::new();
+    for _ in 0..MOST_DEVICES {
+        let device = DeviceId::from_bytes(random()?);
+        state.keep_device(device, START.after(DAY.saturating_mul(2)));
+        devices.push(device);
+    }
+    for round in 0..SENDS + SENDS_OF_DEVICES {
         // Distances with many digits.
         now = now.after(Duration::from_millis(80_000));
         // The last hundred challenges stay, with five guesses each. The rest of the thousand guesses belong to earlier
         // challenges.
         let is_kept = round >= SENDS - KEPT;
+        let device = round.checked_sub(SENDS).and_then(|number| usize::try_from(number).ok());
+        let device = device.and_then(|number| devices.get(number % MOST_DEVICES)).copied();
         let new = NewChallenge {
             id: ChallengeId::from_bytes(random()?),
             nonce: Nonce::from_bytes(random()?),
@@ -159,7 +168,7 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
         };
         let id = new.id;
         let policy = new.policy;
-        state = changed(state, &OpenChallenge { new, limits: &limits, is_counted: true }, now);
+        state = changed(state, &OpenChallenge { new, device, limits: &limits, is_counted: true }, now);
         let guesses = if is_kept || round % 5 == 0 { 5 } else { 0 };
         let text = LETTERS.get(..usize::from(policy.length())).filter(|_| is_kept).unwrap_or("123456");
         for number in 0..guesses {
@@ -168,6 +177,7 @@ pub(super) fn largest_authenticator() -> Result<RecordBody, NoBody> {
                 id,
                 mark: Mark::from_bytes(random()?),
                 presented: &PresentedSecret::new(text),
+                device,
                 policy,
                 limits: &limits,
                 repeat_window: Duration::ZERO,
@@ -198,6 +208,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
         largest_authenticator()?,
         spent_authenticator()?,
         session_by(Channel::Sms)?,
+        session_of_test_identity()?,
         keys_in_use()?,
         used_once()?,
         destination()?,
@@ -208,7 +219,7 @@ pub(super) fn every_kind() -> Result<Vec<RecordBody>, NoBody> {
     for of_later_version in [with_unknown_members(&session(2)?)?, with_unknown_members(&spent_authenticator()?)?] {
         bodies.push(of_later_version);
     }
-    for body in [r#"{"session.3":{"a":[1,null,{}]}}"#, r#"{"another_kind":[true,-1,0.5,18446744073709551615]}"#] {
+    for body in [r#"{"session.4":{"a":[1,null,{}]}}"#, r#"{"another_kind":[true,-1,0.5,18446744073709551615]}"#] {
         bodies.push(RecordBody::from_bytes(body.as_bytes()).map_err(NoBody::Record)?);
     }
     Ok(bodies)
@@ -260,10 +271,11 @@ fn destination() -> Result<RecordBody, NoBody> {
     for hour in 0..14 * 24 {
         let now = START.after(MINUTE * 60 * hour);
         let message = CountedMessage::new(&ChallengeId::from_bytes(random()?), now, now.after(MINUTE * 10));
-        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: true };
+        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: true, is_sent: true };
         state = changed(state, &charge, now);
         let verified = (hour % 2 == 0).then_some(message);
-        state = changed(state, &Credit(&Settlement { verified, dropped: Vec::new() }), now);
+        state =
+            changed(state, &Credit { settlement: &Settlement { verified, dropped: Vec::new() }, was_sent: true }, now);
     }
     Ok(RecordBody(Body::Destination(state)))
 }
@@ -300,6 +312,15 @@ fn session_by(channel: Channel) -> Result<RecordBody, NoBody> {
     Ok(RecordBody(Body::Session(open_by(channel, client, subject, Scope::openid()))))
 }
 
+/// A session that began by a test identity.
+fn session_of_test_identity() -> Result<RecordBody, NoBody> {
+    let mut body = serde_json::to_value(session_by(Channel::Sms)?).map_err(NoBody::Json)?;
+    if let Some(session) = body.pointer_mut("/session").and_then(Value::as_object_mut) {
+        session.insert("z".to_owned(), START.as_unix_millis().into());
+    }
+    serde_json::from_value(body).map_err(NoBody::Json)
+}
+
 fn open(client: ClientId, subject: Subject, scope: Scope) -> Session {
     open_by(Channel::Email, client, subject, scope)
 }
@@ -313,6 +334,7 @@ fn open_by(channel: Channel, client: ClientId, subject: Subject, scope: Scope) -
         tokens_valid_after: Some(START),
         sealed_under: None,
         proven_key: None,
+        test_ends_at: None,
     };
     Session::open(login, &SessionValidity::default(), MINUTE, START)
 }
@@ -327,7 +349,14 @@ fn proof(number: u32) -> PresentedKey {
 
 fn limits() -> Limits {
     let quota = Quota::new(NonZeroU32::MIN.saturating_add(1999), DAY);
-    Limits { sends: vec![quota], guesses_per_challenge: NonZeroU8::MIN.saturating_add(4), guesses_per_address: quota }
+    let mut devices = DevicePolicy::default();
+    (devices.guesses, devices.sends) = (quota, vec![quota]);
+    Limits {
+        sends: vec![quota],
+        guesses_per_challenge: NonZeroU8::MIN.saturating_add(4),
+        guesses_per_address: quota,
+        devices: Some(devices),
+    }
 }
 
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -344,6 +373,7 @@ const UNKNOWN: [&str; 8] = [
 ];
 const KEPT: u32 = 100;
 const SENDS: u32 = 1000;
+const SENDS_OF_DEVICES: u32 = 60;
 const REVOKED: u32 = 8;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -357,6 +387,7 @@ mod tests {
     use super::*;
     use crate::dpop::used_proofs::UsedProofs;
     use crate::otp::challenge::Challenge;
+    use crate::otp::device::Device;
     use crate::secret::keys_in_use::KeysInUse;
     use crate::session::bound_key::ProvenKey;
     use crate::session::revoked_tokens::RevokedTokens;
@@ -367,7 +398,8 @@ mod tests {
         let authenticator = serde_json::to_value(largest_authenticator().unwrap()).unwrap();
         let authenticator = &authenticator["authenticator"];
         let challenges = authenticator["c"].as_array().unwrap();
-        assert_eq!(challenges.len(), 100);
+        assert_eq!(challenges.len(), 160);
+        assert_eq!(authenticator["d"].as_array().unwrap().len(), 3);
         assert!(challenges.iter().all(|challenge| challenge["g"].as_array().unwrap().len() == 5));
         assert_eq!(authenticator["s"].as_array().unwrap().len(), 1000);
         assert!(authenticator["f"].as_array().unwrap().len() >= 1000);
@@ -439,10 +471,14 @@ mod tests {
             all("authenticator/c").iter().flat_map(|all| all.as_array().unwrap().clone()).collect();
         for (names, found) in [
             (names_of::<RecordBody>(), bodies.clone()),
-            (names_of::<Session>(), [all("session"), all("session.2")].concat()),
+            (names_of::<Session>(), [all("session"), all("session.2"), all("session.3")].concat()),
             (names_of::<ProvenKey>(), all("session.2/j")),
             (names_of::<UsedProofs>(), all("session.2/j").iter().filter_map(|key| key.get("p")).cloned().collect()),
             (names_of::<Authenticator>(), all("authenticator")),
+            (
+                names_of::<Device>(),
+                all("authenticator/d").iter().flat_map(|all| all.as_array().unwrap().clone()).collect(),
+            ),
             (names_of::<KeysInUse>(), all("keys_in_use")),
             (names_of::<UsedOnce>(), all("used")),
             (names_of::<Destination>(), all("destination")),

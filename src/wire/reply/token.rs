@@ -3,7 +3,7 @@
 use super::{ErrorBody, Reply};
 use crate::dpop::DpopNonce;
 use crate::scope::Scope;
-use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::secret::{AccessToken, DeviceToken, IdToken, RefreshToken};
 use crate::wire::error::TokenError;
 
 /// The answer of the token endpoint (RFC 6749 section 5.1).
@@ -24,6 +24,8 @@ pub struct TokenResponse {
     pub token_type: TokenType,
     /// The nonce for the client's next DPoP proof, where the client needs one.
     pub dpop_nonce: Option<DpopNonce>,
+    /// The token by which the client's device is known from now on, where the client asked for it.
+    pub device_token: Option<DeviceToken>,
 }
 
 /// How an access token is presented (RFC 6749 section 7.1).
@@ -48,10 +50,20 @@ impl TokenType {
 
 impl From<TokenResponse> for Reply {
     fn from(response: TokenResponse) -> Self {
-        let TokenResponse { access_token, refresh_token, id_token, scope, expires_in, token_type, dpop_nonce } =
-            response;
+        let TokenResponse {
+            access_token,
+            refresh_token,
+            id_token,
+            scope,
+            expires_in,
+            token_type,
+            dpop_nonce,
+            device_token,
+        } = response;
         let secrets = [Some(access_token.expose_secret()), refresh_token.as_ref().map(RefreshToken::expose_secret)];
-        let tokens = secrets.into_iter().chain([id_token.as_ref().map(IdToken::expose_secret), Some(scope.as_str())]);
+        let of_device = device_token.as_ref().map(DeviceToken::expose_secret);
+        let tokens =
+            secrets.into_iter().chain([id_token.as_ref().map(IdToken::expose_secret), Some(scope.as_str()), of_device]);
         // The buffer has room for the whole body and is never moved. No part of a token stays behind in memory.
         let room = tokens.flatten().map(str::len).sum::<usize>().saturating_add(NAMES_AND_NUMBERS);
         let mut body = Vec::with_capacity(room);
@@ -63,6 +75,9 @@ impl From<TokenResponse> for Reply {
         put(&mut body, "scope", scope.as_str());
         if let Some(id_token) = id_token {
             put(&mut body, "id_token", id_token.expose_secret());
+        }
+        if let Some(device_token) = device_token {
+            put(&mut body, "device_token", device_token.expose_secret());
         }
         put(&mut body, "token_type", token_type.as_str());
         body.extend_from_slice(b"\"expires_in\":");

@@ -5,7 +5,7 @@ use crate::address::{Address, Channel};
 use crate::grant::Usage;
 use crate::guard::Verdict;
 use crate::id::AuthSourceId;
-use crate::secret::CodeChallenge;
+use crate::secret::{CodeChallenge, PresentedSecret};
 use crate::wire::error::SendError;
 use crate::wire::members::{InvalidRequest, Member, Members, Problem};
 
@@ -27,6 +27,8 @@ pub struct SendRequest<'a> {
     pub dpop: Option<DpopHeader<'a>>,
     /// What the host knows about the request. It has an effect only where the send guard is on.
     pub verdict: Verdict,
+    /// The device token of an earlier login to this address.
+    pub device_token: Option<PresentedSecret<'a>>,
 }
 
 impl<'a> SendRequest<'a> {
@@ -39,6 +41,7 @@ impl<'a> SendRequest<'a> {
             auth_source: None,
             code_challenge: None,
             dpop: None,
+            device_token: None,
             verdict: Verdict::None,
         }
     }
@@ -75,6 +78,15 @@ impl<'a> SendRequest<'a> {
         self
     }
 
+    /// Presents the device token of an earlier login to this address. The request then uses the budgets of its device. A
+    /// token that is invalid or has expired, of another address or client, or of a device without a guess left, counts
+    /// as none.
+    #[must_use]
+    pub fn with_device_token(mut self, token: PresentedSecret<'a>) -> Self {
+        self.device_token = Some(token);
+        self
+    }
+
     pub(crate) fn parse(request: &Request<'a>, rules: &RequestRules<'_>) -> Result<Self, SendError> {
         let mut members = match encoding(request, rules)? {
             Encoding::Json => Members::from_json(request.body)?,
@@ -92,6 +104,7 @@ impl<'a> SendRequest<'a> {
             (_, Some(_)) => return Err(InvalidRequest::member(Member::AuthSourceId, Problem::NotAllowed).into()),
         };
         let code_challenge = parse_challenge(&mut members)?;
+        let device_token = members.take_secret(Member::DeviceToken)?;
         let address = match (members.take_str(Member::PhoneNumber)?, members.take_str(Member::Email)?) {
             (None, None) => return Err(InvalidRequest::body(Problem::NoAddress).into()),
             (Some(_), Some(_)) => return Err(InvalidRequest::body(Problem::TwoAddresses).into()),
@@ -111,6 +124,7 @@ impl<'a> SendRequest<'a> {
             auth_source,
             code_challenge,
             dpop: request.dpop(),
+            device_token,
             verdict: request.verdict,
         })
     }

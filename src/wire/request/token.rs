@@ -37,6 +37,8 @@ impl<'a> TokenRequest<'a> {
         let otp = members.take_secret(Member::Otp)?;
         let code_verifier = members.take_secret(Member::CodeVerifier)?;
         let auto_signup = members.take_bool(Member::AutoSignup)?;
+        let device_token = members.take_secret(Member::DeviceToken)?;
+        let remember_device = members.take_bool(Member::RememberDevice)?;
         // A malformed scope is reported as an invalid scope, after the client is authenticated (RFC 6749 section 5.2).
         let scope = RequestedScope::parse(members.take_str(Member::Scope)?);
         let refresh_token = members.take_secret(Member::RefreshToken)?;
@@ -69,6 +71,8 @@ impl<'a> TokenRequest<'a> {
             auto_signup,
             scope,
             dpop: request.dpop(),
+            device_token,
+            remember_device,
         }))
     }
 }
@@ -95,6 +99,10 @@ pub struct OtpGrantRequest<'a> {
     pub scope: RequestedScope,
     /// The proof of the key that the tokens are bound to (RFC 9449).
     pub dpop: Option<DpopHeader<'a>>,
+    /// The device token of an earlier login to this address.
+    pub device_token: Option<PresentedSecret<'a>>,
+    /// Whether the answer should have a device token.
+    pub remember_device: bool,
 }
 
 impl<'a> OtpGrantRequest<'a> {
@@ -106,8 +114,19 @@ impl<'a> OtpGrantRequest<'a> {
         otp_token: PresentedSecret<'a>,
         otp: PresentedSecret<'a>,
     ) -> Self {
-        let (auto_signup, scope) = (false, RequestedScope::Default);
-        Self { credentials, auth_source, address, otp_token, otp, code_verifier: None, auto_signup, scope, dpop: None }
+        Self {
+            credentials,
+            auth_source,
+            address,
+            otp_token,
+            otp,
+            code_verifier: None,
+            auto_signup: false,
+            scope: RequestedScope::Default,
+            dpop: None,
+            device_token: None,
+            remember_device: false,
+        }
     }
 
     /// Adds the verifier of the code challenge that came with the request for the code. Without a challenge, a verifier
@@ -122,6 +141,21 @@ impl<'a> OtpGrantRequest<'a> {
     #[must_use]
     pub fn with_dpop(mut self, header: DpopHeader<'a>) -> Self {
         self.dpop = Some(header);
+        self
+    }
+
+    /// Presents the device token of an earlier login to this address, as
+    /// [`SendRequest::with_device_token`](crate::wire::SendRequest::with_device_token) does.
+    #[must_use]
+    pub fn with_device_token(mut self, token: PresentedSecret<'a>) -> Self {
+        self.device_token = Some(token);
+        self
+    }
+
+    /// Asks for a device token, or for a newer one of the same device.
+    #[must_use]
+    pub fn with_remember_device(mut self) -> Self {
+        self.remember_device = true;
         self
     }
 

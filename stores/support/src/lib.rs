@@ -74,7 +74,7 @@ pub fn server<S: Store>(store: S) -> AuthorizationServer<S, MemoryDirectory> {
 pub async fn send<S: Store>(server: &AuthorizationServer<S, MemoryDirectory>) -> Result<(String, String), u16> {
     let body = sms_send(PHONE).to_string();
     let delivery = server.post_send(json_request(&body, None)).await.map_err(|reply| reply.status())?;
-    let code = delivery.code().expose_secret().to_owned();
+    let code = delivery.message().unwrap().code().expose_secret().to_owned();
     Ok((text(&read(&delivery.accepted()).1, "otp_token").to_owned(), code))
 }
 

@@ -1,0 +1,151 @@
+//! The devices of an address. A device that its user has logged in with has guesses and sends of its own, and so nobody
+//! else can use them up (OWASP: device cookies).
+
+use core::num::NonZeroU32;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::DeviceId;
+use crate::otp::meter::{Meter, Quota, memory_for_moves};
+use crate::time::Timestamp;
+use crate::unknown_members::{Unknown, keep_unknown_members};
+
+/// The budgets of devices that users log in with.
+///
+/// Whoever may send can use up the guesses and the sends of an address, and so keep its user out. A client that asks for
+/// it (`remember_device`) gets a *device token* with a login. A later request with this token uses the budgets of its
+/// device, which an attacker without the token can't reach. An address has at most 3 devices. A fourth device takes the
+/// place, and the counted guesses and sends, of the device whose latest login is oldest.
+///
+/// A stolen device token gives its holder these budgets of the one address, and nothing else. No code is skipped.
+///
+/// # What it costs
+///
+/// A request without a device token costs nothing more. A record that has a device is kept for `validity` after the
+/// latest login of the device. Each device takes about 70 bytes of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DevicePolicy {
+    /// How many guesses each device has. Defaults to 10 in 24 hours.
+    pub guesses: Quota,
+
+    /// How often each device may be sent to. All quotas apply. Defaults to once in 30 seconds and 10 times in 24 hours.
+    pub sends: Vec<Quota>,
+
+    /// For how long a device is known after its latest login. Defaults to 90 days.
+    pub validity: Duration,
+}
+
+impl Default for DevicePolicy {
+    fn default() -> Self {
+        Self {
+            guesses: Quota::new(TEN, DAY),
+            sends: vec![Quota::new(NonZeroU32::MIN, Duration::from_secs(30)), Quota::new(TEN, DAY)],
+            validity: DAY.saturating_mul(90),
+        }
+    }
+}
+
+/// The devices in the record of one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Devices(Vec<Device>);
+
+impl Devices {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the devices that are known at `now`.
+    pub(super) fn known(&self, now: Timestamp) -> impl Iterator<Item = &Device> {
+        self.0.iter().filter(move |device| !now.has_reached(device.expires_at))
+    }
+
+    pub(super) fn get(&self, id: &DeviceId) -> Option<&Device> {
+        self.0.iter().find(|device| device.id == *id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: &DeviceId) -> Option<&mut Device> {
+        self.0.iter_mut().find(|device| device.id == *id)
+    }
+
+    /// Keeps a device until `expires_at`. A device that is new takes over the counted guesses and sends of the device
+    /// that it replaces. Otherwise each new device would be a new budget.
+    pub(super) fn keep(&mut self, id: DeviceId, expires_at: Timestamp) {
+        if let Some(known) = self.get_mut(&id) {
+            known.expires_at = known.expires_at.max(expires_at);
+        } else if self.0.len() < MOST_DEVICES {
+            self.0.push(Device { id, expires_at, ..Device::default() });
+        } else if let Some(oldest) = self.0.iter_mut().min_by_key(|device| device.expires_at) {
+            oldest.id = id;
+            oldest.expires_at = expires_at;
+        }
+    }
+
+    /// Forgets every device. What they have used up still counts.
+    pub(super) fn forget(&mut self) {
+        for device in &mut self.0 {
+            device.expires_at = Timestamp::default();
+        }
+    }
+
+    /// Forgets what the devices have used up.
+    pub(super) fn unlock(&mut self) {
+        for device in &mut self.0 {
+            device.sends = Meter::default();
+            device.failures = Meter::default();
+        }
+    }
+
+    /// Makes the devices of a record from the future devices of now. Each ends earlier by as much as the clock was set
+    /// back.
+    pub(super) fn set_back(&mut self, now: Timestamp, by: Duration) {
+        for device in &mut self.0 {
+            device.expires_at = device.expires_at.before(by);
+            device.sends.clamp_to(now);
+            device.failures.clamp_to(now);
+        }
+    }
+
+    /// Returns the instant from which the devices mean nothing.
+    pub(super) fn forgotten_at(&self, policy: Option<&DevicePolicy>) -> Option<Timestamp> {
+        let meters = self.0.iter().zip(core::iter::repeat(policy)).flat_map(|(device, policy)| {
+            let sends = policy.and_then(|policy| device.sends.forgotten_at(memory_for_moves(&policy.sends)));
+            let failures = policy.and_then(|policy| device.failures.forgotten_at(policy.guesses.window()));
+            [sends, failures]
+        });
+        self.0.iter().map(|device| device.expires_at).chain(meters.flatten()).max()
+    }
+}
+
+/// A device, and what was used up with its token.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct Device {
+    #[serde(rename = "i")]
+    pub(super) id: DeviceId,
+    /// Until when the device is known. This follows from its latest login.
+    #[serde(rename = "e")]
+    expires_at: Timestamp,
+    #[serde(rename = "s", skip_serializing_if = "Meter::is_empty", default)]
+    pub(super) sends: Meter,
+    #[serde(rename = "f", skip_serializing_if = "Meter::is_empty", default)]
+    pub(super) failures: Meter,
+    #[serde(skip)]
+    unknown: Unknown,
+}
+
+keep_unknown_members!(Device);
+
+impl Device {
+    pub(super) fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+/// The most devices of one address.
+pub(crate) const MOST_DEVICES: usize = 3;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);

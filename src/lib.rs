@@ -48,6 +48,7 @@
 //! | [`otp`] | codes, and the quotas of sends and guesses |
 //! | [`session`] | login sessions and refresh tokens |
 //! | [`jwt`] | signing keys, signatures and access tokens |
+//! | [`message`] | the texts of SMS and e-mails that carry a code, in ten languages |
 //! | [`dpop`] | proofs of a key, to which tokens are bound |
 //! | [`guard`] | the guard against messages that nobody reads: countries, thresholds, and the host's verdict on a request |
 //! | [`secret`] | secrets, codes and tokens, which are wiped when dropped; the keyring that seals tokens |
@@ -89,6 +90,7 @@ pub mod guard;
 pub mod id;
 pub mod jwt;
 pub mod memory;
+pub mod message;
 pub mod observer;
 pub mod otp;
 pub mod scope;

@@ -6,6 +6,7 @@ use core::time::Duration;
 use crate::address::{Address, Channel};
 use crate::grant::Usage;
 use crate::id::{AuthSourceId, ChallengeId, ClientId, RecordKey};
+use crate::message::Content;
 use crate::secret::Code;
 use crate::time::Timestamp;
 use crate::wire::error::DeliveryFailure;
@@ -135,6 +136,14 @@ impl OtpMessage {
     /// its time.
     pub fn validity(&self) -> Duration {
         self.validity
+    }
+
+    /// Returns what the message has to say, for a [`MessageKit`](crate::message::MessageKit).
+    ///
+    /// A message that waited in a queue states the time that is left with
+    /// [`Content::with_validity`](crate::message::Content::with_validity).
+    pub fn content(&self) -> Content<'_> {
+        Content::new(&self.code, self.usage, self.validity).for_client(&self.client)
     }
 
     /// Returns when the code expires. An expired code is not worth sending.

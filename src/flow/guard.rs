@@ -58,19 +58,19 @@ pub(crate) fn screen<S: Store, D: Directory>(
 }
 
 /// Credits the destinations of an address with a success. A credit that fails changes no reply: its messages stay
-/// unverified. Where no message was sent, because the address is a test identity, the records are written as they are.
+/// unverified.
 pub(crate) async fn credit<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     address: &Address,
     key: RecordKey,
     settlement: Settlement,
-    was_sent: bool,
+    is_test: bool,
 ) {
     if settlement.is_empty() || !turn.core.settings.send_guard.is_on() {
         return;
     }
     for Judged { key, .. } in earning(turn.core, address, key) {
-        let _ = turn.undo(key, None, &Credit { settlement: &settlement, was_sent }).await;
+        let _ = turn.undo(key, None, &Credit { settlement: &settlement, is_test }).await;
     }
 }
 
@@ -135,7 +135,7 @@ impl Admitted {
         self,
         turn: &mut Turn<'_, S, D>,
         message: &CountedMessage,
-        is_sent: bool,
+        is_test: bool,
     ) -> Result<(), SendError> {
         let core = turn.core;
         let settings = &core.settings.send_guard;
@@ -143,7 +143,7 @@ impl Admitted {
         let mut charged = Vec::with_capacity(seen.len());
         let mut would_be_refused = None;
         for (Judged { key, rule, cause }, loaded) in seen {
-            let charge = Charge { message, rule: &rule, trust, is_enforced: settings.enforces(), is_sent };
+            let charge = Charge { message, rule: &rule, trust, is_enforced: settings.enforces(), is_test };
             let refused = match turn.commit(loaded, &charge).await {
                 Ok((Charged { before, after }, _)) => {
                     charged.push(key);

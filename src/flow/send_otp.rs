@@ -78,18 +78,19 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         Usage::Login => core.test_identities.look_up(&core.keyring, client.id(), &address, core.clock.now()),
         _ => None,
     };
+    let is_test = test.is_some_and(|looked| looked.ends_at().is_some());
     // An undo must find the send in the record. A challenge stores when it expires but not when it was sent, and so the
     // undo subtracts `token_validity` from the expiry to get the instant of the send.
     let (id, token_validity) = (new.id, policy.token_validity());
     let limits = &core.limits;
     let loaded = turn.load_authenticator(key).await?;
-    let is_counted = screened.as_ref().is_some_and(Screened::has_destinations);
-    let open = OpenChallenge { new, device, limits, is_counted };
+    let open =
+        OpenChallenge { new, device, limits, is_counted: screened.as_ref().is_some_and(Screened::has_destinations) };
     let admitted = match screened {
         None => None,
         Some(screened) => {
-            let is_of_device = open.is_of_device(loaded.state(), loaded.now());
-            let trust = if is_of_device { Trust::Device } else { Trust::of(verdict) };
+            let usable = loaded.state().and_then(|state| state.usable(device, limits, loaded.now()));
+            let trust = Trust::new(verdict, usable.is_some());
             match screened.admit(&mut turn, &loaded, &open, trust).await {
                 Ok(admitted) => Some(admitted),
                 Err(NotAdmitted::Address(refused)) => {
@@ -112,9 +113,8 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     let source = CodeSource { record: &key, binding: &kept_binding, nonce: &opened.code.nonce };
     let code = code::derive(&core.keyring, &opened.code.key, source, &opened.code.shape);
     let code = code.ok_or_else(|| core.faulted(&UnknownKey))?;
-    let is_test = test.is_some_and(|looked| looked.ends_at().is_some());
     if let Some((admitted, message)) = admitted.zip(opened.message) {
-        if let Err(refused) = admitted.charge(&mut turn, &message, !is_test).await {
+        if let Err(refused) = admitted.charge(&mut turn, &message, is_test).await {
             // Nothing is sent, and the client does not learn this challenge.
             turn.undo(key, None, &TakeBackSend { id, token_validity }).await;
             return Err(refused);

@@ -68,7 +68,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
         }
     };
 
-    guard::credit(&mut turn, &address, key, redeemed.take_settlement(), true).await;
+    guard::credit(&mut turn, &address, key, redeemed.take_settlement(), false).await;
     core.observer.event(&Event::Verified { client: client_id, address: key, usage });
     Ok(VerifiedAddress::new(redeemed, address, usage, core.clock.now()))
 }

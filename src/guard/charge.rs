@@ -13,9 +13,8 @@ pub(crate) struct Charge<'a> {
     pub(crate) trust: Trust,
     /// Without it, every message is charged.
     pub(crate) is_enforced: bool,
-    /// Without it, nothing is sent and nothing is charged. The record is written as it is, so that the calls are those of
-    /// any other address.
-    pub(crate) is_sent: bool,
+    /// Whether the send is that of a test identity. It costs nothing, and so nothing is counted. The swap is the same.
+    pub(crate) is_test: bool,
 }
 
 impl Change for Charge<'_> {
@@ -34,7 +33,7 @@ impl Change for Charge<'_> {
         if self.is_enforced && !before.admits(self.trust) {
             return Err(NotCharged(before));
         }
-        if self.is_sent {
+        if !self.is_test {
             next.charge(self.message);
         }
         let after = self.rule.standing(&next);
@@ -87,8 +86,8 @@ impl Change for TakeBackCharge<'_> {
 /// have ended before its charge.
 pub(crate) struct Credit<'a> {
     pub(crate) settlement: &'a Settlement,
-    /// Without it, nothing was sent, and the record is written as it is.
-    pub(crate) was_sent: bool,
+    /// Whether the success is that of a test identity, whose message was not counted. The swap is the same.
+    pub(crate) is_test: bool,
 }
 
 impl Change for Credit<'_> {
@@ -103,7 +102,7 @@ impl Change for Credit<'_> {
     ) -> Result<Decision<Destination, ()>, NothingToCredit> {
         let Settlement { verified, dropped } = self.settlement;
         let mut next = state.ok_or(NothingToCredit)?.at(attempt.now);
-        if !self.was_sent {
+        if self.is_test {
             return Ok(Decision::new(next, ()));
         }
         let mut is_credited = false;

@@ -240,13 +240,17 @@ pub(crate) enum Trust {
     None,
     /// The host's verdict is "allow".
     Allowed,
-    /// The request has a valid device token.
+    /// The address knows the device of the request.
     Device,
 }
 
 impl Trust {
-    pub(crate) fn of(verdict: Verdict) -> Self {
-        if verdict == Verdict::Allow { Self::Allowed } else { Self::None }
+    pub(crate) fn new(verdict: Verdict, has_known_device: bool) -> Self {
+        match verdict {
+            _ if has_known_device => Self::Device,
+            Verdict::Allow => Self::Allowed,
+            Verdict::None | Verdict::Challenge | Verdict::Refuse => Self::None,
+        }
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) enum Standing {
 impl Standing {
     pub(crate) fn admits(self, trust: Trust) -> bool {
         match (self, trust) {
-            (Self::Free, _) | (_, Trust::Device) | (Self::NeedsTrust, Trust::Allowed) => true,
+            (Self::Free, _) | (Self::NeedsTrust, Trust::Allowed) | (_, Trust::Device) => true,
             (Self::NeedsTrust, Trust::None) | (Self::UsedUp, Trust::None | Trust::Allowed) => false,
         }
     }

@@ -47,13 +47,14 @@ fn judge(
     rule: &Rule,
     now: u64,
 ) -> Result<Destination, NotCharged> {
-    let charge = Charge { message, rule, trust: Trust::None, is_enforced: true, is_sent: true };
+    let charge = Charge { message, rule, trust: Trust::None, is_enforced: true, is_test: false };
     charge.decide(state, attempt(now)).map(|decision| decision.into_parts().0)
 }
 
 fn credit(state: Destination, verified: Option<CountedMessage>, dropped: &[CountedMessage], now: u64) -> Destination {
     let settlement = Settlement { verified, dropped: dropped.to_vec() };
-    match (Credit { settlement: &settlement, was_sent: true }).decide(Some(state.clone()), attempt(now)) {
+    let credit = Credit { settlement: &settlement, is_test: false };
+    match credit.decide(Some(state.clone()), attempt(now)) {
         Ok(decision) => decision.into_parts().0,
         Err(_) => state,
     }
@@ -230,18 +231,18 @@ fn an_unknown_outcome_is_recognised_by_the_mark() {
     let [one, other] = [1, 2].map(|number| message(number, START, MINUTE));
     let state = charge(None, &one, START);
     let found = |message: &CountedMessage| {
-        Charge { message, rule: &NO_LIMIT, trust: Trust::None, is_enforced: true, is_sent: true }
+        Charge { message, rule: &NO_LIMIT, trust: Trust::None, is_enforced: true, is_test: false }
             .found_in(&state)
             .is_some()
     };
     assert!(found(&one) && !found(&other));
     let settled = |verified| Settlement { verified: Some(verified), dropped: Vec::new() };
-    assert!(Credit { settlement: &settled(one), was_sent: true }.found_in(&state).is_none());
+    assert!(Credit { settlement: &settled(one), is_test: false }.found_in(&state).is_none());
     let state = credit(state, Some(one), &[], START);
-    assert!(Credit { settlement: &settled(one), was_sent: true }.found_in(&state).is_some());
-    assert!(Credit { settlement: &settled(other), was_sent: true }.found_in(&state).is_none());
+    assert!(Credit { settlement: &settled(one), is_test: false }.found_in(&state).is_some());
+    assert!(Credit { settlement: &settled(other), is_test: false }.found_in(&state).is_none());
     // A second credit, and a charge that is taken back after it, find nothing to do.
-    assert!(Credit { settlement: &settled(one), was_sent: true }.decide(Some(state.clone()), attempt(START)).is_err());
+    assert!(Credit { settlement: &settled(one), is_test: false }.decide(Some(state.clone()), attempt(START)).is_err());
     assert!(TakeBackCharge(&one).decide(Some(state), attempt(START)).is_err());
 }
 
@@ -374,7 +375,7 @@ fn an_observed_charge_refuses_nothing() {
     let mut state = Destination::default();
     for number in 0..9 {
         let message = message(number, START, MINUTE);
-        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: false, is_sent: true };
+        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: false, is_test: false };
         assert_eq!(rule.standing(&state.clone().at(at(START))).admits(Trust::None), number < 2);
         state = charge.decide(Some(state), attempt(START)).ok().unwrap().into_parts().0;
     }

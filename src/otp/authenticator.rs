@@ -31,11 +31,11 @@ pub(crate) struct Authenticator {
     pub(super) sends: Meter,
     #[serde(rename = "f")]
     pub(super) failures: Meter,
+    #[serde(rename = "d", skip_serializing_if = "Devices::is_empty", default)]
+    pub(super) devices: Devices,
     /// The messages that destinations count and that no success has settled, where the send guard is on.
     #[serde(rename = "m", skip_serializing_if = "CountedMessages::is_empty", default)]
     pub(super) messages: CountedMessages,
-    #[serde(rename = "d", skip_serializing_if = "Devices::is_empty", default)]
-    pub(super) devices: Devices,
     #[serde(skip)]
     pub(super) unknown: Unknown,
 }
@@ -133,7 +133,7 @@ impl Authenticator {
     }
 
     /// Returns the device, if it is known and has a guess left. A device that is locked counts as none.
-    pub(super) fn usable(&self, device: Option<DeviceId>, limits: &Limits, now: Timestamp) -> Option<DeviceId> {
+    pub(crate) fn usable(&self, device: Option<DeviceId>, limits: &Limits, now: Timestamp) -> Option<DeviceId> {
         let policy = limits.devices.as_ref()?;
         let known = self.devices.known(now).find(|known| Some(known.id) == device)?;
         (known.failures.remaining(&policy.guesses, now) > 0).then_some(known.id)
@@ -217,14 +217,14 @@ impl Authenticator {
 
 impl Clone for Authenticator {
     fn clone(&self) -> Self {
-        let Self { written_at, challenges, sends, failures, messages, devices, unknown } = self;
+        let Self { written_at, challenges, sends, failures, devices, messages, unknown } = self;
         Self {
             written_at: *written_at,
             challenges: challenges.clone(),
             sends: sends.clone(),
             failures: failures.clone(),
-            messages: messages.clone(),
             devices: devices.clone(),
+            messages: messages.clone(),
             unknown: unknown.clone(),
         }
     }
@@ -236,13 +236,13 @@ impl Clone for Authenticator {
             *self = source.clone();
             return;
         }
-        let Self { written_at, challenges, sends, failures, messages, devices, unknown } = source;
+        let Self { written_at, challenges, sends, failures, devices, messages, unknown } = source;
         self.written_at = *written_at;
         self.challenges.clone_from_slice(challenges);
         self.sends.clone_from(sends);
         self.failures.clone_from(failures);
-        self.messages.clone_from(messages);
         self.devices.clone_from(devices);
+        self.messages.clone_from(messages);
         self.unknown.clone_from(unknown);
     }
 }

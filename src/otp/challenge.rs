@@ -253,12 +253,12 @@ struct RareMembers {
     answer: Option<(SessionId, Timestamp)>,
     /// The DPoP proofs that came with guesses.
     proofs: UsedProofs,
-    /// The messages of the address that the spending of the challenge has settled.
-    settled: Vec<CountedMessage>,
     /// The device whose budget the send was charged to.
     device: Option<DeviceId>,
     /// The guesses that were charged to the budgets of devices.
     guesses_of_devices: Vec<(Mark, DeviceId)>,
+    /// The messages of the address that the spending of the challenge has settled.
+    settled: Vec<CountedMessage>,
     unknown: Unknown,
 }
 
@@ -301,12 +301,12 @@ struct Stored {
     answer: Option<(SessionId, Timestamp)>,
     #[serde(rename = "d", skip_serializing_if = "UsedProofs::is_empty", default)]
     proofs: UsedProofs,
-    #[serde(rename = "m", skip_serializing_if = "Vec::is_empty", default)]
-    settled: Vec<CountedMessage>,
     #[serde(rename = "v", skip_serializing_if = "Option::is_none", default)]
     device: Option<DeviceId>,
     #[serde(rename = "y", skip_serializing_if = "Vec::is_empty", default)]
     guesses_of_devices: Vec<(Mark, DeviceId)>,
+    #[serde(rename = "m", skip_serializing_if = "Vec::is_empty", default)]
+    settled: Vec<CountedMessage>,
     #[serde(skip)]
     unknown: Unknown,
 }
@@ -317,7 +317,7 @@ impl From<Challenge> for Stored {
     fn from(challenge: Challenge) -> Self {
         let Challenge { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, spent_by, .. } =
             challenge;
-        let RareMembers { code_alphabet, other_guesses, answer, proofs, settled, device, guesses_of_devices, unknown } =
+        let RareMembers { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown } =
             challenge.rare.map(|rare| *rare).unwrap_or_default();
         let guesses = challenge.guesses.iter().map(|charged| charged.mark).collect();
         let guessed_at = challenge.guesses.iter().filter_map(|charged| charged.at).collect();
@@ -336,9 +336,9 @@ impl From<Challenge> for Stored {
             spent_by,
             answer,
             proofs,
-            settled,
             device,
             guesses_of_devices,
+            settled,
             unknown,
         }
     }
@@ -352,11 +352,11 @@ impl From<Stored> for Challenge {
         let charged = |(mark, at)| Charged { mark, at };
         let guesses = stored.guesses.into_iter().zip(instants).map(charged).collect();
         let Stored {
-            code_alphabet, other_guesses, answer, proofs, settled, device, guesses_of_devices, unknown, ..
+            code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown, ..
         } = stored;
         let rare =
-            RareMembers { code_alphabet, other_guesses, answer, proofs, settled, device, guesses_of_devices, unknown }
-                .boxed();
+            RareMembers { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown };
+        let rare = rare.boxed();
         Self { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, guesses, spent_by, rare }
     }
 }
@@ -379,10 +379,10 @@ pub(crate) struct Opened {
     pub(crate) code_expires_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) resend_after: Duration,
-    /// The message, where its destinations count it.
-    pub(crate) message: Option<CountedMessage>,
     /// Counts the messages with this code, from 1.
     pub(crate) attempt: NonZeroU32,
+    /// The message, where its destinations count it.
+    pub(crate) message: Option<CountedMessage>,
 }
 
 /// What a code is derived from, its shape, and whether it has expired.

@@ -134,13 +134,13 @@ impl Change for ReleaseGuess<'_> {
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
         let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
-        let (mut found, mut settled) = (false, Vec::new());
+        let (mut found, mut unsettled) = (false, Vec::new());
         let (challenges, mut budgets) = next.split();
         for challenge in challenges {
             if challenge.spent_by == Some(self.spender) {
                 // The success did not happen, and so it forgives no other guess.
                 challenge.unspend(&self.mark, now, |device| budgets.charge(device, now, self.limits));
-                settled.extend(challenge.take_settled());
+                unsettled.extend(challenge.take_settled());
                 found = true;
             }
             found |= challenge.was_charged_other(&self.mark) || challenge.charged_at(&self.mark).is_some();
@@ -148,8 +148,8 @@ impl Change for ReleaseGuess<'_> {
                 budgets.take_back(charged);
             }
         }
-        if !settled.is_empty() {
-            next.messages.add(settled);
+        if !unsettled.is_empty() {
+            next.messages.add(unsettled);
         }
         if found { Ok(Decision::new(next.written(now), ())) } else { Err(NothingToDo) }
     }
@@ -278,20 +278,20 @@ pub(crate) struct Proven {
 
 /// Proof that the code was right and is spent. The release of tokens takes it by value.
 pub(crate) struct Redeemed {
-    settlement: Settlement,
     /// The device that the record knows the client by.
     device: Option<DeviceId>,
+    settlement: Settlement,
 }
 
 impl Redeemed {
-    /// Takes out the messages that this success has settled. They are credited once.
-    pub(crate) fn take_settlement(&mut self) -> Settlement {
-        core::mem::take(&mut self.settlement)
-    }
-
     /// Returns the device that the client can be remembered by.
     pub(crate) fn device(&self) -> Option<DeviceId> {
         self.device
+    }
+
+    /// Takes out the messages that this success has settled. They are credited once.
+    pub(crate) fn take_settlement(&mut self) -> Settlement {
+        core::mem::take(&mut self.settlement)
     }
 }
 

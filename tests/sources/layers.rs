@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top layer to the lowest.
-const WINGS: [&str; 27] = [
+const WINGS: [&str; 28] = [
     "testing",
     "exchange",
     "server",
@@ -19,6 +19,7 @@ const WINGS: [&str; 27] = [
     "wire",
     "directory",
     "session",
+    "message",
     "otp",
     "guard",
     "secret",

@@ -9,4 +9,5 @@
 )]
 
 mod layers;
+mod messages;
 mod requirements;

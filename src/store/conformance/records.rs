@@ -271,11 +271,11 @@ fn destination() -> Result<RecordBody, NoBody> {
     for hour in 0..14 * 24 {
         let now = START.after(MINUTE * 60 * hour);
         let message = CountedMessage::new(&ChallengeId::from_bytes(random()?), now, now.after(MINUTE * 10));
-        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: true, is_sent: true };
+        let charge = Charge { message: &message, rule: &rule, trust: Trust::None, is_enforced: true, is_test: false };
         state = changed(state, &charge, now);
         let verified = (hour % 2 == 0).then_some(message);
         state =
-            changed(state, &Credit { settlement: &Settlement { verified, dropped: Vec::new() }, was_sent: true }, now);
+            changed(state, &Credit { settlement: &Settlement { verified, dropped: Vec::new() }, is_test: false }, now);
     }
     Ok(RecordBody(Body::Destination(state)))
 }

@@ -25,10 +25,10 @@ pub struct SendRequest<'a> {
     pub code_challenge: Option<CodeChallenge>,
     /// The proof of the key that the otp_token is bound to (RFC 9449).
     pub dpop: Option<DpopHeader<'a>>,
-    /// What the host knows about the request. It has an effect only where the send guard is on.
-    pub verdict: Verdict,
     /// The device token of an earlier login to this address.
     pub device_token: Option<PresentedSecret<'a>>,
+    /// What the host knows about the request. It has an effect only where the send guard is on.
+    pub verdict: Verdict,
 }
 
 impl<'a> SendRequest<'a> {
@@ -70,20 +70,20 @@ impl<'a> SendRequest<'a> {
         self
     }
 
-    /// Adds what the host knows about the request. It has an effect only where
-    /// [`Settings::send_guard`](crate::Settings::send_guard) is on.
-    #[must_use]
-    pub fn with_verdict(mut self, verdict: Verdict) -> Self {
-        self.verdict = verdict;
-        self
-    }
-
     /// Presents the device token of an earlier login to this address. The request then uses the budgets of its device. A
     /// token that is invalid or has expired, of another address or client, or of a device without a guess left, counts
     /// as none.
     #[must_use]
     pub fn with_device_token(mut self, token: PresentedSecret<'a>) -> Self {
         self.device_token = Some(token);
+        self
+    }
+
+    /// Adds what the host knows about the request. It has an effect only where
+    /// [`Settings::send_guard`](crate::Settings::send_guard) is on.
+    #[must_use]
+    pub fn with_verdict(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
         self
     }
 

@@ -1,0 +1,40 @@
+//! German. All texts of SMS are in the 7-bit alphabet.
+
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+
+pub(super) static TEXTS: BuiltIn = BuiltIn {
+    tag: "de",
+    sms: &[
+        "{code} ist Ihr Code {purpose} bei {application}. Er ist {time} gültig. Geben Sie ihn nicht weiter.",
+        "{code} ist Ihr Code {purpose}. Er ist {time} gültig. Geben Sie ihn nicht weiter.",
+        "{code} ist Ihr Code {purpose}. {time} gültig. Nicht weitergeben.",
+    ],
+    sms_purposes: Purposes {
+        login: "für die Anmeldung",
+        signup: "für die Registrierung",
+        confirm_address: "zur Bestätigung dieser Telefonnummer",
+        reset_password: "zum Zurücksetzen Ihres Passworts",
+        other: "zur Bestätigung Ihrer Anfrage",
+    },
+    email: EmailTexts {
+        subject: "{code} ist Ihr Code für {application}",
+        intro: "Hier ist Ihr Code {purpose} bei {application}:",
+        validity: "Er ist {validity} gültig.",
+        link: "Sie können auch diesen Link öffnen:",
+        closing: "Geben Sie den Code nicht weiter. Wenn Sie ihn nicht angefordert haben, können Sie diese E-Mail \
+                  ignorieren.",
+    },
+    email_purposes: Purposes {
+        login: "für die Anmeldung",
+        signup: "für die Registrierung",
+        confirm_address: "zur Bestätigung dieser E-Mail-Adresse",
+        reset_password: "zum Zurücksetzen Ihres Passworts",
+        other: "zur Bestätigung Ihrer Anfrage",
+    },
+    units: Units {
+        plural: one_other,
+        minute: Forms::one_other("# Minute", "# Minuten"),
+        second: Forms::one_other("# Sekunde", "# Sekunden"),
+        short: ["# Min.", "# Sek."],
+    },
+};

@@ -1,0 +1,53 @@
+//! Russian. A purpose is in the genitive. Minutes and seconds are in the accusative.
+
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, Plural, Purposes, Units};
+
+pub(super) static TEXTS: BuiltIn = BuiltIn {
+    tag: "ru",
+    sms: &[
+        "{code} — код для {purpose} в {application}. Действует {time}. Никому его не сообщайте.",
+        "{code} — код для {purpose}. Действует {time}. Никому его не сообщайте.",
+        "{code} — код для {purpose}. Действует {time}. Не сообщайте его.",
+        "{code} — код {purpose}, {time}. Не сообщайте его.",
+        "{code} код {purpose}, {time}. Не сообщайте!",
+    ],
+    sms_purposes: Purposes {
+        login: "входа",
+        signup: "регистрации",
+        confirm_address: "проверки номера",
+        reset_password: "смены пароля",
+        other: "подтверждения",
+    },
+    email: EmailTexts {
+        subject: "{code} — ваш код {application}",
+        intro: "Ваш код для {purpose} в {application}:",
+        validity: "Код действует {validity}.",
+        link: "Вы также можете перейти по ссылке:",
+        closing: "Никому не сообщайте этот код. Если вы его не запрашивали, просто проигнорируйте это письмо.",
+    },
+    email_purposes: Purposes {
+        login: "входа",
+        signup: "регистрации",
+        confirm_address: "подтверждения адреса электронной почты",
+        reset_password: "смены пароля",
+        other: "подтверждения запроса",
+    },
+    units: Units {
+        plural,
+        minute: Forms {
+            one: "# минуту", two: "# минуты", few: "# минуты", many: "# минут", other: "# минуты"
+        },
+        second: Forms {
+            one: "# секунду", two: "# секунды", few: "# секунды", many: "# секунд", other: "# секунды"
+        },
+        short: ["# мин", "# с"],
+    },
+};
+
+fn plural(number: u64) -> Plural {
+    match (number % 10, number % 100) {
+        (1, tens) if tens != 11 => Plural::One,
+        (2..=4, tens) if !(12..=14).contains(&tens) => Plural::Few,
+        _ => Plural::Many,
+    }
+}

@@ -58,7 +58,7 @@ struct List(Vec<Device>);
 
 impl Devices {
     pub(super) fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
+        self.0.is_none()
     }
 
     /// Returns the devices that are known at `now`.
@@ -77,11 +77,12 @@ impl Devices {
     /// Keeps a device until `expires_at`. A device that is new takes over the counted guesses and sends of the device
     /// that it replaces. Otherwise each new device would be a new budget.
     pub(super) fn keep(&mut self, id: DeviceId, expires_at: Timestamp) {
-        if let Some(known) = self.get_mut(&id) {
+        let devices = &mut self.0.get_or_insert_default().0;
+        if let Some(known) = devices.iter_mut().find(|device| device.id == id) {
             known.expires_at = known.expires_at.max(expires_at);
-        } else if self.iter().count() < MOST_DEVICES {
-            self.0.get_or_insert_default().0.push(Device { id, expires_at, ..Device::default() });
-        } else if let Some(oldest) = self.iter_mut().min_by_key(|device| device.expires_at) {
+        } else if devices.len() < MOST_DEVICES {
+            devices.push(Device { id, expires_at, ..Device::default() });
+        } else if let Some(oldest) = devices.iter_mut().min_by_key(|device| device.expires_at) {
             oldest.id = id;
             oldest.expires_at = expires_at;
         }

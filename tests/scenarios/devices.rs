@@ -320,7 +320,7 @@ async fn support_unlocks_an_address_and_forgets_its_devices() {
     use_up(&host, &attackers()).await;
     let locked = host.server.call_explain(&address(PHONE)).await.unwrap();
     assert!(locked.is_locked());
-    let again_at = locked.guesses.again_at.unwrap();
+    let again_at = locked.guesses.available_at.unwrap();
     let (status, _) = host.refused_send(&sms_send(PHONE)).await;
     assert_eq!(status, 400);
     assert!(again_at > host.clock.now() && host.clock.now().until(again_at) <= secs(DAY));
@@ -328,7 +328,7 @@ async fn support_unlocks_an_address_and_forgets_its_devices() {
     let (calls, unlocked) = host.store_calls(host.server.call_unlock(&address(PHONE))).await;
     assert_eq!((calls, unlocked), (2, Ok(())));
     let state = host.server.call_explain(&address(PHONE)).await.unwrap();
-    assert_eq!((state.guesses.left, state.guesses.again_at, state.sends.left), (Some(25), None, Some(1)));
+    assert_eq!((state.guesses.left, state.guesses.available_at, state.sends.left), (Some(25), None, Some(50)));
     host.log_in(json!({})).await;
 
     let (calls, forgotten) = host.store_calls(host.server.call_forget_devices(&address(PHONE))).await;
@@ -347,7 +347,7 @@ async fn support_unlocks_an_address_and_forgets_its_devices() {
     assert_eq!(host.server.call_unlock(&nobody).await, Ok(()));
     assert_eq!(host.server.call_forget_devices(&nobody).await, Ok(()));
     let state = host.server.call_explain(&nobody).await.unwrap();
-    assert_eq!((state.guesses.left, state.sends.left, state.challenges.len()), (Some(25), Some(1), 0));
+    assert_eq!((state.guesses.left, state.sends.left, state.challenges.len()), (Some(25), Some(50), 0));
     assert_eq!(host.store.inner.records().len(), records);
 }
 

@@ -3,7 +3,7 @@
 //! There are no marks of direction. The last line of an SMS is a paragraph of its own, and its first strong character is
 //! Latin, and so it is shown from left to right.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Plural, Purposes, Units};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, Plural, PerUsage, Units};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "ar",
@@ -14,7 +14,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} رمز {purpose}، صالح {validity}. لا تشاركه.",
         "{code} رمز {purpose} ({time}) لا تشاركه",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "تسجيل الدخول",
         signup: "إنشاء الحساب",
         confirm_address: "تأكيد الرقم",
@@ -28,7 +29,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         link: "يمكنك أيضًا فتح هذا الرابط:",
         closing: "لا تشارك هذا الرمز مع أحد. إذا لم تطلبه، فيمكنك تجاهل هذه الرسالة.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "تسجيل الدخول",
         signup: "إنشاء الحساب",
         confirm_address: "تأكيد عنوان البريد الإلكتروني",

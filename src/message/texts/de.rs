@@ -1,6 +1,6 @@
 //! German. All texts of SMS are in the 7-bit alphabet.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "de",
@@ -9,7 +9,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} ist Ihr Code {purpose}. Er ist {time} gültig. Geben Sie ihn nicht weiter.",
         "{code} ist Ihr Code {purpose}. {time} gültig. Nicht weitergeben.",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "für die Anmeldung",
         signup: "für die Registrierung",
         confirm_address: "zur Bestätigung dieser Telefonnummer",
@@ -24,7 +25,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         closing: "Geben Sie den Code nicht weiter. Wenn Sie ihn nicht angefordert haben, können Sie diese E-Mail \
                   ignorieren.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "für die Anmeldung",
         signup: "für die Registrierung",
         confirm_address: "zur Bestätigung dieser E-Mail-Adresse",

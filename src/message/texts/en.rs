@@ -1,6 +1,6 @@
 //! English.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "en",
@@ -9,7 +9,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} is your code {purpose}. It expires in {time}. Don't share it with anyone.",
         "{code} is your code {purpose}. Valid for {time}. Don't share it.",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "to log in",
         signup: "to sign up",
         confirm_address: "to confirm this phone number",
@@ -23,7 +24,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         link: "You can also open this link:",
         closing: "Don't share this code with anyone. If you didn't ask for it, you can ignore this email.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "to log in",
         signup: "to sign up",
         confirm_address: "to confirm this email address",

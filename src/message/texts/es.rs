@@ -1,7 +1,7 @@
 //! Spanish. The 7-bit alphabet has é and ñ but not á, í, ó and ú. So an SMS says `clave` and `acceder` where an e-mail
 //! says `código` and `iniciar sesión`: with an accent, the message would have 70 characters instead of 160.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "es",
@@ -10,7 +10,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} es tu clave {purpose}. Vence en {time}. No la compartas con nadie.",
         "{code} es tu clave {purpose}. Vence en {time}. No la compartas.",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "para acceder",
         signup: "para crear tu cuenta",
         confirm_address: "para confirmar tus datos de contacto",
@@ -24,7 +25,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         link: "También puedes abrir este enlace:",
         closing: "No compartas este código con nadie. Si no lo solicitaste, puedes ignorar este correo.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "para iniciar sesión",
         signup: "para crear tu cuenta",
         confirm_address: "para confirmar esta dirección de correo",

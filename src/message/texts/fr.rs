@@ -1,6 +1,6 @@
 //! French. All texts of SMS are in the 7-bit alphabet, which has é, è, à and ù but not ê, î, ô and ç.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "fr",
@@ -9,7 +9,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} est votre code {purpose}. Il expire dans {time}. Ne le communiquez à personne.",
         "{code} est votre code {purpose}. Valable {time}. Ne le partagez pas.",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "pour vous connecter",
         signup: "pour créer votre compte",
         confirm_address: "pour confirmer ce numéro",
@@ -23,7 +24,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         link: "Vous pouvez aussi ouvrir ce lien\u{a0}:",
         closing: "Ne communiquez ce code à personne. Si vous ne l’avez pas demandé, vous pouvez ignorer cet e-mail.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "pour vous connecter",
         signup: "pour créer votre compte",
         confirm_address: "pour confirmer cette adresse e-mail",

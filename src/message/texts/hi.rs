@@ -1,6 +1,6 @@
 //! Hindi. A purpose is a noun that stands before `कोड` (code).
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "hi",
@@ -11,7 +11,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} {purpose} कोड ({time}) किसी को न बताएं",
         "{code} {purpose} कोड ({time}), न बताएं",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "लॉगिन",
         signup: "साइन अप",
         confirm_address: "नंबर पुष्टि",
@@ -25,7 +26,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         link: "आप यह लिंक भी खोल सकते हैं:",
         closing: "यह कोड किसी को न बताएं। अगर आपने इसका अनुरोध नहीं किया है, तो इस ईमेल को अनदेखा करें।",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "लॉगिन",
         signup: "साइन अप",
         confirm_address: "ईमेल पते की पुष्टि",

@@ -1,6 +1,6 @@
 //! Japanese. A purpose stands before `認証コード` (code).
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "ja",
@@ -9,7 +9,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} は{purpose}認証コードです。有効期限は{time}です。他の人に教えないでください。",
         "{code} {purpose}認証コード（{time}有効）他人に教えないでください",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "ログイン用",
         signup: "新規登録用",
         confirm_address: "電話番号確認用",
@@ -23,7 +24,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         link: "次のリンクを開くこともできます。",
         closing: "このコードは他の人に教えないでください。お心当たりのない場合は、このメールを無視してください。",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "ログイン用",
         signup: "新規登録用",
         confirm_address: "メールアドレス確認用",

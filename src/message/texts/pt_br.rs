@@ -1,7 +1,7 @@
 //! Brazilian Portuguese. The 7-bit alphabet has é but not á, ã, ç, í, ó and õ. So an SMS says `token` where an e-mail says
 //! `código`: with an accent, the message would have 70 characters instead of 160.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "pt-BR",
@@ -10,7 +10,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} é o seu token {purpose}. Vale por {time}. Nunca compartilhe com outra pessoa.",
         "{code} é o seu token {purpose}. Vale por {time}. Nunca compartilhe.",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "para entrar",
         signup: "para criar sua conta",
         confirm_address: "para confirmar este telefone",
@@ -24,7 +25,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         link: "Você também pode abrir este link:",
         closing: "Não compartilhe este código com ninguém. Se você não o solicitou, ignore este e-mail.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "para entrar",
         signup: "para criar sua conta",
         confirm_address: "para confirmar este e-mail",

@@ -1,6 +1,6 @@
 //! Russian. A purpose is in the genitive. Minutes and seconds are in the accusative.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Plural, Purposes, Units};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, Plural, PerUsage, Units};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "ru",
@@ -11,7 +11,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} — код {purpose}, {time}. Не сообщайте его.",
         "{code} код {purpose}, {time}. Не сообщайте!",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "входа",
         signup: "регистрации",
         confirm_address: "проверки номера",
@@ -25,7 +26,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         link: "Вы также можете перейти по ссылке:",
         closing: "Никому не сообщайте этот код. Если вы его не запрашивали, просто проигнорируйте это письмо.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "входа",
         signup: "регистрации",
         confirm_address: "подтверждения адреса электронной почты",

@@ -7,7 +7,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     sms: &[
         "{code} is your {application} code {purpose}. It expires in {time}. Don't share it with anyone.",
         "{code} is your code {purpose}. It expires in {time}. Don't share it with anyone.",
-        "{code} is your code {purpose}. Valid for {time}. Don't share it.",
+        "{code} is your code {purpose}. Valid for {time}. Don't share it with anyone.",
     ],
     sms_shortest: None,
     sms_purposes: PerUsage {
@@ -20,7 +20,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     email: EmailTexts {
         subject: "{code} is your {application} code",
         intro: "Here is your {application} code {purpose}:",
-        validity: "It expires in {validity}.",
+        validity: "The code expires in {validity}.",
         link: "You can also open this link:",
         closing: "Don't share this code with anyone. If you didn't ask for it, you can ignore this email.",
     },

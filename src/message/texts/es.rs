@@ -6,22 +6,22 @@ use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_oth
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "es",
     sms: &[
-        "{code} es tu clave de {application} {purpose}. Vence en {time}. No la compartas con nadie.",
-        "{code} es tu clave {purpose}. Vence en {time}. No la compartas con nadie.",
-        "{code} es tu clave {purpose}. Vence en {time}. No la compartas.",
+        "{code} es tu clave de un solo uso de {application} {purpose}. Vence en {time}. No la compartas con nadie.",
+        "{code} es tu clave de un solo uso {purpose}. Vence en {time}. No la compartas con nadie.",
+        "{code} es tu clave temporal {purpose}. Vence en {time}. No la des a nadie.",
     ],
     sms_shortest: None,
     sms_purposes: PerUsage {
         login: "para acceder",
         signup: "para crear tu cuenta",
-        confirm_address: "para confirmar tus datos de contacto",
+        confirm_address: "para confirmar este teléfono",
         reset_password: "para restablecer tu contraseña",
-        other: "para confirmar tu identidad",
+        other: "para confirmar tu solicitud",
     },
     email: EmailTexts {
         subject: "{code} es tu código de {application}",
         intro: "Este es tu código de {application} {purpose}:",
-        validity: "Vence en {validity}.",
+        validity: "El código vence en {validity}.",
         link: "También puedes abrir este enlace:",
         closing: "No compartas este código con nadie. Si no lo solicitaste, puedes ignorar este correo.",
     },
@@ -30,7 +30,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         signup: "para crear tu cuenta",
         confirm_address: "para confirmar esta dirección de correo",
         reset_password: "para restablecer tu contraseña",
-        other: "para confirmar tu identidad",
+        other: "para confirmar tu solicitud",
     },
     units: Units {
         plural: one_other,

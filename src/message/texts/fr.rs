@@ -7,7 +7,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     sms: &[
         "{code} est votre code {application} {purpose}. Il expire dans {time}. Ne le communiquez à personne.",
         "{code} est votre code {purpose}. Il expire dans {time}. Ne le communiquez à personne.",
-        "{code} est votre code {purpose}. Valable {time}. Ne le partagez pas.",
+        "{code} est votre code {purpose}. Valable {time}. Ne le donnez à personne.",
+        "{code} est votre code {purpose} ({time}). Ne le donnez à personne.",
     ],
     sms_shortest: None,
     sms_purposes: PerUsage {
@@ -20,7 +21,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     email: EmailTexts {
         subject: "{code} est votre code {application}",
         intro: "Voici votre code {application} {purpose}\u{a0}:",
-        validity: "Il expire dans {validity}.",
+        validity: "Ce code expire dans {validity}.",
         link: "Vous pouvez aussi ouvrir ce lien\u{a0}:",
         closing: "Ne communiquez ce code à personne. Si vous ne l’avez pas demandé, vous pouvez ignorer cet e-mail.",
     },

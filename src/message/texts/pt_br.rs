@@ -6,9 +6,9 @@ use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_oth
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "pt-BR",
     sms: &[
-        "{code} é o seu token {application} {purpose}. Vale por {time}. Nunca compartilhe com outra pessoa.",
-        "{code} é o seu token {purpose}. Vale por {time}. Nunca compartilhe com outra pessoa.",
-        "{code} é o seu token {purpose}. Vale por {time}. Nunca compartilhe.",
+        "{code} é o seu token {application} {purpose}. Vale por {time}. Nunca compartilhe com ninguém.",
+        "{code} é o seu token {purpose}. Vale por {time}. Nunca compartilhe com ninguém.",
+        "{code} é seu token {purpose}. Vale {time}. Nunca compartilhe com ninguém.",
     ],
     sms_shortest: None,
     sms_purposes: PerUsage {
@@ -21,7 +21,7 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     email: EmailTexts {
         subject: "{code} é o seu código {application}",
         intro: "Este é o seu código {application} {purpose}:",
-        validity: "Ele é válido por {validity}.",
+        validity: "O código é válido por {validity}.",
         link: "Você também pode abrir este link:",
         closing: "Não compartilhe este código com ninguém. Se você não o solicitou, ignore este e-mail.",
     },

@@ -19,10 +19,10 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     },
     email: EmailTexts {
         subject: "{code} 是您的{application}验证码",
-        intro: "您用于{purpose}的{application}验证码是：",
+        intro: "以下是您的{application}验证码，用于{purpose}：",
         validity: "验证码在{validity}内有效。",
         link: "您也可以打开以下链接：",
-        closing: "请勿将验证码告知他人。如果这不是您本人的操作，请忽略此邮件。",
+        closing: "请勿将验证码告知他人。如非本人操作，请忽略此邮件。",
     },
     email_purposes: PerUsage {
         login: "登录",

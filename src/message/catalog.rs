@@ -23,6 +23,7 @@ pub(crate) struct BuiltInTemplates {
     texts: &'static BuiltIn,
     /// The versions for each usage. The shortest of the usage is last, if there is one.
     sms: PerUsage<Vec<Template>>,
+    sms_with_own_purpose: Vec<Template>,
     email: EmailTemplate,
     email_with_link: EmailTemplate,
 }
@@ -97,10 +98,11 @@ impl Texts {
 
 impl BuiltInTemplates {
     fn of(texts: &'static BuiltIn) -> Result<Self, InvalidTemplate> {
-        let sms = |usage| {
-            let shortest = texts.sms_shortest.as_ref().map(|shortest| shortest.of(usage));
-            texts.sms.iter().chain(shortest).map(|text| Template::parse(text)).collect::<Result<Vec<_>, _>>()
+        let shortest = texts.sms_shortest.as_ref();
+        let with = |last: Option<&&str>| {
+            texts.sms.iter().chain(last).map(|text| Template::parse(text)).collect::<Result<Vec<_>, _>>()
         };
+        let sms = |usage| with(shortest.map(|shortest| shortest.per_usage.of(usage)));
         let email = &texts.email;
         let whole = |paragraphs: &[&str]| {
             EmailTemplate::new(Template::parse(email.subject)?, Template::parse(&paragraphs.join("\n\n"))?)
@@ -115,16 +117,14 @@ impl BuiltInTemplates {
                 reset_password: sms(Some(Usage::ResetPassword))?,
                 other: sms(None)?,
             },
+            sms_with_own_purpose: with(shortest.map(|shortest| &shortest.with_own_purpose))?,
             email: whole(&[email.intro, "{code}", email.validity, email.closing])?,
             email_with_link: whole(&[email.intro, "{code}", email.validity, &link, email.closing])?,
         })
     }
 
     fn sms(&self, usage: Option<Usage>, has_own_purpose: bool) -> &[Template] {
-        let all = self.sms.of(usage);
-        // The shortest version says what the built-in usage is for, and not what the host says.
-        let with_purpose = all.get(..self.texts.sms.len()).filter(|_| has_own_purpose);
-        with_purpose.unwrap_or(all)
+        if has_own_purpose { &self.sms_with_own_purpose } else { self.sms.of(usage) }
     }
 }
 

@@ -19,15 +19,21 @@ pub(crate) struct BuiltIn {
     pub(crate) tag: &'static str,
     /// The texts of an SMS. The first says the most. A kit takes the first that fits one segment.
     pub(crate) sms: &'static [&'static str],
-    /// The last of these versions, where a phrase of `sms_purposes` would be too long in every sentence. A usage for
-    /// which the host has a phrase does not have this version.
-    pub(crate) sms_shortest: Option<PerUsage>,
+    /// The last of these versions, where a phrase of `sms_purposes` would be too long in every sentence.
+    pub(crate) sms_shortest: Option<Shortest>,
     /// What an SMS says that its code is for.
     pub(crate) sms_purposes: PerUsage,
     pub(crate) email: EmailTexts,
     /// What an e-mail says that its code is for.
     pub(crate) email_purposes: PerUsage,
     pub(crate) units: Units,
+}
+
+/// The shortest version of an SMS.
+pub(crate) struct Shortest {
+    pub(crate) per_usage: PerUsage,
+    /// For a usage with a phrase of the host.
+    pub(crate) with_own_purpose: &'static str,
 }
 
 /// Something for each usage. All phrases of a language have the same grammatical form.

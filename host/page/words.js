@@ -101,12 +101,13 @@ function inWords(seconds) {
   return seconds > 0 ? `in ${duration(seconds)}` : "now";
 }
 
-/** A time that lies some seconds ahead, by the clock of this device: ", at 18:05", with the day where it is another. */
+/** A time that lies some seconds ahead, by the clock of this device: ", at 18:05", or ", on Monday at 18:05". */
 function atTime(seconds) {
   if (!Number.isFinite(seconds)) return "";
   const [now, then] = [new Date(), new Date(Date.now() + seconds * 1000)];
-  const day = now.toDateString() === then.toDateString() ? {} : { weekday: "long" };
-  return `, at ${then.toLocaleString("en-GB", { ...day, hour: "2-digit", minute: "2-digit" })}`;
+  const isToday = now.toDateString() === then.toDateString();
+  const day = isToday ? "" : `on ${then.toLocaleDateString("en-GB", { weekday: "long" })} `;
+  return `, ${day}at ${then.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
 }
 
 /** A number of seconds in words, in the two units that matter. */

@@ -60,7 +60,7 @@ pub(crate) struct NotCharged(pub(crate) Standing);
 /// Takes back the charge of a message that is not sent. A message that this destination does not know is left alone.
 pub(crate) struct TakeBackCharge<'a> {
     pub(crate) message: &'a CountedMessage,
-    /// Whether the send is that of a test identity, whose message was not counted. The swap is the same.
+    /// Whether the send is that of a test identity, which was not counted. The swap is the same.
     pub(crate) is_test: bool,
 }
 

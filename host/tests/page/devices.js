@@ -78,7 +78,7 @@ async function anotherDeviceIsToldUntilWhenTheAddressIsLocked() {
   await lock(address);
   const page = await visit();
   await enter(page, address);
-  await textIs(page, "error", /^Signing in with this phone number is locked for now: .* in (23 hours|1 day).*, at (\w+,? )?(at )?\d\d:\d\d\. A device that remembers you is not locked\.$/);
+  await textIs(page, "error", /^Signing in with this phone number is locked for now: .* in (23 hours|1 day).*, on \w+ at \d\d:\d\d\. A device that remembers you is not locked\.$/);
   await look(page, "62-locked");
   await leave(page);
 }

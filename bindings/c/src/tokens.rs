@@ -163,6 +163,7 @@ pub unsafe extern "C" fn otp_grant_verify(
                     unsafe { read_request(request) }
                 })
                 .transpose()?,
+            device_token: None,
         };
         let step = engine.0.verify(request).map_err(|error| Fault::new(Status::InvalidArgument, error))?;
         let handle = EXCHANGES.insert(Exchange::new(step))?;

@@ -145,6 +145,7 @@ impl Engine {
             otp: &otp,
             code_verifier: code_verifier.as_ref().map(|verifier| verifier.as_str()),
             proof: proof.map(ApiRequestParts::read).transpose()?,
+            device_token: None,
         };
         self.engine.verify(request).map(Exchange::new).map_err(|error| argument(&error))
     }

@@ -100,7 +100,17 @@ impl Engine {
         let proof =
             proof.map(|(method, url, headers)| api_request(method.as_str(), url.as_str(), &headers)).transpose()?;
         begun(py.detach(|| {
-            self.0.verify(Verification { client, usage, channel, address, otp_token, otp, code_verifier, proof })
+            self.0.verify(Verification {
+                client,
+                usage,
+                channel,
+                address,
+                otp_token,
+                otp,
+                code_verifier,
+                proof,
+                device_token: None,
+            })
         }))
     }
 

@@ -153,6 +153,7 @@ impl Exchange {
                 subject,
                 status,
                 tokens_valid_after_ms: *tokens_valid_after,
+                is_test: false,
             }))
         })
     }

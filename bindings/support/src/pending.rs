@@ -216,7 +216,7 @@ impl Pending {
     /// [`Rejected`] gives the question back.
     pub fn answer_record(self, record: Option<StoredRecord<'_>>) -> Result<Step, Rejected> {
         self.answer(|question, _| match question {
-            Question::Load(_) => Ok(Answer::Record(record.map(|record| record.record()).transpose()?)),
+            Question::Load(_) => Ok(Answer::Record(record.map(|record| record.record()).transpose()?.map(Box::new))),
             _ => Err(WrongAnswer::Kind),
         })
     }

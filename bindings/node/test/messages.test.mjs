@@ -67,14 +67,14 @@ describe('the support staff', () => {
     const host = new Host({ ...FEW_GUESSES, devices: policy });
     const untouched = await host.server.explain(ADDRESS);
     assert.deepEqual(untouched, {
-      isLocked: false, guesses: { left: 5 }, sends: { left: 1 }, challenges: [], devices: [],
+      isLocked: false, guesses: { left: 5 }, sends: { left: 50 }, challenges: [], devices: [],
     });
     const device = await remembered(host);
     await lock(host);
     const now = host.clock.now();
     const state = await host.server.explain({ channel: 'sms', address: '+86 136 1234 5678' });
     assert.deepEqual([state.isLocked, state.guesses.left], [true, 0]);
-    assert(state.guesses.againAt > now && state.guesses.againAt < now + DAY);
+    assert(state.guesses.availableAt > now && state.guesses.availableAt < now + DAY);
     const [{ knownUntil, ...left }] = state.devices;
     assert.deepEqual(left, { guesses: { left: 9 }, sends: { left: 8 } });
     assert(knownUntil > now + 29 * DAY && knownUntil < now + 30 * DAY);

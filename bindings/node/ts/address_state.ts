@@ -4,7 +4,7 @@ import type { AddressState, BudgetState } from './types.js';
 
 interface Budget {
   readonly left: number | null;
-  readonly again_at: number | null;
+  readonly available_at: number | null;
 }
 
 interface Document {
@@ -35,6 +35,6 @@ export function addressState(text: string): AddressState {
   };
 }
 
-function budget({ left, again_at }: Budget): BudgetState {
-  return { ...(left === null ? {} : { left }), ...(again_at === null ? {} : { againAt: new Date(again_at) }) };
+function budget({ left, available_at }: Budget): BudgetState {
+  return { ...(left === null ? {} : { left }), ...(available_at === null ? {} : { availableAt: new Date(available_at) }) };
 }

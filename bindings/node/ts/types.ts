@@ -355,10 +355,10 @@ export interface VerifiedAddress extends Address {
 
 /** What is left of a budget. */
 export interface BudgetState {
-  /** How many are left. Missing where there is no limit. */
+  /** How many are left in the longest window. Missing where there is no limit. */
   readonly left?: number;
-  /** When there is one again, where none is left. */
-  readonly againAt?: Date;
+  /** When the next one is possible, if it is not possible now. */
+  readonly availableAt?: Date;
 }
 
 /** What an address has left. It names no code and no identifier. */

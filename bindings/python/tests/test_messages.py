@@ -96,10 +96,10 @@ def test_the_staff_explains_unlocks_and_forgets(kind: str) -> None:
     now = datetime.now(timezone.utc)
     state = host.run(host.server.explain(address))
     assert (state.is_locked, state.guesses.left) == (True, 0)
-    assert now < state.guesses.again_at < now + DAY + timedelta(minutes=1)
+    assert now < state.guesses.available_at < now + DAY + timedelta(minutes=1)
     known = state.devices[0]
     # What lifts the send quotas lifts those of devices also.
-    assert (known.guesses.left, known.guesses.again_at, known.sends.left) == (9, None, None)
+    assert (known.guesses.left, known.guesses.available_at, known.sends.left) == (9, None, None)
     assert known.known_until - now > timedelta(days=29)
     challenge = state.challenges[-1]
     assert challenge.guesses_left == 0 and now < challenge.code_expires_at < challenge.expires_at

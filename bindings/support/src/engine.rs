@@ -187,7 +187,7 @@ impl Engine {
     /// Tells what an address has left, for the host's support staff, as `AuthorizationServer::explain` does.
     ///
     /// The document has `is_locked`, `guesses`, `sends`, `challenges` and `devices`. A budget has `left`, which is `null`
-    /// where there is no limit, and `again_at`, which is `null` where some are left. A challenge has `code_expires_at`,
+    /// where there is no limit, and `available_at`, which is `null` where one is possible now. A challenge has `code_expires_at`,
     /// `expires_at` and `guesses_left`. A device has `known_until`, `guesses` and `sends`. Instants are milliseconds
     /// since 1970. There is no code and no identifier in it.
     ///

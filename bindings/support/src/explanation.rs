@@ -35,5 +35,5 @@ fn device(device: &DeviceState) -> Value {
 }
 
 fn budget(budget: &BudgetState) -> Value {
-    json!({ "left": budget.left, "again_at": budget.again_at.map(Timestamp::as_unix_millis) })
+    json!({ "left": budget.left, "available_at": budget.available_at.map(Timestamp::as_unix_millis) })
 }

@@ -157,7 +157,7 @@ fn a_server_that_remembers_no_device_gives_no_token() {
 fn the_staff_explains_unlocks_and_forgets() {
     let mut watched = Watched::new(&few_guesses());
     let explained = watched.explain();
-    let untouched = json!({ "left": 5, "again_at": null });
+    let untouched = json!({ "left": 5, "available_at": null });
     assert_eq!((&explained["is_locked"], &explained["guesses"]), (&json!(false), &untouched));
     assert_eq!((&explained["challenges"], &explained["devices"]), (&json!([]), &json!([])));
 
@@ -165,10 +165,10 @@ fn the_staff_explains_unlocks_and_forgets() {
     watched.lock();
     let explained = watched.explain();
     assert_eq!((&explained["is_locked"], &explained["guesses"]["left"]), (&json!(true), &json!(0)));
-    let (again_at, known_until) = (&explained["guesses"]["again_at"], &explained["devices"][0]["known_until"]);
-    assert!(known_until.as_u64().unwrap() > again_at.as_u64().unwrap(), "{explained}");
+    let (available_at, known_until) = (&explained["guesses"]["available_at"], &explained["devices"][0]["known_until"]);
+    assert!(known_until.as_u64().unwrap() > available_at.as_u64().unwrap(), "{explained}");
     let device = &explained["devices"][0];
-    assert_eq!((&device["guesses"]["left"], &device["sends"]["left"]), (&json!(10), &json!(1)));
+    assert_eq!((&device["guesses"]["left"], &device["sends"]["left"]), (&json!(10), &json!(10)));
     let challenge = &explained["challenges"][0];
     assert_eq!(challenge["guesses_left"], 0);
     assert!(challenge["expires_at"].as_u64().unwrap() > challenge["code_expires_at"].as_u64().unwrap());

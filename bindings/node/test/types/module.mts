@@ -112,7 +112,7 @@ createServer(async (request, response) => {
 });
 const reply: Reply | undefined = await server.handle({ method: 'GET', path: '/', headers: new Headers(), verdict: 'allow' });
 const state: AddressState = await server.explain({ channel: 'sms', address: '1' });
-const again: Date | undefined = state.guesses.againAt ?? state.devices[0]?.knownUntil;
+const again: Date | undefined = state.guesses.availableAt ?? state.devices[0]?.knownUntil;
 await server.unlock({ channel: 'sms', address: '1' });
 await server.forgetDevices({ channel: 'email', address: 'a@example.com' });
 // @ts-expect-error there is no such verdict

@@ -166,9 +166,9 @@ class BudgetState:
     """What is left of a budget."""
 
     left: Optional[int]
-    """``None`` where the settings set no limit."""
-    again_at: Optional[datetime]
-    """Where none is left: when there is one again."""
+    """How many are left in the longest window. ``None`` where the settings set no limit."""
+    available_at: Optional[datetime]
+    """When the next one is possible, if it is not possible now."""
 
 
 @dataclass(frozen=True)
@@ -219,5 +219,5 @@ def address_state(answer: Mapping[str, Any]) -> AddressState:
 
 
 def _budget(budget: Mapping[str, Any]) -> BudgetState:
-    again_at = budget["again_at"]
-    return BudgetState(budget["left"], None if again_at is None else instant(again_at))
+    available_at = budget["available_at"]
+    return BudgetState(budget["left"], None if available_at is None else instant(available_at))

@@ -17,11 +17,34 @@ use crate::start::{self, Server};
 use crate::store::AnyStore;
 use crate::{configuration, directory};
 
-/// Does what the command line asks. The store decides the exit code. An error is one of the arguments or the settings.
-pub(crate) async fn run(args: &Args, admin: &Admin) -> Result<ExitCode, ConfigError> {
+/// What became of a command.
+pub(crate) enum Outcome {
+    /// The answer, for standard output.
+    Done(String),
+    StoreFailed(String),
+}
+
+impl Outcome {
+    /// Tells the operator, and returns the exit code of the process.
+    pub(crate) fn tell(&self) -> ExitCode {
+        match self {
+            Self::Done(answer) => {
+                println!("{}", answer.trim_end());
+                ExitCode::SUCCESS
+            }
+            Self::StoreFailed(error) => {
+                eprintln!("store: {error}");
+                ExitCode::from(STORE_FAILED)
+            }
+        }
+    }
+}
+
+/// Does what the command line asks. An error is one of the arguments or the settings.
+pub(crate) async fn run(args: &Args, admin: &Admin) -> Result<Outcome, ConfigError> {
     let server = match server(args).await? {
         Opened::Server(server) => server,
-        Opened::NoStore(error) => return Ok(failed(error)),
+        Opened::NoStore(error) => return Ok(Outcome::StoreFailed(error.to_string())),
     };
     start::check_keyring(&server).await?;
     let (Admin::Explain(on) | Admin::Unlock(on) | Admin::ForgetDevices(on)) = admin;
@@ -36,13 +59,7 @@ pub(crate) async fn run(args: &Args, admin: &Admin) -> Result<ExitCode, ConfigEr
             server.forget_devices(&address).await.map(|()| told(on, "devices_forgotten", FORGOTTEN))
         }
     };
-    Ok(match done {
-        Ok(answer) => {
-            println!("{}", answer.trim_end());
-            ExitCode::SUCCESS
-        }
-        Err(error) => failed(error),
-    })
+    Ok(done.map_or_else(|_| Outcome::StoreFailed(FAILED.to_owned()), Outcome::Done))
 }
 
 /// A server on the store of the hosts, or why the store can't be opened.
@@ -86,11 +103,6 @@ fn read(policy: &AddressPolicy, on: &AddressArgs) -> Result<Address, ConfigError
     } else {
         policy.phone_number(&on.address).map(Address::Phone).at("ADDRESS")
     }
-}
-
-fn failed(error: impl Display) -> ExitCode {
-    eprintln!("store: {error}");
-    ExitCode::from(STORE_FAILED)
 }
 
 fn told(on: &AddressArgs, member: &str, text: &str) -> String {
@@ -178,6 +190,7 @@ fn count(number: usize) -> String {
 }
 
 const STORE_FAILED: u8 = 1;
+const FAILED: &str = "it failed; the lines above say how";
 const IN_MEMORY: &str = "records in memory belong to the process of the host, and no other process can read them; the hosts \
      need a store of redis, postgres or sqlite";
 const UNLOCKED: &str = "The address has all its guesses and messages again. An attacker can lock it again; a user with a \

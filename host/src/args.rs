@@ -32,7 +32,7 @@ pub(crate) struct Args {
     pub(crate) listen: Option<SocketAddr>,
 
     /// The issuer of tokens.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     pub(crate) issuer: Option<String>,
 
     /// Where records are kept: memory, redis://…, postgres://… or sqlite:…
@@ -90,7 +90,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// What support staff can ask of an address, and do for its user. The host can be running.
     ///
-    /// Needs the store of the hosts, and their keys: --config as for the host, or --demo with --store and --secret. The
+    /// Needs the store of the hosts, and their keys: --config as for the host, or --demo with --store, --secret and --issuer. The
     /// store can't be memory.
     ///
     /// Exits with 0 when it is done, with 1 when the store failed, and with 2 when the arguments or the settings are wrong.

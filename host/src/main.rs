@@ -46,14 +46,14 @@ fn main() -> ExitCode {
     let ended = runtime().and_then(|runtime| {
         runtime.block_on(async {
             match &args.command {
-                Some(Command::Admin(admin)) => admin::run(&args, admin).await,
-                None => run(&args).await.map(|()| ExitCode::SUCCESS),
+                Some(Command::Admin(admin)) => admin::run(&args, admin).await.map(Some),
+                None => run(&args).await.map(|()| None),
             }
         })
     });
     log.flush();
     match ended {
-        Ok(code) => code,
+        Ok(outcome) => outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.tell()),
         Err(error) => {
             // Not through the log: this is for the operator who typed the command, in whatever format logs are.
             eprintln!("{error}");

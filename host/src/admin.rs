@@ -111,7 +111,7 @@ fn told(on: &AddressArgs, member: &str, text: &str) -> String {
 
 fn explain_as_json(state: &AddressState) -> Value {
     let at = |instant: Timestamp| instant.as_unix_millis();
-    let budget = |budget: &BudgetState| json!({ "left": budget.left, "again_at": budget.again_at.map(at) });
+    let budget = |budget: &BudgetState| json!({ "left": budget.left, "available_at": budget.available_at.map(at) });
     let challenges = state.challenges.iter().map(|challenge| {
         json!({
             "code_expires_at": at(challenge.code_expires_at),
@@ -144,7 +144,7 @@ struct Explained<'a> {
 impl Explained<'_> {
     /// What is left of a budget, and when there is more.
     fn left(&self, budget: &BudgetState) -> String {
-        match (budget.left, budget.again_at) {
+        match (budget.left, budget.available_at) {
             (None, _) => "not limited".to_owned(),
             (Some(0), Some(again)) => format!("none, again at {}", self.at(again)),
             (Some(left), _) => left.to_string(),
@@ -162,7 +162,7 @@ impl Explained<'_> {
 impl Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { state, .. } = self;
-        match state.guesses.again_at.filter(|_| state.is_locked()) {
+        match state.guesses.available_at.filter(|_| state.is_locked()) {
             Some(again) => writeln!(f, "The address is LOCKED until {}.", self.at(again))?,
             None => writeln!(f, "The address is not locked.")?,
         }

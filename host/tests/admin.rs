@@ -78,7 +78,7 @@ fn a_locked_address_is_explained_and_unlocked() {
 
     let state = explain(&file);
     assert_eq!((&state["locked"], &state["guesses"]["left"]), (&true.into(), &0.into()));
-    assert!(state["guesses"]["again_at"].is_u64(), "{state}");
+    assert!(state["guesses"]["available_at"].is_u64(), "{state}");
     assert_eq!(
         (state["challenges"].as_array().unwrap().len(), &state["challenges"][0]["guesses_left"]),
         (1, &2.into())

@@ -59,8 +59,9 @@ pub use crate::guard::countries::{Countries, InvalidCallingCode};
 /// A destination knows its latest 16 messages by name. On a busy shard, a login then drops fewer of the other messages of
 /// its address, and an undo can leave a message counted. Both err on the side of counting too much.
 ///
-/// A login takes the other messages of its address out of the counts, whoever asked for them. Somebody who has brought a
-/// block to its threshold with messages to one address can see by the block that the owner of the address has logged in.
+/// A login takes up to two other messages of its address out of the counts: those whose otp_token is still good, and that
+/// came without a device, where the login did. An attacker who has brought a block to its threshold can see by the block
+/// that somebody in it has logged in. An attacker with numbers of their own has two more messages with each login.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SendGuard {

@@ -99,11 +99,29 @@ impl Authenticator {
         messages.add([message]);
     }
 
-    /// Takes out the messages that a success of this challenge settles: its own, and the others of the last hour.
+    /// Takes out the messages that a success of this challenge settles: its own, and the latest two others of the last
+    /// hour whose otp_token is still good and that the same device asked for. What remains stays unverified for ever.
+    ///
+    /// With more, an attacker with numbers of their own would earn as many messages by each login. With the messages of
+    /// everybody, the login of a known device would show in the counts of a stranger's messages.
     pub(super) fn take_settled(&mut self, id: &ChallengeId, now: Timestamp) -> Vec<CountedMessage> {
         let own = MessageMark::of(id);
         let mut settled = self.messages.take();
-        settled.retain(|message| message.mark == own || message.can_be_dropped(now));
+        let device = self.challenge(id).and_then(Challenge::device);
+        let is_sibling = |mark| {
+            let challenge = self.challenges.iter().find(|challenge| MessageMark::of(&challenge.id) == mark);
+            challenge.is_some_and(|challenge| challenge.device() == device)
+        };
+        let mut left = MOST_DROPPED;
+        settled.reverse();
+        settled.retain(|message| {
+            if message.mark == own {
+                return true;
+            }
+            let is_dropped = left > 0 && message.can_be_dropped(now) && is_sibling(message.mark);
+            left = left.saturating_sub(usize::from(is_dropped));
+            is_dropped
+        });
         settled
     }
 
@@ -308,6 +326,9 @@ impl Change for ClampToNow {
 
 /// There is nothing to undo or to clamp.
 pub(crate) struct NothingToDo;
+
+/// How many other messages of its address a success takes out of the counts.
+const MOST_DROPPED: usize = 2;
 
 /// Writes an instant, or null for the epoch.
 fn write_instant<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

@@ -444,7 +444,7 @@ async fn a_verification_is_credited_as_a_login_is() {
 }
 
 #[tokio::test]
-async fn messages_of_an_hour_ago_are_not_dropped() {
+async fn messages_whose_otp_token_is_over_are_not_dropped() {
     let host = Host::with(guarded(|_| {}));
     for wait in [1, 3599] {
         try_send(&host, NUMBER).await.unwrap();
@@ -454,15 +454,49 @@ async fn messages_of_an_hour_ago_are_not_dropped() {
     let sent = try_send(&host, NUMBER).await.unwrap();
     assert_eq!(destinations(&host), [(3, 0), (3, 0)]);
     assert_eq!(log_in(&host, NUMBER, &sent).await, 200);
-    // The first is older than an hour, and so is the second.
+    // The otp_tokens of the first two are over.
     assert_eq!(destinations(&host), [(3, 1), (3, 1)]);
 
     let host = Host::with(guarded(|_| {}));
     try_send(&host, NUMBER).await.unwrap();
-    host.advance(secs(3599));
+    host.advance(secs(299));
     let sent = try_send(&host, NUMBER).await.unwrap();
     assert_eq!(log_in(&host, NUMBER, &sent).await, 200);
     assert_eq!(destinations(&host), [(1, 1), (1, 1)]);
+}
+
+/// Otherwise each login on a number of their own would give an attacker as many messages as its quotas allow.
+#[tokio::test]
+async fn a_login_drops_two_other_messages_at_most() {
+    let host = Host::with(guarded(|guard| guard.mode = GuardMode::Observe));
+    let mut sent = try_send(&host, NUMBER).await.unwrap();
+    for _ in 0..6 {
+        host.advance(secs(30));
+        sent = try_send(&host, NUMBER).await.unwrap();
+    }
+    assert_eq!(destinations(&host), [(7, 0), (7, 0)]);
+    assert_eq!(log_in(&host, NUMBER, &sent).await, 200);
+    assert_eq!(destinations(&host), [(5, 1), (5, 1)]);
+    // The rest stays unverified, also after another login.
+    host.advance(secs(30));
+    let sent = try_send(&host, NUMBER).await.unwrap();
+    assert_eq!(log_in(&host, NUMBER, &sent).await, 200);
+    assert_eq!(destinations(&host), [(6, 2), (6, 2)]);
+}
+
+/// A stranger who has sent to an address can't tell by the counts whether its owner logs in with a known device.
+#[tokio::test]
+async fn a_login_with_a_device_leaves_the_messages_of_others_as_they_are() {
+    let host = Host::with(guarded(|guard| guard.mode = GuardMode::Observe));
+    let sent = try_send(&host, NUMBER).await.unwrap();
+    let (_, answer) = host.token(&but(&grant_of(NUMBER, &sent), json!({ "remember_device": true }))).await;
+    let device = json!({ "device_token": text(&answer, "device_token") });
+    host.advance(secs(30));
+    try_send(&host, NUMBER).await.unwrap();
+    let sent = send_as(&host.server, Verdict::None, &but(&sms_send(NUMBER), device.clone())).await.unwrap();
+    assert_eq!(destinations(&host), [(3, 1), (3, 1)]);
+    assert_eq!(host.token(&but(&grant_of(NUMBER, &sent), device)).await.0, 200);
+    assert_eq!(destinations(&host), [(3, 2), (3, 2)]);
 }
 
 #[tokio::test]

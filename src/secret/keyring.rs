@@ -12,7 +12,7 @@ use crate::base64url::BASE64URL;
 use crate::grant::Usage;
 use crate::id::{Asker, AskerParts, AuthSourceId, Binding, ClientId, DeviceId, Issuer, KeyId, RecordKey, SessionId};
 use crate::secret::code_challenge::CodeChallenge;
-use crate::secret::secret_from_base64;
+use crate::secret::{secret_from_base64, wipe_stack};
 use crate::time::Timestamp;
 
 /// A random secret of at least 32 bytes, from which keys are derived.
@@ -257,7 +257,9 @@ impl Keyring {
 
     /// Returns what is kept of the fixed code of a test identity.
     pub(crate) fn test_code(&self, address: &[u8; 32], code: &str) -> [u8; 32] {
-        mac(&self.bindings, [b"test code".as_slice(), address, code.as_bytes()])
+        let digest = mac(&self.bindings, [b"test code".as_slice(), address, code.as_bytes()]);
+        wipe_stack();
+        digest
     }
 
     /// Returns what a refresh token contains of its client.

@@ -184,7 +184,15 @@ pub(crate) fn secret_from_base64(text: &str) -> Result<Zeroizing<Vec<u8>>, base6
 fn sha256(bytes: &[u8]) -> [u8; digest::SHA256_OUTPUT_LEN] {
     let mut out = [0; digest::SHA256_OUTPUT_LEN];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    wipe_stack();
     out
+}
+
+/// Overwrites the part of the stack on which a hash has just had its last block. A value that is moved to the heap later
+/// can carry such bytes along, where it has room that is not in use.
+#[inline(never)]
+pub(crate) fn wipe_stack() {
+    core::hint::black_box(&mut [0_u8; 1024]);
 }
 
 #[cfg(test)]

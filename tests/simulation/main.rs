@@ -45,8 +45,8 @@ use std::collections::BTreeMap;
 use exhaustive::{Tally, combinations, explore, explore_at, explore_two_troubles, explore_without_trouble, placements};
 use history::{Played, play};
 use host::Setup;
-use otp_grant_tests::Face;
-use scene::{End, Guessed, Scene};
+use otp_grant_tests::{CLIENT, Face, PUBLIC_CLIENT};
+use scene::{End, Guessed, Scene, Token};
 use season::Change;
 use share::Share;
 use world::{KNOWN, LOCKED, UNKNOWN, World};
@@ -248,6 +248,46 @@ fn requests_with_assertions() {
     let scene = Scene::of_assertions(&world);
     combinations::<3>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
     tally.judge("assertions");
+}
+
+/// A stranger who uses up what everybody shares of an address, and its owner with a known device.
+#[test]
+fn requests_on_an_address_that_a_stranger_locks() {
+    let mut tally = Tally::default();
+    let world = World::new(0, "profile");
+    let scene = Scene::of_a_locker(&world);
+    combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    tally.judge("a locker");
+}
+
+/// The same at two hosts whose clocks differ.
+#[test]
+fn requests_on_an_address_that_a_stranger_locks_at_two_hosts() {
+    let mut tally = Tally::default();
+    let world = World::of_hosts(0, "profile", &[Setup::default(), Setup { ahead: 4_000, ..Setup::default() }]);
+    let scene = Scene::of_a_locker(&world).named("4000-ms-ahead");
+    // Without slow calls, which other scenes have.
+    explore_apart(&world, &Scene { pauses: &[], ..scene }, &mut tally);
+    tally.judge("a locker, at two hosts");
+}
+
+/// A device token of another address or client, and one that has expired or was altered, looks like no token: the
+/// same calls in the same orders, and the same answers.
+#[test]
+fn a_token_that_is_not_good_looks_like_none() {
+    let own = [Token::OfAnotherAddress, Token::Expired, Token::Altered].map(|token| (CLIENT, token));
+    for (client, token) in own.into_iter().chain([(PUBLIC_CLIENT, Token::OfAnotherClient)]) {
+        let [seen, none] = [token, Token::None].map(|token| {
+            let world = World::new(0, "profile");
+            let (scene, mut tally) = (Scene::of_a_token(&world, client, token), Tally::default());
+            for kinds in combinations::<2>(scene.kinds.len()) {
+                explore_without_trouble(&world, &scene, &kinds, &mut tally);
+            }
+            tally.judge(&format!("a token, {token:?}"));
+            tally.seen
+        });
+        assert!(seen == none, "a token that is {token:?} looks different from none");
+    }
 }
 
 /// One request, and every two things that can go wrong with it. Two requests at an address whose code has half of its

@@ -7,6 +7,7 @@
 
 mod address;
 mod answers;
+mod devices;
 mod guesses;
 mod outage;
 mod proofs;
@@ -43,7 +44,7 @@ enum Needs {
 
 use Needs::{Nothing, OneClock};
 
-const PROPERTIES: [Property; 40] = [
+const PROPERTIES: [Property; 42] = [
     ("no comparison without a stored reservation", Nothing, address::comparisons_are_reserved),
     ("comparisons within both budgets", OneClock, address::comparisons_stay_within_both_budgets),
     ("exactly-once redemption", Nothing, address::codes_are_redeemed_once),
@@ -81,6 +82,8 @@ const PROPERTIES: [Property; 40] = [
     ("a send is refused for a reason", Nothing, sends::a_send_is_refused_for_a_reason),
     ("nothing is sent in vain", Nothing, sends::an_address_without_guesses_is_not_sent_to),
     ("a Retry-After is true", Nothing, sends::a_retry_after_is_true),
+    ("a client that asks is remembered", Nothing, devices::a_client_that_asks_is_remembered),
+    ("what is explained is true", Nothing, devices::what_is_explained_is_true),
     ("a 503 is for what is down", Nothing, outage::a_503_is_for_what_is_down),
     ("answers of the contract", Nothing, outage::answers_are_those_of_the_contract),
     ("released tokens verify", Nothing, outage::released_tokens_verify),

@@ -12,8 +12,8 @@ use otp_grant_tests::{CLIENT, DPOP_CLIENT, PUBLIC_CLIENT, START, secs};
 use crate::acts::{Rules, acts};
 use crate::facts::{OUTSIDE, Past, View};
 use crate::proof::{Assertion, DPOP_CLIENT_OF_A_THIEF, HOLDER, Proof, THIEF};
-use crate::request::{Answer, Ask, Challenge, Purpose, RefreshToken, Tokens};
-use crate::world::{KNOWN, World};
+use crate::request::{Answer, Ask, Challenge, Device, Purpose, RefreshToken, Tokens, With};
+use crate::world::{KNOWN, OTHER, World};
 
 pub struct Scene {
     pub name: String,
@@ -41,6 +41,16 @@ pub enum Guessed {
     FourAtTheChallenge,
     /// One guess is left for the address.
     TwentyFourAtTheAddress,
+}
+
+/// A device token that counts as none.
+#[derive(Clone, Copy, Debug)]
+pub enum Token {
+    None,
+    OfAnotherAddress,
+    OfAnotherClient,
+    Expired,
+    Altered,
 }
 
 /// The end that is two seconds away.
@@ -292,6 +302,69 @@ impl Scene {
         }
     }
 
+    /// An address that a stranger has locked but for one guess, and whose owner has a known device. The device has a code
+    /// of its own, and one guess left.
+    pub fn of_a_locker(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let (device, foreign) = (before.remember(KNOWN), before.remember(OTHER));
+        before.use_up(KNOWN, PUBLIC_CLIENT, None, 24);
+        let of_stranger = before.send_with(KNOWN, PUBLIC_CLIENT, None);
+        before.use_up(KNOWN, CLIENT, Some(&device), 9);
+        let of_device = before.send_with(KNOWN, CLIENT, Some(&device));
+        let sent = |client, device: &Arc<Device>| Ask::Send {
+            phone: KNOWN,
+            purpose: Purpose::Login,
+            client,
+            with: With { device: Some(device.clone()), ..With::default() },
+        };
+        let kinds = vec![
+            ("send", send(KNOWN, PUBLIC_CLIENT)),
+            ("send-of-device", sent(CLIENT, &device)),
+            ("send-with-foreign", sent(PUBLIC_CLIENT, &device)),
+            ("wrong", guess(&of_stranger, false)),
+            ("wrong-with-foreign", guess(&of_stranger.on(Some(&foreign)), false)),
+            ("wrong-of-device", guess(&of_device, false)),
+            ("right-of-device", guess(&of_device.remembering(), true)),
+            ("explain", Ask::Explain { phone: KNOWN }),
+            ("unlock", Ask::Unlock { phone: KNOWN }),
+            ("forget", Ask::ForgetDevices { phone: KNOWN }),
+        ];
+        let scene = before.end("locker".to_owned(), kinds);
+        let hosts = world.hosts();
+        let aftermath = [
+            Ask::Explain { phone: KNOWN },
+            guess(&of_stranger, false),
+            guess(&of_stranger, false),
+            guess(&of_device, true),
+        ];
+        let aftermath = aftermath.into_iter().enumerate().map(|(index, ask)| (index % hosts, ask)).collect();
+        Self { follows_up: true, aftermath, clock_jumps: &[31_000, 86_400_000], pauses: &[1, 31_000], ..scene }
+    }
+
+    /// A stranger at an address, with a token that counts as none, or with none.
+    pub fn of_a_token(world: &World, client: &'static str, token: Token) -> Self {
+        let mut before = Before::begin(world);
+        let old = before.remember(KNOWN);
+        world.clock.advance(secs(91 * 86_400));
+        let (own, foreign) = (before.remember(KNOWN), before.remember(OTHER));
+        let token = match token {
+            Token::None => None,
+            Token::OfAnotherAddress => Some(foreign),
+            Token::OfAnotherClient => Some(own),
+            Token::Expired => Some(old),
+            Token::Altered => Some(own.altered()),
+        };
+        let challenge = before.send_with(KNOWN, client, None);
+        let challenge = challenge.on(token.as_ref());
+        let with = With { device: token, ..With::default() };
+        let kinds = vec![
+            ("send", Ask::Send { phone: KNOWN, purpose: Purpose::Login, client, with }),
+            ("wrong", guess(&challenge, false)),
+            ("right", guess(&challenge, true)),
+        ];
+        before.end("token".to_owned(), kinds)
+    }
+
     /// A code that was sent by the first host.
     pub fn of_a_code(world: &World) -> Self {
         let mut before = Before::begin(world);
@@ -434,7 +507,7 @@ impl<'w> Before<'w> {
     /// Sends, and waits until the address can be sent to again.
     fn send(&mut self, phone: &'static str, purpose: Purpose, client: &'static str) -> Arc<Challenge> {
         self.past.sent.push(self.world.now());
-        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose, client }) else { panic!("no challenge") };
+        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose, client, with: With::default() }) else { panic!("no challenge") };
         self.world.clock.advance(secs(30));
         challenge
     }
@@ -443,6 +516,38 @@ impl<'w> Before<'w> {
         self.past.compared.push((challenge.id.clone(), self.world.now()));
         let answer = self.ask(guess(challenge, false));
         assert!(matches!(answer, Answer::WrongCode { .. }), "{answer:?}");
+    }
+
+    fn send_with(&mut self, phone: &'static str, client: &'static str, device: Option<&Arc<Device>>) -> Arc<Challenge> {
+        let with = With { device: device.cloned(), ..With::default() };
+        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose: Purpose::Login, client, with }) else {
+            panic!("no challenge")
+        };
+        if device.is_none() {
+            self.past.sent.push(self.world.now());
+        }
+        self.world.clock.advance(secs(30));
+        challenge
+    }
+
+    /// Logs in, and asks to be remembered.
+    fn remember(&mut self, phone: &'static str) -> Arc<Device> {
+        let challenge = self.send_with(phone, CLIENT, None).remembering();
+        let Answer::LoggedIn(tokens) = self.ask(guess(&challenge, true)) else { panic!("no login") };
+        tokens.device.unwrap()
+    }
+
+    /// Makes wrong guesses.
+    fn use_up(&mut self, phone: &'static str, client: &'static str, device: Option<&Arc<Device>>, mut guesses: usize) {
+        while guesses > 0 {
+            let challenge = self.send_with(phone, client, device);
+            for _ in 0..guesses.min(5) {
+                self.guess_wrong(&challenge);
+            }
+            guesses -= guesses.min(5);
+            // The next code is a new one.
+            self.world.clock.advance(secs(self.world.setup(0).code_validity));
+        }
     }
 
     fn log_in(&mut self) -> Tokens {
@@ -474,7 +579,7 @@ impl<'w> Before<'w> {
 }
 
 fn send(phone: &'static str, client: &'static str) -> Ask {
-    Ask::Send { phone, purpose: Purpose::Login, client }
+    Ask::Send { phone, purpose: Purpose::Login, client, with: With::default() }
 }
 
 fn guess(challenge: &Arc<Challenge>, right: bool) -> Ask {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use otp_grant_tests::{CLIENT, PUBLIC_CLIENT, secs};
 
-use crate::request::{Answer, Ask, Challenge, Purpose};
+use crate::request::{Answer, Ask, Challenge, Purpose, With};
 use crate::world::{KNOWN, Random, World};
 
 /// Until an address is proved, every reply is the same, and other clients than the user's do not see whether the user
@@ -29,7 +29,7 @@ fn watch(seed: u64, owner_logs_in: bool) -> Vec<String> {
     let random = Random::new(!seed);
     let mut seen = Vec::new();
     let mut challenges: Vec<Arc<Challenge>> = Vec::new();
-    let send = |client| Ask::Send { phone: KNOWN, purpose: Purpose::Login, client };
+    let send = |client| Ask::Send { phone: KNOWN, purpose: Purpose::Login, client, with: With::default() };
     let guess = |challenge: &Arc<Challenge>, right| Ask::Guess { challenge: challenge.clone(), right, signs_up: false };
     for _ in 0..STEPS {
         world.clock.advance(secs(random.pick(&[1, 5, 31, 31, 61, 61, 130, 600, 7_200])));

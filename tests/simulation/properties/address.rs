@@ -89,7 +89,9 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
                 times.add(history, &change);
                 compared.push(Compared { mark, id: &challenge.id, times, forgiven_by: None });
             }
-            if *count > 5 || recent > 25 {
+            // Each device has ten guesses of its own.
+            let devices = change.before.and_then(View::address).map_or(0, |before| before.devices.len().min(3));
+            if *count > 5 || recent > 25 + 10 * devices {
                 let request = change.request;
                 return Err(format!("request {request} was comparison {count} of a code, {recent} of its address"));
             }
@@ -108,6 +110,7 @@ fn is_charged_to_both(history: &History<'_>, change: &Change<'_>, challenge: &Ch
     let now = history.decision(change).1 + tolerance(history);
     let is_other = |other: &&ChallengeView| {
         other.binding == own.binding
+            && other.device == own.device
             && other.nonce != own.nonce
             && other.spent_by.is_none()
             && now < other.code_expires_at
@@ -237,9 +240,11 @@ pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 7: one send in 30 seconds and 50 in 24 hours for an address, answered or not.
+/// 7: one send in 30 seconds and 50 in 24 hours for an address, answered or not. Each device has one in 30 seconds and 10
+/// in 24 hours of its own.
 pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
-    let mut of_address = Times::of_past(history, history.past.sent.iter().copied());
+    let of_past = Times::of_past(history, history.past.sent.iter().copied());
+    let mut of_budget: HashMap<_, _> = of_past.into_iter().map(|(key, times)| ((key, None), times)).collect();
     let mut requests = HashSet::new();
     for change in history.changes().filter(|change| opened(history, change.place)) {
         // This is a first write that arrives after the record of the second was deleted. Its request sent one code,
@@ -247,13 +252,14 @@ pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
         if !requests.insert(change.request) {
             continue;
         }
-        let times = of_address.entry(change.key).or_default();
+        let device = opened_challenge(&change).and_then(|challenge| challenge.device.as_deref());
+        let times = of_budget.entry((change.key, device)).or_default();
         // A send with a 503 has told its challenge to no client. It is taken back where possible.
         times.0.retain(|(place, _)| !is_taken_back(history, *place, change.place));
         let (in_thirty_seconds, in_a_day) =
             (times.within(history, &change, 30 * SECOND), times.within(history, &change, DAY));
         times.add(history, &change);
-        if in_thirty_seconds >= 1 || in_a_day >= 50 {
+        if in_thirty_seconds >= 1 || in_a_day >= if device.is_some() { 10 } else { 50 } {
             return Err(format!("request {} sent after {in_thirty_seconds} and {in_a_day} others", change.request));
         }
     }
@@ -263,9 +269,7 @@ pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
 /// Tells whether the challenge that was opened at a place was taken away by its own request before another place.
 fn is_taken_back(history: &History<'_>, place: usize, before: usize) -> bool {
     let Some(opening) = history.change_at(place).filter(|_| opened(history, place)) else { return false };
-    let knew = |id: &str| opening.before.and_then(View::address).is_some_and(|view| view.challenge(id).is_some());
-    let own = opening.after.address().and_then(|view| view.challenges.iter().find(|new| !knew(&new.id)));
-    let Some(own) = own else { return false };
+    let Some(own) = opened_challenge(&opening) else { return false };
     history.stored_by(opening.request).any(|change| {
         let view = change.after.address();
         (place + 1..before).contains(&change.place) && view.is_some_and(|view| view.challenge(&own.id).is_none())
@@ -361,12 +365,16 @@ fn comparison(history: &History<'_>, request: usize, challenge: &Challenge) -> O
     history.of(request).find_map(shows)
 }
 
-/// Tells whether a change opened a challenge.
-pub(super) fn opened(history: &History<'_>, place: usize) -> bool {
-    let Some(change) = history.change_at(place) else { return false };
+/// Returns the challenge that a change opened.
+pub(super) fn opened_challenge<'h>(change: &Change<'h>) -> Option<&'h ChallengeView> {
     let before = change.before.and_then(View::address);
     let is_new = |id: &str| before.is_none_or(|before| before.challenge(id).is_none());
-    change.after.address().is_some_and(|after| after.challenges.iter().any(|challenge| is_new(&challenge.id)))
+    change.after.address()?.challenges.iter().find(|challenge| is_new(&challenge.id))
+}
+
+/// Tells whether a change opened a challenge.
+pub(super) fn opened(history: &History<'_>, place: usize) -> bool {
+    history.change_at(place).is_some_and(|change| opened_challenge(&change).is_some())
 }
 
 /// Returns the mark that a session leaves in the challenge that it spent.

@@ -58,6 +58,8 @@ pub struct Rules {
     pub is_exact: bool,
     /// Whether the send guard is enforced.
     pub guards: bool,
+    /// Whether a sealing secret is dropped, and with it the device tokens that it has sealed.
+    pub drops_a_secret: bool,
     /// When the test identity ends.
     pub review_ends: Option<u64>,
 }
@@ -82,6 +84,7 @@ impl Rules {
             leaked_at: None,
             is_exact: setups.len() == 1,
             guards: first.guards,
+            drops_a_secret: false,
             review_ends: first.review_ends.map(|end| end * 1000),
         }
     }

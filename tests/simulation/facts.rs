@@ -97,7 +97,7 @@ pub enum Told {
 #[serde(rename_all = "snake_case")]
 pub enum View {
     Authenticator(AddressView),
-    #[serde(alias = "session.2")]
+    #[serde(alias = "session.2", alias = "session.3")]
     Session(SessionView),
     /// A proof or an assertion that was used. What it says is of no concern here.
     #[serde(rename = "used")]
@@ -135,9 +135,18 @@ pub struct DestinationView {
     /// base64url of one byte for each count: for each hour, the messages that were sent, and those that are verified.
     #[serde(rename = "h", default)]
     hours: String,
+    /// base64url of the latest charges and credits, four bytes each.
+    #[serde(rename = "m", default)]
+    marks: String,
 }
 
 impl DestinationView {
+    /// Returns the latest charge or credit.
+    pub fn latest_mark(&self) -> Option<Vec<u8>> {
+        let marks = BASE64_URL_SAFE_NO_PAD.decode(&self.marks).unwrap();
+        marks.chunks(4).next_back().map(<[u8]>::to_vec)
+    }
+
     /// Returns how many messages were sent in 24 hours, and how many of these are verified.
     pub fn counts(&self) -> (usize, usize) {
         let counts = BASE64_URL_SAFE_NO_PAD.decode(&self.hours).unwrap();

@@ -49,6 +49,7 @@ pub fn play(seed: u64) -> Result<Played, Vec<String>> {
         world.calls.take_time(season.longest_call);
     }
     let mut rules = Rules::of(&season.setups);
+    rules.drops_a_secret = matches!(season.change, Some(Change::Rotation | Change::Leak));
     rules.is_exact &= season.longest_call == 0 && season.change.is_none();
     let mut play = Play {
         world: &world,

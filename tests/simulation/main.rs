@@ -31,6 +31,7 @@ mod history;
 mod host;
 mod proof;
 mod properties;
+mod pumpers;
 mod request;
 mod scene;
 mod season;
@@ -45,7 +46,7 @@ use std::collections::BTreeMap;
 use exhaustive::{Tally, combinations, explore, explore_at, explore_two_troubles, explore_without_trouble, placements};
 use history::{Played, play};
 use host::Setup;
-use otp_grant_tests::{CLIENT, Face, PUBLIC_CLIENT};
+use otp_grant_tests::{CLIENT, Face, PUBLIC_CLIENT, START};
 use scene::{End, Guessed, Scene, Token};
 use season::Change;
 use share::Share;
@@ -256,7 +257,14 @@ fn requests_on_an_address_that_a_stranger_locks() {
     let mut tally = Tally::default();
     let world = World::new(0, "profile");
     let scene = Scene::of_a_locker(&world);
-    combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    let is_of_owner = |kind: &usize| ["send-of-device", "right-of-device"].contains(&scene.kinds[*kind].0);
+    for kinds in combinations::<2>(scene.kinds.len()) {
+        if kinds.iter().any(is_of_owner) {
+            explore(&world, &scene, &kinds, &mut tally);
+        } else {
+            explore_without_trouble(&world, &scene, &kinds, &mut tally);
+        }
+    }
     tally.judge("a locker");
 }
 
@@ -269,6 +277,43 @@ fn requests_on_an_address_that_a_stranger_locks_at_two_hosts() {
     // Without slow calls, which other scenes have.
     explore_apart(&world, &Scene { pauses: &[], ..scene }, &mut tally);
     tally.judge("a locker, at two hosts");
+}
+
+/// A pumper who has all but one of the messages that a block gives without a reason to be trusted, in every order of two
+/// sends, and one request with everything that can go wrong.
+#[test]
+fn requests_to_a_block_that_is_pumped() {
+    let (world, mut tally) = (World::of_hosts(0, "profile", &[Setup { guards: true, ..Setup::default() }]), Tally::default());
+    let scene = Scene::of_a_pumper(&world);
+    for kinds in combinations::<1>(scene.kinds.len()) {
+        explore(&world, &scene, &kinds, &mut tally);
+    }
+    for kinds in combinations::<2>(scene.kinds.len()) {
+        explore_without_trouble(&world, &scene, &kinds, &mut tally);
+    }
+    tally.judge("a pumper");
+}
+
+/// Pumpers, their own numbers, newcomers and an owner with a device, at random.
+#[test]
+fn pumped_histories() {
+    let mut sum = pumpers::Played::default();
+    let found: Vec<String> = Share::of_this_run().among(0..60).filter_map(|seed| pumpers::play(seed, &mut sum).err()).collect();
+    println!("pumped: {sum:?}, over FACE={}", Face::of_this_run().name());
+    assert!(found.is_empty(), "{} found:\n{}", found.len(), found[0]);
+}
+
+/// A test identity, and its session, near its end, at one host and at two.
+#[test]
+fn requests_of_a_reviewer() {
+    let mut tally = Tally::default();
+    let setup = Setup { review_ends: Some(START + 600), ..Setup::default() };
+    let world = World::of_hosts(0, "openid", &[setup.clone()]);
+    let scene = Scene::of_a_reviewer(&world, 300);
+    combinations::<2>(scene.kinds.len()).iter().for_each(|kinds| explore(&world, &scene, kinds, &mut tally));
+    let world = World::of_hosts(0, "openid", &[setup.clone(), Setup { ahead: 4_000, ..setup }]);
+    explore_apart(&world, &Scene::of_a_reviewer(&world, 2).named("4000-ms-ahead"), &mut tally);
+    tally.judge("a reviewer");
 }
 
 /// A device token of another address or client, and one that has expired or was altered, looks like no token: the

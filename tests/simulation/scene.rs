@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use otp_grant::guard::Verdict;
 use otp_grant::id::RecordKey;
 use otp_grant::store::Record;
 use otp_grant::time::Timestamp;
@@ -13,7 +14,7 @@ use crate::acts::{Rules, acts};
 use crate::facts::{OUTSIDE, Past, View};
 use crate::proof::{Assertion, DPOP_CLIENT_OF_A_THIEF, HOLDER, Proof, THIEF};
 use crate::request::{Answer, Ask, Challenge, Device, Purpose, RefreshToken, Tokens, With};
-use crate::world::{KNOWN, OTHER, World};
+use crate::world::{KNOWN, LOCKED, OTHER, PUMPED, REVIEWER, World};
 
 pub struct Scene {
     pub name: String,
@@ -320,12 +321,10 @@ impl Scene {
         let kinds = vec![
             ("send", send(KNOWN, PUBLIC_CLIENT)),
             ("send-of-device", sent(CLIENT, &device)),
-            ("send-with-foreign", sent(PUBLIC_CLIENT, &device)),
             ("wrong", guess(&of_stranger, false)),
             ("wrong-with-foreign", guess(&of_stranger.on(Some(&foreign)), false)),
             ("wrong-of-device", guess(&of_device, false)),
             ("right-of-device", guess(&of_device.remembering(), true)),
-            ("explain", Ask::Explain { phone: KNOWN }),
             ("unlock", Ask::Unlock { phone: KNOWN }),
             ("forget", Ask::ForgetDevices { phone: KNOWN }),
         ];
@@ -338,7 +337,65 @@ impl Scene {
             guess(&of_device, true),
         ];
         let aftermath = aftermath.into_iter().enumerate().map(|(index, ask)| (index % hosts, ask)).collect();
-        Self { follows_up: true, aftermath, clock_jumps: &[31_000, 86_400_000], pauses: &[1, 31_000], ..scene }
+        Self { follows_up: true, aftermath, clock_jumps: &[86_400_000], ..scene }
+    }
+
+    /// A block to which all but one of the messages were sent that it gives without a reason to be trusted: three in an
+    /// hour, and three that are younger than their code's time. A user of the block has a known device.
+    pub fn of_a_pumper(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let device = before.remember(KNOWN);
+        for phone in &PUMPED[..4] {
+            let Answer::Sent(_) = before.ask(send(phone, PUBLIC_CLIENT)) else { panic!("no challenge") };
+        }
+        let ask = Ask::Send { phone: PUMPED[4], purpose: Purpose::Signup, client: CLIENT, with: With::default() };
+        let Answer::Sent(own) = before.ask(ask) else { panic!("no challenge") };
+        let with = |phone, client, with| Ask::Send { phone, purpose: Purpose::Login, client, with };
+        let allowed = With { verdict: Verdict::Allow, ..With::default() };
+        let of_device = With { device: Some(device), ..With::default() };
+        let kinds = vec![
+            ("pump", send(PUMPED[5], PUBLIC_CLIENT)),
+            ("pump-another", send(PUMPED[6], PUBLIC_CLIENT)),
+            ("verify", guess(&own, true)),
+            ("allowed", with(PUMPED[7], PUBLIC_CLIENT, allowed)),
+            ("owner", with(KNOWN, CLIENT, of_device.clone())),
+        ];
+        let scene = before.end("pumper".to_owned(), kinds);
+        let aftermath = [
+            send(PUMPED[6], PUBLIC_CLIENT),
+            send(PUMPED[7], PUBLIC_CLIENT),
+            send(LOCKED, PUBLIC_CLIENT),
+            send(OTHER, PUBLIC_CLIENT),
+            with(KNOWN, CLIENT, of_device),
+        ];
+        let aftermath = aftermath.map(|ask| (0, ask)).into();
+        Self { aftermath, clock_jumps: &[121_000, 7 * 86_400_000], ..scene }
+    }
+
+    /// A test identity some seconds before its end, with a session and two challenges.
+    pub fn of_a_reviewer(world: &World, seconds: u64) -> Self {
+        let mut before = Before::begin(world);
+        let challenge = before.send(REVIEWER, Purpose::Login, CLIENT);
+        let Answer::LoggedIn(tokens) = before.ask(guess(&challenge, true)) else { panic!("no login") };
+        let left = world.setup(0).review_ends.unwrap() - START - 30 - seconds;
+        world.clock.advance(secs(left - 30));
+        let challenge = before.send(REVIEWER, Purpose::Login, CLIENT);
+        let kinds = vec![
+            ("send", send(REVIEWER, CLIENT)),
+            ("wrong", guess(&challenge, false)),
+            ("right", guess(&challenge, true)),
+            ("refresh", Ask::Refresh(tokens.refresh.clone())),
+            ("introspect", Ask::IntrospectAccess(tokens.access.clone())),
+        ];
+        let scene = before.end(format!("{seconds}-s-before-the-end-of-a-test-identity"), kinds);
+        let hosts = 0..world.hosts();
+        let wrong = guess(&challenge, false);
+        let aftermath = hosts.flat_map(|host| {
+            let asks = [wrong.clone(), wrong.clone(), wrong.clone(), Ask::Refresh(tokens.refresh.clone())];
+            asks.map(|ask| (host, ask))
+        });
+        let aftermath = aftermath.chain([(0, wrong.clone()), (0, guess(&challenge, true))]).collect();
+        Self { aftermath, clock_jumps: &[310_000], pauses: &[3_000], ..scene }
     }
 
     /// A stranger at an address, with a token that counts as none, or with none.

@@ -44,6 +44,9 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
     }
     for change in history.changes() {
         let compared = of_address.entry(change.key).or_default();
+        if matches!(history.asks.get(change.request), Some(Ask::Unlock { .. })) {
+            compared.clear();
+        }
         let named = history.asks.get(change.request).and_then(|ask| match ask {
             Ask::Guess { challenge, .. } => Some(challenge.id.as_str()),
             _ => None,
@@ -209,7 +212,9 @@ pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
             continue;
         };
         let request = change.request;
-        let may_take_back = matches!(history.answer(request), None | Some((_, Answer::Unavailable)));
+        // The guard refuses a send after its challenge was opened, and then it is taken back.
+        let may_take_back =
+            matches!(history.answer(request), None | Some((_, Answer::Unavailable | Answer::Challenged)));
         let earlier = || history.stored_by(request).filter(|own| own.place < change.place);
         for old in &before.challenges {
             let lost = match after.challenge(&old.id) {
@@ -246,7 +251,13 @@ pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
     let of_past = Times::of_past(history, history.past.sent.iter().copied());
     let mut of_budget: HashMap<_, _> = of_past.into_iter().map(|(key, times)| ((key, None), times)).collect();
     let mut requests = HashSet::new();
-    for change in history.changes().filter(|change| opened(history, change.place)) {
+    for change in history.changes() {
+        if matches!(history.asks.get(change.request), Some(Ask::Unlock { .. })) {
+            of_budget.retain(|(key, _), _| *key != change.key);
+        }
+        if !opened(history, change.place) {
+            continue;
+        }
         // This is a first write that arrives after the record of the second was deleted. Its request sent one code,
         // long ago.
         if !requests.insert(change.request) {

@@ -117,15 +117,15 @@ pub(super) fn may_have_been_unlocked(history: &History<'_>, act: &Act, ended: Mo
     history.acts.iter().any(clears)
 }
 
-/// Tells whether an address certainly knows the device of a request: nothing was forgotten, and there are no more than
-/// three devices.
+/// Tells whether an address certainly knows the device of a request: nothing was forgotten, no secret was dropped, and there
+/// are no more than three devices.
 fn is_known(history: &History<'_>, act: &Act) -> bool {
     let Some(device) = act.ask.device().filter(|_| act.device().is_some()) else { return false };
     let is_new = |other: &&Act| {
         other.may_have_remembered() && other.ask.phone() == act.ask.phone() && other.device().is_none()
     };
     let in_time = act.ended().at.saturating_add(HOUR) < device.issued_at + 90 * 24 * HOUR;
-    in_time && !forgets(history, act) && history.acts.iter().filter(is_new).count() <= MOST && !act.read_stale
+    in_time && !history.rules.drops_a_secret && !forgets(history, act) && history.acts.iter().filter(is_new).count() <= MOST && !act.read_stale
 }
 
 /// Tells whether the host may have made the address of a request forget its devices.

@@ -23,13 +23,14 @@ scenario NAME:
 stores:
     cargo test --locked -p otp-grant-redis -p otp-grant-sql --all-features
 
-# The reference host, its page in Chromium, clients of other libraries, its replies against docs/openapi.yaml, and several
-# processes on one database.
+# The reference host, its page in Chromium, clients of other libraries, its messages over mail and HTTP, its replies
+# against docs/openapi.yaml, and several processes on one database.
 host:
     cargo test --locked -p otp-grant-host
     host/tests/page.sh
     host/tests/clients.sh
     python3 host/tests/proofs.py target/debug/otp-grant-host
+    python3 host/tests/delivery.py target/debug/otp-grant-host
     python3 host/tests/openapi.py target/debug/otp-grant-host
     python3 host/tests/processes.py target/debug/otp-grant-host
 

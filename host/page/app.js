@@ -9,8 +9,11 @@
 //
 // The database of the browser has a key that no script can read. The tokens are bound to it, where the server does that.
 // Signing out forgets it.
+//
+// The local storage has a device token for each address that its user wants to be remembered here: see devices.js.
 
 import { plain, readCode } from "./codes.js";
+import { canRemember, deviceToken, forgetDevice, rememberDevice } from "./devices.js";
 import { canProve, codeChallenge, newVerifier } from "./proof.js";
 import {
   askUserinfo, discardKey, hasKey, keyInUse, NO_KEY, parsed, place, postForm, postJson, releaseKey, reuseKey, settings,
@@ -29,6 +32,8 @@ let challenge = null;
 let drawn = null;
 /** The address that a code could not be sent to, the last time. */
 let undelivered = null;
+/** The address that this device is remembered for, once somebody has signed in with it. */
+let remembered = null;
 /** The last answer of the token endpoint. */
 let tokens = null;
 /** One request at a time: a second press of a button does nothing. */
@@ -148,8 +153,10 @@ function key(at, address) {
 async function requestCode(at, address) {
   if (!(await hasKey())) return NO_KEY;
   const verifier = verifierFor(at, address);
+  const device = await deviceToken(key(at, address));
   const answer = await postJson("send", {
     client_id: settings.client,
+    ...(device ? { device_token: device } : {}),
     auth_source_id: settings.sources[at],
     usage: "login",
     ...(verifier ? { code_challenge: await codeChallenge(verifier), code_challenge_method: "S256" } : {}),
@@ -268,8 +275,16 @@ function showCode() {
   $("code").inputMode = isNumeric() ? "numeric" : "text";
   $("attempts").textContent = attempts(challenge.attemptsLeft);
   offerSignUp(false);
+  offerToRemember();
   tick();
   $("code").focus();
+}
+
+/** A device that is remembered is not asked again. */
+async function offerToRemember() {
+  const isKnown = Boolean(await deviceToken(key(challenge.channel, challenge.address)));
+  $("remember").checked = isKnown;
+  $("remember-field").hidden = !canRemember || isKnown;
 }
 
 const isNumeric = () => /^[0-9]+$/.test(settings.alphabets[challenge.channel]);
@@ -288,6 +303,8 @@ async function redeem(signUp) {
     return;
   }
   const { otpToken, verifier } = challenge;
+  const address = key(challenge.channel, challenge.address);
+  const [device, isToBeRemembered] = [await deviceToken(address), $("remember").checked];
   if (!(await hasKey())) {
     complain(explain(NO_KEY));
     return;
@@ -300,6 +317,8 @@ async function redeem(signUp) {
     otp: code,
     ...(verifier ? { code_verifier: verifier } : {}),
     ...addressMember(challenge.channel, challenge.address),
+    ...(device ? { device_token: device } : {}),
+    ...(isToBeRemembered ? { remember_device: true } : {}),
     ...(signUp ? { auto_signup: true } : {}),
     ...(settings.scope ? { scope: settings.scope } : {}),
   });
@@ -307,6 +326,10 @@ async function redeem(signUp) {
     tabs.postMessage({ used: otpToken });
     forget();
     keep(answer.body);
+    const { device_token: token } = answer.body;
+    if (token) await rememberDevice(address, token);
+    remembered = token ? address : null;
+    $("forget-device").hidden = !remembered;
     show("signed-in-step");
     $("profile").hidden = true;
     $("signed-in").focus();
@@ -394,6 +417,14 @@ async function signOut() {
   say("You are signed out.");
 }
 
+/** The tokens stay: this is about the next time. */
+async function forgetThisDevice() {
+  await forgetDevice(remembered);
+  $("forget-device").hidden = true;
+  $("signed-in").focus();
+  say("This device is forgotten.");
+}
+
 async function leave() {
   tokens = null;
   forget();
@@ -454,6 +485,7 @@ async function begin() {
   onClick("resend", "code-step", "Sending…", resend);
   onClick("refresh", "signed-in-step", "Refreshing…", refresh);
   onClick("userinfo", "signed-in-step", "Asking…", userinfo);
+  onClick("forget-device", "signed-in-step", "Forgetting…", forgetThisDevice);
   onClick("sign-out", "signed-in-step", "Signing out…", signOut);
   $("change").addEventListener("click", () => {
     if (busy) return;

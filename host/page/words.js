@@ -28,11 +28,13 @@ export function explain(answer, channel, undelivered = false) {
     case "email_rate_limit_exceeded": {
       const what = error.startsWith("sms") ? "this phone number" : "this e-mail address";
       if (undelivered) return `The code could not be sent to ${what}. You can ask for it again ${inWords(retryAfter)}.`;
-      const why = retryAfter <= 120
-        ? `We sent a code only just now to ${what}.`
-        : `Too many codes were sent to ${what}, or tried for it.`;
-      return `${why} Please try again ${inWords(retryAfter)}.`;
+      if (retryAfter <= 120) return `We sent a code only just now to ${what}. Please try again ${inWords(retryAfter)}.`;
+      return `Signing in with ${what} is locked for now: too many codes were asked for, or tried. You can try again `
+        + `${inWords(retryAfter)}${atTime(retryAfter)}. A device that remembers you is not locked.`;
     }
+    case "challenge_required":
+      return "We can't send a code there from here right now, because too many codes to such addresses were never used. "
+        + "Please try again later, or with another address.";
     case "temporarily_unavailable": {
       const when = retryAfter > 0 ? inWords(retryAfter) : "in a moment";
       return channel === undefined
@@ -97,6 +99,15 @@ export function attempts(count) {
 function inWords(seconds) {
   if (!Number.isFinite(seconds)) return "later";
   return seconds > 0 ? `in ${duration(seconds)}` : "now";
+}
+
+/** A time that lies some seconds ahead, by the clock of this device: ", at 18:05", or ", on Monday at 18:05". */
+function atTime(seconds) {
+  if (!Number.isFinite(seconds)) return "";
+  const [now, then] = [new Date(), new Date(Date.now() + seconds * 1000)];
+  const isToday = now.toDateString() === then.toDateString();
+  const day = isToday ? "" : `on ${then.toLocaleDateString("en-GB", { weekday: "long" })} `;
+  return `, ${day}at ${then.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
 }
 
 /** A number of seconds in words, in the two units that matter. */

@@ -9,8 +9,8 @@ use crate::config::Config;
 
 /// Raises the limit of descriptors as far as possible, and fits the number of connections to it.
 ///
-/// A client's connection takes one descriptor. The descriptors that the store, the users' table, the webhook, logs and
-/// health checks need stay free.
+/// A client's connection takes one descriptor. The descriptors that the store, the users' table, the delivery of messages, logs
+/// and health checks need stay free.
 pub(crate) fn provide(config: &mut Config) {
     let own = own(config);
     let wanted = config.limits.connections;
@@ -27,8 +27,7 @@ pub(crate) fn provide(config: &mut Config) {
 
 /// How many descriptors the host needs beside the connections of clients.
 fn own(config: &Config) -> usize {
-    let webhook = config.delivery.webhook.as_ref().map_or(0, |webhook| webhook.connections.get());
-    STORES_AND_FILES + webhook + crate::server::OVERFLOW
+    STORES_AND_FILES + config.delivery.connections() + crate::server::OVERFLOW
 }
 
 /// As many of the wanted connections as fit beside the host's own descriptors, and at least a quarter of the limit.

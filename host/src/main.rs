@@ -38,7 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // The webhook and the databases speak TLS with this provider. The call can fail only if there is a provider
+    // The delivery of messages and the databases speak TLS with this provider. The call can fail only if there is a provider
     // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = runtime().and_then(|runtime| runtime.block_on(run(&args)));
@@ -95,7 +95,8 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
     let limits = started.host.limits.clone();
     let host = Arc::new(started.host);
     start::keep_checking_keyring(Arc::clone(&host));
-    server::serve(listener, server::App::new(host), &limits, signal).await;
+    let until = server::serve(listener, server::App::new(Arc::clone(&host)), &limits, signal).await;
+    host.courier.drain(until).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -70,4 +70,6 @@ configured accepted on 'dpop = "accepted"'
 configured required strict 'dpop = "required"'
 configured nonce strict $'dpop = "required_with_nonce"\ncode_challenge_required = true'
 configured off off 'code_challenge_required = true'
+configured devices off ""
+node "$dir/devices.js" "$screenshots" "$dir/devices"
 node "$dir/proofs.js" "$screenshots" "$dir/accepted" "$dir/required" "$dir/nonce" "$dir/off"

@@ -179,8 +179,7 @@ pub struct Threshold {
     /// How many unverified messages 100 verified ones earn. Defaults to 50. At most 1,000.
     ///
     /// With 50, a destination where 2 of 3 messages are verified is never past its threshold. Honest users verify about
-    /// 80 of 100. An attacker with numbers of his own must verify two messages for each one that nobody reads, on each of
-    /// the 14 days at least once as many.
+    /// 80 of 100. An attacker who verifies numbers of his own earns half as many messages on each of the next 14 days.
     pub verified_percent: u32,
 }
 

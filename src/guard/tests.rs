@@ -352,6 +352,7 @@ fn a_budget_is_half_used_and_used_up() {
     assert_eq!(standings(rule(10, 10, 16)), as_told(2, 3));
     assert!(Standing::Free.admits(Trust::None) && !Standing::NeedsTrust.admits(Trust::None));
     assert!(Standing::NeedsTrust.admits(Trust::Allowed) && !Standing::UsedUp.admits(Trust::Allowed));
+    assert!(Standing::UsedUp.admits(Trust::Device));
 }
 
 #[test]

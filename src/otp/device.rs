@@ -47,37 +47,42 @@ impl Default for DevicePolicy {
     }
 }
 
-/// The devices in the record of one address.
+/// The devices in the record of one address. An address without any takes no memory on the heap.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Devices(Vec<Device>);
+pub(crate) struct Devices(Option<Box<List>>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct List(Vec<Device>);
 
 impl Devices {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Returns the devices that are known at `now`.
     pub(super) fn known(&self, now: Timestamp) -> impl Iterator<Item = &Device> {
-        self.0.iter().filter(move |device| !now.has_reached(device.expires_at))
+        self.iter().filter(move |device| !now.has_reached(device.expires_at))
     }
 
     pub(super) fn get(&self, id: &DeviceId) -> Option<&Device> {
-        self.0.iter().find(|device| device.id == *id)
+        self.iter().find(|device| device.id == *id)
     }
 
     pub(super) fn get_mut(&mut self, id: &DeviceId) -> Option<&mut Device> {
-        self.0.iter_mut().find(|device| device.id == *id)
+        self.iter_mut().find(|device| device.id == *id)
     }
 
     /// Keeps a device until `expires_at`. A device that is new takes over the counted guesses and sends of the device
     /// that it replaces. Otherwise each new device would be a new budget.
     pub(super) fn keep(&mut self, id: DeviceId, expires_at: Timestamp) {
-        if let Some(known) = self.get_mut(&id) {
+        let devices = &mut self.0.get_or_insert_default().0;
+        if let Some(known) = devices.iter_mut().find(|device| device.id == id) {
             known.expires_at = known.expires_at.max(expires_at);
-        } else if self.0.len() < MOST_DEVICES {
-            self.0.push(Device { id, expires_at, ..Device::default() });
-        } else if let Some(oldest) = self.0.iter_mut().min_by_key(|device| device.expires_at) {
+        } else if devices.len() < MOST_DEVICES {
+            devices.push(Device { id, expires_at, ..Device::default() });
+        } else if let Some(oldest) = devices.iter_mut().min_by_key(|device| device.expires_at) {
             oldest.id = id;
             oldest.expires_at = expires_at;
         }
@@ -85,14 +90,14 @@ impl Devices {
 
     /// Forgets every device. What they have used up still counts.
     pub(super) fn forget(&mut self) {
-        for device in &mut self.0 {
+        for device in self.iter_mut() {
             device.expires_at = Timestamp::default();
         }
     }
 
     /// Forgets what the devices have used up.
     pub(super) fn unlock(&mut self) {
-        for device in &mut self.0 {
+        for device in self.iter_mut() {
             device.sends = Meter::default();
             device.failures = Meter::default();
         }
@@ -101,7 +106,7 @@ impl Devices {
     /// Makes the devices of a record from the future devices of now. Each ends earlier by as much as the clock was set
     /// back.
     pub(super) fn set_back(&mut self, now: Timestamp, by: Duration) {
-        for device in &mut self.0 {
+        for device in self.iter_mut() {
             device.expires_at = device.expires_at.before(by);
             device.sends.clamp_to(now);
             device.failures.clamp_to(now);
@@ -110,12 +115,20 @@ impl Devices {
 
     /// Returns the instant from which the devices mean nothing.
     pub(super) fn forgotten_at(&self, policy: Option<&DevicePolicy>) -> Option<Timestamp> {
-        let meters = self.0.iter().zip(core::iter::repeat(policy)).flat_map(|(device, policy)| {
+        let meters = self.iter().zip(core::iter::repeat(policy)).flat_map(|(device, policy)| {
             let sends = policy.and_then(|policy| device.sends.forgotten_at(memory_for_moves(&policy.sends)));
             let failures = policy.and_then(|policy| device.failures.forgotten_at(policy.guesses.window()));
             [sends, failures]
         });
-        self.0.iter().map(|device| device.expires_at).chain(meters.flatten()).max()
+        self.iter().map(|device| device.expires_at).chain(meters.flatten()).max()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Device> {
+        self.0.iter().flat_map(|list| &list.0)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Device> {
+        self.0.iter_mut().flat_map(|list| &mut list.0)
     }
 }
 

@@ -132,6 +132,31 @@ async fn guesses_over_every_device_stay_within_the_sum() {
 }
 
 #[tokio::test]
+async fn a_thief_of_every_device_token_gets_no_new_budget_with_each_login_of_the_owner() {
+    let host = Host::new();
+    let before = host.counters.wrong_codes.load(SeqCst);
+    for _ in 0..9 {
+        // The owner logs in until the thief has locked everybody out who has no device.
+        let Ok(sent) = host.try_send(&sms_send(PHONE)).await else { break };
+        let grant = but(&sms_grant(PHONE, &sent), json!({ "remember_device": true }));
+        let (status, answer) = host.token(&grant).await;
+        assert_eq!(status, 200, "{answer}");
+        let token = text(&answer, "device_token").to_owned();
+        host.advance(secs(30));
+        for _ in 0..3 {
+            if let Ok(sent) = host.try_send(&with_token(&sms_send(PHONE), &token)).await {
+                let guess = but(&with_token(&sms_grant(PHONE, &sent), &token), json!({ "otp": wrong(&sent.code) }));
+                join_all((0..6).map(|_| host.token(&guess))).await;
+            }
+            host.advance(secs(30));
+        }
+    }
+    let compared = host.counters.wrong_codes.load(SeqCst) - before;
+    // Without a device with a guess left, the thief has everybody's 25.
+    assert!((50..=55).contains(&compared), "{compared} guesses");
+}
+
+#[tokio::test]
 async fn a_token_that_is_not_good_counts_as_none() {
     let host = Host::new();
     let token = remembered(&host, json!({})).await;

@@ -42,6 +42,7 @@ mod parallel_guesses;
 mod private_key_jwt;
 mod promises;
 mod protected_routes;
+mod pumping;
 mod record_formats;
 mod record_size;
 mod record_versions;

@@ -882,6 +882,45 @@ fn a_crash_at_any_step_of_a_login_credits_once_or_not_at_all() {
     assert!(runs > 40);
 }
 
+/// The store goes down at any step and stays down until the request is answered.
+#[test]
+fn a_login_that_fails_is_not_credited() {
+    let world = Stepped::new(guarded(|_| {}));
+    world.send(&in_block(9)).unwrap();
+    let sent = world.send(NUMBER).unwrap();
+    let begun = world.store.records();
+    let mut failed = 0;
+    for call in 0..10 {
+        world.store.begin(begun.clone(), 1, None);
+        for call in call..call + 30 {
+            world.store.plan(Planned { request: 0, call, mishap: Mishap::FailBefore });
+        }
+        let grant = grant_of(NUMBER, &sent).to_string();
+        let mut request: otp_grant_tests::steps::Request<'_, u16> =
+            Box::pin(async { world.server.post_token(json_request(&grant, None)).await.status() });
+        let status = loop {
+            match world.store.poll(0, &mut request) {
+                Polled::Answered(status) => break status,
+                Polled::Dropped => panic!("it was dropped"),
+                Polled::Waits => {}
+            }
+        };
+        drop(request);
+        let verified: u64 = world.counted().iter().map(|(_, verified)| verified).sum();
+        match status {
+            200 => assert!(call >= 4, "{call}"),
+            503 => assert_eq!(verified, 0, "{call}"),
+            status => panic!("{status} at {call}"),
+        }
+        failed += usize::from(status == 503);
+        // The request is repeated, and credited where it failed.
+        if status == 503 && world.log_in(NUMBER, &sent) == 200 {
+            assert!(world.counted().iter().any(|(_, verified)| *verified == 1), "{call}");
+        }
+    }
+    assert_eq!(failed, 4);
+}
+
 /// An attacker who drops his connection before the charge has had nothing sent, and can't get anything dropped for it.
 #[test]
 fn sends_that_were_dropped_before_their_charge_settle_nothing() {

@@ -1,5 +1,6 @@
 //! The configuration file: its members and their defaults. Its submodules build the server's values from it.
 
+mod delivery;
 mod endpoints;
 mod error;
 mod keys;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+pub(crate) use delivery::{AccessKey, Answers, Delivery, Http, Messages, Queue, Route, Scheme, Smtp, Tls, Webhook};
 pub(crate) use endpoints::{EndpointPaths, endpoints};
 pub(crate) use error::{At, ConfigError};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) users: Users,
     #[serde(default)]
     pub(crate) delivery: Delivery,
+    #[serde(default)]
+    pub(crate) messages: Messages,
     #[serde(default)]
     pub(crate) quotas: Quotas,
     #[serde(default)]
@@ -181,6 +185,9 @@ pub(crate) struct ClientEntry {
     pub(crate) retry_window: Option<Span>,
     #[serde(default)]
     pub(crate) introspects_every_token: bool,
+    /// The name and the language of its messages. Default to those of `[messages]`.
+    pub(crate) application: Option<String>,
+    pub(crate) locale: Option<String>,
 }
 
 /// Where the users are.
@@ -214,30 +221,6 @@ impl std::fmt::Debug for UserEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserEntry").field("subject", &self.subject).finish_non_exhaustive()
     }
-}
-
-/// How codes are delivered: in every way that is set here.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Delivery {
-    #[serde(default)]
-    pub(crate) console: bool,
-    pub(crate) outbox: Option<PathBuf>,
-    pub(crate) webhook: Option<Webhook>,
-}
-
-/// The service that sends messages.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Webhook {
-    pub(crate) url: Source,
-    /// Sent as a bearer token.
-    pub(crate) token: Option<Source>,
-    #[serde(default = "Span::of_secs::<5>")]
-    pub(crate) timeout: Span,
-    /// How many messages can be under way at once. More messages wait, within the time that each can take.
-    #[serde(default = "webhook_connections")]
-    pub(crate) connections: NonZeroUsize,
 }
 
 /// How long things live.
@@ -331,10 +314,6 @@ pub(crate) struct Danger {
     pub(crate) without_send_quotas: bool,
     #[serde(default)]
     pub(crate) disclose_used_addresses: bool,
-}
-
-fn webhook_connections() -> NonZeroUsize {
-    NonZeroUsize::MIN.saturating_add(31)
 }
 
 fn yes() -> bool {

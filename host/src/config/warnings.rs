@@ -46,9 +46,14 @@ impl Warnings {
 /// Adds the warnings that follow from the configuration as a whole.
 pub(crate) fn add_warnings(config: &Config) {
     let is_public = config.issuer.starts_with("https://");
-    if config.delivery.console && is_public {
-        let what = "codes go to the standard output, and from there to wherever it is kept, such as a journal";
-        config.warnings.add("delivery.console", what);
+    let delivery = &config.delivery;
+    let of_routes = [("delivery.sms.console", &delivery.sms), ("delivery.email.console", &delivery.email)];
+    let of_routes = of_routes.map(|(place, route)| (place, route.as_ref().is_some_and(|route| route.console)));
+    for (place, prints) in [("delivery.console", delivery.console)].into_iter().chain(of_routes) {
+        if prints && is_public {
+            let what = "codes go to the standard output, and from there to wherever it is kept, such as a journal";
+            config.warnings.add(place, what);
+        }
     }
     if config.danger.without_send_quotas && is_public {
         config.warnings.add("danger.without_send_quotas", "anybody can have any number of messages sent");
@@ -61,8 +66,8 @@ pub(super) fn has_secrets(config: &Config) -> bool {
     let master = config.keys.iter().flat_map(|keys| [&keys.index, &keys.sealing].into_iter().chain(&keys.accepted));
     let signing = config.signing.iter().map(|signing| &signing.active);
     let clients = config.clients.values().filter_map(|client| client.secret.as_ref());
-    let webhook = config.delivery.webhook.iter().filter_map(|webhook| webhook.token.as_ref());
+    let delivery = config.delivery.secrets();
     let databases = std::iter::once(&config.store).chain(&config.users.table);
     let has_password = |source: &Source| matches!(source, Source::Here(url) if url.expose().contains('@'));
-    master.chain(signing).chain(clients).chain(webhook).any(is_here) || databases.into_iter().any(has_password)
+    master.chain(signing).chain(clients).chain(delivery).any(is_here) || databases.into_iter().any(has_password)
 }

@@ -1,28 +1,49 @@
-//! How codes reach their users: over the console, a file or a webhook.
+//! How codes reach their users: over the console, a file, a webhook, a provider or a mail server.
 
 mod console;
+mod http;
+mod parcel;
+mod queue;
+mod smtp;
+mod text;
 mod webhook;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use otp_grant::server::OtpMessage;
-use otp_grant::{AuthorizationServer, Delivery, DeliveryFailure, Directory, Reply, Store};
+use otp_grant::{AuthorizationServer, Channel, Delivery, DeliveryFailure, Directory, Reply, Store};
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::config::{At as _, Config, ConfigError};
+use crate::config::{self, At as _, Config, ConfigError};
 use console::Console;
+use http::Provider;
+use parcel::Parcel;
+use queue::{Carrier, Queue};
+use smtp::MailServer;
+use text::Texts;
 use webhook::Webhook;
 
 /// Delivers codes in every way that is configured.
 #[derive(Debug)]
 pub(crate) struct Courier {
-    console: Option<Console>,
+    console: Option<Arc<Console>>,
     outbox: Option<Mutex<File>>,
-    webhook: Option<Webhook>,
+    sms: Option<Route>,
+    email: Option<Route>,
+    queue: Queue,
+}
+
+/// How the messages of one channel are sent.
+#[derive(Clone, Debug)]
+enum Route {
+    Console(Arc<Console>),
+    Webhook(Arc<Webhook>),
+    Queued(Carrier),
 }
 
 impl Courier {
@@ -45,18 +66,48 @@ impl Courier {
 
     fn with_outbox(config: &Config, open: impl Fn(&Path) -> io::Result<Option<File>>) -> Result<Self, ConfigError> {
         let delivery = &config.delivery;
-        if !delivery.console && delivery.outbox.is_none() && delivery.webhook.is_none() {
-            return Err(ConfigError::new("[delivery]", "codes need a way: console, outbox or webhook"));
+        if delivery.queue.wait.0 >= config.limits.request_time.0 {
+            return Err(ConfigError::new("delivery.queue.wait", "a reply has to come within limits.request_time"));
         }
         let open = |path: &Path| {
             let path = config.folder.join(path);
             open(&path)
                 .map_err(|error| ConfigError::new("delivery.outbox", format_args!("{}: {error}", path.display())))
         };
+        let routes = [&delivery.sms, &delivery.email];
+        let prints = delivery.console || routes.into_iter().flatten().any(|route| route.console);
+        let console = prints.then(Console::new).transpose().at("delivery.console")?.map(Arc::new);
+        let webhook = |entry: &config::Webhook, place: &str| Webhook::new(entry, place, config).map(Arc::new);
+        let shared = delivery.webhook.as_ref().map(|entry| webhook(entry, "delivery.webhook")).transpose()?;
+        let is_queued = |route: &config::Route| route.http.is_some() || route.smtp.is_some();
+        // A webhook writes its own messages.
+        let writes = routes.into_iter().flatten().any(is_queued);
+        let texts = writes.then(|| Texts::new(config)).transpose()?;
+        let route = |entry: &Option<config::Route>, channel: Channel| match (entry, &shared) {
+            (Some(entry), _) => Route::new(entry, channel, console.as_ref(), texts.as_ref(), config).map(Some),
+            (None, shared) => Ok(shared.clone().map(Route::Webhook)),
+        };
+        let (sms, email) = (route(&delivery.sms, Channel::Sms)?, route(&delivery.email, Channel::Email)?);
+        let has_copies = delivery.console || delivery.outbox.is_some();
+        if !has_copies && sms.is_none() && email.is_none() {
+            let what = "codes need a way: console, outbox, webhook, or a route for sms and email";
+            return Err(ConfigError::new("[delivery]", what));
+        }
+        for (name, entry) in &config.auth_sources {
+            let (route, place) = match entry.channel.into() {
+                Channel::Sms => (&sms, "delivery.sms"),
+                Channel::Email => (&email, "delivery.email"),
+            };
+            if !has_copies && route.is_none() {
+                return Err(ConfigError::new(place, format_args!("the codes of the auth source {name} need a way")));
+            }
+        }
         Ok(Self {
-            console: delivery.console.then(Console::new).transpose().at("delivery.console")?,
+            console: console.filter(|_| delivery.console),
             outbox: delivery.outbox.as_deref().map(open).transpose()?.flatten().map(Mutex::new),
-            webhook: delivery.webhook.as_ref().map(|webhook| Webhook::new(webhook, config)).transpose()?,
+            sms,
+            email,
+            queue: Queue::new(delivery.queue),
         })
     }
 
@@ -79,17 +130,89 @@ impl Courier {
         }
     }
 
+    /// Waits until every queued message is sent or given up, or the time is over.
+    pub(crate) async fn drain(&self, until: Instant) {
+        self.queue.drain(until).await;
+    }
+
     async fn send(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
-        if let Some(webhook) = &self.webhook {
-            webhook.send(message).await?;
-        }
+        let route = match message.address().channel() {
+            Channel::Sms => &self.sms,
+            Channel::Email => &self.email,
+        };
+        // What can't be sent is not copied, either.
+        let queued = match route {
+            Some(Route::Queued(carrier)) => {
+                let place = self.queue.take_place().ok_or_else(|| {
+                    tracing::error!("the queue of messages is full");
+                    DeliveryFailure::Undeliverable
+                })?;
+                Some((place, carrier.clone(), Parcel::of(message).ok_or(DeliveryFailure::Undeliverable)?))
+            }
+            Some(Route::Webhook(webhook)) => {
+                webhook.send(message).await?;
+                None
+            }
+            Some(Route::Console(console)) => {
+                // One line is enough where the console gets every code.
+                if self.console.is_none() {
+                    console.print(message).await?;
+                }
+                None
+            }
+            None if self.outbox.is_none() && self.console.is_none() => {
+                tracing::error!("there is no way for this channel");
+                return Err(DeliveryFailure::Undeliverable);
+            }
+            None => None,
+        };
         if let Some(outbox) = &self.outbox {
             write(outbox, message)?;
         }
         if let Some(console) = &self.console {
             console.print(message).await?;
         }
-        Ok(())
+        match queued {
+            Some((place, carrier, parcel)) => place.send(carrier, parcel).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Route {
+    fn new(
+        entry: &config::Route,
+        channel: Channel,
+        console: Option<&Arc<Console>>,
+        texts: Option<&Texts>,
+        config: &Config,
+    ) -> Result<Self, ConfigError> {
+        let place = match channel {
+            Channel::Sms => "delivery.sms",
+            Channel::Email => "delivery.email",
+        };
+        let at = |way: &str| format!("{place}.{way}");
+        let texts = || texts.cloned().ok_or_else(|| ConfigError::new(place, "the texts are missing"));
+        match (entry, console.filter(|_| entry.console)) {
+            (config::Route { webhook: None, http: None, smtp: None, .. }, Some(console)) => {
+                Ok(Self::Console(Arc::clone(console)))
+            }
+            (config::Route { console: false, webhook: Some(webhook), http: None, smtp: None }, _) => {
+                Ok(Self::Webhook(Arc::new(Webhook::new(webhook, &at("webhook"), config)?)))
+            }
+            (config::Route { console: false, webhook: None, http: Some(http), smtp: None }, _) => {
+                let provider = Provider::new(http, texts()?, &at("http"), config)?;
+                Ok(Self::Queued(Carrier::Http(Arc::new(provider))))
+            }
+            (config::Route { console: false, webhook: None, http: None, smtp: Some(smtp) }, _) => match channel {
+                Channel::Email => {
+                    let server = MailServer::new(smtp, texts()?, &at("smtp"), config)?;
+                    Ok(Self::Queued(Carrier::Smtp(Arc::new(server))))
+                }
+                Channel::Sms => Err(ConfigError::new(at("smtp"), "a mail server sends no SMS")),
+            },
+            _ => Err(ConfigError::new(place, "a route has one way: console = true, webhook, http or smtp")),
+        }
     }
 }
 

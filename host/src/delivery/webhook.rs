@@ -25,23 +25,22 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) fn new(entry: &crate::config::Webhook, config: &Config) -> Result<Self, ConfigError> {
-        let place = "delivery.webhook.url";
-        let url = entry.url.read(place, config)?;
+    pub(super) fn new(entry: &crate::config::Webhook, place: &str, config: &Config) -> Result<Self, ConfigError> {
+        let (at_url, at_token) = (format!("{place}.url"), format!("{place}.token"));
+        let url = entry.url.read(&at_url, config)?;
         // The parser's own message could show a part of the URL, and that part can be a secret.
-        let url = Url::parse(url.expose()).map_err(|_| ConfigError::new(place, "not a URL"))?;
+        let url = Url::parse(url.expose()).map_err(|_| ConfigError::new(&at_url, "not a URL"))?;
         let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
-            return Err(ConfigError::new(place, "codes go over https; http is for 127.0.0.1 and localhost alone"));
+            return Err(ConfigError::new(&at_url, "codes go over https; http is for 127.0.0.1 and localhost alone"));
         }
         if entry.timeout.0.is_zero() {
-            return Err(ConfigError::new("delivery.webhook.timeout", "no service answers in no time"));
+            return Err(ConfigError::new(format!("{place}.timeout"), "no service answers in no time"));
         }
-        let place = "delivery.webhook.token";
-        let token = entry.token.as_ref().map(|token| token.read(place, config)).transpose()?;
+        let token = entry.token.as_ref().map(|token| token.read(&at_token, config)).transpose()?;
         let authorization = token.map(|token| {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .map_err(|_| ConfigError::new(place, "a character that no header may have"))?;
+                .map_err(|_| ConfigError::new(&at_token, "a character that no header may have"))?;
             value.set_sensitive(true);
             Ok(value)
         });
@@ -55,7 +54,7 @@ impl Webhook {
         // A proxy of the environment would carry the codes off the machine without TLS.
         let client = if url.scheme() == "http" { client.no_proxy() } else { client };
         Ok(Self {
-            client: client.build().at("[delivery.webhook]")?,
+            client: client.build().at(place)?,
             url,
             authorization: authorization.transpose()?,
             connections: Semaphore::new(connections),

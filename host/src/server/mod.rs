@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::config::Limits;
 pub(crate) use overflow::MOST as OVERFLOW;
@@ -23,10 +24,16 @@ pub(crate) use page::LoginPage;
 use patient::Patient;
 pub(crate) use routes::{App, Host};
 
-/// Serves until `shutdown`. Then it finishes the requests in flight, for as long as the limits say.
+/// Serves until `shutdown`. Then it finishes the requests in flight, for as long as the limits say. Returns when that
+/// time ends.
 ///
 /// TLS and HTTP/2 are for the proxy in front.
-pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: App,
+    limits: &Limits,
+    shutdown: impl Future<Output = ()>,
+) -> Instant {
     let most = limits.connections.get().min(Semaphore::MAX_PERMITS);
     let connections = Arc::new(Semaphore::new(most));
     let overflow = Arc::new(Overflow::new(Arc::clone(&connections), limits.request_time.0));
@@ -70,9 +77,11 @@ pub(crate) async fn serve(listener: TcpListener, app: App, limits: &Limits, shut
     drop(listener);
     overflow.close();
     tracing::info!("finishing the requests in flight");
-    if tokio::time::timeout(limits.shutdown_time.0, graceful.shutdown()).await.is_err() {
+    let until = Instant::now() + limits.shutdown_time.0;
+    if tokio::time::timeout_at(until, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests in flight were not finished in time");
     }
+    until
 }
 
 /// What every connection needs.

@@ -130,11 +130,12 @@ fn escaped(text: &str) -> String {
     out
 }
 
-const ASSETS: [(&str, &str, &str); 8] = [
+const ASSETS: [(&str, &str, &str); 9] = [
     ("app.js", "text/javascript;charset=UTF-8", include_str!("../../page/app.js")),
     ("codes.js", "text/javascript;charset=UTF-8", include_str!("../../page/codes.js")),
     ("proof.js", "text/javascript;charset=UTF-8", include_str!("../../page/proof.js")),
     ("server.js", "text/javascript;charset=UTF-8", include_str!("../../page/server.js")),
+    ("devices.js", "text/javascript;charset=UTF-8", include_str!("../../page/devices.js")),
     ("tokens.js", "text/javascript;charset=UTF-8", include_str!("../../page/tokens.js")),
     ("words.js", "text/javascript;charset=UTF-8", include_str!("../../page/words.js")),
     ("style.css", "text/css;charset=UTF-8", include_str!("../../page/style.css")),

@@ -42,12 +42,12 @@ export function site(url, outbox, folder) {
 
   /**
    * What every scenario ends with: no fault in the page, and nothing kept but what was asked for, until it is used, and
-   * a key that can't be read, until a user signs out.
+   * a key that can't be read, until a user signs out; and what remembers a device, where its user asked for that.
    */
-  async function leave(page, pending = false) {
+  async function leave(page, pending = false, devices = 0) {
     assert.deepEqual(page.problems, []);
     const kept = await page.evaluate(() => [localStorage.length, document.cookie, location.href]);
-    assert.deepEqual(kept, [0, "", `${url}/`]);
+    assert.deepEqual(kept, [devices, "", `${url}/`]);
     const [challenge, ...others] = await page.evaluate(() => Object.values(sessionStorage));
     assert.equal(others.length, 0);
     assert.equal(challenge !== undefined, pending, challenge);

@@ -300,7 +300,7 @@ async function whatIsTold() {
   await textIs(page, "error", /^We sent a code only just now to this phone number\. Please try again in 27 seconds\.$/);
   answer = { status: 400, headers: { "Retry-After": "7200" }, body: limit };
   await page.keyboard.press("Enter");
-  await textIs(page, "error", /^Too many codes were sent to this phone number, or tried for it\. Please try again in 2 hours\.$/);
+  await textIs(page, "error", /^Signing in with this phone number is locked for now: .* You can try again in 2 hours, (on \w+ )?at \d\d:\d\d\./);
   answer = { status: 400, body: { error: "invalid_phone_number" } };
   await page.keyboard.press("Enter");
   await textIs(page, "error", /No message can be sent to this phone number/);

@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::facts::History;
-use crate::request::{AccessToken, Answer, Ask, Challenge, Device, OTHER_VERIFIER, Purpose, RefreshToken, Tokens, With};
+use crate::request::{
+    AccessToken, Answer, Ask, Challenge, Device, OTHER_VERIFIER, Purpose, RefreshToken, Tokens, With,
+};
 use crate::season::{Kind, Season};
 use crate::world::{CAREFUL, KNOWN, LOCKED, OTHER, Random, UNKNOWN};
 
@@ -93,8 +95,15 @@ struct Wallet {
 
 impl<'r> Actors<'r> {
     pub fn new(random: &'r Random, habits: Habits) -> Self {
-        let user =
-            |phone| User { phone, challenges: Vec::new(), wallet: None, is_busy: false, waits_until: 0, tries: 0, device: None };
+        let user = |phone| User {
+            phone,
+            challenges: Vec::new(),
+            wallet: None,
+            is_busy: false,
+            waits_until: 0,
+            tries: 0,
+            device: None,
+        };
         let users = [KNOWN, OTHER, KNOWN, LOCKED, UNKNOWN, CAREFUL].map(user).into();
         let (loot, stolen_access, guessed_at, stolen) = Default::default();
         Self { random, habits, users, loot, stolen_access, guessed_at, target: KNOWN, stolen }
@@ -155,7 +164,10 @@ impl<'r> Actors<'r> {
 
     /// The guesser requests another code for the target.
     pub fn besiege(&mut self) -> Vec<Move> {
-        vec![(Role::Guesser, Ask::Send { phone: self.target, purpose: Purpose::Login, client: PUBLIC_CLIENT, with: With::default() })]
+        vec![(
+            Role::Guesser,
+            Ask::Send { phone: self.target, purpose: Purpose::Login, client: PUBLIC_CLIENT, with: With::default() },
+        )]
     }
 
     /// Returns what an actor does after an answer, or after a lost answer.
@@ -296,9 +308,7 @@ impl<'r> Actors<'r> {
         user.challenges.retain(|challenge| now + margin < sent_at(challenge) + habits.code_validity);
         let ask = match user.challenges.as_slice() {
             [] => user.send(Purpose::Login),
-            _ if habits.reads_late && random.percent(20) => {
-                user.send(Purpose::Login)
-            }
+            _ if habits.reads_late && random.percent(20) => user.send(Purpose::Login),
             challenges => guess(&random.pick(challenges), true),
         };
         vec![(Role::User(index), ask)]
@@ -418,7 +428,10 @@ impl<'r> Actors<'r> {
     fn next_of_guesser(&mut self) -> Vec<Move> {
         let random = self.random;
         let phone = random.pick(&[KNOWN, KNOWN, OTHER, LOCKED, UNKNOWN]);
-        let mut moves = vec![(Role::Guesser, Ask::Send { phone, purpose: Purpose::Login, client: PUBLIC_CLIENT, with: With::default() })];
+        let mut moves = vec![(
+            Role::Guesser,
+            Ask::Send { phone, purpose: Purpose::Login, client: PUBLIC_CLIENT, with: With::default() },
+        )];
         let latest: Vec<_> = self.guessed_at.iter().rev().take(4).cloned().collect();
         if !latest.is_empty() {
             moves.extend((0..random.below(8)).map(|_| self.guess_of_guesser(&random.pick(&latest))));

@@ -33,7 +33,8 @@ pub fn play(seed: u64, played: &mut Played) -> Result<(), String> {
     let ahead = random.pick(&[0, 0, 1_000, 4_000]);
     let setups = if ahead == 0 { vec![setup] } else { vec![setup.clone(), Setup { ahead, ..setup }] };
     let world = World::of_hosts(seed, "profile", &setups);
-    let mut play = Play { world: &world, random: &random, asks: Vec::new(), hosts: Vec::new(), got: Vec::new(), device: None };
+    let mut play =
+        Play { world: &world, random: &random, asks: Vec::new(), hosts: Vec::new(), got: Vec::new(), device: None };
     while play.asks.len() < REQUESTS {
         play.round();
     }
@@ -52,7 +53,8 @@ pub fn play(seed: u64, played: &mut Played) -> Result<(), String> {
         None => Ok(()),
         Some(found) => {
             let names = asks.iter().zip(&hosts).enumerate();
-            let names: String = names.map(|(index, (ask, host))| format!("\n  {index}: {} at {host}", ask.name())).collect();
+            let names: String =
+                names.map(|(index, (ask, host))| format!("\n  {index}: {} at {host}", ask.name())).collect();
             let lines: String = entries.iter().map(|entry| format!("\n  {entry}")).collect();
             Err(format!("pumped history {seed}: {found}{names}{lines}\nover FACE={}", Face::of_this_run().name()))
         }

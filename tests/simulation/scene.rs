@@ -337,7 +337,7 @@ impl Scene {
             guess(&of_device, true),
         ];
         let aftermath = aftermath.into_iter().enumerate().map(|(index, ask)| (index % hosts, ask)).collect();
-        Self { follows_up: true, aftermath, clock_jumps: &[86_400_000], ..scene }
+        Self { follows_up: true, aftermath, ..scene }
     }
 
     /// A block to which all but one of the messages were sent that it gives without a reason to be trusted: three in an
@@ -564,7 +564,9 @@ impl<'w> Before<'w> {
     /// Sends, and waits until the address can be sent to again.
     fn send(&mut self, phone: &'static str, purpose: Purpose, client: &'static str) -> Arc<Challenge> {
         self.past.sent.push(self.world.now());
-        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose, client, with: With::default() }) else { panic!("no challenge") };
+        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose, client, with: With::default() }) else {
+            panic!("no challenge")
+        };
         self.world.clock.advance(secs(30));
         challenge
     }

@@ -46,9 +46,8 @@ pub(super) fn what_is_explained_is_true(history: &History<'_>) -> Checked {
         if explained.devices.len() > MOST {
             return Err(format!("{} was told of {} devices", act.name(), explained.devices.len()));
         }
-        let is_forgotten = |other: &&Act| {
-            matches!(other.ask, Ask::ForgetDevices { .. }) && other.ask.phone() == act.ask.phone()
-        };
+        let is_forgotten =
+            |other: &&Act| matches!(other.ask, Ask::ForgetDevices { .. }) && other.ask.phone() == act.ask.phone();
         let last = history.acts[..index].iter().rfind(is_forgotten).filter(|other| is_done(other));
         let since = |last: &Act| {
             let remembers = |other: &&Act| other.may_have_remembered() && other.ask.phone() == act.ask.phone();
@@ -96,9 +95,8 @@ pub(super) fn may_share_a_budget(history: &History<'_>, one: &Act, other: &Act) 
 
 /// Tells whether two challenges of one asker may share a code: sends of a device share a code only with that device's.
 pub(super) fn may_share_a_code(history: &History<'_>, one: &Challenge, other: &Challenge) -> bool {
-    let sent = |challenge: &Challenge| {
-        history.acts.iter().find(|act| act.sent().is_some_and(|sent| sent.id == challenge.id))
-    };
+    let sent =
+        |challenge: &Challenge| history.acts.iter().find(|act| act.sent().is_some_and(|sent| sent.id == challenge.id));
     let both = sent(one).zip(sent(other));
     both.is_none_or(|(one, other)| may_share_a_budget(history, one, other))
 }
@@ -121,17 +119,22 @@ pub(super) fn may_have_been_unlocked(history: &History<'_>, act: &Act, ended: Mo
 /// are no more than three devices.
 fn is_known(history: &History<'_>, act: &Act) -> bool {
     let Some(device) = act.ask.device().filter(|_| act.device().is_some()) else { return false };
-    let is_new = |other: &&Act| {
-        other.may_have_remembered() && other.ask.phone() == act.ask.phone() && other.device().is_none()
-    };
+    let is_new =
+        |other: &&Act| other.may_have_remembered() && other.ask.phone() == act.ask.phone() && other.device().is_none();
     let in_time = act.ended().at.saturating_add(HOUR) < device.issued_at + 90 * 24 * HOUR;
-    in_time && !history.rules.drops_a_secret && !forgets(history, act) && history.acts.iter().filter(is_new).count() <= MOST && !act.read_stale
+    in_time
+        && !history.rules.drops_a_secret
+        && !forgets(history, act)
+        && history.acts.iter().filter(is_new).count() <= MOST
+        && !act.read_stale
 }
 
 /// Tells whether the host may have made the address of a request forget its devices.
 fn forgets(history: &History<'_>, act: &Act) -> bool {
     let forgets = |other: &Act| {
-        matches!(other.ask, Ask::ForgetDevices { .. }) && other.ask.phone() == act.ask.phone() && other.began < act.ended()
+        matches!(other.ask, Ask::ForgetDevices { .. })
+            && other.ask.phone() == act.ask.phone()
+            && other.began < act.ended()
     };
     history.acts.iter().any(forgets)
 }

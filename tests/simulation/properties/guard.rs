@@ -11,9 +11,19 @@ use crate::facts::{Change, History, View};
 use crate::request::{Answer, Ask};
 
 /// A message counts as unverified for its destinations before it is delivered: for its block and its country. So no crash
-/// makes a count too small.
+/// makes a count too small. The message of a send that is refused then is taken back.
 pub(super) fn a_message_is_counted_before_it_is_delivered(history: &History<'_>) -> Checked {
     for (request, place, answer) in history.answers().filter(|_| history.rules.guards) {
+        // What is refused after a charge is taken back.
+        if matches!(answer, Answer::Challenged) && !history.is_struck(request) {
+            let stays = |change: Change<'_>| {
+                let mut later = history.stored_by(request).filter(|later| later.place > change.place);
+                !later.any(|later| later.key == change.key && counts(Some(later.after)) < counts(later.before))
+            };
+            if charges(history, request).any(stays) {
+                return Err(format!("request {request} was refused, and a destination counts it"));
+            }
+        }
         if !matches!(answer, Answer::Sent(challenge) if !challenge.is_test) {
             continue;
         }
@@ -183,7 +193,8 @@ fn is_charge(change: &Change<'_>) -> bool {
 }
 
 fn is_marked(change: &Change<'_>) -> bool {
-    let latest = |view: Option<&View>| view.and_then(View::destination).and_then(crate::facts::DestinationView::latest_mark);
+    let latest =
+        |view: Option<&View>| view.and_then(View::destination).and_then(crate::facts::DestinationView::latest_mark);
     let after = latest(Some(change.after));
     after.is_some() && after != latest(change.before)
 }

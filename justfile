@@ -30,6 +30,7 @@ host:
     host/tests/page.sh
     host/tests/clients.sh
     python3 host/tests/proofs.py target/debug/otp-grant-host
+    python3 host/tests/guard.py target/debug/otp-grant-host
     python3 host/tests/delivery.py target/debug/otp-grant-host
     python3 host/tests/openapi.py target/debug/otp-grant-host
     python3 host/tests/processes.py target/debug/otp-grant-host

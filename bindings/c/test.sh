@@ -16,7 +16,8 @@ trap 'rm -rf "$out"' EXIT
 compile() { ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wpedantic -Werror -Ibindings/c/include "$@"; }
 system=(-lpthread -ldl -lm)
 
-for program in bindings/c/examples/login.c bindings/c/tests/proofs.c bindings/c/tests/misuse.c bindings/c/tests/threads.c; do
+for program in bindings/c/examples/login.c bindings/c/tests/proofs.c bindings/c/tests/messages.c \
+    bindings/c/tests/misuse.c bindings/c/tests/threads.c; do
     name=$(basename "$program" .c)
     compile -fsanitize=address,undefined -fno-sanitize-recover=all "$program" "$libraries/libotp_grant_c.a" \
         "${system[@]}" -o "$out/$name"

@@ -142,6 +142,7 @@ impl Host {
             headers: &raw const header,
             header_count: 1,
             body: odd(&body, 0),
+            verdict: u32::from(with % 5),
         };
         match with {
             0..200 => {}
@@ -172,7 +173,7 @@ impl Host {
             request.header_count = usize::from(with) << 59;
         }
         let request = &raw const request;
-        self.begun(engine, |exchange| match with % 11 {
+        self.begun(engine, |exchange| match with % 14 {
             0 => unsafe { otp_grant_verify_access_token(engine, token, client, none, exchange) },
             1 => unsafe { otp_grant_check_access_token(engine, token, none, client, exchange) },
             2 => unsafe { otp_grant_revoke_session(engine, token, exchange) },
@@ -185,6 +186,11 @@ impl Host {
             },
             8 => unsafe { otp_grant_verify_access_token_of(engine, request, client, none, exchange) },
             9 => unsafe { otp_grant_check_access_token_of(engine, request, none, client, exchange) },
+            10 => unsafe { otp_grant_explain(engine, odd("sms", with / 32), odd("13612345678", with / 16), exchange) },
+            11 => unsafe { otp_grant_unlock(engine, odd("sms", with / 32), odd("13612345678", with / 16), exchange) },
+            12 => unsafe {
+                otp_grant_forget_devices(engine, odd("sms", with / 32), odd("13612345678", with / 16), exchange)
+            },
             _ => {
                 let code = CodeToVerify {
                     client,
@@ -195,6 +201,7 @@ impl Host {
                     otp: none,
                     code_verifier: odd("a-verifier-that-is-long-enough-to-be-one-1234", with / 32),
                     proof: if with % 2 == 0 { null() } else { request },
+                    device_token: odd("no device token", with / 32),
                 };
                 unsafe { otp_grant_verify(engine, &raw const code, exchange) }
             }
@@ -337,7 +344,7 @@ impl Host {
         let mut value = 77;
         let status = unsafe { otp_grant_exchange_number(handle, number, &raw mut value) };
         assert!(status == Status::Ok || value == 0);
-        self.shown(handle, status, (1..=4).contains(&number), &[]);
+        self.shown(handle, status, (1..=5).contains(&number), &[]);
     }
 
     /// Compares the outcome of a question for a part with the model, and notes the bytes.

@@ -9,6 +9,9 @@ CREATE TABLE IF NOT EXISTS otp_grant_users (
     email              TEXT UNIQUE CHECK (email = lower(email COLLATE "C")),
     -- Milliseconds since 1970. "Sign out everywhere": SET tokens_valid_after = extract(epoch FROM now()) * 1000
     tokens_valid_after BIGINT CHECK (tokens_valid_after >= 0),
+    -- Whether the user exists for tests: only a test identity logs this user in. For a table that lacks it:
+    -- ALTER TABLE otp_grant_users ADD COLUMN is_test BOOLEAN NOT NULL DEFAULT FALSE
+    is_test            BOOLEAN NOT NULL DEFAULT FALSE,
     -- A JSON object: what userinfo may return, filtered by scope.
     -- Text, so that one statement serves both databases; cast it to jsonb to search in it.
     claims             TEXT NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(claims::jsonb) = 'object')

@@ -10,6 +10,9 @@ CREATE TABLE IF NOT EXISTS otp_grant_users (
     email              TEXT UNIQUE CHECK (typeof(email) IN ('text', 'null') AND email = lower(email)),
     -- Milliseconds since 1970. "Sign out everywhere": SET tokens_valid_after = unixepoch() * 1000 + 999
     tokens_valid_after BIGINT CHECK (typeof(tokens_valid_after) IN ('integer', 'null') AND tokens_valid_after >= 0),
+    -- Whether the user exists for tests: only a test identity logs this user in. For a table that lacks it:
+    -- ALTER TABLE otp_grant_users ADD COLUMN is_test BOOLEAN NOT NULL DEFAULT FALSE
+    is_test            BOOLEAN NOT NULL DEFAULT FALSE CHECK (is_test IN (0, 1)),
     -- A JSON object: what userinfo may return, filtered by scope.
     claims             TEXT NOT NULL DEFAULT '{}' CHECK (
         typeof(claims) = 'text' AND CASE WHEN json_valid(claims) THEN json_type(claims) = 'object' ELSE 0 END)

@@ -3,20 +3,28 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Parser, ValueEnum};
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 use crate::logs::{LogFormat, LogLevel};
 
 /// Logs users in with one-time codes, and issues OAuth 2.0 and OpenID Connect tokens for them.
 #[derive(Debug, Parser)]
-#[command(name = "otp-grant-host", version, group = ArgGroup::new("mode").required(true).args(["config", "demo"]))]
+#[command(
+    name = "otp-grant-host",
+    version,
+    group = ArgGroup::new("mode").required(true).args(["config", "demo"]),
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
 
     /// Serve sample clients and users without a file, and print codes here. Never where others can reach it.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) demo: bool,
 
     /// Where to listen; port 0 takes any that is free.
@@ -24,11 +32,11 @@ pub(crate) struct Args {
     pub(crate) listen: Option<SocketAddr>,
 
     /// The issuer of tokens.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     pub(crate) issuer: Option<String>,
 
     /// Where records are kept: memory, redis://…, postgres://… or sqlite:…
-    #[arg(long, value_name = "URL", env = "OTP_GRANT_STORE", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "OTP_GRANT_STORE", hide_env_values = true, global = true)]
     pub(crate) store: Option<String>,
 
     /// Append each code to this file, as a line of JSON.
@@ -65,12 +73,60 @@ pub(crate) struct Args {
     pub(crate) keyed_client_jwk: Option<PathBuf>,
 
     /// The demo's master key, for several processes on one store: `openssl rand -base64 32`.
-    #[arg(long, value_name = "BASE64", env = "OTP_GRANT_DEMO_SECRET", hide_env_values = true)]
+    #[arg(long, value_name = "BASE64", env = "OTP_GRANT_DEMO_SECRET", hide_env_values = true, global = true)]
     pub(crate) secret: Option<String>,
 
     /// Whether the demo limits how often an address is sent to.
     #[arg(long, value_enum, conflicts_with = "config")]
     pub(crate) send_quota: Option<Switch>,
+
+    /// Whether the demo guards messages. Its header X-Send-Verdict has the verdict: allow, challenge, refuse or none.
+    #[arg(long, value_enum, conflicts_with = "config")]
+    pub(crate) guard: Option<GuardArg>,
+}
+
+/// What the host does besides serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// What support staff can ask of an address, and do for its user. The host can be running.
+    ///
+    /// Needs the store of the hosts, and their keys: --config as for the host, or --demo with --store, --secret and --issuer. The
+    /// store can't be memory.
+    ///
+    /// Exits with 0 when it is done, with 1 when the store failed, and with 2 when the arguments or the settings are wrong.
+    #[command(subcommand, verbatim_doc_comment)]
+    Admin(Admin),
+}
+
+/// What support staff can ask and do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Say what an address has left: guesses, messages, live codes and devices. It shows no code.
+    Explain(AddressArgs),
+    /// Clear the counted guesses and messages of an address and of its devices. The guesses of each code still count.
+    Unlock(AddressArgs),
+    /// Make an address forget its devices, after one was lost or stolen.
+    ForgetDevices(AddressArgs),
+}
+
+/// The address, and how the answer is written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AddressArgs {
+    /// A phone number or an e-mail address, as users enter it.
+    pub(crate) address: String,
+
+    /// Answer with one line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The send guard of the demo.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum GuardArg {
+    /// It counts, and logs what it would refuse.
+    Observe,
+    /// It refuses.
+    Enforce,
 }
 
 /// A signature algorithm.

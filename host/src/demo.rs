@@ -1,18 +1,26 @@
 //! The demo: a built-in configuration. Its keys live as long as the process unless the command line gives them.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use otp_grant::jwt::{Algorithm, PublicKey, SigningKeys};
+use otp_grant::time::{Clock as _, SystemClock};
 use otp_grant::{Keyring, MasterKey, SigningKey};
 
-use crate::args::{Alg, Args, Switch};
-use crate::config::{At, Config, ConfigError, Source, read_signing_key};
+use crate::args::{Alg, Args, GuardArg, Switch};
+use crate::config::{At, Config, ConfigError, End, GuardModeName, Source, TestIdentityEntry, read_signing_key};
 use crate::start::Keys;
 
 /// The configuration and the keys of the demo, as the command line says.
 pub(crate) async fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
     let mut config = Config::parse("demo.toml", include_str!("demo.toml"))?;
     config.danger.without_send_quotas = args.send_quota == Some(Switch::Off);
+    config.guard.mode = match args.guard {
+        None => GuardModeName::Off,
+        Some(GuardArg::Observe) => GuardModeName::Observe,
+        Some(GuardArg::Enforce) => GuardModeName::Enforce,
+    };
+    config.test_identities.push(test_identity());
     add_keyed_client(&mut config, args)?;
     let master = match &args.secret {
         Some(secret) => MasterKey::from_base64(secret),
@@ -23,6 +31,17 @@ pub(crate) async fn demo(args: &Args) -> Result<(Config, Keys), ConfigError> {
     // Keys that are made now agree with the keys of no other process.
     let are_new = args.secret.is_none();
     Ok((config, Keys { keyring: Keyring::new(&master, &master), signing, are_new }))
+}
+
+/// The number of the demo's test user. It ends a month after the start.
+fn test_identity() -> TestIdentityEntry {
+    TestIdentityEntry {
+        phone_number: Some("+8613600000001".to_owned()),
+        email: None,
+        code: Source::here("246810"),
+        clients: vec!["TENANT_CLIENT_ID".to_owned()],
+        ends: End(SystemClock.now().after(TEST_IDENTITY_VALIDITY)),
+    }
 }
 
 /// Gives `KEYED_CLIENT_ID` its key. A demo that knows no key does not have this client.
@@ -72,3 +91,4 @@ async fn signing_key(args: &Args, config: &Config) -> Result<SigningKey, ConfigE
 }
 
 const KEYED_CLIENT: &str = "KEYED_CLIENT_ID";
+const TEST_IDENTITY_VALIDITY: Duration = Duration::from_secs(30 * 24 * 60 * 60);

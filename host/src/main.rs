@@ -1,6 +1,8 @@
 //! The reference host of otp-grant: a server that an operator can really run.
 
+mod admin;
 mod args;
+mod calendar;
 mod config;
 mod delivery;
 mod demo;
@@ -21,7 +23,7 @@ use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::config::{At as _, Config, ConfigError, Source};
 use crate::logs::Log;
 use crate::start::Keys;
@@ -41,10 +43,17 @@ fn main() -> ExitCode {
     // The delivery of messages and the databases speak TLS with this provider. The call can fail only if there is a provider
     // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let ended = runtime().and_then(|runtime| runtime.block_on(run(&args)));
+    let ended = runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            match &args.command {
+                Some(Command::Admin(admin)) => admin::run(&args, admin).await.map(Some),
+                None => run(&args).await.map(|()| None),
+            }
+        })
+    });
     log.flush();
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(outcome) => outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.tell()),
         Err(error) => {
             // Not through the log: this is for the operator who typed the command, in whatever format logs are.
             eprintln!("{error}");
@@ -102,7 +111,7 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
 }
 
 /// The configuration: that of the file or of the demo, with the replacements of the command line.
-async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
+pub(crate) async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigError> {
     let (mut config, mut keys) = match &args.config {
         Some(_) if args.secret.is_some() => {
             return Err(ConfigError::new("--secret", "it belongs to --demo; the file has its [keys]"));

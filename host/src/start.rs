@@ -8,7 +8,7 @@ use otp_grant::observer::TracingObserver;
 use otp_grant::server::{KeyringCheck, KeyringError};
 use otp_grant::{AuthorizationServer, Keyring};
 
-use crate::config::{self, At as _, Config, ConfigError};
+use crate::config::{self, At as _, Config, ConfigError, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::{self, HostDirectory, UsersTable};
 use crate::phone_numbers::NumberingPlan;
@@ -87,7 +87,9 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
     config.warnings.log();
     let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(&config, &server, example.as_deref());
-    Ok(Started { host: Host { server, store, users, courier, page, limits: config.limits }, algorithm })
+    let verdict_header = VerdictHeader::of(&config.guard)?;
+    let host = Host { server, store, users, courier, page, verdict_header, limits: config.limits };
+    Ok(Started { host, algorithm })
 }
 
 /// Makes the keys of this process the ones that count on the store.
@@ -98,7 +100,7 @@ async fn announce_new_keyring(server: &Server) {
 }
 
 /// Compares the keys with those of other processes on the store. The host starts even if the store does not answer.
-async fn check_keyring(server: &Server) -> Result<(), ConfigError> {
+pub(crate) async fn check_keyring(server: &Server) -> Result<(), ConfigError> {
     match server.check_keyring().await {
         Ok(KeyringCheck::LacksAPeersKey) => tracing::warn!("{LACKS_A_KEY}"),
         Ok(_) => {}
@@ -128,16 +130,22 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     let place = "users.table";
     let url = source.read(place, config)?;
     config::check_database_url(place, &url)?;
-    let table = UsersTable::connect(&url).await.at(place)?;
+    let mut table = UsersTable::connect(&url).await.at(place)?;
     if config.migrate {
         table.migrate().await.at(place)?;
     }
     table.check().await.at(place)?;
+    table.find_test_users().await.at(place)?;
+    if !config.test_identities.is_empty() && !table.flags_test_users() {
+        return Err(ConfigError::new(place, NO_TEST_USERS));
+    }
     Ok(table)
 }
 
-type Server = AuthorizationServer<Arc<AnyStore>, HostDirectory>;
+pub(crate) type Server = AuthorizationServer<Arc<AnyStore>, HostDirectory>;
 
+const NO_TEST_USERS: &str = "otp_grant_users has no column is_test, so no test identity can log in; add it, and start again: ALTER TABLE \
+     otp_grant_users ADD COLUMN is_test BOOLEAN NOT NULL DEFAULT FALSE";
 const LACKS_A_KEY: &str = "keys.accepted: another process on this store seals, or has sealed, under a key that is not accepted \
      here; its codes and refresh tokens are refused. Accept it, unless it was dropped on purpose";
 const NOT_COMPARED: &str = "the keys could not be compared with those of other processes on this store";

@@ -90,7 +90,7 @@ fn a_check_finds_what_a_start_would_and_leaves_nothing_behind() {
 
 /// What a check of a file says on standard error, and whether it found the file good.
 fn checked(folder: &Folder, text: &str) -> (bool, String) {
-    let file = folder.write("host.toml", text);
+    let file = folder.write("host.toml", &text.replace("TODAY", &today()));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let output = command(&["--config", file.to_str().unwrap(), "--check"]).output().unwrap();
     (output.status.success(), String::from_utf8(output.stderr).unwrap())
@@ -157,13 +157,33 @@ fn a_setting_that_is_probably_a_mistake_is_a_warning_of_one_line() {
         ),
         (with_console(&https), "delivery.console: codes go to the standard output"),
         (https.replace("quotas.sends", "danger.without_send_quotas = true\n# "), "danger.without_send_quotas: "),
+        (format!("{plain}[guard]\nmode = \"enforce\"\n"), "guard.has_challenge: nothing tells the host"),
+        (format!("{plain}[guard]\ncountries = [\"86\"]\n"), "guard.mode: the guard is off"),
+        (format!("{plain}message_budget = {{ per_hour = 5, per_day = 5 }}\n"), "guard.mode: the guard is off"),
+        (
+            format!("{plain}[guard]\nmode = \"observe\"\ncountries = [\"86\"]\n"),
+            "guard.countries: numbers without + have no known country",
+        ),
+        (
+            format!("{plain}{}", TEST_IDENTITY.replace("ends = ", "ends = 2020-01-01 #")) + TEST_USER,
+            "test_identities[0].ends: the test identity has ended",
+        ),
+        (
+            format!("{plain}{TEST_IDENTITY}") + &TEST_USER.replace("test = true", ""),
+            "test_identities[0]: users.list has no user with test = true",
+        ),
     ] {
         let (good, said) = checked(&folder, &text);
         assert!(good && said.contains(" WARN ") && said.contains(warning), "{warning} {said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(!said.contains("hunter2") && !said.contains(other), "{said}");
     }
-    for text in [web("0123456789abcdef0123456789abcdef"), with_console(&plain), https] {
+    let guarded = format!("{plain}[guard]\nmode = \"enforce\"\nverdict_header = \"X-Send-Verdict\"\n");
+    let without_challenge = format!("{plain}[guard]\nmode = \"enforce\"\nhas_challenge = false\n");
+    let tested = format!("{plain}{TEST_IDENTITY}{TEST_USER}");
+    let good =
+        [web("0123456789abcdef0123456789abcdef"), with_console(&plain), https, guarded, without_challenge, tested];
+    for text in good {
         assert_eq!(checked(&folder, &text), (true, String::new()));
     }
 }
@@ -324,6 +344,17 @@ scopes = "openid email profile"
     )
 }
 
+/// A test identity of that host, and its user. The end is within 90 days of the test.
+const TEST_IDENTITY: &str =
+    "[[test_identities]]\nemail = \"review@example.com\"\ncode = \"24681012\"\nclients = [\"app\"]\nends = TODAY\n";
+const TEST_USER: &str = "[[users.list]]\nsubject = \"review\"\ntest = true\nemail = \"review@example.com\"\n";
+
+/// The present day, as a file writes it.
+fn today() -> String {
+    let date = Command::new("date").args(["-u", "+%F"]).output().unwrap().stdout;
+    String::from_utf8(date).unwrap().trim().to_owned()
+}
+
 /// The keys of that host, and keys that differ.
 const SAME_KEYS: &str = r#"keys = { index = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=", sealing = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=" }"#;
 const OTHER_KEYS: &str = r#"keys = { index = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=", sealing = "b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=" }"#;
@@ -390,6 +421,11 @@ fn lives_with_a_table(name: &str, url: &str, mut sql: impl FnMut(&str)) {
     let tokens = log_in(&host, "ada@example.com", "").json();
     let claims = userinfo(&host, &tokens).json();
     assert_eq!((&claims["name"], &claims["email"]), (&"Ada".into(), &"ada@example.com".into()));
+    // A test user logs in by a test identity alone.
+    sql("UPDATE otp_grant_users SET is_test = TRUE");
+    assert_eq!(log_in(&host, "ada@example.com", "").status, 400);
+    sql("UPDATE otp_grant_users SET is_test = FALSE");
+    assert_eq!(log_in(&host, "ada@example.com", "").status, 200);
     // Far in the future: every session began before.
     sql("UPDATE otp_grant_users SET tokens_valid_after = 32503680000000");
     assert_eq!(userinfo(&host, &tokens).status, 401);
@@ -398,11 +434,45 @@ fn lives_with_a_table(name: &str, url: &str, mut sql: impl FnMut(&str)) {
     assert_eq!(refused["error_description"], "Abnormal user status");
 }
 
+/// A table that was made before users could be flagged.
+fn lives_with_an_old_table(name: &str, url: &str, mut sql: impl FnMut(&str)) {
+    // The first start makes the table.
+    drop(Host::configured(&format!("{name}-new"), &config(url)));
+    sql("DELETE FROM otp_grant_users");
+    sql("ALTER TABLE otp_grant_users DROP COLUMN is_test");
+    let host = Host::configured(name, &config(url));
+    assert_eq!(log_in(&host, "ada@example.com", r#","auto_signup":true"#).status, 200);
+    assert_eq!(log_in(&host, "ada@example.com", "").status, 200);
+    drop(host);
+
+    let folder = Folder::new(&format!("{name}-test"));
+    let tested = folder.write("host.toml", &format!("{}{TEST_IDENTITY}", config(url)).replace("TODAY", &today()));
+    let arguments = ["--config", tested.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let said = fails(&arguments);
+    let (place, statement) = said.trim_end().rsplit_once(": ").unwrap();
+    assert!(place.starts_with("users.table: otp_grant_users has no column is_test"), "{said}");
+    // What the host says to run is what helps.
+    sql(statement);
+    sql("UPDATE otp_grant_users SET is_test = TRUE, email = 'review@example.com'");
+    let host = Host::start(folder, &["--config", tested.to_str().unwrap()]);
+    let common = r#""client_id":"app","auth_source_id":"mail","email":"review@example.com""#;
+    let sent = host.post("/tenant/otp/send", JSON, &format!("{{{common}}}")).json();
+    let token = sent["otp_token"].as_str().unwrap();
+    let uri = "http://tencentciam.com/oauth2/grant-type/otp/email";
+    let body = format!(r#"{{{common},"grant_type":"{uri}","otp_token":"{token}","otp":"24681012"}}"#);
+    let reply = host.post("/tenant/oauth2/token", JSON, &body);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(host.logged("test identity used") && !host.log().contains("review@"));
+    assert!(!host.folder.file("outbox").exists() || std::fs::read(host.folder.file("outbox")).unwrap().is_empty());
+}
+
 #[test]
 fn users_in_a_sqlite_table() {
     let folder = Folder::new("users-db");
     let file = folder.file("users.db");
-    lives_with_a_table("users", &format!("sqlite:{}", file.display()), |statement| sqlite(&file, statement));
+    let url = format!("sqlite:{}", file.display());
+    lives_with_a_table("users", &url, |statement| sqlite(&file, statement));
+    lives_with_an_old_table("users-old", &url, |statement| sqlite(&file, statement));
 }
 
 #[test]
@@ -433,8 +503,10 @@ fn sqlite(file: &std::path::Path, statement: &str) {
 fn users_in_a_postgres_table() {
     let postgres = Postgres::start();
     let url = postgres.url();
-    lives_with_a_table("users-postgres", &url, |statement| {
+    let sql = |statement: &str| {
         let done = Command::new("psql").args([&url, "-c", statement]).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    });
+    };
+    lives_with_a_table("users-postgres", &url, sql);
+    lives_with_an_old_table("users-postgres-old", &url, sql);
 }

@@ -242,3 +242,17 @@ fn no_secret_is_logged() {
 }
 
 const SEND: &str = r#"{"client_id":"TENANT_SPA_CLIENT_ID","auth_source_id":"MOCK_SMS_OTP_AUTH_SOURCE_ID","phone_number":"13612345678"}"#;
+
+#[test]
+fn a_guard_that_observes_logs_what_it_would_refuse() {
+    let host = Host::demo("guard", &["--guard", "observe"]);
+    let request = support::post("/otp/send", JSON, SEND);
+    let reply = host.ask(&request.replacen("\r\n", "\r\nX-Send-Verdict: refuse\r\n", 1));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(host.logged("send would be refused") && host.log().contains("cause=Verdict"), "{}", host.log());
+    assert!(!host.log().contains("counts as challenge"));
+    let both = "\r\nX-Send-Verdict: allow\r\nX-Send-Verdict: refuse\r\n";
+    host.ask(&request.replacen("\r\n", both, 1));
+    assert!(host.logged("two headers with a verdict count as challenge"));
+    assert!(!host.log().contains("136123"));
+}

@@ -342,6 +342,57 @@ def send_endpoint(host):
         host.call("POST", "/otp/send", body, kind, expect=invalid)
 
 
+def devices(host):
+    """A device that is remembered, and its token along with every request."""
+    tokens = host.log_in(PHONE, remember_device=True)
+    if "device_token" not in tokens:
+        fail("a client that asked for a device token has none")
+    known = {**BY_SMS, **PHONE, "device_token": tokens["device_token"]}
+    sent = host.send(known)
+    again = host.token({"grant_type": SMS, **WEB, **known, "otp_token": sent["otp_token"], "otp": host.last_code(),
+                        "remember_device": True})
+    if "device_token" not in again:
+        fail("a device is not renewed")
+    host.send({**known, "device_token": "x"})
+
+
+def check_test_identity(host):
+    """The fixed code, and what the tokens say of it. The reply is like any other."""
+    number = {**BY_SMS, "phone_number": "+8613600000001"}
+    sent = host.send(number)
+    if "13600000001" in host.outbox.read_text():
+        fail("a message for the test identity")
+    grant = {"grant_type": SMS, **WEB, **number, "otp_token": sent["otp_token"]}
+    host.token({**grant, "otp": "246811"}, (400, "UnknownOtp"))
+    tokens = host.token({**grant, "otp": "246810", "auto_signup": True})
+    for member in ["access_token", "id_token"]:
+        claims = tokens[member].split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        if claims["amr"] != ["test"] or claims["sub"] != "TEST_USER_ID":
+            fail(f"the {member} of a test identity says {claims}")
+    # At another client it is a number like any other, and the test user does not log in.
+    sent = host.send(number, SPA)
+    host.token({"grant_type": SMS, **SPA, **number, "otp_token": sent["otp_token"], "otp": host.last_code()},
+               (400, "AbnormalUserStatus"))
+
+
+def guarded(host):
+    """The verdict of the proxy in front, and a block that has used up its messages."""
+    def sent(number, verdict=None, expect=(200, "SendResponse")):
+        headers = {} if verdict is None else {"X-Send-Verdict": verdict}
+        host.send({**BY_SMS, "phone_number": f"1370000{number:04}"}, expect=expect, headers=headers)
+
+    challenge = (400, "ChallengeRequired")
+    for verdict in ["challenge", "what", "allow, allow"]:
+        sent(0, verdict, challenge)
+    sent(0, "refuse", (400, "InsufficientSmsQuota"))
+    for number in range(6):
+        sent(number, [None, "none"][number % 2])
+    sent(6, None, challenge)
+    sent(6, "none", challenge)
+    sent(6, "allow")
+
+
 def rate_limits(host):
     for to, source, error in [({"phone_number": "13600000002"}, BY_SMS, "SmsRateLimitExceeded"),
                               ({"email": "twice@example.com"}, BY_EMAIL, "EmailRateLimitExceeded")]:
@@ -644,6 +695,8 @@ def main():
         token_queries(demo)
         userinfo_endpoint(demo)
         bound_tokens(demo)
+        devices(demo)
+        check_test_identity(demo)
         documents(demo, "RS256")
         other_methods(demo)
         long_bodies(demo)
@@ -652,6 +705,10 @@ def main():
         limited = start("limited", "--demo", "--alg", "ES256")
         rate_limits(limited)
         documents(limited, "ES256")
+        guarded(start("guarded", "--demo", "--alg", "ES256", "--guard", "enforce"))
+        # It counts, and refuses nothing.
+        observing = start("observing", "--demo", "--alg", "ES256", "--guard", "observe")
+        observing.send({**BY_SMS, "phone_number": "13700000000"}, headers={"X-Send-Verdict": "refuse"})
         stored = start("stored", "--demo", "--alg", "ES256", "--send-quota", "off", "--store", f"sqlite:{database}")
         outage(stored, database)
 

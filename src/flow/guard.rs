@@ -162,7 +162,7 @@ impl Admitted {
                 }
             };
             for key in charged {
-                let _ = turn.undo(key, None, &TakeBackCharge(message)).await;
+                let _ = turn.undo(key, None, &TakeBackCharge { message, is_test }).await;
             }
             return Err(refused);
         }

@@ -12,7 +12,7 @@ use crate::otp::challenge::CodeInFlight;
 use crate::otp::code::{self, CodeSource};
 use crate::otp::guess_budget::{NotReserved, Proven, RedeemChallenge, Redeemed, ReleaseGuess, ReserveGuess, WrongCode};
 use crate::otp::policy::CodePolicy;
-use crate::otp::test_identity::Looked;
+use crate::otp::test_identity::TestIdentityMatch;
 use crate::secret::PresentedSecret;
 use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
@@ -55,7 +55,7 @@ pub(crate) async fn prove<S: Store, D: Directory>(
         let source = CodeSource { record: &guess.key, binding: &binding, nonce: &code.nonce };
         code::derive(&core.keyring, &code.key, source, &code.shape)
     };
-    let fixed = guess.test.map(|looked| looked.compare(&core.keyring, guess.presented));
+    let fixed = guess.test.map(|found| found.compare(&core.keyring, guess.presented));
     match (reserved.compare(derive, guess.presented, fixed), repeats) {
         (Ok(proven), None) => Ok((Proof::Spendable(proven), loaded)),
         (Ok(_), Some(session)) => Ok((Proof::Repeated(session), loaded)),
@@ -99,7 +99,7 @@ pub(crate) struct Guess<'a> {
     pub(crate) device: Option<DeviceId>,
     pub(crate) policy: &'a CodePolicy,
     /// What was found of the address among the test identities.
-    pub(crate) test: Option<&'a Looked>,
+    pub(crate) test: Option<&'a TestIdentityMatch>,
     /// The proof of a key that comes with the guess.
     pub(crate) proof: Option<&'a ProofUse>,
 }

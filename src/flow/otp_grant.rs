@@ -21,7 +21,7 @@ use crate::id::{DeviceId, KeyThumbprint, Mark, RecordKey, SessionId};
 use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::guess_budget::{Proven, RedeemChallenge};
-use crate::otp::test_identity::Looked;
+use crate::otp::test_identity::TestIdentityMatch;
 use crate::scope::Scope;
 use crate::secret::code_challenge::challenge_of;
 use crate::secret::sealed::{OtpTokenContent, Shown};
@@ -102,7 +102,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
                 proven_key: &proven_key,
                 address,
                 key,
-                test_ends_at: test.as_ref().and_then(Looked::ends_at),
+                test_ends_at: test.as_ref().and_then(TestIdentityMatch::ends_at),
                 device,
                 remember_device,
                 auto_signup,
@@ -142,9 +142,8 @@ async fn log_in<S: Store, D: Directory>(
     loaded: &mut Option<Loaded<Authenticator>>,
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
-    let ProvenLogin {
-        client, proven_key, address, key, test_ends_at, device, remember_device, auto_signup, scope, ..
-    } = login;
+    let ProvenLogin { client, proven_key, address, key, test_ends_at, device, remember_device, auto_signup, scope } =
+        login;
     let is_test = test_ends_at.is_some();
     let user = match core.looked_up(core.directory.user_by_address(address).await)? {
         Some(user) => user,
@@ -205,8 +204,6 @@ async fn log_in<S: Store, D: Directory>(
     };
     let loaded = loaded.take().ok_or(TokenError::TemporarilyUnavailable)?;
     let mut redeemed = guess::spend(turn, loaded, &redeem).await?;
-    guard::credit(turn, address, key, redeemed.take_settlement(), is_test).await;
-
     let subject = session.subject();
     core.observer.event(&Event::LoggedIn { client: client.id(), address: key, subject, session: session_id });
     if is_test {
@@ -216,6 +213,7 @@ async fn log_in<S: Store, D: Directory>(
     if device.is_some() && device == new_device {
         core.observer.event(&Event::DeviceRemembered { client: client.id(), address: key });
     }
+    guard::credit(turn, address, key, redeemed.take_settlement(), is_test).await;
     let device_token = device.map(|device| device::remembered(core, device, &key, client.id()));
     Ok(TokenResponse { device_token, ..prepared.release(redeemed, refresh_token) })
 }

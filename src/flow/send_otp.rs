@@ -78,7 +78,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         Usage::Login => core.test_identities.look_up(&core.keyring, client.id(), &address, core.clock.now()),
         _ => None,
     };
-    let is_test = test.is_some_and(|looked| looked.ends_at().is_some());
+    let is_test = test.is_some_and(|found| found.ends_at().is_some());
     // An undo must find the send in the record. A challenge stores when it expires but not when it was sent, and so the
     // undo subtracts `token_validity` from the expiry to get the instant of the send.
     let (id, token_validity) = (new.id, policy.token_validity());

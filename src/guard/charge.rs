@@ -58,7 +58,11 @@ pub(crate) struct Charged {
 pub(crate) struct NotCharged(pub(crate) Standing);
 
 /// Takes back the charge of a message that is not sent. A message that this destination does not know is left alone.
-pub(crate) struct TakeBackCharge<'a>(pub(crate) &'a CountedMessage);
+pub(crate) struct TakeBackCharge<'a> {
+    pub(crate) message: &'a CountedMessage,
+    /// Whether the send is that of a test identity, which was not counted. The swap is the same.
+    pub(crate) is_test: bool,
+}
 
 impl Change for TakeBackCharge<'_> {
     type State = Destination;
@@ -70,8 +74,8 @@ impl Change for TakeBackCharge<'_> {
         state: Option<Destination>,
         attempt: Attempt,
     ) -> Result<Decision<Destination, ()>, NothingToCredit> {
-        let mut next = state.ok_or(NothingToCredit)?.at(attempt.now.max(self.0.sent_at));
-        if next.take_back(self.0) { Ok(Decision::new(next, ())) } else { Err(NothingToCredit) }
+        let mut next = state.ok_or(NothingToCredit)?.at(attempt.now.max(self.message.sent_at));
+        if self.is_test || next.take_back(self.message) { Ok(Decision::new(next, ())) } else { Err(NothingToCredit) }
     }
 
     /// A charge that was taken back leaves no trace. A second attempt finds nothing to take back.

@@ -50,16 +50,16 @@ impl Destination {
         self
     }
 
-    /// The instant from which this record means the same as an absent record.
+    /// The instant from which this record means the same as an absent record. It is the same for a record that has
+    /// counted nothing, such as that of a test identity, as if it had counted a message when it was written.
     pub(crate) fn delete_after(&self) -> Timestamp {
-        let end = |counts: &Counts, places: u64, unit: u64| {
-            let first = counts.iter().position(|count| count > 0)?;
-            let age = u64::try_from(first / 2).ok()?;
+        let end = |age: u64, places: u64, unit: u64| {
             let latest = self.index(unit).saturating_sub(age);
-            Some(Timestamp::from_unix_millis(latest.saturating_add(places).saturating_mul(unit)))
+            Timestamp::from_unix_millis(latest.saturating_add(places).saturating_mul(unit))
         };
-        let ends = [end(&self.hours, HOURS, HOUR), end(&self.days, DAYS, DAY), Some(self.written_at)];
-        ends.into_iter().flatten().max().unwrap_or(self.written_at)
+        let age_of = |counts: &Counts| u64::try_from(counts.iter().position(|count| count > 0)? / 2).ok();
+        let of_days = age_of(&self.days).map(|age| end(age, DAYS, DAY));
+        of_days.into_iter().fold(end(age_of(&self.hours).unwrap_or_default(), HOURS, HOUR), Timestamp::max)
     }
 
     /// Counts a message as unverified. This record is seen at the instant of the message or later.

@@ -50,9 +50,17 @@ pub use crate::guard::countries::{Countries, InvalidCallingCode};
 /// # Cost
 ///
 /// While the guard is on, a send loads and swaps one record for each of its destinations: 4 calls of the store more for
-/// a phone number, and 2 more where the client has a [`MessageBudget`]. A login or a verification loads and swaps the
-/// records of block and country after its answer is decided. What is refused by the list or by the host's verdict costs
-/// no call.
+/// a phone number, and 2 more where the client has a [`MessageBudget`]. A login or a verification makes 4 calls more, for
+/// block and country, after its answer is decided and before it is given. Their errors change nothing of the answer, but a
+/// slow store delays it. What is refused by the list or by the host's verdict costs no call.
+///
+/// # Limits
+///
+/// A destination knows its latest 16 messages by name. On a busy shard, a login then drops fewer of the other messages of
+/// its address, and an undo can leave a message counted. Both err on the side of counting too much.
+///
+/// A login takes the other messages of its address out of the counts, whoever asked for them. Somebody who has brought a
+/// block to its threshold with messages to one address can see by the block that the owner of the address has logged in.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SendGuard {
@@ -69,13 +77,19 @@ pub struct SendGuard {
     /// What a block must earn. Defaults to 5 messages in 24 hours and 3 in an hour.
     ///
     /// A block has 10,000 numbers, which mostly belong to one operator. Attackers rent whole blocks. A household or an
-    /// office seldom needs more than 5 messages a day that lead to no login.
+    /// office seldom needs more than 5 messages a day that lead to no login. In a burst, 3 more pass.
+    ///
+    /// A number with its country code and the same number without it are in two blocks and two countries, where the host
+    /// names no country. Set a country code or a numbering plan in [`AddressPolicy`](crate::AddressPolicy) before the guard
+    /// enforces.
     pub block: Threshold,
 
     /// What a country must earn. Defaults to 20 messages in 24 hours and 3 in an hour.
     ///
-    /// The counts are divided by [`shards`](Self::shards), and each shard has at least 3. A service without users in a
-    /// country loses at most these messages to it. Where there are users, their logins earn more.
+    /// The counts are divided by [`shards`](Self::shards), and each shard has at least 3. With the default of 16 shards,
+    /// counts of 1 to 63 mean the same: 48 for the country, and in bursts up to as many again, since young messages are let
+    /// off. A service without users in a country loses at most these messages a day to it. Where there are users, their
+    /// logins earn more.
     pub country: Threshold,
 
     /// What an e-mail domain must earn. Defaults to `None`: e-mail costs little, and the domains of large providers have
@@ -153,7 +167,8 @@ pub enum Verdict {
     None,
     /// The request comes from a person, as far as the host can tell. It is a reason to trust the send.
     Allow,
-    /// The client must pass a challenge. The send is answered with `challenge_required`, whatever the counts say.
+    /// The client must pass a challenge. The send is answered with `challenge_required`, whatever the counts say, or as if
+    /// no quota were left where the host has no challenge ([`SendGuard::has_challenge`]).
     Challenge,
     /// The send is refused as if no quota were left.
     Refuse,
@@ -179,7 +194,8 @@ pub struct Threshold {
     /// How many unverified messages 100 verified ones earn. Defaults to 50. At most 1,000.
     ///
     /// With 50, a destination where 2 of 3 messages are verified is never past its threshold. Honest users verify about
-    /// 80 of 100. An attacker who verifies numbers of his own earns half as many messages on each of the next 14 days.
+    /// 80 of 100. An attacker who verifies numbers of their own earns more messages on each of the next 14 days: half as
+    /// many as they have verified on one day, and in a burst as many more as they have verified in one hour.
     pub verified_percent: u32,
 }
 
@@ -200,8 +216,11 @@ impl Threshold {
 /// because clients differ, and because each send reads the client anyway. A client without a budget costs no call.
 ///
 /// Past half of the budget, a send needs a reason to be trusted. Past all of it, only a valid device token passes, and
-/// other sends are answered as if no quota were left. The budget is divided by [`SendGuard::shards`], and each shard has
-/// at least 3.
+/// other sends are answered as if no quota were left. An attacker who uses up the budget of a client therefore keeps its
+/// newcomers out until the next hour or day: give a budget only to clients that attackers can use, such as public ones.
+///
+/// The budget is divided by [`SendGuard::shards`], and each shard has at least 3. With the default of 16 shards, a budget
+/// of less than 48 lets 48 messages through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageBudget {
     pub(crate) per_hour: NonZeroU32,

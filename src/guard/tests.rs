@@ -243,19 +243,24 @@ fn an_unknown_outcome_is_recognised_by_the_mark() {
     assert!(Credit { settlement: &settled(other), is_test: false }.found_in(&state).is_none());
     // A second credit, and a charge that is taken back after it, find nothing to do.
     assert!(Credit { settlement: &settled(one), is_test: false }.decide(Some(state.clone()), attempt(START)).is_err());
-    assert!(TakeBackCharge(&one).decide(Some(state), attempt(START)).is_err());
+    assert!(TakeBackCharge { message: &one, is_test: false }.decide(Some(state), attempt(START)).is_err());
 }
 
 #[test]
 fn what_was_not_charged_is_neither_taken_back_nor_dropped() {
     let [one, other] = [1, 2].map(|number| message(number, START, MINUTE));
     let state = charge(None, &one, START);
-    assert!(TakeBackCharge(&other).decide(Some(state.clone()), attempt(START)).is_err());
+    assert!(TakeBackCharge { message: &other, is_test: false }.decide(Some(state.clone()), attempt(START)).is_err());
     assert_eq!(credit(state.clone(), None, &[other], START), state);
-    let taken = TakeBackCharge(&one).decide(Some(state.clone()), attempt(START)).ok().unwrap().into_parts().0;
+    let taken = TakeBackCharge { message: &one, is_test: false }
+        .decide(Some(state.clone()), attempt(START))
+        .ok()
+        .unwrap()
+        .into_parts()
+        .0;
     assert_eq!(said(&taken, START).1.sent, 0);
-    assert!(TakeBackCharge(&one).decide(Some(taken), attempt(START)).is_err());
-    assert!(TakeBackCharge(&one).decide(None, attempt(START)).is_err());
+    assert!(TakeBackCharge { message: &one, is_test: false }.decide(Some(taken), attempt(START)).is_err());
+    assert!(TakeBackCharge { message: &one, is_test: false }.decide(None, attempt(START)).is_err());
 }
 
 /// Sends so many messages, one after the other, and returns how many pass.

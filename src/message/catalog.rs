@@ -7,7 +7,7 @@ use crate::grant::Usage;
 use crate::message::language::Language;
 use crate::message::names::Purpose;
 use crate::message::template::{EmailTemplate, InvalidTemplate, Slot, Template};
-use crate::message::texts::{BuiltIn, Units};
+use crate::message::texts::{BuiltIn, PerUsage, Units};
 
 /// The texts of one language. A usage of `None` stands for every usage that nothing else names.
 pub(crate) struct Texts {
@@ -21,7 +21,9 @@ pub(crate) struct Texts {
 /// The built-in texts of a language as templates.
 pub(crate) struct BuiltInTemplates {
     texts: &'static BuiltIn,
-    sms: Vec<Template>,
+    /// The versions for each usage. The shortest of the usage is last, if there is one.
+    sms: PerUsage<Vec<Template>>,
+    sms_with_own_purpose: Vec<Template>,
     email: EmailTemplate,
     email_with_link: EmailTemplate,
 }
@@ -42,7 +44,7 @@ impl Texts {
         let own = self.own_sms.get(&usage).or_else(|| self.own_sms.get(&None));
         let templates = match (own, &self.built_in) {
             (Some(own), _) => core::slice::from_ref(own),
-            (None, Some(built_in)) => &built_in.sms,
+            (None, Some(built_in)) => built_in.sms(usage, self.own_purpose(usage).is_some()),
             (None, None) => return None,
         };
         let needs_purpose = templates.iter().any(|template| template.has(Slot::Purpose));
@@ -79,27 +81,28 @@ impl Texts {
         if !is_needed {
             return Some("");
         }
-        let own = usage.and_then(|usage| self.purposes.get(&usage)).map(Purpose::as_str);
-        own.or_else(|| {
+        self.own_purpose(usage).map(Purpose::as_str).or_else(|| {
             let texts = self.built_in.as_ref()?.texts;
             let purposes = match channel {
                 Channel::Sms => &texts.sms_purposes,
                 Channel::Email => &texts.email_purposes,
             };
-            Some(match usage {
-                Some(Usage::Login) => purposes.login,
-                Some(Usage::Signup) => purposes.signup,
-                Some(Usage::UpdateUserinfo) => purposes.confirm_address,
-                Some(Usage::ResetPassword) => purposes.reset_password,
-                Some(Usage::Custom(_)) | None => purposes.other,
-            })
+            Some(*purposes.of(usage))
         })
+    }
+
+    fn own_purpose(&self, usage: Option<Usage>) -> Option<&Purpose> {
+        self.purposes.get(&usage?)
     }
 }
 
 impl BuiltInTemplates {
     fn of(texts: &'static BuiltIn) -> Result<Self, InvalidTemplate> {
-        let sms = texts.sms.iter().map(|text| Template::parse(text)).collect::<Result<_, _>>()?;
+        let shortest = texts.sms_shortest.as_ref();
+        let with = |last: Option<&&str>| {
+            texts.sms.iter().chain(last).map(|text| Template::parse(text)).collect::<Result<Vec<_>, _>>()
+        };
+        let sms = |usage| with(shortest.map(|shortest| shortest.per_usage.of(usage)));
         let email = &texts.email;
         let whole = |paragraphs: &[&str]| {
             EmailTemplate::new(Template::parse(email.subject)?, Template::parse(&paragraphs.join("\n\n"))?)
@@ -107,10 +110,21 @@ impl BuiltInTemplates {
         let link = format!("{}\n{{link}}", email.link);
         Ok(Self {
             texts,
-            sms,
+            sms: PerUsage {
+                login: sms(Some(Usage::Login))?,
+                signup: sms(Some(Usage::Signup))?,
+                confirm_address: sms(Some(Usage::UpdateUserinfo))?,
+                reset_password: sms(Some(Usage::ResetPassword))?,
+                other: sms(None)?,
+            },
+            sms_with_own_purpose: with(shortest.map(|shortest| &shortest.with_own_purpose))?,
             email: whole(&[email.intro, "{code}", email.validity, email.closing])?,
             email_with_link: whole(&[email.intro, "{code}", email.validity, &link, email.closing])?,
         })
+    }
+
+    fn sms(&self, usage: Option<Usage>, has_own_purpose: bool) -> &[Template] {
+        if has_own_purpose { &self.sms_with_own_purpose } else { self.sms.of(usage) }
     }
 }
 
@@ -152,13 +166,11 @@ mod tests {
             assert_eq!(built.language.as_str(), texts.tag);
             BuiltInTemplates::of(texts).unwrap();
             let purposes = [&texts.sms_purposes, &texts.email_purposes];
-            for Purposes { login, signup, confirm_address, reset_password, other } in purposes {
+            for PerUsage { login, signup, confirm_address, reset_password, other } in purposes {
                 for phrase in [login, signup, confirm_address, reset_password, other] {
                     assert!(Purpose::new(phrase).is_ok(), "{phrase}");
                 }
             }
         }
     }
-
-    use crate::message::texts::Purposes;
 }

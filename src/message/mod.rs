@@ -14,7 +14,7 @@
 //! # fn send_email(address: &str, headers: [(&str, &str); 2], subject: &str, text: &str, html: &str) {}
 //! fn kit() -> Result<MessageKit, Box<dyn std::error::Error>> {
 //!     let application = Application::new("Example")?;
-//!     Ok(MessageKit::builder(application).origin(OriginHost::new("login.example.com")?).allow_two_segments().build()?)
+//!     Ok(MessageKit::builder(application).origin(OriginHost::new("login.example.com")?).build()?)
 //! }
 //!
 //! fn deliver(kit: &MessageKit, message: &OtpMessage, locale: &str) {
@@ -38,7 +38,7 @@
 //! # use otp_grant::Usage;
 //! # use otp_grant::message::{Application, Content, MessageKit, OriginHost};
 //! # let kit = MessageKit::builder(Application::new("Example")?).origin(OriginHost::new("login.example.com")?);
-//! # let kit = kit.allow_two_segments().build()?;
+//! # let kit = kit.build()?;
 //! let content = Content::preview("123456", Usage::Login, Duration::from_secs(180))?;
 //! assert_eq!(
 //!     kit.sms(&content, "en-GB").expose_secret(),
@@ -59,7 +59,9 @@
 //! Providers charge for each segment: 160 characters of the 7-bit alphabet, or 70 where one character is outside this
 //! alphabet. [`KitBuilder::build`] measures each text of each language with the longest code, the longest time, the
 //! name of each application and the last lines. Built-in texts have shorter versions, and the kit takes the longest that
-//! fits one segment. If none fits, `build` fails, or the kit accepts two segments
+//! fits one segment. A shorter version leaves out the name of the application, and then the time. It always says what the
+//! code is for, and not to give it to anyone. By default, each language has a version that fits with a host of up to 20
+//! characters. If none fits, `build` fails, or the kit accepts two segments
 //! ([`KitBuilder::allow_two_segments`]) and says so ([`MessageKit::warnings`]).
 //!
 //! # Secrets

@@ -62,7 +62,8 @@ pub enum Event<'a> {
         /// How long the address must wait.
         retry_after: Duration,
     },
-    /// The send guard observes, and would have refused a send. The send goes on.
+    /// The send guard observes, and would have refused a send or asked for a challenge. One send can have several causes,
+    /// and its quotas can still refuse it.
     SendWouldBeRefused {
         /// The client that asked for it.
         client: &'a ClientId,
@@ -164,12 +165,12 @@ pub enum Event<'a> {
         /// The hashed address.
         address: RecordKey,
     },
-    /// The host has cleared the counted guesses and sends of an address.
+    /// The host has cleared the counted guesses and sends of an address, if any were counted.
     Unlocked {
         /// The hashed address.
         address: RecordKey,
     },
-    /// The host has made an address forget its devices.
+    /// The host has made an address forget its devices, if it knew any.
     DevicesForgotten {
         /// The hashed address.
         address: RecordKey,

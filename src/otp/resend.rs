@@ -34,8 +34,16 @@ impl OpenChallenge<'_> {
             expires_at: challenge.expires_at,
             resend_after: wait_of(state, challenge.device(), self.limits, now),
             attempt: state.messages_until(challenge),
-            message: state.messages.iter().find(|message| message.mark == MessageMark::of(&challenge.id)).copied(),
+            message: self.is_counted.then(|| self.message(challenge)),
         }
+    }
+}
+
+impl OpenChallenge<'_> {
+    /// The message of a challenge. It follows from the challenge alone. A login can have settled it already.
+    fn message(&self, challenge: &Challenge) -> CountedMessage {
+        let sent_at = challenge.expires_at.before(self.new.policy.token_validity());
+        CountedMessage::new(&challenge.id, sent_at, challenge.code_expires_at)
     }
 }
 
@@ -74,7 +82,7 @@ impl Change for OpenChallenge<'_> {
             sends.record(now, memory_for_moves(limits.sends_of(device)));
         }
         if *is_counted {
-            next.count(CountedMessage::new(&challenge.id, now, challenge.code_expires_at), now);
+            next.count(self.message(&challenge), now);
         }
         let opened = self.opened(&challenge, &next, now);
         next.challenges.push(challenge);

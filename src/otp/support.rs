@@ -1,7 +1,5 @@
 //! What the host's support staff can learn of an address and change.
 
-use core::num::NonZeroUsize;
-
 use crate::change::{Attempt, Change, Decision};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::limits::Limits;
@@ -27,13 +25,13 @@ pub struct AddressState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetState {
-    /// How many are left now. `None` where the settings set no limit.
+    /// How many are left in the longest window. `None` where the settings set no limit.
     pub left: Option<usize>,
-    /// Where none is left: when there is one again.
-    pub again_at: Option<Timestamp>,
+    /// When the next one is possible, if it is not possible now.
+    pub available_at: Option<Timestamp>,
 }
 
-/// A challenge that can still be redeemed.
+/// A challenge whose otp_token is still good. It can be redeemed while its code is in time and has a guess left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LiveChallenge {
@@ -92,9 +90,12 @@ impl AddressState {
 
 impl BudgetState {
     fn new(meter: &Meter, quotas: &[Quota], now: Timestamp) -> Self {
-        let left = quotas.iter().map(|quota| meter.remaining(quota, now)).min();
+        let longest = quotas.iter().max_by_key(|quota| quota.window());
         let wait = meter.wait(quotas, now);
-        Self { left, again_at: left.filter(|left| NonZeroUsize::new(*left).is_none()).map(|_| now.after(wait)) }
+        Self {
+            left: longest.map(|quota| meter.remaining(quota, now)),
+            available_at: (!wait.is_zero()).then(|| now.after(wait)),
+        }
     }
 }
 

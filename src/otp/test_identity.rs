@@ -21,9 +21,10 @@ use crate::time::Timestamp;
 /// - The session ends when the test identity does.
 /// - Every access token and ID token of the session says `"amr": ["test"]`, in every profile. An API can refuse it.
 /// - Every limit on guesses and sends holds. The replies, the calls of the store and the timing are those of any other
-///   address.
-/// - The code has as many characters as the codes of the auth sources that it is used with. A text of another length
-///   can't be a code and is never right.
+///   address. There is one exception: its messages are not sent and so not counted by the
+///   [send guard](crate::guard), and after some sends another address could be asked for a challenge.
+/// - The code has the length and the characters of the codes of the auth sources that it is used with. Another text can't
+///   be a code, and is never right.
 ///
 /// At another client, for another usage and after its end, the address is like any other: a code of its own is sent to
 /// it. A test subject logs in with no such code.
@@ -80,18 +81,19 @@ impl core::fmt::Debug for TestIdentity {
     }
 }
 
-/// The test identities of a server. Addresses and codes are kept as keyed digests.
-pub(crate) struct TestIdentities(Vec<Digested>);
+/// The test identities of a server. Addresses and codes are kept as keyed digests. The code that a host has put into its
+/// own settings is the host's to forget.
+pub(crate) struct TestIdentities(Vec<KeptIdentity>);
 
 impl TestIdentities {
     pub(crate) fn new(identities: &[TestIdentity], keyring: &Keyring) -> Self {
-        let digested = |identity: &TestIdentity| {
+        let kept = |identity: &TestIdentity| {
             let TestIdentity { address, code, clients, ends_at } = identity;
             let address = keyring.test_address(address);
             let code = keyring.test_code(&address, code);
-            Digested { address, code, clients: clients.clone(), ends_at: *ends_at }
+            KeptIdentity { address, code, clients: clients.clone(), ends_at: *ends_at }
         };
-        Self(identities.iter().map(digested).collect())
+        Self(identities.iter().map(kept).collect())
     }
 
     /// Looks an address up. Every address takes the same time. Returns `None` only where the server has no test
@@ -102,26 +104,26 @@ impl TestIdentities {
         client: &ClientId,
         address: &Address,
         now: Timestamp,
-    ) -> Option<Looked> {
+    ) -> Option<TestIdentityMatch> {
         if self.0.is_empty() {
             return None;
         }
         let address = keyring.test_address(address);
-        let mut looked = Looked { address, code: [0; DIGEST], ends_at: 0, is_test: Choice::from(0) };
+        let mut found = TestIdentityMatch { address, code: [0; DIGEST], ends_at: 0, is_test: Choice::from(0) };
         for identity in &self.0 {
             let may = identity.clients.contains(client) && !now.has_reached(identity.ends_at);
             let is_it = identity.address.ct_eq(&address) & Choice::from(u8::from(may));
-            for (kept, byte) in looked.code.iter_mut().zip(&identity.code) {
+            for (kept, byte) in found.code.iter_mut().zip(&identity.code) {
                 kept.conditional_assign(byte, is_it);
             }
-            looked.ends_at.conditional_assign(&identity.ends_at.as_unix_millis(), is_it);
-            looked.is_test |= is_it;
+            found.ends_at.conditional_assign(&identity.ends_at.as_unix_millis(), is_it);
+            found.is_test |= is_it;
         }
-        Some(looked)
+        Some(found)
     }
 }
 
-struct Digested {
+struct KeptIdentity {
     address: [u8; DIGEST],
     code: [u8; DIGEST],
     clients: Vec<ClientId>,
@@ -129,14 +131,14 @@ struct Digested {
 }
 
 /// What was found of an address.
-pub(crate) struct Looked {
+pub(crate) struct TestIdentityMatch {
     address: [u8; DIGEST],
     code: [u8; DIGEST],
     ends_at: u64,
     is_test: Choice,
 }
 
-impl Looked {
+impl TestIdentityMatch {
     /// Returns when the test identity ends, if the address is one.
     pub(crate) fn ends_at(&self) -> Option<Timestamp> {
         bool::from(self.is_test).then(|| Timestamp::from_unix_millis(self.ends_at))

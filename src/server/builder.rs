@@ -90,7 +90,7 @@ impl ServerBuilder {
 
     /// Checks the settings, and puts together what all requests share.
     pub(crate) fn parts(self) -> Result<(Parts, Routes), ConfigError> {
-        let Self { issuer, keyring, signing_keys, settings, clock, entropy, observer } = self;
+        let Self { issuer, keyring, signing_keys, mut settings, clock, entropy, observer } = self;
         let second = core::time::Duration::from_secs(1);
         let validity = &settings.token_validity;
         let sessions = &settings.session_validity;
@@ -134,8 +134,10 @@ impl ServerBuilder {
             userinfo: target(Endpoint::Userinfo),
         };
         let keyring = keyring.of(&issuer);
+        // Only digests of the fixed codes stay.
+        let test_identities = TestIdentities::new(&core::mem::take(&mut settings.test_identities), &keyring);
         let parts = Parts {
-            test_identities: TestIdentities::new(&settings.test_identities, &keyring),
+            test_identities,
             keyring,
             issuer,
             limits: settings.limits(),
@@ -184,8 +186,8 @@ pub enum ConfigError {
     /// The path of an endpoint does not begin with a slash, has a character that is not allowed in a path, lies below
     /// `/.well-known/`, or occurs twice.
     Endpoint,
-    /// A test identity has a code that is shorter than other codes, an end that is more than 90 days away, or no client,
-    /// or an address has two.
+    /// A test identity has a code that is shorter than other codes or has unprintable characters, an end that is more than
+    /// 90 days away, or no client, or an address has two.
     TestIdentity,
     /// The signing key is [external](crate::SigningKey::external). Only an exchange can ask for its signatures.
     ExternalKey,
@@ -204,7 +206,7 @@ impl core::fmt::Display for ConfigError {
             Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
             Self::TooManyGuesses => "an address and its 3 devices would have more than 100 guesses in 24 hours",
             Self::SendGuard => {
-                "a send guard has at most 1024 shards, and thresholds with more messages per day than per hour"
+                "a send guard has at most 1024 shards; a threshold has no more messages per hour than per day, and 1000 percent at most"
             }
             Self::RepeatWindow => "answers can be repeated for 60 seconds at most",
             Self::GrantType => "a grant_type is empty, was given twice or is reserved",

@@ -193,6 +193,42 @@ async fn messages_that_were_counted_are_settled_by_a_login() {
     }
 }
 
+/// The record of a number that knows a device: a code that was sent with its token, and a wrong guess with it.
+#[tokio::test]
+async fn a_device_that_was_remembered_logs_in_with_its_own_code() {
+    for with_more in [false, true] {
+        let written = Written::of("2026-11-29/authenticator_with_a_device.json");
+        let written = if with_more { written.with_unknown_members() } else { written };
+        let host = written.host();
+        assert_eq!(serde_json::to_value(written.record()).unwrap(), written.record);
+        let address = Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap());
+        let state = host.server.call_explain(&address).await.unwrap();
+        assert_eq!((state.guesses.left, state.devices.len(), state.devices[0].guesses.left), (Some(25), 1, Some(9)));
+        assert_eq!(host.token(&written.presented).await.0, 200);
+        let state = host.server.call_explain(&address).await.unwrap();
+        // The success has forgiven the guesses of its own code.
+        assert_eq!(state.devices[0].guesses.left, Some(10));
+        // The record, its device and its challenge.
+        assert_eq!(with_later_members(&written.stored(&host)), if with_more { 3 } else { 0 });
+    }
+}
+
+/// Format 3 of sessions: the refresh token of a test identity.
+#[tokio::test]
+async fn the_session_of_a_test_identity_is_refreshed_and_marked() {
+    let written = Written::of("2026-11-29/session_of_a_test_identity.json");
+    let host = written.host();
+    assert_eq!(serde_json::to_value(written.record()).unwrap(), written.record);
+    let user = User::new(Subject::new("TEST_USER_ID").unwrap(), UserStatus::Active);
+    host.directory.inner.put_user(user.clone());
+    assert_eq!(host.refresh(written.presented("refresh_token")).await.0, 400);
+    host.directory.inner.put_user(user.as_test_subject());
+    let (status, said) = host.refresh(written.presented("refresh_token")).await;
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(payload(text(&said, "access_token"))["amr"], json!(["test"]));
+    assert!(written.stored(&host)["body"]["session.3"].is_object());
+}
+
 #[tokio::test]
 async fn a_code_that_an_earlier_version_has_seen_spent_stays_spent() {
     for written in each("authenticator_spent") {

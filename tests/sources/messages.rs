@@ -24,6 +24,8 @@ const LANGUAGES: [(&str, &str); 10] = [
     ("zh-Hans", "Chinese (simplified)"),
 ];
 const CODE: &str = "123456";
+/// A line break in a table of Markdown.
+const BREAK: &str = "<br>";
 /// The texts follow this line.
 const BEGIN: &str = "<!-- The rest is written by tests/sources/messages.rs. -->\n";
 const LONGEST_HOST: usize = 120;
@@ -55,7 +57,9 @@ fn kit(language: &Language, host: Option<usize>, two: bool) -> Option<MessageKit
 
 fn sms(kit: &MessageKit, usage: Usage, tag: &str) -> String {
     let content = Content::preview(CODE, usage, Duration::from_secs(180)).unwrap();
-    kit.sms(&content, tag).expose_secret().lines().next().unwrap().to_owned()
+    let sms = kit.sms(&content, tag);
+    // Without the last line, the host's.
+    sms.expose_secret().lines().filter(|line| !line.starts_with('@')).collect::<Vec<_>>().join(BREAK)
 }
 
 /// The last line that a text of one segment can have at most.
@@ -168,10 +172,10 @@ fn each_version_of_a_text_is_in_the_guide() {
     let mut texts = 0;
     for entry in fs::read_dir(root.join("src/message/texts")).unwrap() {
         let source = fs::read_to_string(entry.unwrap().path()).unwrap();
-        for line in source.lines().map(str::trim).filter(|line| line.starts_with("\"{code}")) {
+        for line in source.lines().filter_map(|line| line.split_once("\"{code}")) {
+            let line = line.1.trim_end_matches(['"', ',']).replace("\\n", BREAK);
             // Text between placeholders.
-            let longest =
-                line.trim_matches(['"', ',']).split(['{', '}']).skip(2).step_by(2).max_by_key(|text| text.len());
+            let longest = line.split(['{', '}']).step_by(2).max_by_key(|text| text.len());
             assert!(guide.contains(longest.unwrap()), "{line}");
             texts += 1;
         }

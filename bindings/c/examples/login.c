@@ -100,6 +100,8 @@ static int is(otp_grant_bytes bytes, const char *text)
 static const char *the_client =
     "{\"public\":true,\"may_send\":true,\"auth_sources\":[\"sms\"],\"scopes\":\"openid phone\"}";
 
+static const char *the_user = "{\"subject\":\"ada\"}";
+
 // Clients, auth sources and users are JSON documents. NULL is what is unknown.
 static const char *look_up(otp_grant_exchange exchange)
 {
@@ -109,9 +111,9 @@ static const char *look_up(otp_grant_exchange exchange)
     case OTP_GRANT_KIND_AUTH_SOURCE:
         return is(part(exchange, OTP_GRANT_PART_AUTH_SOURCE_ID), "sms") ? "{\"channel\":\"sms\"}" : NULL;
     case OTP_GRANT_KIND_USER_BY_ADDRESS:
-        return is(part(exchange, OTP_GRANT_PART_ADDRESS), "+8613612345678") ? "{\"subject\":\"ada\"}" : NULL;
+        return is(part(exchange, OTP_GRANT_PART_ADDRESS), "+8613612345678") ? the_user : NULL;
     case OTP_GRANT_KIND_USER_BY_SUBJECT:
-        return is(part(exchange, OTP_GRANT_PART_SUBJECT), "ada") ? "{\"subject\":\"ada\"}" : NULL;
+        return is(part(exchange, OTP_GRANT_PART_SUBJECT), "ada") ? the_user : NULL;
     default: // OTP_GRANT_KIND_USER_CLAIMS
         return "{\"phone_number\":\"+8613612345678\",\"phone_number_verified\":true}";
     }
@@ -122,7 +124,9 @@ static const char *look_up(otp_grant_exchange exchange)
 struct host {
     otp_grant_engine engine;
     struct store store;
-    char last_code[16]; // the phone of the user
+    // The phone of the user: the last code, and how many messages had it.
+    char last_code[16];
+    uint64_t last_attempt;
 };
 
 // Answers one request. Returns its status, or 0 for a path that is not an endpoint's. The caller frees `*exchange`.
@@ -152,6 +156,7 @@ static uint64_t answer(struct host *host, const otp_grant_request *request, otp_
         case OTP_GRANT_KIND_DELIVER: {
             otp_grant_bytes code = part(*exchange, OTP_GRANT_PART_CODE);
             snprintf(host->last_code, sizeof host->last_code, "%s", (const char *)code.data);
+            otp_grant_exchange_number(*exchange, OTP_GRANT_NUMBER_ATTEMPT, &host->last_attempt);
             status = otp_grant_accept_delivery(*exchange, exchange);
             break;
         }
@@ -170,7 +175,8 @@ static uint64_t post(struct host *host, const char *path, const char *sent, cons
 {
     const char *type = sent[0] == '{' ? "application/json" : "application/x-www-form-urlencoded";
     otp_grant_header header = {otp_grant_text("Content-Type"), otp_grant_text(type)};
-    otp_grant_request request = {otp_grant_text("POST"), otp_grant_text(path), &header, 1, otp_grant_text(sent)};
+    otp_grant_request request = {otp_grant_text("POST"), otp_grant_text(path), &header, 1, otp_grant_text(sent),
+                                 OTP_GRANT_VERDICT_NONE}; // A captcha of the host's would have another one.
     otp_grant_exchange exchange;
     uint64_t status = answer(host, &request, &exchange);
     const char *body = (const char *)part(exchange, OTP_GRANT_PART_REPLY_BODY).data;

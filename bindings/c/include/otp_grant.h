@@ -40,7 +40,7 @@
 #include <string.h>
 
 // The version of this ABI. It changes when a program that was compiled against an earlier header would not work.
-#define OTP_GRANT_ABI_VERSION 2
+#define OTP_GRANT_ABI_VERSION 3
 
 // What became of a call. `otp_grant_last_error` has the text of anything but `OK`.
 enum otp_grant_status
@@ -191,6 +191,8 @@ enum otp_grant_number
   OTP_GRANT_NUMBER_REPLY_STATUS = 3,
   // How many headers the reply has.
   OTP_GRANT_NUMBER_REPLY_HEADERS = 4,
+  // The how-manieth message with this code is to be delivered. The first one is 1.
+  OTP_GRANT_NUMBER_ATTEMPT = 5,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -218,6 +220,29 @@ enum otp_grant_failure
 typedef enum otp_grant_failure otp_grant_failure;
 #else
 typedef uint32_t otp_grant_failure;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What the host knows about a request for a code: from a captcha, a device attestation or the reputation of a network.
+enum otp_grant_verdict
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The host knows nothing.
+  OTP_GRANT_VERDICT_NONE = 0,
+  // The request comes from a person, as far as the host can tell. It is a reason to trust the send.
+  OTP_GRANT_VERDICT_ALLOW = 1,
+  // The client must pass a challenge. The send is answered with `challenge_required`.
+  OTP_GRANT_VERDICT_CHALLENGE = 2,
+  // The send is refused as if no quota were left.
+  OTP_GRANT_VERDICT_REFUSE = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum otp_grant_verdict otp_grant_verdict;
+#else
+typedef uint32_t otp_grant_verdict;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -266,6 +291,9 @@ typedef struct otp_grant_request {
   size_t header_count;
   // The body.
   struct otp_grant_bytes body;
+  // What the host knows about the request: one of `enum otp_grant_verdict`. 0 is nothing. The send endpoint reads it,
+  // where the send guard is on.
+  uint32_t verdict;
 } otp_grant_request;
 
 // An exchange at its present step. 0 is none. Each answer gives the exchange another number.
@@ -312,6 +340,9 @@ typedef struct otp_grant_code {
   struct otp_grant_bytes code_verifier;
   // The request, with the proof of the key that the code was requested with. NULL if there was none.
   const struct otp_grant_api_request *proof;
+  // The device token of an earlier login to this address. `{NULL, 0}` if there is none. One that is not good counts as
+  // none.
+  struct otp_grant_bytes device_token;
 } otp_grant_code;
 
 #ifdef __cplusplus
@@ -469,6 +500,27 @@ otp_grant_status otp_grant_check_access_token_of(otp_grant_engine engine,
 otp_grant_status otp_grant_verify(otp_grant_engine engine,
                                   const struct otp_grant_code *code,
                                   otp_grant_exchange *exchange);
+
+// Begins to tell what an address has left: guesses and sends, live challenges and devices. `channel` is `sms` or `email`,
+// and the address has any spelling. The exchange ends with `DOCUMENT` or `REFUSED`.
+otp_grant_status otp_grant_explain(otp_grant_engine engine,
+                                   struct otp_grant_bytes channel,
+                                   struct otp_grant_bytes address,
+                                   otp_grant_exchange *exchange);
+
+// Begins to clear the counted guesses and sends of an address and of its devices. The guesses of each code still count.
+// The exchange ends with `DOCUMENT` or `REFUSED`.
+otp_grant_status otp_grant_unlock(otp_grant_engine engine,
+                                  struct otp_grant_bytes channel,
+                                  struct otp_grant_bytes address,
+                                  otp_grant_exchange *exchange);
+
+// Begins to make an address forget its devices, after one was lost or stolen. The exchange ends with `DOCUMENT` or
+// `REFUSED`.
+otp_grant_status otp_grant_forget_devices(otp_grant_engine engine,
+                                          struct otp_grant_bytes channel,
+                                          struct otp_grant_bytes address,
+                                          otp_grant_exchange *exchange);
 
 #ifdef __cplusplus
 }  // extern "C"

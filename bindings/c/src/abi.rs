@@ -16,6 +16,7 @@ use crate::handles::Table;
 use crate::pointers::{headers, optional, optional_text, out_pointer, required, slice, text};
 use crate::types::{
     ABI_VERSION, Bytes, EngineHandle, ExchangeHandle, Failure, Header, Kind, Number, Options, Part, Record, Request,
+    Verdict,
 };
 
 /// Returns `OTP_GRANT_ABI_VERSION` as it was when the library was compiled. Compare the two when the program starts.
@@ -117,7 +118,9 @@ pub unsafe extern "C" fn otp_grant_begin(
         let body = unsafe { slice(request.body.data, request.body.length, "body") }?;
         // SAFETY: the caller guarantees that the headers can be read.
         let headers = unsafe { headers(request.headers, request.header_count) }?;
-        let step = engine.0.begin(method, path, headers, body);
+        let verdict = Verdict::from_number(request.verdict);
+        let verdict = verdict.ok_or_else(|| Fault::argument("verdict", "there is no such verdict"))?;
+        let step = engine.0.begin_with_verdict(method, path, headers, body, verdict.into());
         let step = step.ok_or_else(|| Fault::new(Status::NotAnEndpoint, "the path is not the path of an endpoint"))?;
         let handle = EXCHANGES.insert(Exchange::new(step))?;
         // SAFETY: the caller guarantees that the handle can be written, and the pointer was checked.

@@ -100,6 +100,7 @@ impl State {
         let found = match number {
             Number::DeleteAfterMs => question.and_then(Pending::delete_after_ms),
             Number::ValidForMs => question.and_then(Pending::valid_for_ms),
+            Number::Attempt => question.and_then(Pending::attempt).map(u64::from),
             Number::ReplyStatus => self.at.reply().map(|reply| u64::from(reply.status())),
             Number::ReplyHeaders => self.at.reply().map(|reply| reply.headers().fold(0, |count, _| count + 1)),
         };

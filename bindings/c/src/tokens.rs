@@ -163,6 +163,8 @@ pub unsafe extern "C" fn otp_grant_verify(
                     unsafe { read_request(request) }
                 })
                 .transpose()?,
+            // SAFETY: the caller guarantees that the bytes can be read.
+            device_token: unsafe { optional_text(code.device_token, "device_token") }?,
         };
         let step = engine.0.verify(request).map_err(|error| Fault::new(Status::InvalidArgument, error))?;
         let handle = EXCHANGES.insert(Exchange::new(step))?;

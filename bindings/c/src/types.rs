@@ -2,10 +2,10 @@
 
 use std::ffi::c_void;
 
-use otp_grant_bindings::{FailedDelivery, QuestionKind};
+use otp_grant_bindings::{FailedDelivery, HostVerdict, QuestionKind};
 
 /// The version of this ABI. It changes when a program that was compiled against an earlier header would not work.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// A server without its store and directory. 0 is none.
 pub type EngineHandle = u64;
@@ -59,6 +59,9 @@ pub struct Request {
     pub header_count: usize,
     /// The body.
     pub body: Bytes,
+    /// What the host knows about the request: one of `enum otp_grant_verdict`. 0 is nothing. The send endpoint reads it,
+    /// where the send guard is on.
+    pub verdict: u32,
 }
 
 /// A request to a route of the host's own. It presents an access token, the proof of a key (RFC 9449), or both.
@@ -108,6 +111,9 @@ pub struct CodeToVerify {
     pub code_verifier: Bytes,
     /// The request, with the proof of the key that the code was requested with. NULL if there was none.
     pub proof: *const ApiRequest,
+    /// The device token of an earlier login to this address. `{NULL, 0}` if there is none. One that is not good counts as
+    /// none.
+    pub device_token: Bytes,
 }
 
 /// What an engine has besides its configuration. All members can be 0.
@@ -263,10 +269,13 @@ pub enum Number {
     ReplyStatus = 3,
     /// How many headers the reply has.
     ReplyHeaders = 4,
+    /// The how-manieth message with this code is to be delivered. The first one is 1.
+    Attempt = 5,
 }
 
 impl Number {
-    const ALL: [Self; 4] = [Self::DeleteAfterMs, Self::ValidForMs, Self::ReplyStatus, Self::ReplyHeaders];
+    const ALL: [Self; 5] =
+        [Self::DeleteAfterMs, Self::ValidForMs, Self::ReplyStatus, Self::ReplyHeaders, Self::Attempt];
 
     #[expect(clippy::as_conversions, reason = "the number of a variant")]
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -302,6 +311,41 @@ impl From<Failure> for FailedDelivery {
             Failure::AddressRefused => Self::AddressRefused,
             Failure::InsufficientQuota => Self::InsufficientQuota,
             Failure::Undeliverable => Self::Undeliverable,
+        }
+    }
+}
+
+/// What the host knows about a request for a code: from a captcha, a device attestation or the reputation of a network.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The host knows nothing.
+    None = 0,
+    /// The request comes from a person, as far as the host can tell. It is a reason to trust the send.
+    Allow = 1,
+    /// The client must pass a challenge. The send is answered with `challenge_required`.
+    Challenge = 2,
+    /// The send is refused as if no quota were left.
+    Refuse = 3,
+}
+
+impl Verdict {
+    const ALL: [Self; 4] = [Self::None, Self::Allow, Self::Challenge, Self::Refuse];
+
+    #[expect(clippy::as_conversions, reason = "the number of a variant")]
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| *verdict as u32 == number)
+    }
+}
+
+impl From<Verdict> for HostVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::None => Self::None,
+            Verdict::Allow => Self::Allow,
+            Verdict::Challenge => Self::Challenge,
+            Verdict::Refuse => Self::Refuse,
         }
     }
 }

@@ -31,10 +31,12 @@ fn the_header_is_that_of_the_sources() {
         .with_src(format!("{folder}/src/types.rs"))
         .with_src(format!("{folder}/src/abi.rs"))
         .with_src(format!("{folder}/src/tokens.rs"))
+        .with_src(format!("{folder}/src/support.rs"))
         // No function has them in its signature: C can pass any number.
         .include_item("Part")
         .include_item("Number")
-        .include_item("Failure");
+        .include_item("Failure")
+        .include_item("Verdict");
     for (name, in_c) in [
         ("ABI_VERSION", "OTP_GRANT_ABI_VERSION"),
         ("EngineHandle", "otp_grant_engine"),
@@ -51,6 +53,7 @@ fn the_header_is_that_of_the_sources() {
         ("Part", "otp_grant_part"),
         ("Number", "otp_grant_number"),
         ("Failure", "otp_grant_failure"),
+        ("Verdict", "otp_grant_verdict"),
     ] {
         builder = builder.rename_item(name, in_c);
     }

@@ -48,7 +48,8 @@ static otp_grant_exchange begin(otp_grant_engine engine)
 {
     otp_grant_header type = {otp_grant_text("content-type"), otp_grant_text("application/json")};
     const char *body = "{\"client_id\":\"app\",\"auth_source_id\":\"sms\",\"phone_number\":\"+8613612345678\"}";
-    otp_grant_request request = {otp_grant_text("POST"), otp_grant_text("/otp/send"), &type, 1, otp_grant_text(body)};
+    otp_grant_request request = {otp_grant_text("POST"), otp_grant_text("/otp/send"), &type, 1, otp_grant_text(body),
+                                 OTP_GRANT_VERDICT_NONE};
     otp_grant_exchange exchange = 0;
     EXPECT(OTP_GRANT_STATUS_OK, otp_grant_begin(engine, &request, &exchange));
     return exchange;
@@ -108,9 +109,13 @@ int main(void)
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_engine_advance_clock(engine, 1));
 
     // Requests.
-    otp_grant_request request = {otp_grant_text("GET"), otp_grant_text("/"), NULL, 0, NONE};
+    otp_grant_request request = {otp_grant_text("GET"), otp_grant_text("/"), NULL, 0, NONE, OTP_GRANT_VERDICT_NONE};
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_begin(engine, NULL, &exchange));
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_begin(engine, &request, NULL));
+    EXPECT(OTP_GRANT_STATUS_NOT_AN_ENDPOINT, otp_grant_begin(engine, &request, &exchange));
+    request.verdict = 4;
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_begin(engine, &request, &exchange));
+    request.verdict = OTP_GRANT_VERDICT_REFUSE;
     EXPECT(OTP_GRANT_STATUS_NOT_AN_ENDPOINT, otp_grant_begin(engine, &request, &exchange));
     request.header_count = 1;
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_begin(engine, &request, &exchange));
@@ -122,13 +127,16 @@ int main(void)
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_revoke_session(engine, otp_grant_text("none"), &exchange));
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, NULL, &exchange));
     otp_grant_code code = {otp_grant_text("app"), otp_grant_text("signup"), otp_grant_text("fax"), NONE, NONE, NONE,
-                           NONE, NULL};
+                           NONE, NULL, NONE};
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, &code, &exchange));
     code.channel = otp_grant_text("email");
     code.address = otp_grant_text("ada@example.com");
     code.code_verifier = bytes("\xff", 1);
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, &code, &exchange));
     code.code_verifier = NONE;
+    code.device_token = bytes("\xff", 1);
+    EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, &code, &exchange));
+    code.device_token = NONE;
     otp_grant_api_request api = {otp_grant_text("GET"), otp_grant_text("/orders"), NULL, 0};
     code.proof = &api;
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_verify(engine, &code, &exchange));
@@ -138,6 +146,22 @@ int main(void)
            otp_grant_normalise_address(engine, otp_grant_text("sms"), otp_grant_text("x"), &exchange));
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT,
            otp_grant_check_access_token(engine, NONE, otp_grant_text(""), NONE, &exchange));
+
+    // What the staff asks.
+    otp_grant_status (*verbs[3])(otp_grant_engine, otp_grant_bytes, otp_grant_bytes, otp_grant_exchange *) = {
+        otp_grant_explain, otp_grant_unlock, otp_grant_forget_devices};
+    otp_grant_bytes sms = otp_grant_text("sms"), phone = otp_grant_text("+8613612345678");
+    for (int verb = 0; verb < 3; verb++) {
+        EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, verbs[verb](engine, sms, phone, NULL));
+        EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, verbs[verb](engine, otp_grant_text("fax"), phone, &exchange));
+        EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, verbs[verb](engine, sms, otp_grant_text("x"), &exchange));
+        EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, verbs[verb](engine, sms, bytes(NULL, 5), &exchange));
+        EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, verbs[verb](engine, bytes("\xff", 1), phone, &exchange));
+        EXPECT(OTP_GRANT_STATUS_BAD_HANDLE, verbs[verb](0, sms, phone, &exchange));
+        EXPECT(OTP_GRANT_STATUS_OK, verbs[verb](engine, sms, phone, &exchange));
+        EXPECT(OTP_GRANT_STATUS_WRONG_KIND, otp_grant_answer_swap(exchange, 1, &next));
+        EXPECT(OTP_GRANT_STATUS_OK, otp_grant_exchange_free(exchange));
+    }
 
     // Requests to an API.
     EXPECT(OTP_GRANT_STATUS_INVALID_ARGUMENT, otp_grant_check_access_token_of(engine, NULL, NONE, NONE, &exchange));

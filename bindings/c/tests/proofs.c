@@ -135,7 +135,7 @@ static uint64_t post_with(struct host *host, const char *path, const char *body,
                                    {otp_grant_text("dpop"), otp_grant_text(proof)},
                                    {otp_grant_text("DPoP"), otp_grant_text(proof)}};
     otp_grant_request request = {otp_grant_text("POST"), otp_grant_text(path), headers, 1 + (size_t)proofs,
-                                 otp_grant_text(body)};
+                                 otp_grant_text(body), OTP_GRANT_VERDICT_NONE};
     otp_grant_exchange exchange;
     uint64_t status = answer(host, &request, &exchange), count = 0;
     snprintf(reply, sizeof reply, "%s", (const char *)part(exchange, OTP_GRANT_PART_REPLY_BODY).data);
@@ -320,7 +320,7 @@ static const char *verify(struct host *host, const char *otp_token, const char *
     otp_grant_code given = {
         otp_grant_text("app"),       otp_grant_text("signup"),         otp_grant_text("sms"),
         otp_grant_text("13612345678"), otp_grant_text(otp_token),      otp_grant_text(host->last_code),
-        otp_grant_text(verifier),    proof ? &request : NULL,
+        otp_grant_text(verifier),    proof ? &request : NULL,          {NULL, 0},
     };
     otp_grant_exchange exchange;
     otp_grant_status status = otp_grant_verify(host->engine, &given, &exchange);

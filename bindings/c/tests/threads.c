@@ -22,7 +22,8 @@ static otp_grant_exchange begin(const char *client)
     char body[256];
     snprintf(body, sizeof body, "{\"grant_type\":\"refresh_token\",\"client_id\":\"%s\",\"refresh_token\":\"none\"}", client);
     otp_grant_header type = {otp_grant_text("Content-Type"), otp_grant_text("application/json")};
-    otp_grant_request request = {otp_grant_text("POST"), otp_grant_text("/oauth2/token"), &type, 1, otp_grant_text(body)};
+    otp_grant_request request = {otp_grant_text("POST"), otp_grant_text("/oauth2/token"), &type, 1, otp_grant_text(body),
+                                 OTP_GRANT_VERDICT_NONE};
     otp_grant_exchange exchange = 0;
     otp_grant_begin(engine, &request, &exchange);
     return exchange;

@@ -181,6 +181,7 @@ fn nothing_of_a_request_is_left_in_memory() {
         otp: SECRET,
         code_verifier,
         proof,
+        device_token: Some(SECRET),
     };
     let left = left_by(|| {
         for authorization in [bearer, bound] {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use napi_derive::napi;
 use otp_grant_bindings as bindings;
-use otp_grant_bindings::{ApiRequest, ParsedAuthSource, ParsedClient, Refusal, Verification};
+use otp_grant_bindings::{ApiRequest, HostVerdict, ParsedAuthSource, ParsedClient, Refusal, Verification};
 use zeroize::Zeroizing;
 
 use crate::error::{Thrown, argument, configuration, document};
@@ -52,6 +52,8 @@ pub struct VerificationParts {
     pub code_verifier: Option<String>,
     /// The request, if the code was asked for with a proof.
     pub proof: Option<ApiRequestParts>,
+    /// The device token of an earlier login to the address.
+    pub device_token: Option<String>,
 }
 
 /// A request to a route of the host's own.
@@ -100,9 +102,13 @@ impl Engine {
         path: String,
         headers: Vec<String>,
         body: &[u8],
+        verdict: String,
     ) -> Result<Option<Exchange>, Thrown> {
         let headers = Headers::read(headers)?;
-        Ok(self.engine.begin(&method, &path, headers.iter(), body).map(Exchange::new))
+        let verdict = HostVerdict::from_name(&verdict);
+        let verdict = verdict.ok_or_else(|| Thrown::new("argument", NO_VERDICT.to_owned()))?;
+        let step = self.engine.begin_with_verdict(&method, &path, headers.iter(), body, verdict);
+        Ok(step.map(Exchange::new))
     }
 
     /// Begins to check an access token, also against the store and the directory.
@@ -133,9 +139,10 @@ impl Engine {
     /// Begins to redeem a code of a usage other than login.
     #[napi(catch_unwind)]
     pub fn verify(&self, parts: VerificationParts) -> Result<Exchange, Thrown> {
-        let VerificationParts { client, usage, channel, address, otp_token, otp, code_verifier, proof } = parts;
+        let VerificationParts { client, usage, channel, address, otp_token, otp, code_verifier, proof, device_token } =
+            parts;
         let [address, otp_token, otp] = [address, otp_token, otp].map(Zeroizing::new);
-        let code_verifier = code_verifier.map(Zeroizing::new);
+        let [code_verifier, device_token] = [code_verifier, device_token].map(|text| text.map(Zeroizing::new));
         let request = Verification {
             client: &client,
             usage: &usage,
@@ -145,8 +152,30 @@ impl Engine {
             otp: &otp,
             code_verifier: code_verifier.as_ref().map(|verifier| verifier.as_str()),
             proof: proof.map(ApiRequestParts::read).transpose()?,
+            device_token: device_token.as_ref().map(|token| token.as_str()),
         };
         self.engine.verify(request).map(Exchange::new).map_err(|error| argument(&error))
+    }
+
+    /// Begins to tell what an address has left.
+    #[napi(catch_unwind)]
+    pub fn explain(&self, channel: String, address: String) -> Result<Exchange, Thrown> {
+        let address = Zeroizing::new(address);
+        self.engine.explain(&channel, &address).map(Exchange::new).map_err(|error| argument(&error))
+    }
+
+    /// Begins to clear the counted guesses and sends of an address and of its devices.
+    #[napi(catch_unwind)]
+    pub fn unlock(&self, channel: String, address: String) -> Result<Exchange, Thrown> {
+        let address = Zeroizing::new(address);
+        self.engine.unlock(&channel, &address).map(Exchange::new).map_err(|error| argument(&error))
+    }
+
+    /// Begins to make an address forget its devices.
+    #[napi(catch_unwind)]
+    pub fn forget_devices(&self, channel: String, address: String) -> Result<Exchange, Thrown> {
+        let address = Zeroizing::new(address);
+        self.engine.forget_devices(&channel, &address).map(Exchange::new).map_err(|error| argument(&error))
     }
 
     /// Begins to end a session.
@@ -299,3 +328,6 @@ impl Clock {
         self.offset.ms()
     }
 }
+
+/// The argument and the reason.
+const NO_VERDICT: &str = "verdict\nnone, allow, challenge or refuse is expected";

@@ -228,10 +228,11 @@ impl Exchange {
         &mut self,
         subject: String,
         status: String,
+        is_test: bool,
         tokens_valid_after: Option<i64>,
     ) -> Result<(), Thrown> {
         let tokens_valid_after_ms = tokens_valid_after.map(|at| u64::try_from(at).unwrap_or(0));
-        let user = UserAnswer { subject: &subject, status: &status, tokens_valid_after_ms };
+        let user = UserAnswer { subject: &subject, status: &status, tokens_valid_after_ms, is_test };
         self.give(|pending| pending.answer_user(Some(user)))
     }
 

@@ -29,6 +29,7 @@ describe('a login', () => {
     const [{ validFor, ...delivery }] = host.outbox;
     assert.deepEqual(delivery, {
       channel: 'sms', address: PHONE, code: host.codeFor(), usage: 'login', client: 'web', authSource: 'sms',
+      attempt: 1,
     });
     // In whole seconds of the 3 minutes. The first one can have begun before the message is handed over.
     assert.ok([179, 180].includes(validFor), validFor);
@@ -233,6 +234,18 @@ describe('errors say who is at fault', () => {
     assert.equal(place({ quotas: { guessesPerCode: 'hunter2' } }), 'quotas.guessesPerCode');
     assert.equal(place({ quotas: { sends: [{ count: 1, per: 'hunter2' }] } }), 'quotas.sends[0].per');
     assert.equal(place({ quotas: { guesses_per_code: 5 } }), 'quotas.guesses_per_code');
+    const identity = { phoneNumber: '+8613600000001', code: '246810', clients: ['web'], endsAt: new Date() };
+    const identities = (change) => place({ testIdentities: [{ ...identity, ...change }] });
+    assert.equal(place({ sendGuard: { countries: { allow: ['+1'] } } }), 'sendGuard.countries.allow[0]');
+    assert.equal(place({ sendGuard: { thresholds: { emailDomain: { perDay: 3, perHour: 4 } } } }),
+      'sendGuard.thresholds.emailDomain.perHour');
+    assert.equal(place({ sendGuard: { shards: 1025 } }), 'sendGuard');
+    assert.equal(place({ devices: true }), 'devices');
+    assert.equal(place({ devices: { guesses: { count: 26, per: '24h' } } }), 'devices');
+    assert.equal(identities({ clients: [] }), 'testIdentities[0].clients');
+    assert.equal(identities({ endsAt: new Date(NaN) }), 'testIdentities[0].endsAt');
+    assert.equal(identities({ email: 'a@example.com' }), 'testIdentities[0]');
+    assert.equal(identities({ endsAt: Date.now() + 91 * 24 * 60 * 60 * 1000 }), 'testIdentities');
     assert.match(place({ unknown: true }), /^(unknown)?$/);
   });
 
@@ -244,10 +257,16 @@ describe('errors say who is at fault', () => {
     of(() => new MemoryDirectory().addAuthSource({ id: 'sms', channel: 'pigeon' }));
   });
 
-  test('the calling code', () => {
+  test('the calling code', async () => {
     const { server } = new Host();
     assert.throws(() => server.normaliseAddress('sms', 'no number'), ArgumentError);
     assert.throws(() => server.verifyAccessToken('x', { scope: 'a"b' }), { code: 'argument', argument: 'scope' });
+    const request = { method: 'POST', path: '/otp/send', headers: [] };
+    await assert.rejects(server.handle({ ...request, verdict: 'maybe' }), { code: 'argument', argument: 'verdict' });
+    for (const verb of ['explain', 'unlock', 'forgetDevices']) {
+      await assert.rejects(server[verb]({ channel: 'sms', address: 'x' }), { code: 'argument', argument: 'address' });
+      await assert.rejects(server[verb]({ channel: 'fax', address: PHONE }), { code: 'argument', argument: 'channel' });
+    }
   });
 
   test('the client', async () => {
@@ -320,6 +339,7 @@ describe('a port that returns what is no answer has failed', () => {
       { subject: 'u', status: 'happy' },
       { subject: 'u', status: null },
       ...['soon', '', false, []].map((tokensValidAfter) => ({ subject: 'u', tokensValidAfter })),
+      ...['true', 1, {}].map((isTest) => ({ subject: 'u', isTest })),
     ],
   };
   for (const [method, answers] of Object.entries(methods)) {

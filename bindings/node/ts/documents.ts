@@ -1,12 +1,13 @@
 // Documents for the addon, and of the addon.
 
+import { types } from 'node:util';
 import { ConfigurationError } from './errors.js';
 import { camelCase, snakeCase } from './names.js';
 
 /** Members whose own members are not converted: they are named by URIs, or by the standard for JWKs. */
 const KEPT = new Set(['grantTypes', 'external', 'published']);
 
-/** Writes a document for the addon. Refuses names that are not in camelCase: a member would otherwise have two names. */
+/** Writes a document for the addon: instants in milliseconds since 1970. Refuses names that are not in camelCase: a member would otherwise have two names. */
 export function documentText(document: object): string {
   return JSON.stringify(converted(document, ''));
 }
@@ -25,6 +26,7 @@ export function readDocument<T>(text: string, instants: readonly string[] = []):
 function converted(value: unknown, place: string): unknown {
   if (Array.isArray(value)) return value.map((element, at) => converted(element, `${place}[${at}]`));
   if (typeof value !== 'object' || value === null) return value;
+  if (types.isDate(value)) return value.getTime();
   const members: Record<string, unknown> = {};
   for (const [name, member] of Object.entries(value)) {
     const at = place === '' ? name : `${place}.${name}`;

@@ -137,8 +137,8 @@ function answerPrepared(exchange: Exchange, answer: unknown): void {
 function answerUser(exchange: Exchange, answer: unknown): void {
   if (isNothing(answer)) return exchange.answerDocument();
   // A status of `null`, as a column can have it, is none that may log in.
-  const { subject, status = 'active', tokensValidAfter } = object<User>(answer);
-  exchange.answerUser(subject, status, isNothing(tokensValidAfter) ? undefined : millis(tokensValidAfter));
+  const { subject, status = 'active', tokensValidAfter, isTest } = object<User>(answer);
+  exchange.answerUser(subject, status, isTest ?? false, isNothing(tokensValidAfter) ? undefined : millis(tokensValidAfter));
 }
 
 /** What `Number` and Node-API read as 0 is refused: no session would end. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { addressState } from './address_state.js';
 import { drive } from './drive.js';
 import type { Directory } from './directory.js';
 import { documentText, readDocument } from './documents.js';
@@ -13,6 +14,7 @@ import { clockOf, type TestClock } from './testing.js';
 import type {
   AccessToken,
   Address,
+  AddressState,
   Channel,
   Configuration,
   Deliver,
@@ -20,6 +22,7 @@ import type {
   Route,
   Sign,
   Signing,
+  Verdict,
   VerifiedAddress,
 } from './types.js';
 
@@ -44,6 +47,8 @@ export interface ServerRequest {
   readonly headers: HeadersInput;
   /** The whole body, as it was sent. A body that was cut short must be refused before. */
   readonly body?: Uint8Array | string | undefined;
+  /** What the host knows about the request. The send endpoint reads it, where `sendGuard` is on. Defaults to `none`. */
+  readonly verdict?: Verdict | undefined;
 }
 
 /** Options of one call. */
@@ -86,6 +91,8 @@ export interface Verification extends Address {
   readonly codeVerifier?: string | undefined;
   /** The request, if the code was asked for with a DPoP proof. It has a proof of the same key. */
   readonly proof?: ApiRequest | undefined;
+  /** The device token of an earlier login to the address. One that is not good counts as none. */
+  readonly deviceToken?: string | undefined;
 }
 
 /** An authorization server over the ports of a host. */
@@ -110,11 +117,16 @@ export class Server {
     this.#ports = { store, directory, deliver, sign, observe, failed };
   }
 
-  /** Answers a request. Returns `undefined` where the path is not that of an endpoint. */
+  /**
+   * Answers a request. Returns `undefined` where the path is not that of an endpoint.
+   *
+   * @throws {@link ArgumentError} if there is no such verdict.
+   */
   async handle(request: ServerRequest, options: CallOptions = {}): Promise<Reply | undefined> {
-    const { method, path, headers, body = '' } = request;
+    const { method, path, headers, body = '', verdict = 'none' } = request;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-    const exchange = this.#engine.begin(method, path.split('?', 1)[0] as string, inTurns(headers), bytes);
+    const own = path.split('?', 1)[0] as string;
+    const exchange = called(() => this.#engine.begin(method, own, inTurns(headers), bytes, verdict));
     if (exchange === null) return undefined;
     const ended = await drive(exchange, this.#ports, options.signal);
     const reply = new Reply(ended.status(), ended.headers(), ended.body());
@@ -126,6 +138,8 @@ export class Server {
   /**
    * Answers a request of `node:http`, Express or Connect, whose body nothing has read before. It can be passed on as it
    * is: `app.use(server.middleware)`. Calls `next`, or answers 404, where the path is not that of an endpoint.
+   *
+   * The host knows nothing about the request. One that has a verdict passes it to {@link handle}, with {@link readBody}.
    *
    * Reads at most 64 KiB of a body, or `limits.body` if that is more, for at most 10 seconds. Refuses a body that was cut
    * short.
@@ -201,14 +215,43 @@ export class Server {
    * @throws {@link RefusedError} if the code is refused, {@link UnavailableError} if a port failed.
    */
   async verify(verification: Verification, options: CallOptions = {}): Promise<VerifiedAddress> {
-    const { client, usage, channel, address, otpToken, otp, codeVerifier, proof } = verification;
+    const { client, usage, channel, address, otpToken, otp, codeVerifier, proof, deviceToken } = verification;
     const parts = (): VerificationParts => ({
       ...{ client, usage, channel, address, otpToken, otp },
       ...(codeVerifier === undefined ? {} : { codeVerifier }),
       ...(proof === undefined ? {} : { proof: apiRequest(proof) }),
+      ...(deviceToken === undefined ? {} : { deviceToken }),
     });
     const text = await this.#outcome(() => this.#engine.verify(parts()), options.signal);
     return readDocument(text, ['verifiedAt']);
+  }
+
+  /**
+   * Tells what an address has left, for the host's support staff. The address can have any spelling.
+   *
+   * @throws {@link ArgumentError} if there is no such address, {@link UnavailableError} if the store failed.
+   */
+  async explain({ channel, address }: Address, options: CallOptions = {}): Promise<AddressState> {
+    return addressState(await this.#outcome(() => this.#engine.explain(channel, address), options.signal));
+  }
+
+  /**
+   * Clears the counted guesses and sends of an address and of its devices. The guesses of each code still count. Whoever
+   * locked the address can lock it again. A known device is not affected by that.
+   *
+   * @throws {@link ArgumentError} if there is no such address, {@link UnavailableError} if the store failed.
+   */
+  async unlock({ channel, address }: Address, options: CallOptions = {}): Promise<void> {
+    await this.#outcome(() => this.#engine.unlock(channel, address), options.signal);
+  }
+
+  /**
+   * Makes an address forget its devices, after one was lost or stolen. What they have used up still counts.
+   *
+   * @throws {@link ArgumentError} if there is no such address, {@link UnavailableError} if the store failed.
+   */
+  async forgetDevices({ channel, address }: Address, options: CallOptions = {}): Promise<void> {
+    await this.#outcome(() => this.#engine.forgetDevices(channel, address), options.signal);
   }
 
   /**

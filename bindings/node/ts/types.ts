@@ -77,6 +77,73 @@ export interface Signing {
   readonly published?: readonly (string | Jwk)[];
 }
 
+/** How many unverified messages a destination has until a send needs a reason to be trusted. */
+export interface Threshold {
+  readonly perDay: number;
+  /** At most `perDay`. */
+  readonly perHour: number;
+  /** How many unverified messages 100 verified ones earn. Defaults to 50. At most 1,000. */
+  readonly verifiedPercent?: number;
+}
+
+/** The guard against messages that nobody reads. Begin with `observe`. */
+export interface SendGuard {
+  /**
+   * `observe` counts, and tells `onEvent` what it would refuse. `enforce` also refuses. Defaults to `off`.
+   */
+  readonly mode?: 'off' | 'observe' | 'enforce';
+  /** Where messages are sent to: calling codes, or `1` and an area code. The longest code decides. Defaults to everywhere. */
+  readonly countries?: { readonly allow: readonly string[]; readonly except?: readonly string[] };
+  readonly thresholds?: {
+    /** What 10,000 neighbouring numbers must earn. Defaults to 5 messages in 24 hours and 3 in an hour. */
+    readonly block?: Threshold;
+    /** What a country must earn. Defaults to 20 messages in 24 hours and 3 in an hour. */
+    readonly country?: Threshold;
+    /** What an e-mail domain must earn. Defaults to nothing. */
+    readonly emailDomain?: Threshold;
+  };
+  /** Over how many records a country and a client are spread. Defaults to 16. */
+  readonly shards?: number;
+  /**
+   * Whether clients can pass a challenge, after which the host gives the verdict `allow`. With `false`, a send that needs
+   * a reason to be trusted is answered as if no quota were left. Defaults to true.
+   */
+  readonly hasChallenge?: boolean;
+}
+
+/**
+ * What the host knows about a request for a code, from a captcha, a device attestation or the reputation of a network:
+ * nothing; it comes from a person, as far as the host can tell; the client must pass a challenge; it is refused.
+ */
+export type Verdict = 'none' | 'allow' | 'challenge' | 'refuse';
+
+/**
+ * The budgets of each device that a user had remembered with a login. An address has at most 3 devices. The address and
+ * its devices can have 100 guesses in 24 hours.
+ */
+export interface DevicePolicy {
+  /** Defaults to 10 in 24 hours. */
+  readonly guesses?: Quota;
+  /** Defaults to once in 30 seconds and 10 times in 24 hours. */
+  readonly sends?: readonly Quota[];
+  /** For how long a device is known after its latest login. Defaults to 90 days. */
+  readonly validity?: Duration;
+}
+
+/**
+ * An address that logs in with a fixed code, for the review of an app and for tests of a whole service. Nothing is
+ * delivered to it. The directory has a user with the address and `isTest`. The session ends with the test identity, and
+ * its tokens say `"amr": ["test"]`.
+ */
+export type TestIdentity = ({ readonly phoneNumber: string } | { readonly email: string }) & {
+  /** As many characters as other codes have. */
+  readonly code: string;
+  /** The clients at which the code is good. */
+  readonly clients: readonly string[];
+  /** At most 90 days away: a `Date`, or milliseconds since 1970. */
+  readonly endsAt: Date | number;
+};
+
 /** What a server is configured with. Everything but `issuer`, `keys` and `signing` has a default. */
 export interface Configuration {
   /** The URL of the issuer, as tokens name it. */
@@ -91,6 +158,11 @@ export interface Configuration {
     /** Guesses per address. Defaults to 25 in a day. */
     readonly guessesPerAddress?: Quota;
   };
+  /** The budgets of devices that users log in with. `false` remembers no device. */
+  readonly devices?: DevicePolicy | false;
+  readonly sendGuard?: SendGuard;
+  /** The addresses that log in with a fixed code. */
+  readonly testIdentities?: readonly TestIdentity[];
   readonly validity?: {
     /** Defaults to 5 minutes. */
     readonly accessToken?: Duration;
@@ -193,6 +265,8 @@ export interface Client {
   readonly retryWindow?: Duration;
   /** The client may introspect the tokens of all clients. For APIs. */
   readonly introspectsEveryToken?: boolean;
+  /** How many messages the client can send while `sendGuard` is on. Defaults to no limit. */
+  readonly messageBudget?: { readonly perHour: number; readonly perDay: number };
 }
 
 /** An auth source: one channel, with the form and the validity of its login codes. */
@@ -213,6 +287,8 @@ export interface User {
    * everywhere, set it to the current time.
    */
   readonly tokensValidAfter?: Date | number | null;
+  /** The user exists for tests, and logs in only by a {@link TestIdentity}. Defaults to false. */
+  readonly isTest?: boolean | null;
 }
 
 /** A phone number or an e-mail address in its normal form. */
@@ -232,6 +308,8 @@ export interface Delivery extends Address {
   readonly authSource?: string;
   /** How many seconds the code is valid. */
   readonly validFor: number;
+  /** The how-manieth message with this code it is. The first one is 1. A later one can take another route. */
+  readonly attempt: number;
 }
 
 /**
@@ -275,14 +353,48 @@ export interface VerifiedAddress extends Address {
   readonly verifiedAt: Date;
 }
 
+/** What is left of a budget. */
+export interface BudgetState {
+  /** How many are left in the longest window. Missing where there is no limit. */
+  readonly left?: number;
+  /** When the next one is possible, if it is not possible now. */
+  readonly availableAt?: Date;
+}
+
+/** What an address has left. It names no code and no identifier. */
+export interface AddressState {
+  /** Nobody without a device token has a guess left. */
+  readonly isLocked: boolean;
+  readonly guesses: BudgetState;
+  readonly sends: BudgetState;
+  /** The challenges whose otp_token is still good. The oldest comes first. */
+  readonly challenges: readonly {
+    /** The code can have expired before its otp_token. */
+    readonly codeExpiresAt: Date;
+    readonly expiresAt: Date;
+    readonly guessesLeft: number;
+  }[];
+  /** The devices that the address knows. */
+  readonly devices: readonly {
+    /** Until when the device is known without a further login. */
+    readonly knownUntil: Date;
+    readonly guesses: BudgetState;
+    readonly sends: BudgetState;
+  }[];
+}
+
 /** What happened, for logs and metrics. `kind` says which of the members are there. */
 export interface Event {
   /**
-   * `sent`, `delivery_failed`, `throttled`, `locked_out`, `client_refused`, `wrong_code`, `exhausted`, `logged_in`,
-   * `login_repeated`, `signed_up`, `verified`, `refreshed`, `reuse_detected`, `proof_replayed`, `key_not_proven`,
-   * `session_revoked`, `access_token_revoked`, `store_failed`, `directory_failed` or `faulted`.
+   * `sent`, `delivery_failed`, `throttled`, `locked_out`, `send_would_be_refused`, `send_challenged`, `send_refused`,
+   * `client_budget_half_used`, `client_budget_used`, `client_refused`, `wrong_code`, `exhausted`, `logged_in`,
+   * `login_repeated`, `signed_up`, `test_identity_used`, `device_remembered`, `unlocked`, `devices_forgotten`, `verified`,
+   * `refreshed`, `reuse_detected`, `proof_replayed`, `key_not_proven`, `session_revoked`, `access_token_revoked`,
+   * `store_failed`, `directory_failed` or `faulted`.
    */
   readonly kind: string;
+  /** Why the send guard decided so: `country_not_allowed`, `verdict`, `block`, `country`, `email_domain`, `client_budget`. */
+  readonly cause?: string;
   readonly client?: string;
   /** Stands for the address: the key of its record, in hex. */
   readonly address?: string;

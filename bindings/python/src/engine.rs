@@ -1,6 +1,6 @@
 //! The engine: it begins exchanges, and answers what needs no question.
 
-use otp_grant_bindings::{ApiRequest, ArgumentError, Refusal, Step, Verification};
+use otp_grant_bindings::{ApiRequest, ArgumentError, HostVerdict, Refusal, Step, Verification};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -42,6 +42,7 @@ impl Engine {
     }
 
     /// Begins to answer a request. `None`: the path is not that of an endpoint.
+    #[pyo3(signature = (method, path, headers, body, verdict="none"))]
     fn begin(
         &self,
         py: Python<'_>,
@@ -49,10 +50,14 @@ impl Engine {
         path: &str,
         headers: &Bound<'_, PyAny>,
         body: &Bound<'_, PyBytes>,
+        verdict: &str,
     ) -> PyResult<Option<Exchange>> {
         let headers = Headers::read(headers)?;
         let body = body.as_bytes();
-        Ok(py.detach(|| self.0.begin(method, path, headers.iter(), body)).map(Exchange::new))
+        let verdict =
+            HostVerdict::from_name(verdict).ok_or_else(|| configuration("verdict: there is no such verdict"))?;
+        let step = py.detach(|| self.0.begin_with_verdict(method, path, headers.iter(), body, verdict));
+        Ok(step.map(Exchange::new))
     }
 
     #[pyo3(signature = (token, client=None, scope=None))]
@@ -81,7 +86,7 @@ impl Engine {
         begun(py.detach(|| self.0.check_access_token(request, client, scope)))
     }
 
-    #[pyo3(signature = (client, usage, channel, address, otp_token, otp, code_verifier=None, proof=None))]
+    #[pyo3(signature = (client, usage, channel, address, otp_token, otp, code_verifier=None, proof=None, device_token=None))]
     #[expect(clippy::too_many_arguments, reason = "the members of one request")]
     fn verify(
         &self,
@@ -94,14 +99,16 @@ impl Engine {
         otp: Text,
         code_verifier: Option<Text>,
         proof: Option<(Text, Text, Bound<'_, PyAny>)>,
+        device_token: Option<Text>,
     ) -> PyResult<Exchange> {
         let (address, otp_token, otp) = (address.as_str(), otp_token.as_str(), otp.as_str());
         let code_verifier = code_verifier.as_ref().map(Text::as_str);
         let proof =
             proof.map(|(method, url, headers)| api_request(method.as_str(), url.as_str(), &headers)).transpose()?;
-        begun(py.detach(|| {
-            self.0.verify(Verification { client, usage, channel, address, otp_token, otp, code_verifier, proof })
-        }))
+        let device_token = device_token.as_ref().map(Text::as_str);
+        let request =
+            Verification { client, usage, channel, address, otp_token, otp, code_verifier, proof, device_token };
+        begun(py.detach(|| self.0.verify(request)))
     }
 
     /// Checks the access token of a request offline.
@@ -118,6 +125,21 @@ impl Engine {
         let request = api_request(method, external_url, headers)?;
         let verified = py.detach(|| self.0.verify_access_token(request, client, scope));
         Ok(outcome(py, &verified.map_err(configuration)?))
+    }
+
+    /// Tells what an address has left.
+    fn explain(&self, py: Python<'_>, channel: &str, address: Text) -> PyResult<Exchange> {
+        begun(py.detach(|| self.0.explain(channel, address.as_str())))
+    }
+
+    /// Clears the counted guesses and sends of an address and of its devices.
+    fn unlock(&self, py: Python<'_>, channel: &str, address: Text) -> PyResult<Exchange> {
+        begun(py.detach(|| self.0.unlock(channel, address.as_str())))
+    }
+
+    /// Makes an address forget its devices.
+    fn forget_devices(&self, py: Python<'_>, channel: &str, address: Text) -> PyResult<Exchange> {
+        begun(py.detach(|| self.0.forget_devices(channel, address.as_str())))
     }
 
     fn revoke_session(&self, py: Python<'_>, session: &str) -> PyResult<Exchange> {

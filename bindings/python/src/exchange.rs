@@ -113,7 +113,7 @@ impl Exchange {
             QuestionKind::Deliver => {
                 let (channel, address, code, usage) = (asked.channel(), asked.address(), asked.code(), asked.usage());
                 let (client, source, valid_for) = (asked.client_id(), asked.auth_source_id(), asked.valid_for_ms());
-                (channel, address, code, usage, client, source, valid_for).into_pyobject(py)
+                (channel, address, code, usage, client, source, valid_for, asked.attempt()).into_pyobject(py)
             }
             _ => (asked.document(),).into_pyobject(py),
         }
@@ -147,12 +147,13 @@ impl Exchange {
         self.answer_with(py, |pending| pending.answer_auth_source(source))
     }
 
-    fn answer_user(&self, py: Python<'_>, user: Option<(String, String, Option<u64>)>) -> PyResult<()> {
+    fn answer_user(&self, py: Python<'_>, user: Option<(String, String, Option<u64>, bool)>) -> PyResult<()> {
         self.answer_with(py, |pending| {
-            pending.answer_user(user.as_ref().map(|(subject, status, tokens_valid_after)| UserAnswer {
+            pending.answer_user(user.as_ref().map(|(subject, status, tokens_valid_after, is_test)| UserAnswer {
                 subject,
                 status,
                 tokens_valid_after_ms: *tokens_valid_after,
+                is_test: *is_test,
             }))
         })
     }

@@ -120,7 +120,7 @@ def test_an_exchange_is_answered_once_and_by_its_kind() -> None:
     exchange = engine.begin("POST", "/otp/send", [("content-type", "application/json")], body)
     assert exchange is not None and exchange.kind == "client"
     wrongs: List[Callable[[], Any]] = [lambda: exchange.answer_swap(True), lambda: exchange.answer_record(None),
-                                       lambda: exchange.answer_user(("a", "active", None)), exchange.accept_delivery,
+                                       lambda: exchange.answer_user(("a", "active", None, False)), exchange.accept_delivery,
                                        lambda: exchange.answer_document("{"), lambda: exchange.answer_signature(b""),
                                        lambda: exchange.answer_scope(None), lambda: exchange.answer_auth_source(None)]
     for wrong in wrongs:

@@ -177,7 +177,7 @@ impl std::error::Error for AnswerError {
 
 /// An answer that was read.
 pub(crate) enum Answer {
-    Record(Option<Record>),
+    Record(Option<Box<Record>>),
     Swap(Swap),
     Client(Option<Arc<Client>>),
     AuthSource(Option<Arc<AuthSource>>),

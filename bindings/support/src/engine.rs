@@ -8,23 +8,23 @@ use otp_grant::grant::CustomUsage;
 use otp_grant::id::SessionId;
 use otp_grant::jwt::{AccessTokenClaims, AccessTokenError, AccessTokenVerifier, Audience};
 use otp_grant::secret::PresentedSecret;
-use otp_grant::server::{AccessTokenCheckError, Endpoint, KeyringCheck, Route, ServerBuilder, VerifyRequest};
+use otp_grant::server::{AccessTokenCheckError, Endpoint, KeyringCheck, Route, VerifyRequest};
 use otp_grant::time::Clock;
 use otp_grant::wire::PresentedAccessToken;
-use otp_grant::{Address, AuthorizationServer, Channel, ClientId, Request, Scope, Settings, Usage};
+use otp_grant::{Address, AuthorizationServer, Channel, ClientId, Request, Scope, Usage};
 use serde_json::{Value, json};
 
 use crate::api_request::{ApiRequest, PresentedToken};
+use crate::builder::EngineBuilder;
 use crate::claims::with_scope;
 use crate::clock_offset::ClockOffset;
-use crate::config::{self, Config};
-use crate::error::{ArgumentError, ConfigError, Misplaced};
-use crate::event::JsonObserver;
+use crate::error::{ArgumentError, ConfigError};
 use crate::exchange::Shared;
-use crate::known_documents::KnownDocuments;
+use crate::explanation::explanation;
 use crate::pending::{Pending, Step};
 use crate::refusal::Refusal;
 use crate::values::ChannelName;
+use crate::verdict::HostVerdict;
 
 /// A server without its store and its directory. It is cheap to clone, and is shared between threads.
 #[derive(Clone)]
@@ -50,24 +50,11 @@ impl Engine {
     /// # Errors
     /// [`ConfigError`] names the member that is wrong.
     pub fn builder(config: &str) -> Result<EngineBuilder, ConfigError> {
-        let config = Config::from_json(config)?;
-        let keys = config::signing_keys(&config)?;
-        let shared = Shared {
-            known: KnownDocuments::default(),
-            algorithm: keys.active().algorithm(),
-            key_id: keys.active().key_id().to_owned(),
-        };
-        Ok(EngineBuilder {
-            settings: config::settings(&config)?,
-            builder: AuthorizationServer::builder(config::issuer(&config)?, config::keyring(&config)?, keys),
-            has_country_code: config.has_country_code(),
-            has_numbering_plan: false,
-            clock: ClockOffset::new(),
-            shared,
-        })
+        EngineBuilder::from_json(config)
     }
 
-    /// Begins to answer a request. Returns `None` when the path is not the path of an endpoint.
+    /// Begins to answer a request about which the host knows nothing. Returns `None` when the path is not the path of an
+    /// endpoint.
     ///
     /// `path` has no query. Header names are in any case, and a header that is repeated is given repeatedly. Everything
     /// is copied.
@@ -78,9 +65,21 @@ impl Engine {
         headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
         body: &[u8],
     ) -> Option<Step> {
+        self.begin_with_verdict(method, path, headers, body, HostVerdict::None)
+    }
+
+    /// Begins to answer a request with the host's verdict about it, as [`begin`](Self::begin) does without one.
+    pub fn begin_with_verdict<'h>(
+        &self,
+        method: &str,
+        path: &str,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        body: &[u8],
+        verdict: HostVerdict,
+    ) -> Option<Step> {
         // The lifetimes of the parts of a request are the same.
         let headers: Vec<(&str, &[u8])> = headers.into_iter().collect();
-        let request = Request::new(method, path).headers(headers).body(body);
+        let request = Request::new(method, path).headers(headers).body(body).with_verdict(verdict.into());
         let step = self.engine.begin(&request)?;
         Some(Pending::begin(step, Arc::clone(&self.shared)))
     }
@@ -154,10 +153,12 @@ impl Engine {
         let otp_token = PresentedSecret::new(request.otp_token.to_owned());
         let otp = PresentedSecret::new(request.otp.to_owned());
         let code_verifier = request.code_verifier.map(|verifier| PresentedSecret::new(verifier.to_owned()));
+        let device_token = request.device_token.map(|token| PresentedSecret::new(token.to_owned()));
         let presenting = request.proof;
         Ok(self.perform(|server| async move {
             let mut request = VerifyRequest::new(&client, usage, address, otp_token, otp);
             request.code_verifier = code_verifier;
+            request.device_token = device_token;
             request.proof = presenting.as_ref().map(ApiRequest::proof);
             let verified = server.verify(request).await?;
             let document = json!({
@@ -179,6 +180,45 @@ impl Engine {
         let session = SessionId::try_from(session.to_owned()).map_err(|error| ArgumentError::new("session", error))?;
         Ok(self.perform(|server| async move {
             server.revoke_session(&session).await?;
+            Ok(NOTHING.to_owned())
+        }))
+    }
+
+    /// Tells what an address has left, for the host's support staff, as `AuthorizationServer::explain` does.
+    ///
+    /// The document has `is_locked`, `guesses`, `sends`, `challenges` and `devices`. A budget has `left`, which is `null`
+    /// where there is no limit, and `available_at`, which is `null` where one is possible now. A challenge has `code_expires_at`,
+    /// `expires_at` and `guesses_left`. A device has `known_until`, `guesses` and `sends`. Instants are milliseconds
+    /// since 1970. There is no code and no identifier in it.
+    ///
+    /// # Errors
+    /// [`ArgumentError`] if there is no such address. The exchange can end with `temporarily_unavailable`.
+    pub fn explain(&self, channel: &str, address: &str) -> Result<Step, ArgumentError> {
+        let address = self.address(channel, address)?;
+        Ok(self.perform(|server| async move { Ok(explanation(&server.explain(&address).await?)) }))
+    }
+
+    /// Clears the counted guesses and sends of an address and of its devices, as `AuthorizationServer::unlock` does. The
+    /// document is empty.
+    ///
+    /// # Errors
+    /// [`ArgumentError`] if there is no such address. The exchange can end with `temporarily_unavailable`.
+    pub fn unlock(&self, channel: &str, address: &str) -> Result<Step, ArgumentError> {
+        let address = self.address(channel, address)?;
+        Ok(self.perform(|server| async move {
+            server.unlock(&address).await?;
+            Ok(NOTHING.to_owned())
+        }))
+    }
+
+    /// Makes an address forget its devices, as `AuthorizationServer::forget_devices` does. The document is empty.
+    ///
+    /// # Errors
+    /// [`ArgumentError`] if there is no such address. The exchange can end with `temporarily_unavailable`.
+    pub fn forget_devices(&self, channel: &str, address: &str) -> Result<Step, ArgumentError> {
+        let address = self.address(channel, address)?;
+        Ok(self.perform(|server| async move {
+            server.forget_devices(&address).await?;
             Ok(NOTHING.to_owned())
         }))
     }
@@ -230,6 +270,15 @@ impl Engine {
         let budget = self.engine.addresses().budget_of(&address);
         let channel = ChannelName::of(address.channel());
         Ok(json!({ "channel": channel, "address": address.as_str(), "budget": budget }).to_string())
+    }
+
+    pub(crate) fn new(
+        engine: exchange::Engine,
+        verifier: AccessTokenVerifier,
+        clock: ClockOffset,
+        shared: Shared,
+    ) -> Self {
+        Self { engine, verifier: Arc::new(verifier), clock, shared: Arc::new(shared) }
     }
 
     fn verified(&self, token: &PresentedToken<'_>, audience: Audience<'_>) -> Result<AccessTokenClaims, Refusal> {
@@ -293,88 +342,14 @@ pub struct Verification<'a> {
     /// The request, with the proof of the key that the code was requested with. Where proofs are switched off, it is
     /// ignored. The nonce of the proof is not looked at.
     pub proof: Option<ApiRequest>,
+    /// The device token of an earlier login to this address. One that is not good counts as none.
+    pub device_token: Option<&'a str>,
 }
 
 /// Shows neither the code nor the address.
 impl fmt::Debug for Verification<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verification").field("client", &self.client).field("usage", &self.usage).finish_non_exhaustive()
-    }
-}
-
-/// Sets up an [`Engine`].
-#[must_use]
-pub struct EngineBuilder {
-    builder: ServerBuilder,
-    settings: Settings,
-    has_country_code: bool,
-    has_numbering_plan: bool,
-    clock: ClockOffset,
-    shared: Shared,
-}
-
-impl EngineBuilder {
-    /// Adds a function that receives each event as a JSON object: `kind`, and members that depend on it. It is called in
-    /// the middle of a request, on the thread that answers it. It must return at once, and must not panic.
-    pub fn observer(mut self, observer: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        self.builder = self.builder.observer(JsonObserver(observer));
-        self
-    }
-
-    /// Adds a numbering plan, as `AddressPolicy::with_numbering_plan` does.
-    pub fn numbering_plan(mut self, plan: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        self.settings.addresses = self.settings.addresses.with_numbering_plan(plan);
-        self.has_numbering_plan = true;
-        self
-    }
-
-    /// Adds a function that gives the budget of an address, as `AddressPolicy::with_budgets` does. Its arguments are the
-    /// channel and the address.
-    pub fn budgets(mut self, budget: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> Self {
-        let budget = move |address: &Address| budget(ChannelName::of(address.channel()), address.as_str());
-        self.settings.addresses = self.settings.addresses.with_budgets(budget);
-        self
-    }
-
-    /// Lets a test move the clock of the engine. Without this call the engine reads the clock of the system.
-    pub fn clock_offset(mut self, offset: ClockOffset) -> Self {
-        self.builder = self.builder.clock(offset.clone());
-        self.clock = offset;
-        self
-    }
-
-    /// Builds the engine.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when settings are out of range or contradict one another.
-    pub fn build(self) -> Result<Engine, ConfigError> {
-        if self.has_country_code && self.has_numbering_plan {
-            return Err(ConfigError::new("addresses.country_code", "the numbering plan has its own"));
-        }
-        let profile = self.settings.access_token_profile.clone();
-        let engine = exchange::Engine::new(self.builder.settings(self.settings))
-            .map_err(|error| ConfigError::new(place_of(error), error))?;
-        let verifier = AccessTokenVerifier::new(engine.issuer().clone(), engine.key_set().clone(), profile);
-        Ok(Engine { engine, verifier: Arc::new(verifier), clock: self.clock, shared: Arc::new(self.shared) })
-    }
-}
-
-impl fmt::Debug for EngineBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineBuilder").field("builder", &self.builder).finish_non_exhaustive()
-    }
-}
-
-/// The member of the configuration that an error of the settings as a whole is about.
-fn place_of(error: otp_grant::server::ConfigError) -> &'static str {
-    use otp_grant::server::ConfigError as Error;
-    match error {
-        Error::ValidityTooShort | Error::SessionValidity => "validity",
-        Error::RepeatWindow => "validity.repeat_answer_within",
-        Error::Quota | Error::TooManyChallenges => "quotas",
-        Error::GrantType => "grant_types",
-        Error::Endpoint => "endpoints",
-        _ => "",
     }
 }
 

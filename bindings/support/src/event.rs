@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use otp_grant::DeliveryFailure;
+use otp_grant::guard::GuardCause;
 use otp_grant::id::{RecordKey, SessionId};
 use otp_grant::observer::{Event, Observer};
 use serde_json::{Map, Value};
@@ -37,6 +38,17 @@ fn document(event: &Event<'_>) -> Option<String> {
         Event::LockedOut { client, address, retry_after } => {
             ("locked_out", vec![("client", client.as_str().into()), hashed(address), wait(*retry_after)])
         }
+        Event::SendWouldBeRefused { client, address, cause } => {
+            ("send_would_be_refused", vec![("client", client.as_str().into()), hashed(address), of_guard(*cause)])
+        }
+        Event::SendChallenged { client, address, cause } => {
+            ("send_challenged", vec![("client", client.as_str().into()), hashed(address), of_guard(*cause)])
+        }
+        Event::SendRefused { client, address, cause } => {
+            ("send_refused", vec![("client", client.as_str().into()), hashed(address), of_guard(*cause)])
+        }
+        Event::ClientBudgetHalfUsed { client } => ("client_budget_half_used", vec![("client", client.as_str().into())]),
+        Event::ClientBudgetUsed { client } => ("client_budget_used", vec![("client", client.as_str().into())]),
         Event::ClientRefused { client } => {
             ("client_refused", vec![("client", client.map_or(Value::Null, |client| client.as_str().into()))])
         }
@@ -120,6 +132,20 @@ fn hashed(address: &RecordKey) -> Member {
 
 fn wait(retry_after: Duration) -> Member {
     ("retry_after_ms", u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX).into())
+}
+
+fn of_guard(cause: GuardCause) -> Member {
+    let name = match cause {
+        GuardCause::CountryNotAllowed => "country_not_allowed",
+        GuardCause::Verdict => "verdict",
+        GuardCause::Block => "block",
+        GuardCause::Country => "country",
+        GuardCause::EmailDomain => "email_domain",
+        GuardCause::ClientBudget => "client_budget",
+        // A cause of a later version.
+        _ => "other",
+    };
+    ("cause", name.into())
 }
 
 fn failure_name(failure: DeliveryFailure) -> &'static str {

@@ -126,7 +126,7 @@ impl<T: Ends> Exchange for Asked<T> {
 
     fn answer(self: Box<Self>, answer: Answer, engine: Arc<Shared>) -> Result<Step, Box<dyn Exchange>> {
         let step = match (*self, answer) {
-            (Self::Load(ask), Answer::Record(record)) => ask.answer(record),
+            (Self::Load(ask), Answer::Record(record)) => ask.answer(record.map(|record| *record)),
             (Self::Swap(ask, _), Answer::Swap(swap)) => ask.answer(swap),
             (Self::Client(ask), Answer::Client(client)) => ask.answer(client),
             (Self::AuthSource(ask), Answer::AuthSource(source)) => ask.answer(source),

@@ -8,6 +8,7 @@
 
 mod answer;
 mod api_request;
+mod builder;
 mod claims;
 mod clock_offset;
 mod config;
@@ -18,20 +19,24 @@ mod engine;
 mod error;
 mod event;
 mod exchange;
+mod explanation;
 mod known_documents;
 mod pending;
 mod refusal;
 mod values;
+mod verdict;
 
 pub use answer::{AnswerError, FailedDelivery, QuestionKind, StoredRecord};
 pub use api_request::{ApiRequest, PresentedToken};
+pub use builder::EngineBuilder;
 pub use clock_offset::ClockOffset;
 pub use documents::{ParsedAuthSource, ParsedClient, UserAnswer};
-pub use engine::{Engine, EngineBuilder, Verification};
+pub use engine::{Engine, Verification};
 pub use error::{ArgumentError, ConfigError, DocumentError};
 pub use otp_grant::Reply;
 pub use pending::{Done, Pending, Rejected, Step};
 pub use refusal::Refusal;
+pub use verdict::HostVerdict;
 
 #[cfg(feature = "conformance")]
 pub use conformance::{ConformanceRun, Operation, OperationError, StoreRequest};

@@ -66,7 +66,7 @@ impl Pending {
     /// | `user_claims`, `access_token_claims` | `subject`, `client`, `scope` |
     /// | `granted_scope` | `user`, `client`, `requested` |
     /// | `sign` | `algorithm`, `key_id` |
-    /// | `deliver` | `channel`, `address`, `code`, `usage`, `client`, `auth_source` for a login, `valid_for` in seconds |
+    /// | `deliver` | `channel`, `address`, `code`, `usage`, `client`, `auth_source` for a login, `valid_for` in seconds, `attempt` |
     pub fn document(&self) -> String {
         let of_address =
             |address: &Address| json!({ "channel": ChannelName::of(address.channel()), "address": address.as_str() });
@@ -204,13 +204,19 @@ impl Pending {
         self.otp_message().map(|message| u64::try_from(message.validity().as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Returns the how-manieth message with this code it is. The first one is 1. A host can take another route for a
+    /// later one.
+    pub fn attempt(&self) -> Option<u32> {
+        self.otp_message().map(|message| message.attempt().get())
+    }
+
     /// Answers `load` with the record, or with `None` if nothing is stored.
     ///
     /// # Errors
     /// [`Rejected`] gives the question back.
     pub fn answer_record(self, record: Option<StoredRecord<'_>>) -> Result<Step, Rejected> {
         self.answer(|question, _| match question {
-            Question::Load(_) => Ok(Answer::Record(record.map(|record| record.record()).transpose()?)),
+            Question::Load(_) => Ok(Answer::Record(record.map(|record| record.record()).transpose()?.map(Box::new))),
             _ => Err(WrongAnswer::Kind),
         })
     }
@@ -233,7 +239,7 @@ impl Pending {
     /// |---|---|---|
     /// | `client` | a client ([`ParsedClient`]) | unknown |
     /// | `auth_source` | an auth source ([`ParsedAuthSource`]) | unknown |
-    /// | `user_by_address`, `user_by_subject` | `{"subject", "status", "tokens_valid_after"}` | unknown |
+    /// | `user_by_address`, `user_by_subject` | `{"subject", "status", "tokens_valid_after", "is_test"}` | unknown |
     /// | `sign_up` | the user, who is new or was known | refused |
     /// | `user_claims`, `access_token_claims` | an object of claims | no claims |
     /// | `granted_scope` | `{"scope"}` | nothing is granted |
@@ -452,8 +458,13 @@ fn other_identifier() -> WrongAnswer {
 
 fn of_user(user: &User) -> Value {
     let mut members = json!({ "subject": user.subject.as_str(), "status": documents::status_name(user.status) });
-    if let (Some(instant), Some(members)) = (user.tokens_valid_after, members.as_object_mut()) {
-        members.insert("tokens_valid_after".to_owned(), Timestamp::as_unix_millis(instant).into());
+    if let Some(members) = members.as_object_mut() {
+        if let Some(instant) = user.tokens_valid_after {
+            members.insert("tokens_valid_after".to_owned(), Timestamp::as_unix_millis(instant).into());
+        }
+        if user.is_test {
+            members.insert("is_test".to_owned(), true.into());
+        }
     }
     members
 }
@@ -466,6 +477,7 @@ fn of_message(message: &OtpMessage) -> Value {
         "usage": message.usage().as_str(),
         "client": message.client().as_str(),
         "valid_for": message.validity().as_secs(),
+        "attempt": message.attempt(),
     });
     if let (Some(source), Some(members)) = (message.auth_source(), members.as_object_mut()) {
         members.insert("auth_source".to_owned(), source.as_str().into());

@@ -56,7 +56,7 @@ fn misuse(mut question: Pending) -> Pending {
             question = back;
         }
     }
-    let user = |subject, status| UserAnswer { subject, status, tokens_valid_after_ms: None };
+    let user = |subject, status| UserAnswer { subject, status, tokens_valid_after_ms: None, is_test: false };
     let record = |tag, body| StoredRecord { tag, delete_after_ms: 0, body };
     let client = ParsedClient::from_json(r#"{"id":"other","public":true}"#).unwrap();
     let source = ParsedAuthSource::from_json(r#"{"id":"other","channel":"sms"}"#).unwrap();

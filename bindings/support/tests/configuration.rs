@@ -20,6 +20,15 @@ fn error_of(change: impl FnOnce(&mut Value)) -> String {
     Engine::from_json(&document.to_string()).unwrap_err().to_string()
 }
 
+/// A test identity with these members besides.
+fn identity(change: Value) -> Value {
+    let mut identity = json!({ "phone_number": "+8613600000001", "code": "246810", "clients": ["app"], "ends_at": 0 });
+    for (name, value) in change.as_object().unwrap() {
+        identity[name] = value.clone();
+    }
+    identity
+}
+
 #[test]
 fn everything_that_can_be_set_is_set() {
     let document = json!({
@@ -36,6 +45,22 @@ fn everything_that_can_be_set_is_set() {
             "guesses_per_code": 3,
             "guesses_per_address": { "count": 10, "per": "24h" },
         },
+        "devices": { "guesses": { "count": 5, "per": "24h" }, "sends": [{ "count": 1, "per": "30s" }], "validity": "30d" },
+        "send_guard": {
+            "mode": "enforce",
+            "countries": { "allow": ["86", "1"], "except": ["1876"] },
+            "thresholds": {
+                "block": { "per_day": 6, "per_hour": 6, "verified_percent": 0 },
+                "country": { "per_day": 40, "per_hour": 10 },
+                "email_domain": { "per_day": 100, "per_hour": 20 },
+            },
+            "shards": 1024,
+            "has_challenge": false,
+        },
+        "test_identities": [
+            { "phone_number": "13600000001", "code": "246810ab", "clients": ["app", "web"], "ends_at": 1_700_000_000_000_u64 },
+            { "email": "ü@example.com", "code": "246810ab", "clients": ["app"], "ends_at": 0 },
+        ],
         "validity": { "access_token": "10m", "id_token": 60, "session_idle": "7d", "session": "14d",
             "key_set": 0.5, "repeat_answer_within": "500ms" },
         "codes": { "length": 8, "validity": "2m", "token_validity": "5m", "alphabet": "abcdefghij" },
@@ -120,6 +145,74 @@ fn an_error_names_the_member_and_repeats_no_value() {
         (json!({ "quotas": { "sends": [{ "count": 0, "per": "1s" }] } }), "quotas.sends[0].count: "),
         (json!({ "quotas": { "sends": [{ "count": 1, "per": secret }] } }), "quotas.sends[0].per: wrong value"),
         (json!({ "quotas": { "sends": [{ "count": 1001, "per": "24h" }] } }), "quotas: "),
+        (json!({ "devices": true }), "devices: devices are remembered by default"),
+        (json!({ "devices": null }), "devices: wrong kind of value, expected an object, or false"),
+        (json!({ "devices": "off" }), "devices: wrong kind of value, expected an object, or false"),
+        (json!({ "devices": { "count": 4 } }), "devices.count: unknown field `count`"),
+        (json!({ "devices": { "guesses": { "count": 26, "per": "24h" } } }), "devices: an address and its 3 devices"),
+        (json!({ "devices": { "guesses": { "count": 1001, "per": "24h" } } }), "devices.guesses.count: at most 1000"),
+        (json!({ "devices": { "sends": [] } }), "devices.sends: "),
+        (
+            json!({ "devices": { "sends": [{ "count": 1, "per": "30s" }, { "count": 1001, "per": "24h" }] } }),
+            "devices.sends[1].count: at most 1000",
+        ),
+        (json!({ "devices": { "validity": secret } }), "devices.validity: wrong value, expected a duration"),
+        (json!({ "send_guard": { "mode": secret } }), "send_guard.mode: unknown name, expected"),
+        (json!({ "send_guard": "enforce" }), "send_guard: wrong kind of value"),
+        (json!({ "send_guard": { "countries": { "allow": [] } } }), "send_guard.countries.allow: "),
+        (
+            json!({ "send_guard": { "countries": { "except": ["1876"] } } }),
+            "send_guard.countries: missing field `allow`",
+        ),
+        (json!({ "send_guard": { "countries": { "allow": ["86", "+1"] } } }), "send_guard.countries.allow[1]: "),
+        (
+            json!({ "send_guard": { "countries": { "allow": ["1"], "except": ["1876", "187"] } } }),
+            "send_guard.countries.except[1]: neither a calling code",
+        ),
+        (json!({ "send_guard": { "shards": 0 } }), "send_guard.shards: "),
+        (json!({ "send_guard": { "shards": 1025 } }), "send_guard: a send guard has at most 1024 shards"),
+        (json!({ "send_guard": { "has_challenge": 1 } }), "send_guard.has_challenge: wrong kind of value"),
+        (json!({ "send_guard": { "block": {} } }), "send_guard.block: unknown field"),
+        (
+            json!({ "send_guard": { "thresholds": { "block": { "per_day": 3 } } } }),
+            "send_guard.thresholds.block: missing field `per_hour`",
+        ),
+        (
+            json!({ "send_guard": { "thresholds": { "country": { "per_day": 3, "per_hour": 4 } } } }),
+            "send_guard.thresholds.country.per_hour: at most as many as per_day",
+        ),
+        (
+            json!({ "send_guard": { "thresholds": {
+                "email_domain": { "per_day": 3, "per_hour": 3, "verified_percent": 1001 },
+            } } }),
+            "send_guard.thresholds.email_domain.verified_percent: at most 1000",
+        ),
+        (
+            json!({ "test_identities": [identity(json!({ "phone_number": secret }))] }),
+            "test_identities[0].phone_number: ",
+        ),
+        (
+            json!({ "test_identities": [identity(json!({})), identity(json!({ "phone_number": null, "email": secret }))] }),
+            "test_identities[1].email: ",
+        ),
+        (json!({ "test_identities": [identity(json!({ "email": "a@example.com" }))] }), "test_identities[0]: either"),
+        (json!({ "test_identities": [identity(json!({ "phone_number": null }))] }), "test_identities[0]: either"),
+        (json!({ "test_identities": [identity(json!({ "clients": [] }))] }), "test_identities[0].clients: "),
+        (
+            json!({ "test_identities": [identity(json!({ "clients": ["app", ""] }))] }),
+            "test_identities[0].clients[1]: ",
+        ),
+        (json!({ "test_identities": [identity(json!({ "code": 246810 }))] }), "test_identities[0].code: wrong kind"),
+        (json!({ "test_identities": [identity(json!({ "code": "24681" }))] }), "test_identities: a test identity has"),
+        (json!({ "test_identities": [identity(json!({ "ends_at": "tomorrow" }))] }), "test_identities[0].ends_at: "),
+        (
+            json!({ "test_identities": [identity(json!({ "ends_at": u64::MAX }))] }),
+            "test_identities: a test identity has",
+        ),
+        (
+            json!({ "test_identities": [identity(json!({})), identity(json!({}))] }),
+            "test_identities: a test identity has",
+        ),
         (json!({ "validity": { "access_token": -1 } }), "validity.access_token: "),
         (json!({ "validity": { "access_token": 1e300 } }), "validity.access_token: "),
         (json!({ "validity": { "access_token": u64::MAX } }), "validity.access_token: the duration is too long"),
@@ -201,7 +294,7 @@ fn documents_are_read_whole_and_their_errors_name_the_member() {
     let client = json!({
         "id": "web", "secret_sha256": "ab".repeat(32), "auth_sources": ["sms"], "scopes": "openid profile",
         "default_scopes": "openid", "grants": ["sms", "refresh_token"], "refresh": "stable",
-        "introspects_every_token": true, "may_sign_up": false,
+        "introspects_every_token": true, "may_sign_up": false, "message_budget": { "per_hour": 100, "per_day": 500 },
     });
     let parsed = ParsedClient::from_json(&client.to_string()).unwrap();
     assert_eq!((parsed.id(), parsed.is_confidential()), ("web", true));
@@ -219,6 +312,9 @@ fn documents_are_read_whole_and_their_errors_name_the_member() {
         (json!({ "scopes": "" }), "scopes"),
         (json!({ "default_scopes": "email" }), "default_scopes"),
         (json!({ "scope": "openid" }), "scope"),
+        (json!({ "message_budget": { "per_hour": 0, "per_day": 5 } }), "message_budget.per_hour"),
+        (json!({ "message_budget": { "per_hour": 5 } }), "message_budget"),
+        (json!({ "message_budget": 5 }), "message_budget"),
     ] {
         let mut document = client.clone();
         for (name, value) in change.as_object().unwrap() {

@@ -344,6 +344,7 @@ fn a_code_of_another_usage_needs_the_key_and_the_verifier_of_its_send() {
             otp: &code,
             code_verifier,
             proof,
+            device_token: None,
         };
         let step = host.engine.verify(request).unwrap();
         host.document(step)

@@ -121,6 +121,7 @@ fn a_code_of_another_usage_is_verified_once() {
             otp,
             code_verifier: None,
             proof: None,
+            device_token: None,
         };
         let step = host.engine.verify(request).unwrap();
         host.drive(step)
@@ -146,6 +147,7 @@ fn a_code_of_another_usage_is_verified_once() {
         otp: "",
         code_verifier: None,
         proof: None,
+        device_token: None,
     };
     for (request, argument) in [
         (of("", "signup", "sms"), "client"),

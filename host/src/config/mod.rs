@@ -1,12 +1,15 @@
 //! The configuration file: its members and their defaults. Its submodules build the server's values from it.
 
 mod delivery;
+mod devices;
 mod endpoints;
 mod error;
+mod guard;
 mod keys;
 mod names;
 mod quota;
 mod settings;
+mod test_identities;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -24,12 +27,15 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 pub(crate) use delivery::{AccessKey, Answers, Delivery, Http, Messages, Queue, Route, Scheme, Smtp, Tls, Webhook};
+pub(crate) use devices::Devices;
 pub(crate) use endpoints::{EndpointPaths, endpoints};
 pub(crate) use error::{At, ConfigError};
+pub(crate) use guard::{Budget, Guard, GuardModeName, VerdictHeader};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use settings::{addresses, issuer, numbering_plan, settings};
+pub(crate) use test_identities::{End, TestIdentityEntry};
 pub(crate) use urls::check_database_url;
 pub(crate) use values::{Secret, Source, Span};
 pub(crate) use warnings::{Warnings, add_warnings};
@@ -62,6 +68,12 @@ pub(crate) struct Config {
     pub(crate) messages: Messages,
     #[serde(default)]
     pub(crate) quotas: Quotas,
+    #[serde(default)]
+    pub(crate) guard: Guard,
+    #[serde(default)]
+    pub(crate) devices: Devices,
+    #[serde(default)]
+    pub(crate) test_identities: Vec<TestIdentityEntry>,
     #[serde(default)]
     pub(crate) validity: Validity,
     /// The codes of usages other than login.
@@ -185,6 +197,8 @@ pub(crate) struct ClientEntry {
     pub(crate) retry_window: Option<Span>,
     #[serde(default)]
     pub(crate) introspects_every_token: bool,
+    /// How many messages the send guard grants it.
+    pub(crate) message_budget: Option<Budget>,
     /// The name and the language of its messages. Default to those of `[messages]`.
     pub(crate) application: Option<String>,
     pub(crate) locale: Option<String>,
@@ -212,6 +226,9 @@ pub(crate) struct UserEntry {
     pub(crate) email: Option<String>,
     /// Milliseconds since 1970.
     pub(crate) tokens_valid_after: Option<u64>,
+    /// Whether the user exists for tests: only a test identity logs this user in.
+    #[serde(default)]
+    pub(crate) test: bool,
     #[serde(default)]
     pub(crate) claims: serde_json::Map<String, serde_json::Value>,
 }

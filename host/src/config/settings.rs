@@ -8,6 +8,7 @@ use otp_grant::session::SessionValidity;
 use otp_grant::settings::danger;
 use otp_grant::{AddressPolicy, Issuer, Scope, Settings};
 
+use super::test_identities::test_identities;
 use super::{At, Code, Config, ConfigError, Span, Window, endpoints};
 use crate::phone_numbers::NumberingPlan;
 
@@ -42,6 +43,9 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
         settings.key_set_max_age = max_age.0;
     }
     set_quotas(config, &mut settings)?;
+    config.guard.set(&mut settings.send_guard)?;
+    config.devices.set(&mut settings)?;
+    settings.test_identities = test_identities(config, &settings.addresses)?;
     weakened(config, settings)
 }
 

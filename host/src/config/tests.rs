@@ -1,5 +1,7 @@
 //! Which files are refused, and with which error.
 
+use otp_grant::time::{Clock as _, SystemClock};
+
 use super::*;
 
 /// The smallest file.
@@ -35,8 +37,17 @@ fn what_the_sample_shows_as_default_can_be_given() {
         .collect();
     let config = Config::parse("otp-grant.toml", &given.join("\n")).unwrap();
     assert_eq!(config.validity.session, Some(Span(std::time::Duration::from_secs(30 * 24 * 60 * 60))));
-    assert_eq!(config.quotas.sends.unwrap().len(), 2);
+    assert_eq!(config.quotas.sends.as_ref().unwrap().len(), 2);
     assert!(config.users.table.is_some());
+    let shown = settings(&config).unwrap();
+    let default = otp_grant::Settings::default();
+    assert_eq!(shown.devices, default.devices);
+    assert_eq!(
+        (shown.send_guard.block, shown.send_guard.country),
+        (default.send_guard.block, default.send_guard.country)
+    );
+    assert_eq!((shown.send_guard.mode, shown.send_guard.shards), (default.send_guard.mode, default.send_guard.shards));
+    assert!(shown.send_guard.countries.is_some() && shown.send_guard.email_domain.is_some());
 }
 
 fn is_name(byte: u8) -> bool {
@@ -119,8 +130,66 @@ fn a_contradiction_is_an_error_with_its_place() {
     assert!(settings("[endpoints]\notp_send = false\n[page]\nclient = \"a\"").starts_with("endpoints.otp_send: "));
     assert!(error_of(&format!("{LEAST}[limits]\nconnections = 0")).starts_with("host.toml:3:"));
     assert!(error_of(&format!("{LEAST}[endpoints]\nuserinfo = true")).contains("false if nowhere"));
+    for (text, place) in [
+        ("guard.countries = []", "guard.countries: "),
+        ("guard.countries = [\"+86\"]", "guard.countries: "),
+        ("guard.countries = [\"861\"]", "guard.countries: "),
+        ("guard.except = [\"86\"]", "guard.except: "),
+        ("guard = { countries = [\"1\"], except = [\"18\"] }", "guard.except: "),
+        ("guard.block = { per_day = 2 }", "guard.block: "),
+        ("guard.country.verified_percent = 1001", "guard.country: "),
+        ("guard.email_domain = { per_day = 1, per_hour = 2 }", "guard.email_domain: "),
+        ("guard.shards = 1025", "guard.shards: "),
+        ("guard.verdict_header = \"X Send\"", "guard.verdict_header: "),
+        ("devices = { remember = false, validity = \"1d\" }", "devices.remember: "),
+        ("devices.sends = []", "devices.sends: "),
+        ("devices.validity = \"0s\"", "devices.validity: "),
+    ] {
+        let error = settings(text);
+        assert!(error.starts_with(place), "{text} {error}");
+    }
     let config = Config::parse("host.toml", LEAST).unwrap();
     assert!(crate::delivery::Courier::new(&config).unwrap_err().to_string().starts_with("[delivery]: "));
+}
+
+#[test]
+fn a_test_identity_that_could_never_log_in_is_an_error() {
+    const BEFORE: &str = "auth_sources.sms.channel = \"sms\"\nclients.a = { public = true, auth_sources = [\"sms\"] }\n\
+        clients.b.public = true\n";
+    let end = |days: u64| {
+        let day = SystemClock.now().after(std::time::Duration::from_secs(days * 24 * 60 * 60));
+        crate::calendar::Utc(day).to_string().split(' ').next().unwrap().to_owned()
+    };
+    let read = |identity: &str, ends: &str| {
+        let text = format!("{LEAST}{BEFORE}[[test_identities]]\n{identity}\nends = {ends}\n");
+        let config = Config::parse("host.toml", &text).map_err(|error| error.to_string())?;
+        settings(&config).map(|settings| settings.test_identities.len()).map_err(|error| error.to_string())
+    };
+    let good = "phone_number = \"+8613600000001\"\ncode = \"246810\"\nclients = [\"a\"]";
+    assert_eq!(read(good, &end(0)), Ok(1));
+    assert_eq!(read(good, &end(89)), Ok(1), "the day is whole, and 90 days are the most");
+    assert_eq!(read(good, "2020-01-01"), Ok(1), "a warning");
+    for (identity, ends, place) in [
+        (good.to_owned(), &*end(90), "test_identities[0].ends: "),
+        (good.to_owned(), "\"soon\"", "host.toml:"),
+        (good.to_owned(), "2026-12-31T00:00:00Z", "host.toml:"),
+        (good.replace("246810", "24681"), &end(1), "test_identities[0].code: "),
+        (good.replace("246810", "2468101"), &end(1), "test_identities[0].code: "),
+        (good.replace("[\"a\"]", "[]"), &end(1), "test_identities[0].clients: "),
+        (good.replace("[\"a\"]", "[\"b\"]"), &end(1), "test_identities[0].clients: "),
+        (good.replace("[\"a\"]", "[\"c\"]"), &end(1), "test_identities[0].clients: "),
+        (good.replace("phone_number = \"+8613600000001\"", ""), &end(1), "test_identities[0]: "),
+        (
+            good.replace("phone_number = \"+8613600000001\"", "email = \"a@example.com\""),
+            &end(1),
+            "test_identities[0].clients: ",
+        ),
+        (good.replace("+8613600000001", "1"), &end(1), "test_identities[0].phone_number: "),
+    ] {
+        let error = read(&identity, ends).unwrap_err();
+        assert!(error.starts_with(place), "{identity} {error}");
+        assert!(!error.contains("2468") && !error.contains("1360000"), "{error}");
+    }
 }
 
 #[test]

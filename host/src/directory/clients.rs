@@ -57,6 +57,9 @@ fn client(config: &Config, id: &str, entry: &ClientEntry) -> Result<Client, Conf
     if entry.introspects_every_token {
         client = client.with_introspection_of_every_token();
     }
+    if let Some(budget) = entry.message_budget {
+        client = client.with_message_budget(budget.into());
+    }
     let scope = |text: &Option<String>, name: &str| {
         text.as_deref().map_or(Ok(Scope::openid()), Scope::parse).at(format!("{place}.{name}"))
     };

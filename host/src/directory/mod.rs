@@ -35,6 +35,11 @@ pub(crate) fn read(
     Ok((clients, Arc::new(users)))
 }
 
+/// The clients of the file, without a user: for what asks no user.
+pub(crate) fn read_without_users(config: &Config) -> Result<HostDirectory, ConfigError> {
+    Ok((clients::read(config)?, Arc::new(HostUsers::Listed(Box::default()))))
+}
+
 /// The users.
 #[derive(Debug)]
 pub(crate) enum HostUsers {
@@ -97,6 +102,7 @@ fn with_user(
     let subject = Subject::new(&entry.subject).at(format!("{place}.subject"))?;
     let mut user = User::new(subject.clone(), entry.status.into());
     user.tokens_valid_after = entry.tokens_valid_after.map(Timestamp::from_unix_millis);
+    user.is_test = entry.test;
     let phone = entry.phone_number.as_deref().map(|text| policy.phone_number(text).map(Address::Phone));
     let email = entry.email.as_deref().map(|text| policy.email(text).map(Address::Email));
     let phone = phone.transpose().at(format!("{place}.phone_number"))?;

@@ -16,6 +16,7 @@ use crate::config::Secret;
 #[derive(Debug)]
 pub(crate) struct UsersTable {
     database: Database,
+    queries: &'static Queries,
 }
 
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl UsersTable {
             Kind::Postgres => Database::Postgres(PostgresDatabase::connect(url, options).await?),
             Kind::Sqlite => Database::Sqlite(SqliteDatabase::connect(url, options).await?),
         };
-        Ok(Self { database })
+        Ok(Self { database, queries: &WITHOUT_TESTS })
     }
 
     /// The schema for the database that a URL names.
@@ -56,6 +57,25 @@ impl UsersTable {
         Ok(())
     }
 
+    /// Finds out whether the table flags test users. A table that was made before there were any does not, and its users
+    /// are none.
+    pub(crate) async fn find_test_users(&mut self) -> Result<(), TableError> {
+        let has_column = match &self.database {
+            Database::Postgres(database) => database.find(HAS_TESTS_IN_POSTGRES, &[]).await?.is_some(),
+            Database::Sqlite(database) => {
+                let find = |file: &rusqlite::Connection| file.query_row(HAS_TESTS_IN_SQLITE, (), |_| Ok(())).optional();
+                database.read(find).await?.is_some()
+            }
+        };
+        self.queries = if has_column { &WITH_TESTS } else { &WITHOUT_TESTS };
+        Ok(())
+    }
+
+    /// Tells whether the table flags test users.
+    pub(crate) fn flags_test_users(&self) -> bool {
+        std::ptr::eq(self.queries, &WITH_TESTS)
+    }
+
     /// Tells whether the table answers.
     pub(crate) async fn check(&self) -> Result<(), TableError> {
         match &self.database {
@@ -70,14 +90,14 @@ impl UsersTable {
 
     pub(super) async fn user_by_address(&self, address: &Address) -> Result<Option<User>, TableError> {
         let query = match address {
-            Address::Phone(_) => BY_PHONE_NUMBER,
-            Address::Email(_) => BY_EMAIL,
+            Address::Phone(_) => self.queries.by_phone_number,
+            Address::Email(_) => self.queries.by_email,
         };
         self.user(query, address.as_str()).await
     }
 
     pub(super) async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, TableError> {
-        self.user(BY_SUBJECT, subject.as_str()).await
+        self.user(self.queries.by_subject, subject.as_str()).await
     }
 
     pub(super) async fn claims(&self, subject: &Subject) -> Result<Map<String, Value>, TableError> {
@@ -100,8 +120,8 @@ impl UsersTable {
 
     pub(super) async fn sign_up(&self, address: &Address) -> Result<User, TableError> {
         let query = match address {
-            Address::Phone(_) => SIGN_UP_BY_PHONE_NUMBER,
-            Address::Email(_) => SIGN_UP_BY_EMAIL,
+            Address::Phone(_) => self.queries.sign_up_by_phone_number,
+            Address::Email(_) => self.queries.sign_up_by_email,
         };
         let subject = random_subject()?;
         let claims = Value::Object(proved_claims(address)).to_string();
@@ -160,18 +180,21 @@ struct Row {
     subject: String,
     status: String,
     tokens_valid_after: Option<i64>,
+    is_test: bool,
 }
 
 impl Row {
     fn of_postgres(row: &otp_grant_sql::deadpool_postgres::tokio_postgres::Row) -> Result<Self, TableError> {
-        match (row.try_get(0), row.try_get(1), row.try_get(2)) {
-            (Ok(subject), Ok(status), Ok(tokens_valid_after)) => Ok(Self { subject, status, tokens_valid_after }),
+        match (row.try_get(0), row.try_get(1), row.try_get(2), row.try_get(3)) {
+            (Ok(subject), Ok(status), Ok(tokens_valid_after), Ok(is_test)) => {
+                Ok(Self { subject, status, tokens_valid_after, is_test })
+            }
             _ => Err(TableError::Unreadable("a column")),
         }
     }
 
     fn of_sqlite(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { subject: row.get(0)?, status: row.get(1)?, tokens_valid_after: row.get(2)? })
+        Ok(Self { subject: row.get(0)?, status: row.get(1)?, tokens_valid_after: row.get(2)?, is_test: row.get(3)? })
     }
 
     fn user(self) -> Result<User, TableError> {
@@ -188,6 +211,7 @@ impl Row {
             Some(Ok(millis)) => Some(Timestamp::from_unix_millis(millis)),
             Some(Err(_)) => return Err(TableError::Unreadable("tokens_valid_after")),
         };
+        user.is_test = self.is_test;
         Ok(user)
     }
 }
@@ -256,18 +280,46 @@ const SQLITE_MIGRATION: &str = include_str!("../../migrations/users_sqlite.sql")
 const IS_MIGRATED: &str = "SELECT to_regclass('otp_grant_users') IS NOT NULL";
 
 const CHECK: &str = "SELECT 1 FROM otp_grant_users LIMIT 1";
-const BY_PHONE_NUMBER: &str = "SELECT subject, status, tokens_valid_after FROM otp_grant_users WHERE phone_number = $1";
-const BY_EMAIL: &str = "SELECT subject, status, tokens_valid_after FROM otp_grant_users WHERE email = $1";
-const BY_SUBJECT: &str = "SELECT subject, status, tokens_valid_after FROM otp_grant_users WHERE subject = $1";
 const CLAIMS: &str = "SELECT CAST(claims AS TEXT) FROM otp_grant_users WHERE subject = $1";
 
-/// The update changes nothing, but without it the statement returns no row for a user that exists.
-const SIGN_UP_BY_PHONE_NUMBER: &str = "INSERT INTO otp_grant_users (subject, phone_number, claims) \
-    VALUES ($1, $2, $3) ON CONFLICT (phone_number) DO UPDATE SET phone_number = excluded.phone_number \
-    RETURNING subject, status, tokens_valid_after";
-const SIGN_UP_BY_EMAIL: &str = "INSERT INTO otp_grant_users (subject, email, claims) \
-    VALUES ($1, $2, $3) ON CONFLICT (email) DO UPDATE SET email = excluded.email \
-    RETURNING subject, status, tokens_valid_after";
+const HAS_TESTS_IN_POSTGRES: &str = "SELECT 1 FROM pg_attribute \
+    WHERE attrelid = to_regclass('otp_grant_users') AND attname = 'is_test' AND NOT attisdropped";
+const HAS_TESTS_IN_SQLITE: &str = "SELECT 1 FROM pragma_table_info('otp_grant_users') WHERE name = 'is_test'";
+
+/// The statements that return users.
+#[derive(Debug)]
+struct Queries {
+    by_phone_number: &'static str,
+    by_email: &'static str,
+    by_subject: &'static str,
+    sign_up_by_phone_number: &'static str,
+    sign_up_by_email: &'static str,
+}
+
+/// The update of a sign-up changes nothing, but without it the statement returns no row for a user that exists.
+macro_rules! queries {
+    ($is_test:literal) => {
+        Queries {
+            by_phone_number: queries!(SELECT $is_test, "phone_number"),
+            by_email: queries!(SELECT $is_test, "email"),
+            by_subject: queries!(SELECT $is_test, "subject"),
+            sign_up_by_phone_number: queries!(INSERT $is_test, "phone_number"),
+            sign_up_by_email: queries!(INSERT $is_test, "email"),
+        }
+    };
+    (SELECT $is_test:literal, $key:literal) => {
+        concat!("SELECT subject, status, tokens_valid_after, ", $is_test, " FROM otp_grant_users WHERE ", $key, " = $1")
+    };
+    (INSERT $is_test:literal, $key:literal) => {
+        concat!(
+            "INSERT INTO otp_grant_users (subject, ", $key, ", claims) VALUES ($1, $2, $3) ON CONFLICT (", $key,
+            ") DO UPDATE SET ", $key, " = excluded.", $key, " RETURNING subject, status, tokens_valid_after, ", $is_test
+        )
+    };
+}
+
+static WITH_TESTS: Queries = queries!("is_test");
+static WITHOUT_TESTS: Queries = queries!("FALSE");
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ use otp_grant::{AuthorizationServer, Reply};
 use tracing::Instrument as _;
 
 use super::LoginPage;
-use crate::config::Limits;
+use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::{HostDirectory, HostUsers};
 use crate::store::AnyStore;
@@ -33,6 +33,7 @@ pub(crate) struct Host {
     pub(crate) users: Arc<HostUsers>,
     pub(crate) courier: Courier,
     pub(crate) page: Option<LoginPage>,
+    pub(crate) verdict_header: VerdictHeader,
     pub(crate) limits: Limits,
 }
 
@@ -108,7 +109,8 @@ async fn endpoint(host: &Host, request: Request<Incoming>) -> Response {
         Ok(Err(Unread::CutShort)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return write(Reply::request_timeout()),
     };
-    let request = otp_grant::Request::from_http(&head, &body);
+    let verdict = host.verdict_header.read(&head.headers);
+    let request = otp_grant::Request::from_http(&head, &body).with_verdict(verdict);
     let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
     let reply = match tokio::time::timeout(limits.request_time.0, answering).await {
         Ok(reply) => reply.unwrap_or_else(Reply::not_found),

@@ -1,15 +1,16 @@
 //! German. All texts of SMS are in the 7-bit alphabet.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "de",
     sms: &[
-        "{code} ist Ihr Code {purpose} bei {application}. Er ist {time} gültig. Geben Sie ihn nicht weiter.",
-        "{code} ist Ihr Code {purpose}. Er ist {time} gültig. Geben Sie ihn nicht weiter.",
-        "{code} ist Ihr Code {purpose}. {time} gültig. Nicht weitergeben.",
+        "{code} ist Ihr Code {purpose} bei {application}. Er ist {time} gültig. Geben Sie ihn an niemanden weiter.",
+        "{code} ist Ihr Code {purpose}. Er ist {time} gültig. Geben Sie ihn an niemanden weiter.",
+        "{code} ist Ihr Code {purpose}. {time} gültig. An niemanden weitergeben.",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "für die Anmeldung",
         signup: "für die Registrierung",
         confirm_address: "zur Bestätigung dieser Telefonnummer",
@@ -17,14 +18,14 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         other: "zur Bestätigung Ihrer Anfrage",
     },
     email: EmailTexts {
-        subject: "{code} ist Ihr Code für {application}",
-        intro: "Hier ist Ihr Code {purpose} bei {application}:",
-        validity: "Er ist {validity} gültig.",
+        subject: "{code} ist Ihr Bestätigungscode für {application}",
+        intro: "Ihr Code {purpose} bei {application} lautet:",
+        validity: "Der Code ist {validity} gültig.",
         link: "Sie können auch diesen Link öffnen:",
-        closing: "Geben Sie den Code nicht weiter. Wenn Sie ihn nicht angefordert haben, können Sie diese E-Mail \
-                  ignorieren.",
+        closing: "Geben Sie den Code an niemanden weiter. Wenn Sie ihn nicht angefordert haben, können Sie diese \
+                  E-Mail ignorieren.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "für die Anmeldung",
         signup: "für die Registrierung",
         confirm_address: "zur Bestätigung dieser E-Mail-Adresse",

@@ -1,15 +1,16 @@
 //! English.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "en",
     sms: &[
         "{code} is your {application} code {purpose}. It expires in {time}. Don't share it with anyone.",
         "{code} is your code {purpose}. It expires in {time}. Don't share it with anyone.",
-        "{code} is your code {purpose}. Valid for {time}. Don't share it.",
+        "{code} is your code {purpose}. Valid for {time}. Don't share it with anyone.",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "to log in",
         signup: "to sign up",
         confirm_address: "to confirm this phone number",
@@ -19,11 +20,11 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     email: EmailTexts {
         subject: "{code} is your {application} code",
         intro: "Here is your {application} code {purpose}:",
-        validity: "It expires in {validity}.",
+        validity: "The code expires in {validity}.",
         link: "You can also open this link:",
         closing: "Don't share this code with anyone. If you didn't ask for it, you can ignore this email.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "to log in",
         signup: "to sign up",
         confirm_address: "to confirm this email address",

@@ -1,15 +1,17 @@
 //! French. All texts of SMS are in the 7-bit alphabet, which has é, è, à and ù but not ê, î, ô and ç.
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "fr",
     sms: &[
         "{code} est votre code {application} {purpose}. Il expire dans {time}. Ne le communiquez à personne.",
         "{code} est votre code {purpose}. Il expire dans {time}. Ne le communiquez à personne.",
-        "{code} est votre code {purpose}. Valable {time}. Ne le partagez pas.",
+        "{code} est votre code {purpose}. Valable {time}. Ne le donnez à personne.",
+        "{code} est votre code {purpose} ({time}). Ne le donnez à personne.",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "pour vous connecter",
         signup: "pour créer votre compte",
         confirm_address: "pour confirmer ce numéro",
@@ -19,11 +21,11 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     email: EmailTexts {
         subject: "{code} est votre code {application}",
         intro: "Voici votre code {application} {purpose}\u{a0}:",
-        validity: "Il expire dans {validity}.",
+        validity: "Ce code expire dans {validity}.",
         link: "Vous pouvez aussi ouvrir ce lien\u{a0}:",
         closing: "Ne communiquez ce code à personne. Si vous ne l’avez pas demandé, vous pouvez ignorer cet e-mail.",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "pour vous connecter",
         signup: "pour créer votre compte",
         confirm_address: "pour confirmer cette adresse e-mail",

@@ -1,15 +1,18 @@
-//! Japanese. A purpose stands before `認証コード` (code).
+//! Japanese. A purpose stands before `認証コード` or `コード` (code).
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "ja",
     sms: &[
-        "{code} は{application}の{purpose}認証コードです。有効期限は{time}です。他の人に教えないでください。",
-        "{code} は{purpose}認証コードです。有効期限は{time}です。他の人に教えないでください。",
-        "{code} {purpose}認証コード（{time}有効）他人に教えないでください",
+        "{code} は{application}の{purpose}認証コードです。{time}有効です。他の人に教えないでください。",
+        "{code} {application}の{purpose}認証コード（{time}有効）\n他人に教えないでください",
+        "{code} は{purpose}認証コードです。{time}有効です。他の人に教えないでください。",
+        "{code} {purpose}認証コード（{time}有効）\n他人に教えないでください",
+        "{code} {purpose}コード（{time}有効）\n他人に教えないでください",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "ログイン用",
         signup: "新規登録用",
         confirm_address: "電話番号確認用",
@@ -19,11 +22,11 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     email: EmailTexts {
         subject: "{code} は{application}の認証コードです",
         intro: "{application}の{purpose}認証コードは次のとおりです。",
-        validity: "このコードの有効期限は{validity}です。",
+        validity: "このコードは{validity}有効です。",
         link: "次のリンクを開くこともできます。",
         closing: "このコードは他の人に教えないでください。お心当たりのない場合は、このメールを無視してください。",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "ログイン用",
         signup: "新規登録用",
         confirm_address: "メールアドレス確認用",

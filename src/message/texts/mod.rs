@@ -11,29 +11,52 @@ mod pt_br;
 mod ru;
 mod zh_hans;
 
+use crate::grant::Usage;
+
 /// The texts of a language.
 pub(crate) struct BuiltIn {
     /// The tag of the language, as [`Language`](crate::message::Language) spells it.
     pub(crate) tag: &'static str,
     /// The texts of an SMS. The first says the most. A kit takes the first that fits one segment.
     pub(crate) sms: &'static [&'static str],
+    /// The last of these versions, where a phrase of `sms_purposes` would be too long in every sentence.
+    pub(crate) sms_shortest: Option<Shortest>,
     /// What an SMS says that its code is for.
-    pub(crate) sms_purposes: Purposes,
+    pub(crate) sms_purposes: PerUsage,
     pub(crate) email: EmailTexts,
     /// What an e-mail says that its code is for.
-    pub(crate) email_purposes: Purposes,
+    pub(crate) email_purposes: PerUsage,
     pub(crate) units: Units,
 }
 
-/// What a code is for. All phrases of a language have the same grammatical form.
-pub(crate) struct Purposes {
-    pub(crate) login: &'static str,
-    pub(crate) signup: &'static str,
+/// The shortest version of an SMS.
+pub(crate) struct Shortest {
+    pub(crate) per_usage: PerUsage,
+    /// For a usage with a phrase of the host.
+    pub(crate) with_own_purpose: &'static str,
+}
+
+/// Something for each usage. All phrases of a language have the same grammatical form.
+pub(crate) struct PerUsage<T = &'static str> {
+    pub(crate) login: T,
+    pub(crate) signup: T,
     /// To confirm the address that the message goes to.
-    pub(crate) confirm_address: &'static str,
-    pub(crate) reset_password: &'static str,
+    pub(crate) confirm_address: T,
+    pub(crate) reset_password: T,
     /// For a usage of the host's own that has no phrase.
-    pub(crate) other: &'static str,
+    pub(crate) other: T,
+}
+
+impl<T> PerUsage<T> {
+    pub(crate) fn of(&self, usage: Option<Usage>) -> &T {
+        match usage {
+            Some(Usage::Login) => &self.login,
+            Some(Usage::Signup) => &self.signup,
+            Some(Usage::UpdateUserinfo) => &self.confirm_address,
+            Some(Usage::ResetPassword) => &self.reset_password,
+            Some(Usage::Custom(_)) | None => &self.other,
+        }
+    }
 }
 
 /// The paragraphs of an e-mail. The code stands between `intro` and `validity`.

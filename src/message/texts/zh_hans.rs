@@ -1,6 +1,6 @@
 //! Chinese in simplified characters. A purpose follows `用于` (for).
 
-use crate::message::texts::{BuiltIn, EmailTexts, Forms, Purposes, Units, one_other};
+use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 
 pub(super) static TEXTS: BuiltIn = BuiltIn {
     tag: "zh-Hans",
@@ -9,7 +9,8 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
         "{code} 是您的验证码，用于{purpose}，{time}内有效，请勿告知他人。",
         "{code} 验证码，用于{purpose}，{time}内有效，请勿告知他人",
     ],
-    sms_purposes: Purposes {
+    sms_shortest: None,
+    sms_purposes: PerUsage {
         login: "登录",
         signup: "注册账号",
         confirm_address: "验证手机号",
@@ -18,12 +19,12 @@ pub(super) static TEXTS: BuiltIn = BuiltIn {
     },
     email: EmailTexts {
         subject: "{code} 是您的{application}验证码",
-        intro: "您用于{purpose}的{application}验证码是：",
+        intro: "以下是您的{application}验证码，用于{purpose}：",
         validity: "验证码在{validity}内有效。",
         link: "您也可以打开以下链接：",
-        closing: "请勿将验证码告知他人。如果这不是您本人的操作，请忽略此邮件。",
+        closing: "请勿将验证码告知他人。如非本人操作，请忽略此邮件。",
     },
-    email_purposes: Purposes {
+    email_purposes: PerUsage {
         login: "登录",
         signup: "注册账号",
         confirm_address: "验证邮箱",

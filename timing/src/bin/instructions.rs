@@ -50,6 +50,13 @@ fn main() {
             };
             send(&Host::new(user, ClientSecret::digest(SECRET)), &login_body())
         }
+        // A send to a test identity or to another address, where there is one, and a wrong code for it.
+        "identity" => send(&Host::with_test_identity(identity(&case)), &login_body()),
+        "fixed" => {
+            let host = Host::with_test_identity(identity(&case));
+            let (otp_token, _) = host.send(&login_body());
+            grant(&host, &grant_body(&otp_token, "654321"))
+        }
         // A grant with a right code, or only the signatures of its answer.
         "right" => {
             let host = host(ClientSecret::digest(SECRET));
@@ -68,6 +75,11 @@ fn main() {
         _ => panic!("no such kind of request"),
     };
     println!("{} {}", reply.status(), String::from_utf8_lossy(reply.body()));
+}
+
+/// The number of the test identity.
+fn identity(case: &str) -> &'static str {
+    if case == "test" { PHONE } else { OTHER_PHONE }
 }
 
 fn host(secret: ClientSecret) -> Host {
@@ -102,6 +114,9 @@ fn sign(reply: &Reply) {
 fn signature_of(key: &Ed25519KeyPair, signed: &str) -> Signature {
     key.sign(signed.as_bytes())
 }
+
+/// It has the same length as [`PHONE`].
+const OTHER_PHONE: &str = "13699999999";
 
 /// It has the same length as [`CLIENT`].
 const UNKNOWN_CLIENT: &str = "UNKNOWN_CLIENTID";

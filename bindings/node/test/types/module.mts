@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import {
   type AccessToken,
   type Address,
+  type AddressState,
   type ApiRequest,
   ArgumentError,
   type Client,
@@ -70,9 +71,9 @@ class OwnDirectory implements Directory {
   }
 }
 
-function deliver({ code, validFor, authSource }: Delivery): DeliveryFailure | void {
+function deliver({ code, validFor, authSource, attempt }: Delivery): DeliveryFailure | void {
   const sent: [string, number, string | undefined] = [code, validFor, authSource];
-  if (sent[0] === '') return 'undeliverable';
+  if (sent[0] === '' || attempt > 3) return 'undeliverable';
 }
 
 const server = new Server({
@@ -84,6 +85,15 @@ const server = new Server({
   endpoints: { otpSend: '/send', introspection: false },
   dpop: 'strict',
   clientAssertions: true,
+  devices: { guesses: { count: 5, per: '24h' }, validity: '30d' },
+  sendGuard: {
+    mode: 'enforce',
+    countries: { allow: ['86'], except: ['1876'] },
+    thresholds: { block: { perDay: 5, perHour: 3 }, emailDomain: { perDay: 100, perHour: 20, verifiedPercent: 10 } },
+    shards: 4,
+    hasChallenge: false,
+  },
+  testIdentities: [{ phoneNumber: '+8613600000001', code: '246810', clients: ['web'], endsAt: new Date() }],
   store: new OwnStore(),
   directory: new OwnDirectory(),
   deliver,
@@ -95,12 +105,18 @@ createServer(async (request, response) => {
   const presented: ApiRequest = { method, externalUrl: 'https://api.example.com/orders', headers };
   const { key }: { readonly key?: string } = await server.checkAccessToken(presented);
   const about = { client: 'web', usage: 'signup', channel: 'sms', address: '1', otpToken: 'x', otp: 'y' } as const;
-  await server.verify({ ...about, codeVerifier: key, proof: presented });
+  await server.verify({ ...about, codeVerifier: key, proof: presented, deviceToken: undefined });
   // @ts-expect-error the URL of a request of the Fetch API comes from the caller
   server.verifyAccessToken(new Request('https://api.example.com/orders'));
   await server.middleware(request, response);
 });
-const reply: Reply | undefined = await server.handle({ method: 'GET', path: '/', headers: new Headers() });
+const reply: Reply | undefined = await server.handle({ method: 'GET', path: '/', headers: new Headers(), verdict: 'allow' });
+const state: AddressState = await server.explain({ channel: 'sms', address: '1' });
+const again: Date | undefined = state.guesses.availableAt ?? state.devices[0]?.knownUntil;
+await server.unlock({ channel: 'sms', address: '1' });
+await server.forgetDevices({ channel: 'email', address: 'a@example.com' });
+// @ts-expect-error there is no such verdict
+await server.handle({ method: 'GET', path: '/', headers: [], verdict: 'maybe' });
 const response: Response | undefined = reply?.toResponse();
 const token: AccessToken = await server.checkAccessToken('x', { scope: 'profile' });
 const expiry: number = token.expiresAt.getTime();
@@ -117,7 +133,9 @@ await conformance(() => new PostgresStore('postgres://127.0.0.1/login'), { delet
 new MemoryDirectory().addClient({ id: 'app', public: true, maySend: true }).addUser({ subject: 'u' });
 new MemoryDirectory()
   .addClient({ id: 'keyed', keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'x' }], authMethod: 'private_key_jwt' })
-  .addClient({ id: 'page', public: true, dpop: 'required_with_nonce', codeChallengeRequired: true });
+  .addClient({ id: 'page', public: true, dpop: 'required_with_nonce', codeChallengeRequired: true })
+  .addClient({ id: 'paid', public: true, messageBudget: { perHour: 100, perDay: 500 } })
+  .addUser({ subject: 'reviewer', isTest: true });
 
 // @ts-expect-error a server needs a store
 new Server({ issuer: 'x', keys: { generate: true }, signing: { active: 'x' }, directory: new OwnDirectory(), deliver });
@@ -137,4 +155,4 @@ const pss: Signing = { active: 'PEM', algorithm: 'PS256' };
 // @ts-expect-error there is no such algorithm
 const hmac: Signing = { active: 'PEM', algorithm: 'HS256' };
 
-export { bound, client, expiry, hmac, MemoryStore, mtls, pss, response, signing, store, user };
+export { again, bound, client, expiry, hmac, MemoryStore, mtls, pss, response, signing, store, user };

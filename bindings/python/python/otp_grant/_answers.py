@@ -23,14 +23,15 @@ def parts(exchange: _core.Exchange, kind: str) -> Tuple[Any, ...]:
     if kind in ("user_by_address", "sign_up"):
         return (Address(_CHANNELS[raw[0]], raw[1]),)
     if kind == "deliver":
-        channel, address, code, usage, client, source, valid_for = raw
+        channel, address, code, usage, client, source, valid_for, attempt = raw
         address = Address(_CHANNELS[channel], address)
-        return (Delivery(address, code, usage, client, source, timedelta(milliseconds=valid_for)),)
+        return (Delivery(address, code, usage, client, source, timedelta(milliseconds=valid_for), attempt),)
     if kind == "granted_scope":
         asked = json.loads(raw[0])
         user, after = asked["user"], asked["user"].get("tokens_valid_after")
-        user = User(user["subject"], UserStatus(user["status"]), None if after is None else instant(after))
-        return user, asked["client"], asked["requested"]
+        after = None if after is None else instant(after)
+        known = User(user["subject"], UserStatus(user["status"]), after, user.get("is_test", False))
+        return known, asked["client"], asked["requested"]
     if kind == "sign":
         asked = json.loads(raw[1])
         return (SigningQuestion(raw[0], asked["algorithm"], asked["key_id"]),)
@@ -57,7 +58,10 @@ def answer(exchange: _core.Exchange, kind: str, value: Any) -> None:
         if user is None:
             exchange.answer_user(None)
         else:
-            exchange.answer_user((user.subject, _STATUSES[user.status], _millis(user.tokens_valid_after)))
+            if not isinstance(user.is_test, bool):
+                raise _wrong(kind, user.is_test, "is_test: bool")
+            after = _millis(user.tokens_valid_after)
+            exchange.answer_user((user.subject, _STATUSES[user.status], after, user.is_test))
     elif kind in ("user_claims", "access_token_claims"):
         if not isinstance(value, Mapping):
             raise _wrong(kind, value, "a mapping of claims")

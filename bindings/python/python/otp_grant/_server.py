@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NoReturn, Optio
 
 from . import _core
 from ._loops import Ports, drive, drive_async
+from ._messages import AddressState, Verdict, address_state
 from ._types import (
     AccessToken,
     Address,
@@ -111,6 +112,9 @@ class _Base:
             outcome = self._engine.verify_access_token(token, client_id, scope)
         return _access_token(_outcome(outcome))
 
+    def _begin(self, request: Request, verdict: Verdict) -> Optional[_core.Exchange]:
+        return self._engine.begin(request.method, request.path, request.headers, request.body, verdict.value)
+
     def _check(self, token: Union[str, ApiRequest], client_id: Optional[str], scope: Optional[str]) -> _core.Exchange:
         if isinstance(token, ApiRequest):
             return self._engine.check_request(*_parts(token), client_id, scope)
@@ -170,12 +174,15 @@ class Server(_Base):
             budget=budget,
         )
 
-    def handle(self, request: Request) -> Optional[Reply]:
+    def handle(self, request: Request, *, verdict: Verdict = Verdict.NONE) -> Optional[Reply]:
         """Answers a request to any endpoint. Returns ``None`` for a path that is not that of an endpoint.
 
         It raises nothing that a client or a port can cause: a port that fails is answered with 503, and logged.
+
+        :param verdict: what the host knows about the request. The send endpoint reads it, where the settings have a
+            ``send_guard``.
         """
-        exchange = self._engine.begin(request.method, request.path, request.headers, request.body)
+        exchange = self._begin(request, verdict)
         if exchange is None:
             return None
         drive(exchange, self._ports)
@@ -206,6 +213,7 @@ class Server(_Base):
         otp: str,
         code_verifier: Optional[str] = None,
         proof: Optional[ApiRequest] = None,
+        device_token: Optional[str] = None,
     ) -> VerifiedAddress:
         """Redeems a code of a usage other than ``login``. The host has authenticated the client.
 
@@ -214,11 +222,35 @@ class Server(_Base):
 
         :param code_verifier: the verifier, if the code was asked for with a ``code_challenge``.
         :param proof: the request, if the code was asked for with a DPoP proof. It has a proof of the same key.
+        :param device_token: the device token of an earlier login to the address. One that is not good counts as none.
         :raises VerificationError: if the code is not good.
         :raises Unavailable: if a port failed.
         """
-        code = (client_id, usage, address, otp_token, otp, code_verifier, proof)
+        code = (client_id, usage, address, otp_token, otp, code_verifier, proof, device_token)
         return _verified(self._ask(_verify(self._engine, *code)))
+
+    def explain(self, address: Address) -> AddressState:
+        """Tells what an address has left, for the host's support staff.
+
+        :raises Unavailable: if the store failed.
+        """
+        return address_state(self._ask(self._engine.explain(address.channel.value, address.text)))
+
+    def unlock(self, address: Address) -> None:
+        """Clears the counted guesses and sends of an address and of its devices. The guesses of each code still count.
+
+        Whoever locked the address can lock it again. A known device is not affected by that.
+
+        :raises Unavailable: if the store failed.
+        """
+        self._ask(self._engine.unlock(address.channel.value, address.text))
+
+    def forget_devices(self, address: Address) -> None:
+        """Makes an address forget its devices, after one was lost or stolen. What they have used up still counts.
+
+        :raises Unavailable: if the store failed.
+        """
+        self._ask(self._engine.forget_devices(address.channel.value, address.text))
 
     def revoke_session(self, session: str) -> None:
         """Ends a session with all its tokens. A session that is unknown or over is a success.
@@ -283,9 +315,9 @@ class AsyncServer(_Base):
             budget=budget,
         )
 
-    async def handle(self, request: Request) -> Optional[Reply]:
+    async def handle(self, request: Request, *, verdict: Verdict = Verdict.NONE) -> Optional[Reply]:
         """Answers a request, as :meth:`Server.handle` does. A task that is cancelled leaves nothing half done."""
-        exchange = self._engine.begin(request.method, request.path, request.headers, request.body)
+        exchange = self._begin(request, verdict)
         if exchange is None:
             return None
         await drive_async(exchange, self._ports)
@@ -307,10 +339,23 @@ class AsyncServer(_Base):
         otp: str,
         code_verifier: Optional[str] = None,
         proof: Optional[ApiRequest] = None,
+        device_token: Optional[str] = None,
     ) -> VerifiedAddress:
         """Redeems a code, as :meth:`Server.verify` does."""
-        code = (client_id, usage, address, otp_token, otp, code_verifier, proof)
+        code = (client_id, usage, address, otp_token, otp, code_verifier, proof, device_token)
         return _verified(await self._ask(_verify(self._engine, *code)))
+
+    async def explain(self, address: Address) -> AddressState:
+        """Tells what an address has left, as :meth:`Server.explain` does."""
+        return address_state(await self._ask(self._engine.explain(address.channel.value, address.text)))
+
+    async def unlock(self, address: Address) -> None:
+        """Clears what was counted, as :meth:`Server.unlock` does."""
+        await self._ask(self._engine.unlock(address.channel.value, address.text))
+
+    async def forget_devices(self, address: Address) -> None:
+        """Makes an address forget its devices, as :meth:`Server.forget_devices` does."""
+        await self._ask(self._engine.forget_devices(address.channel.value, address.text))
 
     async def revoke_session(self, session: str) -> None:
         """Ends a session, as :meth:`Server.revoke_session` does."""
@@ -372,10 +417,11 @@ def _verify(
     otp: str,
     code_verifier: Optional[str],
     proof: Optional[ApiRequest],
+    device_token: Optional[str],
 ) -> _core.Exchange:
     parts = None if proof is None else _parts(proof)
     channel = address.channel.value
-    return engine.verify(client_id, usage, channel, address.text, otp_token, otp, code_verifier, parts)
+    return engine.verify(client_id, usage, channel, address.text, otp_token, otp, code_verifier, parts, device_token)
 
 
 def _parts(request: ApiRequest) -> Tuple[str, str, Iterable[Header]]:

@@ -9,10 +9,13 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Literal, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _core
 from .errors import AccessTokenError, StoreError
+
+if TYPE_CHECKING:
+    from ._messages import DevicePolicy, MessageBudget, SendGuard, TestIdentity
 
 Header = Tuple[Union[str, bytes], Union[str, bytes]]
 """The name of a header and its value. Frameworks give values as text or as bytes."""
@@ -246,6 +249,8 @@ class Client:
     """
     code_challenge_required: bool = False
     """Whether each request for a code needs a ``code_challenge``."""
+    message_budget: Optional[MessageBudget] = None
+    """How many messages the client can send while the send guard is on. Defaults to no limit."""
     _parsed: _core.ParsedClient = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -267,6 +272,7 @@ class Client:
             auth_method=self.auth_method,
             dpop=self.dpop,
             code_challenge_required=self.code_challenge_required,
+            message_budget=self.message_budget._document() if self.message_budget else None,
         )
         object.__setattr__(self, "_parsed", _core.ParsedClient(json.dumps(document)))
 
@@ -294,6 +300,8 @@ class User:
     status: UserStatus = UserStatus.ACTIVE
     tokens_valid_after: Optional[datetime] = None
     """Sessions that began before are over. Set it to the current time to sign a user out everywhere. Time-zone aware."""
+    is_test: bool = False
+    """Whether the user exists for tests. Such a user logs in only by a :class:`TestIdentity`."""
 
 
 @dataclass(frozen=True)
@@ -309,6 +317,8 @@ class Delivery:
     """``None`` for usages other than ``login``."""
     valid_for: timedelta
     """How long the code is valid."""
+    attempt: int = 1
+    """The how-manieth message with this code it is. A host can take another route for the second one."""
 
 
 @dataclass(frozen=True)
@@ -456,6 +466,15 @@ class Settings:
     """Defaults to 5."""
     guesses_per_address: Optional[Quota] = None
     """Defaults to 25 in 24 hours."""
+    devices: Union[DevicePolicy, Literal[False], None] = None
+    """The budgets of devices that users log in with. Defaults to those of :class:`DevicePolicy`.
+
+    ``False`` remembers no device. Whoever may send can then keep a user out for a day.
+    """
+    send_guard: Optional[SendGuard] = None
+    """The guard against messages that nobody reads. Defaults to off."""
+    test_identities: Sequence[TestIdentity] = ()
+    """The addresses that log in with a fixed code."""
     access_token_validity: Optional[timedelta] = None
     """Defaults to 5 minutes."""
     id_token_validity: Optional[timedelta] = None
@@ -530,6 +549,9 @@ class Settings:
         )
         members = given(
             quotas=quotas or None,
+            devices=self.devices._document() if self.devices else self.devices,
+            send_guard=self.send_guard._document() if self.send_guard else None,
+            test_identities=[identity._document() for identity in self.test_identities] or None,
             validity=validity or None,
             codes=(self.code._document() or None) if self.code else None,
             usages=list(self.usages) or None,

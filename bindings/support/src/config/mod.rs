@@ -1,8 +1,11 @@
 //! The configuration of an engine: one JSON document. The members have the names of the reference host's file.
 
+mod devices;
 mod endpoints;
 mod keys;
+mod send_guard;
 mod settings;
+mod test_identities;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU8, NonZeroU32};
@@ -11,10 +14,13 @@ use otp_grant::dpop::DpopSupport;
 use otp_grant::otp::Quota;
 use serde::Deserialize;
 
+use self::devices::Devices;
 use self::endpoints::EndpointPaths;
 use self::keys::{Keys, Signing};
 pub(crate) use self::keys::{keyring, signing_keys};
+use self::send_guard::Guard;
 pub(crate) use self::settings::{issuer, settings};
+pub(crate) use self::test_identities::{FixedLogin, test_identities};
 use crate::error::{ConfigError, read_json};
 use crate::values::{ChannelName, Code, Span};
 
@@ -27,6 +33,14 @@ pub(crate) struct Config {
     signing: Signing,
     #[serde(default)]
     quotas: Quotas,
+    /// The budgets of devices that users log in with.
+    #[serde(default)]
+    devices: Devices,
+    #[serde(default)]
+    send_guard: Guard,
+    /// The addresses that log in with a fixed code.
+    #[serde(default)]
+    test_identities: Vec<FixedLogin>,
     #[serde(default)]
     validity: Validity,
     /// The codes of usages other than login.
@@ -65,6 +79,11 @@ impl Config {
 
     pub(crate) fn has_country_code(&self) -> bool {
         self.addresses.country_code.is_some()
+    }
+
+    /// Takes the test identities. Their addresses are read as the functions of the host say, which come later.
+    pub(crate) fn take_test_identities(&mut self) -> Vec<FixedLogin> {
+        std::mem::take(&mut self.test_identities)
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, ConfigError> {
     }
     set_validities(config, &mut settings);
     set_quotas(config, &mut settings)?;
+    config.devices.set(&mut settings.devices)?;
+    config.send_guard.set(&mut settings.send_guard)?;
     weakened(config, settings)
 }
 

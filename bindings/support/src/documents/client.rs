@@ -1,8 +1,11 @@
 //! The document of a client.
 
+use std::num::NonZeroU32;
+
 use otp_grant::directory::ClientAuthMethod;
 use otp_grant::dpop::DpopPolicy;
 use otp_grant::grant::Grant;
+use otp_grant::guard::MessageBudget;
 use otp_grant::jwt::{PublicKey, PublicKeySet};
 use otp_grant::session::RefreshPolicy;
 use otp_grant::{AuthSourceId, Client, ClientId, ClientSecret, Scope};
@@ -35,6 +38,9 @@ pub(crate) fn client(document: &str, asked: Option<&ClientId>) -> Result<Client,
     client = client.with_refresh_policy(document.refresh_policy()?).at("refresh")?;
     if document.may_sign_up == Some(false) {
         client = client.without_sign_up();
+    }
+    if let Some(MessagesDocument { per_hour, per_day }) = document.message_budget {
+        client = client.with_message_budget(MessageBudget::new(per_hour, per_day));
     }
     if document.introspects_every_token {
         client = client.with_introspection_of_every_token();
@@ -70,6 +76,14 @@ struct ClientDocument {
     retry_window: Option<Span>,
     #[serde(default)]
     introspects_every_token: bool,
+    message_budget: Option<MessagesDocument>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessagesDocument {
+    per_hour: NonZeroU32,
+    per_day: NonZeroU32,
 }
 
 impl ClientDocument {

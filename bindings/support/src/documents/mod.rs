@@ -34,6 +34,7 @@ use crate::values::{ChannelName, Code};
 /// | `refresh` | `rotate` or `stable` | `rotate` |
 /// | `retry_window` | how long a rotated refresh token is repeated | `10s` |
 /// | `introspects_every_token` | whether it may introspect the tokens of other clients | `false` |
+/// | `message_budget` | how many messages it can send while the send guard is on: `per_hour`, `per_day` | no limit |
 #[derive(Clone, Debug)]
 pub struct ParsedClient(pub(crate) Arc<Client>);
 
@@ -89,6 +90,8 @@ pub struct UserAnswer<'a> {
     pub status: &'a str,
     /// Sessions that began earlier are over: milliseconds since 1970.
     pub tokens_valid_after_ms: Option<u64>,
+    /// Whether the user exists for tests. Such a user logs in only by a test identity.
+    pub is_test: bool,
 }
 
 /// Hides the subject, which is personal data.
@@ -104,6 +107,7 @@ impl UserAnswer<'_> {
             .ok_or_else(|| DocumentError::new("status", "active, locked, frozen or inactive is expected"))?;
         let mut user = User::new(Subject::new(self.subject).at("subject")?, status);
         user.tokens_valid_after = self.tokens_valid_after_ms.map(Timestamp::from_unix_millis);
+        user.is_test = self.is_test;
         Ok(user)
     }
 }
@@ -126,6 +130,7 @@ pub(crate) fn user(document: &str) -> Result<User, DocumentError> {
     let document: UserDocument = read_json(document)?;
     let mut user = User::new(Subject::new(&document.subject).at("subject")?, document.status.into());
     user.tokens_valid_after = document.tokens_valid_after.map(Timestamp::from_unix_millis);
+    user.is_test = document.is_test;
     Ok(user)
 }
 
@@ -163,6 +168,8 @@ struct UserDocument {
     #[serde(default)]
     status: StatusName,
     tokens_valid_after: Option<u64>,
+    #[serde(default)]
+    is_test: bool,
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,145 @@
+//! What support staff see and do with `otp-grant-host admin`, beside a host that runs on the same store.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::Value;
+use support::{Folder, Host, JSON, command};
+
+const EMAIL: &str = "ada@example.com";
+
+/// A host on a store in a file. An address has 3 guesses.
+fn config(store: &str) -> String {
+    let (key, signing) = (
+        "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=",
+        "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    );
+    format!(
+        r#"
+issuer = "http://127.0.0.1:8080"
+store = "{store}"
+keys = {{ index = "{key}", sealing = "{key}" }}
+signing = {{ active = "{signing}" }}
+auth_sources.mail = {{ channel = "email" }}
+delivery = {{ outbox = "outbox" }}
+quotas = {{ sends = [{{ count = 50, per = "24h" }}], guesses_per_address = {{ count = 3, per = "24h" }} }}
+clients.app = {{ public = true, may_send = true, auth_sources = ["mail"] }}
+users.list = [{{ subject = "ada", email = "{EMAIL}" }}]
+"#
+    )
+}
+
+/// The exit code of a command, its answer and its error.
+fn admin(file: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let arguments = [&["admin"], arguments, &["--config", file.to_str().unwrap()]].concat();
+    let output = command(&arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn explain(file: &Path) -> Value {
+    let (code, answer, error) = admin(file, &["explain", EMAIL, "--json"]);
+    assert_eq!(code, 0, "{error}");
+    serde_json::from_str(&answer).unwrap()
+}
+
+fn send(host: &Host) -> support::Reply {
+    let body = format!(r#"{{"client_id":"app","auth_source_id":"mail","email":"{EMAIL}"}}"#);
+    host.post("/otp/send", JSON, &body)
+}
+
+fn redeem(host: &Host, sent: &support::Reply, code: &str) -> support::Reply {
+    let (uri, token) = ("http://tencentciam.com/oauth2/grant-type/otp/email", sent.json()["otp_token"].clone());
+    let body = format!(
+        r#"{{"grant_type":"{uri}","client_id":"app","auth_source_id":"mail","email":"{EMAIL}","otp_token":{token},"otp":"{code}","remember_device":true}}"#
+    );
+    host.post("/oauth2/token", JSON, &body)
+}
+
+#[test]
+fn a_locked_address_is_explained_and_unlocked() {
+    let records = Folder::new("admin-records");
+    let text = config(&format!("sqlite:{}", records.file("records.db").display()));
+    let host = Host::configured("admin", &text);
+    let file = host.folder.file("host.toml");
+    assert_eq!(explain(&file)["guesses"]["left"], 3, "an address without a record has used up nothing");
+
+    let sent = send(&host);
+    let code = host.last_code();
+    let wrong = format!("{}{}", &code[..5], if code.ends_with('0') { '1' } else { '0' });
+    for _ in 0..3 {
+        assert_eq!(redeem(&host, &sent, &wrong).status, 400);
+    }
+    let refused = send(&host);
+    assert_eq!((refused.status, &refused.json()["error"]), (400, &"email_rate_limit_exceeded".into()));
+    assert_eq!(redeem(&host, &sent, &code).status, 400, "not even the right code");
+
+    let state = explain(&file);
+    assert_eq!((&state["locked"], &state["guesses"]["left"]), (&true.into(), &0.into()));
+    assert!(state["guesses"]["available_at"].is_u64(), "{state}");
+    assert_eq!(
+        (state["challenges"].as_array().unwrap().len(), &state["challenges"][0]["guesses_left"]),
+        (1, &2.into())
+    );
+    let (exit, answer, _) = admin(&file, &["explain", EMAIL]);
+    assert!(exit == 0 && answer.starts_with("The address is LOCKED until "), "{answer}");
+    assert!(answer.contains("UTC (in 23 h 59 min)") && answer.contains("messages left: 49"), "{answer}");
+    assert!(!answer.contains(&code) && !answer.contains("ada"), "{answer}");
+
+    let (exit, answer, log) = admin(&file, &["unlock", EMAIL]);
+    assert!(exit == 0 && answer.starts_with("The address has all its guesses"), "{answer}");
+    assert!(log.contains("address unlocked") && !log.contains("ada@"), "{log}");
+    assert_eq!(explain(&file)["locked"], false);
+    assert_eq!(explain(&file)["challenges"][0]["guesses_left"], 2, "the guesses of each code still count");
+    let tokens = redeem(&host, &send(&host), &host.last_code());
+    assert_eq!(tokens.status, 200, "{}", tokens.body);
+    assert!(tokens.json()["device_token"].is_string());
+    assert!(host.logged("device remembered"));
+
+    let state = explain(&file);
+    assert_eq!((state["devices"].as_array().unwrap().len(), &state["devices"][0]["guesses"]["left"]), (1, &10.into()));
+    let (_, answer, _) = admin(&file, &["explain", EMAIL]);
+    assert!(answer.contains("The address is not locked.\n") && answer.contains("Devices: 1\n"), "{answer}");
+    assert_eq!(admin(&file, &["forget-devices", EMAIL, "--json"]).1, "{\"devices_forgotten\":true}\n");
+    assert_eq!(explain(&file)["devices"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn what_cannot_be_asked_is_said_with_an_exit_code() {
+    let folder = Folder::new("admin-errors");
+    let check = |text: &str, arguments: &[&str], code: i32, error: &str| {
+        let file = folder.write("host.toml", text);
+        let (exit, answer, said) = admin(&file, arguments);
+        assert!(said.lines().last().unwrap_or_default().starts_with(error), "{error} {said}");
+        assert_eq!((exit, &*answer), (code, ""), "{error}");
+        assert!(!said.contains("ada@"), "{said}");
+    };
+    let records = folder.file("records.db");
+    let good = config(&format!("sqlite:{}", records.display()));
+    let explain = ["explain", EMAIL];
+    check(&config("memory"), &explain, 2, "store: records in memory belong to the process of the host");
+    check(&config("sqlite:nowhere/records.db"), &explain, 1, "store: ");
+    check(&config("redis://127.0.0.1:1"), &explain, 1, "store: ");
+    // No host has made the table yet, and this command makes none.
+    check(&good, &explain, 1, "store: ");
+    drop(Host::configured("admin-errors-host", &good));
+    check(&good, &["explain", "ada@"], 2, "ADDRESS: ");
+    check(&good, &["unlock", "12"], 2, "ADDRESS: ");
+    check(&good, &["explain", EMAIL, "--demo"], 2, "admin: either --config FILE or --demo");
+    let other = "b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=";
+    let keys =
+        good.replace("index = \"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=\"", &format!("index = \"{other}\""));
+    check(&keys, &explain, 2, "keys.index: the other processes on this store have another key");
+    let said = |arguments: &[&str]| command(arguments).output().unwrap();
+    assert_eq!(said(&["admin", "explain", EMAIL]).status.code(), Some(2));
+    assert_eq!(said(&["admin", "explain"]).status.code(), Some(2));
+    assert_eq!(said(&["admin", "explain", EMAIL, "--demo"]).status.code(), Some(2));
+    let help = String::from_utf8(said(&["admin", "--help"]).stdout).unwrap();
+    assert!(
+        ["explain", "unlock", "forget-devices", "--config", "Exits with 0"].iter().all(|word| help.contains(word)),
+        "{help}"
+    );
+    assert!(String::from_utf8(said(&["--help"]).stdout).unwrap().contains("admin"));
+}

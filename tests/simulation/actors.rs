@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::facts::History;
-use crate::request::{AccessToken, Answer, Ask, Challenge, OTHER_VERIFIER, Purpose, RefreshToken, Tokens};
+use crate::request::{
+    AccessToken, Answer, Ask, Challenge, Device, OTHER_VERIFIER, Purpose, RefreshToken, Tokens, With,
+};
 use crate::season::{Kind, Season};
 use crate::world::{CAREFUL, KNOWN, LOCKED, OTHER, Random, UNKNOWN};
 
@@ -16,6 +18,8 @@ pub enum Role {
     User(usize),
     Thief,
     Guesser,
+    /// A stranger who uses up what everybody shares of an address, without a device token that is good.
+    Locker,
 }
 
 /// How the actors of a history behave.
@@ -73,6 +77,8 @@ struct User {
     waits_until: u64,
     /// How often the user has entered the present code.
     tries: usize,
+    /// The device that the user logs in with, where the client has asked to remember it.
+    device: Option<Arc<Device>>,
 }
 
 /// The tokens that the tabs of a user share.
@@ -89,8 +95,15 @@ struct Wallet {
 
 impl<'r> Actors<'r> {
     pub fn new(random: &'r Random, habits: Habits) -> Self {
-        let user =
-            |phone| User { phone, challenges: Vec::new(), wallet: None, is_busy: false, waits_until: 0, tries: 0 };
+        let user = |phone| User {
+            phone,
+            challenges: Vec::new(),
+            wallet: None,
+            is_busy: false,
+            waits_until: 0,
+            tries: 0,
+            device: None,
+        };
         let users = [KNOWN, OTHER, KNOWN, LOCKED, UNKNOWN, CAREFUL].map(user).into();
         let (loot, stolen_access, guessed_at, stolen) = Default::default();
         Self { random, habits, users, loot, stolen_access, guessed_at, target: KNOWN, stolen }
@@ -126,9 +139,35 @@ impl<'r> Actors<'r> {
         }
     }
 
+    /// The locker requests another code for the target. Now and then, a device token comes along that is not good for it.
+    pub fn lock(&mut self) -> Vec<Move> {
+        let random = self.random;
+        let devices: Vec<&Arc<Device>> = self.users.iter().filter_map(|user| user.device.as_ref()).collect();
+        let device = (!devices.is_empty() && random.percent(30)).then(|| match random.pick(&devices) {
+            device if random.percent(50) => device.altered(),
+            device => device.clone(),
+        });
+        let with = With { device, ..With::default() };
+        vec![(Role::Locker, Ask::Send { phone: self.target, purpose: Purpose::Login, client: PUBLIC_CLIENT, with })]
+    }
+
+    /// The host's support staff helps the user of the target.
+    pub fn support(&mut self) -> Vec<Move> {
+        let phone = self.target;
+        let ask = match self.random.below(8) {
+            0 => Ask::ForgetDevices { phone },
+            1 => Ask::Unlock { phone },
+            _ => Ask::Explain { phone },
+        };
+        vec![(Role::Guesser, ask)]
+    }
+
     /// The guesser requests another code for the target.
     pub fn besiege(&mut self) -> Vec<Move> {
-        vec![(Role::Guesser, Ask::Send { phone: self.target, purpose: Purpose::Login, client: PUBLIC_CLIENT })]
+        vec![(
+            Role::Guesser,
+            Ask::Send { phone: self.target, purpose: Purpose::Login, client: PUBLIC_CLIENT, with: With::default() },
+        )]
     }
 
     /// Returns what an actor does after an answer, or after a lost answer.
@@ -148,6 +187,12 @@ impl<'r> Actors<'r> {
                 }
                 Vec::new()
             }
+            Role::Locker => match answer {
+                Some(Answer::Sent(challenge)) if challenge.phone != CAREFUL => {
+                    vec![(role, guess(challenge, false)); 4 + self.random.below(3)]
+                }
+                _ => Vec::new(),
+            },
             Role::Guesser => match answer {
                 Some(Answer::Sent(challenge)) if challenge.phone != CAREFUL => {
                     self.guessed_at.push(challenge.clone());
@@ -214,7 +259,13 @@ impl<'r> Actors<'r> {
                     let times = if random.percent(20) { 2 } else { 1 };
                     all((0..times).map(|_| guess(&challenge, random.percent(80))).collect())
                 }
-                None => all(vec![Ask::Send { phone: user.phone, purpose, client: CLIENT }]),
+                None => {
+                    // Now and then the device is a new one.
+                    if random.percent(5) {
+                        user.device = None;
+                    }
+                    all(vec![user.send(purpose)])
+                }
             };
         };
         let Wallet { refresh, access, .. } = &*wallet;
@@ -256,10 +307,8 @@ impl<'r> Actors<'r> {
         let sent_at = |challenge: &Challenge| challenge.expires_at - habits.code_validity.max(300_000);
         user.challenges.retain(|challenge| now + margin < sent_at(challenge) + habits.code_validity);
         let ask = match user.challenges.as_slice() {
-            [] => Ask::Send { phone: user.phone, purpose: Purpose::Login, client: CLIENT },
-            _ if habits.reads_late && random.percent(20) => {
-                Ask::Send { phone: user.phone, purpose: Purpose::Login, client: CLIENT }
-            }
+            [] => user.send(Purpose::Login),
+            _ if habits.reads_late && random.percent(20) => user.send(Purpose::Login),
             challenges => guess(&random.pick(challenges), true),
         };
         vec![(Role::User(index), ask)]
@@ -270,6 +319,7 @@ impl<'r> Actors<'r> {
         let user = &mut self.users[index];
         match (ask, answer) {
             (_, Some(Answer::Sent(challenge))) => {
+                let challenge = if random.percent(50) { &challenge.remembering() } else { challenge };
                 user.challenges.push(challenge.clone());
                 let late = if habits.reads_late { random.up_to(habits.code_validity - 60_000) } else { 0 };
                 user.waits_until = now + late;
@@ -287,6 +337,7 @@ impl<'r> Actors<'r> {
                 user.challenges.retain(|other| other.id != challenge.id);
                 if let Some(Answer::LoggedIn(tokens)) = answer {
                     user.challenges.clear();
+                    user.keep(tokens);
                     user.wallet.get_or_insert_with(|| Wallet::new(tokens, now));
                     return Some(Ask::Userinfo(tokens.access.clone()));
                 }
@@ -307,11 +358,13 @@ impl<'r> Actors<'r> {
         let is_lost = matches!(answer, None | Some(Answer::Unavailable));
         let next = match (ask, answer) {
             (_, Some(Answer::Sent(challenge))) => {
+                let challenge = if random.percent(50) { &challenge.remembering() } else { challenge };
                 user.challenges.push(challenge.clone());
                 random.percent(75).then(|| guess(challenge, random.percent(85)))
             }
             (Ask::Guess { .. }, Some(Answer::LoggedIn(tokens))) => {
                 user.challenges.clear();
+                user.keep(tokens);
                 user.wallet.get_or_insert_with(|| Wallet::new(tokens, now));
                 random.percent(30).then(|| Ask::Userinfo(tokens.access.clone()))
             }
@@ -375,7 +428,10 @@ impl<'r> Actors<'r> {
     fn next_of_guesser(&mut self) -> Vec<Move> {
         let random = self.random;
         let phone = random.pick(&[KNOWN, KNOWN, OTHER, LOCKED, UNKNOWN]);
-        let mut moves = vec![(Role::Guesser, Ask::Send { phone, purpose: Purpose::Login, client: PUBLIC_CLIENT })];
+        let mut moves = vec![(
+            Role::Guesser,
+            Ask::Send { phone, purpose: Purpose::Login, client: PUBLIC_CLIENT, with: With::default() },
+        )];
         let latest: Vec<_> = self.guessed_at.iter().rev().take(4).cloned().collect();
         if !latest.is_empty() {
             moves.extend((0..random.below(8)).map(|_| self.guess_of_guesser(&random.pick(&latest))));
@@ -390,6 +446,18 @@ impl<'r> Actors<'r> {
 }
 
 impl User {
+    fn send(&self, purpose: Purpose) -> Ask {
+        let with = With { device: self.device.clone(), ..With::default() };
+        Ask::Send { phone: self.phone, purpose, client: CLIENT, with }
+    }
+
+    /// Keeps the device token of a login.
+    fn keep(&mut self, tokens: &Tokens) {
+        if let Some(device) = &tokens.device {
+            self.device = Some(device.clone());
+        }
+    }
+
     /// Keeps the newest tokens, and asks again at once when the answer was lost.
     fn refreshed(
         &mut self,

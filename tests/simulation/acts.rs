@@ -56,6 +56,12 @@ pub struct Rules {
     pub leaked_at: Option<u64>,
     /// Whether the times in the log are those that the hosts read: there is one clock, and calls take no time.
     pub is_exact: bool,
+    /// Whether the send guard is enforced.
+    pub guards: bool,
+    /// Whether a sealing secret is dropped, and with it the device tokens that it has sealed.
+    pub drops_a_secret: bool,
+    /// When the test identity ends.
+    pub review_ends: Option<u64>,
 }
 
 impl Default for Rules {
@@ -77,6 +83,9 @@ impl Rules {
             zero_since: setups.iter().all(|setup| setup.retry_window == 0).then_some(0),
             leaked_at: None,
             is_exact: setups.len() == 1,
+            guards: first.guards,
+            drops_a_secret: false,
+            review_ends: first.review_ends.map(|end| end * 1000),
         }
     }
 
@@ -124,6 +133,19 @@ impl Act {
             Ask::Guess { challenge, right, .. } => Some((challenge, *right)),
             _ => None,
         }
+    }
+
+    /// Returns the device whose token came with the request and was good for it. How long a token is good depends on the
+    /// clock of a host, so a token near its end is good for this purpose.
+    pub fn device(&self) -> Option<&str> {
+        let device = self.ask.device().filter(|device| self.began.at < device.issued_at + DEVICE_VALIDITY + HOUR)?;
+        Some(&device.id)
+    }
+
+    /// Tells whether a client asks to remember a device, and may have been heard.
+    pub fn may_have_remembered(&self) -> bool {
+        let asks = matches!(&self.ask, Ask::Guess { challenge, right: true, .. } if challenge.remembers);
+        asks && matches!(self.answer(), None | Some(Answer::LoggedIn(_) | Answer::Unavailable))
     }
 
     /// Returns the refresh token that the request presents.
@@ -200,6 +222,10 @@ pub fn acts(asks: &[Ask], hosts: &[usize], entries: &[Entry], struck: &[(usize, 
     }
     acts
 }
+
+/// For how long a device is known after its latest login.
+const DEVICE_VALIDITY: u64 = 90 * 24 * HOUR;
+const HOUR: u64 = 60 * 60 * 1000;
 
 fn is_of_store(mishap: Mishap) -> bool {
     !matches!(mishap, Mishap::DirectoryFails | Mishap::SignerFails)

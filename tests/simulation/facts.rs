@@ -97,11 +97,12 @@ pub enum Told {
 #[serde(rename_all = "snake_case")]
 pub enum View {
     Authenticator(AddressView),
-    #[serde(alias = "session.2")]
+    #[serde(alias = "session.2", alias = "session.3")]
     Session(SessionView),
     /// A proof or an assertion that was used. What it says is of no concern here.
     #[serde(rename = "used")]
     UsedOnce {},
+    Destination(DestinationView),
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -112,6 +113,48 @@ pub struct AddressView {
     pub sends: Vec<u64>,
     #[serde(rename = "f")]
     pub failures: Vec<u64>,
+    #[serde(rename = "d", default)]
+    pub devices: Vec<DeviceView>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct DeviceView {
+    #[serde(rename = "i")]
+    pub id: String,
+    #[serde(rename = "e")]
+    pub expires_at: u64,
+    #[serde(rename = "s", default)]
+    pub sends: Vec<u64>,
+    #[serde(rename = "f", default)]
+    pub failures: Vec<u64>,
+}
+
+/// The messages of a block, a country or a client.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct DestinationView {
+    /// base64url of one byte for each count: for each hour, the messages that were sent, and those that are verified.
+    #[serde(rename = "h", default)]
+    hours: String,
+    /// base64url of the latest charges and credits, four bytes each.
+    #[serde(rename = "m", default)]
+    marks: String,
+}
+
+impl DestinationView {
+    /// Returns the latest charge or credit.
+    pub fn latest_mark(&self) -> Option<Vec<u8>> {
+        let marks = BASE64_URL_SAFE_NO_PAD.decode(&self.marks).unwrap();
+        marks.chunks(4).next_back().map(<[u8]>::to_vec)
+    }
+
+    /// Returns how many messages were sent in 24 hours, and how many of these are verified.
+    pub fn counts(&self) -> (usize, usize) {
+        let counts = BASE64_URL_SAFE_NO_PAD.decode(&self.hours).unwrap();
+        // A larger count has more bytes than one. No history has so many messages.
+        assert!(counts.iter().all(|count| *count < 0x80));
+        let sum = |first: usize| counts.iter().skip(first).step_by(2).map(|count| usize::from(*count)).sum();
+        (sum(0), sum(1))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -134,6 +177,9 @@ pub struct ChallengeView {
     pub other_guesses: Vec<String>,
     #[serde(rename = "s", default)]
     pub spent_by: Option<String>,
+    /// The device whose budget the send was charged to.
+    #[serde(rename = "v", default)]
+    pub device: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -173,19 +219,35 @@ impl View {
     pub fn session(&self) -> Option<&SessionView> {
         match self {
             Self::Session(session) => Some(session),
-            Self::Authenticator(_) | Self::UsedOnce {} => None,
+            Self::Authenticator(_) | Self::UsedOnce {} | Self::Destination(_) => None,
         }
     }
 
     pub fn address(&self) -> Option<&AddressView> {
         match self {
             Self::Authenticator(address) => Some(address),
-            Self::Session(_) | Self::UsedOnce {} => None,
+            Self::Session(_) | Self::UsedOnce {} | Self::Destination(_) => None,
+        }
+    }
+
+    pub fn destination(&self) -> Option<&DestinationView> {
+        match self {
+            Self::Destination(destination) => Some(destination),
+            _ => None,
         }
     }
 }
 
 impl AddressView {
+    /// Returns the sends and the guesses that count for a device which is known and has a guess left at a time, or those
+    /// of everybody else. `true` where it is a device.
+    pub fn budget_of(&self, device: Option<&str>, at: u64) -> (bool, Vec<u64>, Vec<u64>) {
+        let known = self.devices.iter().find(|known| Some(known.id.as_str()) == device && at < known.expires_at);
+        let of_device = known.map(|known| (true, instants(&known.sends), instants(&known.failures)));
+        let usable = of_device.filter(|(_, _, guesses)| guesses.iter().filter(|time| **time + DAY > at).count() < 10);
+        usable.unwrap_or_else(|| (false, instants(&self.sends), instants(&self.failures)))
+    }
+
     pub fn challenge(&self, id: &str) -> Option<&ChallengeView> {
         self.challenges.iter().find(|challenge| challenge.id == id)
     }
@@ -517,6 +579,8 @@ fn marks_beyond<'v>(of: &'v View, other: Option<&View>) -> Vec<(&'v str, &'v Cha
 
 /// The place at which a history begins, in the order of all events. It is after all earlier events.
 pub const AFTER_THE_PAST: usize = 1_000_000;
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// The request number of an event without a request.
 pub const OUTSIDE: usize = usize::MAX;

@@ -49,6 +49,7 @@ pub fn play(seed: u64) -> Result<Played, Vec<String>> {
         world.calls.take_time(season.longest_call);
     }
     let mut rules = Rules::of(&season.setups);
+    rules.drops_a_secret = matches!(season.change, Some(Change::Rotation | Change::Leak));
     rules.is_exact &= season.longest_call == 0 && season.change.is_none();
     let mut play = Play {
         world: &world,
@@ -56,6 +57,7 @@ pub fn play(seed: u64) -> Result<Played, Vec<String>> {
         season: &season,
         rules,
         siege: 0,
+        lock: 0,
         outage: 0,
         changing: Changing::default(),
         asks: Vec::new(),
@@ -103,6 +105,8 @@ struct Play<'w> {
     rules: Rules,
     /// For how many more rounds the guesser stays at one address.
     siege: usize,
+    /// For how many more rounds the locker stays at one address.
+    lock: usize,
     /// For how many more rounds a part is down.
     outage: usize,
     changing: Changing,
@@ -128,7 +132,7 @@ impl Play<'_> {
         let between =
             |from: u64, to: u64| from + u64::try_from(random.below(usize::try_from(to - from).unwrap())).unwrap();
         let gap = match (season.setups[0].idle < 86_400, random.below(20)) {
-            _ if self.siege > 0 => 31,
+            _ if self.siege > 0 || self.lock > 0 => 31,
             _ if self.outage > 0 => between(1, 75),
             (_, 0..=6) => between(1, 30),
             (_, 7..=12) => between(30, 100),
@@ -186,11 +190,24 @@ impl Play<'_> {
     /// Some actors ask at once, and continue until all have their answers.
     fn round(&mut self, actors: &mut Actors<'_>) {
         self.goes_down_and_comes_back(actors);
-        if self.siege == 0 && self.outage == 0 {
+        if self.siege == 0 && self.lock == 0 && self.outage == 0 {
             let percent = if self.season.kind == Kind::LongCodes { 25 } else { 2 };
             if self.random.percent(percent) {
                 self.siege = if self.season.kind == Kind::LongCodes { 12 + self.random.below(25) } else { 8 };
                 actors.choose_a_target();
+            }
+        }
+        if self.siege == 0 && self.lock == 0 && self.outage == 0 && self.random.percent(1) {
+            self.lock = 8 + self.random.below(8);
+            actors.choose_a_target();
+        }
+        if self.lock > 0 {
+            self.lock -= 1;
+            let moves = actors.lock();
+            self.begin(moves);
+            if self.random.percent(10) {
+                let moves = actors.support();
+                self.begin(moves);
             }
         }
         if self.siege > 0 {

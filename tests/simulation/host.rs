@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use otp_grant::directory::{ClientRegistry, SignUp, UserClaims, UserStore};
 use otp_grant::dpop::{DpopPolicy, DpopSupport};
+use otp_grant::guard::GuardMode;
 use otp_grant::jwt::{AccessTokenProfile, PublicKey, PublicKeySet};
-use otp_grant::otp::CodePolicy;
+use otp_grant::otp::{CodePolicy, TestIdentity};
 use otp_grant::session::RefreshPolicy;
 use otp_grant::time::{Clock, Timestamp};
 use otp_grant::*;
@@ -19,7 +20,8 @@ use otp_grant_tests::{
 
 use crate::facts::{Log, What};
 use crate::proof::{HOLDER, KEYED_CLIENT};
-use crate::world::Random;
+use crate::request::FIXED_CODE;
+use crate::world::{REVIEWER, Random};
 
 /// The settings of a host at its start. Hosts of one world differ in them.
 #[derive(Clone, Debug)]
@@ -38,6 +40,10 @@ pub struct Setup {
     pub is_rfc9068: bool,
     /// Whether the key of the signer can change behind it.
     pub key_can_change: bool,
+    /// Whether the send guard is enforced.
+    pub guards: bool,
+    /// When the test identity ends, in seconds. Without an end, the host has none.
+    pub review_ends: Option<u64>,
 }
 
 impl Default for Setup {
@@ -53,6 +59,8 @@ impl Default for Setup {
             absolute: 30 * 86_400,
             is_rfc9068: false,
             key_can_change: false,
+            guards: false,
+            review_ends: None,
         }
     }
 }
@@ -72,6 +80,14 @@ impl Setup {
             s.dpop = DpopSupport::Strict;
             s.client_assertions = true;
             s.session_validity = validity;
+            if self.guards {
+                s.send_guard.mode = GuardMode::Enforce;
+            }
+            s.test_identities.extend(self.review_ends.map(|end| {
+                let phone = Address::Phone(s.addresses.phone_number(REVIEWER).unwrap());
+                let client = ClientId::new(CLIENT).unwrap();
+                TestIdentity::new(phone, FIXED_CODE, [client], Timestamp::from_unix_secs(end))
+            }));
             if self.is_rfc9068 {
                 let audience = "https://api.example.com".to_owned();
                 s.access_token_profile = AccessTokenProfile::Rfc9068 { audience };

@@ -31,6 +31,7 @@ mod history;
 mod host;
 mod proof;
 mod properties;
+mod pumpers;
 mod request;
 mod scene;
 mod season;
@@ -45,8 +46,8 @@ use std::collections::BTreeMap;
 use exhaustive::{Tally, combinations, explore, explore_at, explore_two_troubles, explore_without_trouble, placements};
 use history::{Played, play};
 use host::Setup;
-use otp_grant_tests::Face;
-use scene::{End, Guessed, Scene};
+use otp_grant_tests::{CLIENT, Face, PUBLIC_CLIENT, START};
+use scene::{End, Guessed, Scene, Token};
 use season::Change;
 use share::Share;
 use world::{KNOWN, LOCKED, UNKNOWN, World};
@@ -250,6 +251,102 @@ fn requests_with_assertions() {
     tally.judge("assertions");
 }
 
+/// A stranger who uses up what everybody shares of an address, and its owner with a known device.
+#[test]
+fn requests_on_an_address_that_a_stranger_locks() {
+    let mut tally = Tally::default();
+    let world = World::new(0, "profile");
+    let scene = Scene::of_a_locker(&world);
+    let is_of_owner = |kind: &usize| scene.kinds[*kind].0 == "right-of-device";
+    for kinds in combinations::<2>(scene.kinds.len()) {
+        if kinds.iter().any(is_of_owner) {
+            explore(&world, &scene, &kinds, &mut tally);
+        } else {
+            explore_without_trouble(&world, &scene, &kinds, &mut tally);
+        }
+    }
+    tally.judge("a locker");
+}
+
+/// The same at two hosts whose clocks differ.
+#[test]
+fn requests_on_an_address_that_a_stranger_locks_at_two_hosts() {
+    let mut tally = Tally::default();
+    let world = World::of_hosts(0, "profile", &[Setup::default(), Setup { ahead: 4_000, ..Setup::default() }]);
+    let scene = Scene::of_a_locker(&world).named("4000-ms-ahead");
+    // Without slow calls, which other scenes have.
+    explore_apart(&world, &Scene { pauses: &[], ..scene }, &mut tally);
+    tally.judge("a locker, at two hosts");
+}
+
+/// A pumper who has all but one of the messages that a block gives without a reason to be trusted, in every order of two
+/// sends, and one request with everything that can go wrong.
+#[test]
+fn requests_to_a_block_that_is_pumped() {
+    let (world, mut tally) =
+        (World::of_hosts(0, "profile", &[Setup { guards: true, ..Setup::default() }]), Tally::default());
+    let scene = Scene::of_a_pumper(&world);
+    for kinds in combinations::<1>(scene.kinds.len()) {
+        explore(&world, &scene, &kinds, &mut tally);
+    }
+    for kinds in combinations::<2>(scene.kinds.len()) {
+        explore_without_trouble(&world, &scene, &kinds, &mut tally);
+    }
+    tally.judge("a pumper");
+}
+
+/// Pumpers, their own numbers, newcomers and an owner with a device, at random.
+#[test]
+fn pumped_histories() {
+    let mut sum = pumpers::Played::default();
+    let found: Vec<String> =
+        Share::of_this_run().among(0..60).filter_map(|seed| pumpers::play(seed, &mut sum).err()).collect();
+    println!("pumped: {sum:?}, over FACE={}", Face::of_this_run().name());
+    assert!(found.is_empty(), "{} found:\n{}", found.len(), found[0]);
+}
+
+/// A test identity, and its session, near its end, at one host and at two.
+#[test]
+fn requests_of_a_reviewer() {
+    let mut tally = Tally::default();
+    let setup = Setup { review_ends: Some(START + 600), ..Setup::default() };
+    let world = World::of_hosts(0, "openid", &[setup.clone()]);
+    let scene = Scene::of_a_reviewer(&world, 300);
+    for kinds in combinations::<2>(scene.kinds.len()) {
+        explore_without_trouble(&world, &scene, &kinds, &mut tally);
+    }
+    for kinds in combinations::<1>(scene.kinds.len()) {
+        explore(&world, &scene, &kinds, &mut tally);
+    }
+    let world = World::of_hosts(0, "openid", &[setup.clone(), Setup { ahead: 4_000, ..setup }]);
+    let scene = Scene::of_a_reviewer(&world, 2).named("4000-ms-ahead");
+    for placed in placements(1, world.hosts()) {
+        for kind in 0..scene.kinds.len() {
+            explore_at(&world, &scene, &[kind], &placed, &mut tally);
+        }
+    }
+    tally.judge("a reviewer");
+}
+
+/// A device token of another address or client, and one that has expired or was altered, looks like no token: the
+/// same calls in the same orders, and the same answers.
+#[test]
+fn a_token_that_is_not_good_looks_like_none() {
+    let own = [Token::OfAnotherAddress, Token::Expired, Token::Altered].map(|token| (CLIENT, token));
+    for (client, token) in own.into_iter().chain([(PUBLIC_CLIENT, Token::OfAnotherClient)]) {
+        let [seen, none] = [token, Token::None].map(|token| {
+            let world = World::new(0, "profile");
+            let (scene, mut tally) = (Scene::of_a_token(&world, client, token), Tally::default());
+            for kinds in combinations::<2>(scene.kinds.len()) {
+                explore_without_trouble(&world, &scene, &kinds, &mut tally);
+            }
+            tally.judge(&format!("a token, {token:?}"));
+            tally.seen
+        });
+        assert!(seen == none, "a token that is {token:?} looks different from none");
+    }
+}
+
 /// One request, and every two things that can go wrong with it. Two requests at an address whose code has half of its
 /// time left.
 #[test]
@@ -318,7 +415,8 @@ fn users_look_the_same_until_they_prove_their_address() {
 #[test]
 fn strangers_see_no_logins() {
     let seeds = Share::of_this_run().among(0..100);
-    let found: Vec<String> = seeds.filter_map(|seed| strangers::compare(seed).err()).collect();
+    let found = seeds.flat_map(|seed| [false, true].map(|has_device| strangers::compare(seed, has_device)));
+    let found: Vec<String> = found.filter_map(Result::err).collect();
     assert!(found.is_empty(), "{} found:\n{}", found.len(), found[0]);
 }
 

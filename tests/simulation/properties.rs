@@ -7,9 +7,12 @@
 
 mod address;
 mod answers;
+mod devices;
+mod guard;
 mod guesses;
 mod outage;
 mod proofs;
+mod reviewer;
 mod sends;
 mod session;
 mod sign_out;
@@ -43,7 +46,7 @@ enum Needs {
 
 use Needs::{Nothing, OneClock};
 
-const PROPERTIES: [Property; 40] = [
+const PROPERTIES: [Property; 50] = [
     ("no comparison without a stored reservation", Nothing, address::comparisons_are_reserved),
     ("comparisons within both budgets", OneClock, address::comparisons_stay_within_both_budgets),
     ("exactly-once redemption", Nothing, address::codes_are_redeemed_once),
@@ -81,6 +84,16 @@ const PROPERTIES: [Property; 40] = [
     ("a send is refused for a reason", Nothing, sends::a_send_is_refused_for_a_reason),
     ("nothing is sent in vain", Nothing, sends::an_address_without_guesses_is_not_sent_to),
     ("a Retry-After is true", Nothing, sends::a_retry_after_is_true),
+    ("a client that asks is remembered", Nothing, devices::a_client_that_asks_is_remembered),
+    ("what is explained is true", Nothing, devices::what_is_explained_is_true),
+    ("a message is counted before it is delivered", Nothing, guard::a_message_is_counted_before_it_is_delivered),
+    ("no destination counts too few", Nothing, guard::no_destination_counts_too_few),
+    ("a success is credited once", Nothing, guard::a_success_is_credited_once),
+    ("an address has its destinations", Nothing, guard::an_address_has_its_destinations),
+    ("no more than a threshold", Nothing, guard::no_more_is_delivered_than_a_threshold_lets_through),
+    ("a challenge is for a reason", Nothing, guard::a_challenge_is_for_a_reason),
+    ("a test identity is told from others", Nothing, reviewer::what_is_of_a_test_identity_says_so),
+    ("a test identity ends", Nothing, reviewer::nothing_of_a_test_identity_outlives_it),
     ("a 503 is for what is down", Nothing, outage::a_503_is_for_what_is_down),
     ("answers of the contract", Nothing, outage::answers_are_those_of_the_contract),
     ("released tokens verify", Nothing, outage::released_tokens_verify),

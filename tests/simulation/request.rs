@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use otp_grant::guard::Verdict;
 use otp_grant::id::SessionId;
 use otp_grant::jwt::jws;
 use otp_grant::secret::{CodeChallenge, PresentedSecret};
@@ -25,6 +26,7 @@ pub enum Ask {
         phone: &'static str,
         purpose: Purpose,
         client: &'static str,
+        with: With,
     },
     Guess {
         challenge: Arc<Challenge>,
@@ -52,16 +54,44 @@ pub enum Ask {
     IntrospectRefresh(Arc<RefreshToken>),
     IntrospectAccess(Arc<AccessToken>),
     Userinfo(Arc<AccessToken>),
+    /// The host's support staff clears what an address has used up.
+    Unlock {
+        phone: &'static str,
+    },
+    /// The host's support staff makes an address forget its devices.
+    ForgetDevices {
+        phone: &'static str,
+    },
+    /// The host's support staff asks what an address has left.
+    Explain {
+        phone: &'static str,
+    },
 }
 
 impl Ask {
     /// The phone that it is about, if it names one.
     pub fn phone(&self) -> Option<&'static str> {
         match self {
-            Self::Send { phone, .. } | Self::SignOutEverywhere { phone, .. } => Some(phone),
+            Self::Send { phone, .. }
+            | Self::SignOutEverywhere { phone, .. }
+            | Self::Unlock { phone }
+            | Self::ForgetDevices { phone }
+            | Self::Explain { phone } => Some(phone),
             Self::Guess { challenge, .. } | Self::Steal(challenge) => Some(challenge.phone),
             _ => None,
         }
+    }
+
+    /// The device whose token comes with it, if the token was made for this address and this client and was not
+    /// altered. Any other token counts as none.
+    pub fn device(&self) -> Option<&Device> {
+        let (device, client) = match self {
+            Self::Send { with, client, .. } => (with.device.as_deref()?, *client),
+            Self::Guess { challenge, .. } => (challenge.device.as_deref()?, challenge.client),
+            _ => return None,
+        };
+        let is_own = Some(device.phone) == self.phone() && device.client == client && !device.is_altered;
+        is_own.then_some(device)
     }
 
     /// The session that it is about, if it names one.
@@ -87,13 +117,16 @@ impl Ask {
     /// What may be said in a message: no token.
     pub fn name(&self) -> String {
         match self {
-            Self::Send { phone, purpose, client } => format!("send to {phone} for {purpose:?} by {client}"),
+            Self::Send { phone, purpose, client, with } => {
+                format!("send to {phone} for {purpose:?} by {client}{with}")
+            }
             Self::Guess { challenge, right, .. } => {
                 format!(
-                    "guess for {:?} at {} of {}, right: {right}",
+                    "guess for {:?} at {} of {}, right: {right}{}",
                     challenge.purpose,
                     &challenge.id[..6],
-                    challenge.phone
+                    challenge.phone,
+                    name_of(challenge.device.as_ref())
                 )
             }
             Self::Steal(challenge) => format!("theft of {} of {}", &challenge.id[..6], challenge.phone),
@@ -108,6 +141,9 @@ impl Ask {
             Self::RevokeAccess(token) => format!("revoke {token}"),
             Self::IntrospectAccess(token) => format!("introspect {token}"),
             Self::Userinfo(token) => format!("userinfo with {token}"),
+            Self::Unlock { phone } => format!("the host unlocks {phone}"),
+            Self::ForgetDevices { phone } => format!("the host forgets the devices of {phone}"),
+            Self::Explain { phone } => format!("the host asks about {phone}"),
         }
     }
 }
@@ -122,6 +158,58 @@ impl std::fmt::Display for AccessToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "access token {} of session {}", &self.id[..12], &self.session[..6])
     }
+}
+
+/// What comes with a send.
+#[derive(Clone, Debug, Default)]
+pub struct With {
+    pub device: Option<Arc<Device>>,
+    /// What the host knows of the request.
+    pub verdict: Verdict,
+}
+
+impl std::fmt::Display for With {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&name_of(self.device.as_ref()))?;
+        if self.verdict == Verdict::None { Ok(()) } else { write!(f, ", verdict {:?}", self.verdict) }
+    }
+}
+
+/// A device token.
+#[derive(Clone, Debug)]
+pub struct Device {
+    pub text: String,
+    /// The device that the token names.
+    pub id: String,
+    /// The address and the client that the token was made for.
+    pub phone: &'static str,
+    pub client: &'static str,
+    /// In milliseconds, by the clock of the host that made it.
+    pub issued_at: u64,
+    /// Whether a thief has altered it.
+    pub is_altered: bool,
+}
+
+impl Device {
+    fn of(body: &Value, challenge: &Challenge) -> Option<Arc<Self>> {
+        let text = body["device_token"].as_str()?.to_owned();
+        let bytes = base64url(&text);
+        let id = BASE64_URL_SAFE_NO_PAD.encode(&bytes[HEAD..HEAD + 8]);
+        let issued_at = u64::from_be_bytes(bytes[HEAD + 8..HEAD + 16].try_into().unwrap());
+        let Challenge { phone, client, .. } = *challenge;
+        Some(Arc::new(Self { text, id, phone, client, issued_at, is_altered: false }))
+    }
+
+    /// Returns the token with another first character of the name of its device.
+    pub fn altered(&self) -> Arc<Self> {
+        let mut bytes = base64url(&self.text);
+        bytes[HEAD] ^= 1;
+        Arc::new(Self { text: BASE64_URL_SAFE_NO_PAD.encode(bytes), is_altered: true, ..self.clone() })
+    }
+}
+
+fn name_of(device: Option<&Arc<Device>>) -> String {
+    device.map(|device| format!(", with device {}", &device.id[..4])).unwrap_or_default()
 }
 
 /// What a code is for.
@@ -145,12 +233,28 @@ pub struct Challenge {
     pub verifier: Option<&'static str>,
     /// The proof that is presented with the code.
     pub proof: Option<Arc<Proof>>,
+    /// The device token that is presented with the code.
+    pub device: Option<Arc<Device>>,
+    /// Whether the client asks to remember the device.
+    pub remembers: bool,
+    /// Whether no message came with it: the address is a test identity, whose code is fixed.
+    pub is_test: bool,
 }
 
 impl Challenge {
     /// Returns the challenge as a thief has it, who knows the otp_token and the code and not the verifier.
     pub fn stolen(&self, verifier: Option<&'static str>) -> Self {
         Self { verifier, ..self.clone() }
+    }
+
+    /// Returns the challenge as it is redeemed with a device token, or without one.
+    pub fn on(&self, device: Option<&Arc<Device>>) -> Arc<Self> {
+        Arc::new(Self { device: device.cloned(), ..self.clone() })
+    }
+
+    /// Returns the challenge as it is redeemed by a client that asks to remember the device.
+    pub fn remembering(&self) -> Arc<Self> {
+        Arc::new(Self { remembers: true, ..self.clone() })
     }
 
     /// Returns the challenge as it is redeemed with a proof, or without one.
@@ -199,12 +303,26 @@ pub struct Tokens {
     pub refresh: Arc<RefreshToken>,
     pub access: Arc<AccessToken>,
     pub id: Option<Arc<str>>,
+    pub device: Option<Arc<Device>>,
+    /// Whether the access token says that it is that of a test identity, and the ID token, if there is one.
+    pub says_test: Vec<bool>,
+}
+
+/// What the host's support staff learns of an address.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The guesses of everybody who has no device token.
+    pub guesses_left: usize,
+    /// The guesses of each device.
+    pub devices: Vec<usize>,
 }
 
 /// What came back.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Sent(Arc<Challenge>),
+    /// The client must pass a challenge.
+    Challenged,
     Throttled {
         /// In seconds.
         retry_after: u64,
@@ -232,6 +350,8 @@ pub enum Answer {
     Active,
     Inactive,
     Claims,
+    /// What the host's support staff learns of an address.
+    Explained(Explained),
     Unavailable,
     Unexpected(u16, Value),
 }
@@ -259,12 +379,16 @@ impl Answer {
 /// Asks, and reads the answer. `now` is the time of the caller in milliseconds.
 pub async fn answer(server: &Server, ask: &Ask, scope: &str, now: u64) -> Answer {
     match ask {
-        Ask::Send { phone, purpose, client } => send(server, phone, *purpose, client, now).await,
+        Ask::Send { phone, purpose, client, with } => send(server, phone, *purpose, client, with, now).await,
         Ask::Guess { challenge, right, signs_up } => {
             let code = if *right { challenge.code.clone() } else { wrong(&challenge.code) };
             match challenge.purpose {
                 Purpose::Login => {
-                    log_in(server, challenge, &code, json!({ "auto_signup": signs_up, "scope": scope })).await
+                    let mut wanted = json!({ "auto_signup": signs_up, "scope": scope });
+                    if challenge.remembers {
+                        wanted["remember_device"] = true.into();
+                    }
+                    log_in(server, challenge, &code, wanted).await
                 }
                 Purpose::Signup => verify(server, challenge, &code).await,
             }
@@ -296,12 +420,18 @@ pub async fn answer(server: &Server, ask: &Ask, scope: &str, now: u64) -> Answer
         Ask::RevokeSession(token) => revoke(server, &token.text, client_of(token.is_bound)).await,
         Ask::EndSession(token) => {
             let session = SessionId::try_from(token.session.clone()).unwrap();
-            match server.call_revoke_session(&session).await {
-                Ok(()) => Answer::Done,
-                Err(_) => Answer::Unavailable,
-            }
+            done(server.call_revoke_session(&session).await)
         }
         Ask::SignOutEverywhere { .. } => unreachable!("the directory is told, and not the server"),
+        Ask::Unlock { phone } => done(server.call_unlock(&address_of(server, phone)).await),
+        Ask::ForgetDevices { phone } => done(server.call_forget_devices(&address_of(server, phone)).await),
+        Ask::Explain { phone } => match server.call_explain(&address_of(server, phone)).await {
+            Ok(state) => Answer::Explained(Explained {
+                guesses_left: state.guesses.left.unwrap_or(usize::MAX),
+                devices: state.devices.iter().map(|device| device.guesses.left.unwrap_or(usize::MAX)).collect(),
+            }),
+            Err(_) => Answer::Unavailable,
+        },
         Ask::RevokeAccess(token) => revoke(server, &token.text, &[]).await,
         Ask::IntrospectRefresh(token) => introspect(server, &token.text).await,
         Ask::IntrospectAccess(token) => introspect(server, &token.text).await,
@@ -341,7 +471,22 @@ async fn post_token(server: &Server, content_type: &str, body: &str, proof: Opti
     read(&server.serve(request, async |delivery| delivery.accepted()).await.unwrap())
 }
 
-async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'static str, now: u64) -> Answer {
+fn done<E>(result: Result<(), E>) -> Answer {
+    result.map_or(Answer::Unavailable, |()| Answer::Done)
+}
+
+fn address_of(server: &Server, phone: &str) -> Address {
+    Address::Phone(server.engine().addresses().phone_number(phone).unwrap())
+}
+
+async fn send(
+    server: &Server,
+    phone: &'static str,
+    purpose: Purpose,
+    client: &'static str,
+    with: &With,
+    now: u64,
+) -> Answer {
     let (client_id, key) = client_and_key(client);
     let mut body = json!({ "client_id": client_id, "phone_number": phone });
     match purpose {
@@ -356,12 +501,15 @@ async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'
         body["code_challenge"] = CodeChallenge::of_verifier(verifier).unwrap().to_string().into();
         body["code_challenge_method"] = "S256".into();
     }
+    if let Some(device) = &with.device {
+        body["device_token"] = device.text.as_str().into();
+    }
     // A send does not use its proof up.
     let proof = key.map(|key| Proof::for_request(key, "send", now, ("POST", "/otp/send"), None));
     let proof = proof.as_ref().map(|proof| ("dpop", proof.text.as_bytes()));
     let headers = [("content-type", "application/json".as_bytes())].into_iter().chain(proof);
     let (body, mut sent) = (body.to_string(), None);
-    let request = Request::new("POST", "/otp/send").headers(headers).body(&body);
+    let request = Request::new("POST", "/otp/send").headers(headers).body(&body).with_verdict(with.verdict);
     let deliver = |delivery| {
         sent = Some(delivery);
         std::future::ready(Reply::not_found())
@@ -372,16 +520,33 @@ async fn send(server: &Server, phone: &'static str, purpose: Purpose, client: &'
         Err((Some(retry_after), (400, body))) if body["error"] == "sms_rate_limit_exceeded" => {
             return Answer::Throttled { retry_after };
         }
+        Err((_, (400, body))) if body["error"] == "challenge_required" => return Answer::Challenged,
         Err((_, other)) => return other_answer(other),
     };
-    let code = delivery.message().unwrap().code().expose_secret().to_owned();
+    // Nothing is delivered for a test identity.
+    let code = delivery.message().map(|message| message.code().expose_secret().to_owned());
+    let is_test = code.is_none();
+    let code = code.unwrap_or_else(|| FIXED_CODE.to_owned());
     let (_, reply) = read(&delivery.accepted());
     let otp_token = text(&reply, "otp_token").to_owned();
     let bytes = base64url(&otp_token);
     let id = BASE64_URL_SAFE_NO_PAD.encode(&bytes[HEAD..HEAD + 32]);
     let expires_at = u64::from_be_bytes(bytes[HEAD + 32..HEAD + 40].try_into().unwrap());
-    let proof = None;
-    Answer::Sent(Arc::new(Challenge { phone, purpose, client, otp_token, code, id, expires_at, verifier, proof }))
+    let (proof, device, remembers) = (None, with.device.clone(), false);
+    Answer::Sent(Arc::new(Challenge {
+        phone,
+        purpose,
+        client,
+        otp_token,
+        code,
+        id,
+        expires_at,
+        verifier,
+        proof,
+        device,
+        remembers,
+        is_test,
+    }))
 }
 
 /// What the reply says in its `Retry-After`.
@@ -396,11 +561,17 @@ async fn log_in(server: &Server, challenge: &Challenge, code: &str, wanted: Valu
         "code_verifier": challenge.verifier,
     });
     let mut body = but(&body, wanted);
+    if let Some(device) = &challenge.device {
+        body["device_token"] = device.text.as_str().into();
+    }
     if challenge.client == CLIENT {
         body["client_secret"] = CLIENT_SECRET.into();
     }
     match post_token(server, "application/json", &body.to_string(), challenge.proof.as_deref()).await {
-        (200, body) => Answer::LoggedIn(Tokens::of(&body)),
+        (200, body) => {
+            let device = Device::of(&body, challenge);
+            Answer::LoggedIn(Tokens { device, ..Tokens::of(&body) })
+        }
         (400, body) if body["error"] == "invalid_dpop_proof" => Answer::BadProof,
         (400, body) => match body["error_description"].as_str().unwrap_or_default() {
             "Unknown or expired OTP" => Answer::WrongCode { attempts_remaining: body["attempts_remaining"].as_u64() },
@@ -420,6 +591,9 @@ async fn verify(server: &Server, challenge: &Challenge, code: &str) -> Answer {
     let mut request = VerifyRequest::new(&client, Usage::Signup, address, otp_token, otp);
     if let Some(verifier) = challenge.verifier {
         request = request.with_code_verifier(PresentedSecret::new(verifier));
+    }
+    if let Some(device) = &challenge.device {
+        request = request.with_device_token(PresentedSecret::new(device.text.as_str()));
     }
     match server.call_verify(request).await {
         Ok(_) => Answer::Verified,
@@ -471,7 +645,10 @@ impl Tokens {
             proof: None,
         };
         let id = body["id_token"].as_str().map(Arc::from);
-        Self { refresh: Arc::new(refresh), access: Arc::new(access), id }
+        let is_test = |claims: &Value| claims["amr"] == json!(["test"]);
+        let of_id = body["id_token"].as_str().map(|token| is_test(&payload(token)));
+        let says_test = [is_test(&claims)].into_iter().chain(of_id).collect();
+        Self { refresh: Arc::new(refresh), access: Arc::new(access), id, device: None, says_test }
     }
 }
 
@@ -485,6 +662,9 @@ pub fn verifies(server: &Server, answer: &Answer) -> bool {
 pub fn base64url(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
+
+/// The code of the test identity.
+pub const FIXED_CODE: &str = "246810";
 
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// The verifier of every code challenge: the user with the number [`OTHER`] sends one with each request for a code.

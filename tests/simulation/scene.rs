@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use otp_grant::guard::Verdict;
 use otp_grant::id::RecordKey;
 use otp_grant::store::Record;
 use otp_grant::time::Timestamp;
@@ -12,8 +13,8 @@ use otp_grant_tests::{CLIENT, DPOP_CLIENT, PUBLIC_CLIENT, START, secs};
 use crate::acts::{Rules, acts};
 use crate::facts::{OUTSIDE, Past, View};
 use crate::proof::{Assertion, DPOP_CLIENT_OF_A_THIEF, HOLDER, Proof, THIEF};
-use crate::request::{Answer, Ask, Challenge, Purpose, RefreshToken, Tokens};
-use crate::world::{KNOWN, World};
+use crate::request::{Answer, Ask, Challenge, Device, Purpose, RefreshToken, Tokens, With};
+use crate::world::{KNOWN, LOCKED, OTHER, PUMPED, REVIEWER, World};
 
 pub struct Scene {
     pub name: String,
@@ -41,6 +42,16 @@ pub enum Guessed {
     FourAtTheChallenge,
     /// One guess is left for the address.
     TwentyFourAtTheAddress,
+}
+
+/// A device token that counts as none.
+#[derive(Clone, Copy, Debug)]
+pub enum Token {
+    None,
+    OfAnotherAddress,
+    OfAnotherClient,
+    Expired,
+    Altered,
 }
 
 /// The end that is two seconds away.
@@ -292,6 +303,125 @@ impl Scene {
         }
     }
 
+    /// An address that a stranger has locked but for one guess, and whose owner has a known device. The device has a code
+    /// of its own, and one guess left.
+    pub fn of_a_locker(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let (device, foreign) = (before.remember(KNOWN), before.remember(OTHER));
+        before.use_up(KNOWN, PUBLIC_CLIENT, None, 24);
+        let of_stranger = before.send_with(KNOWN, PUBLIC_CLIENT, None);
+        before.use_up(KNOWN, CLIENT, Some(&device), 9);
+        let of_device = before.send_with(KNOWN, CLIENT, Some(&device));
+        let sent = |client, device: &Arc<Device>| Ask::Send {
+            phone: KNOWN,
+            purpose: Purpose::Login,
+            client,
+            with: With { device: Some(device.clone()), ..With::default() },
+        };
+        let kinds = vec![
+            ("send", send(KNOWN, PUBLIC_CLIENT)),
+            ("send-of-device", sent(CLIENT, &device)),
+            ("wrong", guess(&of_stranger, false)),
+            ("wrong-with-foreign", guess(&of_stranger.on(Some(&foreign)), false)),
+            ("wrong-of-device", guess(&of_device, false)),
+            ("right-of-device", guess(&of_device.remembering(), true)),
+            ("unlock", Ask::Unlock { phone: KNOWN }),
+            ("forget", Ask::ForgetDevices { phone: KNOWN }),
+        ];
+        let scene = before.end("locker".to_owned(), kinds);
+        let hosts = world.hosts();
+        let aftermath = [
+            Ask::Explain { phone: KNOWN },
+            guess(&of_stranger, false),
+            guess(&of_stranger, false),
+            guess(&of_device, true),
+        ];
+        let aftermath = aftermath.into_iter().enumerate().map(|(index, ask)| (index % hosts, ask)).collect();
+        Self { follows_up: true, aftermath, ..scene }
+    }
+
+    /// A block to which all but one of the messages were sent that it gives without a reason to be trusted: three in an
+    /// hour, and three that are younger than their code's time. A user of the block has a known device.
+    pub fn of_a_pumper(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        let device = before.remember(KNOWN);
+        for phone in &PUMPED[..4] {
+            let Answer::Sent(_) = before.ask(send(phone, PUBLIC_CLIENT)) else { panic!("no challenge") };
+        }
+        let ask = Ask::Send { phone: PUMPED[4], purpose: Purpose::Signup, client: CLIENT, with: With::default() };
+        let Answer::Sent(own) = before.ask(ask) else { panic!("no challenge") };
+        let with = |phone, client, with| Ask::Send { phone, purpose: Purpose::Login, client, with };
+        let allowed = With { verdict: Verdict::Allow, ..With::default() };
+        let of_device = With { device: Some(device), ..With::default() };
+        let kinds = vec![
+            ("pump", send(PUMPED[5], PUBLIC_CLIENT)),
+            ("pump-another", send(PUMPED[6], PUBLIC_CLIENT)),
+            ("verify", guess(&own, true)),
+            ("allowed", with(PUMPED[7], PUBLIC_CLIENT, allowed)),
+            ("owner", with(KNOWN, CLIENT, of_device.clone())),
+        ];
+        let scene = before.end("pumper".to_owned(), kinds);
+        let aftermath = [
+            send(PUMPED[6], PUBLIC_CLIENT),
+            send(PUMPED[7], PUBLIC_CLIENT),
+            send(LOCKED, PUBLIC_CLIENT),
+            send(OTHER, PUBLIC_CLIENT),
+            with(KNOWN, CLIENT, of_device),
+        ];
+        let aftermath = aftermath.map(|ask| (0, ask)).into();
+        Self { aftermath, clock_jumps: &[121_000, 7 * 86_400_000], ..scene }
+    }
+
+    /// A test identity some seconds before its end, with a session and two challenges.
+    pub fn of_a_reviewer(world: &World, seconds: u64) -> Self {
+        let mut before = Before::begin(world);
+        let challenge = before.send(REVIEWER, Purpose::Login, CLIENT);
+        let Answer::LoggedIn(tokens) = before.ask(guess(&challenge, true)) else { panic!("no login") };
+        let left = world.setup(0).review_ends.unwrap() - START - 30 - seconds;
+        world.clock.advance(secs(left - 30));
+        let challenge = before.send(REVIEWER, Purpose::Login, CLIENT);
+        let kinds = vec![
+            ("send", send(REVIEWER, CLIENT)),
+            ("wrong", guess(&challenge, false)),
+            ("right", guess(&challenge, true)),
+            ("refresh", Ask::Refresh(tokens.refresh.clone())),
+            ("introspect", Ask::IntrospectAccess(tokens.access.clone())),
+        ];
+        let scene = before.end(format!("{seconds}-s-before-the-end-of-a-test-identity"), kinds);
+        let hosts = 0..world.hosts();
+        let wrong = guess(&challenge, false);
+        let aftermath = hosts.flat_map(|host| {
+            let asks = [wrong.clone(), wrong.clone(), wrong.clone(), Ask::Refresh(tokens.refresh.clone())];
+            asks.map(|ask| (host, ask))
+        });
+        let aftermath = aftermath.chain([(0, wrong.clone()), (0, guess(&challenge, true))]).collect();
+        Self { aftermath, clock_jumps: &[310_000], pauses: &[3_000], ..scene }
+    }
+
+    /// A stranger at an address, with a token that counts as none, or with none.
+    pub fn of_a_token(world: &World, client: &'static str, token: Token) -> Self {
+        let mut before = Before::begin(world);
+        let old = before.remember(KNOWN);
+        world.clock.advance(secs(91 * 86_400));
+        let (own, foreign) = (before.remember(KNOWN), before.remember(OTHER));
+        let token = match token {
+            Token::None => None,
+            Token::OfAnotherAddress => Some(foreign),
+            Token::OfAnotherClient => Some(own),
+            Token::Expired => Some(old),
+            Token::Altered => Some(own.altered()),
+        };
+        let challenge = before.send_with(KNOWN, client, None);
+        let challenge = challenge.on(token.as_ref());
+        let with = With { device: token, ..With::default() };
+        let kinds = vec![
+            ("send", Ask::Send { phone: KNOWN, purpose: Purpose::Login, client, with }),
+            ("wrong", guess(&challenge, false)),
+            ("right", guess(&challenge, true)),
+        ];
+        before.end("token".to_owned(), kinds)
+    }
+
     /// A code that was sent by the first host.
     pub fn of_a_code(world: &World) -> Self {
         let mut before = Before::begin(world);
@@ -434,7 +564,9 @@ impl<'w> Before<'w> {
     /// Sends, and waits until the address can be sent to again.
     fn send(&mut self, phone: &'static str, purpose: Purpose, client: &'static str) -> Arc<Challenge> {
         self.past.sent.push(self.world.now());
-        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose, client }) else { panic!("no challenge") };
+        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose, client, with: With::default() }) else {
+            panic!("no challenge")
+        };
         self.world.clock.advance(secs(30));
         challenge
     }
@@ -443,6 +575,38 @@ impl<'w> Before<'w> {
         self.past.compared.push((challenge.id.clone(), self.world.now()));
         let answer = self.ask(guess(challenge, false));
         assert!(matches!(answer, Answer::WrongCode { .. }), "{answer:?}");
+    }
+
+    fn send_with(&mut self, phone: &'static str, client: &'static str, device: Option<&Arc<Device>>) -> Arc<Challenge> {
+        let with = With { device: device.cloned(), ..With::default() };
+        let Answer::Sent(challenge) = self.ask(Ask::Send { phone, purpose: Purpose::Login, client, with }) else {
+            panic!("no challenge")
+        };
+        if device.is_none() {
+            self.past.sent.push(self.world.now());
+        }
+        self.world.clock.advance(secs(30));
+        challenge
+    }
+
+    /// Logs in, and asks to be remembered.
+    fn remember(&mut self, phone: &'static str) -> Arc<Device> {
+        let challenge = self.send_with(phone, CLIENT, None).remembering();
+        let Answer::LoggedIn(tokens) = self.ask(guess(&challenge, true)) else { panic!("no login") };
+        tokens.device.unwrap()
+    }
+
+    /// Makes wrong guesses.
+    fn use_up(&mut self, phone: &'static str, client: &'static str, device: Option<&Arc<Device>>, mut guesses: usize) {
+        while guesses > 0 {
+            let challenge = self.send_with(phone, client, device);
+            for _ in 0..guesses.min(5) {
+                self.guess_wrong(&challenge);
+            }
+            guesses -= guesses.min(5);
+            // The next code is a new one.
+            self.world.clock.advance(secs(self.world.setup(0).code_validity));
+        }
     }
 
     fn log_in(&mut self) -> Tokens {
@@ -474,7 +638,7 @@ impl<'w> Before<'w> {
 }
 
 fn send(phone: &'static str, client: &'static str) -> Ask {
-    Ask::Send { phone, purpose: Purpose::Login, client }
+    Ask::Send { phone, purpose: Purpose::Login, client, with: With::default() }
 }
 
 fn guess(challenge: &Arc<Challenge>, right: bool) -> Ask {

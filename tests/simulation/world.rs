@@ -25,6 +25,19 @@ pub const LOCKED: &str = "13610000003";
 pub const UNKNOWN: &str = "13610000004";
 /// The phone of a user who never enters a wrong code. No guesser attacks it.
 pub const CAREFUL: &str = "13610000005";
+/// The phone of a test identity, where the host has one.
+pub const REVIEWER: &str = "13610000006";
+/// Numbers of the same block, which nobody reads.
+pub const PUMPED: [&str; 8] = [
+    "13610001001",
+    "13610001002",
+    "13610001003",
+    "13610001004",
+    "13610001005",
+    "13610001006",
+    "13610001007",
+    "13610001008",
+];
 
 pub struct World {
     pub store: Arc<SteppedStore>,
@@ -102,7 +115,7 @@ impl World {
     /// Restores the users of the beginning.
     pub fn forget_sign_outs(&self) {
         for (subject, status, _) in USERS {
-            self.users.put_user(User::new(Subject::new(subject).unwrap(), status));
+            self.users.put_user(user(subject, status));
         }
     }
 
@@ -212,13 +225,21 @@ impl Entropy for Random {
 fn users() -> MemoryDirectory {
     USERS.into_iter().fold(MemoryDirectory::new(), |users, (subject, status, phone)| {
         let phone = Address::Phone(AddressPolicy::default().phone_number(phone).unwrap());
-        users.with_user(User::new(Subject::new(subject).unwrap(), status), [phone])
+        users.with_user(user(subject, status), [phone])
     })
 }
 
-const USERS: [(&str, UserStatus, &str); 4] = [
+fn user(subject: &str, status: UserStatus) -> User {
+    let user = User::new(Subject::new(subject).unwrap(), status);
+    if subject == REVIEWER_ID { user.as_test_subject() } else { user }
+}
+
+const REVIEWER_ID: &str = "REVIEWER_USER_ID";
+
+const USERS: [(&str, UserStatus, &str); 5] = [
     ("KNOWN_USER_ID", UserStatus::Active, KNOWN),
     ("OTHER_USER_ID", UserStatus::Active, OTHER),
     ("LOCKED_USER_ID", UserStatus::Locked, LOCKED),
     ("CAREFUL_USER_ID", UserStatus::Active, CAREFUL),
+    (REVIEWER_ID, UserStatus::Active, REVIEWER),
 ];

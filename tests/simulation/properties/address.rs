@@ -44,6 +44,9 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
     }
     for change in history.changes() {
         let compared = of_address.entry(change.key).or_default();
+        if matches!(history.asks.get(change.request), Some(Ask::Unlock { .. })) {
+            compared.clear();
+        }
         let named = history.asks.get(change.request).and_then(|ask| match ask {
             Ask::Guess { challenge, .. } => Some(challenge.id.as_str()),
             _ => None,
@@ -89,7 +92,9 @@ pub(super) fn comparisons_stay_within_both_budgets(history: &History<'_>) -> Che
                 times.add(history, &change);
                 compared.push(Compared { mark, id: &challenge.id, times, forgiven_by: None });
             }
-            if *count > 5 || recent > 25 {
+            // Each device has ten guesses of its own.
+            let devices = change.before.and_then(View::address).map_or(0, |before| before.devices.len().min(3));
+            if *count > 5 || recent > 25 + 10 * devices {
                 let request = change.request;
                 return Err(format!("request {request} was comparison {count} of a code, {recent} of its address"));
             }
@@ -108,6 +113,7 @@ fn is_charged_to_both(history: &History<'_>, change: &Change<'_>, challenge: &Ch
     let now = history.decision(change).1 + tolerance(history);
     let is_other = |other: &&ChallengeView| {
         other.binding == own.binding
+            && other.device == own.device
             && other.nonce != own.nonce
             && other.spent_by.is_none()
             && now < other.code_expires_at
@@ -206,7 +212,9 @@ pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
             continue;
         };
         let request = change.request;
-        let may_take_back = matches!(history.answer(request), None | Some((_, Answer::Unavailable)));
+        // The guard refuses a send after its challenge was opened, and then it is taken back.
+        let may_take_back =
+            matches!(history.answer(request), None | Some((_, Answer::Unavailable | Answer::Challenged)));
         let earlier = || history.stored_by(request).filter(|own| own.place < change.place);
         for old in &before.challenges {
             let lost = match after.challenge(&old.id) {
@@ -237,23 +245,32 @@ pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 7: one send in 30 seconds and 50 in 24 hours for an address, answered or not.
+/// 7: one send in 30 seconds and 50 in 24 hours for an address, answered or not. Each device has one in 30 seconds and 10
+/// in 24 hours of its own.
 pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
-    let mut of_address = Times::of_past(history, history.past.sent.iter().copied());
+    let of_past = Times::of_past(history, history.past.sent.iter().copied());
+    let mut of_budget: HashMap<_, _> = of_past.into_iter().map(|(key, times)| ((key, None), times)).collect();
     let mut requests = HashSet::new();
-    for change in history.changes().filter(|change| opened(history, change.place)) {
+    for change in history.changes() {
+        if matches!(history.asks.get(change.request), Some(Ask::Unlock { .. })) {
+            of_budget.retain(|(key, _), _| *key != change.key);
+        }
+        if !opened(history, change.place) {
+            continue;
+        }
         // This is a first write that arrives after the record of the second was deleted. Its request sent one code,
         // long ago.
         if !requests.insert(change.request) {
             continue;
         }
-        let times = of_address.entry(change.key).or_default();
+        let device = opened_challenge(&change).and_then(|challenge| challenge.device.as_deref());
+        let times = of_budget.entry((change.key, device)).or_default();
         // A send with a 503 has told its challenge to no client. It is taken back where possible.
         times.0.retain(|(place, _)| !is_taken_back(history, *place, change.place));
         let (in_thirty_seconds, in_a_day) =
             (times.within(history, &change, 30 * SECOND), times.within(history, &change, DAY));
         times.add(history, &change);
-        if in_thirty_seconds >= 1 || in_a_day >= 50 {
+        if in_thirty_seconds >= 1 || in_a_day >= if device.is_some() { 10 } else { 50 } {
             return Err(format!("request {} sent after {in_thirty_seconds} and {in_a_day} others", change.request));
         }
     }
@@ -263,9 +280,7 @@ pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
 /// Tells whether the challenge that was opened at a place was taken away by its own request before another place.
 fn is_taken_back(history: &History<'_>, place: usize, before: usize) -> bool {
     let Some(opening) = history.change_at(place).filter(|_| opened(history, place)) else { return false };
-    let knew = |id: &str| opening.before.and_then(View::address).is_some_and(|view| view.challenge(id).is_some());
-    let own = opening.after.address().and_then(|view| view.challenges.iter().find(|new| !knew(&new.id)));
-    let Some(own) = own else { return false };
+    let Some(own) = opened_challenge(&opening) else { return false };
     history.stored_by(opening.request).any(|change| {
         let view = change.after.address();
         (place + 1..before).contains(&change.place) && view.is_some_and(|view| view.challenge(&own.id).is_none())
@@ -361,12 +376,16 @@ fn comparison(history: &History<'_>, request: usize, challenge: &Challenge) -> O
     history.of(request).find_map(shows)
 }
 
-/// Tells whether a change opened a challenge.
-pub(super) fn opened(history: &History<'_>, place: usize) -> bool {
-    let Some(change) = history.change_at(place) else { return false };
+/// Returns the challenge that a change opened.
+pub(super) fn opened_challenge<'h>(change: &Change<'h>) -> Option<&'h ChallengeView> {
     let before = change.before.and_then(View::address);
     let is_new = |id: &str| before.is_none_or(|before| before.challenge(id).is_none());
-    change.after.address().is_some_and(|after| after.challenges.iter().any(|challenge| is_new(&challenge.id)))
+    change.after.address()?.challenges.iter().find(|challenge| is_new(&challenge.id))
+}
+
+/// Tells whether a change opened a challenge.
+pub(super) fn opened(history: &History<'_>, place: usize) -> bool {
+    history.change_at(place).is_some_and(|change| opened_challenge(&change).is_some())
 }
 
 /// Returns the mark that a session leaves in the challenge that it spent.

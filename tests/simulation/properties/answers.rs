@@ -4,7 +4,7 @@ use super::address::{guesses, opened};
 use super::theft::login;
 use super::{Checked, DAY, SECOND};
 use crate::acts::Act;
-use crate::facts::{AFTER_THE_PAST, AddressView, History, SessionView, Told, View, What, instants};
+use crate::facts::{AFTER_THE_PAST, AddressView, History, SessionView, Told, View, What};
 use crate::request::{Answer, Ask, Challenge};
 use crate::world::{LOCKED, UNKNOWN};
 
@@ -118,7 +118,8 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
         let is_due = match (answer, found) {
             (Answer::UnknownOtpToken, None) => history.entries[place].at >= challenge.expires_at,
             (Answer::UnknownOtpToken, Some((at, view))) => {
-                is_gone(challenge, at, view.and_then(View::address)) || right && cannot_be_redeemed(view)
+                let device = history.asks[request].device().map(|device| device.id.as_str());
+                is_gone(challenge, device, at, view.and_then(View::address)) || right && cannot_be_redeemed(view)
             }
             (Answer::WrongCode { .. }, Some((_, view))) if right => cannot_be_redeemed(view),
             _ => true,
@@ -130,23 +131,26 @@ pub(super) fn nothing_good_is_refused(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-fn is_gone(challenge: &Challenge, at: u64, address: Option<&AddressView>) -> bool {
+fn is_gone(challenge: &Challenge, device: Option<&str>, at: u64, address: Option<&AddressView>) -> bool {
     let Some(address) = address else { return at >= challenge.expires_at };
-    let of_day = instants(&address.failures).iter().filter(|time| **time + DAY > at).count();
+    let (is_device, _, guesses) = address.budget_of(device, at);
+    let of_day = guesses.iter().filter(|time| **time + DAY > at).count();
     let is_over = address.challenge(&challenge.id).is_none_or(|found| {
         found.spent_by.is_some() || at >= found.expires_at || address.guesses_of(&found.nonce) >= 5
     });
-    is_over || of_day >= 25
+    is_over || !is_device && of_day >= 25
 }
 
 fn is_throttled(history: &History<'_>, request: usize) -> bool {
     let Some((place, key)) = history.loads(request).next_back() else { return false };
     let at = history.entries[place].at;
     let Some(address) = history.before(&key, place).and_then(View::address) else { return false };
-    let sends = instants(&address.sends);
+    let device = history.asks[request].device().map(|device| device.id.as_str());
+    let (is_device, sends, guesses) = address.budget_of(device, at);
     let within = |window| sends.iter().filter(|time| **time + window > at).count();
-    let guesses = instants(&address.failures).iter().filter(|time| **time + DAY > at).count();
-    within(30 * SECOND) >= 1 || within(DAY) >= 50 || guesses >= 25
+    let guesses = guesses.iter().filter(|time| **time + DAY > at).count();
+    let most = if is_device { 10 } else { 50 };
+    within(30 * SECOND) >= 1 || within(DAY) >= most || !is_device && guesses >= 25
 }
 
 /// Tells whether the state of its session is a reason to refuse a token.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Checked, DAY, tolerance};
+use super::{Checked, DAY, devices, tolerance};
 use crate::acts::Act;
 use crate::facts::{History, Told};
 use crate::request::{Answer, Ask, Challenge};
@@ -18,7 +18,9 @@ pub(super) fn a_code_is_compared_five_times(history: &History<'_>) -> Checked {
         let is_in_time = sent_at(history, challenge)
             .is_some_and(|sent| told.at.saturating_add(spread) < sent + history.rules.code_validity);
         if is_in_time && is_a_comparison(act, right) || act.has_redeemed() {
-            let count = compared.entry((challenge.phone, &challenge.code)).or_default();
+            // The codes of a test identity are all the same text.
+            let code = if challenge.is_test { &challenge.id } else { &challenge.code };
+            let count = compared.entry((challenge.phone, code)).or_default();
             *count += 1;
             if *count > 5 {
                 return Err(format!("{} was comparison {count} of its code", act.name()));
@@ -29,16 +31,22 @@ pub(super) fn a_code_is_compared_five_times(history: &History<'_>) -> Checked {
 }
 
 /// Each address has 25 guesses in any 24 hours, over all resends, clients and purposes (README, guarantee 1; SECURITY).
-/// A success forgives only the guesses that named its otp_token.
+/// A success forgives only the guesses that named its otp_token. Each of three devices has 10 more of its own, and a
+/// device without guesses counts as none (rustdoc of `DevicePolicy`).
 pub(super) fn an_address_is_guessed_at_25_times_a_day(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
     }
     for (index, act) in history.acts.iter().enumerate() {
         let Some((_, right)) = act.guess().filter(|(_, right)| is_a_comparison(act, *right)) else { continue };
-        let count = 1 + sure_charges(history, &history.acts[..index], act).count();
-        if count > 25 {
-            return Err(format!("{} was comparison {count} of its address in a day (right: {right})", act.name()));
+        let charged: Vec<&Act> = sure_charges(history, &history.acts[..index], act).chain([act]).collect();
+        let of_everybody = devices::sure_guesses_of_everybody(&charged);
+        if of_everybody > 25 || charged.len() > 25 + devices::MOST * devices::GUESSES {
+            return Err(format!(
+                "{} was comparison {} of its address in a day, {of_everybody} of them without a device (right: {right})",
+                act.name(),
+                charged.len()
+            ));
         }
     }
     Ok(())
@@ -129,7 +137,7 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     let Some(sent_at) = sent_at(history, challenge) else { return true };
     // A send whose answer was lost may have opened the code that a later send shares.
     let lost = history.acts.iter().filter(|other| {
-        let same = matches!(other.ask, Ask::Send { phone, purpose, client }
+        let same = matches!(other.ask, Ask::Send { phone, purpose, client, .. }
             if (phone, purpose, client) == (challenge.phone, challenge.purpose, challenge.client));
         let is_lost = matches!(other.answer(), None | Some(Answer::Unavailable));
         same && is_lost && other.began.at <= sent_at && sent_at <= other.began.at + history.rules.code_validity
@@ -171,16 +179,16 @@ fn may_be_refused(history: &History<'_>, act: &Act, challenge: &Challenge, doubt
     let since = sent_at.min(own_sent_at);
     let of_asker = guesses.filter(|(other, (guessed, _))| {
         let asker = |of: &Challenge| (of.phone, of.client, of.purpose);
-        asker(guessed) == asker(challenge) && other.ended().at >= since
+        let shares = asker(guessed) == asker(challenge) && devices::may_share_a_code(history, guessed, challenge);
+        shares && other.ended().at >= since
     });
     let of_code = of_asker.filter(|(other, (_, right))| may_have_charged(act, other, *right)).count();
-    redeemed || of_code >= 5 || charges_that_may_be(history, act) >= 25
+    redeemed || of_code >= 5 || devices::guesses_may_be_used_up(history, act)
 }
 
-/// Returns how many guesses an address may have been charged in the day before a request ended.
-pub(super) fn charges_that_may_be(history: &History<'_>, act: &Act) -> usize {
-    let Some(phone) = act.ask.phone() else { return 0 };
-    let counts = |other: &&Act| {
+/// Returns the guesses that an address may have been charged for in the day before a request ended.
+pub(super) fn charges_that_may_be<'h>(history: &'h History<'_>, act: &'h Act) -> impl Iterator<Item = &'h Act> {
+    let counts = move |other: &&Act| {
         let Some((challenge, right)) = other.guess() else { return false };
         let until = if other.answered.is_some() { other.ended().at } else { other.began.at + HOUR };
         let is_recent = until + history.rules.spread() + DAY > act.began.at;
@@ -188,14 +196,15 @@ pub(super) fn charges_that_may_be(history: &History<'_>, act: &Act) -> usize {
             let same = |(of, _): (&Challenge, bool)| of.id == challenge.id;
             success.has_redeemed() && success.guess().is_some_and(same) && success.ended() < act.began
         };
-        challenge.phone == phone
+        Some(challenge.phone) == act.ask.phone()
             && other.began != act.began
             && other.began < act.ended()
             && is_recent
             && may_have_charged(act, other, right)
             && !(other.ended() < act.began && history.acts.iter().any(forgives))
+            && !devices::was_unlocked(history, other, act)
     };
-    history.acts.iter().filter(counts).count()
+    history.acts.iter().filter(counts)
 }
 
 /// Returns the comparisons that were certainly charged to the address of a request, within a day, and not forgiven
@@ -217,6 +226,7 @@ pub(super) fn sure_charges<'h>(
             && is_a_comparison(other, right)
             && ended.at.saturating_sub(other.began.at) + history.rules.spread() < DAY
             && !history.acts.iter().any(is_forgiven)
+            && !devices::may_have_been_unlocked(history, other, ended)
     })
 }
 

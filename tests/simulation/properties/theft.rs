@@ -199,8 +199,11 @@ fn was_alive(history: &History<'_>, token: &RefreshToken, act: &Act) -> bool {
 
 /// Tells whether a session has not reached its absolute end at a moment.
 fn is_before_the_end(history: &History<'_>, token: &RefreshToken, at: Moment) -> bool {
-    let begun = login(history, &token.session).map(|login| login.began.at);
-    begun.is_some_and(|begun| at.at + history.rules.spread() < begun + history.rules.absolute)
+    let Some(login) = login(history, &token.session) else { return false };
+    let absolute = login.began.at + history.rules.absolute;
+    // The session of a test identity ends with the test identity.
+    let of_test = history.rules.review_ends.filter(|_| login.guess().is_some_and(|(challenge, _)| challenge.is_test));
+    at.at + history.rules.spread() < of_test.map_or(absolute, |end| absolute.min(end))
 }
 
 /// Tells whether a token was released before the secret that sealed it was dropped.

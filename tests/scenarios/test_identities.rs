@@ -211,10 +211,10 @@ fn a_test_identity_that_weakens_a_server_is_refused() {
     assert_eq!(build(vec![identity(0)]), None);
     let refused = Some(ConfigError::TestIdentity);
     assert_eq!(build(vec![identity(91)]), refused);
-    assert_eq!(build(vec![of(REVIEWER, "24681", &[client.clone()])]), refused);
-    assert_eq!(build(vec![of(REVIEWER, "24681\n", &[client.clone()])]), refused);
+    assert_eq!(build(vec![of(REVIEWER, "24681", std::slice::from_ref(&client))]), refused);
+    assert_eq!(build(vec![of(REVIEWER, "24681\n", std::slice::from_ref(&client))]), refused);
     assert_eq!(build(vec![of(REVIEWER, CODE, &[])]), refused);
-    assert_eq!(build(vec![identity(1), of(REVIEWER, "135790", &[client.clone()])]), refused);
+    assert_eq!(build(vec![identity(1), of(REVIEWER, "135790", std::slice::from_ref(&client))]), refused);
     let shown = format!("{:?}", settings(|s| s.test_identities.push(of(REVIEWER, CODE, &[client]))));
     assert!(!shown.contains(CODE) && !shown.contains("13600000001"), "{shown}");
 }

@@ -310,7 +310,7 @@ fn pumped_histories() {
 fn requests_of_a_reviewer() {
     let mut tally = Tally::default();
     let setup = Setup { review_ends: Some(START + 600), ..Setup::default() };
-    let world = World::of_hosts(0, "openid", &[setup.clone()]);
+    let world = World::of_hosts(0, "openid", std::slice::from_ref(&setup));
     let scene = Scene::of_a_reviewer(&world, 300);
     for kinds in combinations::<2>(scene.kinds.len()) {
         explore_without_trouble(&world, &scene, &kinds, &mut tally);

@@ -56,6 +56,8 @@ pub use crate::guard::countries::{Countries, InvalidCallingCode};
 ///
 /// # Limits
 ///
+/// A message that could not be delivered stays counted. While a provider is down, its countries look as if they were pumped.
+///
 /// A destination knows its latest 16 messages by name. On a busy shard, a login then drops fewer of the other messages of
 /// its address, and an undo can leave a message counted. Both err on the side of counting too much.
 ///

@@ -19,10 +19,11 @@ impl Application {
     /// Takes a name.
     ///
     /// # Errors
-    /// [`InvalidText`] when the name is empty or too long, begins or ends with white space, or has a line break, a
-    /// control character or a character that changes the direction of writing.
+    /// [`InvalidText`] when the name has no letter or digit or is too long, begins or ends with white space, or has a line
+    /// break, a control character or a character that changes the direction of writing.
     pub fn new(name: &str) -> Result<Self, InvalidText> {
-        if !is_one_line(name) || name.chars().count() > LONGEST_NAME {
+        let has_letter = name.chars().any(char::is_alphanumeric);
+        if !is_one_line(name) || !has_letter || name.chars().count() > LONGEST_NAME {
             return Err(InvalidText(()));
         }
         Ok(Self(name.to_owned()))

@@ -474,3 +474,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_name_has_something_to_read() {
+    for name in ["", "\u{200b}", "\u{2060}\u{ad}", "\u{e0041}", "…", "--"] {
+        assert!(Application::new(name).is_err(), "{name:?}");
+    }
+    for name in ["Example", "7", "例", "مثال", "★ Example"] {
+        assert!(Application::new(name).is_ok(), "{name:?}");
+    }
+}

@@ -36,7 +36,7 @@ pub struct DevicePolicy {
     /// Defaults to once in 30 seconds and 10 times in 24 hours.
     pub sends: Vec<Quota>,
 
-    /// For how long a device is known after its latest login. Defaults to 90 days.
+    /// For how long a device is known after its latest login. From an hour to 3,660 days. Defaults to 90 days.
     pub validity: Duration,
 }
 

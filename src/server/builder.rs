@@ -106,6 +106,9 @@ impl ServerBuilder {
         if !settings.challenges_have_room() {
             return Err(ConfigError::TooManyChallenges);
         }
+        if !settings.devices_are_sound() {
+            return Err(ConfigError::DeviceValidity);
+        }
         if !settings.guesses_are_few() {
             return Err(ConfigError::TooManyGuesses);
         }
@@ -174,6 +177,8 @@ pub enum ConfigError {
     /// The send quotas allow an address more than 100 live challenges: their windows are too short for the validity of
     /// an otp_token. The record of an address would have to keep all live challenges.
     TooManyChallenges,
+    /// A device would be known for less than an hour, or for more than 3,660 days.
+    DeviceValidity,
     /// An address and its devices would have more than 100 guesses in 24 hours.
     TooManyGuesses,
     /// The send guard has more than 1,024 shards, a threshold allows more messages per hour than per day, or its
@@ -204,6 +209,7 @@ impl core::fmt::Display for ConfigError {
                 "there has to be a send quota; a quota has a window of a millisecond or more, and at most 1000 events in it"
             },
             Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
+            Self::DeviceValidity => "a device can be known for an hour to 3660 days",
             Self::TooManyGuesses => "an address and its 3 devices would have more than 100 guesses in 24 hours",
             Self::SendGuard => {
                 "a send guard has at most 1024 shards; a threshold has no more messages per hour than per day, and 1000 percent at most"

@@ -183,6 +183,11 @@ impl Settings {
         self.devices.is_none() || self.limits().most_guesses_in_a_day() <= MOST_GUESSES_IN_A_DAY
     }
 
+    /// Tells whether devices are known for a time that a store can keep.
+    pub(crate) fn devices_are_sound(&self) -> bool {
+        self.devices.as_ref().is_none_or(|devices| (HOUR..=LONGEST_DEVICE).contains(&devices.validity))
+    }
+
     /// Tells whether every test identity is one that a server accepts.
     pub(crate) fn test_identities_are_sound(&self, now: Timestamp) -> bool {
         let addresses: BTreeSet<&str> = self.test_identities.iter().map(|test| test.address().as_str()).collect();
@@ -282,6 +287,8 @@ const FIVE_GUESSES: NonZeroU8 = NonZeroU8::MIN.saturating_add(4);
 const TWENTY_FIVE: NonZeroU32 = NonZeroU32::MIN.saturating_add(24);
 const FIFTY: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
 const MOST_COUNTED: u32 = 1000;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const LONGEST_DEVICE: Duration = DAY.saturating_mul(3660);
 const MOST_GUESSES_IN_A_DAY: usize = 100;
 
 /// Time is counted in whole milliseconds.

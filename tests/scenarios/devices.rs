@@ -416,6 +416,12 @@ fn budgets_of_more_than_100_guesses_a_day_are_refused() {
     assert_eq!(build(guesses(quota(25, DAY), quota(2, 3600))), Some(ConfigError::TooManyGuesses));
     assert_eq!(build(settings(|s| (s.guesses_per_address, s.devices) = (quota(100, 3600), None))), None);
     let sends = |sends| settings(|s| s.devices = Some(with(DevicePolicy::default(), |policy| policy.sends = sends)));
+    let validity =
+        |validity| settings(|s| s.devices = Some(with(DevicePolicy::default(), |policy| policy.validity = validity)));
+    for refused in [secs(0), secs(3599), std::time::Duration::MAX] {
+        assert_eq!(build(validity(refused)), Some(ConfigError::DeviceValidity));
+    }
+    assert_eq!(build(validity(secs(3600))), None);
     assert_eq!(build(sends(Vec::new())), Some(ConfigError::Quota));
     assert_eq!(build(sends(vec![quota(100, 60)])), Some(ConfigError::TooManyChallenges));
 }

@@ -40,14 +40,15 @@ def run(name, scenario):
         try:
             scenario(place)
             log = place.log()
-            # The console alone prints codes; where it does, the log is not looked at.
+            # The console alone prints addresses and codes, in lines of their own.
             for host in place.hosts:
                 lines = pathlib.Path(host.log).read_text()
-                for address in [SMS, EMAIL, HOSTILE]:
+                rest = re.sub(r"(?m)^to \S+: \d+ is your code for .*$", "", lines)
+                for address in {SMS, EMAIL, HOSTILE} | host.addresses:
+                    # A provider may leave the country code out.
+                    check(address not in rest and address.removeprefix("+44") not in rest, "the log shows an address")
                     with contextlib.suppress(KeyError, OSError):
-                        code = host.code(address)
-                        printed = f"to {address}: {code} " in lines
-                        check(printed or not (address in lines or re.search(rf"\b{code}\b", lines)), "the log shows a message")
+                        check(not re.search(rf"\b{host.code(address)}\b", rest), "the log shows a code")
             check(PASSWORD not in log and "s3cret" not in log and "secret key" not in log, "the log shows a secret")
         except BaseException:
             print(place.log(), file=sys.stderr)

@@ -50,6 +50,7 @@ messages = {{ application = 'A "B" \\ & <C> é {{code}}', origin = "login.exampl
             host = Host(BINARY, self.folder, name, "memory", str(file))
         except SystemExit:
             raise AssertionError(pathlib.Path(self.folder, f"{name}.log").read_text()) from None
+        host.addresses = set()
         self.hosts.append(host)
         return host
 
@@ -75,6 +76,7 @@ timeout = "2s"
 
 def send(host, address=EMAIL):
     """Asks for a code. Gives the status and the answer."""
+    host.addresses.add(address)
     name, source = ("email", "email") if "@" in address else ("phone_number", "sms")
     return host.call("/otp/send", {"client_id": "web", "client_secret": "a long random value", "auth_source_id": source,
                                    name: address})

@@ -121,11 +121,19 @@ async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<
             }
             Attempt::Again(not_before) => not_before.unwrap_or_default(),
         };
-        let next = Instant::now() + not_before.max(with_jitter(pause, parcel));
-        if next >= parcel.expires() {
-            return tracing::warn!(carried_by, channel, attempts, "the code expires before its message can be sent");
+        // A provider can name a time that no clock shows.
+        let next = Instant::now().checked_add(not_before.max(with_jitter(pause, parcel)));
+        match next.filter(|next| *next < parcel.expires()) {
+            Some(next) => sleep_until(next).await,
+            None => {
+                return tracing::warn!(
+                    carried_by,
+                    channel,
+                    attempts,
+                    "the code expires before its message can be sent"
+                );
+            }
         }
-        sleep_until(next).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 }

@@ -216,7 +216,7 @@ pub(crate) struct Answers {
     pub(crate) refused: Vec<u16>,
     /// Defaults to 402.
     pub(crate) quota: Option<Vec<u16>>,
-    /// Defaults to 429, 500, 503, and every status from 500 on with Retry-After.
+    /// Defaults to 429 and 503. After any other status from 500 on the provider may have the message.
     pub(crate) again: Option<Vec<u16>>,
     /// Where the code is in a JSON body: JSON Pointers, of which the first that leads to a value counts.
     pub(crate) code_at: Vec<String>,

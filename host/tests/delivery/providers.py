@@ -120,7 +120,9 @@ def scenario_statuses_say_what_the_client_is_told(place):
         ("", (402, {}, ""), (400, "insufficient_sms_quota"), 1),
         ("", (400, {}, ""), (503, "temporarily_unavailable"), 1),
         ("", (302, {"Location": "http://127.0.0.1:1/"}, ""), (503, "temporarily_unavailable"), 1),
-        ("", (504, {}, ""), (503, "temporarily_unavailable"), 1),
+        ("", (500, {}, ""), (503, "temporarily_unavailable"), 1),
+        ("", (504, {"Retry-After": "1"}, ""), (503, "temporarily_unavailable"), 1),
+        ("again = [500]", (500, {}, ""), (200, None), 2),
         ("", 3, (503, "temporarily_unavailable"), 1),
         ("", (503, {}, ""), (200, None), 2),
         ("", (201, {}, ""), (200, None), 1),
@@ -155,6 +157,12 @@ def scenario_a_provider_says_when(place):
         provider.answers = [(429, {"Retry-After": "600"}, "")]
         sent(host, "+447400123457")
         until(lambda: "expires before" in pathlib.Path(host.log).read_text())
+        # So is a time that no clock can show.
+        for number, longest in enumerate([2**64 - 1, 10**30]):
+            provider.answers = [(503, {"Retry-After": str(longest)}, "")]
+            sent(host, f"+44740012345{number}")
+            until(lambda: pathlib.Path(host.log).read_text().count("expires before") == 2 + number)
+        stays(lambda: len(provider.requests) == 6, 2)
     # A provider that is not there yet is asked again.
     port = free_port()
     host = place.host(f'[delivery.sms.http]\nurl = "http://127.0.0.1:{port}/"\nform = {{ code = "{{code}}" }}\n'

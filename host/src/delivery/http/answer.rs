@@ -39,7 +39,7 @@ impl Meanings {
             Some(code) => self.of_code(code),
             None => None,
         };
-        let attempt = said.unwrap_or_else(|| self.of_status(status, retry_after.is_some()));
+        let attempt = said.unwrap_or_else(|| self.of_status(status));
         let attempt = match attempt {
             Attempt::Again(_) => Attempt::Again(retry_after.and_then(seconds)),
             // A body without a code that is known to be good says nothing of the kind.
@@ -66,7 +66,7 @@ impl Meanings {
         known.map(|(_, attempt)| attempt).or(is_failure.then_some(UNDELIVERABLE))
     }
 
-    fn of_status(&self, status: StatusCode, says_when: bool) -> Attempt {
+    fn of_status(&self, status: StatusCode) -> Attempt {
         let (answers, number) = (&self.0, status.as_u16());
         let is = |list: &Option<Vec<u16>>, default: bool| list.as_ref().map_or(default, |list| list.contains(&number));
         if is(&answers.accepted, status.is_success()) {
@@ -75,10 +75,10 @@ impl Meanings {
             Attempt::Refused(DeliveryFailure::AddressRefused)
         } else if is(&answers.quota, number == 402) {
             Attempt::Refused(DeliveryFailure::InsufficientQuota)
-        } else if is(&answers.again, matches!(number, 429 | 500 | 503) || (status.is_server_error() && says_when)) {
+        } else if is(&answers.again, matches!(number, 429 | 503)) {
             Attempt::Again(None)
-        } else if matches!(number, 502 | 504) {
-            // A proxy does not know what the service behind it has done.
+        } else if status.is_server_error() {
+            // The provider, or what is behind its proxy, may have taken the message before it failed.
             Attempt::Unknown
         } else {
             UNDELIVERABLE
@@ -99,7 +99,10 @@ impl Meanings {
 
 /// Reads Retry-After in seconds. Its other form, a date, is not read: the usual pause is made then.
 fn seconds(text: &str) -> Option<Duration> {
-    text.trim().parse().ok().map(Duration::from_secs)
+    let digits = text.trim();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // A number that is too large for its type is a long time all the same.
+    is_number.then(|| Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
 }
 
 /// A provider's code is logged if it looks like one, and says nothing of the message.
@@ -133,7 +136,7 @@ mod tests {
             accepted: Some(vec![202]),
             refused: vec![422],
             quota: Some(vec![400]),
-            again: Some(vec![418]),
+            again: Some(vec![418, 500]),
             ..Answers::default()
         };
         for (answers, status, retry_after, expected) in [
@@ -145,18 +148,22 @@ mod tests {
             (&usual, 422, None, UNDELIVERABLE),
             (&usual, 429, None, Attempt::Again(None)),
             (&usual, 429, Some("7"), Attempt::Again(Some(Duration::from_secs(7)))),
+            (&usual, 429, Some("99999999999999999999"), Attempt::Again(Some(Duration::from_secs(u64::MAX)))),
+            (&usual, 429, Some("+7"), Attempt::Again(None)),
             (&usual, 503, Some("Sun, 29 Nov 2026 10:00:00 GMT"), Attempt::Again(None)),
-            (&usual, 500, None, Attempt::Again(None)),
+            (&usual, 500, None, Attempt::Unknown),
+            (&usual, 500, Some("1"), Attempt::Unknown),
             (&usual, 502, None, Attempt::Unknown),
             (&usual, 504, None, Attempt::Unknown),
-            (&usual, 504, Some("1"), Attempt::Again(Some(Duration::from_secs(1)))),
-            (&usual, 501, None, UNDELIVERABLE),
+            (&usual, 504, Some("1"), Attempt::Unknown),
+            (&own, 500, Some("1"), Attempt::Again(Some(Duration::from_secs(1)))),
             (&own, 200, None, UNDELIVERABLE),
             (&own, 202, None, Attempt::Accepted),
             (&own, 422, None, REFUSED),
             (&own, 400, None, NO_QUOTA),
             (&own, 418, None, Attempt::Again(None)),
-            (&own, 503, None, UNDELIVERABLE),
+            (&own, 503, None, Attempt::Unknown),
+            (&own, 429, None, UNDELIVERABLE),
         ] {
             assert_eq!(of(answers, status, retry_after, ""), expected, "{status} {retry_after:?}");
         }

@@ -1,5 +1,6 @@
 //! Delivery of e-mail to a mail server.
 
+use std::net::IpAddr;
 use std::str::FromStr as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,10 +16,11 @@ use lettre::transport::smtp::{Error, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_POR
 use otp_grant::DeliveryFailure;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
+use zeroize::Zeroizing;
 
 use super::parcel::Parcel;
 use super::queue::Attempt;
-use super::text::Texts;
+use super::text::{Texts, issuer_host};
 use crate::config::{At as _, Config, ConfigError, Smtp, Tls};
 
 /// A mail server, and the connections to it that are idle.
@@ -58,7 +60,8 @@ impl MailServer {
                 return Err(ConfigError::new(at("hello"), "a host name"));
             }
             Some(name) => ClientId::Domain(name.clone()),
-            None => ClientId::default(),
+            // The name of this machine is nobody's business.
+            None => client_id(issuer_host(config)?),
         };
         let credentials = match (&entry.user, &entry.password) {
             (None, None) => None,
@@ -172,9 +175,7 @@ impl MailServer {
         connection.command(from).await.map_err(|error| failed("MAIL", &error))?;
         let recipient = Rcpt::new(to.clone(), Vec::new());
         connection.command(recipient).await.map_err(|error| match failed("RCPT", &error) {
-            Failed::Refused(_) if error.status().is_some_and(|code| is_of_address(&code.to_string())) => {
-                Failed::Refused(DeliveryFailure::AddressRefused)
-            }
+            Failed::Refused(_) if is_of_address(&error) => Failed::Refused(DeliveryFailure::AddressRefused),
             failed => failed,
         })?;
         connection.command(Data).await.map_err(|error| failed("DATA", &error))?;
@@ -189,7 +190,7 @@ impl MailServer {
             .to(Mailbox::new(None, to))
             .subject(text.subject().expose_secret())
             .date_now()
-            // The same in every attempt. The name of this machine is nobody's business.
+            // The same in every attempt, and without the name of this machine.
             .message_id(Some(format!("<{}@{}>", parcel.id(), self.from.email.domain())));
         let mail = text.headers().into_iter().fold(mail, |mail, (name, value)| {
             match HeaderName::new_from_ascii(name.to_owned()) {
@@ -260,8 +261,36 @@ fn failed(at: &'static str, error: &Error) -> Failed {
 }
 
 /// Tells whether an answer to RCPT is about the mailbox, not about this host.
-fn is_of_address(code: &str) -> bool {
-    matches!(code, "550" | "551" | "553")
+fn is_of_address(error: &Error) -> bool {
+    let code = error.status().map(|code| code.to_string()).unwrap_or_default();
+    // The source of the error is what the server said.
+    let said = std::error::Error::source(error).map(|said| Zeroizing::new(said.to_string()));
+    says_address(&code, said.as_deref().map_or("", String::as_str))
+}
+
+/// The enhanced status (RFC 3463) decides, if there is one: 5.1 is about the address, except for two that are about the
+/// sender's, and 5.2 is about the mailbox. 550 alone can also mean that this host may not relay (5.7.1).
+fn says_address(code: &str, said: &str) -> bool {
+    let word = said.split_ascii_whitespace().next().unwrap_or_default();
+    let parts: Vec<&str> = word.split('.').collect();
+    let is_number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    match parts.as_slice() {
+        [class, subject, detail] if parts.iter().all(is_number) => match (*class, *subject) {
+            ("5", "1") => !matches!(*detail, "7" | "8"),
+            ("5", "2") => true,
+            _ => false,
+        },
+        _ => matches!(code, "550" | "551" | "553"),
+    }
+}
+
+/// How a host of this name greets: an address is written in brackets (RFC 5321 section 4.1.3).
+fn client_id(host: String) -> ClientId {
+    match host.trim_matches(['[', ']']).parse() {
+        Ok(IpAddr::V4(address)) => ClientId::Ipv4(address),
+        Ok(IpAddr::V6(address)) => ClientId::Ipv6(address),
+        Err(_) => ClientId::Domain(host),
+    }
 }
 
 fn is_of_host_names(byte: u8) -> bool {
@@ -292,3 +321,38 @@ impl std::fmt::Debug for MailServer {
 }
 
 const KEPT_IDLE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_of_the_address_if_its_enhanced_status_says_so() {
+        for (code, said, expected) in [
+            ("550", "5.1.1 <ada@example.com>: no such user", true),
+            ("550", "5.2.1 mailbox disabled", true),
+            ("554", "5.1.10 no", true),
+            ("550", "5.1.8 the sender's domain does not exist", false),
+            ("550", "5.7.1 relaying denied", false),
+            ("550", "5.7.26 this mail is not authenticated", false),
+            ("553", "5.5.4 no", false),
+            ("550", "5.1.1\nsecond line", true),
+            ("550", "no such user", true),
+            ("551", "", true),
+            ("553", "5.1 no", true),
+            ("550", "127.0.0.1 is not welcome", true),
+            ("554", "no", false),
+            ("552", "5 no", false),
+        ] {
+            assert_eq!(says_address(code, said), expected, "{code} {said}");
+        }
+    }
+
+    #[test]
+    fn an_address_as_a_name_is_in_brackets() {
+        for (host, expected) in [("login.example.com", "login.example.com"), ("127.0.0.1", "[127.0.0.1]")] {
+            assert_eq!(client_id(host.to_owned()).to_string(), expected);
+        }
+        assert_eq!(client_id("[::1]".to_owned()).to_string(), "[IPv6:::1]");
+    }
+}

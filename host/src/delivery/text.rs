@@ -29,7 +29,7 @@ impl Texts {
         let locale = messages.locale.clone().unwrap_or_else(|| "en".to_owned());
         let mut languages = vec![language_of(&locale, "messages.locale")?];
         let mut locales = HashMap::new();
-        let host = host_of(config)?;
+        let host = issuer_host(config)?;
         let application = messages.application.as_deref().unwrap_or(&host);
         let named = |name: &str, place: &str| {
             Application::new(name).map_err(|_| ConfigError::new(place, "a name of 1 to 40 characters in one line"))
@@ -54,7 +54,7 @@ impl Texts {
                 let what = "a domain in A-labels, without scheme, port and path, such as login.example.com";
                 kit.origin(OriginHost::new(origin).map_err(|_| ConfigError::new("messages.origin", what))?)
             }
-            // The issuer of a test is an address, and no code can be bound to that.
+            // Without a dot it is localhost: a test. The texts then bind the code to no page.
             (None, Ok(origin)) if origin.as_str().contains('.') => kit.origin(origin),
             (None, _) => kit,
         };
@@ -122,7 +122,7 @@ fn language_of(locale: &str, place: &str) -> Result<Language, ConfigError> {
 }
 
 /// The host name of the issuer.
-fn host_of(config: &Config) -> Result<String, ConfigError> {
+pub(super) fn issuer_host(config: &Config) -> Result<String, ConfigError> {
     let url = reqwest::Url::parse(issuer(config)?.as_str()).at("issuer")?;
     Ok(url.host_str().unwrap_or_default().to_owned())
 }

@@ -42,7 +42,7 @@ class Mailbox:
     """Decides what the mail server answers, and keeps what it got."""
 
     def __init__(self):
-        self.mails, self.attempts, self.logins, self.encrypted = [], 0, [], []
+        self.mails, self.attempts, self.logins, self.encrypted, self.hellos = [], 0, [], [], []
         # What RCPT and DATA answer, in order; then 250. An exception closes the connection.
         self.recipients, self.data, self.always = [], [], None
         # Seconds before DATA is answered, and whether the connection is closed in place of an answer.
@@ -61,6 +61,7 @@ class Mailbox:
     async def handle_DATA(self, server, session, envelope):
         answer = self.always or (self.data.pop(0) if self.data else "250 OK")
         if answer.startswith("250"):
+            self.hellos.append(session.host_name)
             self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
             message = email.message_from_bytes(envelope.content, policy=email.policy.default)
             self.mails.append((envelope.mail_from, envelope.rcpt_tos, message))

@@ -35,7 +35,6 @@ pub(crate) struct Courier {
     outbox: Option<Mutex<File>>,
     sms: Option<Route>,
     email: Option<Route>,
-    queue: Queue,
 }
 
 /// How the messages of one channel are sent.
@@ -43,7 +42,8 @@ pub(crate) struct Courier {
 enum Route {
     Console(Arc<Console>),
     Webhook(Arc<Webhook>),
-    Queued(Carrier),
+    /// A queue of this channel alone: a carrier that is down leaves the other channel its places.
+    Queued(Carrier, Queue),
 }
 
 impl Courier {
@@ -107,7 +107,6 @@ impl Courier {
             outbox: delivery.outbox.as_deref().map(open).transpose()?.flatten().map(Mutex::new),
             sms,
             email,
-            queue: Queue::new(delivery.queue),
         })
     }
 
@@ -132,7 +131,12 @@ impl Courier {
 
     /// Waits until every queued message is sent or given up, or the time is over.
     pub(crate) async fn drain(&self, until: Instant) {
-        self.queue.drain(until).await;
+        // The time is the same for both, so one after the other is as good as both at once.
+        for route in [&self.sms, &self.email].into_iter().flatten() {
+            if let Route::Queued(_, queue) = route {
+                queue.drain(until).await;
+            }
+        }
     }
 
     async fn send(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
@@ -142,9 +146,9 @@ impl Courier {
         };
         // What can't be sent is not copied, either.
         let queued = match route {
-            Some(Route::Queued(carrier)) => {
-                let place = self.queue.take_place().ok_or_else(|| {
-                    tracing::error!("the queue of messages is full");
+            Some(Route::Queued(carrier, queue)) => {
+                let place = queue.take_place().ok_or_else(|| {
+                    tracing::error!(channel = queue.channel(), "the queue of messages is full");
                     DeliveryFailure::Undeliverable
                 })?;
                 Some((place, carrier.clone(), Parcel::of(message).ok_or(DeliveryFailure::Undeliverable)?))
@@ -193,6 +197,7 @@ impl Route {
         };
         let at = |way: &str| format!("{place}.{way}");
         let texts = || texts.cloned().ok_or_else(|| ConfigError::new(place, "the texts are missing"));
+        let queue = || Queue::new(config.delivery.queue, channel);
         match (entry, console.filter(|_| entry.console)) {
             (config::Route { webhook: None, http: None, smtp: None, .. }, Some(console)) => {
                 Ok(Self::Console(Arc::clone(console)))
@@ -202,12 +207,12 @@ impl Route {
             }
             (config::Route { console: false, webhook: None, http: Some(http), smtp: None }, _) => {
                 let provider = Provider::new(http, texts()?, &at("http"), config)?;
-                Ok(Self::Queued(Carrier::Http(Arc::new(provider))))
+                Ok(Self::Queued(Carrier::Http(Arc::new(provider)), queue()))
             }
             (config::Route { console: false, webhook: None, http: None, smtp: Some(smtp) }, _) => match channel {
                 Channel::Email => {
                     let server = MailServer::new(smtp, texts()?, &at("smtp"), config)?;
-                    Ok(Self::Queued(Carrier::Smtp(Arc::new(server))))
+                    Ok(Self::Queued(Carrier::Smtp(Arc::new(server)), queue()))
                 }
                 Channel::Sms => Err(ConfigError::new(at("smtp"), "a mail server sends no SMS")),
             },

@@ -54,10 +54,7 @@ impl Parcel {
     }
 
     pub(super) fn channel(&self) -> &'static str {
-        match self.channel {
-            Channel::Sms => "sms",
-            Channel::Email => "email",
-        }
+        name_of(self.channel)
     }
 
     pub(super) fn address(&self) -> &str {
@@ -86,7 +83,8 @@ impl Parcel {
         self.expires.saturating_duration_since(Instant::now())
     }
 
-    /// The validity in whole minutes, and at least 1. No more is promised than there is, but for a few seconds.
+    /// The validity in whole minutes. No more is promised than there is, but for a few seconds. Only the last minute is
+    /// promised whole: "0 minutes" would say that the code is good for nothing.
     pub(super) fn minutes(&self) -> u64 {
         ((self.seconds() + 5) / 60).max(1)
     }
@@ -95,6 +93,14 @@ impl Parcel {
     pub(super) fn seconds(&self) -> u64 {
         let validity = self.validity();
         validity.as_secs() + u64::from(validity.subsec_nanos() > 0)
+    }
+}
+
+/// The name of a channel.
+pub(super) fn name_of(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Sms => "sms",
+        Channel::Email => "email",
     }
 }
 

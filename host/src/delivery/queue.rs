@@ -6,19 +6,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_grant::DeliveryFailure;
+use otp_grant::{Channel, DeliveryFailure};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use super::http::Provider;
-use super::parcel::Parcel;
+use super::parcel::{Parcel, name_of};
 use super::smtp::MailServer;
 use crate::config;
 
-/// A bounded number of messages under way, each in a task of its own.
-#[derive(Debug)]
+/// A bounded number of messages of one channel under way, each in a task of its own. Copies share the places.
+#[derive(Clone, Debug)]
 pub(super) struct Queue {
+    channel: &'static str,
     places: Arc<Semaphore>,
     length: usize,
     wait: Duration,
@@ -52,9 +53,13 @@ pub(super) struct Place {
 }
 
 impl Queue {
-    pub(super) fn new(entry: config::Queue) -> Self {
+    pub(super) fn new(entry: config::Queue, channel: Channel) -> Self {
         let length = entry.length.get().min(MOST);
-        Self { places: Arc::new(Semaphore::new(length)), length, wait: entry.wait.0 }
+        Self { channel: name_of(channel), places: Arc::new(Semaphore::new(length)), length, wait: entry.wait.0 }
+    }
+
+    pub(super) fn channel(&self) -> &'static str {
+        self.channel
     }
 
     /// Takes a place, if there is one.
@@ -68,7 +73,7 @@ impl Queue {
         let all = u32::try_from(self.length).unwrap_or(u32::MAX);
         if timeout_at(until, self.places.acquire_many(all)).await.is_err() {
             let left = self.length.saturating_sub(self.places.available_permits());
-            tracing::warn!(left, "some messages were not sent in time");
+            tracing::warn!(left, channel = self.channel, "some messages were not sent in time");
         }
     }
 }

@@ -4,9 +4,9 @@ import pathlib
 import re
 import time
 
-from places import EMAIL, check, send, sent, stays
+from places import EMAIL, SMS, check, send, sent, stays
 from servers import until
-from services import PASSWORD, USER, MailServer, authority
+from services import PASSWORD, USER, MailServer, Provider, authority
 
 
 def scenario_a_mail_has_all_its_parts(place):
@@ -16,6 +16,7 @@ def scenario_a_mail_has_all_its_parts(place):
             until(lambda: server.mailbox.mails)
             sender, recipients, mail = server.mailbox.mails[0]
             check((sender, recipients) == ("no-reply@example.com", [EMAIL]), (sender, recipients))
+            check(server.mailbox.hellos == ["login.example.com"], server.mailbox.hellos)
             check(server.mailbox.encrypted == [tls != "none"] and server.mailbox.logins == [(USER, PASSWORD)], tls)
             check(not mail.defects, mail.defects)
             author = mail["From"].addresses[0]
@@ -106,6 +107,8 @@ def scenario_a_mail_whose_answer_is_lost_is_not_repeated(place):
 
 def scenario_a_permanent_refusal_is_not_repeated(place):
     for answers, said, again in [({"recipients": ["550 no"]}, (400, "invalid_email"), 400),
+                                 ({"recipients": ["550 5.1.1 no such user"]}, (400, "invalid_email"), 400),
+                                 ({"recipients": ["550 5.7.1 relaying denied"]}, (503, "temporarily_unavailable"), 200),
                                  ({"recipients": ["554 no"]}, (503, "temporarily_unavailable"), 200),
                                  ({"data": ["554 no"]}, (503, "temporarily_unavailable"), 200)]:
         for waits in [False, True]:
@@ -158,6 +161,20 @@ def scenario_a_full_queue_answers_at_once(place):
         until(lambda: len(server.mailbox.mails) == 2)
         until(lambda: send(host, "eve@example.com")[0] == 200)
         until(lambda: len(server.mailbox.mails) == 3)
+
+
+def scenario_a_mail_server_that_is_down_leaves_text_messages_alone(place):
+    with MailServer(place.files) as server, Provider() as provider:
+        server.mailbox.always = "451 later"
+        host = place.host(f'{place.smtp(server)}\n[delivery.queue]\nlength = 1\n'
+                          f'[delivery.sms.http]\nurl = "{provider.url}/"\nform = {{ code = "{{code}}" }}\n')
+        sent(host)
+        until(lambda: server.mailbox.attempts)
+        check(send(host, "bob@example.com")[0] == 503, "the queue of mails is full")
+        check("is full channel=\"email\"" in pathlib.Path(host.log).read_text(), "the log")
+        code = sent(host, SMS)
+        until(lambda: provider.requests)
+        check(provider.requests[0][3] == f"code={code}".encode(), provider.requests)
 
 
 def scenario_a_stop_sends_what_was_accepted(place):

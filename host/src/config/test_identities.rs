@@ -77,7 +77,7 @@ impl TestIdentityEntry {
         Ok(TestIdentity::new(address, code.expose(), clients, self.ends.0))
     }
 
-    /// A code of another length than those of the client's auth sources is never right.
+    /// A code of another length, or with other characters, than those of the client's auth sources is never right.
     fn check_code(
         &self,
         config: &Config,
@@ -99,8 +99,15 @@ impl TestIdentityEntry {
         }
         let length = code.chars().count();
         let default = CodePolicy::for_login().length();
-        if !sources.any(|source| usize::from(source.code.length.unwrap_or(default)) == length) {
+        let mut of_length =
+            sources.filter(|source| usize::from(source.code.length.unwrap_or(default)) == length).peekable();
+        if of_length.peek().is_none() {
             let what = format!("no auth source of [clients.{name}] has codes of this length");
+            return Err(ConfigError::new(at_code, what));
+        }
+        let can_be_of = |alphabet: &str| code.chars().all(|character| alphabet.contains(character));
+        if !of_length.any(|source| can_be_of(source.code.alphabet.as_deref().unwrap_or(DIGITS))) {
+            let what = format!("no auth source of [clients.{name}] has codes of these characters");
             return Err(ConfigError::new(at_code, what));
         }
         Ok(())
@@ -119,5 +126,7 @@ fn has_test_user(config: &Config, policy: &AddressPolicy, address: &Address) -> 
     })
 }
 
+/// The usual alphabet of codes.
+const DIGITS: &str = "0123456789";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 60 * 60);

@@ -155,7 +155,9 @@ fn a_contradiction_is_an_error_with_its_place() {
 #[test]
 fn a_test_identity_that_could_never_log_in_is_an_error() {
     const BEFORE: &str = "auth_sources.sms.channel = \"sms\"\nclients.a = { public = true, auth_sources = [\"sms\"] }\n\
-        clients.b.public = true\n";
+        clients.b.public = true\n\
+        auth_sources.letters = { channel = \"sms\", code = { alphabet = \"ABCDEF1234\" } }\n\
+        clients.letters = { public = true, auth_sources = [\"letters\"] }\n";
     let end = |days: u64| {
         let day = SystemClock.now().after(std::time::Duration::from_secs(days * 24 * 60 * 60));
         crate::calendar::Utc(day).to_string().split(' ').next().unwrap().to_owned()
@@ -169,12 +171,17 @@ fn a_test_identity_that_could_never_log_in_is_an_error() {
     assert_eq!(read(good, &end(0)), Ok(1));
     assert_eq!(read(good, &end(89)), Ok(1), "the day is whole, and 90 days are the most");
     assert_eq!(read(good, "2020-01-01"), Ok(1), "a warning");
+    let letters = good.replace("[\"a\"]", "[\"letters\"]").replace("246810", "A1B2C3");
+    assert_eq!(read(&letters, &end(1)), Ok(1), "the alphabet is that of the client's auth source");
     for (identity, ends, place) in [
         (good.to_owned(), &*end(90), "test_identities[0].ends: "),
         (good.to_owned(), "\"soon\"", "host.toml:"),
         (good.to_owned(), "2026-12-31T00:00:00Z", "host.toml:"),
         (good.replace("246810", "24681"), &end(1), "test_identities[0].code: "),
         (good.replace("246810", "2468101"), &end(1), "test_identities[0].code: "),
+        (good.replace("246810", "24681A"), &end(1), "test_identities[0].code: "),
+        (good.replace("246810", "24681\u{0661}"), &end(1), "test_identities[0].code: "),
+        (format!("{good}\n").replace("[\"a\"]", "[\"letters\"]"), &end(1), "test_identities[0].code: "),
         (good.replace("[\"a\"]", "[]"), &end(1), "test_identities[0].clients: "),
         (good.replace("[\"a\"]", "[\"b\"]"), &end(1), "test_identities[0].clients: "),
         (good.replace("[\"a\"]", "[\"c\"]"), &end(1), "test_identities[0].clients: "),

@@ -108,10 +108,18 @@ fn seconds(text: &str) -> Option<Duration> {
 /// A provider's code is logged if it looks like one, and says nothing of the message.
 fn may_be_logged(code: &str, parcel: &Parcel) -> bool {
     let is_plain = code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-    let digits = parcel.address().trim_start_matches('+');
-    code.len() <= 64 && is_plain && !code.contains(parcel.code()) && !code.contains(digits)
+    // A phone number without its country code, or a part of an address that was put into a code.
+    let longest = code.split(|character: char| !character.is_ascii_digit()).map(str::len).max();
+    let local = parcel.address().split('@').next().unwrap_or_default();
+    code.len() <= 64
+        && is_plain
+        && longest.unwrap_or_default() <= MOST_DIGITS
+        && !code.contains(parcel.code())
+        && !code.eq_ignore_ascii_case(local)
 }
 
+/// Codes of providers have up to 6 digits, and the shortest phone numbers about 7.
+const MOST_DIGITS: usize = 6;
 const UNDELIVERABLE: Attempt = Attempt::Refused(DeliveryFailure::Undeliverable);
 
 #[cfg(test)]
@@ -209,6 +217,9 @@ mod tests {
             ("isv.MOBILE_NUMBER_ILLEGAL", true),
             ("123456", false),
             ("no.447400123456", false),
+            ("07400123456", false),
+            ("number-7400123.is-wrong", false),
+            ("740012", true),
             ("two words", false),
         ] {
             assert_eq!(may_be_logged(code, &parcel), expected, "{code}");

@@ -122,7 +122,7 @@ pub(crate) struct Smtp {
     pub(crate) from: String,
     /// The name that mail programs show for the sender.
     pub(crate) from_name: Option<String>,
-    /// The name that the host gives itself. Defaults to that of the machine.
+    /// The name that the host gives itself. Defaults to the host name of the issuer.
     pub(crate) hello: Option<String>,
     #[serde(default = "Span::of_secs::<10>")]
     pub(crate) timeout: Span,
@@ -143,7 +143,8 @@ pub(crate) enum Tls {
     None,
 }
 
-/// The HTTP interface of a provider. Texts that are written in the file are templates.
+/// The HTTP interface of a provider. Texts that are written in the file are templates, and so are `url` and `json`
+/// wherever they are read from.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Http {

@@ -9,7 +9,7 @@ use reqwest::{Method, Request, Url};
 use zeroize::Zeroizing;
 
 use super::sign::{Signer, Unsigned};
-use super::template::{Escape, Template, Values, percent_encoded};
+use super::template::{Escape, Name, Template, Values, percent_encoded};
 use crate::config::{AccessKey, Config, ConfigError, Http, Secret, Source};
 use crate::delivery::parcel::Parcel;
 use crate::delivery::text::Texts;
@@ -65,6 +65,7 @@ impl RequestTemplate {
             is_encrypted,
         };
         request.try_out(texts, place)?;
+        request.warn_of_urls(place, config);
         Ok(request)
     }
 
@@ -109,6 +110,18 @@ impl RequestTemplate {
         Some(request)
     }
 
+    /// A request without them may need them there, so this is no error.
+    fn warn_of_urls(&self, place: &str, config: &Config) {
+        let shows = |template: &Template| template.names().any(Name::is_private);
+        for (member, shows) in [("url", shows(&self.url)), ("query", self.query.templates().any(shows))] {
+            if shows {
+                let what = "URLs are logged on the way, and this one has the address, the code or the text of a message: \
+                    json or form is better, if the provider reads it";
+                config.warnings.add(&format!("{place}.{member}"), what);
+            }
+        }
+    }
+
     /// Fills the request once, with values that could break it.
     fn try_out(&self, texts: &Texts, place: &str) -> Result<(), ConfigError> {
         let what = "the request can't be written: a header has a character that no header may have";
@@ -129,6 +142,10 @@ impl RequestTemplate {
 }
 
 impl Pairs {
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.0.iter().map(|(_, template)| template)
+    }
+
     fn new(entries: &BTreeMap<String, Source>, place: &str, config: &Config) -> Result<Self, ConfigError> {
         let pair = |(name, source): (&String, &Source)| {
             let place = format!("{place}.{name}");
@@ -195,7 +212,7 @@ fn headers(entry: &Http, place: &str, config: &Config) -> Result<Vec<(HeaderName
             return Err(ConfigError::new(place, "the host writes this header itself"));
         }
         let template = value(source, &place, config)?;
-        if !template.names().all(super::template::Name::is_for_headers) {
+        if !template.names().all(Name::is_for_headers) {
             let what = "headers are logged on the way: only {id}, {channel}, {minutes} and {seconds} can be in one";
             return Err(ConfigError::new(place, what));
         }

@@ -164,6 +164,11 @@ impl Name {
         matches!(self, Self::Id | Self::Channel | Self::Minutes | Self::Seconds)
     }
 
+    /// Tells whether the value is a part of the message or its address.
+    pub(super) fn is_private(self) -> bool {
+        matches!(self, Self::Address | Self::Digits | Self::Code | Self::Text | Self::Subject | Self::Html)
+    }
+
     fn value(self, Values { parcel, text, subject, html }: &Values<'_>) -> Zeroizing<String> {
         let usage = parcel.usage();
         let value = match self {
@@ -263,9 +268,10 @@ mod tests {
 
     #[test]
     fn only_known_words_are_placeholders() {
-        for unknown in ["{adress}", "{code:xml}x{nothing}", "{password}"] {
-            assert!(Template::parse(unknown).is_err() || unknown.contains(":xml"), "{unknown}");
+        for unknown in ["{adress}", "{code:xml}x{nothing}", "{password}", "{nothing:json}", "{{nothing}"] {
+            assert!(Template::parse(unknown).is_err(), "{unknown}");
         }
+        assert_eq!(filled("{code:xml}", Escape::Nothing), "{code:xml}");
         assert_eq!(filled("{ {1} {\"a\":{}} {Code} {", Escape::Nothing), "{ {1} {\"a\":{}} {Code} {");
     }
 }

@@ -34,6 +34,8 @@ let drawn = null;
 let undelivered = null;
 /** The address that this device is remembered for, once somebody has signed in with it. */
 let remembered = null;
+/** The address for which the user was asked whether to remember this device. */
+let askedToRemember = null;
 /** The last answer of the token endpoint. */
 let tokens = null;
 /** One request at a time: a second press of a button does nothing. */
@@ -131,7 +133,7 @@ async function sendCode() {
   }
   const answer = await requestCode(at, address);
   if (!answer.ok) {
-    complain(explain(answer, at, undelivered === key(at, address)), field);
+    complain(explain(answer, at, undelivered === key(at, address), await deviceToken(key(at, address))), field);
     noteFailure(answer, at, address);
     return;
   }
@@ -282,8 +284,11 @@ function showCode() {
 
 /** A device that is remembered is not asked again. */
 async function offerToRemember() {
-  const isKnown = Boolean(await deviceToken(key(challenge.channel, challenge.address)));
-  $("remember").checked = isKnown;
+  const address = key(challenge.channel, challenge.address);
+  const isKnown = Boolean(await deviceToken(address));
+  // A tick stays through a new code.
+  if (isKnown || askedToRemember !== address) $("remember").checked = isKnown;
+  askedToRemember = address;
   $("remember-field").hidden = !canRemember || isKnown;
 }
 
@@ -328,6 +333,7 @@ async function redeem(signUp) {
     keep(answer.body);
     const { device_token: token } = answer.body;
     if (token) await rememberDevice(address, token);
+    else if (device) await forgetDevice(address);
     remembered = token ? address : null;
     $("forget-device").hidden = !remembered;
     show("signed-in-step");
@@ -422,7 +428,7 @@ async function forgetThisDevice() {
   await forgetDevice(remembered);
   $("forget-device").hidden = true;
   $("signed-in").focus();
-  say("This device is forgotten.");
+  say("This browser does not remember you any more.");
 }
 
 async function leave() {

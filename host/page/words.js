@@ -2,9 +2,9 @@
 
 /**
  * Explains an answer of the server that is not a success. Where a code was asked for, there is a channel; `undelivered`
- * says that the one before could not be sent to the same address.
+ * says that the one before could not be sent to the same address, and `device` that this device is remembered for it.
  */
-export function explain(answer, channel, undelivered = false) {
+export function explain(answer, channel, undelivered = false, device = undefined) {
   const { status, error, description, retryAfter, attemptsRemaining } = answer;
   if (status === 0) return "The server can't be reached. Check your connection, and try again.";
   switch (error) {
@@ -30,11 +30,10 @@ export function explain(answer, channel, undelivered = false) {
       if (undelivered) return `The code could not be sent to ${what}. You can ask for it again ${inWords(retryAfter)}.`;
       if (retryAfter <= 120) return `We sent a code only just now to ${what}. Please try again ${inWords(retryAfter)}.`;
       return `Signing in with ${what} is locked for now: too many codes were asked for, or tried. You can try again `
-        + `${inWords(retryAfter)}${atTime(retryAfter)}. A device that remembers you is not locked.`;
+        + `${inWords(retryAfter)}${atTime(retryAfter)}.${device ? "" : " A device that remembers you is not locked."}`;
     }
     case "challenge_required":
-      return "We can't send a code there from here right now, because too many codes to such addresses were never used. "
-        + "Please try again later, or with another address.";
+      return "We can't send a code there from here right now. Please try again later, or with another address.";
     case "temporarily_unavailable": {
       const when = retryAfter > 0 ? inWords(retryAfter) : "in a moment";
       return channel === undefined

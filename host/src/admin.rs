@@ -52,7 +52,8 @@ pub(crate) async fn run(args: &Args, admin: &Admin) -> Result<Outcome, ConfigErr
     let done = match admin {
         Admin::Explain(_) => server.explain(&address).await.map(|state| {
             let now = SystemClock.now();
-            if on.json { explain_as_json(&state).to_string() } else { Explained { state: &state, now }.to_string() }
+            let text = || format!("Records of {}\n{}", server.issuer().as_str(), Explained { state: &state, now });
+            if on.json { explain_as_json(&state).to_string() } else { text() }
         }),
         Admin::Unlock(_) => server.unlock(&address).await.map(|()| told(on, "unlocked", UNLOCKED)),
         Admin::ForgetDevices(_) => {
@@ -70,10 +71,28 @@ enum Opened {
 
 /// A server on the store of the hosts. It serves nobody, and creates no table.
 async fn server(args: &Args) -> Result<Opened, ConfigError> {
+    let of_serving = [
+        ("--check", args.check),
+        ("--new-keys", args.new_keys),
+        ("--outbox", args.outbox.is_some()),
+        ("--listen", args.listen.is_some()),
+        ("--guard", args.guard.is_some()),
+    ];
+    if let Some((name, _)) = of_serving.into_iter().find(|(_, is_given)| *is_given) {
+        return Err(ConfigError::new(name, "it is for a host that serves, and does not go with admin"));
+    }
     match (&args.config, args.demo) {
         (Some(_), false) => {}
-        (None, true) if args.secret.is_some() => {}
-        (None, true) => return Err(ConfigError::new("--secret", "the demo needs the one that its processes have")),
+        (None, true) if args.secret.is_none() => {
+            return Err(ConfigError::new("--secret", "the demo needs the one that its processes have"));
+        }
+        (None, true) if args.issuer.is_none() => {
+            return Err(ConfigError::new(
+                "--issuer",
+                "the demo needs that of its processes; their records are kept by it",
+            ));
+        }
+        (None, true) => {}
         _ => return Err(ConfigError::new("admin", "either --config FILE or --demo says where the records are")),
     }
     let (config, keys) = configuration(args).await?;
@@ -168,11 +187,12 @@ impl Display for Explained<'_> {
         }
         writeln!(f, "  guesses left:  {}", self.left(&state.guesses))?;
         writeln!(f, "  messages left: {}", self.left(&state.sends))?;
-        writeln!(f, "Codes that are still good: {}", count(state.challenges.len()))?;
+        writeln!(f, "Challenges: {}", count(state.challenges.len()))?;
         for challenge in &state.challenges {
             let over = self.now.has_reached(challenge.code_expires_at);
-            let until = if over { "the code has expired".to_owned() } else { self.at(challenge.code_expires_at) };
-            writeln!(f, "  - until {until}; guesses left: {}", challenge.guesses_left)?;
+            let until =
+                if over { "expired".to_owned() } else { format!("good until {}", self.at(challenge.code_expires_at)) };
+            writeln!(f, "  - its code is {until}; guesses left: {}", challenge.guesses_left)?;
         }
         let mut devices = String::new();
         for device in &state.devices {

@@ -84,7 +84,7 @@ fn a_locked_address_is_explained_and_unlocked() {
         (1, &2.into())
     );
     let (exit, answer, _) = admin(&file, &["explain", EMAIL]);
-    assert!(exit == 0 && answer.starts_with("The address is LOCKED until "), "{answer}");
+    assert!(exit == 0 && answer.contains("\nThe address is LOCKED until "), "{answer}");
     assert!(answer.contains("UTC (in 23 h 59 min)") && answer.contains("messages left: 49"), "{answer}");
     assert!(!answer.contains(&code) && !answer.contains("ada"), "{answer}");
 
@@ -136,6 +136,13 @@ fn what_cannot_be_asked_is_said_with_an_exit_code() {
     assert_eq!(said(&["admin", "explain", EMAIL]).status.code(), Some(2));
     assert_eq!(said(&["admin", "explain"]).status.code(), Some(2));
     assert_eq!(said(&["admin", "explain", EMAIL, "--demo"]).status.code(), Some(2));
+    let without_issuer =
+        said(&["admin", "explain", EMAIL, "--demo", "--secret", other, "--store", "sqlite:records.db"]);
+    let error = String::from_utf8(without_issuer.stderr).unwrap();
+    assert!(without_issuer.status.code() == Some(2) && error.contains("--issuer: "), "{error}");
+    for ignored in ["--check", "--new-keys"] {
+        assert_eq!(said(&[ignored, "admin", "explain", EMAIL, "--demo"]).status.code(), Some(2), "{ignored}");
+    }
     let help = String::from_utf8(said(&["admin", "--help"]).stdout).unwrap();
     assert!(
         ["explain", "unlock", "forget-devices", "--config", "Exits with 0"].iter().all(|word| help.contains(word)),

@@ -191,7 +191,7 @@ enum otp_grant_number
   OTP_GRANT_NUMBER_REPLY_STATUS = 3,
   // How many headers the reply has.
   OTP_GRANT_NUMBER_REPLY_HEADERS = 4,
-  // The how-manieth message with this code is to be delivered. The first one is 1.
+  // The number of the message to deliver among those with the same code, beginning with 1.
   OTP_GRANT_NUMBER_ATTEMPT = 5,
 };
 #ifndef __cplusplus

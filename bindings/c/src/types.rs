@@ -269,7 +269,7 @@ pub enum Number {
     ReplyStatus = 3,
     /// How many headers the reply has.
     ReplyHeaders = 4,
-    /// The how-manieth message with this code is to be delivered. The first one is 1.
+    /// The number of the message to deliver among those with the same code, beginning with 1.
     Attempt = 5,
 }
 

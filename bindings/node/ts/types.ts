@@ -308,7 +308,7 @@ export interface Delivery extends Address {
   readonly authSource?: string;
   /** How many seconds the code is valid. */
   readonly validFor: number;
-  /** The how-manieth message with this code it is. The first one is 1. A later one can take another route. */
+  /** The number of this message among those with the same code, beginning with 1. A later one can take another route. */
   readonly attempt: number;
 }
 

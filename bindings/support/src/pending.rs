@@ -204,8 +204,8 @@ impl Pending {
         self.otp_message().map(|message| u64::try_from(message.validity().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Returns the how-manieth message with this code it is. The first one is 1. A host can take another route for a
-    /// later one.
+    /// Returns the number of the message among those with the same code, beginning with 1. A host can take another route
+    /// for a later one.
     pub fn attempt(&self) -> Option<u32> {
         self.otp_message().map(|message| message.attempt().get())
     }

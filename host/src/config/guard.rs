@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST};
 use axum::http::{HeaderMap, HeaderName};
 use otp_grant::guard::{Countries, GuardMode, MessageBudget, SendGuard, Threshold, Verdict};
 use serde::Deserialize;
@@ -159,6 +160,9 @@ impl VerdictHeader {
         let name = HeaderName::try_from(name).map_err(|_| {
             ConfigError::new("guard.verdict_header", "the name of a header is expected, such as X-Send-Verdict")
         })?;
+        if OF_HTTP.contains(&name) {
+            return Err(ConfigError::new("guard.verdict_header", "clients send this header for something else"));
+        }
         Ok(Self(Some(name)))
     }
 
@@ -192,6 +196,13 @@ pub(super) fn add_warnings(config: &Config) {
         let what = "the guard is off, and so guard.countries and the message_budget of clients change nothing";
         config.warnings.add("guard.mode", what);
     }
+    if guard.mode == GuardModeName::Off && guard.verdict_header.is_some() {
+        config.warnings.add("guard.verdict_header", "the guard is off, and so no verdict is read");
+    }
+    if guard.verdict_header.is_some() && !config.listen.ip().is_loopback() {
+        let what = "whoever reaches this address can send the header; only the proxy may reach it";
+        config.warnings.add("guard.verdict_header", what);
+    }
     if guard.mode == GuardModeName::Enforce && guard.has_challenge != Some(false) && guard.verdict_header.is_none() {
         let what = "nothing tells the host that a client has passed a challenge; set guard.verdict_header, or set this to \
                     false";
@@ -204,6 +215,7 @@ pub(super) fn add_warnings(config: &Config) {
     }
 }
 
+const OF_HTTP: [HeaderName; 5] = [AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST];
 const MOST_SHARDS: u16 = 1024;
 const MOST_PERCENT: u32 = 1000;
 

@@ -17,6 +17,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
+use otp_grant::guard::Verdict;
+use otp_grant::server::Endpoint;
 use otp_grant::{AuthorizationServer, Reply};
 use tracing::Instrument as _;
 
@@ -35,6 +37,13 @@ pub(crate) struct Host {
     pub(crate) page: Option<LoginPage>,
     pub(crate) verdict_header: VerdictHeader,
     pub(crate) limits: Limits,
+}
+
+impl Host {
+    /// Tells whether codes are sent at this path.
+    fn sends_at(&self, path: &str) -> bool {
+        self.server.routes().any(|route| route.endpoint() == Endpoint::OtpSend && route.path() == path)
+    }
 }
 
 /// The application.
@@ -109,7 +118,8 @@ async fn endpoint(host: &Host, request: Request<Incoming>) -> Response {
         Ok(Err(Unread::CutShort)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return write(Reply::request_timeout()),
     };
-    let verdict = host.verdict_header.read(&head.headers);
+    // No other endpoint has a use for it.
+    let verdict = if host.sends_at(head.uri.path()) { host.verdict_header.read(&head.headers) } else { Verdict::None };
     let request = otp_grant::Request::from_http(&head, &body).with_verdict(verdict);
     let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
     let reply = match tokio::time::timeout(limits.request_time.0, answering).await {

@@ -58,7 +58,7 @@ async function aRememberedDeviceIsNotLocked() {
   await look(page, "61-remembered");
   await signOut(page);
   await lock(address);
-  // Nothing in the storage says whose device it is.
+  // The address is not in plain sight.
   const kept = await page.evaluate(() => JSON.stringify(Object.entries(localStorage)));
   assert.ok(!kept.includes("137"), kept);
 
@@ -89,10 +89,32 @@ async function aDeviceIsForgotten() {
   await signIn(page, address, true);
   await tabTo(page, "forget-device");
   await page.keyboard.press("Enter");
-  await textIs(page, "notice", /forgotten/);
+  await textIs(page, "notice", /does not remember you/);
+  assert.equal(await page.evaluate(() => localStorage.length), 0);
   assert.equal(await page.isVisible("#forget-device"), false);
   await signOut(page);
   await leave(page);
+}
+
+async function aTickStaysThroughANewCode() {
+  const address = number(205);
+  const page = await visit();
+  await askForCode(page, address);
+  await page.check("#remember");
+  await page.waitForFunction(() => !document.getElementById("resend").disabled);
+  await page.click("#resend");
+  await textIs(page, "notice", /once more/);
+  assert.equal(await page.isChecked("#remember"), true);
+  await page.focus("#code");
+  await enter(page, codeFor(address));
+  await focusIs(page, "signed-in");
+  assert.equal(await page.isVisible("#forget-device"), true);
+  // Another spelling of the number is the same number.
+  await signOut(page);
+  await askForCode(page, `${address.slice(0, 3)} ${address.slice(3)}`);
+  await page.waitForTimeout(100);
+  assert.equal(await page.isVisible("#remember"), false);
+  await leave(page, true, 1);
 }
 
 async function nobodyIsRememberedUnasked() {
@@ -114,7 +136,8 @@ async function aChallengeIsToldInPlainWords() {
 
 try {
   await run([
-    aRememberedDeviceIsNotLocked, anotherDeviceIsToldUntilWhenTheAddressIsLocked, aDeviceIsForgotten, nobodyIsRememberedUnasked,
+    aRememberedDeviceIsNotLocked, anotherDeviceIsToldUntilWhenTheAddressIsLocked, aDeviceIsForgotten, aTickStaysThroughANewCode,
+    nobodyIsRememberedUnasked,
     aChallengeIsToldInPlainWords,
   ]);
   console.log("devices: a device that is remembered is not locked");

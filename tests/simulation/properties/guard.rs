@@ -41,25 +41,27 @@ pub(super) fn no_destination_counts_too_few(history: &History<'_>) -> Checked {
     if !history.rules.guards {
         return Ok(());
     }
-    let mut charged: HashMap<RecordKey, Vec<(u64, &str)>> = HashMap::new();
+    let mut charged = HashMap::new();
     for change in history.changes() {
         let (Some((sent, verified)), Some(ask)) = (counts(Some(change.after)), history.asks.get(change.request)) else {
             continue;
         };
-        let of_key = charged.entry(change.key).or_default();
+        let of_key: &mut Vec<(u64, &str, _)> = charged.entry(change.key).or_default();
         let was_delivered = matches!(history.answer(change.request), Some((_, Answer::Sent(_))));
         if let (Some(phone), true, true) = (ask.phone(), was_delivered, is_charge(&change)) {
-            of_key.push((history.began(change.request), phone));
+            of_key.push((history.began(change.request), phone, change.place));
         }
-        let is_settled = |phone: &str| {
+        // Only a success after the charge settles the message.
+        let is_settled = |phone: &str, charged_at| {
             let mut before = history.changes().take_while(|other| other.place <= change.place);
             before.any(|other| {
                 let same = history.asks.get(other.request).is_some_and(|ask| ask.phone() == Some(phone));
-                same && other.spent().next().is_some()
+                same && other.place > charged_at && other.spent().next().is_some()
             })
         };
-        let counts = |(at, phone): &&(u64, &str)| change.at < at + 22 * HOUR && !is_settled(phone);
-        let least = of_key.iter().filter(counts).count();
+        let is_counted =
+            |(at, phone, place): &&(u64, &str, _)| change.at < at + 22 * HOUR && !is_settled(phone, *place);
+        let least = of_key.iter().filter(is_counted).count();
         if sent.saturating_sub(verified) < least {
             let unverified = sent.saturating_sub(verified);
             return Err(format!("after request {} a destination counts {unverified}, not {least}", change.request));
@@ -135,7 +137,10 @@ pub(super) fn no_more_is_delivered_than_a_threshold_lets_through(history: &Histo
         .collect();
     for (last, now) in &untrusted {
         let block = block_of(last);
-        let verified = history.acts.iter().filter(success).filter(|act| block_of(act) == block).count();
+        // What was verified before the send ended, on the 14 days that count.
+        let is_earlier = |act: &&Act| act.began < last.ended() && hour(act, act.began.at) + 14 * 24 > *now;
+        let of_block = history.acts.iter().filter(success).filter(|act| block_of(act) == block);
+        let verified = of_block.filter(is_earlier).count();
         let within = |hours: u64| {
             let counts = |(act, at): &&(&Act, u64)| block_of(act) == block && at <= now && now - at < hours;
             untrusted.iter().filter(counts).count()

@@ -318,7 +318,7 @@ class Delivery:
     valid_for: timedelta
     """How long the code is valid."""
     attempt: int = 1
-    """The how-manieth message with this code it is. A host can take another route for the second one."""
+    """The number of this message among those with the same code, beginning with 1. The second one can take another route."""
 
 
 @dataclass(frozen=True)

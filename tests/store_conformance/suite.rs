@@ -193,7 +193,9 @@ fn tags_are_compared_without_case() {
 
 #[test]
 fn keys_are_cut_off() {
-    is_caught(Fault::KeysEndAtZero, Promise::KeysApart);
+    // Two random keys can begin with zero, and another check can then be the first to notice.
+    let apart = |database: &Arc<Database>| block_on(conformance::keeps_keys_apart(connections(database)));
+    is_caught_by(apart, Fault::KeysEndAtZero, Promise::KeysApart);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How codes reach their users: over the console, a file, a webhook, a provider or a mail server.
 
+mod attempt;
 mod console;
 mod http;
 mod parcel;

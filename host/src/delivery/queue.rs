@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
+use super::attempt::Attempt;
 use super::http::Provider;
 use super::parcel::{Parcel, name_of};
 use super::smtp::MailServer;
@@ -30,19 +31,6 @@ pub(super) struct Queue {
 pub(super) enum Carrier {
     Http(Arc<Provider>),
     Smtp(Arc<MailServer>),
-}
-
-/// What became of one attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
-    /// The provider has the message.
-    Accepted,
-    /// The provider does not have the message, and another attempt may succeed; not before a time, if one is given.
-    Again(Option<Duration>),
-    /// The provider does not have the message, and will not take it.
-    Refused(DeliveryFailure),
-    /// The provider may have the message: another attempt could send it twice.
-    Unknown,
 }
 
 /// A place in the queue, taken before anything is done with a code.

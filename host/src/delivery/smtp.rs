@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
+use super::attempt::Attempt;
 use super::parcel::Parcel;
-use super::queue::Attempt;
 use super::text::{Texts, issuer_host};
 use crate::config::{At as _, Config, ConfigError, Smtp, Tls};
 

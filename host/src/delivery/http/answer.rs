@@ -7,8 +7,8 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::config::{Answers, ConfigError};
+use crate::delivery::attempt::Attempt;
 use crate::delivery::parcel::Parcel;
-use crate::delivery::queue::Attempt;
 
 /// The meanings of statuses, and of codes in bodies.
 #[derive(Debug)]

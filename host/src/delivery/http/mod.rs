@@ -14,8 +14,8 @@ use reqwest::{Client, Response};
 use tokio::sync::Semaphore;
 use tokio::time::{timeout, timeout_at};
 
+use super::attempt::Attempt;
 use super::parcel::Parcel;
-use super::queue::Attempt;
 use super::text::Texts;
 use crate::config::{At as _, Config, ConfigError, Http};
 use answer::Meanings;

@@ -146,7 +146,7 @@ fn explain_as_json(state: &AddressState) -> Value {
         })
     });
     json!({
-        "locked": state.is_locked(),
+        "is_locked": state.is_locked(),
         "guesses": budget(&state.guesses),
         "sends": budget(&state.sends),
         "challenges": challenges.collect::<Vec<_>>(),

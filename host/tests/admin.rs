@@ -77,7 +77,7 @@ fn a_locked_address_is_explained_and_unlocked() {
     assert_eq!(redeem(&host, &sent, &code).status, 400, "not even the right code");
 
     let state = explain(&file);
-    assert_eq!((&state["locked"], &state["guesses"]["left"]), (&true.into(), &0.into()));
+    assert_eq!((&state["is_locked"], &state["guesses"]["left"]), (&true.into(), &0.into()));
     assert!(state["guesses"]["available_at"].is_u64(), "{state}");
     assert_eq!(
         (state["challenges"].as_array().unwrap().len(), &state["challenges"][0]["guesses_left"]),
@@ -91,7 +91,7 @@ fn a_locked_address_is_explained_and_unlocked() {
     let (exit, answer, log) = admin(&file, &["unlock", EMAIL]);
     assert!(exit == 0 && answer.starts_with("The address has all its guesses"), "{answer}");
     assert!(log.contains("address unlocked") && !log.contains("ada@"), "{log}");
-    assert_eq!(explain(&file)["locked"], false);
+    assert_eq!(explain(&file)["is_locked"], false);
     assert_eq!(explain(&file)["challenges"][0]["guesses_left"], 2, "the guesses of each code still count");
     let tokens = redeem(&host, &send(&host), &host.last_code());
     assert_eq!(tokens.status, 200, "{}", tokens.body);

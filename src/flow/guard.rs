@@ -25,20 +25,20 @@ pub(crate) fn screen<S: Store, D: Directory>(
     core: &Core<S, D>,
     client: &AuthenticatedClient,
     address: &Address,
+    key: RecordKey,
     verdict: Verdict,
 ) -> Result<Option<Screened>, SendError> {
     let settings = &core.settings.send_guard;
     if !settings.is_on() {
         return Ok(None);
     }
-    let key = core.keyring.authenticator_key(address, &core.settings.addresses);
     let subject = Subject { client: client.id().clone(), address: key, channel: address.channel() };
     let is_allowed = match (&settings.countries, address) {
         (Some(countries), Address::Phone(number)) => countries.allow(number),
         (None, _) | (_, Address::Email(_)) => true,
     };
     if !is_allowed {
-        subject.refuse(core, GuardCause::CountryNotAllowed, Refusal::Address)?;
+        subject.refuse(core, GuardCause::CountryNotAllowed, Refusal::Country)?;
     }
     match verdict {
         Verdict::Challenge => subject.refuse(core, GuardCause::Verdict, Refusal::Challenge)?,
@@ -219,7 +219,7 @@ impl Subject {
         }
         core.observer.event(&Event::SendRefused { client, address, cause });
         match refusal {
-            Refusal::Address => SendError::AddressRefused(channel),
+            Refusal::Country => SendError::CountryNotAllowed,
             Refusal::Challenge | Refusal::Quota => SendError::InsufficientQuota(channel),
         }
     }
@@ -246,8 +246,8 @@ enum Refusal {
     Challenge,
     /// Nothing that the client can do now.
     Quota,
-    /// Another address.
-    Address,
+    /// A number of another country.
+    Country,
 }
 
 impl Refusal {

@@ -47,7 +47,8 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
         Some(id) => Some(caller::auth_source(core, &client, id, channel).await?),
         None => None,
     };
-    let screened = guard::screen(core, &client, &address, verdict)?;
+    let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
+    let screened = guard::screen(core, &client, &address, key, verdict)?;
     let discloses = core.settings.discloses_used_addresses;
     if discloses && matches!(usage, Usage::Signup | Usage::UpdateUserinfo) {
         let user = core.looked_up(core.directory.user_by_address(&address).await)?;
@@ -57,7 +58,6 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     }
 
     let policy = source.as_ref().map_or(&core.settings.code, |source| source.code());
-    let key = core.keyring.authenticator_key(&address, &core.settings.addresses);
     let device = device::presented(core, device_token.as_ref(), &key, client.id());
     let source_id = source.as_ref().map(|source| source.id());
     let binding = core.keyring.binding(client.id(), source_id, &address, usage);

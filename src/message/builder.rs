@@ -308,7 +308,8 @@ impl Measured<'_> {
         } else {
             let shortest = texts().next_back().map_or(SmsLength::of(""), SmsLength::of);
             let two = texts().position(|text| self.allows_two_segments && self.fits(text, true));
-            two.map_or(Version::None(shortest), |two| Version::TwoSegments(two, shortest))
+            let chosen = two.and_then(|two| Some((two, SmsLength::of(texts().nth(two)?))));
+            chosen.map_or(Version::None(shortest), |(two, length)| Version::TwoSegments(two, length))
         };
         if let (Version::Fits(version) | Version::TwoSegments(version, _), Some(origin)) =
             (&version, &self.last_lines.origin)

@@ -30,11 +30,12 @@ impl<'a> Content<'a> {
         Self { code: code.expose_secret(), usage, validity, client: None }
     }
 
-    /// Makes the content of a message that is only looked at, such as in a test of the host's own templates.
+    /// Takes a code that the host has as a text: of a message that waits in its queue, or of a sample that shows a
+    /// template.
     ///
     /// # Errors
     /// [`InvalidText`] when the code is empty or has a character that is not printable ASCII.
-    pub fn preview(code: &'a str, usage: Usage, validity: Duration) -> Result<Self, InvalidText> {
+    pub fn from_text(code: &'a str, usage: Usage, validity: Duration) -> Result<Self, InvalidText> {
         if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidText(()));
         }
@@ -243,7 +244,8 @@ pub struct LongText {
     pub usage: Option<Usage>,
     /// The application that the text names, or could name.
     pub application: Application,
-    /// The length of the shortest version of the text, with the longest code and the longest time.
+    /// The length with the longest code and the longest time: of the version that the kit sends, or for an error of the
+    /// shortest version.
     pub length: SmsLength,
 }
 

@@ -42,7 +42,7 @@ impl core::fmt::Display for KitError {
             Self::NoTexts(language) => write!(f, "there are no built-in texts in {}", language.as_str()),
             Self::NoFallback => f.write_str("the fall-back language does not have a text for each usage"),
             Self::NoPurpose(language, usage) => {
-                write!(f, "the purpose {} has no phrase in {}", usage_of(usage), language.as_str())
+                write!(f, "{} has no phrase in {}", usage_of(usage), language.as_str())
             }
             Self::NoLink(language, usage) => {
                 write!(f, "the e-mail for {} in {} has no link", usage_of(usage), language.as_str())

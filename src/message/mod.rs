@@ -39,7 +39,7 @@
 //! # use otp_grant::message::{Application, Content, MessageKit, OriginHost};
 //! # let kit = MessageKit::builder(Application::new("Example")?).origin(OriginHost::new("login.example.com")?);
 //! # let kit = kit.build()?;
-//! let content = Content::preview("123456", Usage::Login, Duration::from_secs(180))?;
+//! let content = Content::from_text("123456", Usage::Login, Duration::from_secs(180))?;
 //! assert_eq!(
 //!     kit.sms(&content, "en-GB").expose_secret(),
 //!     "123456 is your Example code to log in. It expires in 3 min. Don't share it with anyone.\n\

@@ -41,7 +41,7 @@ fn with_origin() -> KitBuilder {
 }
 
 fn sms(kit: &MessageKit, code: &str, usage: Usage, locale: &str) -> String {
-    kit.sms(&Content::preview(code, usage, minutes(3)).unwrap(), locale).expose_secret().to_owned()
+    kit.sms(&Content::from_text(code, usage, minutes(3)).unwrap(), locale).expose_secret().to_owned()
 }
 
 /// A code of each length, with leading zeros.
@@ -62,7 +62,7 @@ fn each_built_in_sms_is_one_segment_for_every_code() {
             assert_eq!(kit.warnings(), []);
             for (tag, usage) in TAGS.into_iter().flat_map(|tag| usages().map(|usage| (tag, usage))) {
                 for seconds in (1..60).chain((60..=validity.as_secs()).step_by(60)) {
-                    let content = Content::preview(&code, usage, Duration::from_secs(seconds)).unwrap();
+                    let content = Content::from_text(&code, usage, Duration::from_secs(seconds)).unwrap();
                     let sms = kit.sms(&content, tag);
                     assert_eq!(sms.language().as_str(), tag);
                     assert_eq!(sms.length().segments(), 1, "{tag} {usage} {seconds}: {}", sms.expose_secret());
@@ -109,7 +109,7 @@ fn a_host_of_20_characters_builds_with_all_languages_by_default() {
             assert_eq!((kit.languages().count(), kit.warnings()), (10, &[][..]));
             for (tag, usage) in TAGS.into_iter().flat_map(|tag| usages().map(|usage| (tag, usage))) {
                 for seconds in 1..=180 {
-                    let content = Content::preview("123456", usage, Duration::from_secs(seconds)).unwrap();
+                    let content = Content::from_text("123456", usage, Duration::from_secs(seconds)).unwrap();
                     let sms = kit.sms(&content, tag);
                     assert_eq!(sms.length().segments(), 1, "{tag} {usage} {seconds}: {}", sms.expose_secret());
                     assert_eq!(text::origin_bound(sms.expose_secret()), Some((host, "123456")));
@@ -272,7 +272,7 @@ fn right_to_left_texts_have_no_marks_and_codes_stay_digits() {
         let (_, after) = named.split_once("Example").unwrap();
         let next = after.chars().find(|c| c.is_alphanumeric()).unwrap();
         assert!(('\u{600}'..'\u{700}').contains(&next), "{named:?}");
-        let email = Content::preview("012345", usage, minutes(3)).unwrap();
+        let email = Content::from_text("012345", usage, minutes(3)).unwrap();
         let email = kit.email(&email, "ar");
         assert!(email.html().expose_secret().contains("<html lang=\"ar\" dir=\"rtl\">"));
         assert!(email.html().expose_secret().contains("<strong dir=\"ltr\""));
@@ -307,11 +307,11 @@ fn a_locale_gives_a_language_that_its_reader_knows() {
         ("dead", "en"),
         ("\r\n", "en"),
     ] {
-        let content = Content::preview("123456", Usage::Login, minutes(3)).unwrap();
+        let content = Content::from_text("123456", Usage::Login, minutes(3)).unwrap();
         assert_eq!(kit.sms(&content, locale).language().as_str(), tag, "{locale:?}");
         assert_eq!(kit.email(&content, locale).language().as_str(), tag, "{locale:?}");
     }
-    let content = Content::preview("123456", Usage::Login, minutes(3)).unwrap();
+    let content = Content::from_text("123456", Usage::Login, minutes(3)).unwrap();
     let kit = builder().fallback(language("pt")).build().unwrap();
     assert_eq!(kit.sms(&content, "it").language().as_str(), "pt-BR");
     let kit = builder().languages(["fr", "de"].map(language)).build().unwrap();
@@ -352,7 +352,7 @@ fn a_host_brings_its_own_texts() {
     assert!(sms(&kit, "123456", Usage::Login, "de-AT").contains("für die Anmeldung"));
     assert!(sms(&kit, "123456", payment, "en").contains("code to confirm your payment."));
     assert!(sms(&kit, "123456", payment, "de").contains("Ihrer Anfrage"));
-    let content = Content::preview("123456", payment, minutes(3)).unwrap();
+    let content = Content::from_text("123456", payment, minutes(3)).unwrap();
     assert!(kit.email(&content, "en").text().expose_secret().contains("code to confirm your payment:"));
 
     // The shortest version of some languages has a phrase of its own, which must not replace the phrase of the host.
@@ -371,7 +371,7 @@ fn a_host_brings_its_own_texts() {
     assert_eq!(own.err(), Some(KitError::NoLink(language("en"), Some(Usage::Login))));
     let page = Link::new("https://app.example/login").unwrap();
     let kit = builder().email_template(language("en"), Some(Usage::Login), email()).link(Usage::Login, page);
-    let content = Content::preview("123456", Usage::Login, minutes(3)).unwrap();
+    let content = Content::from_text("123456", Usage::Login, minutes(3)).unwrap();
     let email = kit.build().unwrap().email(&content, "en");
     assert_eq!(email.text().expose_secret(), "123456 https://app.example/login#otp=123456");
 }
@@ -395,7 +395,7 @@ fn an_email_has_the_code_first_and_loads_nothing() {
     let kit = builder().link(Usage::Login, page).build().unwrap();
     for (tag, usage) in TAGS.into_iter().flat_map(|tag| usages().map(|usage| (tag, usage))) {
         for (_, code) in codes() {
-            let content = Content::preview(&code, usage, minutes(3)).unwrap();
+            let content = Content::from_text(&code, usage, minutes(3)).unwrap();
             let email = kit.email(&content, tag);
             let [subject, text, html] = [email.subject(), email.text(), email.html()].map(MessageText::expose_secret);
             assert!(subject.starts_with(&format!("{code} ")) && !subject.contains('\n'), "{subject}");
@@ -411,10 +411,10 @@ fn an_email_has_the_code_first_and_loads_nothing() {
             assert!(html.contains(&format!("<html lang=\"{tag}\"")) && html.contains(&format!(">{code}</strong>")));
         }
     }
-    let content = Content::preview("a&#/=?%", Usage::Login, minutes(3)).unwrap();
+    let content = Content::from_text("a&#/=?%", Usage::Login, minutes(3)).unwrap();
     assert!(kit.email(&content, "en").text().expose_secret().contains("#otp=a%26%23%2F%3D%3F%25\n"));
     for code in ["", "12é4", "12 34", "12\n34", "12\r\nBcc: x"] {
-        assert!(Content::preview(code, Usage::Login, minutes(3)).is_err(), "{code:?}");
+        assert!(Content::from_text(code, Usage::Login, minutes(3)).is_err(), "{code:?}");
     }
 }
 
@@ -431,7 +431,7 @@ fn a_message_says_how_long_the_code_is_good() {
 #[test]
 fn a_message_is_not_printed() {
     let kit = builder().build().unwrap();
-    let content = Content::preview("836271", Usage::Login, minutes(3)).unwrap();
+    let content = Content::from_text("836271", Usage::Login, minutes(3)).unwrap();
     let shown =
         format!("{:?} {:?} {:?} {kit:?} {:?}", content, kit.sms(&content, "en"), kit.email(&content, "en"), builder());
     assert!(!shown.contains("836271"), "{shown}");
@@ -441,7 +441,7 @@ proptest! {
     #[test]
     fn any_locale_gives_a_message(locale in any::<String>(), code in "[!-~]{1,12}", seconds in 0..100_000_u64) {
         let kit = with_origin().allow_two_segments().build().unwrap();
-        let content = Content::preview(&code, Usage::Login, Duration::from_secs(seconds)).unwrap();
+        let content = Content::from_text(&code, Usage::Login, Duration::from_secs(seconds)).unwrap();
         prop_assert!(kit.sms(&content, &locale).expose_secret().starts_with(&code));
         prop_assert!(kit.email(&content, &locale).subject().expose_secret().starts_with(&code));
     }
@@ -466,7 +466,7 @@ proptest! {
         let Ok(kit) = kit.build() else { return Ok(()) };
         for shorter in 4..=usize::from(length) {
             let code = digits.get(..shorter).unwrap();
-            let sms = kit.sms(&Content::preview(code, Usage::Login, Duration::from_secs(seconds)).unwrap(), "en");
+            let sms = kit.sms(&Content::from_text(code, Usage::Login, Duration::from_secs(seconds)).unwrap(), "en");
             let most = if kit.warnings().is_empty() { 1 } else { 2 };
             prop_assert!(sms.length().segments() <= most);
             prop_assert!(!with_hash || sms.expose_secret().len() <= 140);

@@ -13,10 +13,10 @@ use crate::unknown_members::{Unknown, keep_unknown_members};
 
 /// The budgets of devices that users log in with.
 ///
-/// An attacker who may send can use up the guesses and the sends of an address, and so keep its user out. A client that asks for
-/// it (`remember_device`) gets a *device token* with a login. A later request with this token uses the budgets of its
-/// device, which an attacker without the token can't reach. An address has at most 3 devices. A fourth device takes the
-/// place, and the counted guesses and sends, of the device whose latest login is oldest.
+/// An attacker who may send can use up the guesses and the sends of an address, and so keep its user out. A client that
+/// asks for it (`remember_device`) gets a *device token* with a login. A later request with this token uses the budgets of
+/// its device, which an attacker without the token can't reach. An address has at most 3 devices. A fourth device takes
+/// the place, and the counted guesses and sends, of the device whose latest login is oldest.
 ///
 /// A stolen device token gives its holder these budgets of the one address. No code is skipped. Where the
 /// [send guard](crate::guard) is on, the sends of the device also pass its thresholds: at most 10 a day for each device by
@@ -118,7 +118,7 @@ impl Devices {
 
     /// Returns the instant from which the devices mean nothing.
     pub(super) fn forgotten_at(&self, policy: Option<&DevicePolicy>) -> Option<Timestamp> {
-        let meters = self.iter().zip(core::iter::repeat(policy)).flat_map(|(device, policy)| {
+        let meters = self.iter().flat_map(|device| {
             let sends = policy.and_then(|policy| device.sends.forgotten_at(memory_for_moves(&policy.sends)));
             let failures = policy.and_then(|policy| device.failures.forgotten_at(policy.guesses.window()));
             [sends, failures]

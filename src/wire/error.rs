@@ -119,7 +119,7 @@ pub enum SendError {
     /// asks for it.
     ChallengeRequired,
     /// The country of the phone number is not on the list of the send guard.
-    AddressRefused(Channel),
+    CountryNotAllowed,
     /// The send guard or the host's verdict refuses the message. No challenge would help.
     InsufficientQuota(Channel),
     /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
@@ -142,8 +142,7 @@ impl core::fmt::Display for SendError {
             Self::AddressIsUsed(_) => "the address already belongs to a user",
             Self::RateLimited { .. } => "the address was sent to too often, or has no guess left",
             Self::ChallengeRequired => "the client must pass a challenge first",
-            Self::AddressRefused(Channel::Sms) => "no messages are sent to the country of the phone number",
-            Self::AddressRefused(Channel::Email) => "no messages are sent to the e-mail address",
+            Self::CountryNotAllowed => "no messages are sent to the country of the phone number",
             Self::InsufficientQuota(Channel::Sms) => "no quota of text messages is left",
             Self::InsufficientQuota(Channel::Email) => "no quota of e-mail messages is left",
             Self::TemporarilyUnavailable => "temporarily unavailable",

@@ -33,10 +33,10 @@ async fn a_dump_of_the_store_holds_no_secret_and_no_address() {
         let sent = host.send(&sms_send(PHONE)).await;
         let (_, tokens) = match round {
             0 => host.token(&but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }))).await,
-            _ => host.token(&sms_grant(PHONE, &sent)).await,
+            _ => host.token(&but(&sms_grant(PHONE, &sent), json!({ "remember_device": true }))).await,
         };
         secrets.extend([sent.code, sent.otp_token]);
-        let names = ["refresh_token", "access_token", "id_token"];
+        let names = ["refresh_token", "access_token", "id_token", "device_token"];
         secrets.extend(names.iter().filter_map(|name| tokens[name].as_str()).map(str::to_owned));
         host.advance(secs(40));
     }
@@ -47,6 +47,7 @@ async fn a_dump_of_the_store_holds_no_secret_and_no_address() {
     let sent = host.send(&email).await;
     secrets.extend([sent.code, sent.otp_token]);
 
+    assert_eq!(secrets.len(), 3 + 3 * 2 + 2 * 4 + 2, "every token is looked for");
     let records = host.store.inner.records();
     assert_eq!(records.len(), 4, "two addresses and two sessions");
     let dump =
@@ -122,7 +123,7 @@ async fn debug_output_holds_no_secret_and_no_address() {
     let otp_token = body["otp_token"].as_str().unwrap().to_owned();
     output += &format!("{reply:?}");
     let sent = Sent { otp_token: otp_token.clone(), code: code.clone(), reply: body };
-    let grant = sms_grant(PHONE, &sent).to_string();
+    let grant = but(&sms_grant(PHONE, &sent), json!({ "remember_device": true })).to_string();
     let reply = host.server.post_token(json_request(&grant, None)).await;
     output += &format!("{reply:?} {:?}", MasterKey::from_bytes(&[b'x'; 32]).unwrap());
     output += &format!("{:?} {:?}", PresentedSecret::new(code.as_str()), ClientSecret::digest("TENANT_CLIENT_SECRET"));
@@ -134,7 +135,8 @@ async fn debug_output_holds_no_secret_and_no_address() {
     }
     let tokens: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
     let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
-    let secrets = [code, otp_token, token("refresh_token"), token("access_token"), PHONE.to_owned()];
+    let secrets =
+        [code, otp_token, token("refresh_token"), token("access_token"), token("device_token"), PHONE.to_owned()];
     for secret in secrets.into_iter().chain(["TENANT_CLIENT_SECRET".into(), "mock_username".into(), "c2VjcmV0".into()])
     {
         assert!(!output.contains(&secret), "{secret} is in {output}");

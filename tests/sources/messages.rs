@@ -56,7 +56,7 @@ fn kit(language: &Language, host: Option<usize>, two: bool) -> Option<MessageKit
 }
 
 fn sms(kit: &MessageKit, usage: Usage, tag: &str) -> String {
-    let content = Content::preview(CODE, usage, Duration::from_secs(180)).unwrap();
+    let content = Content::from_text(CODE, usage, Duration::from_secs(180)).unwrap();
     let sms = kit.sms(&content, tag);
     // Without the last line, the host's.
     sms.expose_secret().lines().filter(|line| !line.starts_with('@')).collect::<Vec<_>>().join(BREAK)
@@ -133,7 +133,7 @@ fn emails(guide: &mut String, tag: &str, language: &Language) {
     let page = Link::new("https://app.example/login").unwrap();
     let kit = MessageKit::builder(Application::new("Example").unwrap()).languages([language.clone()]);
     let (with_link, kit) = (kit.link(Usage::Login, page).build().unwrap(), self::kit(language, None, false).unwrap());
-    let content = |usage, seconds| Content::preview(CODE, usage, Duration::from_secs(seconds)).unwrap();
+    let content = |usage, seconds| Content::from_text(CODE, usage, Duration::from_secs(seconds)).unwrap();
     let email = with_link.email(&content(Usage::Login, 180), tag);
     let (subject, text) = (email.subject().expose_secret(), email.text().expose_secret());
     writeln!(guide, "\n### E-mail\n\n```text\n{subject}\n\n{text}\n```\n").unwrap();

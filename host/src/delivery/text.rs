@@ -86,13 +86,13 @@ impl Texts {
     /// The text of an SMS, which says how long the code is good from now on. There is none for a code that is not
     /// printable ASCII, which no policy makes.
     pub(super) fn sms(&self, parcel: &Parcel) -> Option<Sms> {
-        let content = Content::preview(parcel.code(), parcel.usage(), parcel.validity()).ok()?;
+        let content = Content::from_text(parcel.code(), parcel.usage(), parcel.validity()).ok()?;
         Some(self.0.kit.sms(&content.for_client(parcel.client()), self.locale(parcel)))
     }
 
     /// The parts of an e-mail, as for an [SMS](Self::sms).
     pub(super) fn email(&self, parcel: &Parcel) -> Option<Email> {
-        let content = Content::preview(parcel.code(), parcel.usage(), parcel.validity()).ok()?;
+        let content = Content::from_text(parcel.code(), parcel.usage(), parcel.validity()).ok()?;
         Some(self.0.kit.email(&content.for_client(parcel.client()), self.locale(parcel)))
     }
 
@@ -111,7 +111,7 @@ impl std::fmt::Debug for Texts {
 fn language_of(locale: &str, place: &str) -> Result<Language, ConfigError> {
     // Every language, to see which one answers.
     let all = Application::new("a").at(place).map(MessageKit::builder)?.allow_two_segments().build().at(place)?;
-    let sample = Content::preview("000000", Usage::Login, Duration::from_secs(60)).at(place)?;
+    let sample = Content::from_text("000000", Usage::Login, Duration::from_secs(60)).at(place)?;
     let found = all.sms(&sample, locale).language().clone();
     let primary = |tag: &str| tag.split(['-', '_', '.']).next().unwrap_or_default().to_ascii_lowercase();
     if primary(locale) != primary(found.as_str()) {

@@ -62,7 +62,7 @@ impl From<SendError> for Reply {
                 reply.retry_after(secs_rounded_up(retry_after))
             }
             SendError::ChallengeRequired => Self::error(400, "challenge_required"),
-            SendError::AddressRefused(channel) => Self::delivery_failed(channel, DeliveryFailure::AddressRefused),
+            SendError::CountryNotAllowed => Self::delivery_failed(Channel::Sms, DeliveryFailure::AddressRefused),
             SendError::InsufficientQuota(channel) => Self::delivery_failed(channel, DeliveryFailure::InsufficientQuota),
             SendError::TemporarilyUnavailable => Self::not_sent(),
             SendError::InvalidDpopProof(cause) => Self::invalid_dpop_proof(cause),

@@ -39,13 +39,6 @@ pub(crate) struct Host {
     pub(crate) limits: Limits,
 }
 
-impl Host {
-    /// Tells whether codes are sent at this path.
-    fn sends_at(&self, path: &str) -> bool {
-        self.server.routes().any(|route| route.endpoint() == Endpoint::OtpSend && route.path() == path)
-    }
-}
-
 /// The application.
 ///
 /// Requests for the authorization server do not go through the router, which would add 8 % to the cost of a login.
@@ -58,14 +51,17 @@ pub(crate) struct App {
 
 #[derive(Clone, Copy)]
 enum Place {
+    /// The endpoint that sends codes. No other has a use for the verdict of the proxy.
+    Send,
     Endpoint,
     Other,
 }
 
 impl App {
     pub(crate) fn new(host: Arc<Host>) -> Self {
+        let place = |endpoint| if endpoint == Endpoint::OtpSend { Place::Send } else { Place::Endpoint };
         let mut places: HashMap<_, _> =
-            host.server.routes().map(|route| (route.path().to_owned(), Place::Endpoint)).collect();
+            host.server.routes().map(|route| (route.path().to_owned(), place(route.endpoint()))).collect();
         let mut others = Router::new().without_v07_checks().route(HEALTH, get(health));
         places.insert(HEALTH.to_owned(), Place::Other);
         if let Some(page) = &host.page {
@@ -95,7 +91,11 @@ impl App {
                 _ if !names_one_host(&request) => {
                     (StatusCode::BAD_REQUEST, "one Host header is expected\n").into_response()
                 }
-                Place::Endpoint => endpoint(&self.host, request).await,
+                Place::Send => {
+                    let verdict = self.host.verdict_header.read(request.headers());
+                    endpoint(&self.host, request, verdict).await
+                }
+                Place::Endpoint => endpoint(&self.host, request, Verdict::None).await,
                 Place::Other => self.others.call(request).await.unwrap_or_else(|never| match never {}),
             };
             set_default(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -109,7 +109,7 @@ impl App {
 }
 
 /// Any endpoint of the authorization server.
-async fn endpoint(host: &Host, request: Request<Incoming>) -> Response {
+async fn endpoint(host: &Host, request: Request<Incoming>, verdict: Verdict) -> Response {
     let (head, body) = request.into_parts();
     let limits = &host.limits;
     let body = match tokio::time::timeout(limits.body_time.0, read(body, &head.headers, limits.body)).await {
@@ -118,8 +118,6 @@ async fn endpoint(host: &Host, request: Request<Incoming>) -> Response {
         Ok(Err(Unread::CutShort)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return write(Reply::request_timeout()),
     };
-    // No other endpoint has a use for it.
-    let verdict = if host.sends_at(head.uri.path()) { host.verdict_header.read(&head.headers) } else { Verdict::None };
     let request = otp_grant::Request::from_http(&head, &body).with_verdict(verdict);
     let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
     let reply = match tokio::time::timeout(limits.request_time.0, answering).await {

@@ -207,11 +207,17 @@ macro_rules! random_bytes {
                 }
             }
 
+            /// How much room [`base64url`](Self::base64url) needs.
+            pub(crate) const TEXT_LEN: usize = $len * 4usize.div_ceil(3);
+
+            /// Writes the bytes as base64url into `text`.
+            pub(crate) fn base64url<'t>(&self, text: &'t mut [u8; Self::TEXT_LEN]) -> &'t str {
+                let len = BASE64URL.encode_slice(self.0, text).unwrap_or_default();
+                text.get(..len).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+            }
+
             fn serialize_base64url<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut text = [0; $len * 4usize.div_ceil(3)];
-                let len = BASE64URL.encode_slice(self.0, &mut text).map_err(S::Error::custom)?;
-                let text = text.get(..len).and_then(|text| core::str::from_utf8(text).ok());
-                serializer.serialize_str(text.unwrap_or_default())
+                serializer.serialize_str(self.base64url(&mut [0; Self::TEXT_LEN]))
             }
         }
     };
@@ -374,20 +380,25 @@ impl TokenId {
         Self(bytes)
     }
 
-    /// Writes the identifier as a UUID, if it has the version and the variant of such a UUID.
-    fn as_uuid<'t>(&self, text: &'t mut [u8; UUID_LEN]) -> Option<&'t str> {
+    /// Writes the identifier as tokens have it: as a UUID, if it has the version and the variant of one.
+    pub(crate) fn text<'t>(&self, text: &'t mut [u8; UUID_LEN]) -> &'t str {
+        if !self.is_uuid() {
+            return text.first_chunk_mut().map(|text| self.base64url(text)).unwrap_or_default();
+        }
+        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        let digits = self.0.map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]);
+        *text = [b'-'; UUID_LEN];
+        for (from, to) in [(0..8, 0..8), (8..12, 9..13), (12..16, 14..18), (16..20, 19..23), (20..32, 24..36)] {
+            if let (Some(from), Some(to)) = (digits.as_flattened().get(from), text.get_mut(to)) {
+                to.copy_from_slice(from);
+            }
+        }
+        core::str::from_utf8(text).unwrap_or_default()
+    }
+
+    fn is_uuid(&self) -> bool {
         let [.., version, _, variant, _, _, _, _, _, _, _] = self.0;
-        if version & 0xf0 != VERSION_8 || variant & 0xc0 != VARIANT {
-            return None;
-        }
-        let mut digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-        for (at, character) in text.iter_mut().enumerate() {
-            *character = match at {
-                8 | 13 | 18 | 23 => b'-',
-                _ => digits.next().and_then(|digit| b"0123456789abcdef".get(usize::from(digit))).copied()?,
-            };
-        }
-        core::str::from_utf8(text).ok()
+        version & 0xf0 == VERSION_8 && variant & 0xc0 == VARIANT
     }
 
     /// Reads a UUID of version 8, in the only form in which it is written.
@@ -405,7 +416,7 @@ impl TokenId {
         }
         let id = Self(bytes);
         // A text with other hyphens, more digits or other bits is not such a UUID.
-        if id.as_uuid(&mut [0; UUID_LEN]) == Some(text) { Ok(id) } else { Err(InvalidId(())) }
+        if id.text(&mut [0; UUID_LEN]) == text { Ok(id) } else { Err(InvalidId(())) }
     }
 
     pub(crate) fn issue(&self) -> u32 {
@@ -425,16 +436,13 @@ impl core::fmt::Debug for TokenId {
 
 impl Serialize for TokenId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.as_uuid(&mut [0; UUID_LEN]) {
-            Some(uuid) => serializer.serialize_str(uuid),
-            None => self.serialize_base64url(serializer),
-        }
+        serializer.serialize_str(self.text(&mut [0; UUID_LEN]))
     }
 }
 
 impl From<TokenId> for String {
     fn from(id: TokenId) -> Self {
-        id.as_uuid(&mut [0; UUID_LEN]).map_or_else(|| BASE64URL.encode(id.0), str::to_owned)
+        id.text(&mut [0; UUID_LEN]).to_owned()
     }
 }
 
@@ -476,7 +484,7 @@ fn leading<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 /// RFC 9562 section 4.
-const UUID_LEN: usize = 36;
+pub(crate) const UUID_LEN: usize = 36;
 const VERSION_8: u8 = 0x80;
 const VARIANT: u8 = 0x80;
 

@@ -84,13 +84,16 @@ pub(crate) async fn prepare<S: Store, D: Directory>(
         AccessTokenProfile::Jwt => JwtType::Jwt,
         AccessTokenProfile::Rfc9068 { .. } => JwtType::AccessToken,
     };
-    let access_token = AccessToken::new(sign(core, typ, &claims, &mut json).await?);
+    claims.write(&mut json);
+    let access_token = AccessToken::new(sign(core, typ, &json).await?);
 
     let id_token = match scope.contains("openid") {
         false => None,
         true => {
             let claims = IdClaims::new(&facts(TokenId::of(number, turn.random()?)), validity);
-            Some(IdToken::new(sign(core, JwtType::Jwt, &claims, &mut json).await?))
+            json.clear();
+            claims.write(&mut json);
+            Some(IdToken::new(sign(core, JwtType::Jwt, &json).await?))
         }
     };
     let token_type = if key.is_some() { TokenType::Dpop } else { TokenType::Bearer };
@@ -113,16 +116,9 @@ pub(crate) fn refresh_token<S: Store, D: Directory>(
     client.may_use(Grant::RefreshToken).then(|| content.seal(&core.keyring, sealed_under.as_ref()))
 }
 
-async fn sign<S: Store, D: Directory>(
-    core: &Core<S, D>,
-    typ: JwtType,
-    claims: &(impl serde::Serialize + Sync),
-    json: &mut Vec<u8>,
-) -> Result<String, Unavailable> {
-    json.clear();
-    serde_json::to_writer(&mut *json, claims).map_err(|error| core.faulted(&error))?;
+async fn sign<S: Store, D: Directory>(core: &Core<S, D>, typ: JwtType, claims: &[u8]) -> Result<String, Unavailable> {
     let key = core.signing_keys.active();
-    key.sign_jwt(typ, json, core.external_signer.as_deref()).await.map_err(|error| core.faulted(&error))
+    key.sign_jwt(typ, claims, core.external_signer.as_deref()).await.map_err(|error| core.faulted(&error))
 }
 
 /// A buffer of this size holds most claims without growing.

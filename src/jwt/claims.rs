@@ -2,15 +2,13 @@
 
 use core::time::Duration;
 
-use serde::Serialize;
-use serde::ser::{SerializeSeq, Serializer};
-
 use crate::directory::CustomClaims;
 use crate::dpop::Confirmation;
-use crate::id::{KeyThumbprint, SessionId, TokenId};
+use crate::id::{KeyThumbprint, SessionId, TokenId, UUID_LEN};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::time::Timestamp;
+use crate::wire::object::ObjectWriter;
 
 /// The shape of access tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,26 +50,19 @@ impl Default for TokenValidity {
 }
 
 /// The claims of one access token.
-#[derive(Serialize)]
 pub(crate) struct AccessClaims<'a> {
     sub: &'a str,
     aud: &'a str,
-    nbf: u64,
     scope: ScopeClaim<'a>,
     iss: &'a str,
     exp: u64,
     iat: u64,
     jti: TokenId,
     sid: SessionId,
-    #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<&'static [&'static str]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
-    #[serde(flatten)]
     custom: &'a CustomClaims,
 }
 
@@ -93,7 +84,6 @@ impl<'a> AccessClaims<'a> {
         Self {
             sub: facts.session.subject().as_str(),
             aud,
-            nbf: iat,
             scope,
             iss: facts.issuer,
             // No access token outlives its session.
@@ -109,6 +99,37 @@ impl<'a> AccessClaims<'a> {
             cnf: key.map(Confirmation::of),
             custom,
         }
+    }
+
+    /// Writes the claims as JSON.
+    pub(crate) fn write(&self, json: &mut Vec<u8>) {
+        let mut object = ObjectWriter::begin(json);
+        object.text("sub", self.sub);
+        object.text("aud", self.aud);
+        object.number("nbf", self.iat);
+        match self.scope {
+            ScopeClaim::Array(scope) => object.plain_texts("scope", scope.iter()),
+            ScopeClaim::Text(scope) => object.plain_text("scope", scope.as_str()),
+        }
+        object.text("iss", self.iss);
+        object.number("exp", self.exp);
+        object.number("iat", self.iat);
+        object.plain_text("jti", self.jti.text(&mut [0; UUID_LEN]));
+        object.plain_text("sid", self.sid.base64url(&mut [0; SessionId::TEXT_LEN]));
+        if let Some(client_id) = self.client_id {
+            object.text("client_id", client_id);
+        }
+        if let Some(auth_time) = self.auth_time {
+            object.number("auth_time", auth_time);
+        }
+        if let Some(amr) = self.amr {
+            object.plain_texts("amr", amr.iter().copied());
+        }
+        if let Some(cnf) = &self.cnf {
+            object.value("cnf", cnf);
+        }
+        object.members(self.custom.iter());
+        object.end();
     }
 
     /// Returns when the token expires.
@@ -128,11 +149,9 @@ pub(crate) struct Extras<'a> {
 }
 
 /// The claims of one ID token (OpenID Connect Core section 2).
-#[derive(Serialize)]
 pub(crate) struct IdClaims<'a> {
     sub: &'a str,
-    aud: &'a str,
-    azp: &'a str,
+    client: &'a str,
     iss: &'a str,
     exp: u64,
     iat: u64,
@@ -144,12 +163,10 @@ pub(crate) struct IdClaims<'a> {
 
 impl<'a> IdClaims<'a> {
     pub(crate) fn new(facts: &TokenFacts<'a>, validity: &TokenValidity) -> Self {
-        let client = facts.session.client().as_str();
         let iat = facts.now.as_unix_secs();
         Self {
             sub: facts.session.subject().as_str(),
-            aud: client,
-            azp: client,
+            client: facts.session.client().as_str(),
             iss: facts.issuer,
             exp: iat.saturating_add(validity.id_token.as_secs()),
             iat,
@@ -158,6 +175,23 @@ impl<'a> IdClaims<'a> {
             amr: facts.session.amr(),
             sid: facts.session_id,
         }
+    }
+
+    /// Writes the claims as JSON.
+    pub(crate) fn write(&self, json: &mut Vec<u8>) {
+        let mut object = ObjectWriter::begin(json);
+        object.text("sub", self.sub);
+        // The client is the audience, and the only one.
+        object.text("aud", self.client);
+        object.text("azp", self.client);
+        object.text("iss", self.iss);
+        object.number("exp", self.exp);
+        object.number("iat", self.iat);
+        object.plain_text("jti", self.jti.text(&mut [0; UUID_LEN]));
+        object.number("auth_time", self.auth_time);
+        object.plain_texts("amr", self.amr.iter().copied());
+        object.plain_text("sid", self.sid.base64url(&mut [0; SessionId::TEXT_LEN]));
+        object.end();
     }
 }
 
@@ -173,19 +207,4 @@ pub(crate) struct TokenFacts<'a> {
 enum ScopeClaim<'a> {
     Array(&'a Scope),
     Text(&'a Scope),
-}
-
-impl Serialize for ScopeClaim<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(scope) => serializer.serialize_str(scope.as_str()),
-            Self::Array(scope) => {
-                let mut array = serializer.serialize_seq(None)?;
-                for token in scope.iter() {
-                    array.serialize_element(token)?;
-                }
-                array.end()
-            }
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod form;
 mod http;
 mod json;
 pub(crate) mod members;
+pub(crate) mod object;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod strict;

@@ -5,6 +5,7 @@ use crate::dpop::DpopNonce;
 use crate::scope::Scope;
 use crate::secret::{AccessToken, DeviceToken, IdToken, RefreshToken};
 use crate::wire::error::TokenError;
+use crate::wire::object::ObjectWriter;
 
 /// The answer of the token endpoint (RFC 6749 section 5.1).
 #[derive(Debug)]
@@ -67,39 +68,27 @@ impl From<TokenResponse> for Reply {
         // The buffer has room for the whole body and is never moved. No part of a token stays behind in memory.
         let room = tokens.flatten().map(str::len).sum::<usize>().saturating_add(NAMES_AND_NUMBERS);
         let mut body = Vec::with_capacity(room);
-        body.push(b'{');
-        put(&mut body, "access_token", access_token.expose_secret());
+        let mut object = ObjectWriter::begin(&mut body);
+        object.plain_text("access_token", access_token.expose_secret());
         if let Some(refresh_token) = refresh_token {
-            put(&mut body, "refresh_token", refresh_token.expose_secret());
+            object.plain_text("refresh_token", refresh_token.expose_secret());
         }
-        put(&mut body, "scope", scope.as_str());
+        object.plain_text("scope", scope.as_str());
         if let Some(id_token) = id_token {
-            put(&mut body, "id_token", id_token.expose_secret());
+            object.plain_text("id_token", id_token.expose_secret());
         }
         if let Some(device_token) = device_token {
-            put(&mut body, "device_token", device_token.expose_secret());
+            object.plain_text("device_token", device_token.expose_secret());
         }
-        put(&mut body, "token_type", token_type.as_str());
-        body.extend_from_slice(b"\"expires_in\":");
-        // Writing a number into memory can't fail. If it did, the body would be invalid JSON, and no client would read
-        // it as a success.
-        let _ = serde_json::to_writer(&mut body, &expires_in);
-        body.push(b'}');
+        object.plain_text("token_type", token_type.as_str());
+        object.number("expires_in", expires_in);
+        object.end();
         Self::json_body(200, body).dpop_nonce(dpop_nonce.as_ref())
     }
 }
 
 /// More bytes than the names of all members, their punctuation and a number of seconds take.
 const NAMES_AND_NUMBERS: usize = 160;
-
-/// Writes a member and the comma after it. No text needs an escape: tokens are base64url with dots, and a scope has
-/// neither `"` nor `\` (RFC 6749 section 3.3). A search for characters to escape took as long as the whole parsing of a
-/// request.
-fn put(body: &mut Vec<u8>, name: &str, text: &str) {
-    for part in ["\"", name, "\":\"", text, "\","] {
-        body.extend_from_slice(part.as_bytes());
-    }
-}
 
 impl From<TokenError> for Reply {
     fn from(error: TokenError) -> Self {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base64::Engine;
-use serde::ser::{Error as _, Serializer};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use crate::base64url::BASE64URL;
@@ -215,10 +215,6 @@ macro_rules! random_bytes {
                 let len = BASE64URL.encode_slice(self.0, text).unwrap_or_default();
                 text.get(..len).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
             }
-
-            fn serialize_base64url<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.base64url(&mut [0; Self::TEXT_LEN]))
-            }
         }
     };
 }
@@ -236,7 +232,7 @@ macro_rules! random_id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.serialize_base64url(serializer)
+                serializer.serialize_str(self.base64url(&mut [0; Self::TEXT_LEN]))
             }
         }
 

@@ -26,6 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{Args, Command};
 use crate::config::{At as _, Config, ConfigError, Source};
 use crate::logs::Log;
+use crate::server::{App, Running};
 use crate::start::Keys;
 
 #[global_allocator]
@@ -90,10 +91,11 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
     // The host handles signals before a client can see that it listens.
     let signal = stop_signal()?;
     let started = start::start(config, keys).await?;
-    if started.host.store.is_shared() {
+    let store = &started.host.process.store;
+    if store.is_shared() {
         demo::warn_of_unshared_keys(args);
     }
-    tracing::info!(%address, store = started.host.store.kind(), algorithm = %started.algorithm, "listening");
+    tracing::info!(%address, store = store.kind(), algorithm = %started.algorithm, "listening");
     println!("listening on http://{address} ({})", started.algorithm);
     if args.demo {
         if !address.ip().is_loopback() {
@@ -102,10 +104,11 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
         println!("open http://{address} and sign in as 13612345678 or MOCK_USERNAME@example.com; codes appear here");
     }
     let limits = started.host.limits.clone();
-    let host = Arc::new(started.host);
-    start::keep_checking_keyring(Arc::clone(&host));
-    let until = server::serve(listener, server::App::new(Arc::clone(&host)), &limits, signal).await;
-    host.courier.drain(until).await;
+    let process = Arc::clone(&started.host.process);
+    let running = Arc::new(Running::new(App::new(Arc::new(started.host))));
+    start::keep_checking_keyring(Arc::clone(&running));
+    let until = server::serve(listener, running, &limits, signal).await;
+    process.queues.drain(until).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use otp_grant::jwt::{Algorithm, SigningKeys};
 use otp_grant::observer::TracingObserver;
 use otp_grant::server::{KeyringCheck, KeyringError};
-use otp_grant::{AuthorizationServer, Keyring};
+use otp_grant::{AuthorizationServer, Keyring, Settings};
 
 use crate::config::{self, At as _, Config, ConfigError, VerdictHeader};
-use crate::delivery::Courier;
-use crate::directory::{self, HostDirectory, UsersTable};
+use crate::delivery::{Courier, Queues};
+use crate::directory::{self, HostDirectory, UserBase, UsersTable};
 use crate::phone_numbers::NumberingPlan;
-use crate::server::{Host, LoginPage};
+use crate::server::{Host, LoginPage, Process, Running};
 use crate::store::AnyStore;
 
 /// The keys of a host.
@@ -52,44 +52,53 @@ pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let store = otp_grant::MemoryStore::new();
     let builder = AuthorizationServer::builder(issuer, keys.keyring, keys.signing).settings(settings);
     let server = builder.build(store, otp_grant::MemoryDirectory::new()).at("the configuration")?;
-    directory::read(config, None, server.addresses())?;
+    directory::read(config, &UserBase::Memory(Arc::default()), server.addresses())?;
     Courier::check(config)
 }
 
 /// Connects to everything that the configuration names.
 pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigError> {
-    let issuer = config::issuer(&config)?;
+    config::issuer(&config)?;
     let settings = config::settings(&config)?;
     let algorithm = keys.signing.active().algorithm();
+    let are_new = keys.are_new;
+    let process = Arc::new(connect(&config).await?);
+    let host = host(&config, settings, keys, process)?;
+    if are_new {
+        announce_new_keyring(&host.server).await;
+    } else {
+        check_keyring(&host.server).await?;
+    }
+    config.warnings.log();
+    Ok(Started { host, algorithm })
+}
 
+/// Connects to the databases.
+async fn connect(config: &Config) -> Result<Process, ConfigError> {
     let users = match &config.users.table {
-        Some(source) => Some(users_table(&config, source).await?),
-        None => None,
+        Some(source) => UserBase::Table(Arc::new(users_table(config, source).await?)),
+        None => UserBase::Memory(Arc::default()),
     };
-    let url = config.store.read("store", &config)?;
+    let url = config.store.read("store", config)?;
     config::check_database_url("store", &url)?;
     let store = Arc::new(AnyStore::open(&url, config.migrate).await.at("store")?);
     AnyStore::keep_purging(Arc::clone(&store), PURGED_EVERY);
+    Ok(Process::new(store, users, Queues::new(config.delivery.queue)))
+}
 
-    let addresses = config::addresses(&config)?;
-    let (clients, users) = directory::read(&config, users, &addresses)?;
-    let server = AuthorizationServer::builder(issuer.clone(), keys.keyring, keys.signing)
+/// Puts together what serves requests with one configuration.
+fn host(config: &Config, settings: Settings, keys: Keys, process: Arc<Process>) -> Result<Host, ConfigError> {
+    let (clients, users) = directory::read(config, &process.users, &settings.addresses)?;
+    let server = AuthorizationServer::builder(config::issuer(config)?, keys.keyring, keys.signing)
         .settings(settings)
         .observer(TracingObserver)
-        .build(Arc::clone(&store), (clients, Arc::clone(&users)))
+        .build(Arc::clone(&process.store), (clients, Arc::clone(&users)))
         .at("the configuration")?;
-    let courier = Courier::new(&config)?;
-    if keys.are_new {
-        announce_new_keyring(&server).await;
-    } else {
-        check_keyring(&server).await?;
-    }
-    config.warnings.log();
-    let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
-    let page = LoginPage::new(&config, &server, example.as_deref());
+    let courier = Courier::new(config, &process.queues)?;
+    let example = config::numbering_plan(config)?.and_then(NumberingPlan::example);
+    let page = LoginPage::new(config, &server, example.as_deref());
     let verdict_header = VerdictHeader::of(&config.guard)?;
-    let host = Host { server, store, users, courier, page, verdict_header, limits: config.limits };
-    Ok(Started { host, algorithm })
+    Ok(Host { process, server, users, courier, page, verdict_header, limits: config.limits.clone() })
 }
 
 /// Makes the keys of this process the ones that count on the store.
@@ -112,14 +121,14 @@ pub(crate) async fn check_keyring(server: &Server) -> Result<(), ConfigError> {
 }
 
 /// Announces the keys again at intervals, as long as the process runs, and logs what a start would report.
-pub(crate) fn keep_checking_keyring(host: Arc<Host>) {
-    if !host.store.is_shared() {
+pub(crate) fn keep_checking_keyring(running: Arc<Running>) {
+    if !running.app().host.process.store.is_shared() {
         return;
     }
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(CHECKED_EVERY).await;
-            if let Err(error) = check_keyring(&host.server).await {
+            if let Err(error) = check_keyring(&running.app().host.server).await {
                 tracing::error!("{error}");
             }
         }

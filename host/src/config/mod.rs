@@ -34,7 +34,7 @@ pub(crate) use guard::{Budget, Guard, GuardModeName, VerdictHeader};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
 pub(crate) use quota::{Quotas, Window};
-pub(crate) use settings::{addresses, issuer, numbering_plan, settings};
+pub(crate) use settings::{issuer, numbering_plan, settings};
 pub(crate) use test_identities::{End, TestIdentityEntry};
 pub(crate) use urls::check_database_url;
 pub(crate) use values::{Secret, Source, Span};

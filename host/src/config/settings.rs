@@ -96,7 +96,7 @@ fn weakened(config: &Config, settings: Settings) -> Result<Settings, ConfigError
 }
 
 /// How addresses are read.
-pub(crate) fn addresses(config: &Config) -> Result<AddressPolicy, ConfigError> {
+pub(super) fn addresses(config: &Config) -> Result<AddressPolicy, ConfigError> {
     let policy = AddressPolicy::default();
     let mut policy = match (numbering_plan(config)?, &config.addresses.country_code) {
         (None, None) => policy,

@@ -1,8 +1,12 @@
 //! Which files are refused, and with which error.
 
+use std::sync::Arc;
+
 use otp_grant::time::{Clock as _, SystemClock};
 
+use super::settings::addresses;
 use super::*;
+use crate::directory::UserBase;
 
 /// The smallest file.
 const LEAST: &str = "issuer = \"https://login.example.com\"\n";
@@ -18,7 +22,7 @@ fn the_sample_is_a_configuration() {
     settings(&config).unwrap();
     // The sample's secrets are in the environment, which a test does not change.
     config.clients.get_mut("web").unwrap().secret_sha256 = Some(Source::here("0".repeat(64)));
-    crate::directory::read(&config, None, &addresses(&config).unwrap()).unwrap();
+    crate::directory::read(&config, &UserBase::Memory(Arc::default()), &addresses(&config).unwrap()).unwrap();
     assert!(keyring(&config).unwrap_err().to_string().starts_with("keys.index: the environment variable"));
 }
 
@@ -91,7 +95,9 @@ fn no_error_repeats_a_value() {
 fn a_contradiction_is_an_error_with_its_place() {
     let directory = |text: &str| {
         let config = Config::parse("host.toml", &format!("{LEAST}{text}")).unwrap();
-        crate::directory::read(&config, None, &addresses(&config).unwrap()).unwrap_err().to_string()
+        crate::directory::read(&config, &UserBase::Memory(Arc::default()), &addresses(&config).unwrap())
+            .unwrap_err()
+            .to_string()
     };
     let public = "[clients.a]\npublic = true\n";
     for (text, place) in [
@@ -149,7 +155,7 @@ fn a_contradiction_is_an_error_with_its_place() {
         assert!(error.starts_with(place), "{text} {error}");
     }
     let config = Config::parse("host.toml", LEAST).unwrap();
-    assert!(crate::delivery::Courier::new(&config).unwrap_err().to_string().starts_with("[delivery]: "));
+    assert!(crate::delivery::Courier::check(&config).unwrap_err().to_string().starts_with("[delivery]: "));
 }
 
 #[test]

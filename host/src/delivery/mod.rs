@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use otp_grant::server::OtpMessage;
 use otp_grant::{AuthorizationServer, Channel, Delivery, DeliveryFailure, Directory, Reply, Store};
 use serde_json::json;
-use tokio::time::Instant;
 
 use crate::config::{self, At as _, Config, ConfigError};
 use console::Console;
 use http::Provider;
 use parcel::Parcel;
+pub(crate) use queue::Queues;
 use queue::{Carrier, Queue};
 use smtp::MailServer;
 use text::Texts;
@@ -49,8 +49,8 @@ enum Route {
 
 impl Courier {
     /// Opens the outbox, and prepares the webhook.
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        Self::with_outbox(config, |path| append(true).open(path).map(Some))
+    pub(crate) fn new(config: &Config, queues: &Queues) -> Result<Self, ConfigError> {
+        Self::with_outbox(config, queues, |path| append(true).open(path).map(Some))
     }
 
     /// Tells whether a courier could be made, and creates no file: the user who checks a configuration need not be the
@@ -62,10 +62,14 @@ impl Courier {
             }
             opened => opened.map(Some),
         };
-        Self::with_outbox(config, open).map(drop)
+        Self::with_outbox(config, &Queues::new(config.delivery.queue), open).map(drop)
     }
 
-    fn with_outbox(config: &Config, open: impl Fn(&Path) -> io::Result<Option<File>>) -> Result<Self, ConfigError> {
+    fn with_outbox(
+        config: &Config,
+        queues: &Queues,
+        open: impl Fn(&Path) -> io::Result<Option<File>>,
+    ) -> Result<Self, ConfigError> {
         let delivery = &config.delivery;
         if delivery.queue.wait.0 >= config.limits.request_time.0 {
             return Err(ConfigError::new("delivery.queue.wait", "a reply has to come within limits.request_time"));
@@ -85,7 +89,10 @@ impl Courier {
         let writes = routes.into_iter().flatten().any(is_queued);
         let texts = writes.then(|| Texts::new(config)).transpose()?;
         let route = |entry: &Option<config::Route>, channel: Channel| match (entry, &shared) {
-            (Some(entry), _) => Route::new(entry, channel, console.as_ref(), texts.as_ref(), config).map(Some),
+            (Some(entry), _) => {
+                let queue = queues.of(channel, delivery.queue);
+                Route::new(entry, channel, queue, console.as_ref(), texts.as_ref(), config).map(Some)
+            }
             (None, shared) => Ok(shared.clone().map(Route::Webhook)),
         };
         let (sms, email) = (route(&delivery.sms, Channel::Sms)?, route(&delivery.email, Channel::Email)?);
@@ -126,16 +133,6 @@ impl Courier {
             Err(failure) => {
                 tracing::warn!(?failure, usage = message.usage().as_str(), "not delivered");
                 server.delivery_failed(delivery, failure).await
-            }
-        }
-    }
-
-    /// Waits until every queued message is sent or given up, or the time is over.
-    pub(crate) async fn drain(&self, until: Instant) {
-        // The time is the same for both, so one after the other is as good as both at once.
-        for route in [&self.sms, &self.email].into_iter().flatten() {
-            if let Route::Queued(_, queue) = route {
-                queue.drain(until).await;
             }
         }
     }
@@ -188,6 +185,7 @@ impl Route {
     fn new(
         entry: &config::Route,
         channel: Channel,
+        queue: Queue,
         console: Option<&Arc<Console>>,
         texts: Option<&Texts>,
         config: &Config,
@@ -198,7 +196,6 @@ impl Route {
         };
         let at = |way: &str| format!("{place}.{way}");
         let texts = || texts.cloned().ok_or_else(|| ConfigError::new(place, "the texts are missing"));
-        let queue = || Queue::new(config.delivery.queue, channel);
         match (entry, console.filter(|_| entry.console)) {
             (config::Route { webhook: None, http: None, smtp: None, .. }, Some(console)) => {
                 Ok(Self::Console(Arc::clone(console)))
@@ -208,12 +205,12 @@ impl Route {
             }
             (config::Route { console: false, webhook: None, http: Some(http), smtp: None }, _) => {
                 let provider = Provider::new(http, texts()?, &at("http"), config)?;
-                Ok(Self::Queued(Carrier::Http(Arc::new(provider)), queue()))
+                Ok(Self::Queued(Carrier::Http(Arc::new(provider)), queue))
             }
             (config::Route { console: false, webhook: None, http: None, smtp: Some(smtp) }, _) => match channel {
                 Channel::Email => {
                     let server = MailServer::new(smtp, texts()?, &at("smtp"), config)?;
-                    Ok(Self::Queued(Carrier::Smtp(Arc::new(server)), queue()))
+                    Ok(Self::Queued(Carrier::Smtp(Arc::new(server)), queue))
                 }
                 Channel::Sms => Err(ConfigError::new(at("smtp"), "a mail server sends no SMS")),
             },

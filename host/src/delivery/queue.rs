@@ -17,6 +17,13 @@ use super::parcel::{Parcel, name_of};
 use super::smtp::MailServer;
 use crate::config;
 
+/// The queues of the channels. They live as long as the process: messages of every configuration share their places.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    sms: Queue,
+    email: Queue,
+}
+
 /// A bounded number of messages of one channel under way, each in a task of its own. Copies share the places.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
@@ -40,8 +47,30 @@ pub(super) struct Place {
     wait: Duration,
 }
 
+impl Queues {
+    pub(crate) fn new(entry: config::Queue) -> Self {
+        Self { sms: Queue::new(entry, Channel::Sms), email: Queue::new(entry, Channel::Email) }
+    }
+
+    /// Waits until every queued message is sent or given up, or the time is over.
+    pub(crate) async fn drain(&self, until: Instant) {
+        // The time is the same for both, so one after the other is as good as both at once.
+        self.sms.drain(until).await;
+        self.email.drain(until).await;
+    }
+
+    /// The queue of a channel, for messages whose replies wait as long as `entry` says.
+    pub(super) fn of(&self, channel: Channel, entry: config::Queue) -> Queue {
+        let queue = match channel {
+            Channel::Sms => &self.sms,
+            Channel::Email => &self.email,
+        };
+        Queue { wait: entry.wait.0, ..queue.clone() }
+    }
+}
+
 impl Queue {
-    pub(super) fn new(entry: config::Queue, channel: Channel) -> Self {
+    fn new(entry: config::Queue, channel: Channel) -> Self {
         let length = entry.length.get().min(MOST);
         Self { channel: name_of(channel), places: Arc::new(Semaphore::new(length)), length, wait: entry.wait.0 }
     }
@@ -56,8 +85,7 @@ impl Queue {
         Some(Place { permit, wait: self.wait })
     }
 
-    /// Waits until every message is sent or given up, or the time is over.
-    pub(super) async fn drain(&self, until: Instant) {
+    async fn drain(&self, until: Instant) {
         let all = u32::try_from(self.length).unwrap_or(u32::MAX);
         if timeout_at(until, self.places.acquire_many(all)).await.is_err() {
             let left = self.length.saturating_sub(self.places.available_permits());

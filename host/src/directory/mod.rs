@@ -16,12 +16,8 @@ pub(crate) use users_table::{TableError, UsersTable};
 /// The clients and auth sources of the file, and the users.
 pub(crate) type HostDirectory = (MemoryDirectory, Arc<HostUsers>);
 
-/// Puts the directory together. `table` is the table of users that the file names.
-pub(crate) fn read(
-    config: &Config,
-    table: Option<UsersTable>,
-    addresses: &AddressPolicy,
-) -> Result<HostDirectory, ConfigError> {
+/// Puts the directory together.
+pub(crate) fn read(config: &Config, base: &UserBase, addresses: &AddressPolicy) -> Result<HostDirectory, ConfigError> {
     if config.users.table.is_some() && !config.users.list.is_empty() {
         return Err(ConfigError::new("users.list", "users are either listed or in a table"));
     }
@@ -31,22 +27,36 @@ pub(crate) fn read(
     let listed = listed.try_fold(MemoryDirectory::new(), |users, (index, entry)| {
         with_user(users, entry, &format!("users.list[{index}]"), addresses)
     })?;
-    let users = table.map_or(HostUsers::Listed(Box::new(listed)), HostUsers::Table);
+    let users = match base {
+        UserBase::Memory(signed_up) => HostUsers::Memory { listed: Box::new(listed), signed_up: Arc::clone(signed_up) },
+        UserBase::Table(table) => HostUsers::Table(Arc::clone(table)),
+    };
     Ok((clients, Arc::new(users)))
 }
 
 /// The clients of the file, without a user: for what asks no user.
 pub(crate) fn read_without_users(config: &Config) -> Result<HostDirectory, ConfigError> {
-    Ok((clients::read(config)?, Arc::new(HostUsers::Listed(Box::default()))))
+    let nobody = HostUsers::Memory { listed: Box::default(), signed_up: Arc::default() };
+    Ok((clients::read(config)?, Arc::new(nobody)))
+}
+
+/// The users that live as long as the process, whatever becomes of the file.
+#[derive(Debug)]
+pub(crate) enum UserBase {
+    /// Those who signed up since the process started.
+    Memory(Arc<MemoryDirectory>),
+    /// The users of a table.
+    Table(Arc<UsersTable>),
 }
 
 /// The users.
 #[derive(Debug)]
 pub(crate) enum HostUsers {
-    /// The users of the file, and those who signed up since the process started.
-    Listed(Box<MemoryDirectory>),
+    /// The users of the file, and those who signed up since the process started. An address that both have is that of the
+    /// listed user.
+    Memory { listed: Box<MemoryDirectory>, signed_up: Arc<MemoryDirectory> },
     /// The users of a table.
-    Table(UsersTable),
+    Table(Arc<UsersTable>),
 }
 
 impl HostUsers {
@@ -54,7 +64,7 @@ impl HostUsers {
     pub(crate) async fn check(&self) -> Result<(), UsersError> {
         match self {
             Self::Table(table) => Ok(table.check().await?),
-            Self::Listed(_) => Ok(()),
+            Self::Memory { .. } => Ok(()),
         }
     }
 }
@@ -131,28 +141,40 @@ impl UserStore for HostUsers {
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, UsersError> {
         Ok(match self {
             Self::Table(table) => table.user_by_address(address).await?,
-            Self::Listed(users) => users.user_by_address(address).await?,
+            Self::Memory { listed, signed_up } => match listed.user_by_address(address).await? {
+                Some(user) => Some(user),
+                None => signed_up.user_by_address(address).await?,
+            },
         })
     }
 
     async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, UsersError> {
         Ok(match self {
             Self::Table(table) => table.user_by_subject(subject).await?,
-            Self::Listed(users) => users.user_by_subject(subject).await?,
+            Self::Memory { listed, signed_up } => match listed.user_by_subject(subject).await? {
+                Some(user) => Some(user),
+                None => signed_up.user_by_subject(subject).await?,
+            },
         })
     }
 
     async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, UsersError> {
         Ok(match self {
             Self::Table(table) => claims(table.claims(subject).await?),
-            Self::Listed(users) => users.user_claims(subject, client, scope).await?,
+            Self::Memory { listed, signed_up } => match listed.user_by_subject(subject).await? {
+                Some(_) => listed.user_claims(subject, client, scope).await?,
+                None => signed_up.user_claims(subject, client, scope).await?,
+            },
         })
     }
 
     async fn sign_up(&self, address: &Address) -> Result<SignUp, UsersError> {
         match self {
             Self::Table(table) => Ok(SignUp::Accepted(table.sign_up(address).await?)),
-            Self::Listed(users) => sign_up_in_memory(users, address).await,
+            Self::Memory { listed, signed_up } => match listed.user_by_address(address).await? {
+                Some(user) => Ok(SignUp::Accepted(user)),
+                None => sign_up_in_memory(signed_up, address).await,
+            },
         }
     }
 }

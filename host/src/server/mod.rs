@@ -4,6 +4,7 @@ mod overflow;
 mod page;
 mod patient;
 mod routes;
+mod running;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use overflow::{Overflow, Turn};
 pub(crate) use page::LoginPage;
 use patient::Patient;
 pub(crate) use routes::{App, Host};
+pub(crate) use running::{Process, Running};
 
 /// Serves until `shutdown`. Then it finishes the requests in flight, for as long as the limits say. Returns when that
 /// time ends.
@@ -30,7 +32,7 @@ pub(crate) use routes::{App, Host};
 /// TLS and HTTP/2 are for the proxy in front.
 pub(crate) async fn serve(
     listener: TcpListener,
-    app: App,
+    running: Arc<Running>,
     limits: &Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Instant {
@@ -38,7 +40,7 @@ pub(crate) async fn serve(
     let connections = Arc::new(Semaphore::new(most));
     let overflow = Arc::new(Overflow::new(Arc::clone(&connections), limits.request_time.0));
     let graceful = GracefulShutdown::new();
-    let server = Server { app: Arc::new(app), header_time: limits.header_time.0, patience: limits.request_time.0 };
+    let server = Server { running, header_time: limits.header_time.0, patience: limits.request_time.0 };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let mut stream = tokio::select! {
@@ -87,7 +89,7 @@ pub(crate) async fn serve(
 /// What every connection needs.
 #[derive(Clone)]
 struct Server {
-    app: Arc<App>,
+    running: Arc<Running>,
     header_time: Duration,
     patience: Duration,
 }
@@ -100,7 +102,7 @@ impl Server {
         http.timer(TokioTimer::new()).header_read_timeout(self.header_time).max_buf_size(MOST_BUFFERED).keep_alive(all);
         let stream = TokioIo::new(Patient::new(stream, self.patience));
         let service = service_fn(move |request| {
-            let app = Arc::clone(&self.app);
+            let app = self.running.app();
             async move { Ok::<_, Infallible>(app.answer(request).await) }
         });
         // A client that went away or was too slow is no error of the host.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -22,16 +21,16 @@ use otp_grant::server::Endpoint;
 use otp_grant::{AuthorizationServer, Reply};
 use tracing::Instrument as _;
 
-use super::LoginPage;
+use super::{LoginPage, Process};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::{HostDirectory, HostUsers};
 use crate::store::AnyStore;
 
-/// Everything that requests need.
+/// Everything that requests need. A reload makes another one, on the same [`Process`].
 pub(crate) struct Host {
+    pub(crate) process: Arc<Process>,
     pub(crate) server: AuthorizationServer<Arc<AnyStore>, HostDirectory>,
-    pub(crate) store: Arc<AnyStore>,
     pub(crate) users: Arc<HostUsers>,
     pub(crate) courier: Courier,
     pub(crate) page: Option<LoginPage>,
@@ -43,10 +42,9 @@ pub(crate) struct Host {
 ///
 /// Requests for the authorization server do not go through the router, which would add 8 % to the cost of a login.
 pub(crate) struct App {
-    host: Arc<Host>,
+    pub(crate) host: Arc<Host>,
     places: HashMap<String, Place>,
     others: TowerToHyperService<Router>,
-    requests: AtomicU64,
 }
 
 #[derive(Clone, Copy)]
@@ -71,13 +69,13 @@ impl App {
             }
         }
         let others = TowerToHyperService::new(others.with_state(Arc::clone(&host)));
-        Self { host, places, others, requests: AtomicU64::new(0) }
+        Self { host, places, others }
     }
 
     /// Answers a request, and logs it. Each event that is logged meanwhile has the number of the request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         let began = Instant::now();
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.host.process.next_request();
         // A path that a caller typed can have any text in it, so it is not logged. The authorization server says
         // whether the path exists.
         let (path, place) = match self.places.get_key_value(request.uri().path()) {
@@ -149,7 +147,7 @@ fn names_one_host(request: &Request<Incoming>) -> bool {
 /// Answers 200 while the store and the table of users answer.
 async fn health(State(host): State<Arc<Host>>) -> impl IntoResponse {
     let no_store = [(CACHE_CONTROL, "no-store")];
-    if let Err(error) = host.store.check().await {
+    if let Err(error) = host.process.store.check().await {
         tracing::error!(%error, "the store does not answer");
         return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the store does not answer\n");
     }

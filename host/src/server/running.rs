@@ -1,0 +1,44 @@
+//! What a host consists of while it runs: the part that lives as long as the process, and the part that a reload
+//! replaces.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use super::App;
+use crate::delivery::Queues;
+use crate::directory::UserBase;
+use crate::store::AnyStore;
+
+/// What lives as long as the process, with every configuration that it has.
+pub(crate) struct Process {
+    pub(crate) store: Arc<AnyStore>,
+    pub(crate) users: UserBase,
+    pub(crate) queues: Queues,
+    requests: AtomicU64,
+}
+
+impl Process {
+    pub(crate) fn new(store: Arc<AnyStore>, users: UserBase, queues: Queues) -> Self {
+        Self { store, users, queues, requests: AtomicU64::new(0) }
+    }
+
+    /// Numbers a request.
+    pub(super) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The application of the present configuration. A request takes it once, and so sees one configuration as a whole.
+pub(crate) struct Running(ArcSwap<App>);
+
+impl Running {
+    pub(crate) fn new(app: App) -> Self {
+        Self(ArcSwap::from_pointee(app))
+    }
+
+    pub(crate) fn app(&self) -> Arc<App> {
+        self.0.load_full()
+    }
+}

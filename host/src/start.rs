@@ -12,7 +12,7 @@ use crate::config::{self, At as _, Config, ConfigError, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::{self, HostDirectory, UsersTable};
 use crate::phone_numbers::NumberingPlan;
-use crate::server::{Host, LoginPage};
+use crate::server::{Cors, Host, LoginPage};
 use crate::store::AnyStore;
 
 /// The keys of a host.
@@ -53,6 +53,7 @@ pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let builder = AuthorizationServer::builder(issuer, keys.keyring, keys.signing).settings(settings);
     let server = builder.build(store, otp_grant::MemoryDirectory::new()).at("the configuration")?;
     directory::read(config, None, server.addresses())?;
+    Cors::new(config, server.routes())?;
     Courier::check(config)
 }
 
@@ -84,11 +85,12 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
     } else {
         check_keyring(&server).await?;
     }
+    let cors = Cors::new(&config, server.routes())?;
     config.warnings.log();
     let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(&config, &server, example.as_deref());
     let verdict_header = VerdictHeader::of(&config.guard)?;
-    let host = Host { server, store, users, courier, page, verdict_header, limits: config.limits };
+    let host = Host { server, store, users, courier, page, cors, verdict_header, limits: config.limits };
     Ok(Started { host, algorithm })
 }
 

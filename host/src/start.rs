@@ -12,7 +12,7 @@ use crate::config::{self, At as _, Config, ConfigError, VerdictHeader};
 use crate::delivery::{Courier, Queues};
 use crate::directory::{self, HostDirectory, UserBase, UsersTable};
 use crate::phone_numbers::NumberingPlan;
-use crate::server::{Host, LoginPage, Process, Running};
+use crate::server::{Cors, Host, LoginPage, Process, Running};
 use crate::store::AnyStore;
 
 /// The keys of a host.
@@ -53,6 +53,7 @@ pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let builder = AuthorizationServer::builder(issuer, keys.keyring, keys.signing).settings(settings);
     let server = builder.build(store, otp_grant::MemoryDirectory::new()).at("the configuration")?;
     directory::read(config, &UserBase::Memory(Arc::default()), server.addresses())?;
+    Cors::new(config, server.routes())?;
     Courier::check(config)
 }
 
@@ -95,10 +96,11 @@ fn host(config: &Config, settings: Settings, keys: Keys, process: Arc<Process>) 
         .build(Arc::clone(&process.store), (clients, Arc::clone(&users)))
         .at("the configuration")?;
     let courier = Courier::new(config, &process.queues)?;
+    let cors = Cors::new(config, server.routes())?;
     let example = config::numbering_plan(config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(config, &server, example.as_deref());
     let verdict_header = VerdictHeader::of(&config.guard)?;
-    Ok(Host { process, server, users, courier, page, verdict_header, limits: config.limits.clone() })
+    Ok(Host { process, server, users, courier, page, cors, verdict_header, limits: config.limits.clone() })
 }
 
 /// Makes the keys of this process the ones that count on the store.

@@ -17,14 +17,17 @@ screenshots=${screenshots:-$dir/screenshots}
 
 # Node looks for packages beside the script.
 cp host/tests/page/* host/page/proof.js "$dir"
+cp -r host/tests/browsers "$dir"
+cp host/page/proof.js "$dir/browsers"
 npm ci --prefix "$dir" --silent --no-audit --no-fund
 
-# Starts a host in a folder of its own, with these arguments. Its file `url` says where it listens.
+# Starts a host in a folder of its own, with these arguments, at $listen. Its file `url` says where it listens.
+listen=127.0.0.1:0
 start() {
     local at=$1
     shift
     touch "$at/outbox" "$at/out"
-    "${CARGO_TARGET_DIR:-target}/debug/otp-grant-host" --listen 127.0.0.1:0 --outbox "$at/outbox" "$@" >"$at/out" 2>"$at/log" &
+    "${CARGO_TARGET_DIR:-target}/debug/otp-grant-host" --listen "$listen" --outbox "$at/outbox" "$@" >"$at/out" 2>"$at/log" &
     local host=$!
     hosts+=("$host")
     for _ in $(seq 100); do
@@ -73,3 +76,30 @@ configured off off 'code_challenge_required = true'
 configured devices off ""
 node "$dir/devices.js" "$screenshots" "$dir/devices"
 node "$dir/proofs.js" "$screenshots" "$dir/accepted" "$dir/required" "$dir/nonce" "$dir/off"
+
+# An application on another origin. Its port is in the host's file, and the host's own in its issuer.
+node "$dir/browsers/serve.mjs" >"$dir/spa-port" &
+hosts+=("$!")
+for _ in $(seq 100); do if [ -s "$dir/spa-port" ]; then break; fi; sleep 0.1; done
+spa=$(cat "$dir/spa-port")
+listen=127.0.0.1:$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+mkdir "$dir/spa"
+cat >"$dir/spa/host.toml" <<END
+issuer = "http://$listen"
+dpop = "on"
+keys = { index = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=", sealing = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=" }
+signing = { active = "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }
+auth_sources.sms = { channel = "sms" }
+END
+client() {
+    printf '[clients.%s]\npublic = true\nmay_send = true\nauth_sources = ["sms"]\nscopes = "openid phone offline_access"\n' "$1"
+    printf 'default_scopes = "openid phone offline_access"\nallowed_origins = ["%s"]\n%s\n' "$2" "${3:-}"
+}
+{
+    client spa "http://localhost:$spa"
+    client bound "http://localhost:$spa" 'dpop = "required_with_nonce"'
+    client other "http://other.localhost:$spa"
+    for number in 1 2; do printf '[[users.list]]\nsubject = "user-%s"\nphone_number = "+8613700000%03d"\n' "$number" "$number"; done
+} >>"$dir/spa/host.toml"
+start "$dir/spa" --config "$dir/spa/host.toml"
+node "$dir/cross_origin.js" "$screenshots" "$dir/spa" "$spa"

@@ -7,6 +7,7 @@ mod error;
 mod guard;
 mod keys;
 mod names;
+mod origins;
 mod quota;
 mod settings;
 mod test_identities;
@@ -33,6 +34,7 @@ pub(crate) use error::{At, ConfigError};
 pub(crate) use guard::{Budget, Guard, GuardModeName, VerdictHeader};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
+pub(crate) use origins::PageOrigin;
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use settings::{issuer, numbering_plan, settings};
 pub(crate) use test_identities::{End, TestIdentityEntry};
@@ -197,6 +199,9 @@ pub(crate) struct ClientEntry {
     pub(crate) retry_window: Option<Span>,
     #[serde(default)]
     pub(crate) introspects_every_token: bool,
+    /// The origins of the pages that use the client, beside the login page.
+    #[serde(default)]
+    pub(crate) allowed_origins: Vec<String>,
     /// How many messages the send guard grants it.
     pub(crate) message_budget: Option<Budget>,
     /// The name and the language of its messages. Default to those of `[messages]`.

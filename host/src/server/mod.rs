@@ -1,5 +1,7 @@
 //! The HTTP server: which connections it accepts, and for how long.
 
+mod cors;
+mod named_client;
 mod overflow;
 mod page;
 mod patient;
@@ -19,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::config::Limits;
+pub(crate) use cors::Cors;
 pub(crate) use overflow::MOST as OVERFLOW;
 use overflow::{Overflow, Turn};
 pub(crate) use page::LoginPage;

@@ -196,8 +196,10 @@ const HEALTH_CHECKS: usize = 16;
 const LEAVING: usize = 16;
 const LEAVING_TIME: Duration = Duration::from_secs(1);
 const WARNED_EVERY: Duration = Duration::from_secs(10);
+/// The request was not read, so its origin is not known. Every page may learn that the host is busy.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json;charset=UTF-8\r\n\
-    Cache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 35\r\n\r\n\
+    Cache-Control: no-store\r\nRetry-After: 1\r\nAccess-Control-Allow-Origin: *\r\n\
+    Access-Control-Expose-Headers: Retry-After\r\nConnection: close\r\nContent-Length: 35\r\n\r\n\
     {\"error\":\"temporarily_unavailable\"}";
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ use otp_grant::server::Endpoint;
 use otp_grant::{AuthorizationServer, Reply};
 use tracing::Instrument as _;
 
-use super::{LoginPage, Process};
+use super::cors::Sender;
+use super::{Cors, LoginPage, Process};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::{HostDirectory, HostUsers};
@@ -34,6 +35,7 @@ pub(crate) struct Host {
     pub(crate) users: Arc<HostUsers>,
     pub(crate) courier: Courier,
     pub(crate) page: Option<LoginPage>,
+    pub(crate) cors: Cors,
     pub(crate) verdict_header: VerdictHeader,
     pub(crate) limits: Limits,
 }
@@ -85,17 +87,19 @@ impl App {
         let method = if METHODS.contains(&request.method().as_str()) { request.method().as_str() } else { "-" };
         let span = tracing::info_span!("request", number, method, path);
         async {
+            let mut sender = self.host.cors.sender(&request);
             let mut response = match place {
                 _ if !names_one_host(&request) => {
                     (StatusCode::BAD_REQUEST, "one Host header is expected\n").into_response()
                 }
                 Place::Send => {
                     let verdict = self.host.verdict_header.read(request.headers());
-                    endpoint(&self.host, request, verdict).await
+                    endpoint(&self.host, request, verdict, &mut sender).await
                 }
-                Place::Endpoint => endpoint(&self.host, request, Verdict::None).await,
+                Place::Endpoint => endpoint(&self.host, request, Verdict::None, &mut sender).await,
                 Place::Other => self.others.call(request).await.unwrap_or_else(|never| match never {}),
             };
+            sender.mark(response.headers_mut());
             set_default(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, "nosniff");
             let took: Duration = began.elapsed();
             tracing::info!(status = response.status().as_u16(), micros = micros(took), "answered");
@@ -107,8 +111,11 @@ impl App {
 }
 
 /// Any endpoint of the authorization server.
-async fn endpoint(host: &Host, request: Request<Incoming>, verdict: Verdict) -> Response {
+async fn endpoint(host: &Host, request: Request<Incoming>, verdict: Verdict, sender: &mut Sender<'_>) -> Response {
     let (head, body) = request.into_parts();
+    if let Some(answer) = sender.answer(&head.method, &head.headers) {
+        return answer;
+    }
     let limits = &host.limits;
     let body = match tokio::time::timeout(limits.body_time.0, read(body, &head.headers, limits.body)).await {
         Ok(Ok(body)) => body,
@@ -117,6 +124,9 @@ async fn endpoint(host: &Host, request: Request<Incoming>, verdict: Verdict) -> 
         Err(_) => return write(Reply::request_timeout()),
     };
     let request = otp_grant::Request::from_http(&head, &body).with_verdict(verdict);
+    if let Some(refusal) = sender.refuse_other_client(&request) {
+        return refusal;
+    }
     let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
     let reply = match tokio::time::timeout(limits.request_time.0, answering).await {
         Ok(reply) => reply.unwrap_or_else(Reply::not_found),

@@ -8,6 +8,7 @@ mod guard;
 mod keys;
 mod names;
 mod quota;
+mod redis;
 mod settings;
 mod test_identities;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub(crate) use guard::{Budget, Guard, GuardModeName, VerdictHeader};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
 pub(crate) use quota::{Quotas, Window};
+pub(crate) use redis::{Redis, redis_options};
 pub(crate) use settings::{addresses, issuer, numbering_plan, settings};
 pub(crate) use test_identities::{End, TestIdentityEntry};
 pub(crate) use urls::check_database_url;
@@ -53,6 +55,8 @@ pub(crate) struct Config {
     /// Whether the host creates missing tables at start-up.
     #[serde(default = "yes")]
     pub(crate) migrate: bool,
+    #[serde(default)]
+    pub(crate) redis: Redis,
     /// Only the demo has none here: it gets its own keys.
     pub(crate) keys: Option<Keys>,
     pub(crate) signing: Option<Signing>,

@@ -98,11 +98,13 @@ async fn server(args: &Args) -> Result<Opened, ConfigError> {
     let (config, keys) = configuration(args).await?;
     let url = config.store.read("store", &config)?;
     config::check_database_url("store", &url)?;
-    if AnyStore::kind_of(url.expose()).at("store")? == "memory" {
+    let kind = AnyStore::kind_of(url.expose()).at("store")?;
+    if kind == "memory" {
         return Err(ConfigError::new("store", IN_MEMORY));
     }
+    let redis = config::redis_options(&config, kind == "redis")?;
     let settings = config::settings(&config)?;
-    let store = match AnyStore::open(&url, false).await {
+    let store = match AnyStore::open(&url, redis, false).await {
         Ok(store) => Arc::new(store),
         Err(error) => return Ok(Opened::NoStore(error)),
     };

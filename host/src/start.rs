@@ -43,7 +43,8 @@ pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let settings = config::settings(config)?;
     let url = config.store.read("store", config)?;
     config::check_database_url("store", &url)?;
-    AnyStore::kind_of(url.expose()).at("store")?;
+    let kind = AnyStore::kind_of(url.expose()).at("store")?;
+    config::redis_options(config, kind == "redis").map(drop)?;
     if let Some(table) = &config.users.table {
         let url = table.read("users.table", config)?;
         config::check_database_url("users.table", &url)?;
@@ -71,6 +72,7 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
         check_keyring(&host.server).await?;
     }
     config.warnings.log();
+    host.process.store.log_durability_risks().await;
     Ok(Started { host, algorithm })
 }
 
@@ -82,7 +84,8 @@ async fn connect(config: &Config) -> Result<Process, ConfigError> {
     };
     let url = config.store.read("store", config)?;
     config::check_database_url("store", &url)?;
-    let store = Arc::new(AnyStore::open(&url, config.migrate).await.at("store")?);
+    let redis = config::redis_options(config, AnyStore::kind_of(url.expose()).at("store")? == "redis")?;
+    let store = Arc::new(AnyStore::open(&url, redis, config.migrate).await.at("store")?);
     AnyStore::keep_purging(Arc::clone(&store), PURGED_EVERY);
     Ok(Process::new(store, users, Queues::new(config.delivery.queue)))
 }
@@ -147,6 +150,7 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     }
     table.check().await.at(place)?;
     table.find_test_users().await.at(place)?;
+    table.add_durability_risks(place, &config.warnings).await;
     if !config.test_identities.is_empty() && !table.flags_test_users() {
         return Err(ConfigError::new(place, NO_TEST_USERS));
     }

@@ -23,10 +23,10 @@ pub(crate) enum AnyStore {
 
 impl AnyStore {
     /// Opens the store that a URL names, and creates its table where `migrate` says so.
-    pub(crate) async fn open(url: &Secret, migrate: bool) -> Result<Self, StoreError> {
+    pub(crate) async fn open(url: &Secret, redis: RedisOptions, migrate: bool) -> Result<Self, StoreError> {
         let url = url.expose();
         match Self::kind_of(url)? {
-            "redis" => Ok(Self::Redis(RedisStore::connect(url, RedisOptions::default()).await?)),
+            "redis" => Ok(Self::Redis(RedisStore::connect(url, redis).await?)),
             "postgres" => {
                 let store = PostgresStore::connect(url, SqlOptions::default()).await?;
                 if migrate {
@@ -53,6 +53,7 @@ impl AnyStore {
         match url.split_once(':') {
             None if url == "memory" => Ok("memory"),
             Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => Ok("redis"),
+            Some(("redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster", _)) => Ok("redis"),
             Some(("postgres" | "postgresql", _)) => Ok("postgres"),
             Some(("sqlite", _)) => Ok("sqlite"),
             _ => Err(StoreError::UnknownDatabase),
@@ -74,6 +75,22 @@ impl AnyStore {
         // A key that no record has.
         let nothing = RecordKey::from_bytes([0; RecordKey::LEN]);
         tokio::time::timeout(PATIENCE, self.load(&nothing)).await.map_err(|_| StoreError::TooSlow)?.map(drop)
+    }
+
+    /// Logs what can make the database forget a record, a line for each reason. A host starts all the same.
+    pub(crate) async fn log_durability_risks(&self) {
+        let risks = async {
+            Ok::<_, StoreError>(match self {
+                Self::Memory(_) => Vec::new(),
+                Self::Redis(store) => store.durability_risks().await?.iter().map(ToString::to_string).collect(),
+                Self::Postgres(store) => store.durability_risks().await?.iter().map(ToString::to_string).collect(),
+                Self::Sqlite(store) => store.durability_risks().await?.iter().map(ToString::to_string).collect(),
+            })
+        };
+        match risks.await {
+            Ok(risks) => risks.into_iter().for_each(|risk| tracing::warn!("store: {risk}")),
+            Err(error) => tracing::warn!(%error, "store: {NOT_ASKED}"),
+        }
     }
 
     /// Tells whether several processes can use the store.
@@ -170,7 +187,7 @@ impl From<SqlStoreError> for StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownDatabase => f.write_str("a store is memory, redis://…, postgres://… or sqlite:…"),
+            Self::UnknownDatabase => f.write_str(KINDS),
             Self::TooSlow => f.write_str("the store takes too long"),
             Self::Redis(error) => error.fmt(f),
             Self::Sql(error) => error.fmt(f),
@@ -180,6 +197,8 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+const KINDS: &str = "a store is memory, redis://…, redis+sentinel://…, redis+cluster://…, postgres://… or sqlite:…";
+pub(crate) const NOT_ASKED: &str = "the database could not be asked whether its settings keep what it acknowledges";
 const PATIENCE: Duration = Duration::from_secs(2);
 const BATCH: u32 = 1000;
 const BETWEEN_BATCHES: Duration = Duration::from_millis(50);

@@ -127,6 +127,11 @@ fn a_setting_that_cannot_work_is_an_error() {
         (format!("store = \"postgres:hunter2\"\n{plain}"), "store: "),
         (format!("store = \"postgres://user:hunter2#@host/db\"\n{plain}"), "store: "),
         (format!("store = \"sqlite:\"\n{plain}"), "store: "),
+        (format!("store = \"redis+sentinel://one,two/primary/hunter2\"\n{plain}"), "store: "),
+        (format!("store = \"redis+cluster://one:hunter2\"\n{plain}"), "store: "),
+        (format!("store = \"postgres://user:hunter2@one,two:port/db\"\n{plain}"), "store: "),
+        (format!("{plain}[redis]\nwait = {{ replicas = 1, timeout = \"0s\" }}\n"), "redis.wait.timeout: "),
+        (format!("{plain}[redis]\nwait = {{ replicas = 1, timeout = \"2s\" }}\n"), "redis.wait.timeout: "),
         (config("postgres://user:hunter2#@host/db"), "users.table: "),
         (format!("{plain}[addresses]\nregion = \"UK\"\n"), "addresses.region: "),
         (format!("{plain}[addresses]\nregion = \"gb\"\n"), "addresses.region: "),
@@ -157,6 +162,7 @@ fn a_setting_that_is_probably_a_mistake_is_a_warning_of_one_line() {
         ),
         (with_console(&https), "delivery.console: codes go to the standard output"),
         (https.replace("quotas.sends", "danger.without_send_quotas = true\n# "), "danger.without_send_quotas: "),
+        (format!("{plain}[redis]\nwait = {{ replicas = 1 }}\n"), "redis.wait: the store is not in Redis"),
         (format!("{plain}[guard]\nmode = \"enforce\"\n"), "guard.has_challenge: nothing tells the host"),
         (format!("{plain}[guard]\ncountries = [\"86\"]\n"), "guard.mode: the guard is off"),
         (format!("{plain}message_budget = {{ per_hour = 5, per_day = 5 }}\n"), "guard.mode: the guard is off"),
@@ -181,8 +187,16 @@ fn a_setting_that_is_probably_a_mistake_is_a_warning_of_one_line() {
     let guarded = format!("{plain}[guard]\nmode = \"enforce\"\nverdict_header = \"X-Send-Verdict\"\n");
     let without_challenge = format!("{plain}[guard]\nmode = \"enforce\"\nhas_challenge = false\n");
     let tested = format!("{plain}{TEST_IDENTITY}{TEST_USER}");
-    let good =
-        [web("0123456789abcdef0123456789abcdef"), with_console(&plain), https, guarded, without_challenge, tested];
+    let waiting = format!("store = \"redis+sentinel://one,two/primary\"\n{plain}[redis]\nwait = {{ replicas = 1 }}\n");
+    let good = [
+        web("0123456789abcdef0123456789abcdef"),
+        with_console(&plain),
+        https,
+        guarded,
+        without_challenge,
+        tested,
+        waiting,
+    ];
     for text in good {
         assert_eq!(checked(&folder, &text), (true, String::new()));
     }

@@ -81,21 +81,25 @@ class Redis(Process):
 
 class Postgres(Process):
     def __init__(self, folder):
-        binaries = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
-        data, port = f"{folder}/data", free_port()
+        self.binaries = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+        self.data, port = f"{folder}/data", free_port()
         # The server refuses to run as root.
         self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
         os.chmod(folder, 0o755)
-        os.mkdir(data)
+        os.mkdir(self.data, 0o700)
         if self.as_user:
-            shutil.chown(data, "postgres", "postgres")
-        subprocess.run([*self.as_user, f"{binaries}/initdb", "-D", data, "-U", "otp", "--auth=trust", "-E", "UTF8"],
-                       check=True, stdout=subprocess.DEVNULL, cwd="/")
-        command = [*self.as_user, f"{binaries}/postgres", "-D", data, "-p", str(port), "-c", "unix_socket_directories=",
-                   "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
-        self.is_ready = [f"{binaries}/pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+            shutil.chown(self.data, "postgres", "postgres")
+        self.make(self.data)
+        command = [*self.as_user, f"{self.binaries}/postgres", "-D", self.data, "-p", str(port), "-c",
+                   "unix_socket_directories=", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+        self.is_ready = [f"{self.binaries}/pg_isready", "-h", "127.0.0.1", "-p", str(port)]
         super().__init__(command, port, f"{folder}/postgres.log", cwd="/")
         self.url = f"postgres://otp@127.0.0.1:{port}/postgres"
+
+    def make(self, data):
+        """Fills the folder of its data."""
+        subprocess.run([*self.as_user, f"{self.binaries}/initdb", "-D", data, "-U", "otp", "--auth=trust", "-E", "UTF8"],
+                       check=True, stdout=subprocess.DEVNULL, cwd="/")
 
     def start(self):
         super().start()

@@ -9,6 +9,7 @@ mod keys;
 mod names;
 mod origins;
 mod quota;
+mod redis;
 mod settings;
 mod test_identities;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
 pub(crate) use origins::PageOrigin;
 pub(crate) use quota::{Quotas, Window};
+pub(crate) use redis::{Redis, redis_options};
 pub(crate) use settings::{issuer, numbering_plan, settings};
 pub(crate) use test_identities::{End, TestIdentityEntry};
 pub(crate) use urls::check_database_url;
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     /// Whether the host creates missing tables at start-up.
     #[serde(default = "yes")]
     pub(crate) migrate: bool,
+    #[serde(default)]
+    pub(crate) redis: Redis,
     /// Only the demo has none here: it gets its own keys.
     pub(crate) keys: Option<Keys>,
     pub(crate) signing: Option<Signing>,

@@ -10,7 +10,8 @@ use otp_grant_sql::{PostgresDatabase, SqlOptions, SqlStoreError, SqliteDatabase}
 use serde_json::{Map, Value};
 
 use super::proved_claims;
-use crate::config::Secret;
+use crate::config::{Secret, Warnings};
+use crate::store::NOT_ASKED;
 
 /// The users of a database.
 #[derive(Debug)]
@@ -86,6 +87,18 @@ impl UsersTable {
             }
         }
         Ok(())
+    }
+
+    /// Adds a warning for each reason why the database can forget a user who has signed up.
+    pub(crate) async fn add_durability_risks(&self, place: &str, warnings: &Warnings) {
+        let risks = match &self.database {
+            Database::Postgres(database) => database.durability_risks().await,
+            Database::Sqlite(database) => database.durability_risks().await,
+        };
+        match risks {
+            Ok(risks) => risks.into_iter().for_each(|risk| warnings.add(place, risk)),
+            Err(error) => warnings.add(place, format_args!("{NOT_ASKED}: {error}")),
+        }
     }
 
     pub(super) async fn user_by_address(&self, address: &Address) -> Result<Option<User>, TableError> {

@@ -6,17 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value,
-    from_redis_value,
-};
+use redis::{Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, from_redis_value};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::address::Address;
+use crate::endpoint::{Answer, Endpoint, Request};
 use crate::error::{RedisStoreError, comes_from_no_primary};
 use crate::options::RedisOptions;
-use crate::server::Server;
 
 /// A cluster. The remembered owners of slots are only hints, since a node refuses a command for a slot that it does not
 /// own.
@@ -38,17 +36,11 @@ struct Slots {
 
 struct Node {
     address: Address,
-    server: Server,
+    endpoint: Endpoint,
     /// Whether a URL names the node. Such a node is never removed.
     is_named: bool,
     /// Whether its last command had no answer, or was refused because the node is no primary.
     is_suspect: AtomicBool,
-}
-
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Address {
-    host: String,
-    port: u16,
 }
 
 /// A range of slots with one owner. It includes the first and the last slot.
@@ -74,16 +66,11 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Sends a command to the owner of a key's slot. Sends it again only to the node that a redirection names.
+    /// Sends a request to the owner of its key's slot. Sends it again only to the node that a redirection names.
     ///
     /// After any other failure, the nodes are asked again for the owners.
-    pub(crate) async fn query<T: FromRedisValue>(
-        self: &Arc<Self>,
-        key: &str,
-        command: &Cmd,
-        deadline: Instant,
-    ) -> RedisResult<T> {
-        let slot = slot_of(key);
+    pub(crate) async fn run(self: &Arc<Self>, request: &Request<'_>, deadline: Instant) -> RedisResult<Answer> {
+        let slot = slot_of(request.key);
         let mut node = self.owner(slot)?;
         if node.is_suspect() {
             // Another node may know the successor.
@@ -93,11 +80,7 @@ impl Cluster {
         let mut is_asked = false;
         let mut redirections = 0;
         loop {
-            let answer = if is_asked {
-                node.server.ask(command, deadline).await
-            } else {
-                node.server.query(command, deadline).await
-            };
+            let answer = node.endpoint.run(request, is_asked, deadline).await;
             let Err(error) = answer else {
                 node.is_suspect.store(false, Relaxed);
                 return answer;
@@ -125,6 +108,22 @@ impl Cluster {
             }
             redirections += 1;
         }
+    }
+
+    /// Sends a command to each node that owns slots, and returns its answer beside the address of the node.
+    pub(crate) async fn query_each(&self, command: &Cmd, deadline: Instant) -> Vec<(String, RedisResult<Value>)> {
+        let owners = {
+            let slots = self.read();
+            let owns = |node: &&Arc<Node>| slots.owners.iter().flatten().any(|owner| Arc::ptr_eq(owner, node));
+            slots.nodes.values().filter(owns).cloned().collect::<Vec<_>>()
+        };
+        let mut answers = Vec::new();
+        for node in owners {
+            let Address { host, port } = &node.address;
+            answers.push((format!("{host}:{port}"), node.endpoint.query(command, deadline).await));
+        }
+        answers.sort_by(|(one, _), (other, _)| one.cmp(other));
+        answers
     }
 
     /// Returns the remembered owner of a slot. If there is none, returns any node, which then redirects.
@@ -169,7 +168,7 @@ impl Cluster {
         for (delay, node) in (0..).map(|place| BETWEEN_NODES * place).zip(nodes) {
             views.spawn(async move {
                 sleep(delay).await;
-                let view = node.server.query::<Value>(redis::cmd("CLUSTER").arg("SLOTS"), deadline).await?;
+                let view = node.endpoint.query(redis::cmd("CLUSTER").arg("SLOTS"), deadline).await?;
                 parse_view(view, &node.address)
             });
         }
@@ -231,7 +230,7 @@ impl Slots {
         nodes.retain(|_, node| {
             let owns = owners.iter().flatten().any(|owner| Arc::ptr_eq(owner, node));
             if !owns && node.is_suspect() {
-                node.server.end();
+                node.endpoint.end();
             }
             owns || node.is_named
         });
@@ -240,44 +239,11 @@ impl Slots {
 
 impl Node {
     fn new(address: Address, info: ConnectionInfo, options: &RedisOptions, is_named: bool) -> RedisResult<Self> {
-        Ok(Self { address, server: Server::new(info, options)?, is_named, is_suspect: AtomicBool::new(false) })
+        Ok(Self { address, endpoint: Endpoint::at(info, options)?, is_named, is_suspect: AtomicBool::new(false) })
     }
 
     fn is_suspect(&self) -> bool {
-        self.is_suspect.load(Relaxed) || self.server.is_silent()
-    }
-}
-
-impl Address {
-    fn of(info: &ConnectionInfo) -> RedisResult<Self> {
-        match info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                Ok(Self { host: host.clone(), port: *port })
-            }
-            _ => Err(malformed("a node of a cluster has a host and a port")),
-        }
-    }
-
-    /// Reads `host:port`. An empty or unknown host stands for the host of the node that gave the answer.
-    fn parse(text: &str, said_by: &Self) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Some(Self::new(host, port.parse().ok()?, said_by))
-    }
-
-    fn new(host: &str, port: u16, said_by: &Self) -> Self {
-        Self { host: if matches!(host, "" | "?") { &said_by.host } else { host }.to_owned(), port }
-    }
-
-    /// Returns this address with the transport of another address.
-    fn within(&self, addr: &ConnectionAddr) -> ConnectionAddr {
-        let Self { host, port } = self.clone();
-        match addr.clone() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
-            }
-            _ => ConnectionAddr::Tcp(host, port),
-        }
+        self.is_suspect.load(Relaxed) || self.endpoint.is_silent()
     }
 }
 
@@ -340,18 +306,5 @@ mod tests {
         assert_eq!(slot_of("foo{}{bar}"), 8_363);
         assert_eq!(slot_of("foo{{bar}}zap"), slot_of("{bar"));
         assert_ne!(slot_of("foo}{"), slot_of("foo"));
-    }
-
-    #[test]
-    fn a_redirection_without_a_host_is_to_the_host_that_says_so() {
-        let said_by = Address { host: "redis.example".to_owned(), port: 7000 };
-        let parse = |text| Address::parse(text, &said_by).map(|address| (address.host, address.port));
-        assert_eq!(parse("10.0.0.1:7001"), Some(("10.0.0.1".to_owned(), 7001)));
-        assert_eq!(parse("[::1]:7001"), Some(("::1".to_owned(), 7001)));
-        assert_eq!(parse("::1:7001"), Some(("::1".to_owned(), 7001)));
-        assert_eq!(parse(":7001"), Some(("redis.example".to_owned(), 7001)));
-        assert_eq!(parse("?:7001"), Some(("redis.example".to_owned(), 7001)));
-        assert_eq!(parse("10.0.0.1"), None);
-        assert_eq!(parse("10.0.0.1:none"), None);
     }
 }

@@ -4,63 +4,98 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisResult};
+use redis::{Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisResult, Value};
 use tokio::time::Instant;
 
 #[cfg(feature = "cluster")]
 use crate::cluster::Cluster;
+use crate::endpoint::{Answer, Endpoint, Request};
 use crate::error::RedisStoreError;
 use crate::options::RedisOptions;
-use crate::server::Server;
+use crate::sentinel::Sentinels;
+use crate::url::Target;
 
 /// A connection that reconnects by itself. A clone shares it.
 #[derive(Clone)]
 pub(crate) enum Connection {
-    Single(Arc<Server>),
+    Single(Arc<Endpoint>),
     #[cfg(feature = "cluster")]
     Cluster(Arc<Cluster>),
 }
 
 impl Connection {
-    pub(crate) async fn to_server(url: &str, options: &RedisOptions) -> Result<Self, RedisStoreError> {
-        Self::begin(Server::new(info(url, options)?, options)?, options).await
+    /// Connects to what a URL leads to: a server, the primary of Sentinels, or a cluster.
+    pub(crate) async fn to(url: &str, options: &RedisOptions) -> Result<Self, RedisStoreError> {
+        match Target::parse(url)? {
+            Target::Server(info) => Self::begin(Endpoint::at(prepared(info, options), options)?, options).await,
+            Target::Sentinels { sentinels, service, primary } => {
+                let sentinels = sentinels.into_iter().map(|info| prepared(info, options)).collect();
+                let sentinels = Sentinels::new(sentinels, &service, prepared(primary, options), options)?;
+                Self::begin(Endpoint::primary_of(&Arc::new(sentinels), options), options).await
+            }
+            #[cfg(feature = "cluster")]
+            Target::Cluster(nodes) => {
+                let nodes = nodes.into_iter().map(|info| prepared(info, options)).collect();
+                Ok(Self::Cluster(Arc::new(Cluster::connect(nodes, options).await?)))
+            }
+            #[cfg(not(feature = "cluster"))]
+            Target::Cluster(_) => Err(redis::RedisError::from((
+                redis::ErrorKind::InvalidClientConfig,
+                "the URL of a cluster needs the feature `cluster` of otp-grant-redis",
+            ))
+            .into()),
+        }
     }
 
     pub(crate) async fn with_client(client: Client, options: &RedisOptions) -> Result<Self, RedisStoreError> {
-        Self::begin(Server::with_client(client, options), options).await
+        Self::begin(Endpoint::with_client(client, options), options).await
     }
 
-    async fn begin(server: Server, options: &RedisOptions) -> Result<Self, RedisStoreError> {
-        server.connect(Instant::now() + options.connection_timeout).await?;
-        Ok(Self::Single(Arc::new(server)))
+    async fn begin(endpoint: Endpoint, options: &RedisOptions) -> Result<Self, RedisStoreError> {
+        endpoint.connect(Instant::now() + options.connection_timeout).await?;
+        Ok(Self::Single(Arc::new(endpoint)))
     }
 
     #[cfg(feature = "cluster")]
     pub(crate) async fn to_cluster(urls: &[&str], options: &RedisOptions) -> Result<Self, RedisStoreError> {
-        let nodes = urls.iter().map(|url| info(url, options)).collect::<Result<Vec<_>, _>>()?;
+        let nodes = urls.iter().map(|url| Ok(prepared(url.into_connection_info()?, options)));
+        let nodes = nodes.collect::<RedisResult<Vec<_>>>()?;
         Ok(Self::Cluster(Arc::new(Cluster::connect(nodes, options).await?)))
     }
 
-    /// Sends a command for one key. Sends it again only after an answer that says that it was not run.
-    pub(crate) async fn query<T: FromRedisValue>(&self, key: &str, command: &Cmd, deadline: Instant) -> RedisResult<T> {
+    /// Sends a request. Sends it again only after an answer that says that it was not run.
+    pub(crate) async fn run(&self, request: &Request<'_>, deadline: Instant) -> RedisResult<Answer> {
         match self {
-            Self::Single(server) => {
-                let _ = key;
-                server.query(command, deadline).await
-            }
+            Self::Single(endpoint) => endpoint.run(request, false, deadline).await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(cluster) => cluster.query(key, command, deadline).await,
+            Self::Cluster(cluster) => cluster.run(request, deadline).await,
+        }
+    }
+
+    /// Sends a command to each primary, and returns its answer. In a cluster the address of the node is beside it.
+    pub(crate) async fn query_each(
+        &self,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Vec<(Option<String>, RedisResult<Value>)> {
+        match self {
+            Self::Single(endpoint) => vec![(None, endpoint.query(command, deadline).await)],
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => {
+                let answers = cluster.query_each(command, deadline).await;
+                answers.into_iter().map(|(node, answer)| (Some(node), answer)).collect()
+            }
         }
     }
 }
 
-fn info(url: &str, options: &RedisOptions) -> RedisResult<ConnectionInfo> {
-    let info = url.into_connection_info()?.set_tcp_settings(tcp_settings(options));
+/// Adds what every connection needs to what a URL says.
+fn prepared(info: ConnectionInfo, options: &RedisOptions) -> ConnectionInfo {
     #[cfg(feature = "tls")]
     if matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
         provide_cryptography();
     }
-    Ok(info)
+    info.set_tcp_settings(tcp_settings(options))
 }
 
 /// Installs a provider for TLS, unless the process already has one. Without a provider, `redis` panics.

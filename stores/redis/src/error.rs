@@ -18,6 +18,9 @@ pub enum RedisStoreError {
         /// The first word of its answer, for instance `OOM`, `READONLY` or `NOPERM`.
         code: Box<str>,
     },
+    /// Fewer replicas than [required](crate::RedisOptions::wait_for_replicas) have acknowledged the swap, or the record
+    /// that was loaded, in time. It is stored at the primary, and a failover can lose it.
+    NotReplicated,
     /// The stored value is not a record, or is a record of a later version. Another program may write under the prefix.
     NotARecord,
     /// Redis, or a server in its place, gave an answer that the command can't have.
@@ -35,7 +38,7 @@ impl RedisStoreError {
     /// ```
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connection(_) | Self::Timeout => true,
+            Self::Connection(_) | Self::Timeout | Self::NotReplicated => true,
             Self::Refused { code } => PASSING.contains(&&**code),
             Self::NotARecord | Self::UnexpectedAnswer | Self::Configuration(_) => false,
         }
@@ -70,6 +73,7 @@ impl core::fmt::Display for RedisStoreError {
                  name, or too many connections)"
             }
             Self::Refused { code } => return write!(f, "Redis refused the command: {code}"),
+            Self::NotReplicated => "fewer replicas of Redis than required have acknowledged in time",
             Self::NotARecord => "what is stored in Redis is not a record",
             Self::UnexpectedAnswer => "Redis gave an unexpected answer",
             Self::Configuration(_) => "the connection to Redis is configured wrongly",

@@ -18,6 +18,14 @@ pub struct RedisOptions {
     pub(crate) prefix: Arc<str>,
     pub(crate) command_timeout: Duration,
     pub(crate) connection_timeout: Duration,
+    pub(crate) replicas: Option<Replicas>,
+}
+
+/// The replicas that have to acknowledge a swap, and for how long they are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replicas {
+    pub(crate) count: u32,
+    pub(crate) timeout: Duration,
 }
 
 impl RedisOptions {
@@ -43,11 +51,24 @@ impl RedisOptions {
         self.connection_timeout = timeout;
         self
     }
+
+    /// Has each swap wait until so many replicas have acknowledged it (`WAIT`), for at most `timeout`. Zero waits for
+    /// none, which is the default.
+    ///
+    /// A swap that fewer replicas acknowledge in time fails with
+    /// [`RedisStoreError::NotReplicated`](crate::RedisStoreError::NotReplicated), although it is stored at the primary.
+    /// Until replicas have caught up, this store also has loads wait, and they fail in the same way. otp-grant then
+    /// answers with a 503. The time limit of a command includes the wait. [The crate's front page](crate#replicas) says
+    /// what this gives, and what it does not.
+    pub fn wait_for_replicas(mut self, count: u32, timeout: Duration) -> Self {
+        self.replicas = (count > 0).then_some(Replicas { count, timeout });
+        self
+    }
 }
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        Self { prefix: "otp-grant:".into(), command_timeout: TIMEOUT, connection_timeout: TIMEOUT }
+        Self { prefix: "otp-grant:".into(), command_timeout: TIMEOUT, connection_timeout: TIMEOUT, replicas: None }
     }
 }
 

@@ -1,26 +1,35 @@
 //! One address, and the connection to the server behind it. A connection to a dead server or to no primary is given up
-//! here.
+//! here. Instead of an address, Sentinels can say where the server is.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::SetOnce;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::error::comes_from_no_primary;
 use crate::options::RedisOptions;
+use crate::sentinel::Sentinels;
 
 /// An address. One connection at a time carries all commands. The host name is resolved for each connection.
 pub(crate) struct Server {
-    client: Client,
+    place: Place,
     config: AsyncConnectionConfig,
     command_timeout: Duration,
     current: Mutex<Option<Arc<Link>>>,
     /// When a connection was last given up because its server is no primary.
     refused: Mutex<Option<Instant>>,
+}
+
+/// Where each connection leads.
+#[derive(Clone)]
+enum Place {
+    At(Client),
+    /// Wherever the Sentinels say that the primary is.
+    Primary(Arc<Sentinels>),
 }
 
 /// One connection. It lives from the first command that needs it until it is given up.
@@ -40,12 +49,20 @@ impl Server {
     }
 
     pub(crate) fn with_client(client: Client, options: &RedisOptions) -> Self {
+        Self::with(Place::At(client), options)
+    }
+
+    pub(crate) fn primary_of(sentinels: Arc<Sentinels>, options: &RedisOptions) -> Self {
+        Self::with(Place::Primary(sentinels), options)
+    }
+
+    fn with(place: Place, options: &RedisOptions) -> Self {
         // Each command has its own time limit, and needs no second one.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(options.connection_timeout))
             .set_response_timeout(None);
         Self {
-            client,
+            place,
             config,
             command_timeout: options.command_timeout,
             current: Mutex::new(None),
@@ -55,27 +72,26 @@ impl Server {
 
     /// Waits for a connection.
     pub(crate) async fn connect(&self, deadline: Instant) -> RedisResult<()> {
-        self.carry(deadline, |_| async { Ok(()) }).await
+        self.carry(deadline, |_| async { Ok(Vec::new()) }).await.map(drop)
     }
 
     /// Sends a command once.
     ///
     /// The next command uses a new connection if this one is lost, or if the server answers that it is no primary.
     /// If there is no answer before the deadline, the connection also ends for the other commands that wait on it.
-    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd, deadline: Instant) -> RedisResult<T> {
-        self.carry(deadline, |mut connection| async move { command.query_async(&mut connection).await }).await
+    pub(crate) async fn query(&self, command: &Cmd, deadline: Instant) -> RedisResult<Value> {
+        let send = |mut connection: MultiplexedConnection| async move {
+            Ok(vec![connection.send_packed_command(command).await?])
+        };
+        self.carry(deadline, send).await?.pop().unwrap_or(Value::Nil).extract_error()
     }
 
-    /// Sends a command once to a node that will soon own its slot.
-    #[cfg(feature = "cluster")]
-    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd, deadline: Instant) -> RedisResult<T> {
-        // Both in one write: `ASKING` applies to the next command of the connection.
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("ASKING").ignore().add_command(command.clone());
-        let pipeline = &pipeline;
-        let (answer,) =
-            self.carry(deadline, |mut connection| async move { pipeline.query_async(&mut connection).await }).await?;
-        Ok(answer)
+    /// Sends commands once and together, as [`query`](Self::query) sends one. A refusal is among the answers.
+    pub(crate) async fn pipeline(&self, commands: &Pipeline, deadline: Instant) -> RedisResult<Vec<Value>> {
+        let send = |mut connection: MultiplexedConnection| async move {
+            connection.send_packed_commands(commands, 0, commands.len()).await
+        };
+        self.carry(deadline, send).await
     }
 
     /// Tells whether commands were sent, but nothing was received for the time limit of a command.
@@ -92,11 +108,11 @@ impl Server {
         }
     }
 
-    async fn carry<T, F: Future<Output = RedisResult<T>>>(
+    async fn carry<F: Future<Output = RedisResult<Vec<Value>>>>(
         &self,
         deadline: Instant,
         send: impl FnOnce(MultiplexedConnection) -> F,
-    ) -> RedisResult<T> {
+    ) -> RedisResult<Vec<Value>> {
         let link = self.link();
         link.note_sent();
         let answer = async {
@@ -118,13 +134,16 @@ impl Server {
         };
         match &answer {
             Err(error) if is_broken(error) => self.forget(&link),
-            Err(error) => {
+            answer => {
                 link.note_answered();
-                if comes_from_no_primary(error) && self.may_try_another() {
+                let is_no_primary = match answer {
+                    Ok(values) => values.iter().any(says_no_primary),
+                    Err(error) => comes_from_no_primary(error),
+                };
+                if is_no_primary && self.may_try_another() {
                     self.forget(&link);
                 }
             }
-            Ok(_) => link.note_answered(),
         }
         answer
     }
@@ -140,17 +159,8 @@ impl Server {
             Some(link) if !link.has_failed() => Arc::clone(link),
             _ => {
                 let link = Arc::new(Link::new());
-                let (client, config, connecting) = (self.client.clone(), self.config.clone(), Arc::clone(&link));
                 // Connects in a task, because the commands that wait can have less time than connecting takes.
-                tokio::spawn(async move {
-                    tokio::select! {
-                        connected = client.get_multiplexed_async_connection_with_config(&config) => {
-                            // It is set only here.
-                            let _ = connecting.connected.set(connected);
-                        }
-                        () = async { connecting.ended.wait().await; } => {}
-                    }
-                });
+                tokio::spawn(connect(self.place.clone(), self.config.clone(), Arc::clone(&link)));
                 *current = Some(Arc::clone(&link));
                 link
             }
@@ -182,7 +192,7 @@ impl Link {
     }
 
     fn has_failed(&self) -> bool {
-        matches!(self.connected.get(), Some(Err(_)))
+        matches!(self.connected.get(), Some(Err(_))) || self.ended.get().is_some()
     }
 
     fn end(&self) {
@@ -203,9 +213,50 @@ impl Link {
     }
 }
 
+/// Connects, and then ends the connection when the Sentinels name another primary.
+async fn connect(place: Place, config: AsyncConnectionConfig, link: Arc<Link>) {
+    let connecting = async {
+        match &place {
+            Place::At(client) => (client.get_multiplexed_async_connection_with_config(&config).await, None),
+            Place::Primary(sentinels) => match sentinels.connect(&config).await {
+                Ok((connection, claim)) => (Ok(connection), Some((sentinels, claim))),
+                Err(error) => (Err(error), None),
+            },
+        }
+    };
+    let (connected, named) = tokio::select! {
+        connecting = connecting => connecting,
+        () = async { link.ended.wait().await; } => return,
+    };
+    // It is set only here.
+    let _ = link.connected.set(connected);
+    let Some((sentinels, claim)) = named else { return };
+    let link = {
+        let watched = Arc::downgrade(&link);
+        drop(link);
+        watched
+    };
+    while link.strong_count() > 0 {
+        sleep(BETWEEN_QUESTIONS).await;
+        if sentinels.name_another_than(&claim).await {
+            if let Some(link) = link.upgrade() {
+                link.end();
+            }
+            return;
+        }
+    }
+}
+
 /// Tells whether the connection is no longer of use, or was never made.
 fn is_broken(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
+}
+
+fn says_no_primary(answer: &Value) -> bool {
+    match answer {
+        Value::ServerError(error) => comes_from_no_primary(&RedisError::from(error.clone())),
+        _ => false,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -214,3 +265,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The shortest time between two connections that are given up because the server is no primary.
 const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(100);
+
+/// How often the Sentinels are asked whether a connection still leads to the primary.
+const BETWEEN_QUESTIONS: Duration = Duration::from_secs(1);

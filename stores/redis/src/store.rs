@@ -1,16 +1,18 @@
 //! The two operations of a store in Redis. Each is one command on one key.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use otp_grant::Store;
 use otp_grant::id::{RecordKey, Tag};
 use otp_grant::store::{Record, Swap};
 use otp_grant::time::Timestamp;
-use redis::{Client, Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
+use redis::{Client, Cmd, RedisError, Script, Value, from_redis_value};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
+use crate::durability::{self, DurabilityRisk};
+use crate::endpoint::Request;
 use crate::error::{RedisStoreError, comes_from_no_primary};
 use crate::options::RedisOptions;
 
@@ -20,17 +22,23 @@ use crate::options::RedisOptions;
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,
-    prefix: Arc<str>,
-    command_timeout: Duration,
+    options: RedisOptions,
 }
 
 impl RedisStore {
-    /// Connects to `redis://[user:password@]host[:port][/database]`, to `redis+unix:///path`, or with the feature `tls`
-    /// to `rediss://…`.
+    /// Connects to what a URL names:
+    ///
+    /// - `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`: a server;
+    /// - `redis+sentinel://[user:password@]host[:port],…/service[/database]`: the primary that Sentinels watch under the
+    ///   name of the service;
+    /// - `redis+cluster://[user:password@]host[:port],…`: a Redis Cluster, with the feature `cluster`.
+    ///
+    /// With the feature `tls` there are also `rediss://`, `rediss+sentinel://` and `rediss+cluster://`.
     ///
     /// One connection carries all commands. It is given up when it is lost, when a command gets no answer in time, or
     /// when the server says that it is no primary. The next command then makes a new connection, and resolves the host
-    /// name again.
+    /// name again. Sentinels are asked before each connection, and the server that they name must say of itself that it is
+    /// a primary.
     ///
     /// # Errors
     /// [`RedisStoreError`]:
@@ -38,7 +46,7 @@ impl RedisStore {
     /// - when Redis is not there or refuses: `connect` can be called again;
     /// - when the URL can't be read: another call does not help.
     pub async fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisStoreError> {
-        Ok(Self::with(Connection::to_server(url, &options).await?, options))
+        Ok(Self::with(Connection::to(url, &options).await?, options))
     }
 
     /// Connects with a client that the host has made, for instance one with client certificates.
@@ -68,12 +76,38 @@ impl RedisStore {
         Ok(Self::with(Connection::to_cluster(urls, &options).await?, options))
     }
 
+    /// Asks each primary for settings that can make Redis forget a record. [The crate's front page](crate) says how Redis
+    /// must be configured.
+    ///
+    /// Call it when a host starts, and log what it returns. It needs the right to `INFO`, and to `CONFIG GET` for a part.
+    /// A server that refuses is itself [in the list](DurabilityRisk).
+    ///
+    /// ```no_run
+    /// # async fn test(store: otp_grant_redis::RedisStore) -> Result<(), otp_grant_redis::RedisStoreError> {
+    /// for risk in store.durability_risks().await? {
+    ///     eprintln!("warning: {risk}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RedisStoreError`] when a server does not answer. It can be called again.
+    pub async fn durability_risks(&self) -> Result<Vec<DurabilityRisk>, RedisStoreError> {
+        durability::risks(&self.connection, self.options.replicas, self.deadline()).await
+    }
+
     fn with(connection: Connection, options: RedisOptions) -> Self {
-        Self { connection, prefix: options.prefix, command_timeout: options.command_timeout }
+        Self { connection, options }
     }
 
     fn key(&self, key: &RecordKey) -> String {
-        [&*self.prefix, String::from(*key).as_str()].concat()
+        [&*self.options.prefix, String::from(*key).as_str()].concat()
+    }
+
+    /// Sends a swap. Until enough replicas have it, its outcome is unknown.
+    async fn send(&self, key: &str, command: &Cmd, deadline: Instant) -> Result<Value, RedisStoreError> {
+        let answer = self.connection.run(&Request { key, command, is_swap: true }, deadline).await?;
+        if answer.is_replicated { Ok(answer.value) } else { Err(RedisStoreError::NotReplicated) }
     }
 
     /// Inserts with `SET … NX`, which stores only where nothing is stored. By `redis-benchmark`, this takes Redis a
@@ -81,7 +115,7 @@ impl RedisStore {
     async fn insert(&self, key: &str, value: &[u8], delete_at: i64) -> Result<Swap, RedisStoreError> {
         let mut command = Cmd::with_capacity(6, key.len() + value.len() + OTHER_ARGUMENTS);
         command.arg("SET").arg(key).arg(value).arg("NX").arg("PXAT").arg(delete_at);
-        match self.connection.query(key, &command, self.deadline()).await? {
+        match self.send(key, &command, self.deadline()).await? {
             Value::Okay => Ok(Swap::Stored),
             Value::Nil => Ok(Swap::Conflict),
             _ => Err(RedisStoreError::UnexpectedAnswer),
@@ -96,22 +130,22 @@ impl RedisStore {
         };
         let deadline = self.deadline();
         let evalsha = command("EVALSHA", SWAP_SCRIPT.get_hash());
-        let swapped = match self.connection.query::<i64>(key, &evalsha, deadline).await {
+        let swapped = match self.send(key, &evalsha, deadline).await {
             // Redis has not run anything. It forgets scripts when it starts.
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.connection.query(key, &command("EVAL", SWAP), deadline).await
+            Err(RedisStoreError::Refused { code }) if *code == *"NOSCRIPT" => {
+                self.send(key, &command("EVAL", SWAP), deadline).await
             }
             answer => answer,
         };
         match swapped? {
-            1 => Ok(Swap::Stored),
-            0 => Ok(Swap::Conflict),
+            Value::Int(1) => Ok(Swap::Stored),
+            Value::Int(0) => Ok(Swap::Conflict),
             _ => Err(RedisStoreError::UnexpectedAnswer),
         }
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + self.command_timeout
+        Instant::now() + self.options.command_timeout
     }
 }
 
@@ -124,10 +158,15 @@ impl Store for RedisStore {
         // it.
         let mut command = Cmd::with_capacity(2, key.len() + OTHER_ARGUMENTS);
         command.arg("GETEX").arg(&key);
-        let stored: Option<Vec<u8>> = match self.connection.query(&key, &command, deadline).await {
-            Err(error) if can_be_repeated(&error) => self.connection.query(&key, &command, deadline).await,
+        let request = Request { key: &key, command: &command, is_swap: false };
+        let answer = match self.connection.run(&request, deadline).await {
+            Err(error) if can_be_repeated(&error) => self.connection.run(&request, deadline).await,
             answer => answer,
         }?;
+        if !answer.is_replicated {
+            return Err(RedisStoreError::NotReplicated);
+        }
+        let stored = from_redis_value::<Option<Vec<u8>>>(answer.value).map_err(RedisError::from)?;
         stored.map(|stored| decode(&stored)).transpose()
     }
 
@@ -142,7 +181,7 @@ impl Store for RedisStore {
 
 impl core::fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("RedisStore").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("RedisStore").field("prefix", &self.options.prefix).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod durability;
 mod error;
 mod options;
 #[cfg(feature = "postgres")]
@@ -11,6 +13,8 @@ mod sqlite;
 
 #[cfg(feature = "postgres")]
 pub use deadpool_postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use durability::DurabilityRisk;
 pub use error::{Cause, SqlStoreError};
 pub use options::SqlOptions;
 #[cfg(feature = "postgres")]

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use deadpool_postgres::tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use deadpool_postgres::tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use deadpool_postgres::tokio_postgres::{Error, NoTls, Row};
+use deadpool_postgres::tokio_postgres::{Config, Error, NoTls, Row, Socket};
 use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod,
 };
@@ -14,7 +15,9 @@ use futures_util::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::hosts::Hosts;
 use super::url::Url;
+use crate::durability::{DurabilityRisk, POSTGRES_SETTINGS};
 use crate::error::{Cause, SqlStoreError};
 use crate::options::SqlOptions;
 
@@ -39,7 +42,10 @@ impl PostgresDatabase {
         Self { pool, timeout: options.timeout, trust: Trust::default() }
     }
 
-    /// Connects to `postgres://[user[:password]@]host[:port]/database`.
+    /// Connects to `postgres://[user[:password]@]host[:port],…/database`.
+    ///
+    /// Of several hosts, each connection leads to one that takes writes, unless the URL says otherwise
+    /// (`target_session_attrs`). Of two that do, it leads to the one that was promoted last.
     ///
     /// When a connection starts, it tells the server the time limit (`statement_timeout`) and the isolation level as
     /// options. Some poolers refuse these options. In this case make the pool yourself, and use [`new`](Self::new).
@@ -57,14 +63,14 @@ impl PostgresDatabase {
         server
             .options(format!("{given}-c statement_timeout={limit} -c default_transaction_isolation=read\\ committed"));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let trust = Trust::default();
         let manager = match tls {
-            None => Manager::from_config(server, NoTls, recycling),
+            None => manager(server, NoTls, recycling, options.timeout, &trust),
             #[cfg(feature = "tls")]
-            Some(tls) => Manager::from_config(server, tls.connector()?, recycling),
+            Some(tls) => manager(server, tls.connector()?, recycling, options.timeout, &trust),
             #[cfg(not(feature = "tls"))]
             Some(never) => match never {},
         };
-        let trust = Trust::default();
         let pool = Pool::builder(manager)
             // A few busy connections are better than many idle ones, which must be checked before use.
             .queue_mode(QueueMode::Lifo)
@@ -75,6 +81,19 @@ impl PostgresDatabase {
         let database = Self { pool, timeout: options.timeout, trust };
         timeout(options.timeout, database.lease()).await.map_err(|_| SqlStoreError::Timeout)??;
         Ok(database)
+    }
+
+    /// Asks the server for settings that can make it forget what it has acknowledged. Every user may read them.
+    ///
+    /// Call it when a host starts, and log what it returns.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]. It can be called again.
+    pub async fn durability_risks(&self) -> Result<Vec<DurabilityRisk>, SqlStoreError> {
+        let row = self.find(POSTGRES_SETTINGS, &[]).await?.ok_or(SqlStoreError::UnexpectedAnswer)?;
+        let text = |place: usize| row.try_get::<_, &str>(place).map_err(|_| SqlStoreError::UnexpectedAnswer);
+        let standbys = row.try_get(4).map_err(|_| SqlStoreError::UnexpectedAnswer)?;
+        Ok(DurabilityRisk::of_postgres(text(0)?, text(1)?, text(2)?, text(3)?, standbys))
     }
 
     /// Runs a statement that only reads, and returns its first row. If the connection turns out to be lost, the
@@ -229,14 +248,14 @@ impl Drop for Lease<'_> {
 
 /// The connections that are still trusted to lead to the server: those that were made after the last failure.
 #[derive(Clone, Default)]
-struct Trust(Arc<Mutex<Option<Instant>>>);
+pub(super) struct Trust(Arc<Mutex<Option<Instant>>>);
 
 impl Trust {
     fn extends_to(&self, created: Instant) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|ended| created > ended)
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
@@ -280,6 +299,21 @@ impl ToSql for Redacted<'_> {
     }
 
     to_sql_checked!();
+}
+
+/// Makes what makes connections: to the one host, or to the primary among several.
+fn manager<T>(server: Config, tls: T, recycling: ManagerConfig, limit: Duration, trust: &Trust) -> Manager
+where
+    T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+    T::Stream: Sync + Send,
+    T::TlsConnect: Sync + Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    if server.get_hosts().len() < 2 {
+        return Manager::from_config(server, tls, recycling);
+    }
+    let hosts = Hosts::new(&server, tls, limit / 2, trust.clone());
+    Manager::from_connect(server, hosts, recycling)
 }
 
 async fn answer(connection: &Client, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Answer, Error> {

@@ -1,6 +1,7 @@
 //! The store in PostgreSQL.
 
 mod database;
+mod hosts;
 #[cfg(feature = "tls")]
 mod tls;
 mod url;
@@ -14,6 +15,7 @@ use otp_grant::time::Timestamp;
 
 pub use database::PostgresDatabase;
 
+use crate::durability::DurabilityRisk;
 use crate::error::SqlStoreError;
 use crate::options::SqlOptions;
 use crate::row::{Row, decode, due};
@@ -43,7 +45,7 @@ impl PostgresStore {
         Self { database }
     }
 
-    /// Connects to `postgres://[user[:password]@]host[:port]/database`, as [`PostgresDatabase::connect`] does.
+    /// Connects to `postgres://[user[:password]@]host[:port],…/database`, as [`PostgresDatabase::connect`] does.
     ///
     /// # Errors
     /// [`SqlStoreError`]:
@@ -63,6 +65,17 @@ impl PostgresStore {
     /// [`SqlStoreError`], within some minutes. It can be called again.
     pub async fn migrate(&self) -> Result<(), SqlStoreError> {
         self.database.migrate(IS_MIGRATED, include_str!("../../migrations/postgres.sql")).await
+    }
+
+    /// Asks the database for settings that can make it forget a record. [The crate's front page](crate#what-survives)
+    /// says what must be set.
+    ///
+    /// Call it when a host starts, and log what it returns.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]. It can be called again.
+    pub async fn durability_risks(&self) -> Result<Vec<DurabilityRisk>, SqlStoreError> {
+        self.database.durability_risks().await
     }
 
     /// Deletes at most `limit` records that could have been deleted a minute ago, the oldest first, and returns how

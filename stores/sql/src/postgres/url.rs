@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use deadpool_postgres::tokio_postgres::Config;
-use deadpool_postgres::tokio_postgres::config::SslMode;
+use deadpool_postgres::tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 #[cfg(feature = "tls")]
 use super::tls::{Tls, Verified};
@@ -37,6 +37,7 @@ impl Url {
         };
         let (mut passed_on, mut options, mut files, mut mode) =
             (Vec::new(), Vec::new(), Files::default(), "prefer".into());
+        let mut attributes = None;
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             let Some((name, value)) = form_urlencoded::parse(parameter.as_bytes()).next() else { continue };
             match &*name {
@@ -44,6 +45,7 @@ impl Url {
                 "sslrootcert" | "ssl-root-cert" | "ssl-ca" => files.roots = Some(PathBuf::from(&*value)),
                 "sslcert" | "ssl-cert" => files.certificate = Some(PathBuf::from(&*value)),
                 "sslkey" | "ssl-key" => files.key = Some(PathBuf::from(&*value)),
+                "target_session_attrs" => attributes = Some(value),
                 "options" => options.push(value.into_owned()),
                 // The store has four statements.
                 "statement-cache-capacity" => {}
@@ -61,6 +63,14 @@ impl Url {
             server.options(options.join(" "));
         }
         name_a_host(&mut server);
+        server.target_session_attrs(match attributes.as_deref() {
+            // A standby among several hosts must not be taken for the primary.
+            None if server.get_hosts().len() > 1 => TargetSessionAttrs::ReadWrite,
+            None | Some("any") => TargetSessionAttrs::Any,
+            Some("read-write" | "primary") => TargetSessionAttrs::ReadWrite,
+            Some("read-only" | "standby" | "prefer-standby") => return Err(wrong(NO_STANDBY)),
+            Some(_) => return Err(wrong(UNKNOWN_ATTRIBUTES)),
+        });
         let tls = tls(&mode, files, &mut server)?;
         Ok(Self { server, tls })
     }
@@ -128,6 +138,10 @@ fn wrong(what: &'static str) -> SqlStoreError {
 
 const SOCKET_FOLDERS: [&str; 3] = ["/run/postgresql", "/var/run/postgresql", "/tmp"];
 
+const UNKNOWN_ATTRIBUTES: &str = "target_session_attrs is read-write, primary or any";
+
+const NO_STANDBY: &str = "target_session_attrs asks for a server that takes no writes";
+
 const UNKNOWN_MODE: &str = "sslmode is disable, allow, prefer, require, verify-ca or verify-full";
 
 #[cfg(test)]
@@ -154,6 +168,16 @@ mod tests {
 
         let two = server("postgres://one,two:5433/login?target_session_attrs=read-write");
         assert_eq!(two.get_hosts().len(), 2);
+        for (url, attributes) in [
+            ("postgres://one,two:5433/login", TargetSessionAttrs::ReadWrite),
+            ("postgres:///login?host=one,two&port=1,2", TargetSessionAttrs::ReadWrite),
+            ("postgres://one,two/login?target_session_attrs=primary", TargetSessionAttrs::ReadWrite),
+            ("postgres://one,two/login?target_session_attrs=any", TargetSessionAttrs::Any),
+            ("postgres://one/login?target_session_attrs=read-write", TargetSessionAttrs::ReadWrite),
+            ("postgres://one/login", TargetSessionAttrs::Any),
+        ] {
+            assert_eq!(server(url).get_target_session_attrs(), attributes, "{url}");
+        }
         assert_eq!(server("postgres:///login?hostaddr=127.0.0.1").get_hosts(), [Host::Tcp("127.0.0.1".to_owned())]);
         assert_eq!(server("postgres://").get_hosts().len(), 1);
     }
@@ -176,6 +200,7 @@ mod tests {
             "postgres://u:secret@[h/d",
             "postgres://u:secret@h/d?port",
             "postgres://u:secret@h/d?target_session_attrs=secret",
+            "postgres://u:secret@h,i/d?target_session_attrs=standby",
             "postgres://u:secret@h/d?sslmode=secret",
             "postgres://u:secret@h/d?hostaddr=secret",
         ] {

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::file::{File, leaves_the_connection};
 use super::writer::{Work, Write, start};
+use crate::durability::DurabilityRisk;
 use crate::error::SqlStoreError;
 use crate::options::SqlOptions;
 
@@ -118,6 +119,19 @@ impl SqliteDatabase {
             return Ok(());
         }
         self.write(|connection| connection.execute_batch(statements)).await
+    }
+
+    /// Asks the connection that writes for settings that can make SQLite forget what it has acknowledged.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]. It can be called again.
+    pub async fn durability_risks(&self) -> Result<Vec<DurabilityRisk>, SqlStoreError> {
+        self.write(|connection| {
+            let journal_mode = connection.query_row("PRAGMA journal_mode", (), |row| row.get::<_, String>(0))?;
+            let synchronous = connection.query_row("PRAGMA synchronous", (), |row| row.get(0))?;
+            Ok(DurabilityRisk::of_sqlite(&journal_mode, synchronous))
+        })
+        .await
     }
 
     /// Switches the file to a write-ahead log. The file remembers the switch.

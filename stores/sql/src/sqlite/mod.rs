@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 pub use database::SqliteDatabase;
 
+use crate::durability::DurabilityRisk;
 use crate::error::SqlStoreError;
 use crate::options::SqlOptions;
 use crate::row::{Row, decode, due};
@@ -48,6 +49,17 @@ impl SqliteStore {
     /// [`SqlStoreError`]. It can be called again.
     pub async fn migrate(&self) -> Result<(), SqlStoreError> {
         self.database.migrate(&["otp_grant_records", "otp_grant_records_delete_after"], MIGRATION).await
+    }
+
+    /// Asks the database for settings that can make it forget a record. [The crate's front page](crate#what-survives)
+    /// says what must be set.
+    ///
+    /// Call it when a host starts, and log what it returns.
+    ///
+    /// # Errors
+    /// [`SqlStoreError`]. It can be called again.
+    pub async fn durability_risks(&self) -> Result<Vec<DurabilityRisk>, SqlStoreError> {
+        self.database.durability_risks().await
     }
 
     /// Deletes at most `limit` records that could have been deleted a minute ago, the oldest first, and returns how

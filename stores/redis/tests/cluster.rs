@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use otp_grant::Store;
 use otp_grant::store::Swap;
-use otp_grant_redis::{RedisOptions, RedisStore, redis};
+use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError, redis};
 use otp_grant_stores_support::{self as login, key, later, record};
 use support::*;
 
@@ -111,6 +111,44 @@ async fn a_cluster_is_a_store() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_named_by_one_url() {
+    let (nodes, urls) = cluster();
+    let hosts = urls.each_ref().map(|url| url.trim_start_matches("redis://"));
+    let url = format!("redis+cluster://127.0.0.1:{},{}/", free_port(), hosts[1..].join(","));
+    otp_grant::store::conformance::all(|| RedisStore::connect(&url, RedisOptions::default())).await.unwrap();
+    assert!(nodes.iter().all(|node| node.calls("getex") > 0));
+
+    // Each node has its own risks.
+    nodes[1].run::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    let store = RedisStore::connect(&url, RedisOptions::default()).await.unwrap();
+    let risks = store.durability_risks().await.unwrap();
+    let of = |host: &str| risks.iter().filter(|risk| risk.node.as_deref() == Some(host)).count();
+    assert_eq!(hosts.map(of), [1, 2, 1], "{risks:?}");
+    assert!(risks.iter().all(|risk| risk.to_string().contains("127.0.0.1:")), "{risks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_waits_for_the_replicas_of_its_own_node() {
+    let cluster = Replicated::start();
+    let options = RedisOptions::default().wait_for_replicas(1, Duration::from_millis(300));
+    let store = RedisStore::connect_cluster(&cluster.urls.each_ref().map(|url| &**url), options).await.unwrap();
+    let of_first = cluster.keys_of_first().take(2).collect::<Vec<_>>();
+    let of_another = (0..).find(|number| !cluster.keys_of_first().take(1000).any(|other| other == *number)).unwrap();
+    assert_eq!(store.swap(&key(of_first[0]), None, &record(1, later())).await.unwrap(), Swap::Stored);
+    assert_eq!(cluster.nodes[0].calls("wait"), 1);
+    let error = store.swap(&key(of_another), None, &record(1, later())).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, RedisStoreError::NotReplicated), "{error:?}");
+    // The other node's lack of a replica is not the first one's.
+    assert!(store.load(&key(of_first[0])).await.unwrap().is_some());
+    cluster.replica.pause();
+    let error = store.swap(&key(of_first[1]), None, &record(1, later())).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, RedisStoreError::NotReplicated), "{error:?}");
+    let error = store.load(&key(of_first[1])).await.unwrap_err();
+    assert!(matches!(error, RedisStoreError::NotReplicated), "{error:?}");
+    cluster.replica.resume();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

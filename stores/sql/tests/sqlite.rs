@@ -27,6 +27,13 @@ async fn store(url: &str) -> SqliteStore {
     store
 }
 
+#[tokio::test]
+async fn a_store_keeps_what_it_acknowledges() {
+    let (_directory, url) = support::sqlite_file();
+    let store = SqliteStore::connect(&url, SqlOptions::default()).await.unwrap();
+    assert_eq!(store.durability_risks().await.unwrap(), []);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_every_promise_of_a_store() {
     let (_directory, url) = sqlite_file();

@@ -52,10 +52,28 @@ impl Redis {
         Self::with(&[&common[..], arguments].concat())
     }
 
+    /// A Sentinel that watches a primary.
+    pub fn sentinel(port: u16, primary: u16) -> Self {
+        let directory = tempfile::Builder::new().prefix("otp-grant-redis-").tempdir().unwrap();
+        let settings = format!(
+            "port {port}\nbind 127.0.0.1\nunixsocket redis.sock\nsentinel monitor main 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n"
+        );
+        std::fs::write(directory.path().join("sentinel.conf"), settings).unwrap();
+        let arguments = vec!["sentinel.conf".to_owned(), "--sentinel".to_owned()];
+        let mut sentinel = Self { directory, arguments, process: None };
+        sentinel.restart();
+        sentinel
+    }
+
     /// Starts it, after it was killed.
     pub fn restart(&mut self) {
+        let of_a_server: &[&str] = match self.arguments.last() {
+            Some(last) if last == "--sentinel" => &[],
+            _ => &["--port", "0", "--save", "", "--unixsocket", "redis.sock", "--maxmemory-policy", "noeviction"],
+        };
         let started = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock", "--maxmemory-policy", "noeviction"])
+            .args(of_a_server)
             .args(&self.arguments)
             .current_dir(self.directory.path())
             .stdout(Stdio::null())
@@ -119,6 +137,19 @@ impl Redis {
                 return;
             }
             assert!(Instant::now() < deadline, "{command:?} never shows {shown}: {answer}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the answer to a command contains a text. The answer is a text.
+    pub fn until_text(&self, command: &[&str], text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let asked = redis::cmd(command[0]).arg(&command[1..]).query::<String>(&mut self.commands());
+            if asked.as_ref().is_ok_and(|answer| answer.contains(text)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{command:?} never says {text}: {asked:?}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -206,4 +237,84 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// A primary, its replicas, and Sentinels that fail over within seconds.
+pub struct Watched {
+    /// The primary is the first.
+    pub servers: Vec<Redis>,
+    pub ports: Vec<u16>,
+    pub sentinels: Vec<Redis>,
+    pub url: String,
+}
+
+impl Watched {
+    pub fn start(replicas: usize) -> Self {
+        Self::with(replicas, &[])
+    }
+
+    pub fn with(replicas: usize, arguments: &[&str]) -> Self {
+        let (servers, ports) = replicated(replicas, arguments);
+        let sentinels = (0..3).map(|_| {
+            let port = free_port();
+            (Redis::sentinel(port, ports[0]), port)
+        });
+        let (sentinels, sentinel_ports): (Vec<_>, Vec<_>) = sentinels.unzip();
+        let replicas = format!("\"num-slaves\"'), bulk-string('\"{replicas}\"')");
+        for sentinel in &sentinels {
+            sentinel.until_text(&["SENTINEL", "CKQUORUM", "main"], "OK 3 usable");
+            sentinel.until(&["SENTINEL", "MASTER", "main"], &replicas);
+        }
+        let url = sentinel_url(&sentinel_ports);
+        Self { servers, ports, sentinels, url }
+    }
+
+    /// Has Sentinel promote a replica, and returns which.
+    pub fn fail_over(&self) -> usize {
+        self.sentinels[0].run::<()>(&["SENTINEL", "FAILOVER", "main"]);
+        self.promoted()
+    }
+
+    /// Waits until a replica is promoted, and all Sentinels say so.
+    pub fn promoted(&self) -> usize {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let named = self
+                .sentinels
+                .iter()
+                .map(|sentinel| sentinel.run::<(String, u16)>(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]).1);
+            let named = named.collect::<Vec<_>>();
+            if named[0] != self.ports[0] && named.iter().all(|port| *port == named[0]) {
+                return self.ports.iter().position(|port| *port == named[0]).unwrap();
+            }
+            assert!(Instant::now() < deadline, "{named:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A primary, and replicas that follow it.
+pub fn replicated(replicas: usize, arguments: &[&str]) -> (Vec<Redis>, Vec<u16>) {
+    let ports = (0..=replicas).map(|_| free_port()).collect::<Vec<_>>();
+    let servers = ports.iter().map(|port| Redis::on_port(*port, arguments)).collect::<Vec<_>>();
+    for replica in &servers[1..] {
+        replica.run::<()>(&["REPLICAOF", "127.0.0.1", &ports[0].to_string()]);
+        replica.until(&["INFO", "replication"], "master_link_status:up");
+    }
+    // A replica that is shown as online may not get anything yet.
+    let mut commands = servers[0].commands();
+    redis::cmd("SET").arg("first").arg(1).exec(&mut commands).unwrap();
+    let have: usize = redis::cmd("WAIT").arg(replicas).arg(30_000).query(&mut commands).unwrap();
+    assert_eq!(have, replicas);
+    redis::cmd("DEL").arg("first").exec(&mut commands).unwrap();
+    for server in &servers {
+        server.until(&["DBSIZE"], "int(0)");
+        server.run::<()>(&["CONFIG", "RESETSTAT"]);
+    }
+    (servers, ports)
+}
+
+pub fn sentinel_url(ports: &[u16]) -> String {
+    let hosts = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>();
+    format!("redis+sentinel://{}/main", hosts.join(","))
 }

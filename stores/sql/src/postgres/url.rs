@@ -46,6 +46,11 @@ impl Url {
                 "sslcert" | "ssl-cert" => files.certificate = Some(PathBuf::from(&*value)),
                 "sslkey" | "ssl-key" => files.key = Some(PathBuf::from(&*value)),
                 "target_session_attrs" => attributes = Some(value),
+                // tokio-postgres takes a list for one host.
+                "host" => {
+                    let hosts = parameter.split_once('=').map_or("", |(_, hosts)| hosts).split(',');
+                    passed_on.extend(hosts.map(|host| format!("host={}", host.replace('@', "%40"))));
+                }
                 "options" => options.push(value.into_owned()),
                 // The store has four statements.
                 "statement-cache-capacity" => {}
@@ -171,6 +176,7 @@ mod tests {
         for (url, attributes) in [
             ("postgres://one,two:5433/login", TargetSessionAttrs::ReadWrite),
             ("postgres:///login?host=one,two&port=1,2", TargetSessionAttrs::ReadWrite),
+            ("postgres:///login?host=/run/one,/run/two", TargetSessionAttrs::ReadWrite),
             ("postgres://one,two/login?target_session_attrs=primary", TargetSessionAttrs::ReadWrite),
             ("postgres://one,two/login?target_session_attrs=any", TargetSessionAttrs::Any),
             ("postgres://one/login?target_session_attrs=read-write", TargetSessionAttrs::ReadWrite),

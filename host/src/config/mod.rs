@@ -8,8 +8,9 @@ mod guard;
 mod keys;
 mod names;
 mod quota;
-mod settings;
+mod secrets;
 mod test_identities;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -36,7 +37,7 @@ pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, Gr
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use settings::{addresses, issuer, numbering_plan, settings};
 pub(crate) use test_identities::{End, TestIdentityEntry};
-pub(crate) use urls::check_database_url;
+pub(crate) use urls::{check_database_url, read_delivery_url};
 pub(crate) use values::{Secret, Source, Span};
 pub(crate) use warnings::{Warnings, add_warnings};
 
@@ -115,7 +116,7 @@ impl Config {
         let mut opened = File::open(file).map_err(|error| ConfigError::new(&name, error))?;
         opened.read_to_string(&mut text).map_err(|error| ConfigError::new(&name, error))?;
         let mut config = Self::parse(&name, &text)?;
-        config.warnings.add_permissions("--config", file, &opened, warnings::has_secrets(&config));
+        config.warnings.add_permissions("--config", file, &opened, secrets::stand_in_the_file(&config));
         config.folder = file.parent().unwrap_or(Path::new("")).to_owned();
         Ok(config)
     }

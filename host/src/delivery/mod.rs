@@ -1,6 +1,7 @@
 //! How codes reach their users: over the console, a file, a webhook, a provider or a mail server.
 
 mod attempt;
+mod client;
 mod console;
 mod http;
 mod parcel;
@@ -42,7 +43,6 @@ pub(crate) struct Courier {
 #[derive(Clone, Debug)]
 enum Route {
     Console(Arc<Console>),
-    Webhook(Arc<Webhook>),
     /// A queue of this channel alone: a carrier that is down leaves the other channel its places.
     Queued(Carrier, Queue),
 }
@@ -86,7 +86,9 @@ impl Courier {
         let texts = writes.then(|| Texts::new(config)).transpose()?;
         let route = |entry: &Option<config::Route>, channel: Channel| match (entry, &shared) {
             (Some(entry), _) => Route::new(entry, channel, console.as_ref(), texts.as_ref(), config).map(Some),
-            (None, shared) => Ok(shared.clone().map(Route::Webhook)),
+            (None, shared) => {
+                Ok(shared.clone().map(|webhook| Route::queued(Carrier::Webhook(webhook), channel, config)))
+            }
         };
         let (sms, email) = (route(&delivery.sms, Channel::Sms)?, route(&delivery.email, Channel::Email)?);
         let has_copies = delivery.console || delivery.outbox.is_some();
@@ -154,10 +156,6 @@ impl Courier {
                 })?;
                 Some((place, carrier.clone(), Parcel::of(message).ok_or(DeliveryFailure::Undeliverable)?))
             }
-            Some(Route::Webhook(webhook)) => {
-                webhook.send(message).await?;
-                None
-            }
             Some(Route::Console(console)) => {
                 // One line is enough where the console gets every code.
                 if self.console.is_none() {
@@ -198,27 +196,33 @@ impl Route {
         };
         let at = |way: &str| format!("{place}.{way}");
         let texts = || texts.cloned().ok_or_else(|| ConfigError::new(place, "the texts are missing"));
-        let queue = || Queue::new(config.delivery.queue, channel);
+        let queued = |carrier| Self::queued(carrier, channel, config);
         match (entry, console.filter(|_| entry.console)) {
             (config::Route { webhook: None, http: None, smtp: None, .. }, Some(console)) => {
                 Ok(Self::Console(Arc::clone(console)))
             }
             (config::Route { console: false, webhook: Some(webhook), http: None, smtp: None }, _) => {
-                Ok(Self::Webhook(Arc::new(Webhook::new(webhook, &at("webhook"), config)?)))
+                let webhook = Webhook::new(webhook, &at("webhook"), config)?;
+                Ok(queued(Carrier::Webhook(Arc::new(webhook))))
             }
             (config::Route { console: false, webhook: None, http: Some(http), smtp: None }, _) => {
                 let provider = Provider::new(http, texts()?, &at("http"), config)?;
-                Ok(Self::Queued(Carrier::Http(Arc::new(provider)), queue()))
+                Ok(queued(Carrier::Http(Arc::new(provider))))
             }
             (config::Route { console: false, webhook: None, http: None, smtp: Some(smtp) }, _) => match channel {
                 Channel::Email => {
                     let server = MailServer::new(smtp, texts()?, &at("smtp"), config)?;
-                    Ok(Self::Queued(Carrier::Smtp(Arc::new(server)), queue()))
+                    Ok(queued(Carrier::Smtp(Arc::new(server))))
                 }
                 Channel::Sms => Err(ConfigError::new(at("smtp"), "a mail server sends no SMS")),
             },
             _ => Err(ConfigError::new(place, "a route has one way: console = true, webhook, http or smtp")),
         }
+    }
+
+    fn queued(carrier: Carrier, channel: Channel, config: &Config) -> Self {
+        let queue = Queue::new(config.delivery.queue, channel, &carrier);
+        Self::Queued(carrier, queue)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The configuration file: its members and their defaults. Its submodules build the server's values from it.
 
+mod audit;
 mod delivery;
 mod devices;
 mod endpoints;
@@ -9,8 +10,8 @@ mod keys;
 mod names;
 mod quota;
 mod secrets;
-mod test_identities;
 mod settings;
+mod test_identities;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+pub(crate) use audit::Audit;
 pub(crate) use delivery::{AccessKey, Answers, Delivery, Http, Messages, Queue, Route, Scheme, Smtp, Tls, Webhook};
 pub(crate) use devices::Devices;
 pub(crate) use endpoints::{EndpointPaths, endpoints};
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) clients: BTreeMap<String, ClientEntry>,
     #[serde(default)]
     pub(crate) users: Users,
+    #[serde(default)]
+    pub(crate) audit: Audit,
     #[serde(default)]
     pub(crate) delivery: Delivery,
     #[serde(default)]

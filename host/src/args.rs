@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
+use crate::admin::Admin;
 use crate::logs::{LogFormat, LogLevel};
 
 /// Logs users in with one-time codes, and issues OAuth 2.0 and OpenID Connect tokens for them.
@@ -44,11 +45,11 @@ pub(crate) struct Args {
     pub(crate) outbox: Option<PathBuf>,
 
     /// How logs are written, on standard error.
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, value_enum, default_value = "text", global = true)]
     pub(crate) log: LogFormat,
 
     /// How much is logged.
-    #[arg(long, value_enum, default_value = "info")]
+    #[arg(long, value_enum, default_value = "info", global = true)]
     pub(crate) log_level: LogLevel,
 
     /// Check the configuration, keys and all, and stop. Databases are not asked.
@@ -88,36 +89,15 @@ pub(crate) struct Args {
 /// What the host does besides serving.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// What support staff can ask of an address, and do for its user. The host can be running.
+    /// What support staff can ask, and do for users. The hosts can be running.
     ///
-    /// Needs the store of the hosts, and their keys: --config as for the host, or --demo with --store, --secret and --issuer. The
-    /// store can't be memory.
+    /// Needs the keys and databases of the hosts: --config as for the host, or --demo with --store, --secret and --issuer. The store
+    /// can't be memory, and the users must be in a table. Each command is recorded in the log, and in the file of [audit].
     ///
-    /// Exits with 0 when it is done, with 1 when the store failed, and with 2 when the arguments or the settings are wrong.
-    #[command(subcommand, verbatim_doc_comment)]
+    /// Exits with 0 when it is done, with 1 when a database failed, with 2 when the arguments or the settings are wrong, and with 3
+    /// when the command can't be done, for instance because there is no such user.
+    #[command(verbatim_doc_comment)]
     Admin(Admin),
-}
-
-/// What support staff can ask and do.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Admin {
-    /// Say what an address has left: guesses, messages, live codes and devices. It shows no code.
-    Explain(AddressArgs),
-    /// Clear the counted guesses and messages of an address and of its devices. The guesses of each code still count.
-    Unlock(AddressArgs),
-    /// Make an address forget its devices, after one was lost or stolen.
-    ForgetDevices(AddressArgs),
-}
-
-/// The address, and how the answer is written.
-#[derive(Debug, clap::Args)]
-pub(crate) struct AddressArgs {
-    /// A phone number or an e-mail address, as users enter it.
-    pub(crate) address: String,
-
-    /// Answer with one line of JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// The send guard of the demo.

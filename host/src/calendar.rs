@@ -22,19 +22,34 @@ pub(crate) struct Utc(pub(crate) Timestamp);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_unix_secs();
-        let (days, time) = (seconds / DAY + MARCH_OF_YEAR_0.unsigned_abs(), seconds % DAY);
-        // 400 years always have as many days.
-        let (era, day) = (days / 146_097, days % 146_097);
-        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let day = day - (153 * month + 2) / 5 + 1;
-        let (month, is_next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-        let year = era * 400 + year + is_next;
-        let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+        let [year, month, day, hour, minute, second] = fields(self.0);
         write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
     }
+}
+
+/// An instant, to be read by machines: `2026-11-29T13:10:29Z` (RFC 3339).
+#[derive(Clone, Copy)]
+pub(crate) struct Rfc3339(pub(crate) Timestamp);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [year, month, day, hour, minute, second] = fields(self.0);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// The year, month, day, hour, minute and second of an instant.
+fn fields(instant: Timestamp) -> [u64; 6] {
+    let seconds = instant.as_unix_secs();
+    let (days, time) = (seconds / DAY + MARCH_OF_YEAR_0.unsigned_abs(), seconds % DAY);
+    // 400 years always have as many days.
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, is_next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    [era * 400 + year + is_next, month, day, time / 3600, time / 60 % 60, time % 60]
 }
 
 /// A length of time, to be read by people, in its two largest units: `23 h 52 min`.
@@ -77,7 +92,16 @@ mod tests {
             assert_eq!(begins.as_unix_secs(), seconds, "{year}-{month}-{day}");
             assert_eq!(Utc(begins).to_string(), format!("{year:04}-{month:02}-{day:02} 00:00:00 UTC"));
         }
-        assert_eq!(Utc(Timestamp::from_unix_secs(1_795_957_829)).to_string(), "2026-11-29 13:10:29 UTC");
+        let instant = Timestamp::from_unix_secs(1_795_957_829);
+        assert_eq!(Utc(instant).to_string(), "2026-11-29 13:10:29 UTC");
+        assert_eq!(Rfc3339(instant).to_string(), "2026-11-29T13:10:29Z");
+        for (seconds, last) in [
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Rfc3339(Timestamp::from_unix_secs(seconds)).to_string(), last);
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::admin::AUDIT;
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -56,6 +58,8 @@ impl Log {
         let filter = Targets::new()
             .with_target("otp_grant", level)
             .with_target("otp_grant_host", level)
+            // What support staff did is logged at every level.
+            .with_target(AUDIT, LevelFilter::INFO)
             .with_default(level.min(LevelFilter::WARN));
         let queue = LogQueue::begin(io::stderr(), LONGEST_QUEUE)?;
         let lines = tracing_subscriber::fmt::layer().with_writer(queue.clone()).with_ansi(false);

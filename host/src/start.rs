@@ -6,7 +6,7 @@ use std::time::Duration;
 use otp_grant::jwt::{Algorithm, SigningKeys};
 use otp_grant::observer::TracingObserver;
 use otp_grant::server::{KeyringCheck, KeyringError};
-use otp_grant::{AuthorizationServer, Keyring, Settings};
+use otp_grant::{AuthorizationServer, Directory, Keyring, Settings, Store};
 
 use crate::config::{self, At as _, Config, ConfigError, VerdictHeader};
 use crate::delivery::{Courier, Queues};
@@ -114,7 +114,9 @@ async fn announce_new_keyring(server: &Server) {
 }
 
 /// Compares the keys with those of other processes on the store. The host starts even if the store does not answer.
-pub(crate) async fn check_keyring(server: &Server) -> Result<(), ConfigError> {
+pub(crate) async fn check_keyring<S: Store, D: Directory>(
+    server: &AuthorizationServer<S, D>,
+) -> Result<(), ConfigError> {
     match server.check_keyring().await {
         Ok(KeyringCheck::LacksAPeersKey) => tracing::warn!("{LACKS_A_KEY}"),
         Ok(_) => {}

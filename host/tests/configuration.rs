@@ -104,6 +104,10 @@ fn a_setting_that_cannot_work_is_an_error() {
     let two = |one: &str, other: &str| {
         format!("{plain}[[users.list]]\nsubject = \"a\"\n{one}\n[[users.list]]\nsubject = \"b\"\n{other}\n")
     };
+    let signed = |secrets: &str| {
+        let webhook = format!("[delivery.webhook]\nurl = \"https://a.example/\"\nsign = [{secrets}]\n");
+        format!("{plain}{webhook}").replace("delivery = { outbox = \"outbox\" }\n", "")
+    };
     let addresses = "[addresses]\nregion = \"GB\"\n";
     for (text, place) in [
         (format!("{plain}[limits]\nrequest_time = \"0s\"\n"), "limits.request_time: "),
@@ -115,6 +119,10 @@ fn a_setting_that_cannot_work_is_an_error() {
                 .replace("delivery = { outbox = \"outbox\" }\n", ""),
             "delivery.webhook.timeout: ",
         ),
+        (signed("\"hunter2\""), "delivery.webhook.sign[0]: "),
+        (signed("\"whsec_hunter2\""), "delivery.webhook.sign[0]: "),
+        (signed(&format!("\"whsec_{}\", \"whsec_c2hvcnQ=\"", "YWJj".repeat(8))), "delivery.webhook.sign[1]: "),
+        (signed("{ env = \"OTP_GRANT_NO_SUCH\" }"), "delivery.webhook.sign[0]: "),
         (two("phone_number = \"+447400123456\"", "phone_number = \"+44 7400 123456\""), "users.list[1].phone_number: "),
         (
             two("phone_number = \"+447400123456\"", "phone_number = \"07400 123456\"") + addresses,

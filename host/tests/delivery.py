@@ -1,7 +1,7 @@
 """Messages over a real mail server and a real HTTP interface: delivery.py HOST_BINARY [SCENARIO ...]
 
 Both services run here, on loopback. The scenarios are in delivery/. Each runs on hosts of its own; without names, all of
-them run. aiosmtpd is installed into a temporary virtual environment. What else it needs, servers.py says.
+them run. aiosmtpd and standardwebhooks are installed into a temporary virtual environment. What else it needs, servers.py says.
 """
 
 import contextlib
@@ -30,6 +30,7 @@ sys.path.insert(0, str(HERE / "delivery"))
 import mails  # noqa: E402
 import providers  # noqa: E402
 import settings  # noqa: E402
+import webhooks  # noqa: E402
 from places import EMAIL, HOSTILE, SMS, Place, check  # noqa: E402
 from services import PASSWORD  # noqa: E402
 
@@ -49,7 +50,7 @@ def run(name, scenario):
                     check(address not in rest and address.removeprefix("+44") not in rest, "the log shows an address")
                     with contextlib.suppress(KeyError, OSError):
                         check(not re.search(rf"\b{host.code(address)}\b", rest), "the log shows a code")
-            check(PASSWORD not in log and "s3cret" not in log and "secret key" not in log, "the log shows a secret")
+            check(not any(secret in log for secret in [PASSWORD, "s3cret", "secret key", "whsec_"]), "the log shows a secret")
         except BaseException:
             print(place.log(), file=sys.stderr)
             print(f"FAILED: {name}", file=sys.stderr)
@@ -62,7 +63,7 @@ def run(name, scenario):
 
 
 named = [f"scenario_{name.removeprefix('scenario_')}" for name in sys.argv[2:]]
-scenarios = {name: value for module in (mails, providers, settings) for name, value in vars(module).items()
+scenarios = {name: value for module in (mails, providers, webhooks, settings) for name, value in vars(module).items()
              if name.startswith("scenario_")}
 for name, scenario in scenarios.items():
     if not named or name in named:

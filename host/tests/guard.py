@@ -124,15 +124,15 @@ def log(hosts, folder):
 
 def support(config, url):
     """`otp-grant-host admin` reads the same records."""
-    command = [HOST, "admin", "explain", REVIEWER, "--json", "--config", config, "--store", url]
+    command = [HOST, "admin", "addresses", "explain", REVIEWER, "--json", "--config", config, "--store", url]
     said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     left = json.loads(said)["guesses"]["left"]
     # The wrong guesses belong to another code than the one that logged in, so they still count.
     check(left == 20, f"{left} guesses are left")
-    subprocess.run([HOST, "admin", "unlock", *command[3:]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([HOST, "admin", "addresses", "unlock", *command[4:]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     left = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["guesses"]["left"]
     check(left == 25, f"{left} guesses are left after unlocking")
-    return "admin explain and unlock"
+    return "admin addresses explain and unlock"
 
 
 def main():

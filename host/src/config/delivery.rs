@@ -35,15 +35,7 @@ impl Delivery {
         webhook + self.routes().map(of_route).sum::<usize>()
     }
 
-    /// Texts that are secret.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &Source> {
-        let webhooks = self.webhook.iter().chain(self.routes().filter_map(|route| route.webhook.as_ref()));
-        let smtp = self.routes().filter_map(|route| route.smtp.as_ref()).filter_map(|smtp| smtp.password.as_ref());
-        let http = self.routes().filter_map(|route| route.http.as_ref()).flat_map(Http::secrets);
-        webhooks.filter_map(|webhook| webhook.token.as_ref()).chain(smtp).chain(http)
-    }
-
-    fn routes(&self) -> impl Iterator<Item = &Route> {
+    pub(super) fn routes(&self) -> impl Iterator<Item = &Route> {
         self.sms.iter().chain(&self.email)
     }
 }
@@ -98,6 +90,9 @@ pub(crate) struct Webhook {
     pub(crate) url: Source,
     /// Sent as a bearer token.
     pub(crate) token: Option<Source>,
+    /// The secrets that sign each request, one signature each. With one of them, failed requests are repeated.
+    #[serde(default)]
+    pub(crate) sign: Vec<Source>,
     #[serde(default = "Span::of_secs::<5>")]
     pub(crate) timeout: Span,
     /// How many messages can be under way at once. More messages wait, within the time that each can take.
@@ -166,19 +161,6 @@ pub(crate) struct Http {
     pub(crate) timeout: Span,
     #[serde(default = "at_most::<32>")]
     pub(crate) connections: NonZeroUsize,
-}
-
-impl Http {
-    fn secrets(&self) -> impl Iterator<Item = &Source> {
-        let basic = self.basic.iter().map(|basic| &basic.password);
-        let access_key = self.access_key.iter().map(|key| &key.secret);
-        let tables = [Some(&self.query), Some(&self.headers), self.form.as_ref()].into_iter().flatten();
-        let named = tables.flatten().filter(|(name, _)| {
-            let name = name.to_ascii_lowercase();
-            ["auth", "key", "token", "secret", "password"].iter().any(|word| name.contains(word))
-        });
-        basic.chain(access_key).chain(&self.bearer).chain(named.map(|(_, source)| source))
-    }
 }
 
 /// HTTP Basic authentication.

@@ -1,5 +1,6 @@
 //! The configuration file: its members and their defaults. Its submodules build the server's values from it.
 
+mod audit;
 mod delivery;
 mod devices;
 mod endpoints;
@@ -10,6 +11,7 @@ mod names;
 mod origins;
 mod quota;
 mod redis;
+mod secrets;
 mod settings;
 mod test_identities;
 #[cfg(test)]
@@ -28,6 +30,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+pub(crate) use audit::Audit;
 pub(crate) use delivery::{AccessKey, Answers, Delivery, Http, Messages, Queue, Route, Scheme, Smtp, Tls, Webhook};
 pub(crate) use devices::Devices;
 pub(crate) use endpoints::{EndpointPaths, endpoints};
@@ -40,7 +43,7 @@ pub(crate) use quota::{Quotas, Window};
 pub(crate) use redis::{Redis, redis_options};
 pub(crate) use settings::{issuer, numbering_plan, settings};
 pub(crate) use test_identities::{End, TestIdentityEntry};
-pub(crate) use urls::check_database_url;
+pub(crate) use urls::{check_database_url, read_delivery_url};
 pub(crate) use values::{Secret, Source, Span};
 pub(crate) use warnings::{Warnings, add_warnings};
 
@@ -68,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) clients: BTreeMap<String, ClientEntry>,
     #[serde(default)]
     pub(crate) users: Users,
+    #[serde(default)]
+    pub(crate) audit: Audit,
     #[serde(default)]
     pub(crate) delivery: Delivery,
     #[serde(default)]
@@ -121,7 +126,7 @@ impl Config {
         let mut opened = File::open(file).map_err(|error| ConfigError::new(&name, error))?;
         opened.read_to_string(&mut text).map_err(|error| ConfigError::new(&name, error))?;
         let mut config = Self::parse(&name, &text)?;
-        config.warnings.add_permissions("--config", file, &opened, warnings::has_secrets(&config));
+        config.warnings.add_permissions("--config", file, &opened, secrets::stand_in_the_file(&config));
         config.folder = file.parent().unwrap_or(Path::new("")).to_owned();
         Ok(config)
     }

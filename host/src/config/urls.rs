@@ -1,4 +1,5 @@
-//! The URLs of databases. A URL that a driver would misread is refused here, before the host connects.
+//! The URLs of databases and of services that deliver messages. A URL that a driver would misread, or that would show
+//! codes to the network, is refused here, before the host connects.
 
 use reqwest::Url;
 
@@ -32,6 +33,19 @@ pub(crate) fn check_database_url(place: &str, url: &Secret) -> Result<(), Config
     let what =
         format_args!("not a URL of this kind of database, {expected}; %40 stands for @ in a password, %2F for /");
     if is_good { Ok(()) } else { Err(ConfigError::new(place, what)) }
+}
+
+/// Reads the URL of a service that codes are sent to.
+///
+/// The error does not repeat the text. The parser's own message could show a part of it, and that part can be a secret.
+pub(crate) fn read_delivery_url(place: &str, text: &Secret) -> Result<Url, ConfigError> {
+    let url = Url::parse(text.expose()).map_err(|_| ConfigError::new(place, "not a URL"))?;
+    let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback => Ok(url),
+        _ => Err(ConfigError::new(place, "codes go over https; http is for 127.0.0.1 and localhost alone")),
+    }
 }
 
 /// The URL with each of its hosts alone. Only some kinds can name several.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Config, Source, guard};
+use super::{Config, guard};
 
 /// Collects warnings while a configuration is read. An error is reported alone, without the warnings before it.
 #[derive(Debug, Default)]
@@ -59,18 +59,4 @@ pub(crate) fn add_warnings(config: &Config) {
         config.warnings.add("danger.without_send_quotas", "anybody can have any number of messages sent");
     }
     guard::add_warnings(config);
-}
-
-/// Tells whether a secret stands in the file itself.
-pub(super) fn has_secrets(config: &Config) -> bool {
-    let is_here = |source: &Source| matches!(source, Source::Here(_));
-    let master = config.keys.iter().flat_map(|keys| [&keys.index, &keys.sealing].into_iter().chain(&keys.accepted));
-    let signing = config.signing.iter().map(|signing| &signing.active);
-    let clients = config.clients.values().filter_map(|client| client.secret.as_ref());
-    let delivery = config.delivery.secrets();
-    let fixed_codes = config.test_identities.iter().map(|identity| &identity.code);
-    let databases = std::iter::once(&config.store).chain(&config.users.table);
-    let has_password = |source: &Source| matches!(source, Source::Here(url) if url.expose().contains('@'));
-    master.chain(signing).chain(clients).chain(delivery).chain(fixed_codes).any(is_here)
-        || databases.into_iter().any(has_password)
 }

@@ -1,6 +1,7 @@
 //! How codes reach their users: over the console, a file, a webhook, a provider or a mail server.
 
 mod attempt;
+mod client;
 mod console;
 mod http;
 mod parcel;
@@ -42,7 +43,6 @@ pub(crate) struct Courier {
 #[derive(Clone, Debug)]
 enum Route {
     Console(Arc<Console>),
-    Webhook(Arc<Webhook>),
     /// A queue of this channel alone: a carrier that is down leaves the other channel its places.
     Queued(Carrier, Queue),
 }
@@ -89,11 +89,10 @@ impl Courier {
         let writes = routes.into_iter().flatten().any(is_queued);
         let texts = writes.then(|| Texts::new(config)).transpose()?;
         let route = |entry: &Option<config::Route>, channel: Channel| match (entry, &shared) {
-            (Some(entry), _) => {
-                let queue = queues.of(channel, delivery.queue);
-                Route::new(entry, channel, queue, console.as_ref(), texts.as_ref(), config).map(Some)
+            (Some(entry), _) => Route::new(entry, channel, queues, console.as_ref(), texts.as_ref(), config).map(Some),
+            (None, shared) => {
+                Ok(shared.clone().map(|webhook| Route::queued(Carrier::Webhook(webhook), queues, channel, config)))
             }
-            (None, shared) => Ok(shared.clone().map(Route::Webhook)),
         };
         let (sms, email) = (route(&delivery.sms, Channel::Sms)?, route(&delivery.email, Channel::Email)?);
         let has_copies = delivery.console || delivery.outbox.is_some();
@@ -151,10 +150,6 @@ impl Courier {
                 })?;
                 Some((place, carrier.clone(), Parcel::of(message).ok_or(DeliveryFailure::Undeliverable)?))
             }
-            Some(Route::Webhook(webhook)) => {
-                webhook.send(message).await?;
-                None
-            }
             Some(Route::Console(console)) => {
                 // One line is enough where the console gets every code.
                 if self.console.is_none() {
@@ -185,7 +180,7 @@ impl Route {
     fn new(
         entry: &config::Route,
         channel: Channel,
-        queue: Queue,
+        queues: &Queues,
         console: Option<&Arc<Console>>,
         texts: Option<&Texts>,
         config: &Config,
@@ -196,26 +191,33 @@ impl Route {
         };
         let at = |way: &str| format!("{place}.{way}");
         let texts = || texts.cloned().ok_or_else(|| ConfigError::new(place, "the texts are missing"));
+        let queued = |carrier| Self::queued(carrier, queues, channel, config);
         match (entry, console.filter(|_| entry.console)) {
             (config::Route { webhook: None, http: None, smtp: None, .. }, Some(console)) => {
                 Ok(Self::Console(Arc::clone(console)))
             }
             (config::Route { console: false, webhook: Some(webhook), http: None, smtp: None }, _) => {
-                Ok(Self::Webhook(Arc::new(Webhook::new(webhook, &at("webhook"), config)?)))
+                let webhook = Webhook::new(webhook, &at("webhook"), config)?;
+                Ok(queued(Carrier::Webhook(Arc::new(webhook))))
             }
             (config::Route { console: false, webhook: None, http: Some(http), smtp: None }, _) => {
                 let provider = Provider::new(http, texts()?, &at("http"), config)?;
-                Ok(Self::Queued(Carrier::Http(Arc::new(provider)), queue))
+                Ok(queued(Carrier::Http(Arc::new(provider))))
             }
             (config::Route { console: false, webhook: None, http: None, smtp: Some(smtp) }, _) => match channel {
                 Channel::Email => {
                     let server = MailServer::new(smtp, texts()?, &at("smtp"), config)?;
-                    Ok(Self::Queued(Carrier::Smtp(Arc::new(server)), queue))
+                    Ok(queued(Carrier::Smtp(Arc::new(server))))
                 }
                 Channel::Sms => Err(ConfigError::new(at("smtp"), "a mail server sends no SMS")),
             },
             _ => Err(ConfigError::new(place, "a route has one way: console = true, webhook, http or smtp")),
         }
+    }
+
+    fn queued(carrier: Carrier, queues: &Queues, channel: Channel, config: &Config) -> Self {
+        let queue = queues.of(channel, config.delivery.queue, &carrier);
+        Self::Queued(carrier, queue)
     }
 }
 

@@ -15,6 +15,7 @@ use super::attempt::Attempt;
 use super::http::Provider;
 use super::parcel::{Parcel, name_of};
 use super::smtp::MailServer;
+use super::webhook::Webhook;
 use crate::config;
 
 /// The queues of the channels. They live as long as the process: messages of every configuration share their places.
@@ -30,7 +31,14 @@ pub(super) struct Queue {
     channel: &'static str,
     places: Arc<Semaphore>,
     length: usize,
-    wait: Duration,
+    wait: Wait,
+}
+
+/// How long the reply to the client waits for the first attempt.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    UntilItEnds,
+    AtMost(Duration),
 }
 
 /// What sends a message.
@@ -38,13 +46,14 @@ pub(super) struct Queue {
 pub(super) enum Carrier {
     Http(Arc<Provider>),
     Smtp(Arc<MailServer>),
+    Webhook(Arc<Webhook>),
 }
 
 /// A place in the queue, taken before anything is done with a code.
 #[derive(Debug)]
 pub(super) struct Place {
     permit: OwnedSemaphorePermit,
-    wait: Duration,
+    wait: Wait,
 }
 
 impl Queues {
@@ -59,20 +68,26 @@ impl Queues {
         self.email.drain(until).await;
     }
 
-    /// The queue of a channel, for messages whose replies wait as long as `entry` says.
-    pub(super) fn of(&self, channel: Channel, entry: config::Queue) -> Queue {
+    /// The queue of a channel, for the messages of one carrier.
+    pub(super) fn of(&self, channel: Channel, entry: config::Queue, carrier: &Carrier) -> Queue {
         let queue = match channel {
             Channel::Sms => &self.sms,
             Channel::Email => &self.email,
         };
-        Queue { wait: entry.wait.0, ..queue.clone() }
+        let wait = match carrier {
+            // The service decides what the client is told, within a time of its own.
+            Carrier::Webhook(_) => Wait::UntilItEnds,
+            Carrier::Http(_) | Carrier::Smtp(_) => Wait::AtMost(entry.wait.0),
+        };
+        Queue { wait, ..queue.clone() }
     }
 }
 
 impl Queue {
     fn new(entry: config::Queue, channel: Channel) -> Self {
         let length = entry.length.get().min(MOST);
-        Self { channel: name_of(channel), places: Arc::new(Semaphore::new(length)), length, wait: entry.wait.0 }
+        let wait = Wait::AtMost(entry.wait.0);
+        Self { channel: name_of(channel), places: Arc::new(Semaphore::new(length)), length, wait }
     }
 
     pub(super) fn channel(&self) -> &'static str {
@@ -105,14 +120,15 @@ impl Place {
             drop(permit);
         };
         tokio::spawn(sending.in_current_span());
-        if wait.is_zero() {
-            return Ok(());
-        }
-        match timeout(wait, ended).await {
-            Ok(Ok(Attempt::Refused(failure))) => Err(failure),
-            // As with a webhook that does not answer.
-            Ok(Ok(Attempt::Unknown)) => Err(DeliveryFailure::Undeliverable),
-            Ok(_) | Err(_) => Ok(()),
+        let attempt = match wait {
+            Wait::AtMost(Duration::ZERO) => return Ok(()),
+            Wait::AtMost(longest) => timeout(longest, ended).await.ok().and_then(Result::ok),
+            Wait::UntilItEnds => ended.await.ok(),
+        };
+        match attempt {
+            Some(Attempt::Refused(failure)) => Err(failure),
+            Some(Attempt::Unknown) => Err(DeliveryFailure::Undeliverable),
+            Some(Attempt::Accepted | Attempt::Again(_)) | None => Ok(()),
         }
     }
 }
@@ -124,15 +140,23 @@ async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<
     for attempts in 1_u32.. {
         // An attempt that waits for a connection may find the code expired when its turn comes.
         let attempt = carrier.attempt(parcel).await;
+        let next = match attempt {
+            Attempt::Again(not_before) => {
+                next_attempt(not_before.unwrap_or_default().max(with_jitter(pause, parcel)), parcel)
+            }
+            _ => None,
+        };
         if let Some(first) = first.take() {
-            let _ = first.send(attempt);
+            // There will be no other attempt, so this one was the failure.
+            let is_over = matches!(attempt, Attempt::Again(_)) && next.is_none();
+            let _ = first.send(if is_over { Attempt::Refused(DeliveryFailure::Undeliverable) } else { attempt });
         }
-        let not_before = match attempt {
-            Attempt::Accepted => return tracing::info!(carried_by, channel, attempts, "message accepted"),
-            Attempt::Refused(failure) => {
+        match (attempt, next) {
+            (Attempt::Accepted, _) => return tracing::info!(carried_by, channel, attempts, "message accepted"),
+            (Attempt::Refused(failure), _) => {
                 return tracing::warn!(carried_by, channel, attempts, ?failure, "message refused");
             }
-            Attempt::Unknown => {
+            (Attempt::Unknown, _) => {
                 return tracing::warn!(
                     carried_by,
                     channel,
@@ -140,13 +164,8 @@ async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<
                     "it is not known whether the message is accepted"
                 );
             }
-            Attempt::Again(not_before) => not_before.unwrap_or_default(),
-        };
-        // A provider can name a time that no clock shows.
-        let next = Instant::now().checked_add(not_before.max(with_jitter(pause, parcel)));
-        match next.filter(|next| *next < parcel.expires()) {
-            Some(next) => sleep_until(next).await,
-            None => {
+            (Attempt::Again(_), Some(next)) => sleep_until(next).await,
+            (Attempt::Again(_), None) => {
                 return tracing::warn!(
                     carried_by,
                     channel,
@@ -159,11 +178,17 @@ async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<
     }
 }
 
+/// The time of the next attempt, unless the code has expired by then. A provider can name a time that no clock shows.
+fn next_attempt(pause: Duration, parcel: &Parcel) -> Option<Instant> {
+    Instant::now().checked_add(pause).filter(|next| *next < parcel.expires())
+}
+
 impl Carrier {
     fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
             Self::Smtp(_) => "smtp",
+            Self::Webhook(_) => "webhook",
         }
     }
 
@@ -171,6 +196,7 @@ impl Carrier {
         match self {
             Self::Http(provider) => provider.attempt(parcel).await,
             Self::Smtp(server) => server.attempt(parcel).await,
+            Self::Webhook(webhook) => webhook.attempt(parcel).await,
         }
     }
 }

@@ -11,7 +11,7 @@ use otp_grant::time::Timestamp;
 use otp_grant::{Address, AddressPolicy, ClientId, MemoryDirectory, Scope, Subject, User};
 
 use crate::config::{At, Config, ConfigError, UserEntry};
-pub(crate) use users_table::{TableError, UsersTable};
+pub(crate) use users_table::{ListedUser, Page, TableError, UsersTable};
 
 /// The clients and auth sources of the file, and the users.
 pub(crate) type HostDirectory = (MemoryDirectory, Arc<HostUsers>);

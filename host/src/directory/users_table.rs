@@ -1,5 +1,7 @@
 //! The table of users, in PostgreSQL or SQLite. Its schema is in `migrations/`.
 
+mod support;
+
 use std::time::Duration;
 
 use otp_grant::entropy::{Entropy as _, SystemEntropy};
@@ -12,6 +14,7 @@ use serde_json::{Map, Value};
 use super::proved_claims;
 use crate::config::{Secret, Warnings};
 use crate::store::NOT_ASKED;
+pub(crate) use support::{ListedUser, Page};
 
 /// The users of a database.
 #[derive(Debug)]

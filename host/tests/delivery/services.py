@@ -105,10 +105,11 @@ class MailServer(Controller):
 
 
 class Provider:
-    """An HTTP interface. `answers` are (status, headers, body), in order, and then 200; a number is seconds of silence."""
+    """An HTTP interface. `answers` are (status, headers, body), in order, and then 200; a number is seconds of silence, and
+    None closes the connection. Once those are used up, `always` is every answer."""
 
     def __init__(self, port=0):
-        self.requests, self.answers, self.times = [], [], []
+        self.requests, self.answers, self.times, self.always = [], [], [], (200, {}, "{}")
         provider = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -119,7 +120,10 @@ class Provider:
                 provider.times.append(time.monotonic())
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 provider.requests.append((self.command, self.path, headers, body))
-                answer = provider.answers.pop(0) if provider.answers else (200, {}, "{}")
+                answer = provider.answers.pop(0) if provider.answers else provider.always
+                if answer is None:
+                    self.close_connection = True
+                    return
                 if not isinstance(answer, tuple):
                     time.sleep(answer)
                     answer = (200, {}, "{}")

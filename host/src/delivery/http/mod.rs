@@ -5,16 +5,15 @@ mod request;
 mod sign;
 mod template;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use otp_grant::DeliveryFailure;
-use reqwest::header::RETRY_AFTER;
-use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use tokio::sync::Semaphore;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::attempt::Attempt;
+use super::client;
 use super::parcel::Parcel;
 use super::text::Texts;
 use crate::config::{At as _, Config, ConfigError, Http};
@@ -39,16 +38,10 @@ impl Provider {
         }
         let connections = entry.connections.get().min(Semaphore::MAX_PERMITS);
         let request = RequestTemplate::new(entry, &texts, place, config)?;
-        let client = Client::builder()
-            // A redirect could carry codes to another server.
-            .redirect(Policy::none())
+        let client = client::client(request.is_encrypted(), connections)
             .timeout(entry.timeout.0)
             // A message that could not even be connected for is certainly not sent.
-            .connect_timeout(entry.timeout.0 / 2)
-            .pool_max_idle_per_host(connections)
-            .pool_idle_timeout(KEPT_IDLE);
-        // A proxy of the environment would carry the codes off the machine without TLS.
-        let client = if request.is_encrypted() { client } else { client.no_proxy() };
+            .connect_timeout(entry.timeout.0 / 2);
         Ok(Self {
             client: client.build().at(place)?,
             request,
@@ -81,23 +74,14 @@ impl Provider {
 
     async fn answered(&self, mut response: Response, parcel: &Parcel) -> Attempt {
         let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let mut body = Vec::new();
-        // The rest of an answer is read also where it says nothing: its connection can then be used again.
-        let reading = async {
-            while let Ok(Some(chunk)) = response.chunk().await {
-                if body.len().saturating_add(chunk.len()) > MOST_READ {
-                    break;
-                }
-                body.extend_from_slice(&chunk);
-            }
-        };
-        if self.meanings.need_bodies() {
-            reading.await;
+        let retry_after = client::retry_after(response.headers());
+        let body = if self.meanings.need_bodies() {
+            client::body(&mut response).await
         } else {
-            let _ = timeout(READ_WITHIN, reading).await;
-        }
-        self.meanings.of(status, retry_after.as_deref(), &body, parcel)
+            client::drop_body(&mut response).await;
+            Vec::new()
+        };
+        self.meanings.of(status, retry_after, &body, parcel)
     }
 }
 
@@ -106,8 +90,3 @@ fn unreachable(kind: &'static str, attempt: Attempt) -> Attempt {
     tracing::warn!(kind, "the provider can't be reached");
     attempt
 }
-
-/// Shorter than common servers keep an idle connection (5 seconds): they do not close it while a code goes over it.
-const KEPT_IDLE: Duration = Duration::from_secs(4);
-const MOST_READ: usize = 64 * 1024;
-const READ_WITHIN: Duration = Duration::from_millis(100);

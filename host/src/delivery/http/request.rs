@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use otp_grant::Channel;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
@@ -10,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::sign::{Signer, Unsigned};
 use super::template::{Escape, Name, Template, Values, percent_encoded};
-use crate::config::{AccessKey, Config, ConfigError, Http, Secret, Source};
+use crate::config::{AccessKey, Config, ConfigError, Http, Secret, Source, read_delivery_url};
 use crate::delivery::parcel::Parcel;
 use crate::delivery::text::Texts;
 
@@ -185,12 +187,7 @@ fn template(text: &Secret, place: &str) -> Result<Template, ConfigError> {
 /// Reads the URL. Its scheme and its host are fixed.
 fn url_template(entry: &Http, place: &str, config: &Config) -> Result<(Template, bool), ConfigError> {
     let text = entry.url.read(place, config)?;
-    // The parser's own message could show a part of the URL, and that part can be a secret.
-    let url = Url::parse(text.expose()).map_err(|_| ConfigError::new(place, "not a URL"))?;
-    let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
-        return Err(ConfigError::new(place, "codes go over https; http is for 127.0.0.1 and localhost alone"));
-    }
+    let url = read_delivery_url(place, &text)?;
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(ConfigError::new(place, "a user, a password and a fragment have no place here; see basic"));
     }
@@ -236,7 +233,7 @@ fn authorization(entry: &Http, place: &str, config: &Config) -> Result<Option<He
             return Err(ConfigError::new(format!("{place}.user"), "RFC 7617 allows no colon in a user"));
         }
         let pair = Zeroizing::new(format!("{}:{}", user.expose(), password.expose()));
-        (Zeroizing::new(format!("Basic {}", *base64(pair.as_bytes()))), place)
+        (Zeroizing::new(format!("Basic {}", *Zeroizing::new(BASE64.encode(pair.as_bytes())))), place)
     } else if let Some(bearer) = &entry.bearer {
         let place = format!("{place}.bearer");
         let token = bearer.read(&place, config)?;
@@ -289,21 +286,6 @@ fn sign(request: &mut Request, signer: &Signer, parcel: &Parcel, body: &str, now
     Some(())
 }
 
-/// Base64 with padding (RFC 4648 section 4).
-fn base64(bytes: &[u8]) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(3) * 4));
-    for chunk in bytes.chunks(3) {
-        let group = (0..3).fold(0_u32, |group, index| group << 8 | u32::from(chunk.get(index).copied().unwrap_or(0)));
-        for index in 0..4 {
-            let digit = usize::try_from(group >> (18 - 6 * index) & 63).unwrap_or_default();
-            let letter = BASE64.get(digit).copied().unwrap_or(b'=');
-            text.push(if index <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const METHODS: [&str; 4] = ["GET", "POST", "PUT", "PATCH"];
 const PLACEHOLDERS: &str = "the placeholders are {address}, {digits}, {code}, {text}, {subject}, {html}, {usage}, \
      {channel}, {minutes}, {seconds} and {id}";

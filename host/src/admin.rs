@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::args::{AddressArgs, Admin, Args};
 use crate::calendar::{Rounded, Utc};
 use crate::config::{self, At as _, ConfigError};
+use crate::metrics::{Measured, Metrics};
 use crate::start::{self, Server};
 use crate::store::AnyStore;
 use crate::{configuration, directory};
@@ -110,7 +111,7 @@ async fn server(args: &Args) -> Result<Opened, ConfigError> {
     AuthorizationServer::builder(config::issuer(&config)?, keys.keyring, keys.signing)
         .settings(settings)
         .observer(otp_grant::observer::TracingObserver)
-        .build(store, directory)
+        .build(Measured::new(store, Metrics::new(Default::default()).store), directory)
         .at("the configuration")
         .map(|server| Opened::Server(Box::new(server)))
 }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_grant::jwt::{Algorithm, SigningKeys};
-use otp_grant::observer::TracingObserver;
 use otp_grant::server::{KeyringCheck, KeyringError};
 use otp_grant::{AuthorizationServer, Keyring};
 
-use crate::config::{self, At as _, Config, ConfigError, VerdictHeader};
+use crate::config::{self, At as _, Config, ConfigError, Proxy, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::{self, HostDirectory, UsersTable};
+use crate::metrics::{HostObserver, Measured, Metrics};
 use crate::phone_numbers::NumberingPlan;
-use crate::server::{Host, LoginPage};
+use crate::server::{Callers, Host, LoginPage, NetworkLimits};
 use crate::store::AnyStore;
 
 /// The keys of a host.
@@ -38,7 +38,7 @@ pub(crate) struct Started {
 }
 
 /// Checks everything except what needs a database.
-pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
+pub(crate) fn check(config: &Config, keys: Keys, metrics: &Metrics) -> Result<(), ConfigError> {
     let issuer = config::issuer(config)?;
     let settings = config::settings(config)?;
     let url = config.store.read("store", config)?;
@@ -53,11 +53,13 @@ pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let builder = AuthorizationServer::builder(issuer, keys.keyring, keys.signing).settings(settings);
     let server = builder.build(store, otp_grant::MemoryDirectory::new()).at("the configuration")?;
     directory::read(config, None, server.addresses())?;
-    Courier::check(config)
+    Proxy::of(config)?;
+    NetworkLimits::new(config, &metrics.limits)?;
+    Courier::check(config, metrics.deliveries.clone())
 }
 
 /// Connects to everything that the configuration names.
-pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigError> {
+pub(crate) async fn start(config: Config, keys: Keys, metrics: &Metrics) -> Result<Started, ConfigError> {
     let issuer = config::issuer(&config)?;
     let settings = config::settings(&config)?;
     let algorithm = keys.signing.active().algorithm();
@@ -75,10 +77,10 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
     let (clients, users) = directory::read(&config, users, &addresses)?;
     let server = AuthorizationServer::builder(issuer.clone(), keys.keyring, keys.signing)
         .settings(settings)
-        .observer(TracingObserver)
-        .build(Arc::clone(&store), (clients, Arc::clone(&users)))
+        .observer(HostObserver(metrics.events.clone()))
+        .build(Measured::new(Arc::clone(&store), metrics.store.clone()), (clients, Arc::clone(&users)))
         .at("the configuration")?;
-    let courier = Courier::new(&config)?;
+    let courier = Courier::new(&config, metrics.deliveries.clone())?;
     if keys.are_new {
         announce_new_keyring(&server).await;
     } else {
@@ -88,7 +90,10 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
     let example = config::numbering_plan(&config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(&config, &server, example.as_deref());
     let verdict_header = VerdictHeader::of(&config.guard)?;
-    let host = Host { server, store, users, courier, page, verdict_header, limits: config.limits };
+    let callers = Callers::new(Proxy::of(&config)?, config.logs.client_address);
+    let network_limits = NetworkLimits::new(&config, &metrics.limits)?;
+    let limits = config.limits;
+    let host = Host { server, store, users, courier, page, verdict_header, limits, callers, network_limits };
     Ok(Started { host, algorithm })
 }
 
@@ -142,7 +147,7 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     Ok(table)
 }
 
-pub(crate) type Server = AuthorizationServer<Arc<AnyStore>, HostDirectory>;
+pub(crate) type Server = AuthorizationServer<Measured<Arc<AnyStore>>, HostDirectory>;
 
 const NO_TEST_USERS: &str = "otp_grant_users has no column is_test, so no test identity can log in; add it, and start again: ALTER TABLE \
      otp_grant_users ADD COLUMN is_test BOOLEAN NOT NULL DEFAULT FALSE";

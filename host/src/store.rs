@@ -9,7 +9,7 @@ use otp_grant::store::{Record, Swap};
 use otp_grant::time::{Clock as _, SystemClock};
 use otp_grant::{MemoryStore, Store};
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError};
-use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError, SqliteStore};
+use otp_grant_sql::{PoolUsage, PostgresStore, SqlOptions, SqlStoreError, SqliteStore};
 
 use crate::config::Secret;
 
@@ -74,6 +74,14 @@ impl AnyStore {
         // A key that no record has.
         let nothing = RecordKey::from_bytes([0; RecordKey::LEN]);
         tokio::time::timeout(PATIENCE, self.load(&nothing)).await.map_err(|_| StoreError::TooSlow)?.map(drop)
+    }
+
+    /// The connections to PostgreSQL. No other store has a pool.
+    pub(crate) fn pool(&self) -> Option<PoolUsage> {
+        match self {
+            Self::Postgres(store) => Some(store.database().pool_usage()),
+            Self::Memory(_) | Self::Redis(_) | Self::Sqlite(_) => None,
+        }
     }
 
     /// Tells whether several processes can use the store.

@@ -7,6 +7,8 @@ mod error;
 mod guard;
 mod keys;
 mod names;
+mod network_limits;
+mod proxy;
 mod quota;
 mod settings;
 mod test_identities;
@@ -33,6 +35,8 @@ pub(crate) use error::{At, ConfigError};
 pub(crate) use guard::{Budget, Guard, GuardModeName, VerdictHeader};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
+pub(crate) use network_limits::{NetworkLimitsEntry, NetworkQuotas};
+pub(crate) use proxy::{AddressHeader, Logs, MetricsEntry, Proxy, ProxyEntry, ShownAddress};
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use settings::{addresses, issuer, numbering_plan, settings};
 pub(crate) use test_identities::{End, TestIdentityEntry};
@@ -95,6 +99,14 @@ pub(crate) struct Config {
     pub(crate) endpoints: EndpointPaths,
     #[serde(default)]
     pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) proxy: ProxyEntry,
+    #[serde(default)]
+    pub(crate) network_limits: NetworkLimitsEntry,
+    #[serde(default)]
+    pub(crate) metrics: MetricsEntry,
+    #[serde(default)]
+    pub(crate) logs: Logs,
     #[serde(default)]
     pub(crate) page: Page,
     #[serde(default)]

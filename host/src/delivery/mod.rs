@@ -21,10 +21,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::config::{self, At as _, Config, ConfigError};
+use crate::metrics::{Deliveries, DeliveryOutcome};
 use console::Console;
 use http::Provider;
 use parcel::Parcel;
-use queue::{Carrier, Queue};
+use queue::Carrier;
+pub(crate) use queue::Queue;
 use smtp::MailServer;
 use text::Texts;
 use webhook::Webhook;
@@ -36,6 +38,7 @@ pub(crate) struct Courier {
     outbox: Option<Mutex<File>>,
     sms: Option<Route>,
     email: Option<Route>,
+    deliveries: Deliveries,
 }
 
 /// How the messages of one channel are sent.
@@ -49,23 +52,27 @@ enum Route {
 
 impl Courier {
     /// Opens the outbox, and prepares the webhook.
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        Self::with_outbox(config, |path| append(true).open(path).map(Some))
+    pub(crate) fn new(config: &Config, deliveries: Deliveries) -> Result<Self, ConfigError> {
+        Self::with_outbox(config, deliveries, |path| append(true).open(path).map(Some))
     }
 
     /// Tells whether a courier could be made, and creates no file: the user who checks a configuration need not be the
     /// one who runs the host.
-    pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
+    pub(crate) fn check(config: &Config, deliveries: Deliveries) -> Result<(), ConfigError> {
         let open = |path: &Path| match append(false).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir) => {
                 Ok(None)
             }
             opened => opened.map(Some),
         };
-        Self::with_outbox(config, open).map(drop)
+        Self::with_outbox(config, deliveries, open).map(drop)
     }
 
-    fn with_outbox(config: &Config, open: impl Fn(&Path) -> io::Result<Option<File>>) -> Result<Self, ConfigError> {
+    fn with_outbox(
+        config: &Config,
+        deliveries: Deliveries,
+        open: impl Fn(&Path) -> io::Result<Option<File>>,
+    ) -> Result<Self, ConfigError> {
         let delivery = &config.delivery;
         if delivery.queue.wait.0 >= config.limits.request_time.0 {
             return Err(ConfigError::new("delivery.queue.wait", "a reply has to come within limits.request_time"));
@@ -85,7 +92,10 @@ impl Courier {
         let writes = routes.into_iter().flatten().any(is_queued);
         let texts = writes.then(|| Texts::new(config)).transpose()?;
         let route = |entry: &Option<config::Route>, channel: Channel| match (entry, &shared) {
-            (Some(entry), _) => Route::new(entry, channel, console.as_ref(), texts.as_ref(), config).map(Some),
+            (Some(entry), _) => {
+                let queue = || Queue::new(config.delivery.queue, channel, deliveries.clone());
+                Route::new(entry, channel, console.as_ref(), texts.as_ref(), queue, config).map(Some)
+            }
             (None, shared) => Ok(shared.clone().map(Route::Webhook)),
         };
         let (sms, email) = (route(&delivery.sms, Channel::Sms)?, route(&delivery.email, Channel::Email)?);
@@ -108,6 +118,7 @@ impl Courier {
             outbox: delivery.outbox.as_deref().map(open).transpose()?.flatten().map(Mutex::new),
             sms,
             email,
+            deliveries,
         })
     }
 
@@ -133,15 +144,22 @@ impl Courier {
     /// Waits until every queued message is sent or given up, or the time is over.
     pub(crate) async fn drain(&self, until: Instant) {
         // The time is the same for both, so one after the other is as good as both at once.
-        for route in [&self.sms, &self.email].into_iter().flatten() {
-            if let Route::Queued(_, queue) = route {
-                queue.drain(until).await;
-            }
+        for queue in self.queues() {
+            queue.drain(until).await;
         }
     }
 
+    /// The queues of messages.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = &Queue> {
+        [&self.sms, &self.email].into_iter().flatten().filter_map(|route| match route {
+            Route::Queued(_, queue) => Some(queue),
+            Route::Console(_) | Route::Webhook(_) => None,
+        })
+    }
+
     async fn send(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
-        let route = match message.address().channel() {
+        let channel = message.address().channel();
+        let route = match channel {
             Channel::Sms => &self.sms,
             Channel::Email => &self.email,
         };
@@ -150,37 +168,48 @@ impl Courier {
             Some(Route::Queued(carrier, queue)) => {
                 let place = queue.take_place().ok_or_else(|| {
                     tracing::error!(channel = queue.channel(), "the queue of messages is full");
+                    self.deliveries.ended(channel, DeliveryOutcome::QueueFull);
                     DeliveryFailure::Undeliverable
                 })?;
                 Some((place, carrier.clone(), Parcel::of(message).ok_or(DeliveryFailure::Undeliverable)?))
             }
-            Some(Route::Webhook(webhook)) => {
-                webhook.send(message).await?;
-                None
+            _ => None,
+        };
+        match (self.hand_over(message, route.as_ref()).await, queued) {
+            // The queue counts what becomes of it.
+            (Ok(()), Some((place, carrier, parcel))) => place.send(carrier, parcel).await,
+            (Ok(()), None) => {
+                self.deliveries.ended(channel, DeliveryOutcome::Accepted);
+                Ok(())
             }
-            Some(Route::Console(console)) => {
-                // One line is enough where the console gets every code.
-                if self.console.is_none() {
-                    console.print(message).await?;
-                }
-                None
+            (Err(failure), _) => {
+                self.deliveries.ended(channel, failure.into());
+                Err(failure)
             }
+        }
+    }
+
+    /// Sends a message in the ways that have no queue.
+    async fn hand_over(&self, message: &OtpMessage, route: Option<&Route>) -> Result<(), DeliveryFailure> {
+        match route {
+            Some(Route::Queued(..)) => {}
+            Some(Route::Webhook(webhook)) => webhook.send(message).await?,
+            // One line is enough where the console gets every code.
+            Some(Route::Console(console)) if self.console.is_none() => console.print(message).await?,
+            Some(Route::Console(_)) => {}
             None if self.outbox.is_none() && self.console.is_none() => {
                 tracing::error!("there is no way for this channel");
                 return Err(DeliveryFailure::Undeliverable);
             }
-            None => None,
-        };
+            None => {}
+        }
         if let Some(outbox) = &self.outbox {
             write(outbox, message)?;
         }
         if let Some(console) = &self.console {
             console.print(message).await?;
         }
-        match queued {
-            Some((place, carrier, parcel)) => place.send(carrier, parcel).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -190,6 +219,7 @@ impl Route {
         channel: Channel,
         console: Option<&Arc<Console>>,
         texts: Option<&Texts>,
+        queue: impl FnOnce() -> Queue,
         config: &Config,
     ) -> Result<Self, ConfigError> {
         let place = match channel {
@@ -198,7 +228,6 @@ impl Route {
         };
         let at = |way: &str| format!("{place}.{way}");
         let texts = || texts.cloned().ok_or_else(|| ConfigError::new(place, "the texts are missing"));
-        let queue = || Queue::new(config.delivery.queue, channel);
         match (entry, console.filter(|_| entry.console)) {
             (config::Route { webhook: None, http: None, smtp: None, .. }, Some(console)) => {
                 Ok(Self::Console(Arc::clone(console)))

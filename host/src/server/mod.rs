@@ -1,11 +1,15 @@
 //! The HTTP server: which connections it accepts, and for how long.
 
+mod caller;
+mod client_address;
+pub(crate) mod network_limits;
 mod overflow;
 mod page;
 mod patient;
 mod routes;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +22,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::config::Limits;
+use crate::metrics::{ConnectionCounts, Counted};
+pub(crate) use caller::Callers;
+pub(crate) use network_limits::NetworkLimits;
 pub(crate) use overflow::MOST as OVERFLOW;
 use overflow::{Overflow, Turn};
 pub(crate) use page::LoginPage;
@@ -32,18 +39,21 @@ pub(crate) async fn serve(
     listener: TcpListener,
     app: App,
     limits: &Limits,
+    counts: ConnectionCounts,
     shutdown: impl Future<Output = ()>,
 ) -> Instant {
     let most = limits.connections.get().min(Semaphore::MAX_PERMITS);
     let connections = Arc::new(Semaphore::new(most));
-    let overflow = Arc::new(Overflow::new(Arc::clone(&connections), limits.request_time.0));
+    counts.set_limit(most);
+    let overflow = Arc::new(Overflow::new(Arc::clone(&connections), limits.request_time.0, counts.clone()));
     let graceful = GracefulShutdown::new();
-    let server = Server { app: Arc::new(app), header_time: limits.header_time.0, patience: limits.request_time.0 };
+    let (header_time, patience) = (limits.header_time.0, limits.request_time.0);
+    let server = Server { app: Arc::new(app), header_time, patience, counts };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let mut stream = tokio::select! {
+        let (mut stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) => {
                     // Most likely the process is out of file descriptors: an immediate retry would only burn time.
                     tracing::warn!(%error, "no connection can be accepted");
@@ -58,7 +68,7 @@ pub(crate) async fn serve(
         let (server, watcher) = (server.clone(), graceful.watcher());
         match Arc::clone(&connections).try_acquire_owned() {
             Ok(permit) => tokio::spawn(async move {
-                server.connection(stream, true, watcher).await;
+                server.connection(stream, peer, true, watcher).await;
                 drop(permit);
             }),
             Err(_) => {
@@ -66,8 +76,8 @@ pub(crate) async fn serve(
                 let (entered, overflow) = (overflow.enter().await, Arc::clone(&overflow));
                 tokio::spawn(async move {
                     match overflow.wait(entered, &mut stream).await {
-                        Some(Turn::Whole(_permit)) => server.connection(stream, true, watcher).await,
-                        Some(Turn::Health(_permit)) => server.connection(stream, false, watcher).await,
+                        Some(Turn::Whole(_permit)) => server.connection(stream, peer, true, watcher).await,
+                        Some(Turn::Health(_permit)) => server.connection(stream, peer, false, watcher).await,
                         None => {}
                     }
                 })
@@ -90,18 +100,20 @@ struct Server {
     app: Arc<App>,
     header_time: Duration,
     patience: Duration,
+    counts: ConnectionCounts,
 }
 
 impl Server {
     /// Serves a connection to its end: all of its requests, or the first.
-    async fn connection(&self, stream: TcpStream, all: bool, watcher: Watcher) {
+    async fn connection(&self, stream: TcpStream, peer: IpAddr, all: bool, watcher: Watcher) {
+        let _open = Counted::new(&self.counts.open);
         let mut http = http1::Builder::new();
         // The limit for headers also ends connections that stay idle.
         http.timer(TokioTimer::new()).header_read_timeout(self.header_time).max_buf_size(MOST_BUFFERED).keep_alive(all);
         let stream = TokioIo::new(Patient::new(stream, self.patience));
         let service = service_fn(move |request| {
             let app = Arc::clone(&self.app);
-            async move { Ok::<_, Infallible>(app.answer(request).await) }
+            async move { Ok::<_, Infallible>(app.answer(request, peer).await) }
         });
         // A client that went away or was too slow is no error of the host.
         let _ = watcher.watch(http.serve_connection(stream, service)).await;

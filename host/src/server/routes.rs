@@ -1,8 +1,8 @@
 //! The routes: the endpoints of the authorization server, the login page and the health check.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -17,26 +17,32 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
+use otp_grant::Reply;
 use otp_grant::guard::Verdict;
 use otp_grant::server::Endpoint;
-use otp_grant::{AuthorizationServer, Reply};
 use tracing::Instrument as _;
 
 use super::LoginPage;
+use super::caller::{Caller, Callers};
+use super::network_limits::{Limited, NetworkLimits};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
-use crate::directory::{HostDirectory, HostUsers};
+use crate::directory::HostUsers;
+use crate::metrics::{EndpointRequests, Metrics};
+use crate::start::Server;
 use crate::store::AnyStore;
 
 /// Everything that requests need.
 pub(crate) struct Host {
-    pub(crate) server: AuthorizationServer<Arc<AnyStore>, HostDirectory>,
+    pub(crate) server: Server,
     pub(crate) store: Arc<AnyStore>,
     pub(crate) users: Arc<HostUsers>,
     pub(crate) courier: Courier,
     pub(crate) page: Option<LoginPage>,
     pub(crate) verdict_header: VerdictHeader,
     pub(crate) limits: Limits,
+    pub(crate) callers: Callers,
+    pub(crate) network_limits: NetworkLimits,
 }
 
 /// The application.
@@ -46,60 +52,71 @@ pub(crate) struct App {
     host: Arc<Host>,
     places: HashMap<String, Place>,
     others: TowerToHyperService<Router>,
-    requests: AtomicU64,
+    nowhere: Place,
+}
+
+/// A path, as requests to it are answered and counted.
+#[derive(Clone)]
+struct Place {
+    target: Target,
+    requests: Arc<EndpointRequests>,
 }
 
 #[derive(Clone, Copy)]
-enum Place {
-    /// The endpoint that sends codes. No other has a use for the verdict of the proxy.
-    Send,
-    Endpoint,
+enum Target {
+    Endpoint(Endpoint),
+    /// No path of the host. The authorization server says so.
+    Nowhere,
     Other,
 }
 
 impl App {
-    pub(crate) fn new(host: Arc<Host>) -> Self {
-        let place = |endpoint| if endpoint == Endpoint::OtpSend { Place::Send } else { Place::Endpoint };
+    pub(crate) fn new(host: Arc<Host>, metrics: &Metrics) -> Self {
+        let place = |target, name| Place { target, requests: metrics.requests.of(name) };
+        let endpoint = |endpoint| place(Target::Endpoint(endpoint), name_of(endpoint));
         let mut places: HashMap<_, _> =
-            host.server.routes().map(|route| (route.path().to_owned(), place(route.endpoint()))).collect();
+            host.server.routes().map(|route| (route.path().to_owned(), endpoint(route.endpoint()))).collect();
         let mut others = Router::new().without_v07_checks().route(HEALTH, get(health));
-        places.insert(HEALTH.to_owned(), Place::Other);
+        places.insert(HEALTH.to_owned(), place(Target::Other, "health"));
         if let Some(page) = &host.page {
             for (path, file) in page.files() {
                 others = others.route(&path, get(async move || file.clone().into_response()));
-                places.insert(path, Place::Other);
+                places.insert(path, place(Target::Other, "page"));
             }
         }
         let others = TowerToHyperService::new(others.with_state(Arc::clone(&host)));
-        Self { host, places, others, requests: AtomicU64::new(0) }
+        let nowhere = place(Target::Nowhere, "none");
+        Self { host, places, others, nowhere }
     }
 
-    /// Answers a request, and logs it. Each event that is logged meanwhile has the number of the request.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
+    /// Answers a request of the client behind `peer`, counts it and logs it. Each event that is logged meanwhile has the
+    /// id of the request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response {
         let began = Instant::now();
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let caller = self.host.callers.of(request.headers(), peer);
         // A path that a caller typed can have any text in it, so it is not logged. The authorization server says
         // whether the path exists.
         let (path, place) = match self.places.get_key_value(request.uri().path()) {
-            Some((path, place)) => (path.as_str(), *place),
-            None => ("-", Place::Endpoint),
+            Some((path, place)) => (path.as_str(), place),
+            None => ("-", &self.nowhere),
         };
         let method = if METHODS.contains(&request.method().as_str()) { request.method().as_str() } else { "-" };
-        let span = tracing::info_span!("request", number, method, path);
+        let client_address = self.host.callers.shown(&caller).map(tracing::field::display);
+        let request_id = caller.request_id.to_str().unwrap_or("-");
+        let span = tracing::info_span!("request", request_id, client_address, method, path);
         async {
-            let mut response = match place {
+            let mut response = match place.target {
                 _ if !names_one_host(&request) => {
                     (StatusCode::BAD_REQUEST, "one Host header is expected\n").into_response()
                 }
-                Place::Send => {
-                    let verdict = self.host.verdict_header.read(request.headers());
-                    endpoint(&self.host, request, verdict).await
-                }
-                Place::Endpoint => endpoint(&self.host, request, Verdict::None).await,
-                Place::Other => self.others.call(request).await.unwrap_or_else(|never| match never {}),
+                Target::Endpoint(at) => endpoint(&self.host, request, Some(at), &caller).await,
+                Target::Nowhere => endpoint(&self.host, request, None, &caller).await,
+                Target::Other => self.others.call(request).await.unwrap_or_else(|never| match never {}),
             };
             set_default(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, "nosniff");
+            response.headers_mut().insert(REQUEST_ID, caller.request_id.clone());
             let took: Duration = began.elapsed();
+            place.requests.answered(response.status().as_u16(), took);
             tracing::info!(status = response.status().as_u16(), micros = micros(took), "answered");
             response
         }
@@ -109,7 +126,7 @@ impl App {
 }
 
 /// Any endpoint of the authorization server.
-async fn endpoint(host: &Host, request: Request<Incoming>, verdict: Verdict) -> Response {
+async fn endpoint(host: &Host, request: Request<Incoming>, at: Option<Endpoint>, caller: &Caller) -> Response {
     let (head, body) = request.into_parts();
     let limits = &host.limits;
     let body = match tokio::time::timeout(limits.body_time.0, read(body, &head.headers, limits.body)).await {
@@ -118,8 +135,18 @@ async fn endpoint(host: &Host, request: Request<Incoming>, verdict: Verdict) -> 
         Ok(Err(Unread::CutShort)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return write(Reply::request_timeout()),
     };
+    let limited = at.map(|endpoint| Limited { endpoint, address: caller.address, headers: &head.headers, body: &body });
+    if let Some(wait) = limited.and_then(|limited| host.network_limits.refuses(&limited)) {
+        return write(Reply::too_many_requests(wait));
+    }
+    // Only the endpoint that sends codes has a use for the verdict of the proxy.
+    let verdict = match at {
+        Some(Endpoint::OtpSend) => host.verdict_header.read(&head.headers),
+        _ => Verdict::None,
+    };
     let request = otp_grant::Request::from_http(&head, &body).with_verdict(verdict);
     let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
+    let answering = host.network_limits.charging(caller.address, answering);
     let reply = match tokio::time::timeout(limits.request_time.0, answering).await {
         Ok(reply) => reply.unwrap_or_else(Reply::not_found),
         Err(_) => {
@@ -199,9 +226,26 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The name of an endpoint in the metrics.
+fn name_of(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::OtpSend => "otp_send",
+        Endpoint::Token => "token",
+        Endpoint::Revocation => "revocation",
+        Endpoint::Introspection => "introspection",
+        Endpoint::Userinfo => "userinfo",
+        Endpoint::Jwks => "jwks",
+        Endpoint::Metadata => "metadata",
+        Endpoint::OpenidConfiguration => "openid_configuration",
+        _ => "other",
+    }
+}
+
 pub(super) const HEALTH: &str = "/healthz";
 
 /// How many bytes beyond the limit are read.
 const READ_BEYOND: usize = 256 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

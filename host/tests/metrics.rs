@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -134,7 +134,6 @@ fn what_was_done_is_counted() {
         ("store_operations_total{operation=\"load\",outcome=\"error\"}", 0.0),
         ("store_operations_total{operation=\"swap\",outcome=\"abandoned\"}", 0.0),
         ("failures_total{part=\"store\"}", 0.0),
-        ("connections_open", 0.0),
         ("connections_limit", 4096.0),
     ] {
         assert_eq!(counted.get(&format!("otp_grant_{series}")), Some(&value), "{series}");
@@ -147,6 +146,7 @@ fn what_was_done_is_counted() {
     );
     assert!(loads >= 7.0 && swaps >= 7.0, "{loads} {swaps}");
     assert_eq!(loads, counted["otp_grant_store_operation_duration_seconds_count{operation=\"load\"}"]);
+    assert!(eventually(&host, "otp_grant_connections_open", 0.0));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((now - 120.0..=now).contains(&counted["process_start_time_seconds"]));
     assert_eq!(counted[&format!("otp_grant_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -207,6 +207,27 @@ fn connections_that_wait_and_that_are_refused_are_counted() {
     let counted = scrape(&host);
     assert_eq!(counted["otp_grant_connections_refused_total"], f64::from(u32::try_from(refused).unwrap()));
     assert!(refused > 0 && eventually(&host, "otp_grant_connections_waiting", 0.0));
+}
+
+#[test]
+fn what_becomes_of_queued_messages_is_counted() {
+    // A provider that takes a message and says nothing.
+    let provider = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", provider.local_addr().unwrap());
+    let more = format!(
+        "danger.without_send_quotas = true\ndelivery.queue.length = 1\n\
+         delivery.sms.http = {{ url = \"{url}\", timeout = \"500ms\", json = '{{\"text\":\"{{text}}\"}}' }}"
+    );
+    let host = host("queue", &more);
+    assert_eq!(host.post("/otp/send", JSON, SEND).status, 200);
+    assert_eq!(host.post("/otp/send", JSON, SEND).status, 503);
+    let of = |outcome: &str| format!("otp_grant_deliveries_total{{channel=\"sms\",outcome=\"{outcome}\"}}");
+    let counted = scrape(&host);
+    assert_eq!(counted[&of("queue_full")], 1.0);
+    assert_eq!(counted["otp_grant_undelivered_sends_total{reason=\"undeliverable\"}"], 1.0);
+    assert_eq!(counted["otp_grant_message_queue_length{channel=\"sms\"}"], 1.0);
+    assert!(eventually(&host, &of("failed"), 1.0));
+    assert!(eventually(&host, "otp_grant_message_queue_length{channel=\"sms\"}", 0.0));
 }
 
 /// The names of metrics in a text, without what Prometheus adds to those of histograms.

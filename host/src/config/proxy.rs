@@ -1,11 +1,12 @@
-//! What the host believes of the proxies in front, and what it writes of the addresses of clients.
+//! The proxies in front, and the headers that are theirs: the members of `[proxy]`.
+
+use std::net::IpAddr;
 
 use axum::http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::{Config, ConfigError};
-use std::net::IpAddr;
 
 /// The members of `[proxy]`.
 #[derive(Debug, Default, Deserialize)]
@@ -80,31 +81,4 @@ pub(super) fn networks(texts: &[String], place: &str) -> Result<Vec<IpNet>, Conf
         read.ok_or_else(|| ConfigError::new(format!("{place}[{index}]"), what))
     };
     texts.iter().enumerate().map(network).collect()
-}
-
-/// What the log says beside events: the members of `[logs]`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Logs {
-    pub(crate) client_address: ShownAddress,
-}
-
-/// How much of the address of a client is in the log. It is personal data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ShownAddress {
-    /// Nothing.
-    #[default]
-    Off,
-    /// The network: the first 24 bits of an IPv4 address, or the first 48 of an IPv6 address.
-    Network,
-    /// The whole address.
-    Full,
-}
-
-/// Where the metrics are: the members of `[metrics]`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct MetricsEntry {
-    pub(crate) listen: Option<std::net::SocketAddr>,
 }

@@ -3,8 +3,8 @@
 //! Each proxy adds the address of whoever it talks to at the right end. The header is therefore read from the right, as
 //! long as the address that reported an entry is that of a trusted proxy. What a client has sent stands on the left, and
 //! is never reached. It also can't change how the right end is read: texts are split from the right, so an open
-//! quotation mark of the client does not swallow what a proxy has added. This is why no parser of the whole header is
-//! used, which begins at the left.
+//! quotation mark of the client does not swallow what a proxy has added. The parsers of the `Forwarded` header on
+//! crates.io begin at the left, so the host has its own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -56,7 +56,6 @@ pub(crate) struct App {
 }
 
 /// A path, as requests to it are answered and counted.
-#[derive(Clone)]
 struct Place {
     target: Target,
     requests: Arc<EndpointRequests>,

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use prometheus_client::metrics::counter::Counter;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -71,6 +72,11 @@ impl Log {
         Ok(Self(queue))
     }
 
+    /// Counts the lines that were dropped.
+    pub(crate) fn dropped(&self) -> Counter {
+        self.0.dropped_in_all.clone()
+    }
+
     /// Waits until everything that was logged before is written, for at most a second.
     pub(crate) fn flush(&self) {
         self.0.flush();
@@ -81,7 +87,9 @@ impl Log {
 #[derive(Clone, Debug)]
 struct LogQueue {
     entries: SyncSender<Entry>,
+    /// Those that the log has not told of yet.
     dropped: Arc<AtomicU64>,
+    dropped_in_all: Counter,
 }
 
 #[derive(Debug)]
@@ -98,7 +106,7 @@ impl LogQueue {
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(to, &queued, &counter))?;
-        Ok(Self { entries, dropped })
+        Ok(Self { entries, dropped, dropped_in_all: Counter::default() })
     }
 
     fn flush(&self) {
@@ -133,8 +141,8 @@ fn write_all(mut to: impl Write, queued: &Receiver<Entry>, dropped: &AtomicU64) 
         }
         // There is no place to report that the log can't be written.
         let _ = to.write_all(&bytes);
-        drop(flushed);
         let lines = dropped.swap(0, Ordering::Relaxed);
+        drop(flushed);
         if lines > 0 {
             tracing::warn!(lines, "lines of the log were dropped: its reader is too slow");
         }
@@ -154,6 +162,7 @@ impl Write for &LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.entries.try_send(Entry::Line(line.to_vec())).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped_in_all.inc();
         }
         Ok(line.len())
     }

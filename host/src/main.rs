@@ -9,6 +9,7 @@ mod demo;
 mod descriptors;
 mod directory;
 mod logs;
+mod metrics;
 mod phone_numbers;
 mod server;
 mod start;
@@ -26,6 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{Args, Command};
 use crate::config::{At as _, Config, ConfigError, Source};
 use crate::logs::Log;
+use crate::metrics::Metrics;
 use crate::server::{App, Running};
 use crate::start::Keys;
 
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
         runtime.block_on(async {
             match &args.command {
                 Some(Command::Admin(admin)) => admin::run(&args, admin).await.map(Some),
-                None => run(&args).await.map(|()| None),
+                None => run(&args, Arc::new(Metrics::new(log.dropped()))).await.map(|()| None),
             }
         })
     });
@@ -73,11 +75,11 @@ fn runtime() -> Result<Runtime, ConfigError> {
     builder.enable_all().build().at("the runtime")
 }
 
-async fn run(args: &Args) -> Result<(), ConfigError> {
+async fn run(args: &Args, metrics: Arc<Metrics>) -> Result<(), ConfigError> {
     let (mut config, keys) = configuration(args).await?;
     config::add_warnings(&config);
     if args.check {
-        start::check(&config, keys)?;
+        start::check(&config, keys, &metrics)?;
         config.warnings.log();
         println!("the configuration is good");
         return Ok(());
@@ -85,15 +87,24 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
     descriptors::provide(&mut config);
     let listener = TcpListener::bind(config.listen).await.at("listen")?;
     let address = listener.local_addr().at("listen")?;
+    let scraped = match config.metrics.listen {
+        Some(listen) => Some(TcpListener::bind(listen).await.at("metrics.listen")?),
+        None => None,
+    };
     if args.demo && args.issuer.is_none() {
         config.issuer = demo::issuer(address);
     }
     // The host handles signals before a client can see that it listens.
     let signal = stop_signal()?;
-    let started = start::start(config, keys).await?;
+    let started = start::start(config, keys, &metrics).await?;
     let store = &started.host.process.store;
     if store.is_shared() {
         demo::warn_of_unshared_keys(args);
+    }
+    if let Some(listener) = &scraped {
+        let address = listener.local_addr().at("metrics.listen")?;
+        tracing::info!(%address, "metrics are served");
+        println!("metrics on http://{address}/metrics");
     }
     tracing::info!(%address, store = store.kind(), algorithm = %started.algorithm, "listening");
     println!("listening on http://{address} ({})", started.algorithm);
@@ -107,7 +118,10 @@ async fn run(args: &Args) -> Result<(), ConfigError> {
     let process = Arc::clone(&started.host.process);
     let running = Arc::new(Running::new(App::new(Arc::new(started.host))));
     start::keep_checking_keyring(Arc::clone(&running));
-    let until = server::serve(listener, running, &limits, signal).await;
+    if let Some(listener) = scraped {
+        tokio::spawn(metrics::serve(listener, Arc::clone(&process)));
+    }
+    let until = server::serve(listener, running, &limits, metrics.connections.clone(), signal).await;
     process.queues.drain(until).await;
     tracing::info!("stopped");
     Ok(())

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_grant::jwt::{Algorithm, SigningKeys};
-use otp_grant::observer::TracingObserver;
 use otp_grant::server::{KeyringCheck, KeyringError};
 use otp_grant::{AuthorizationServer, Directory, Keyring, Settings, Store};
 
-use crate::config::{self, At as _, Config, ConfigError, VerdictHeader};
+use crate::config::{self, At as _, Config, ConfigError, Proxy, VerdictHeader};
 use crate::delivery::{Courier, Queues};
 use crate::directory::{self, HostDirectory, UserBase, UsersTable};
+use crate::metrics::{HostObserver, Measured, Metrics};
 use crate::phone_numbers::NumberingPlan;
-use crate::server::{Cors, Host, LoginPage, Process, Running};
+use crate::server::{Callers, Cors, Host, LoginPage, NetworkLimits, Process, Running};
 use crate::store::AnyStore;
 
 /// The keys of a host.
@@ -38,7 +38,7 @@ pub(crate) struct Started {
 }
 
 /// Checks everything except what needs a database.
-pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
+pub(crate) fn check(config: &Config, keys: Keys, metrics: &Metrics) -> Result<(), ConfigError> {
     let issuer = config::issuer(config)?;
     let settings = config::settings(config)?;
     let url = config.store.read("store", config)?;
@@ -55,16 +55,18 @@ pub(crate) fn check(config: &Config, keys: Keys) -> Result<(), ConfigError> {
     let server = builder.build(store, otp_grant::MemoryDirectory::new()).at("the configuration")?;
     directory::read(config, &UserBase::Memory(Arc::default()), server.addresses())?;
     Cors::new(config, server.routes())?;
-    Courier::check(config)
+    Proxy::of(config)?;
+    NetworkLimits::new(config, &metrics.limits)?;
+    Courier::check(config, &Queues::new(config.delivery.queue, &metrics.deliveries))
 }
 
 /// Connects to everything that the configuration names.
-pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigError> {
+pub(crate) async fn start(config: Config, keys: Keys, metrics: &Arc<Metrics>) -> Result<Started, ConfigError> {
     config::issuer(&config)?;
     let settings = config::settings(&config)?;
     let algorithm = keys.signing.active().algorithm();
     let are_new = keys.are_new;
-    let process = Arc::new(connect(&config).await?);
+    let process = Arc::new(connect(&config, metrics).await?);
     let host = host(&config, settings, keys, process)?;
     if are_new {
         announce_new_keyring(&host.server).await;
@@ -77,7 +79,7 @@ pub(crate) async fn start(config: Config, keys: Keys) -> Result<Started, ConfigE
 }
 
 /// Connects to the databases.
-async fn connect(config: &Config) -> Result<Process, ConfigError> {
+async fn connect(config: &Config, metrics: &Arc<Metrics>) -> Result<Process, ConfigError> {
     let users = match &config.users.table {
         Some(source) => UserBase::Table(Arc::new(users_table(config, source).await?)),
         None => UserBase::Memory(Arc::default()),
@@ -87,7 +89,8 @@ async fn connect(config: &Config) -> Result<Process, ConfigError> {
     let redis = config::redis_options(config, AnyStore::kind_of(url.expose()).at("store")? == "redis")?;
     let store = Arc::new(AnyStore::open(&url, redis, config.migrate).await.at("store")?);
     AnyStore::keep_purging(Arc::clone(&store), PURGED_EVERY);
-    Ok(Process::new(store, users, Queues::new(config.delivery.queue)))
+    let queues = Queues::new(config.delivery.queue, &metrics.deliveries);
+    Ok(Process { store, users, queues, metrics: Arc::clone(metrics) })
 }
 
 /// Puts together what serves requests with one configuration.
@@ -95,15 +98,18 @@ fn host(config: &Config, settings: Settings, keys: Keys, process: Arc<Process>) 
     let (clients, users) = directory::read(config, &process.users, &settings.addresses)?;
     let server = AuthorizationServer::builder(config::issuer(config)?, keys.keyring, keys.signing)
         .settings(settings)
-        .observer(TracingObserver)
-        .build(Arc::clone(&process.store), (clients, Arc::clone(&users)))
+        .observer(HostObserver(process.metrics.events.clone()))
+        .build(Measured::new(Arc::clone(&process.store), process.metrics.store.clone()), (clients, Arc::clone(&users)))
         .at("the configuration")?;
     let courier = Courier::new(config, &process.queues)?;
     let cors = Cors::new(config, server.routes())?;
     let example = config::numbering_plan(config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(config, &server, example.as_deref());
     let verdict_header = VerdictHeader::of(&config.guard)?;
-    Ok(Host { process, server, users, courier, page, cors, verdict_header, limits: config.limits.clone() })
+    let callers = Callers::new(Proxy::of(config)?, config.logs.client_address);
+    let network_limits = NetworkLimits::new(config, &process.metrics.limits)?;
+    let limits = config.limits.clone();
+    Ok(Host { process, server, users, courier, page, cors, verdict_header, limits, callers, network_limits })
 }
 
 /// Makes the keys of this process the ones that count on the store.
@@ -159,7 +165,7 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     Ok(table)
 }
 
-pub(crate) type Server = AuthorizationServer<Arc<AnyStore>, HostDirectory>;
+pub(crate) type Server = AuthorizationServer<Measured<Arc<AnyStore>>, HostDirectory>;
 
 const NO_TEST_USERS: &str = "otp_grant_users has no column is_test, so no test identity can log in; add it, and start again: ALTER TABLE \
      otp_grant_users ADD COLUMN is_test BOOLEAN NOT NULL DEFAULT FALSE";

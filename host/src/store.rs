@@ -9,7 +9,7 @@ use otp_grant::store::{Record, Swap};
 use otp_grant::time::{Clock as _, SystemClock};
 use otp_grant::{MemoryStore, Store};
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError};
-use otp_grant_sql::{PostgresStore, SqlOptions, SqlStoreError, SqliteStore};
+use otp_grant_sql::{PoolUsage, PostgresStore, SqlOptions, SqlStoreError, SqliteStore};
 
 use crate::config::Secret;
 
@@ -90,6 +90,14 @@ impl AnyStore {
         match risks.await {
             Ok(risks) => risks.into_iter().for_each(|risk| tracing::warn!("store: {risk}")),
             Err(error) => tracing::warn!(%error, "store: {NOT_ASKED}"),
+        }
+    }
+
+    /// The connections to PostgreSQL. No other store has a pool.
+    pub(crate) fn pool(&self) -> Option<PoolUsage> {
+        match self {
+            Self::Postgres(store) => Some(store.database().pool_usage()),
+            Self::Memory(_) | Self::Redis(_) | Self::Sqlite(_) => None,
         }
     }
 

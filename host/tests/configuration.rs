@@ -144,6 +144,8 @@ fn a_setting_that_cannot_work_is_an_error() {
         (format!("{plain}[addresses]\nregion = \"UK\"\n"), "addresses.region: "),
         (format!("{plain}[addresses]\nregion = \"gb\"\n"), "addresses.region: "),
         (format!("{plain}{addresses}country_code = \"44\"\n"), "addresses.country_code: "),
+        (format!("{plain}[proxy]\ntrusted = [\"hunter2\"]\n"), "proxy.trusted[0]: "),
+        (format!("{plain}[network_limits]\nsends = {{ count = 1, per = \"1ms\" }}\n"), "network_limits.sends: "),
     ] {
         let (good, said) = checked(&folder, &text.replace(SAME_KEYS, OTHER_KEYS));
         assert!(!good && said.starts_with(place), "{place} {said}");
@@ -178,6 +180,11 @@ fn a_setting_that_is_probably_a_mistake_is_a_warning_of_one_line() {
             format!("{plain}[guard]\nmode = \"observe\"\ncountries = [\"86\"]\n"),
             "guard.countries: numbers without + have no known country",
         ),
+        (
+            format!("{plain}[network_limits]\nenabled = true\n"),
+            "network_limits.enabled: proxy.client_address is not set",
+        ),
+        (format!("{plain}[network_limits]\naddresses = 5\n"), "network_limits.enabled: the limits are off"),
         (
             format!("{plain}{}", TEST_IDENTITY.replace("ends = ", "ends = 2020-01-01 #")) + TEST_USER,
             "test_identities[0].ends: the test identity has ended",

@@ -72,8 +72,8 @@ NOT_REACHABLE = {
     (USERINFO, "post", "503", "TookTooLong"): SLOW,
 }
 
-# Headers of HTTP, and the one that the reference host adds to every reply.
-OF_THE_HOST = {"content-length", "date", "connection", "x-content-type-options"}
+# Headers of HTTP, and those that the reference host adds to every reply.
+OF_THE_HOST = {"content-length", "date", "connection", "x-content-type-options", "x-request-id"}
 WITHOUT_BODY = {"head"}
 
 description = yaml.safe_load(DESCRIPTION.read_text())
@@ -547,6 +547,16 @@ def slow_bodies(host):
                 seen.add((path, "post", status, None))
 
 
+def network_limits(host):
+    """An address whose allowance is used up."""
+    host.send({**BY_SMS, **PHONE}, {**WEB, "client_secret": "wrong"}, (401, "InvalidClient"))
+    used_up = (429, "TooManyRequests")
+    host.send({**BY_SMS, **PHONE}, expect=used_up)
+    host.refresh("x", used_up)
+    host.query("revoke", "x", expect=used_up)
+    host.query("introspect", "x", expect=used_up)
+
+
 def deliveries(host, provider):
     phone, mailbox = {**BY_SMS, "phone_number": "13600000005"}, {**BY_EMAIL, "email": "a@example.com"}
     for status, to, expect in [
@@ -603,9 +613,9 @@ class Provider(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def configured(folder, provider):
+def configured(folder, provider, name="own", more=""):
     """A host of its own configuration, for what the demo does not do."""
-    key, file = f"{folder}/signing.pem", pathlib.Path(folder, "otp-grant.toml")
+    key, file = f"{folder}/signing.pem", pathlib.Path(folder, f"{name}.toml")
     subprocess.run(["openssl", "genpkey", "-algorithm", "ED25519", "-out", key], check=True)
     master = base64.b64encode(os.urandom(32)).decode()
     sources = json.dumps([BY_SMS["auth_source_id"], BY_EMAIL["auth_source_id"]])
@@ -622,6 +632,7 @@ danger = {{ without_send_quotas = true, disclose_used_addresses = true }}
 delivery.webhook = {{ url = "http://127.0.0.1:{provider.server_port}/" }}
 grant_types = {{ "{OWN}" = "sms" }}
 dpop = "on"
+{more}
 [clients.TENANT_CLIENT_ID]
 secret = "TENANT_CLIENT_SECRET"
 auth_sources = {sources}
@@ -717,6 +728,8 @@ def main():
         nonces(own, "http://127.0.0.1:8080")
         documents(own, "EdDSA")
         slow_bodies(own)
+        few = 'network_limits = { enabled = true, failed_authentications = { count = 1, per = "24h" } }'
+        network_limits(start("few", *configured(folder, provider, "few", few)))
     check_coverage()
     print(f"docs/openapi.yaml: {replies} replies are as described, and each of {len(seen)} kinds was seen")
 

@@ -7,8 +7,12 @@ mod endpoints;
 mod error;
 mod guard;
 mod keys;
+mod logs;
+mod metrics;
 mod names;
+mod network_limits;
 mod origins;
+mod proxy;
 mod quota;
 mod redis;
 mod secrets;
@@ -37,8 +41,12 @@ pub(crate) use endpoints::{EndpointPaths, endpoints};
 pub(crate) use error::{At, ConfigError};
 pub(crate) use guard::{Budget, Guard, GuardModeName, VerdictHeader};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
+pub(crate) use logs::{Logs, ShownAddress};
+pub(crate) use metrics::MetricsEntry;
 pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
+pub(crate) use network_limits::{NetworkLimitsEntry, NetworkQuotas};
 pub(crate) use origins::PageOrigin;
+pub(crate) use proxy::{AddressHeader, Proxy, ProxyEntry};
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use redis::{Redis, redis_options};
 pub(crate) use settings::{issuer, numbering_plan, settings};
@@ -106,6 +114,14 @@ pub(crate) struct Config {
     pub(crate) endpoints: EndpointPaths,
     #[serde(default)]
     pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) proxy: ProxyEntry,
+    #[serde(default)]
+    pub(crate) network_limits: NetworkLimitsEntry,
+    #[serde(default)]
+    pub(crate) metrics: MetricsEntry,
+    #[serde(default)]
+    pub(crate) logs: Logs,
     #[serde(default)]
     pub(crate) page: Page,
     #[serde(default)]

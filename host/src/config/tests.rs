@@ -52,6 +52,11 @@ fn what_the_sample_shows_as_default_can_be_given() {
     );
     assert_eq!((shown.send_guard.mode, shown.send_guard.shards), (default.send_guard.mode, default.send_guard.shards));
     assert!(shown.send_guard.countries.is_some() && shown.send_guard.email_domain.is_some());
+    assert_eq!(config.logs.client_address, Logs::default().client_address);
+    let limits = |config: &Config| NetworkQuotas::of(config).unwrap().unwrap();
+    let default = limits(&Config::parse("host.toml", &format!("{LEAST}network_limits.enabled = true")).unwrap());
+    assert_eq!(format!("{:?}", limits(&config)), format!("{default:?}"));
+    assert!(Proxy::of(&config).unwrap().trusts("::1".parse().unwrap()));
 }
 
 fn is_name(byte: u8) -> bool {
@@ -155,7 +160,55 @@ fn a_contradiction_is_an_error_with_its_place() {
         assert!(error.starts_with(place), "{text} {error}");
     }
     let config = Config::parse("host.toml", LEAST).unwrap();
-    assert!(crate::delivery::Courier::check(&config).unwrap_err().to_string().starts_with("[delivery]: "));
+    let metrics = crate::metrics::Metrics::new(Default::default());
+    let queues = crate::delivery::Queues::new(config.delivery.queue, &metrics.deliveries);
+    assert!(crate::delivery::Courier::check(&config, &queues).unwrap_err().to_string().starts_with("[delivery]: "));
+}
+
+#[test]
+fn a_proxy_or_a_limit_that_cannot_be_is_an_error() {
+    let error = |text: &str| {
+        let config = Config::parse("host.toml", &format!("{LEAST}{text}")).unwrap();
+        let read = Proxy::of(&config).map(drop).and(NetworkQuotas::of(&config).map(drop));
+        read.unwrap_err().to_string()
+    };
+    for (text, place) in [
+        ("proxy.trusted = [\"127.0.0.1\", \"hunter2\"]", "proxy.trusted[1]: "),
+        ("proxy.trusted = [\"10.0.0.0/33\"]", "proxy.trusted[0]: "),
+        ("proxy.trusted = [\"10.0.0.0/8\", \"0.0.0.0/0\"]", "proxy.trusted: "),
+        ("proxy.trusted = [\"::/0\"]", "proxy.trusted: "),
+        ("proxy.client_address = \"Forwarded\"", "proxy.client_address: "),
+        ("proxy.request_id = \"X-Request-Id\"", "proxy.request_id: "),
+        ("proxy = { trusted = [\"::1\"], request_id = \"X Request\" }", "proxy.request_id: "),
+        ("network_limits.sends = { count = 1, per = \"999ms\" }", "network_limits.sends: "),
+        ("network_limits.wrong_codes = { count = 1, per = \"25h\" }", "network_limits.wrong_codes: "),
+        (
+            "network_limits.failed_authentications = { count = 1000001, per = \"24h\" }",
+            "network_limits.failed_authentications: ",
+        ),
+        ("network_limits.exempt = [\"hunter2\"]", "network_limits.exempt[0]: "),
+    ] {
+        let error = error(text);
+        assert!(error.starts_with(place) && !error.contains("hunter2"), "{text} {error}");
+    }
+    // An unknown header is no way to report an address.
+    let error = error_of(&format!("{LEAST}proxy.client_address = \"X-Real-Ip\""));
+    assert!(error.starts_with("host.toml:2:"), "{error}");
+}
+
+#[test]
+fn a_proxy_that_reports_addresses_switches_limits_on() {
+    let is_on = |text: &str| {
+        let config = Config::parse("host.toml", &format!("{LEAST}{text}")).unwrap();
+        NetworkQuotas::of(&config).unwrap().is_some()
+    };
+    assert!(!is_on(""));
+    assert!(!is_on("proxy.trusted = [\"::1\"]"));
+    assert!(is_on("proxy = { trusted = [\"::1\"], client_address = \"Forwarded\" }"));
+    assert!(is_on("network_limits.enabled = true"));
+    let off = "network_limits.enabled = false
+proxy = { trusted = [\"::1\"], client_address = \"Forwarded\" }";
+    assert!(!is_on(off));
 }
 
 #[test]

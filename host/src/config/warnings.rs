@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Config, guard};
+use super::{Config, guard, network_limits};
 
 /// Collects warnings while a configuration is read. An error is reported alone, without the warnings before it.
 #[derive(Debug, Default)]
@@ -59,4 +59,5 @@ pub(crate) fn add_warnings(config: &Config) {
         config.warnings.add("danger.without_send_quotas", "anybody can have any number of messages sent");
     }
     guard::add_warnings(config);
+    network_limits::add_warnings(config);
 }

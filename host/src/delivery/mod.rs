@@ -21,6 +21,7 @@ use otp_grant::{AuthorizationServer, Channel, Delivery, DeliveryFailure, Directo
 use serde_json::json;
 
 use crate::config::{self, At as _, Config, ConfigError};
+use crate::metrics::{Deliveries, DeliveryOutcome};
 use console::Console;
 use http::Provider;
 use parcel::Parcel;
@@ -37,6 +38,7 @@ pub(crate) struct Courier {
     outbox: Option<Mutex<File>>,
     sms: Option<Route>,
     email: Option<Route>,
+    deliveries: Deliveries,
 }
 
 /// How the messages of one channel are sent.
@@ -55,14 +57,14 @@ impl Courier {
 
     /// Tells whether a courier could be made, and creates no file: the user who checks a configuration need not be the
     /// one who runs the host.
-    pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
+    pub(crate) fn check(config: &Config, queues: &Queues) -> Result<(), ConfigError> {
         let open = |path: &Path| match append(false).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir) => {
                 Ok(None)
             }
             opened => opened.map(Some),
         };
-        Self::with_outbox(config, &Queues::new(config.delivery.queue), open).map(drop)
+        Self::with_outbox(config, queues, open).map(drop)
     }
 
     fn with_outbox(
@@ -114,6 +116,7 @@ impl Courier {
             outbox: delivery.outbox.as_deref().map(open).transpose()?.flatten().map(Mutex::new),
             sms,
             email,
+            deliveries: queues.deliveries().clone(),
         })
     }
 
@@ -137,7 +140,8 @@ impl Courier {
     }
 
     async fn send(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
-        let route = match message.address().channel() {
+        let channel = message.address().channel();
+        let route = match channel {
             Channel::Sms => &self.sms,
             Channel::Email => &self.email,
         };
@@ -146,33 +150,47 @@ impl Courier {
             Some(Route::Queued(carrier, queue)) => {
                 let place = queue.take_place().ok_or_else(|| {
                     tracing::error!(channel = queue.channel(), "the queue of messages is full");
+                    self.deliveries.ended(channel, DeliveryOutcome::QueueFull);
                     DeliveryFailure::Undeliverable
                 })?;
                 Some((place, carrier.clone(), Parcel::of(message).ok_or(DeliveryFailure::Undeliverable)?))
             }
-            Some(Route::Console(console)) => {
-                // One line is enough where the console gets every code.
-                if self.console.is_none() {
-                    console.print(message).await?;
-                }
-                None
+            _ => None,
+        };
+        match (self.hand_over(message, route.as_ref()).await, queued) {
+            // The queue counts what becomes of it.
+            (Ok(()), Some((place, carrier, parcel))) => place.send(carrier, parcel).await,
+            (Ok(()), None) => {
+                self.deliveries.ended(channel, DeliveryOutcome::Accepted);
+                Ok(())
             }
+            (Err(failure), _) => {
+                self.deliveries.ended(channel, failure.into());
+                Err(failure)
+            }
+        }
+    }
+
+    /// Hands a message to the ways that have no queue.
+    async fn hand_over(&self, message: &OtpMessage, route: Option<&Route>) -> Result<(), DeliveryFailure> {
+        match route {
+            Some(Route::Queued(..)) => {}
+            // One line is enough where the console gets every code.
+            Some(Route::Console(console)) if self.console.is_none() => console.print(message).await?,
+            Some(Route::Console(_)) => {}
             None if self.outbox.is_none() && self.console.is_none() => {
                 tracing::error!("there is no way for this channel");
                 return Err(DeliveryFailure::Undeliverable);
             }
-            None => None,
-        };
+            None => {}
+        }
         if let Some(outbox) = &self.outbox {
             write(outbox, message)?;
         }
         if let Some(console) = &self.console {
             console.print(message).await?;
         }
-        match queued {
-            Some((place, carrier, parcel)) => place.send(carrier, parcel).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ use super::parcel::{Parcel, name_of};
 use super::smtp::MailServer;
 use super::webhook::Webhook;
 use crate::config;
+use crate::metrics::{Deliveries, DeliveryOutcome};
 
 /// The queues of the channels. They live as long as the process: messages of every configuration share their places.
 #[derive(Debug)]
@@ -27,11 +28,12 @@ pub(crate) struct Queues {
 
 /// A bounded number of messages of one channel under way, each in a task of its own. Copies share the places.
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
-    channel: &'static str,
+pub(crate) struct Queue {
+    channel: Channel,
     places: Arc<Semaphore>,
     length: usize,
     wait: Wait,
+    deliveries: Deliveries,
 }
 
 /// How long the reply to the client waits for the first attempt.
@@ -53,12 +55,22 @@ pub(super) enum Carrier {
 #[derive(Debug)]
 pub(super) struct Place {
     permit: OwnedSemaphorePermit,
-    wait: Wait,
+    queue: Queue,
 }
 
 impl Queues {
-    pub(crate) fn new(entry: config::Queue) -> Self {
-        Self { sms: Queue::new(entry, Channel::Sms), email: Queue::new(entry, Channel::Email) }
+    pub(crate) fn new(entry: config::Queue, deliveries: &Deliveries) -> Self {
+        let [sms, email] = [Channel::Sms, Channel::Email].map(|channel| Queue::new(entry, channel, deliveries.clone()));
+        Self { sms, email }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
+        [&self.sms, &self.email].into_iter()
+    }
+
+    /// Where the ends of messages are counted.
+    pub(super) fn deliveries(&self) -> &Deliveries {
+        &self.sms.deliveries
     }
 
     /// Waits until every queued message is sent or given up, or the time is over.
@@ -84,27 +96,37 @@ impl Queues {
 }
 
 impl Queue {
-    fn new(entry: config::Queue, channel: Channel) -> Self {
+    fn new(entry: config::Queue, channel: Channel, deliveries: Deliveries) -> Self {
         let length = entry.length.get().min(MOST);
         let wait = Wait::AtMost(entry.wait.0);
-        Self { channel: name_of(channel), places: Arc::new(Semaphore::new(length)), length, wait }
+        Self { channel, places: Arc::new(Semaphore::new(length)), length, wait, deliveries }
     }
 
-    pub(super) fn channel(&self) -> &'static str {
-        self.channel
+    pub(crate) fn channel(&self) -> &'static str {
+        name_of(self.channel)
+    }
+
+    /// How many places there are.
+    pub(crate) fn capacity(&self) -> usize {
+        self.length
+    }
+
+    /// How many places are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.length.saturating_sub(self.places.available_permits())
     }
 
     /// Takes a place, if there is one.
     pub(super) fn take_place(&self) -> Option<Place> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { permit, wait: self.wait })
+        Some(Place { permit, queue: self.clone() })
     }
 
     async fn drain(&self, until: Instant) {
         let all = u32::try_from(self.length).unwrap_or(u32::MAX);
         if timeout_at(until, self.places.acquire_many(all)).await.is_err() {
-            let left = self.length.saturating_sub(self.places.available_permits());
-            tracing::warn!(left, channel = self.channel, "some messages were not sent in time");
+            let (left, channel) = (self.taken(), self.channel());
+            tracing::warn!(left, channel, "some messages were not sent in time");
         }
     }
 }
@@ -114,9 +136,11 @@ impl Place {
     /// with its failure if there will be no other attempt.
     pub(super) async fn send(self, carrier: Carrier, parcel: Parcel) -> Result<(), DeliveryFailure> {
         let (first, ended) = oneshot::channel();
-        let Self { permit, wait } = self;
+        let Self { permit, queue } = self;
+        let wait = queue.wait;
         let sending = async move {
-            keep_trying(&carrier, &parcel, first).await;
+            let outcome = keep_trying(&carrier, &parcel, first).await;
+            queue.deliveries.ended(queue.channel, outcome);
             drop(permit);
         };
         tokio::spawn(sending.in_current_span());
@@ -134,10 +158,11 @@ impl Place {
 }
 
 /// Tries until the message is sent, is refused, may have been sent, or its code has expired.
-async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<Attempt>) {
-    let (mut first, mut pause) = (Some(first), FIRST_PAUSE);
+async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<Attempt>) -> DeliveryOutcome {
+    let (mut first, mut pause, mut attempts) = (Some(first), FIRST_PAUSE, 0_u32);
     let (carried_by, channel) = (carrier.name(), parcel.channel());
-    for attempts in 1_u32.. {
+    loop {
+        attempts = attempts.saturating_add(1);
         // An attempt that waits for a connection may find the code expired when its turn comes.
         let attempt = carrier.attempt(parcel).await;
         let next = match attempt {
@@ -152,26 +177,22 @@ async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<
             let _ = first.send(if is_over { Attempt::Refused(DeliveryFailure::Undeliverable) } else { attempt });
         }
         match (attempt, next) {
-            (Attempt::Accepted, _) => return tracing::info!(carried_by, channel, attempts, "message accepted"),
+            (Attempt::Accepted, _) => {
+                tracing::info!(carried_by, channel, attempts, "message accepted");
+                return DeliveryOutcome::Accepted;
+            }
             (Attempt::Refused(failure), _) => {
-                return tracing::warn!(carried_by, channel, attempts, ?failure, "message refused");
+                tracing::warn!(carried_by, channel, attempts, ?failure, "message refused");
+                return failure.into();
             }
             (Attempt::Unknown, _) => {
-                return tracing::warn!(
-                    carried_by,
-                    channel,
-                    attempts,
-                    "it is not known whether the message is accepted"
-                );
+                tracing::warn!(carried_by, channel, attempts, "it is not known whether the message is accepted");
+                return DeliveryOutcome::Failed;
             }
             (Attempt::Again(_), Some(next)) => sleep_until(next).await,
             (Attempt::Again(_), None) => {
-                return tracing::warn!(
-                    carried_by,
-                    channel,
-                    attempts,
-                    "the code expires before its message can be sent"
-                );
+                tracing::warn!(carried_by, channel, attempts, "the code expires before its message can be sent");
+                return DeliveryOutcome::Expired;
             }
         }
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use otp_grant::directory::{SignUp, UserClaims, UserStore};
 use otp_grant::time::Timestamp;
 use otp_grant::{Address, AddressPolicy, ClientId, MemoryDirectory, Scope, Subject, User};
+use otp_grant_sql::PoolUsage;
 
 use crate::config::{At, Config, ConfigError, UserEntry};
 pub(crate) use users_table::{ListedUser, Page, TableError, UsersTable};
@@ -47,6 +48,16 @@ pub(crate) enum UserBase {
     Memory(Arc<MemoryDirectory>),
     /// The users of a table.
     Table(Arc<UsersTable>),
+}
+
+impl UserBase {
+    /// The connections to PostgreSQL, if the users are there.
+    pub(crate) fn pool(&self) -> Option<PoolUsage> {
+        match self {
+            Self::Table(table) => table.pool(),
+            Self::Memory(_) => None,
+        }
+    }
 }
 
 /// The users.

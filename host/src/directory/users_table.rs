@@ -8,7 +8,7 @@ use otp_grant::entropy::{Entropy as _, SystemEntropy};
 use otp_grant::time::Timestamp;
 use otp_grant::{Address, Subject, User, UserStatus};
 use otp_grant_sql::rusqlite::{self, OptionalExtension as _};
-use otp_grant_sql::{PostgresDatabase, SqlOptions, SqlStoreError, SqliteDatabase};
+use otp_grant_sql::{PoolUsage, PostgresDatabase, SqlOptions, SqlStoreError, SqliteDatabase};
 use serde_json::{Map, Value};
 
 use super::proved_claims;
@@ -78,6 +78,14 @@ impl UsersTable {
     /// Tells whether the table flags test users.
     pub(crate) fn flags_test_users(&self) -> bool {
         std::ptr::eq(self.queries, &WITH_TESTS)
+    }
+
+    /// The connections to PostgreSQL, if the table is there.
+    pub(crate) fn pool(&self) -> Option<PoolUsage> {
+        match &self.database {
+            Database::Postgres(database) => Some(database.pool_usage()),
+            Database::Sqlite(_) => None,
+        }
     }
 
     /// Tells whether the table answers.

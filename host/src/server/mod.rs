@@ -1,7 +1,10 @@
 //! The HTTP server: which connections it accepts, and for how long.
 
+mod caller;
+mod client_address;
 mod cors;
 mod named_client;
+pub(crate) mod network_limits;
 mod overflow;
 mod page;
 mod patient;
@@ -9,6 +12,7 @@ mod routes;
 mod running;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +25,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::config::Limits;
+use crate::metrics::{ConnectionCounts, Counted};
+pub(crate) use caller::Callers;
 pub(crate) use cors::Cors;
+pub(crate) use network_limits::NetworkLimits;
 pub(crate) use overflow::MOST as OVERFLOW;
 use overflow::{Overflow, Turn};
 pub(crate) use page::LoginPage;
@@ -37,18 +44,21 @@ pub(crate) async fn serve(
     listener: TcpListener,
     running: Arc<Running>,
     limits: &Limits,
+    counts: ConnectionCounts,
     shutdown: impl Future<Output = ()>,
 ) -> Instant {
     let most = limits.connections.get().min(Semaphore::MAX_PERMITS);
     let connections = Arc::new(Semaphore::new(most));
-    let overflow = Arc::new(Overflow::new(Arc::clone(&connections), limits.request_time.0));
+    counts.set_limit(most);
+    let overflow = Arc::new(Overflow::new(Arc::clone(&connections), limits.request_time.0, counts.clone()));
     let graceful = GracefulShutdown::new();
-    let server = Server { running, header_time: limits.header_time.0, patience: limits.request_time.0 };
+    let (header_time, patience) = (limits.header_time.0, limits.request_time.0);
+    let server = Server { running, header_time, patience, counts };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let mut stream = tokio::select! {
+        let (mut stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) => {
                     // Most likely the process is out of file descriptors: an immediate retry would only burn time.
                     tracing::warn!(%error, "no connection can be accepted");
@@ -63,7 +73,7 @@ pub(crate) async fn serve(
         let (server, watcher) = (server.clone(), graceful.watcher());
         match Arc::clone(&connections).try_acquire_owned() {
             Ok(permit) => tokio::spawn(async move {
-                server.connection(stream, true, watcher).await;
+                server.connection(stream, peer, true, watcher).await;
                 drop(permit);
             }),
             Err(_) => {
@@ -71,8 +81,8 @@ pub(crate) async fn serve(
                 let (entered, overflow) = (overflow.enter().await, Arc::clone(&overflow));
                 tokio::spawn(async move {
                     match overflow.wait(entered, &mut stream).await {
-                        Some(Turn::Whole(_permit)) => server.connection(stream, true, watcher).await,
-                        Some(Turn::Health(_permit)) => server.connection(stream, false, watcher).await,
+                        Some(Turn::Whole(_permit)) => server.connection(stream, peer, true, watcher).await,
+                        Some(Turn::Health(_permit)) => server.connection(stream, peer, false, watcher).await,
                         None => {}
                     }
                 })
@@ -95,18 +105,20 @@ struct Server {
     running: Arc<Running>,
     header_time: Duration,
     patience: Duration,
+    counts: ConnectionCounts,
 }
 
 impl Server {
     /// Serves a connection to its end: all of its requests, or the first.
-    async fn connection(&self, stream: TcpStream, all: bool, watcher: Watcher) {
+    async fn connection(&self, stream: TcpStream, peer: IpAddr, all: bool, watcher: Watcher) {
+        let _open = Counted::new(&self.counts.open);
         let mut http = http1::Builder::new();
         // The limit for headers also ends connections that stay idle.
         http.timer(TokioTimer::new()).header_read_timeout(self.header_time).max_buf_size(MOST_BUFFERED).keep_alive(all);
         let stream = TokioIo::new(Patient::new(stream, self.patience));
         let service = service_fn(move |request| {
             let app = self.running.app();
-            async move { Ok::<_, Infallible>(app.answer(request).await) }
+            async move { Ok::<_, Infallible>(app.answer(request, peer).await) }
         });
         // A client that went away or was too slow is no error of the host.
         let _ = watcher.watch(http.serve_connection(stream, service)).await;

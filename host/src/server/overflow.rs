@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::routes::HEALTH;
+use crate::metrics::{ConnectionCounts, Counted};
 
 /// The place where connections wait while all regular ones are taken.
 ///
@@ -26,6 +27,7 @@ pub(super) struct Overflow {
     leaving: Arc<Semaphore>,
     warned: Mutex<Option<Instant>>,
     patience: Duration,
+    counts: ConnectionCounts,
 }
 
 /// A place among the connections that have sent no request yet.
@@ -33,6 +35,7 @@ pub(super) struct Overflow {
 pub(super) struct Entered {
     number: u64,
     ended: oneshot::Receiver<()>,
+    waiting: Counted,
 }
 
 /// How a connection that had to wait is served.
@@ -46,7 +49,7 @@ pub(super) enum Turn {
 
 impl Overflow {
     /// Creates an empty overflow. `patience` is how long a request waits at most.
-    pub(super) fn new(connections: Arc<Semaphore>, patience: Duration) -> Self {
+    pub(super) fn new(connections: Arc<Semaphore>, patience: Duration, counts: ConnectionCounts) -> Self {
         Self {
             connections,
             silent: Mutex::default(),
@@ -56,6 +59,7 @@ impl Overflow {
             leaving: Arc::new(Semaphore::new(LEAVING)),
             warned: Mutex::default(),
             patience,
+            counts,
         }
     }
 
@@ -78,13 +82,14 @@ impl Overflow {
     /// Where all places are taken, it gets the place of the oldest connection. A connection that came just now may have
     /// sent a request that the host does not see yet. It is given a moment.
     pub(super) async fn enter(&self) -> Entered {
+        let waiting = Counted::new(&self.counts.waiting);
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (end, ended) = oneshot::channel();
         while !self.has_room() {
             sleep(Duration::from_millis(5)).await;
         }
         self.silent.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (Instant::now(), end));
-        Entered { number, ended }
+        Entered { number, ended, waiting }
     }
 
     fn has_room(&self) -> bool {
@@ -101,7 +106,7 @@ impl Overflow {
 
     /// Waits until the connection can be served. `None` when it was ended.
     pub(super) async fn wait(&self, entered: Entered, stream: &mut TcpStream) -> Option<Turn> {
-        let Entered { number, ended } = entered;
+        let Entered { number, ended, waiting: _waiting } = entered;
         let asks_for = tokio::select! {
             asks_for = first_request(stream) => asks_for,
             permit = Arc::clone(&self.connections).acquire_owned() => {
@@ -109,7 +114,10 @@ impl Overflow {
                 return permit.ok().map(Turn::Whole);
             }
             // This holds however the wait ends.
-            _ = ended => return None,
+            _ = ended => {
+                self.counts.refused.inc();
+                return None;
+            }
         };
         self.leave(number);
         match asks_for? {
@@ -136,6 +144,7 @@ impl Overflow {
 
     /// Answers that there are too many requests, unless many connections wait for this answer already.
     async fn refuse(&self, stream: &mut TcpStream) -> Option<Turn> {
+        self.counts.refused.inc();
         if let Ok(_leaving) = self.leaving.try_acquire() {
             let _ = timeout(LEAVING_TIME, async {
                 stream.write_all(BUSY).await?;

@@ -1,6 +1,7 @@
 //! The routes: the endpoints of the authorization server, the login page and the health check.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,28 +17,33 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
+use otp_grant::Reply;
 use otp_grant::guard::Verdict;
 use otp_grant::server::Endpoint;
-use otp_grant::{AuthorizationServer, Reply};
 use tracing::Instrument as _;
 
+use super::caller::{Caller, Callers};
 use super::cors::Sender;
+use super::network_limits::{Limited, NetworkLimits};
 use super::{Cors, LoginPage, Process};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
-use crate::directory::{HostDirectory, HostUsers};
-use crate::store::AnyStore;
+use crate::directory::HostUsers;
+use crate::metrics::EndpointRequests;
+use crate::start::Server;
 
 /// Everything that requests need. A reload makes another one, on the same [`Process`].
 pub(crate) struct Host {
     pub(crate) process: Arc<Process>,
-    pub(crate) server: AuthorizationServer<Arc<AnyStore>, HostDirectory>,
+    pub(crate) server: Server,
     pub(crate) users: Arc<HostUsers>,
     pub(crate) courier: Courier,
     pub(crate) page: Option<LoginPage>,
     pub(crate) cors: Cors,
     pub(crate) verdict_header: VerdictHeader,
     pub(crate) limits: Limits,
+    pub(crate) callers: Callers,
+    pub(crate) network_limits: NetworkLimits,
 }
 
 /// The application.
@@ -47,61 +53,76 @@ pub(crate) struct App {
     pub(crate) host: Arc<Host>,
     places: HashMap<String, Place>,
     others: TowerToHyperService<Router>,
+    nowhere: Place,
+}
+
+/// A path, as requests to it are answered and counted.
+struct Place {
+    target: Target,
+    requests: Arc<EndpointRequests>,
 }
 
 #[derive(Clone, Copy)]
-enum Place {
-    /// The endpoint that sends codes. No other has a use for the verdict of the proxy.
-    Send,
-    Endpoint,
+enum Target {
+    Endpoint(Endpoint),
+    /// No path of the host. The authorization server says so.
+    Nowhere,
     Other,
 }
 
 impl App {
     pub(crate) fn new(host: Arc<Host>) -> Self {
-        let place = |endpoint| if endpoint == Endpoint::OtpSend { Place::Send } else { Place::Endpoint };
+        let requests = &host.process.metrics.requests;
+        let place = |target, name| Place { target, requests: requests.of(name) };
+        let endpoint = |endpoint| place(Target::Endpoint(endpoint), name_of(endpoint));
         let mut places: HashMap<_, _> =
-            host.server.routes().map(|route| (route.path().to_owned(), place(route.endpoint()))).collect();
+            host.server.routes().map(|route| (route.path().to_owned(), endpoint(route.endpoint()))).collect();
         let mut others = Router::new().without_v07_checks().route(HEALTH, get(health));
-        places.insert(HEALTH.to_owned(), Place::Other);
+        places.insert(HEALTH.to_owned(), place(Target::Other, "health"));
         if let Some(page) = &host.page {
             for (path, file) in page.files() {
                 others = others.route(&path, get(async move || file.clone().into_response()));
-                places.insert(path, Place::Other);
+                places.insert(path, place(Target::Other, "page"));
             }
         }
         let others = TowerToHyperService::new(others.with_state(Arc::clone(&host)));
-        Self { host, places, others }
+        let nowhere = place(Target::Nowhere, "none");
+        Self { host, places, others, nowhere }
     }
 
-    /// Answers a request, and logs it. Each event that is logged meanwhile has the number of the request.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
+    /// Answers a request of the client behind `peer`, counts it and logs it. Each event that is logged meanwhile has the
+    /// id of the request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response {
         let began = Instant::now();
-        let number = self.host.process.next_request();
+        let caller = self.host.callers.of(request.headers(), peer);
         // A path that a caller typed can have any text in it, so it is not logged. The authorization server says
         // whether the path exists.
         let (path, place) = match self.places.get_key_value(request.uri().path()) {
-            Some((path, place)) => (path.as_str(), *place),
-            None => ("-", Place::Endpoint),
+            Some((path, place)) => (path.as_str(), place),
+            None => ("-", &self.nowhere),
         };
         let method = if METHODS.contains(&request.method().as_str()) { request.method().as_str() } else { "-" };
-        let span = tracing::info_span!("request", number, method, path);
+        let client_address = self.host.callers.shown(&caller).map(tracing::field::display);
+        let request_id = caller.request_id.to_str().unwrap_or("-");
+        let span = tracing::info_span!("request", request_id, client_address, method, path);
         async {
             let mut sender = self.host.cors.sender(&request);
-            let mut response = match place {
-                _ if !names_one_host(&request) => {
-                    (StatusCode::BAD_REQUEST, "one Host header is expected\n").into_response()
-                }
-                Place::Send => {
-                    let verdict = self.host.verdict_header.read(request.headers());
-                    endpoint(&self.host, request, verdict, &mut sender).await
-                }
-                Place::Endpoint => endpoint(&self.host, request, Verdict::None, &mut sender).await,
-                Place::Other => self.others.call(request).await.unwrap_or_else(|never| match never {}),
+            let mut response = match place.target {
+                _ if !names_one_host(&request) => (
+                    StatusCode::BAD_REQUEST,
+                    "one Host header is expected
+",
+                )
+                    .into_response(),
+                Target::Endpoint(at) => endpoint(&self.host, request, Some(at), &caller, &mut sender).await,
+                Target::Nowhere => endpoint(&self.host, request, None, &caller, &mut sender).await,
+                Target::Other => self.others.call(request).await.unwrap_or_else(|never| match never {}),
             };
             sender.mark(response.headers_mut());
             set_default(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, "nosniff");
+            response.headers_mut().insert(REQUEST_ID, caller.request_id.clone());
             let took: Duration = began.elapsed();
+            place.requests.answered(response.status().as_u16(), took);
             tracing::info!(status = response.status().as_u16(), micros = micros(took), "answered");
             response
         }
@@ -111,7 +132,13 @@ impl App {
 }
 
 /// Any endpoint of the authorization server.
-async fn endpoint(host: &Host, request: Request<Incoming>, verdict: Verdict, sender: &mut Sender<'_>) -> Response {
+async fn endpoint(
+    host: &Host,
+    request: Request<Incoming>,
+    at: Option<Endpoint>,
+    caller: &Caller,
+    sender: &mut Sender<'_>,
+) -> Response {
     let (head, body) = request.into_parts();
     if let Some(answer) = sender.answer(&head.method, &head.headers) {
         return answer;
@@ -123,11 +150,21 @@ async fn endpoint(host: &Host, request: Request<Incoming>, verdict: Verdict, sen
         Ok(Err(Unread::CutShort)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return write(Reply::request_timeout()),
     };
+    let limited = at.map(|endpoint| Limited { endpoint, address: caller.address, headers: &head.headers, body: &body });
+    if let Some(wait) = limited.and_then(|limited| host.network_limits.refuses(&limited)) {
+        return write(Reply::too_many_requests(wait));
+    }
+    // Only the endpoint that sends codes has a use for the verdict of the proxy.
+    let verdict = match at {
+        Some(Endpoint::OtpSend) => host.verdict_header.read(&head.headers),
+        _ => Verdict::None,
+    };
     let request = otp_grant::Request::from_http(&head, &body).with_verdict(verdict);
     if let Some(refusal) = sender.refuse_other_client(&request) {
         return refusal;
     }
     let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
+    let answering = host.network_limits.charging(caller.address, answering);
     let reply = match tokio::time::timeout(limits.request_time.0, answering).await {
         Ok(reply) => reply.unwrap_or_else(Reply::not_found),
         Err(_) => {
@@ -207,9 +244,26 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The name of an endpoint in the metrics.
+fn name_of(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::OtpSend => "otp_send",
+        Endpoint::Token => "token",
+        Endpoint::Revocation => "revocation",
+        Endpoint::Introspection => "introspection",
+        Endpoint::Userinfo => "userinfo",
+        Endpoint::Jwks => "jwks",
+        Endpoint::Metadata => "metadata",
+        Endpoint::OpenidConfiguration => "openid_configuration",
+        _ => "other",
+    }
+}
+
 pub(super) const HEALTH: &str = "/healthz";
 
 /// How many bytes beyond the limit are read.
 const READ_BEYOND: usize = 256 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

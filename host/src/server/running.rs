@@ -2,13 +2,13 @@
 //! replaces.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
 use super::App;
 use crate::delivery::Queues;
 use crate::directory::UserBase;
+use crate::metrics::Metrics;
 use crate::store::AnyStore;
 
 /// What lives as long as the process, with every configuration that it has.
@@ -16,18 +16,7 @@ pub(crate) struct Process {
     pub(crate) store: Arc<AnyStore>,
     pub(crate) users: UserBase,
     pub(crate) queues: Queues,
-    requests: AtomicU64,
-}
-
-impl Process {
-    pub(crate) fn new(store: Arc<AnyStore>, users: UserBase, queues: Queues) -> Self {
-        Self { store, users, queues, requests: AtomicU64::new(0) }
-    }
-
-    /// Numbers a request.
-    pub(super) fn next_request(&self) -> u64 {
-        self.requests.fetch_add(1, Ordering::Relaxed)
-    }
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The application of the present configuration. A request takes it once, and so sees one configuration as a whole.

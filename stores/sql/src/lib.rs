@@ -18,7 +18,7 @@ pub use durability::DurabilityRisk;
 pub use error::{Cause, SqlStoreError};
 pub use options::SqlOptions;
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresDatabase, PostgresStore};
+pub use postgres::{PoolUsage, PostgresDatabase, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use rusqlite;
 #[cfg(feature = "sqlite")]

@@ -298,6 +298,35 @@ async fn a_server_that_hangs_costs_the_timeout_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_usage_of_the_pool_says_who_waits() {
+    let server = Postgres::start();
+    let store = support::store_with(&server, SqlOptions::default().max_connections(2)).await;
+    let stored = record(1, later());
+    assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Stored);
+    let usage = || store.database().pool_usage();
+    assert_eq!((usage().in_use, usage().waiting, usage().limit), (0, 0, 2));
+    assert!(usage().idle >= 1);
+
+    let mut holder = server.statements().await;
+    let transaction = holder.transaction().await.unwrap();
+    transaction.batch_execute("SELECT * FROM otp_grant_records FOR UPDATE").await.unwrap();
+    let swaps = (0..5).map(|number| {
+        let (store, next) = (store.clone(), record(2 + number, later()));
+        tokio::spawn(async move { store.swap(&key(1), Some(stored.tag), &next).await.unwrap() })
+    });
+    let swaps: Vec<_> = swaps.collect();
+    let began = Instant::now();
+    // A connection that is being made counts as one that is waited for.
+    while (usage().in_use, usage().waiting) != (2, 3) {
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", usage());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    transaction.commit().await.unwrap();
+    futures::future::join_all(swaps).await;
+    assert_eq!((usage().in_use, usage().idle, usage().waiting), (0, 2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_hangs_does_not_keep_its_place() {
     let server = Postgres::start();
     let limit = Duration::from_millis(300);

@@ -144,6 +144,13 @@ impl PostgresDatabase {
         answer.map_err(|_| SqlStoreError::Timeout)?.map_err(SqlStoreError::from)
     }
 
+    /// Returns how the connections are used now.
+    pub fn pool_usage(&self) -> PoolUsage {
+        let status = self.pool.status();
+        let idle = status.available.min(status.size);
+        PoolUsage { in_use: status.size - idle, idle, waiting: status.waiting, limit: status.max_size }
+    }
+
     async fn in_time(
         &self,
         statement: &str,
@@ -178,6 +185,20 @@ impl PostgresDatabase {
         self.trust.end();
         self.pool.retain(|_, metrics| self.trust.extends_to(metrics.created));
     }
+}
+
+/// How the connections of a pool are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolUsage {
+    /// The connections that run a statement.
+    pub in_use: usize,
+    /// The connections that wait for a statement.
+    pub idle: usize,
+    /// The statements that wait for a connection, also for one that is being made.
+    pub waiting: usize,
+    /// How many connections there can be.
+    pub limit: usize,
 }
 
 impl core::fmt::Debug for PostgresDatabase {

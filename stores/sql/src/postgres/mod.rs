@@ -13,7 +13,7 @@ use otp_grant::id::{RecordKey, Tag};
 use otp_grant::store::{Record, Swap};
 use otp_grant::time::Timestamp;
 
-pub use database::PostgresDatabase;
+pub use database::{PoolUsage, PostgresDatabase};
 
 use crate::durability::DurabilityRisk;
 use crate::error::SqlStoreError;
@@ -54,6 +54,11 @@ impl PostgresStore {
     /// - when the URL can't be read: another call does not help.
     pub async fn connect(url: &str, options: SqlOptions) -> Result<Self, SqlStoreError> {
         Ok(Self::over(PostgresDatabase::connect(url, options).await?))
+    }
+
+    /// Returns the database that the records are in.
+    pub fn database(&self) -> &PostgresDatabase {
+        &self.database
     }
 
     /// Creates the table, if it does not exist. Several hosts can do this at the same time.

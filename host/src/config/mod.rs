@@ -33,7 +33,9 @@ pub(crate) use endpoints::{EndpointPaths, endpoints};
 pub(crate) use error::{At, ConfigError};
 pub(crate) use guard::{Budget, Guard, GuardModeName, VerdictHeader};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
-pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
+pub(crate) use names::{
+    AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, PageLocaleName, RefreshName, StatusName,
+};
 pub(crate) use origins::PageOrigin;
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use settings::{addresses, issuer, numbering_plan, settings};
@@ -320,6 +322,8 @@ pub(crate) struct Page {
     pub(crate) sms: Option<String>,
     pub(crate) email: Option<String>,
     pub(crate) title: Option<String>,
+    #[serde(default)]
+    pub(crate) locale: PageLocaleName,
     pub(crate) scopes: Option<String>,
     /// Whether a user who has no account can create one.
     #[serde(default)]

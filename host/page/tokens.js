@@ -1,15 +1,15 @@
 // How tokens and claims are shown.
 
-import { claimMeaning, claimText } from "./words.js";
+import { claimMeaning, claimText, words } from "./words.js";
 
 /** A JWT, decoded. */
 export function tokenCard(name, purpose, token) {
   const [header, claims] = token.split(".").slice(0, 2).map(decoded);
   const card = element("div", { className: "token" });
   card.append(element("h3", {}, name), element("p", { className: "help" }, purpose));
-  card.append(element("h4", {}, "Header"), list(header), element("h4", {}, "Claims"), list(claims));
+  card.append(element("h4", {}, words.header), list(header), element("h4", {}, words.claimsOf), list(claims));
   const raw = element("details");
-  raw.append(element("summary", {}, "The token itself"), element("code", { className: "raw" }, token));
+  raw.append(element("summary", {}, words.itself), element("code", { className: "raw", dir: "ltr" }, token));
   card.append(raw);
   return card;
 }
@@ -17,8 +17,7 @@ export function tokenCard(name, purpose, token) {
 /** A token that is not to be read: how long it is. */
 export function opaqueCard(name, token) {
   const card = element("div", { className: "token" });
-  const purpose = `${token.length} characters that mean something to the server alone.`;
-  card.append(element("h3", {}, name), element("p", { className: "help" }, purpose));
+  card.append(element("h3", {}, name), element("p", { className: "help" }, words.refreshTokenIs(token.length)));
   return card;
 }
 
@@ -32,11 +31,11 @@ function list(members) {
 export function fill(terms, members) {
   const rows = Object.entries(members).map(([name, value]) => {
     const term = element("dt");
-    term.append(element("code", {}, name));
+    term.append(element("code", { dir: "ltr" }, name));
     const meaning = claimMeaning(name);
     if (meaning && meaning !== name) term.append(element("span", {}, meaning));
     const row = element("div");
-    row.append(term, element("dd", {}, claimText(name, value, members.iat)));
+    row.append(term, element("dd", { dir: "auto" }, claimText(name, value, members.iat)));
     return row;
   });
   terms.replaceChildren(...rows);

@@ -39,7 +39,8 @@ start() {
     exit 1
 }
 
-# Starts a host whose page has a client with these settings. No limit of messages is in the way.
+# Starts a host whose page has a client with these settings, and more settings of the page. No limit of messages is in the
+# way.
 configured() {
     local at=$dir/$1
     mkdir "$at"
@@ -48,13 +49,13 @@ issuer = "https://login.example.com"
 dpop = "$2"
 keys = { index = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=", sealing = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=" }
 signing = { active = "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }
-auth_sources.sms = { channel = "sms" }
+auth_sources = { sms = { channel = "sms" }, email = { channel = "email" } }
 danger.without_send_quotas = true
-page = { client = "page", sms = "sms", scopes = "openid phone" }
+page = { client = "page", sms = "sms", scopes = "openid phone"${4:-} }
 [clients.page]
 public = true
 may_send = true
-auth_sources = ["sms"]
+auth_sources = ["sms", "email"]
 scopes = "openid phone offline_access"
 $3
 END
@@ -74,6 +75,8 @@ configured required strict 'dpop = "required"'
 configured nonce strict $'dpop = "required_with_nonce"\ncode_challenge_required = true'
 configured off off 'code_challenge_required = true'
 configured devices off ""
+configured appearance on "" ', email = "email", locale = "auto", sign_up = true'
+node "$dir/appearance.js" "$screenshots" "$dir/appearance"
 node "$dir/devices.js" "$screenshots" "$dir/devices"
 node "$dir/proofs.js" "$screenshots" "$dir/accepted" "$dir/required" "$dir/nonce" "$dir/off"
 

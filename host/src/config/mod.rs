@@ -43,7 +43,9 @@ pub(crate) use guard::{Budget, Guard, GuardModeName, VerdictHeader};
 pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use logs::{Logs, ShownAddress};
 pub(crate) use metrics::MetricsEntry;
-pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
+pub(crate) use names::{
+    AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, PageLocaleName, RefreshName, StatusName,
+};
 pub(crate) use network_limits::{NetworkLimitsEntry, NetworkQuotas};
 pub(crate) use origins::PageOrigin;
 pub(crate) use proxy::{AddressHeader, Proxy, ProxyEntry};
@@ -345,6 +347,8 @@ pub(crate) struct Page {
     pub(crate) sms: Option<String>,
     pub(crate) email: Option<String>,
     pub(crate) title: Option<String>,
+    #[serde(default)]
+    pub(crate) locale: PageLocaleName,
     pub(crate) scopes: Option<String>,
     /// Whether a user who has no account can create one.
     #[serde(default)]

@@ -113,6 +113,17 @@ pub(crate) enum RefreshName {
     Stable,
 }
 
+/// The language of the login page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PageLocaleName {
+    #[default]
+    En,
+    Ar,
+    /// The first that the browser asks for.
+    Auto,
+}
+
 /// The status of a user, as the file and the table name it.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]

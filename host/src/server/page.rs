@@ -10,7 +10,7 @@ use otp_grant::server::{Endpoint, Route};
 use otp_grant::{AuthorizationServer, Directory, Store};
 use serde_json::json;
 
-use crate::config::{Config, DpopName, DpopPolicyName, Page};
+use crate::config::{Config, DpopName, DpopPolicyName, Page, PageLocaleName};
 
 /// The page of a host.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl LoginPage {
         server: &AuthorizationServer<S, D>,
         example: Option<&str>,
     ) -> Option<Self> {
-        let Page { client, sms, email, title, scopes, sign_up, hint } = &config.page;
+        let Page { client, sms, email, title, locale, scopes, sign_up, hint } = &config.page;
         let client = client.as_ref()?;
         let base = server.issuer().path();
         let route = |endpoint| server.routes().find(|route| route.endpoint() == endpoint);
@@ -34,6 +34,12 @@ impl LoginPage {
         let url = |endpoint| route(endpoint).map(Route::url);
         let settings = json!({
             "client": client,
+            "locale": match locale {
+                PageLocaleName::En => "en",
+                PageLocaleName::Ar => "ar",
+                PageLocaleName::Auto => "auto",
+            },
+            "title": title,
             "scope": scopes,
             "signUp": sign_up,
             "hint": hint,
@@ -56,8 +62,15 @@ impl LoginPage {
                 "userinfo": url(Endpoint::Userinfo),
             },
         });
-        let title = title.as_deref().unwrap_or("Sign in");
+        // The script writes these once more, for a page whose language is the browser's.
+        let (lang, dir, default_title) = match locale {
+            PageLocaleName::En | PageLocaleName::Auto => ("en", "ltr", "Sign in"),
+            PageLocaleName::Ar => ("ar", "rtl", "تسجيل الدخول"),
+        };
+        let title = title.as_deref().unwrap_or(default_title);
         let document = include_str!("../../page/index.html")
+            .replace("{{lang}}", lang)
+            .replace("{{dir}}", dir)
             .replace("{{base}}", &escaped(base))
             .replace("{{title}}", &escaped(title))
             .replace("{{settings}}", &escaped(&settings.to_string()));
@@ -130,17 +143,27 @@ fn escaped(text: &str) -> String {
     out
 }
 
-const ASSETS: [(&str, &str, &str); 9] = [
-    ("app.js", "text/javascript;charset=UTF-8", include_str!("../../page/app.js")),
-    ("codes.js", "text/javascript;charset=UTF-8", include_str!("../../page/codes.js")),
-    ("proof.js", "text/javascript;charset=UTF-8", include_str!("../../page/proof.js")),
-    ("server.js", "text/javascript;charset=UTF-8", include_str!("../../page/server.js")),
-    ("devices.js", "text/javascript;charset=UTF-8", include_str!("../../page/devices.js")),
-    ("tokens.js", "text/javascript;charset=UTF-8", include_str!("../../page/tokens.js")),
-    ("words.js", "text/javascript;charset=UTF-8", include_str!("../../page/words.js")),
+const ASSETS: [(&str, &str, &str); 17] = [
+    ("app.js", JAVASCRIPT, include_str!("../../page/app.js")),
+    ("challenge.js", JAVASCRIPT, include_str!("../../page/challenge.js")),
+    ("clock.js", JAVASCRIPT, include_str!("../../page/clock.js")),
+    ("codes.js", JAVASCRIPT, include_str!("../../page/codes.js")),
+    ("devices.js", JAVASCRIPT, include_str!("../../page/devices.js")),
+    ("proof.js", JAVASCRIPT, include_str!("../../page/proof.js")),
+    ("server.js", JAVASCRIPT, include_str!("../../page/server.js")),
+    ("step_address.js", JAVASCRIPT, include_str!("../../page/step_address.js")),
+    ("step_code.js", JAVASCRIPT, include_str!("../../page/step_code.js")),
+    ("step_tokens.js", JAVASCRIPT, include_str!("../../page/step_tokens.js")),
+    ("tokens.js", JAVASCRIPT, include_str!("../../page/tokens.js")),
+    ("view.js", JAVASCRIPT, include_str!("../../page/view.js")),
+    ("words.js", JAVASCRIPT, include_str!("../../page/words.js")),
+    ("words_ar.js", JAVASCRIPT, include_str!("../../page/words_ar.js")),
+    ("words_en.js", JAVASCRIPT, include_str!("../../page/words_en.js")),
     ("style.css", "text/css;charset=UTF-8", include_str!("../../page/style.css")),
     ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
 ];
+
+const JAVASCRIPT: &str = "text/javascript;charset=UTF-8";
 
 /// The browser loads and runs only the page's own files, and no other page can frame this one. Only the script sends
 /// the forms: if it fails, a browser must not put the typed text into a URL.

@@ -1,0 +1,158 @@
+// The words of the page in Arabic, with the members of words_en.js.
+//
+// What is written from left to right inside a sentence is isolated: a phone number would lose the order of its groups.
+
+const ltr = (text) => `\u2066${text}\u2069`;
+
+const noKey = "لا يمكنك تسجيل الدخول بهذا المتصفح هنا: لا يستطيع الاحتفاظ بالمفتاح اللازم. استخدم نافذة غير خاصة ومتصفحًا حديثًا، "
+  + `وافتح هذه الصفحة عبر ${ltr("https")}.`;
+const wrongProof = "لم يقبل الخادم إثبات هذا المتصفح. تحقق من صحة ساعة هذا الجهاز، ثم أعد تحميل الصفحة.";
+
+export default {
+  // Digits as in the messages, and as codes are typed.
+  locale: "ar-u-nu-latn",
+  direction: "rtl",
+
+  page: {
+    title: "تسجيل الدخول",
+    channels: "كيف نرسل إليك الرمز؟",
+    sms: "رسالة نصية",
+    email: "بريد إلكتروني",
+    phoneLabel: "رقم الهاتف",
+    phoneHelp: `مع رمز البلد، مثل ${ltr("+86 136 1234 5678")}.`,
+    emailLabel: "عنوان البريد الإلكتروني",
+    send: "أرسل الرمز",
+    codeLabel: "الرمز",
+    rememberLabel: "تذكّر هذا الجهاز",
+    rememberHelp: "عندها لا يستطيع أحد أن يمنعك من الدخول هنا. لا تختر هذا على جهاز يستخدمه غيرك.",
+    signIn: "تسجيل الدخول",
+    signUp: "الرمز صحيح، لكن لم يسجّل أحد الدخول بهذا العنوان من قبل. هل تريد إنشاء حساب؟",
+    create: "إنشاء حساب",
+    resend: "أرسل رمزًا جديدًا",
+    change: "استخدم عنوانًا آخر",
+    signedIn: "تم تسجيل دخولك",
+    refresh: "تجديد الرموز المميزة",
+    userinfo: "اسأل من أنا",
+    forgetDevice: "انسَ هذا الجهاز",
+    signOut: "تسجيل الخروج",
+    profile: `ما يقوله ${ltr("userinfo")}`,
+    memory: "توجد الرموز المميزة في ذاكرة علامة التبويب هذه فقط. إذا أغلقتها أو أعدت تحميلها اختفت.",
+    bound: "يحتفظ هذا المتصفح بمفتاح لا يستطيع أي نص برمجي قراءته. لا قيمة لرمز الوصول ورمز التجديد بدونه. تسجيل الخروج يمحو المفتاح.",
+  },
+
+  phoneSuchAs: (example) => `مثل ${ltr(example)}، أو مع ${ltr("+")} ورمز البلد.`,
+  phoneAssumes: (countryCode) => `مع رمز البلد؛ وبدونه يُفترض ${ltr(`+${countryCode}`)}.`,
+  enterPhone: "أدخل رقم هاتفك من فضلك.",
+  enterEmail: "أدخل عنوان بريدك الإلكتروني من فضلك.",
+  sending: "جارٍ الإرسال…",
+
+  sent: (shape) => [`أرسلنا رمزًا من ${shape} إلى `, "."],
+  digits: { one: "رقم واحد", two: "رقمين", few: "# أرقام", many: "# رقمًا", other: "# رقم" },
+  characters: { one: "حرف واحد", two: "حرفين", few: "# أحرف", many: "# حرفًا", other: "# حرف" },
+  onItsWay: "الرمز في الطريق إليك.",
+  onItsWayAgain: "أُرسل الرمز مرة أخرى. قد يكون الرمز السابق نفسه.",
+  sentAlready: "أُرسل رمز إلى هناك قبل قليل. أدخله من فضلك.",
+  codeHas: (shape) => `يتكون الرمز من ${shape}.`,
+  goodFor: (time) => `الرمز صالح لمدة ${time}.`,
+  tooOld: "انتهت صلاحية الرمز. اطلب رمزًا جديدًا من فضلك.",
+  attempts: {
+    zero: "لم تبقَ أي محاولة.", one: "بقيت محاولة واحدة.", two: "بقيت محاولتان.", few: "بقيت # محاولات.",
+    many: "بقيت # محاولة.", other: "بقيت # محاولة.",
+  },
+  resendIn: (seconds) => `رمز جديد بعد ${seconds} ث`,
+  canResend: "يمكنك الآن طلب رمز جديد.",
+  usedElsewhere: "استُخدم هذا الرمز في علامة تبويب أخرى.",
+  checking: "جارٍ التحقق…",
+  creating: "جارٍ الإنشاء…",
+
+  idToken: "رمز الهوية",
+  idTokenIs: "يخبر هذه الصفحة بمن سجّل الدخول.",
+  accessToken: "رمز الوصول",
+  accessTokenIs: "ما تقدّمه هذه الصفحة إلى الواجهات البرمجية.",
+  boundAccessTokenIs: "ما تقدّمه هذه الصفحة إلى الواجهات البرمجية، مع إثبات من مفتاحها.",
+  refreshToken: "رمز التجديد",
+  refreshTokenIs: (length) => `عدد أحرفه ${length}، ولا معنى لها إلا للخادم.`,
+  header: "الترويسة",
+  claimsOf: "البيانات",
+  itself: "الرمز المميز نفسه",
+  accessGoodFor: (time) => `رمز الوصول صالح لمدة ${time}.`,
+  accessExpired: "انتهت صلاحية رمز الوصول. جدّد الرموز المميزة للمتابعة.",
+  fresh: "تم تجديد الرموز المميزة.",
+  stillSignedIn: (why) => `ما زلت مسجّل الدخول. ${why}`,
+  signedOut: "تم تسجيل خروجك.",
+  forgotten: "لم يعد هذا المتصفح يتذكرك.",
+  refreshing: "جارٍ التجديد…",
+  asking: "جارٍ السؤال…",
+  forgetting: "جارٍ النسيان…",
+  signingOut: "جارٍ تسجيل الخروج…",
+
+  // In the genitive: each of them follows a preposition.
+  units: {
+    day: { one: "يوم واحد", two: "يومين", few: "# أيام", many: "# يومًا", other: "# يوم" },
+    hour: { one: "ساعة واحدة", two: "ساعتين", few: "# ساعات", many: "# ساعة", other: "# ساعة" },
+    minute: { one: "دقيقة واحدة", two: "دقيقتين", few: "# دقائق", many: "# دقيقة", other: "# دقيقة" },
+    second: { one: "ثانية واحدة", two: "ثانيتين", few: "# ثوانٍ", many: "# ثانية", other: "# ثانية" },
+  },
+  and: " و",
+  in: (time) => `بعد ${time}`,
+  now: "الآن",
+  later: "لاحقًا",
+  inAMoment: "بعد قليل",
+  at: (time, weekday) => (weekday ? `، يوم ${weekday} الساعة ${ltr(time)}` : `، الساعة ${ltr(time)}`),
+  issued: (date, time, isLater) => `${date} (${isLater ? "بعد" : "قبل"} الإصدار بمدة ${time})`,
+  yes: "نعم",
+  no: "لا",
+
+  thisPhone: "رقم الهاتف هذا",
+  thisEmail: "عنوان البريد هذا",
+  undelivered: (what, when) => `تعذّر إرسال الرمز إلى ${what}. يمكنك طلبه مجددًا ${when}.`,
+  justSent: (what, when) => `أرسلنا رمزًا قبل قليل إلى ${what}. حاول مجددًا ${when} من فضلك.`,
+  locked: (what, when, at, isRemembered) =>
+    `تسجيل الدخول باستخدام ${what} مقفل حاليًا: طُلبت رموز كثيرة أو جُرّبت. يمكنك المحاولة مجددًا ${when}${at}.`
+      + `${isRemembered ? "" : " الجهاز الذي يتذكرك غير مقفل."}`,
+  unavailable: (when) => `حدث خلل لدينا. لم يُفقد شيء: حاول مجددًا ${when} من فضلك.`,
+  notSent: (when) => `تعذّر إرسال الرمز. حاول مجددًا ${when} من فضلك.`,
+  unreachable: "تعذّر الوصول إلى الخادم. تحقق من اتصالك وحاول مجددًا.",
+  nonsense: "لم ينجح ذلك: الجواب غير مفهوم. حاول مجددًا من فضلك.",
+  mismatch: "أُرسل هذا الرمز لغرض آخر. اطلب رمزًا جديدًا من فضلك.",
+  notUnderstood: (why) => `لم يفهم الخادم الصفحة (${ltr(why)}). أعد تحميلها من فضلك.`,
+  misconfigured: (error) => `هذه الصفحة غير مُعدّة كما يجب (${ltr(error)}). أبلغ من يديرها من فضلك.`,
+  tooSlow: "الاتصال بطيء جدًا: لم ينتظره الخادم. حاول مجددًا من فضلك.",
+  tooMany: "تأتي طلبات كثيرة من هنا. انتظر قليلًا من فضلك.",
+  serverError: "حدث خلل لدينا. حاول مجددًا بعد قليل من فضلك.",
+  unknownStatus: (status) => `أجاب الخادم بما لا تعرفه هذه الصفحة (${status}). أعد تحميلها من فضلك.`,
+  errors: {
+    malformed_phone_number: `لا نستطيع قراءة رقم الهاتف هذا. اكتبه مع ${ltr("+")} ورمز البلد، مثل ${ltr("+86 136 1234 5678")}.`,
+    malformed_email: `لا نستطيع قراءة عنوان البريد هذا. ينبغي أن يشبه ${ltr("name@example.com")}.`,
+    phone_number_is_used: "رقم الهاتف هذا يخص حسابًا آخر.",
+    email_is_used: "عنوان البريد هذا يخص حسابًا آخر.",
+    invalid_email: "لا يمكن إرسال رسالة إلى هذا العنوان. استخدم عنوانًا آخر من فضلك.",
+    invalid_phone_number: "لا يمكن إرسال رسالة إلى رقم الهاتف هذا. استخدم رقمًا آخر من فضلك.",
+    insufficient_sms_quota: "لا يمكن إرسال رسائل نصية أخرى حاليًا. حاول لاحقًا، أو استخدم البريد الإلكتروني.",
+    insufficient_email_quota: "لا يمكن إرسال رسائل بريد أخرى حاليًا. حاول لاحقًا من فضلك.",
+    challenge_required: "لا نستطيع إرسال رمز إلى هناك من هنا الآن. حاول لاحقًا، أو بعنوان آخر.",
+    invalid_token: "انتهت صلاحية رمز الوصول أو أُلغي. جدّد الرموز المميزة، أو سجّل الدخول مجددًا.",
+    insufficient_scope: "رمز الوصول هذا لا يسمح بالسؤال عن هويتك.",
+    no_key: noKey,
+    invalid_dpop_proof: wrongProof,
+    use_dpop_nonce: wrongProof,
+  },
+  lastAttempt: "الرمز خاطئ أو انتهت صلاحيته، وكانت هذه آخر محاولة. اطلب رمزًا جديدًا من فضلك.",
+  grants: {
+    "Unknown or expired OTP": "الرمز خاطئ أو انتهت صلاحيته. انظر إليه مجددًا، أو اطلب رمزًا جديدًا.",
+    "Unknown or expired otp_token":
+      "لم يعد هذا الرمز صالحًا: انتهت صلاحيته، أو استُخدم، أو جُرّب كثيرًا. اطلب رمزًا جديدًا من فضلك.",
+    "User not found": "الرمز صحيح، لكن لا حساب لأحد بهذا العنوان.",
+    "Abnormal user status": "هذا الحساب مقفل أو غير نشط. اطلب المساعدة ممن أعطاك إياه.",
+    "Unknown or expired refresh_token": "انتهت جلستك. سجّل الدخول مجددًا من فضلك.",
+  },
+  otherGrant: "لا يمكنك تسجيل الدخول بهذا. ابدأ من جديد من فضلك.",
+
+  claims: {
+    alg: "خوارزمية التوقيع", kid: "المفتاح", typ: "النوع", sub: "من", aud: "لأي تطبيق", azp: "بطلب من",
+    iss: "جهة الإصدار", exp: "ينتهي", iat: "صدر", nbf: "صالح من", jti: "رقم الرمز المميز", sid: "الجلسة",
+    scope: "ما يسمح به", cnf: "صالح مع هذا المفتاح فقط", auth_time: "وقت تسجيل الدخول", amr: "الطريقة", client_id: "التطبيق",
+    name: "الاسم", email: "البريد الإلكتروني", email_verified: "البريد مُثبت", phone_number: "رقم الهاتف",
+    phone_number_verified: "رقم الهاتف مُثبت", preferred_username: "اسم المستخدم",
+  },
+};

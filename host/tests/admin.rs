@@ -369,6 +369,8 @@ fn a_session_is_ended_by_the_name_that_the_log_has() {
     assert_eq!((&line["session"], &line["subject"], &line["changed"]), (&session.into(), &"ada".into(), &true.into()));
     assert_eq!(done(&file, &["sessions", "end", session]), json!({ "ended": false, "subject": null }));
     assert_eq!(recorded(&audit)["changed"], false);
+    let with_a_hyphen = format!("-{}A", "h".repeat(41));
+    assert_eq!(done(&file, &["sessions", "end", &with_a_hyphen])["ended"], false);
     let (code, _, error) = admin(&file, &["sessions", "end", "ada"]);
     assert!(code == 2 && error.lines().last().unwrap().starts_with("SESSION_ID: "), "{error}");
     // Users that are listed in the file can't be changed from here.

@@ -50,6 +50,8 @@ pub(super) enum Sessions {
     /// End one session, with every token of it.
     End {
         /// The `sid` of introspection and of ID tokens, and the `session` of the log.
+        // One of 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         session_id: String,
     },
 }

@@ -187,6 +187,8 @@ class PostgresServer(servers.Postgres):
             self.run("SELECT pg_reload_conf()")
 
     def processes(self):
+        if self.child.poll() is not None:
+            return []
         pid = self.child.pid
         return [pid, *map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 

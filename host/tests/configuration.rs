@@ -317,6 +317,8 @@ fn a_process_with_other_keys_than_its_store_does_not_start() {
     let starts = |keys, more: &[&str]| {
         let folder = Folder::new("shared-keys-host");
         let host = Host::start(folder, &[&["--config", &file(keys)], more].concat());
+        // It is written after the warning, and by another thread.
+        assert!(host.logged("listening"), "{}", host.log());
         host.log().contains(WARNING)
     };
     assert!(!starts([INDEX, OLD, ""], &[]));
@@ -526,6 +528,24 @@ fn sqlite(file: &std::path::Path, statement: &str) {
     let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute(sys.argv[2]); db.commit()";
     let done = Command::new("python3").args(["-c", script, file.to_str().unwrap(), statement]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn what_a_database_can_forget_is_a_warning_of_one_line() {
+    let server = Postgres::start();
+    let folder = Folder::new("forgetful");
+    let text = format!("store = \"{}\"\n{}", server.url(), config(&server.url()).replace(SAME_KEYS, OTHER_KEYS));
+    let file = folder.write("host.toml", &text);
+    let host = Host::start(Folder::new("forgetful-host"), &["--config", file.to_str().unwrap()]);
+    assert!(host.logged("listening"), "{}", host.log());
+    let log = host.log();
+    for place in ["store", "users.table"] {
+        for setting in ["synchronous_commit", "fsync", "full_page_writes"] {
+            let warning = format!("{place}: PostgreSQL has {setting} off: ");
+            let lines = log.lines().filter(|line| line.contains(&warning) && line.contains(" WARN "));
+            assert_eq!(lines.count(), 1, "{warning} {log}");
+        }
+    }
 }
 
 #[test]

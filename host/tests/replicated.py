@@ -34,6 +34,8 @@ class Replicated:
     def fail(self, how):
         """Kills or freezes the primary, and has another one promoted. Returns when it failed and when the other took over."""
         old = self.primary
+        if how == "kill":
+            self.fall_behind()
         failed = time.monotonic()
         if how == "kill":
             old.kill()
@@ -42,6 +44,9 @@ class Replicated:
         self.frozen = old if how == "freeze" else None
         self.promote()
         return failed, time.monotonic()
+
+    def fall_behind(self):
+        """Replicas lack what the primary answers from now on, where its clients don't wait for them."""
 
     def resume(self):
         """Has a frozen primary go on. Nobody has told it that it was replaced."""
@@ -98,6 +103,11 @@ class Sentinel(Replicated):
         self.all = [*self.sentinels, *self.servers]
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         self.url = f"redis+sentinel://{hosts}/main"
+
+    def fall_behind(self):
+        self.primary.run("ACL", "SETUSER", "default", "-psync", "-sync")
+        self.primary.run("CLIENT", "KILL", "TYPE", "replica")
+        time.sleep(0.5)
 
     def promote(self):
         """Sentinel does it. Waits for the one that has done it."""
@@ -177,6 +187,8 @@ class PostgresServer(servers.Postgres):
             self.run("SELECT pg_reload_conf()")
 
     def processes(self):
+        if self.child.poll() is not None:
+            return []
         pid = self.child.pid
         return [pid, *map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 

@@ -27,7 +27,7 @@ pub(crate) struct Server {
 /// Where each connection leads.
 #[derive(Clone)]
 enum Place {
-    At(Client),
+    At(Box<Client>),
     /// Wherever the Sentinels say that the primary is.
     Primary(Arc<Sentinels>),
 }
@@ -49,7 +49,7 @@ impl Server {
     }
 
     pub(crate) fn with_client(client: Client, options: &RedisOptions) -> Self {
-        Self::with(Place::At(client), options)
+        Self::with(Place::At(Box::new(client)), options)
     }
 
     pub(crate) fn primary_of(sentinels: Arc<Sentinels>, options: &RedisOptions) -> Self {

@@ -12,6 +12,7 @@ pub(crate) enum Target {
         /// Credentials, TLS and number of the database for the primary. Its address is that of a Sentinel.
         primary: ConnectionInfo,
     },
+    #[cfg_attr(not(any(feature = "cluster", test)), expect(dead_code, reason = "such a URL is refused"))]
     Cluster(Vec<ConnectionInfo>),
 }
 

@@ -60,7 +60,7 @@ async fn a_server_that_does_not_tell_is_a_risk() {
     // As at a managed service: INFO alone.
     may(&["+info"]);
     let eviction = DurabilityRiskKind::Eviction { policy: "allkeys-lru".to_owned(), is_limited: false };
-    assert_eq!(kinds(&store).await, [eviction.clone()]);
+    assert_eq!(kinds(&store).await, std::slice::from_ref(&eviction));
     may(&["+config|get"]);
     assert_eq!(kinds(&store).await, [eviction, DurabilityRiskKind::LateFsync { appendfsync: "no".to_owned() }]);
 }

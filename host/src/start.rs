@@ -87,7 +87,19 @@ async fn connect(config: &Config) -> Result<Process, ConfigError> {
 }
 
 /// Puts together what serves requests with one configuration.
-fn host(config: &Config, settings: Settings, keys: Keys, process: Arc<Process>) -> Result<Host, ConfigError> {
+pub(crate) fn host(
+    config: &Config,
+    settings: Settings,
+    keys: Keys,
+    process: Arc<Process>,
+) -> Result<Host, ConfigError> {
+    if let UserBase::Table(table) = &process.users
+        && !config.test_identities.is_empty()
+        && !table.flags_test_users()
+    {
+        return Err(ConfigError::new("users.table", NO_TEST_USERS));
+    }
+    let key_id = keys.signing.active().key_id().to_owned();
     let (clients, users) = directory::read(config, &process.users, &settings.addresses)?;
     let server = AuthorizationServer::builder(config::issuer(config)?, keys.keyring, keys.signing)
         .settings(settings)
@@ -98,7 +110,7 @@ fn host(config: &Config, settings: Settings, keys: Keys, process: Arc<Process>) 
     let example = config::numbering_plan(config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(config, &server, example.as_deref());
     let verdict_header = VerdictHeader::of(&config.guard)?;
-    Ok(Host { process, server, users, courier, page, verdict_header, limits: config.limits.clone() })
+    Ok(Host { process, server, users, courier, page, verdict_header, limits: config.limits.clone(), key_id })
 }
 
 /// Makes the keys of this process the ones that count on the store.
@@ -135,6 +147,17 @@ pub(crate) fn keep_checking_keyring(running: Arc<Running>) {
     });
 }
 
+/// Warns if a reload skips a step of a rotation: an API then refuses tokens.
+pub(crate) fn warn_of_signing_keys(old: &Host, new: &Host) {
+    let publishes = |host: &Host, key_id: &str| host.server.key_set().iter().any(|key| key.key_id() == key_id);
+    if !publishes(old, &new.key_id) {
+        tracing::warn!("signing.active: {NOT_PUBLISHED_BEFORE}");
+    }
+    if !publishes(new, &old.key_id) {
+        tracing::warn!("signing.published: {NOT_PUBLISHED_ANY_MORE}");
+    }
+}
+
 async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTable, ConfigError> {
     let place = "users.table";
     let url = source.read(place, config)?;
@@ -145,9 +168,6 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     }
     table.check().await.at(place)?;
     table.find_test_users().await.at(place)?;
-    if !config.test_identities.is_empty() && !table.flags_test_users() {
-        return Err(ConfigError::new(place, NO_TEST_USERS));
-    }
     Ok(table)
 }
 
@@ -155,6 +175,10 @@ pub(crate) type Server = AuthorizationServer<Arc<AnyStore>, HostDirectory>;
 
 const NO_TEST_USERS: &str = "otp_grant_users has no column is_test, so no test identity can log in; add it, and start again: ALTER TABLE \
      otp_grant_users ADD COLUMN is_test BOOLEAN NOT NULL DEFAULT FALSE";
+const NOT_PUBLISHED_BEFORE: &str =
+    "the key was not published before; APIs refuse its tokens until they fetch the key set again";
+const NOT_PUBLISHED_ANY_MORE: &str =
+    "the key that was active is gone, and its tokens are refused; publish it until the last of them has expired";
 const LACKS_A_KEY: &str = "keys.accepted: another process on this store seals, or has sealed, under a key that is not accepted \
      here; its codes and refresh tokens are refused. Accept it, unless it was dropped on purpose";
 const NOT_COMPARED: &str = "the keys could not be compared with those of other processes on this store";

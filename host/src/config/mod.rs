@@ -9,6 +9,7 @@ mod keys;
 mod names;
 mod quota;
 mod settings;
+mod start_only;
 mod test_identities;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub(crate) use keys::{keyring, read_signing_key, signing_keys};
 pub(crate) use names::{AuthMethodName, ChannelName, DpopName, DpopPolicyName, GrantName, RefreshName, StatusName};
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use settings::{issuer, numbering_plan, settings};
+pub(crate) use start_only::StartOnly;
 pub(crate) use test_identities::{End, TestIdentityEntry};
 pub(crate) use urls::check_database_url;
 pub(crate) use values::{Secret, Source, Span};
@@ -290,6 +292,7 @@ pub(crate) struct Limits {
     pub(crate) body_time: Span,
     pub(crate) request_time: Span,
     pub(crate) connections: NonZeroUsize,
+    pub(crate) drain_time: Span,
     pub(crate) shutdown_time: Span,
 }
 
@@ -301,6 +304,7 @@ impl Default for Limits {
             body_time: Span::of_secs::<10>(),
             request_time: Span::of_secs::<20>(),
             connections: NonZeroUsize::MIN.saturating_add(4095),
+            drain_time: Span::of_secs::<0>(),
             shutdown_time: Span::of_secs::<25>(),
         }
     }

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, EXPECT, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{EXPECT, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::uri::Authority;
 use axum::http::{self, HeaderMap, HeaderValue, Request, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +20,7 @@ use otp_grant::server::Endpoint;
 use otp_grant::{AuthorizationServer, Reply};
 use tracing::Instrument as _;
 
-use super::{LoginPage, Process};
+use super::{LoginPage, Process, health};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::{HostDirectory, HostUsers};
@@ -36,6 +35,8 @@ pub(crate) struct Host {
     pub(crate) page: Option<LoginPage>,
     pub(crate) verdict_header: VerdictHeader,
     pub(crate) limits: Limits,
+    /// The `kid` of the active signing key.
+    pub(crate) key_id: String,
 }
 
 /// The application.
@@ -60,8 +61,8 @@ impl App {
         let place = |endpoint| if endpoint == Endpoint::OtpSend { Place::Send } else { Place::Endpoint };
         let mut places: HashMap<_, _> =
             host.server.routes().map(|route| (route.path().to_owned(), place(route.endpoint()))).collect();
-        let mut others = Router::new().without_v07_checks().route(HEALTH, get(health));
-        places.insert(HEALTH.to_owned(), Place::Other);
+        let mut others = health::routes();
+        places.extend(health::PATHS.map(|path| (path.to_owned(), Place::Other)));
         if let Some(page) = &host.page {
             for (path, file) in page.files() {
                 others = others.route(&path, get(async move || file.clone().into_response()));
@@ -144,20 +145,6 @@ fn names_one_host(request: &Request<Incoming>) -> bool {
     }
 }
 
-/// Answers 200 while the store and the table of users answer.
-async fn health(State(host): State<Arc<Host>>) -> impl IntoResponse {
-    let no_store = [(CACHE_CONTROL, "no-store")];
-    if let Err(error) = host.process.store.check().await {
-        tracing::error!(%error, "the store does not answer");
-        return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the store does not answer\n");
-    }
-    if let Err(error) = host.users.check().await {
-        tracing::error!(%error, "the table of users does not answer");
-        return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the table of users does not answer\n");
-    }
-    (StatusCode::OK, no_store, "ok\n")
-}
-
 /// Why there is no body.
 enum Unread {
     TooLong,
@@ -196,8 +183,6 @@ fn set_default(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
-
-pub(super) const HEALTH: &str = "/healthz";
 
 /// How many bytes beyond the limit are read.
 const READ_BEYOND: usize = 256 * 1024;

@@ -2,7 +2,7 @@
 //! replaces.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -17,16 +17,26 @@ pub(crate) struct Process {
     pub(crate) users: UserBase,
     pub(crate) queues: Queues,
     requests: AtomicU64,
+    is_draining: AtomicBool,
 }
 
 impl Process {
     pub(crate) fn new(store: Arc<AnyStore>, users: UserBase, queues: Queues) -> Self {
-        Self { store, users, queues, requests: AtomicU64::new(0) }
+        Self { store, users, queues, requests: AtomicU64::new(0), is_draining: AtomicBool::new(false) }
     }
 
     /// Numbers a request.
     pub(super) fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells whether the host stops.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 }
 
@@ -40,5 +50,10 @@ impl Running {
 
     pub(crate) fn app(&self) -> Arc<App> {
         self.0.load_full()
+    }
+
+    /// Answers later requests with another application. Requests in flight end with the one that they began with.
+    pub(crate) fn replace(&self, app: App) {
+        self.0.store(Arc::new(app));
     }
 }

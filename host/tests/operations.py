@@ -185,11 +185,14 @@ class Load:
 
 
 class Files:
-    """The file of both hosts, in the steps of a rotation: publish the next key, sign with it, forget the one before."""
+    """The file of both hosts, in the steps of a rotation: publish the next key, then sign with it.
+
+    The two keys before stay published: on a busy machine, a client introspects a token only some reloads after it got it.
+    """
 
     def __init__(self, folder):
         self.keys = []
-        for number in range(3):
+        for number in range(5):
             os.mkdir(f"{folder}/{number}")
             self.keys.append(key_file(f"{folder}/{number}"))
         self.path, self.step = pathlib.Path(configuration(folder, self.keys[0])), 0
@@ -197,11 +200,12 @@ class Files:
         self.write()
 
     def write(self):
-        active, next_up = self.step // 2 % 3, (self.step // 2 + 1) % 3
-        published = (active - 1) % 3 if self.step % 2 == 0 else next_up
+        active = self.step // 2
+        keys = [self.keys[number % 5] for number in [active, active - 1, active - 2, active + 1]]
+        published = ", ".join(f'{{ file = "{key}" }}' for key in keys[1:3 + self.step % 2])
         self.secret = f"the secret of step {self.step}"
         text = self.base.replace(f'{{ active = {{ file = "{self.keys[0]}" }} }}',
-                                 f'{{ active = {{ file = "{self.keys[active]}" }}, published = [{{ file = "{self.keys[published]}" }}] }}')
+                                 f'{{ active = {{ file = "{keys[0]}" }}, published = [{published}] }}')
         self.path.write_text(text.replace("[[users.list]]", f'[clients.changing]\nsecret = "{self.secret}"\n[[users.list]]', 1))
 
     def advance(self):
@@ -240,7 +244,7 @@ def run(mode, binary, database, folder, files, outbox):
                 host.stop()
                 host.start()
                 restarts, last = restarts + 1, time.monotonic()
-            time.sleep(0.3)
+            time.sleep(0.5)
         time.sleep(1)
     finally:
         load.end()

@@ -8,9 +8,11 @@ mod delivery;
 mod demo;
 mod descriptors;
 mod directory;
+mod lifecycle;
 mod logs;
 mod metrics;
 mod phone_numbers;
+mod reload;
 mod server;
 mod start;
 mod store;
@@ -25,17 +27,19 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Args, Command};
-use crate::config::{At as _, Config, ConfigError, Source};
+use crate::config::{At as _, Config, ConfigError, Source, StartOnly};
+use crate::lifecycle::Signals;
 use crate::logs::Log;
 use crate::metrics::Metrics;
-use crate::server::{App, Running};
+use crate::reload::Reload;
+use crate::server::{App, Listener, Running};
 use crate::start::Keys;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Arc::new(Args::parse());
     let log = match Log::begin(args.log, args.log_level) {
         Ok(log) => log,
         Err(error) => {
@@ -75,7 +79,7 @@ fn runtime() -> Result<Runtime, ConfigError> {
     builder.enable_all().build().at("the runtime")
 }
 
-async fn run(args: &Args, metrics: Arc<Metrics>) -> Result<(), ConfigError> {
+async fn run(args: &Arc<Args>, metrics: Arc<Metrics>) -> Result<(), ConfigError> {
     let (mut config, keys) = configuration(args).await?;
     config::add_warnings(&config);
     if args.check {
@@ -84,9 +88,10 @@ async fn run(args: &Args, metrics: Arc<Metrics>) -> Result<(), ConfigError> {
         println!("the configuration is good");
         return Ok(());
     }
+    let start_only = StartOnly::of(&config)?;
     descriptors::provide(&mut config);
-    let listener = TcpListener::bind(config.listen).await.at("listen")?;
-    let address = listener.local_addr().at("listen")?;
+    let listener = Listener::open(config.listen).await?;
+    let address = listener.address()?;
     let scraped = match config.metrics.listen {
         Some(listen) => Some(TcpListener::bind(listen).await.at("metrics.listen")?),
         None => None,
@@ -95,7 +100,7 @@ async fn run(args: &Args, metrics: Arc<Metrics>) -> Result<(), ConfigError> {
         config.issuer = demo::issuer(address);
     }
     // The host handles signals before a client can see that it listens.
-    let signal = stop_signal()?;
+    let signals = Signals::handle()?;
     let started = start::start(config, keys, &metrics).await?;
     let store = &started.host.process.store;
     if store.is_shared() {
@@ -114,15 +119,19 @@ async fn run(args: &Args, metrics: Arc<Metrics>) -> Result<(), ConfigError> {
         }
         println!("open http://{address} and sign in as 13612345678 or MOCK_USERNAME@example.com; codes appear here");
     }
-    let limits = started.host.limits.clone();
     let process = Arc::clone(&started.host.process);
     let running = Arc::new(Running::new(App::new(Arc::new(started.host))));
     start::keep_checking_keyring(Arc::clone(&running));
     if let Some(listener) = scraped {
         tokio::spawn(metrics::serve(listener, Arc::clone(&process)));
     }
-    let until = server::serve(listener, running, &limits, metrics.connections.clone(), signal).await;
-    process.queues.drain(until).await;
+    let mut stop = signals.obey(Reload::new(Arc::clone(args), start_only, Arc::clone(&running)));
+    lifecycle::tell_ready();
+    let until = server::serve(listener, running, &mut stop).await;
+    tokio::select! {
+        () = process.queues.drain(until) => {}
+        () = stop.requested_again() => {}
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -155,22 +164,4 @@ pub(crate) async fn configuration(args: &Args) -> Result<(Config, Keys), ConfigE
         config.delivery.outbox = Some(std::path::absolute(outbox).at("--outbox")?);
     }
     Ok((config, keys))
-}
-
-/// Waits for SIGTERM or SIGINT. SIGHUP, which asks many servers to read their files again, changes nothing.
-fn stop_signal() -> Result<impl Future<Output = ()>, ConfigError> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut terminate = signal(SignalKind::terminate()).at("SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).at("SIGINT")?;
-    let mut hang_up = signal(SignalKind::hangup()).at("SIGHUP")?;
-    Ok(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
-                _ = hang_up.recv() => tracing::warn!("SIGHUP is ignored: a changed configuration takes a restart"),
-            }
-        }
-    })
 }

@@ -90,11 +90,23 @@ async fn connect(config: &Config, metrics: &Arc<Metrics>) -> Result<Process, Con
     let store = Arc::new(AnyStore::open(&url, redis, config.migrate).await.at("store")?);
     AnyStore::keep_purging(Arc::clone(&store), PURGED_EVERY);
     let queues = Queues::new(config.delivery.queue, &metrics.deliveries);
-    Ok(Process { store, users, queues, metrics: Arc::clone(metrics) })
+    Ok(Process::new(store, users, queues, Arc::clone(metrics)))
 }
 
 /// Puts together what serves requests with one configuration.
-fn host(config: &Config, settings: Settings, keys: Keys, process: Arc<Process>) -> Result<Host, ConfigError> {
+pub(crate) fn host(
+    config: &Config,
+    settings: Settings,
+    keys: Keys,
+    process: Arc<Process>,
+) -> Result<Host, ConfigError> {
+    if let UserBase::Table(table) = &process.users
+        && !config.test_identities.is_empty()
+        && !table.flags_test_users()
+    {
+        return Err(ConfigError::new("users.table", NO_TEST_USERS));
+    }
+    let key_id = keys.signing.active().key_id().to_owned();
     let (clients, users) = directory::read(config, &process.users, &settings.addresses)?;
     let server = AuthorizationServer::builder(config::issuer(config)?, keys.keyring, keys.signing)
         .settings(settings)
@@ -109,7 +121,7 @@ fn host(config: &Config, settings: Settings, keys: Keys, process: Arc<Process>) 
     let callers = Callers::new(Proxy::of(config)?, config.logs.client_address);
     let network_limits = NetworkLimits::new(config, &process.metrics.limits)?;
     let limits = config.limits.clone();
-    Ok(Host { process, server, users, courier, page, cors, verdict_header, limits, callers, network_limits })
+    Ok(Host { process, server, users, courier, page, cors, verdict_header, limits, callers, network_limits, key_id })
 }
 
 /// Makes the keys of this process the ones that count on the store.
@@ -148,6 +160,17 @@ pub(crate) fn keep_checking_keyring(running: Arc<Running>) {
     });
 }
 
+/// Warns if a reload skips a step of a rotation: an API then refuses tokens.
+pub(crate) fn warn_of_signing_keys(old: &Host, new: &Host) {
+    let publishes = |host: &Host, key_id: &str| host.server.key_set().iter().any(|key| key.key_id() == key_id);
+    if !publishes(old, &new.key_id) {
+        tracing::warn!("signing.active: {NOT_PUBLISHED_BEFORE}");
+    }
+    if !publishes(new, &old.key_id) {
+        tracing::warn!("signing.published: {NOT_PUBLISHED_ANY_MORE}");
+    }
+}
+
 async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTable, ConfigError> {
     let place = "users.table";
     let url = source.read(place, config)?;
@@ -159,9 +182,6 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     table.check().await.at(place)?;
     table.find_test_users().await.at(place)?;
     table.add_durability_risks(place, &config.warnings).await;
-    if !config.test_identities.is_empty() && !table.flags_test_users() {
-        return Err(ConfigError::new(place, NO_TEST_USERS));
-    }
     Ok(table)
 }
 
@@ -169,6 +189,10 @@ pub(crate) type Server = AuthorizationServer<Measured<Arc<AnyStore>>, HostDirect
 
 const NO_TEST_USERS: &str = "otp_grant_users has no column is_test, so no test identity can log in; add it, and start again: ALTER TABLE \
      otp_grant_users ADD COLUMN is_test BOOLEAN NOT NULL DEFAULT FALSE";
+const NOT_PUBLISHED_BEFORE: &str =
+    "the key was not published before; APIs refuse its tokens until they fetch the key set again";
+const NOT_PUBLISHED_ANY_MORE: &str =
+    "the key that was active is gone, and its tokens are refused; publish it until the last of them has expired";
 const LACKS_A_KEY: &str = "keys.accepted: another process on this store seals, or has sealed, under a key that is not accepted \
      here; its codes and refresh tokens are refused. Accept it, unless it was dropped on purpose";
 const NOT_COMPARED: &str = "the keys could not be compared with those of other processes on this store";

@@ -6,6 +6,7 @@ use otp_grant::settings::Endpoints;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{Config, ConfigError};
+use crate::server::HEALTH_PATHS;
 
 /// The paths below the issuer. Paths that the file does not give have the crate's default.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -47,7 +48,10 @@ pub(crate) fn endpoints(config: &Config) -> Result<Endpoints, ConfigError> {
     let optional = [otp_send, revocation, introspection, userinfo].into_iter().flatten();
     let taken = optional.chain([token, jwks]).any(|path| is_taken(path));
     if taken {
-        return Err(ConfigError::new("endpoints", "/, /healthz and what is below /page/ are the host's own"));
+        return Err(ConfigError::new(
+            "endpoints",
+            "/, /livez, /readyz, /healthz and what is below /page/ are the host's own",
+        ));
     }
     if config.page.client.is_some() && otp_send.is_none() {
         return Err(ConfigError::new("endpoints.otp_send", "the page needs it"));
@@ -56,7 +60,7 @@ pub(crate) fn endpoints(config: &Config) -> Result<Endpoints, ConfigError> {
 }
 
 fn is_taken(path: &str) -> bool {
-    path == "/" || path == "/healthz" || path.starts_with("/page/")
+    path == "/" || HEALTH_PATHS.contains(&path) || path.starts_with("/page/")
 }
 
 impl<'de> Deserialize<'de> for Place {

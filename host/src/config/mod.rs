@@ -17,6 +17,7 @@ mod quota;
 mod redis;
 mod secrets;
 mod settings;
+mod start_only;
 mod test_identities;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub(crate) use proxy::{AddressHeader, Proxy, ProxyEntry};
 pub(crate) use quota::{Quotas, Window};
 pub(crate) use redis::{Redis, redis_options};
 pub(crate) use settings::{issuer, numbering_plan, settings};
+pub(crate) use start_only::StartOnly;
 pub(crate) use test_identities::{End, TestIdentityEntry};
 pub(crate) use urls::{check_database_url, read_delivery_url};
 pub(crate) use values::{Secret, Source, Span};
@@ -322,6 +324,7 @@ pub(crate) struct Limits {
     pub(crate) body_time: Span,
     pub(crate) request_time: Span,
     pub(crate) connections: NonZeroUsize,
+    pub(crate) drain_time: Span,
     pub(crate) shutdown_time: Span,
 }
 
@@ -333,6 +336,7 @@ impl Default for Limits {
             body_time: Span::of_secs::<10>(),
             request_time: Span::of_secs::<20>(),
             connections: NonZeroUsize::MIN.saturating_add(4095),
+            drain_time: Span::of_secs::<0>(),
             shutdown_time: Span::of_secs::<25>(),
         }
     }

@@ -135,7 +135,7 @@ fn a_contradiction_is_an_error_with_its_place() {
     assert!(settings("[quotas]\nsends = []").starts_with("quotas.sends: "));
     let both = "[quotas]\nsends = [{ count = 1, per = \"1s\" }]\n[danger]\nwithout_send_quotas = true";
     assert!(settings(both).starts_with("danger.without_send_quotas: "));
-    for taken in ["/", "/healthz", "/page/app.js"] {
+    for taken in ["/", "/livez", "/readyz", "/healthz", "/page/app.js"] {
         assert!(settings(&format!("[endpoints]\nuserinfo = \"{taken}\"")).starts_with("endpoints: "));
     }
     assert!(settings("[endpoints]\notp_send = false\n[page]\nclient = \"a\"").starts_with("endpoints.otp_send: "));

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::routes::HEALTH;
+use super::health::PATHS;
 use crate::metrics::{ConnectionCounts, Counted};
 
 /// The place where connections wait while all regular ones are taken.
@@ -26,7 +26,6 @@ pub(super) struct Overflow {
     health: Arc<Semaphore>,
     leaving: Arc<Semaphore>,
     warned: Mutex<Option<Instant>>,
-    patience: Duration,
     counts: ConnectionCounts,
 }
 
@@ -48,8 +47,8 @@ pub(super) enum Turn {
 }
 
 impl Overflow {
-    /// Creates an empty overflow. `patience` is how long a request waits at most.
-    pub(super) fn new(connections: Arc<Semaphore>, patience: Duration, counts: ConnectionCounts) -> Self {
+    /// Creates an empty overflow.
+    pub(super) fn new(connections: Arc<Semaphore>, counts: ConnectionCounts) -> Self {
         Self {
             connections,
             silent: Mutex::default(),
@@ -58,7 +57,6 @@ impl Overflow {
             health: Arc::new(Semaphore::new(HEALTH_CHECKS)),
             leaving: Arc::new(Semaphore::new(LEAVING)),
             warned: Mutex::default(),
-            patience,
             counts,
         }
     }
@@ -104,8 +102,9 @@ impl Overflow {
         is_old
     }
 
-    /// Waits until the connection can be served. `None` when it was ended.
-    pub(super) async fn wait(&self, entered: Entered, stream: &mut TcpStream) -> Option<Turn> {
+    /// Waits until the connection can be served. `patience` is how long its request waits at most. `None` when it was
+    /// ended.
+    pub(super) async fn wait(&self, entered: Entered, patience: Duration, stream: &mut TcpStream) -> Option<Turn> {
         let Entered { number, ended, waiting: _waiting } = entered;
         let asks_for = tokio::select! {
             asks_for = first_request(stream) => asks_for,
@@ -125,13 +124,13 @@ impl Overflow {
                 Ok(permit) => Some(Turn::Health(permit)),
                 Err(_) => self.refuse(stream).await,
             },
-            Asked::Other => self.turn_of_request(stream).await,
+            Asked::Other => self.turn_of_request(patience, stream).await,
         }
     }
 
-    async fn turn_of_request(&self, stream: &mut TcpStream) -> Option<Turn> {
+    async fn turn_of_request(&self, patience: Duration, stream: &mut TcpStream) -> Option<Turn> {
         if let Ok(_queued) = self.queue.try_acquire()
-            && let Ok(Ok(permit)) = timeout(self.patience, Arc::clone(&self.connections).acquire_owned()).await
+            && let Ok(Ok(permit)) = timeout(patience, Arc::clone(&self.connections).acquire_owned()).await
         {
             return Some(Turn::Whole(permit));
         }
@@ -171,7 +170,7 @@ enum Asked {
 
 /// What the first request is for, without reading it. `None` when the client went away.
 async fn first_request(stream: &TcpStream) -> Option<Asked> {
-    let mut start = [0; HEALTH.len() + 6];
+    let mut start = [0; LONGEST_LINE];
     loop {
         let peeked = stream.peek(&mut start).await.ok().filter(|read| *read > 0)?;
         match is_health(start.get(..peeked)?) {
@@ -185,7 +184,8 @@ async fn first_request(stream: &TcpStream) -> Option<Asked> {
 
 /// Tells whether a request that begins with these bytes is a health check; `None` while it could become one.
 fn is_health(start: &[u8]) -> Option<bool> {
-    let lines = ["GET", "HEAD"].map(|method| format!("{method} {HEALTH}"));
+    let of_path = |path| ["GET", "HEAD"].map(|method| format!("{method} {path}"));
+    let lines: Vec<String> = PATHS.into_iter().flat_map(of_path).collect();
     let rest = lines.iter().find_map(|line| start.strip_prefix(line.as_bytes()));
     match rest {
         Some([]) => None,
@@ -198,6 +198,8 @@ fn is_health(start: &[u8]) -> Option<bool> {
 /// How many connections there can be beyond the limit.
 pub(crate) const MOST: usize = SILENT + QUEUE + HEALTH_CHECKS + LEAVING;
 
+/// `HEAD /healthz` and what follows it.
+const LONGEST_LINE: usize = 14;
 const SILENT: usize = 64;
 const A_MOMENT: Duration = Duration::from_millis(50);
 const QUEUE: usize = 128;
@@ -225,6 +227,11 @@ mod tests {
             ("G", None),
             ("GET /healthz", None),
             ("GET /healthzz", Some(false)),
+            ("HEAD /readyz HTTP", Some(true)),
+            ("GET /livez\t", Some(false)),
+            ("GET /livez HTTP/1.1", Some(true)),
+            ("GET /l", None),
+            ("GET /liveness", Some(false)),
             ("GET /", None),
             ("GET / HTTP", Some(false)),
             ("POST /otp/send", Some(false)),

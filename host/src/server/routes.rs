@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, EXPECT, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{EXPECT, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::uri::Authority;
 use axum::http::{self, HeaderMap, HeaderValue, Request, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +24,7 @@ use tracing::Instrument as _;
 use super::caller::{Caller, Callers};
 use super::cors::Sender;
 use super::network_limits::{Limited, NetworkLimits};
-use super::{Cors, LoginPage, Process};
+use super::{Cors, LoginPage, Process, health};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::HostUsers;
@@ -44,6 +43,8 @@ pub(crate) struct Host {
     pub(crate) limits: Limits,
     pub(crate) callers: Callers,
     pub(crate) network_limits: NetworkLimits,
+    /// The `kid` of the active signing key.
+    pub(crate) key_id: String,
 }
 
 /// The application.
@@ -77,8 +78,8 @@ impl App {
         let endpoint = |endpoint| place(Target::Endpoint(endpoint), name_of(endpoint));
         let mut places: HashMap<_, _> =
             host.server.routes().map(|route| (route.path().to_owned(), endpoint(route.endpoint()))).collect();
-        let mut others = Router::new().without_v07_checks().route(HEALTH, get(health));
-        places.insert(HEALTH.to_owned(), place(Target::Other, "health"));
+        let mut others = health::routes();
+        places.extend(health::PATHS.map(|path| (path.to_owned(), place(Target::Other, "health"))));
         if let Some(page) = &host.page {
             for (path, file) in page.files() {
                 others = others.route(&path, get(async move || file.clone().into_response()));
@@ -191,20 +192,6 @@ fn names_one_host(request: &Request<Incoming>) -> bool {
     }
 }
 
-/// Answers 200 while the store and the table of users answer.
-async fn health(State(host): State<Arc<Host>>) -> impl IntoResponse {
-    let no_store = [(CACHE_CONTROL, "no-store")];
-    if let Err(error) = host.process.store.check().await {
-        tracing::error!(%error, "the store does not answer");
-        return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the store does not answer\n");
-    }
-    if let Err(error) = host.users.check().await {
-        tracing::error!(%error, "the table of users does not answer");
-        return (StatusCode::SERVICE_UNAVAILABLE, no_store, "the table of users does not answer\n");
-    }
-    (StatusCode::OK, no_store, "ok\n")
-}
-
 /// Why there is no body.
 enum Unread {
     TooLong,
@@ -258,8 +245,6 @@ fn name_of(endpoint: Endpoint) -> &'static str {
         _ => "other",
     }
 }
-
-pub(super) const HEALTH: &str = "/healthz";
 
 /// How many bytes beyond the limit are read.
 const READ_BEYOND: usize = 256 * 1024;

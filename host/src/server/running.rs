@@ -2,6 +2,7 @@
 //! replaces.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -17,6 +18,22 @@ pub(crate) struct Process {
     pub(crate) users: UserBase,
     pub(crate) queues: Queues,
     pub(crate) metrics: Arc<Metrics>,
+    is_draining: AtomicBool,
+}
+
+impl Process {
+    pub(crate) fn new(store: Arc<AnyStore>, users: UserBase, queues: Queues, metrics: Arc<Metrics>) -> Self {
+        Self { store, users, queues, metrics, is_draining: AtomicBool::new(false) }
+    }
+
+    /// Tells whether the host stops.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The application of the present configuration. A request takes it once, and so sees one configuration as a whole.
@@ -29,5 +46,10 @@ impl Running {
 
     pub(crate) fn app(&self) -> Arc<App> {
         self.0.load_full()
+    }
+
+    /// Answers later requests with another application. Requests in flight end with the one that they began with.
+    pub(crate) fn replace(&self, app: App) {
+        self.0.store(Arc::new(app));
     }
 }

@@ -85,7 +85,7 @@ impl Host {
         Self::spawn(folder, limited)
     }
 
-    fn spawn(folder: Folder, mut command: Command) -> Self {
+    pub fn spawn(folder: Folder, mut command: Command) -> Self {
         let open = |name| std::fs::File::create(folder.file(name)).unwrap();
         let mut child =
             command.args(["--listen", "127.0.0.1:0"]).stdout(open("out")).stderr(open("log")).spawn().unwrap();

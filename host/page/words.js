@@ -28,6 +28,7 @@ export function writeWords() {
 export function explain(answer, channel, undelivered = false, device = undefined) {
   const { status, error, description, retryAfter, attemptsRemaining } = answer;
   if (status === 0) return words.unreachable;
+  if (status === 429) return words.tooMany;
   switch (error) {
     case "sms_rate_limit_exceeded":
     case "email_rate_limit_exceeded": {
@@ -58,7 +59,6 @@ export function explain(answer, channel, undelivered = false, device = undefined
   }
   if (Object.hasOwn(words.errors, error ?? "")) return words.errors[error];
   if (status === 408) return words.tooSlow;
-  if (status === 429) return words.tooMany;
   if (status >= 500) return words.serverError;
   return words.unknownStatus(status);
 }

@@ -27,7 +27,9 @@ pub(crate) fn provide(config: &mut Config) {
 
 /// How many descriptors the host needs beside the connections of clients.
 fn own(config: &Config) -> usize {
-    STORES_AND_FILES + config.delivery.connections() + crate::server::OVERFLOW
+    let metrics = if config.metrics.listen.is_some() { METRICS } else { 0 };
+    let waiting = if config.redis.wait.is_some() { WAITING } else { 0 };
+    STORES_AND_FILES + config.delivery.connections() + crate::server::OVERFLOW + metrics + waiting
 }
 
 /// As many of the wanted connections as fit beside the host's own descriptors, and at least a quarter of the limit.
@@ -54,6 +56,10 @@ fn raise(wanted: usize) -> usize {
 /// Connections to the store (10 of PostgreSQL or SQLite, and SQLite's files) and to the users' table (16), the standard
 /// streams, the listener, the outbox, and the runtime's own descriptors.
 const STORES_AND_FILES: usize = 96;
+/// The listener of the metrics, and those who read them.
+const METRICS: usize = 5;
+/// The connections to 8 primaries of Redis whose swaps wait for replicas, 17 each.
+const WAITING: usize = 8 * 17;
 
 #[cfg(test)]
 mod tests {

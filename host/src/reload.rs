@@ -53,7 +53,7 @@ impl Reload {
                 return Err(ConfigError::new("limits.connections", TOO_FEW_DESCRIPTORS));
             }
             let settings = config::settings(&config)?;
-            let host = start::host(&config, settings, keys, Arc::clone(&old.process))?;
+            let host = start::host(&config, settings, keys, Arc::clone(&old.process), Some(&old))?;
             Ok((config, host))
         };
         let prepared = tokio::task::spawn_blocking(prepare).await;

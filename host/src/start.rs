@@ -54,9 +54,9 @@ pub(crate) fn check(config: &Config, keys: Keys, metrics: &Metrics) -> Result<()
     let builder = AuthorizationServer::builder(issuer, keys.keyring, keys.signing).settings(settings);
     let server = builder.build(store, otp_grant::MemoryDirectory::new()).at("the configuration")?;
     directory::read(config, &UserBase::Memory(Arc::default()), server.addresses())?;
-    Cors::new(config, server.routes())?;
+    Cors::new(config)?;
     Proxy::of(config)?;
-    NetworkLimits::new(config, &metrics.limits)?;
+    NetworkLimits::new(config, &metrics.limits, None)?;
     Courier::check(config, &Queues::new(config.delivery.queue, &metrics.deliveries))
 }
 
@@ -67,14 +67,14 @@ pub(crate) async fn start(config: Config, keys: Keys, metrics: &Arc<Metrics>) ->
     let algorithm = keys.signing.active().algorithm();
     let are_new = keys.are_new;
     let process = Arc::new(connect(&config, metrics).await?);
-    let host = host(&config, settings, keys, process)?;
+    let host = host(&config, settings, keys, process, None)?;
     if are_new {
         announce_new_keyring(&host.server).await;
     } else {
         check_keyring(&host.server).await?;
     }
+    host.process.store.add_durability_risks("store", &config.warnings).await;
     config.warnings.log();
-    host.process.store.log_durability_risks().await;
     Ok(Started { host, algorithm })
 }
 
@@ -93,12 +93,13 @@ async fn connect(config: &Config, metrics: &Arc<Metrics>) -> Result<Process, Con
     Ok(Process::new(store, users, queues, Arc::clone(metrics)))
 }
 
-/// Puts together what serves requests with one configuration.
+/// Puts together what serves requests with one configuration. A reload has a host `before`.
 pub(crate) fn host(
     config: &Config,
     settings: Settings,
     keys: Keys,
     process: Arc<Process>,
+    before: Option<&Host>,
 ) -> Result<Host, ConfigError> {
     if let UserBase::Table(table) = &process.users
         && !config.test_identities.is_empty()
@@ -114,12 +115,12 @@ pub(crate) fn host(
         .build(Measured::new(Arc::clone(&process.store), process.metrics.store.clone()), (clients, Arc::clone(&users)))
         .at("the configuration")?;
     let courier = Courier::new(config, &process.queues)?;
-    let cors = Cors::new(config, server.routes())?;
+    let cors = Cors::new(config)?;
     let example = config::numbering_plan(config)?.and_then(NumberingPlan::example);
     let page = LoginPage::new(config, &server, example.as_deref());
     let verdict_header = VerdictHeader::of(&config.guard)?;
     let callers = Callers::new(Proxy::of(config)?, config.logs.client_address);
-    let network_limits = NetworkLimits::new(config, &process.metrics.limits)?;
+    let network_limits = NetworkLimits::new(config, &process.metrics.limits, before.map(|host| &host.network_limits))?;
     let limits = config.limits.clone();
     Ok(Host { process, server, users, courier, page, cors, verdict_header, limits, callers, network_limits, key_id })
 }

@@ -11,7 +11,7 @@ use otp_grant::{MemoryStore, Store};
 use otp_grant_redis::{RedisOptions, RedisStore, RedisStoreError};
 use otp_grant_sql::{PoolUsage, PostgresStore, SqlOptions, SqlStoreError, SqliteStore};
 
-use crate::config::Secret;
+use crate::config::{Secret, Warnings};
 
 /// One of the stores.
 pub(crate) enum AnyStore {
@@ -77,8 +77,8 @@ impl AnyStore {
         tokio::time::timeout(PATIENCE, self.load(&nothing)).await.map_err(|_| StoreError::TooSlow)?.map(drop)
     }
 
-    /// Logs what can make the database forget a record, a line for each reason. A host starts all the same.
-    pub(crate) async fn log_durability_risks(&self) {
+    /// Adds a warning for each reason why the database can forget a record. A host starts all the same.
+    pub(crate) async fn add_durability_risks(&self, place: &str, warnings: &Warnings) {
         let risks = async {
             Ok::<_, StoreError>(match self {
                 Self::Memory(_) => Vec::new(),
@@ -88,8 +88,8 @@ impl AnyStore {
             })
         };
         match risks.await {
-            Ok(risks) => risks.into_iter().for_each(|risk| tracing::warn!("store: {risk}")),
-            Err(error) => tracing::warn!(%error, "store: {NOT_ASKED}"),
+            Ok(risks) => risks.into_iter().for_each(|risk: String| warnings.add(place, risk)),
+            Err(error) => warnings.add(place, format_args!("{NOT_ASKED}: {error}")),
         }
     }
 

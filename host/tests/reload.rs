@@ -214,6 +214,8 @@ fn what_takes_a_restart_is_refused_and_named() {
             "delivery.queue.length",
         ),
         (format!("{}[limits]\nconnections = 5\n", config()), "limits.connections"),
+        (format!("{}[metrics]\nlisten = \"127.0.0.1:0\"\n", config()), "metrics.listen"),
+        (format!("{}[redis]\nwait = {{ replicas = 1 }}\n", config()), "redis.wait"),
     ] {
         let refused = reload(&host, &text);
         let expected = format!("{place}: a reload can't change it; restart the host");
@@ -281,6 +283,37 @@ fn users_and_sessions_in_memory_outlive_a_reload() {
     // A user who is not listed any more is nobody's.
     is_reloaded(&host, &config().replace("+8613600000009", "+8613600000011").replace("\"listed\"", "\"other\""));
     assert_eq!(refresh(&host, SECRET, &listed).status, 400);
+}
+
+#[test]
+fn a_reload_brings_origins_and_gives_no_address_another_guess() {
+    let limited = |count: u32, more: &str| {
+        let text = config().replace("[clients.app]\n", &format!("[clients.app]\n{more}"));
+        format!("{text}[network_limits]\nenabled = true\nwrong_codes = {{ count = {count}, per = \"1h\" }}\n")
+    };
+    let origin = "allowed_origins = [\"https://app.example.com\"]\n";
+    let host = start("reload-limits", &limited(1, ""));
+    let guess = |from: &str| {
+        let body = format!(r#"{{"client_id":"app","auth_source_id":"sms","phone_number":"{PHONE}"}}"#);
+        let sent = host.post("/otp/send", JSON, &body);
+        let token = sent.json()["otp_token"].as_str().unwrap().to_owned();
+        let code = if host.last_code() == "000000" { "000001" } else { "000000" };
+        let body = format!(
+            r#"{{"grant_type":"{GRANT}","client_id":"app","auth_source_id":"sms","phone_number":"{PHONE}",
+                "otp_token":"{token}","otp":"{code}"}}"#
+        );
+        host.ask(&support::post("/oauth2/token", JSON, &body).replacen("\r\n", &format!("\r\n{from}"), 1)).status
+    };
+    assert_eq!([guess(""), guess("")], [400, 429]);
+    // Only the list of origins is new.
+    is_reloaded(&host, &limited(1, origin));
+    assert_eq!(guess(""), 429);
+    // A page that is not allowed learns nothing of the allowance.
+    assert_eq!(guess("Origin: https://app.example.com\r\n"), 429);
+    assert_eq!(guess("Origin: https://foreign.example\r\n"), 403);
+    // A new allowance begins anew.
+    is_reloaded(&host, &limited(2, origin));
+    assert_eq!([guess(""), guess(""), guess("")], [400, 400, 429]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ impl StartOnly {
             ("users.table", of_source("users.table", config.users.table.as_ref())?),
             ("keys.index", of_source("keys.index", config.keys.as_ref().map(|keys| &keys.index))?),
             ("delivery.queue.length", of(&config.delivery.queue.length.to_string())),
+            ("redis.wait", config.redis.wait.and_then(|wait| of(&format!("{wait:?}")))),
             ("metrics.listen", config.metrics.listen.and_then(|listen| of(&listen.to_string()))),
             ("limits.connections", of(&config.limits.connections.to_string())),
         ]))

@@ -59,9 +59,7 @@ impl Courier {
     /// one who runs the host.
     pub(crate) fn check(config: &Config, queues: &Queues) -> Result<(), ConfigError> {
         let open = |path: &Path| match append(false).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir) => {
-                Ok(None)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(is_folder) => Ok(None),
             opened => opened.map(Some),
         };
         Self::with_outbox(config, queues, open).map(drop)
@@ -237,6 +235,11 @@ impl Route {
         let queue = queues.of(channel, config.delivery.queue, &carrier);
         Self::Queued(carrier, queue)
     }
+}
+
+/// Tells whether a file can be in this folder. No name at all is the present folder.
+fn is_folder(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.is_dir()
 }
 
 /// Only the owner of the file can read the codes.

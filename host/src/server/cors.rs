@@ -14,12 +14,12 @@ use axum::http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_TYPE,
     HOST, ORIGIN, VARY,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use otp_grant::server::{Endpoint, Route};
+use otp_grant::server::Endpoint;
 use reqwest::Url;
 
-use super::named_client::named_clients;
+use super::claims::Claims;
 use crate::config::{At as _, Config, ConfigError, PageOrigin};
 
 /// Which pages may use the endpoints. Without a client that allows an origin, requests and replies stay as they are.
@@ -34,12 +34,11 @@ pub(super) struct Rules {
     clients: HashMap<String, Vec<PageOrigin>>,
     /// The origins of all clients together.
     all: HashSet<PageOrigin>,
-    endpoints: HashMap<String, Endpoint>,
 }
 
 impl Cors {
     /// Reads the origins of every client.
-    pub(crate) fn new<'a>(config: &Config, routes: impl Iterator<Item = &'a Route>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
         let mut clients = HashMap::new();
         for (name, entry) in &config.clients {
             clients.insert(name.clone(), entry.page_origins(config, name)?);
@@ -49,23 +48,20 @@ impl Cors {
             return Ok(Self(None));
         }
         let own = PageOrigin::of(&Url::parse(&config.issuer).at("issuer")?);
-        let endpoints = routes.map(|route| (route.path().to_owned(), route.endpoint())).collect();
-        Ok(Self(Some(Rules { own, clients, all, endpoints })))
+        Ok(Self(Some(Rules { own, clients, all })))
     }
 
-    /// Finds out who sends a request, as far as its headers say it.
-    pub(super) fn sender<B>(&self, request: &Request<B>) -> Sender<'_> {
-        let Some(rules) = &self.0 else { return Sender::Unchecked };
-        let Some(endpoint) = rules.endpoints.get(request.uri().path()) else { return Sender::Unchecked };
-        let endpoint = *endpoint;
+    /// Finds out who sends a request to an endpoint, as far as its headers say it.
+    pub(super) fn sender(&self, endpoint: Option<Endpoint>, headers: &HeaderMap) -> Sender<'_> {
+        let (Some(rules), Some(endpoint)) = (&self.0, endpoint) else { return Sender::Unchecked };
         // What these say is public. No reply depends on the origin, and caches can share it.
         if matches!(endpoint, Endpoint::Jwks | Endpoint::Metadata | Endpoint::OpenidConfiguration) {
             return Sender::Reader(endpoint);
         }
-        let mut origins = request.headers().get_all(ORIGIN).into_iter();
+        let mut origins = headers.get_all(ORIGIN).into_iter();
         match (origins.next(), origins.next()) {
             (None, _) => Sender::Own,
-            (Some(origin), None) => rules.sender_from(origin, endpoint, request.headers()),
+            (Some(origin), None) => rules.sender_from(origin, endpoint, headers),
             (Some(_), Some(_)) => Sender::Refused,
         }
     }
@@ -133,7 +129,7 @@ impl Sender<'_> {
     /// A request that names no client is one that the authorization server refuses. The page can read why.
     pub(super) fn refuse_other_client(&mut self, request: &otp_grant::Request<'_>) -> Option<Response> {
         let Self::Page { rules, origin, .. } = *self else { return None };
-        let named = named_clients(request);
+        let named = Claims::of(request).clients;
         let other = named.iter().find(|client| !rules.allows(client, origin))?;
         let known = rules.clients.get_key_value(other.as_str()).map_or("-", |(name, _)| name);
         log_refusal(known, origin.as_str());

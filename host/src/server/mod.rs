@@ -1,11 +1,11 @@
 //! The HTTP server: which connections it accepts, and for how long.
 
 mod caller;
+mod claims;
 mod client_address;
 mod cors;
 mod health;
 mod listener;
-mod named_client;
 pub(crate) mod network_limits;
 mod overflow;
 mod page;

@@ -3,46 +3,56 @@
 //! The outcome of a request is charged to its address, and an address whose allowance is used up is refused before the
 //! authorization server is asked. What succeeds is not charged. The allowances are in the memory of this process.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
+use otp_grant::Request;
 use otp_grant::observer::Event;
 use otp_grant::server::Endpoint;
 use prometheus_client::metrics::counter::Counter;
 
+use super::claims::Claims;
 use crate::config::{Config, ConfigError, NetworkQuotas};
 use crate::metrics::LimitCounts;
 
-/// The limits, unless they are off. A copy shares the allowances.
-#[derive(Clone, Debug)]
+/// The limits, unless they are off.
+#[derive(Debug)]
 pub(crate) struct NetworkLimits(Option<Arc<Limits>>);
 
 impl NetworkLimits {
-    /// The limits that the file gives.
-    pub(crate) fn new(config: &Config, counts: &LimitCounts) -> Result<Self, ConfigError> {
+    /// The limits that the file gives. An allowance whose settings stay the same goes on from `before`: a reload gives no
+    /// address more.
+    pub(crate) fn new(config: &Config, counts: &LimitCounts, before: Option<&Self>) -> Result<Self, ConfigError> {
         let Some(quotas) = NetworkQuotas::of(config)? else { return Ok(Self(None)) };
         let public_clients = config.clients.iter().filter(|(_, client)| client.public);
-        let allowance = |name, quota, refusals: &Counter| {
-            Allowance::new(name, quota, quotas.addresses, refusals.clone(), counts.untracked.clone())
+        let before = before.and_then(|before| before.0.as_deref());
+        let allowance = |name, quota, refusals: &Counter, before: Option<&Arc<Allowance>>| {
+            let before = before.filter(|before| before.quota == quota && before.addresses == quotas.addresses);
+            before.cloned().unwrap_or_else(|| {
+                let untracked = counts.untracked.clone();
+                Arc::new(Allowance::new(name, quota, quotas.addresses, refusals.clone(), untracked))
+            })
         };
+        let sends = allowance("sends", quotas.sends, &counts.sends, before.map(|before| &before.sends));
+        let failed_authentications = allowance(
+            "failed_authentications",
+            quotas.failed_authentications,
+            &counts.failed_authentications,
+            before.map(|before| &before.failed_authentications),
+        );
+        let wrong_codes =
+            allowance("wrong_codes", quotas.wrong_codes, &counts.wrong_codes, before.map(|before| &before.wrong_codes));
         Ok(Self(Some(Arc::new(Limits {
-            sends: allowance("sends", quotas.sends, &counts.sends),
-            failed_authentications: allowance(
-                "failed_authentications",
-                quotas.failed_authentications,
-                &counts.failed_authentications,
-            ),
-            wrong_codes: allowance("wrong_codes", quotas.wrong_codes, &counts.wrong_codes),
+            sends,
+            failed_authentications,
+            wrong_codes,
             public_clients: public_clients.map(|(id, _)| id.clone()).collect(),
             exempt: quotas.exempt,
         }))))
@@ -52,18 +62,18 @@ impl NetworkLimits {
     ///
     /// Requests that can't use it up pass. Users behind the address of an attacker stay signed in, and can sign in while
     /// the attacker guesses the secrets of clients.
-    pub(crate) fn refuses(&self, request: &Limited<'_>) -> Option<Duration> {
+    pub(crate) fn refuses(&self, endpoint: Endpoint, address: IpAddr, request: &Request<'_>) -> Option<Duration> {
         let limits = self.0.as_ref()?;
-        let network = limits.network(request.address)?;
+        let network = limits.network(address)?;
         let failed = || {
             let used_up = limits.failed_authentications.used_up(network)?;
-            (!Claims::of(request).name_a_public_client(&limits.public_clients)).then_some(used_up)
+            (!Claims::of(request).are_of_a_public_client(&limits.public_clients)).then_some(used_up)
         };
         let guessed = || {
             let used_up = limits.wrong_codes.used_up(network)?;
-            (!Claims::of(request).are_of_a_refresh()).then_some(used_up)
+            (!Claims::of(request).is_refresh).then_some(used_up)
         };
-        let (allowance, wait) = match request.endpoint {
+        let (allowance, wait) = match endpoint {
             Endpoint::OtpSend => limits.sends.used_up(network).or_else(failed),
             Endpoint::Token => guessed().or_else(failed),
             Endpoint::Revocation | Endpoint::Introspection => failed(),
@@ -84,15 +94,6 @@ impl NetworkLimits {
             None => answering.await,
         }
     }
-}
-
-/// A request that an allowance can refuse.
-#[derive(Debug)]
-pub(crate) struct Limited<'a> {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) address: IpAddr,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) body: &'a [u8],
 }
 
 /// Charges an event to the address of the request that is being answered.
@@ -122,9 +123,9 @@ struct Charged {
 
 #[derive(Debug)]
 struct Limits {
-    sends: Allowance,
-    failed_authentications: Allowance,
-    wrong_codes: Allowance,
+    sends: Arc<Allowance>,
+    failed_authentications: Arc<Allowance>,
+    wrong_codes: Arc<Allowance>,
     public_clients: HashSet<String>,
     exempt: Vec<ipnet::IpNet>,
 }
@@ -161,6 +162,8 @@ impl Network {
 #[derive(Debug)]
 struct Allowance {
     name: &'static str,
+    quota: Quota,
+    addresses: usize,
     limiter:
         RateLimiter<Ask, Networks, MonotonicClock, NoOpMiddleware<<MonotonicClock as governor::clock::Clock>::Instant>>,
     refusals: Counter,
@@ -169,7 +172,8 @@ struct Allowance {
 impl Allowance {
     fn new(name: &'static str, quota: Quota, addresses: usize, refusals: Counter, untracked: Counter) -> Self {
         let networks = Networks::new(quota, addresses, untracked);
-        Self { name, limiter: RateLimiter::new(quota, networks, MonotonicClock), refusals }
+        let limiter = RateLimiter::new(quota, networks, MonotonicClock);
+        Self { name, quota, addresses, limiter, refusals }
     }
 
     /// The allowance, and how long an address must wait for its next event, if the allowance of this address is used up.
@@ -266,45 +270,6 @@ impl Table {
         if self.whole_at.capacity() / 8 > self.swept_at {
             self.whole_at.shrink_to(self.swept_at);
         }
-    }
-}
-
-/// What the body of a request claims. It is read only while an allowance is used up, and grants nothing: a request that
-/// passes is checked by the authorization server.
-struct Claims<'a> {
-    members: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    has_header: bool,
-}
-
-impl<'a> Claims<'a> {
-    fn of(request: &Limited<'a>) -> Self {
-        let members = match request.body.trim_ascii_start().first() {
-            Some(b'{') => {
-                let members: serde_json::Map<String, serde_json::Value> =
-                    serde_json::from_slice(request.body).unwrap_or_default();
-                let text = |(name, value): (String, serde_json::Value)| {
-                    (name.into(), value.as_str().unwrap_or_default().to_owned().into())
-                };
-                members.into_iter().map(text).collect()
-            }
-            _ => form_urlencoded::parse(request.body).collect(),
-        };
-        Self { members, has_header: request.headers.contains_key(AUTHORIZATION) }
-    }
-
-    fn are_of_a_refresh(&self) -> bool {
-        self.get("grant_type") == Some("refresh_token")
-    }
-
-    /// Tells whether the request is that of a client which presents nothing that could be wrong.
-    fn name_a_public_client(&self, public_clients: &HashSet<String>) -> bool {
-        let proves = ["client_secret", "client_assertion"].into_iter().any(|name| self.get(name).is_some());
-        !self.has_header && !proves && self.get("client_id").is_some_and(|id| public_clients.contains(id))
-    }
-
-    /// The first member of a name. The authorization server refuses a body that has two.
-    fn get(&self, name: &str) -> Option<&str> {
-        self.members.iter().find(|(member, _)| member == name).map(|(_, value)| &**value)
     }
 }
 

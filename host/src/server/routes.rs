@@ -21,9 +21,9 @@ use otp_grant::guard::Verdict;
 use otp_grant::server::Endpoint;
 use tracing::Instrument as _;
 
-use super::caller::{Caller, Callers};
+use super::caller::Callers;
 use super::cors::Sender;
-use super::network_limits::{Limited, NetworkLimits};
+use super::network_limits::NetworkLimits;
 use super::{Cors, LoginPage, Process, health};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
@@ -71,6 +71,15 @@ enum Target {
     Other,
 }
 
+impl Target {
+    fn endpoint(self) -> Option<Endpoint> {
+        match self {
+            Self::Endpoint(endpoint) => Some(endpoint),
+            Self::Nowhere | Self::Other => None,
+        }
+    }
+}
+
 impl App {
     pub(crate) fn new(host: Arc<Host>) -> Self {
         let requests = &host.process.metrics.requests;
@@ -91,7 +100,7 @@ impl App {
         Self { host, places, others, nowhere }
     }
 
-    /// Answers a request of the client behind `peer`, counts it and logs it. Each event that is logged meanwhile has the
+    /// Answers a request of the client behind `peer`, counts it and logs it. Each event that is logged for it has the
     /// id of the request.
     pub(crate) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response {
         let began = Instant::now();
@@ -107,16 +116,15 @@ impl App {
         let request_id = caller.request_id.to_str().unwrap_or("-");
         let span = tracing::info_span!("request", request_id, client_address, method, path);
         async {
-            let mut sender = self.host.cors.sender(&request);
+            let at = place.target.endpoint();
+            let mut sender = self.host.cors.sender(at, request.headers());
             let mut response = match place.target {
-                _ if !names_one_host(&request) => (
-                    StatusCode::BAD_REQUEST,
-                    "one Host header is expected
-",
-                )
-                    .into_response(),
-                Target::Endpoint(at) => endpoint(&self.host, request, Some(at), &caller, &mut sender).await,
-                Target::Nowhere => endpoint(&self.host, request, None, &caller, &mut sender).await,
+                _ if !names_one_host(&request) => {
+                    (StatusCode::BAD_REQUEST, "one Host header is expected\n").into_response()
+                }
+                Target::Endpoint(_) | Target::Nowhere => {
+                    endpoint(&self.host, request, at, caller.address, &mut sender).await
+                }
                 Target::Other => self.others.call(request).await.unwrap_or_else(|never| match never {}),
             };
             sender.mark(response.headers_mut());
@@ -137,7 +145,7 @@ async fn endpoint(
     host: &Host,
     request: Request<Incoming>,
     at: Option<Endpoint>,
-    caller: &Caller,
+    address: IpAddr,
     sender: &mut Sender<'_>,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -151,10 +159,6 @@ async fn endpoint(
         Ok(Err(Unread::CutShort)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return write(Reply::request_timeout()),
     };
-    let limited = at.map(|endpoint| Limited { endpoint, address: caller.address, headers: &head.headers, body: &body });
-    if let Some(wait) = limited.and_then(|limited| host.network_limits.refuses(&limited)) {
-        return write(Reply::too_many_requests(wait));
-    }
     // Only the endpoint that sends codes has a use for the verdict of the proxy.
     let verdict = match at {
         Some(Endpoint::OtpSend) => host.verdict_header.read(&head.headers),
@@ -164,8 +168,11 @@ async fn endpoint(
     if let Some(refusal) = sender.refuse_other_client(&request) {
         return refusal;
     }
+    if let Some(wait) = at.and_then(|endpoint| host.network_limits.refuses(endpoint, address, &request)) {
+        return write(Reply::too_many_requests(wait));
+    }
     let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
-    let answering = host.network_limits.charging(caller.address, answering);
+    let answering = host.network_limits.charging(address, answering);
     let reply = match tokio::time::timeout(limits.request_time.0, answering).await {
         Ok(reply) => reply.unwrap_or_else(Reply::not_found),
         Err(_) => {

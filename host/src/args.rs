@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgGroup, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::admin::Admin;
 use crate::logs::{LogFormat, LogLevel};
@@ -84,6 +85,25 @@ pub(crate) struct Args {
     /// Whether the demo guards messages. Its header X-Send-Verdict has the verdict: allow, challenge, refuse or none.
     #[arg(long, value_enum, conflicts_with = "config")]
     pub(crate) guard: Option<GuardArg>,
+}
+
+impl Args {
+    /// Reads the command line. A file or a store that is named twice, before and behind `admin`, is an error: a rule that
+    /// lets an account run `admin` on one file must not let it choose another.
+    pub(crate) fn read() -> Self {
+        for name in ["--config", "--store"] {
+            let is_it = |argument: &std::ffi::OsString| {
+                argument
+                    .to_str()
+                    .and_then(|text| text.strip_prefix(name))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            };
+            if std::env::args_os().filter(is_it).count() > 1 {
+                Self::command().error(ErrorKind::ArgumentConflict, format!("{name} is given twice")).exit();
+            }
+        }
+        Self::parse()
+    }
 }
 
 /// What the host does besides serving.

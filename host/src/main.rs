@@ -21,7 +21,6 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -39,7 +38,7 @@ use crate::start::Keys;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let args = Arc::new(Args::parse());
+    let args = Arc::new(Args::read());
     let log = match Log::begin(args.log, args.log_level) {
         Ok(log) => log,
         Err(error) => {
@@ -51,12 +50,15 @@ fn main() -> ExitCode {
     // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = runtime().and_then(|runtime| {
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             match &args.command {
                 Some(Command::Admin(admin)) => admin::run(&args, admin).await.map(Some),
                 None => run(&args, Arc::new(Metrics::new(log.dropped()))).await.map(|()| None),
             }
-        })
+        });
+        // A reload that waits for a file must not keep the process.
+        runtime.shutdown_background();
+        ended
     });
     log.flush();
     match ended {

@@ -36,10 +36,22 @@ pub(super) struct Record {
     address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     addresses_shown: Option<bool>,
+    /// Which users were listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<Listed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
     #[serde(skip)]
     file: Option<(PathBuf, File)>,
+}
+
+/// The users that a list was asked for.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    pub(super) prefix: String,
+    pub(super) after: String,
+    pub(super) status: String,
+    pub(super) limit: u16,
 }
 
 /// A line of the file.
@@ -76,11 +88,12 @@ impl Record {
             id: format!("{:016x}", u64::from_ne_bytes(random)),
             who: Who::of_this_process(),
             command: admin.name(),
-            reason: admin.reason.clone(),
+            reason: admin.reason.as_deref().map(in_one_line),
             subject: None,
             session: None,
             address: None,
             addresses_shown: None,
+            listed: None,
             changed: None,
             file: None,
         })
@@ -120,6 +133,10 @@ impl Record {
         self.addresses_shown = Some(true);
     }
 
+    pub(super) fn lists(&mut self, listed: Listed) {
+        self.listed = Some(listed);
+    }
+
     /// Says whether anything was done.
     pub(super) fn has_changed(&mut self, changed: bool) {
         self.changed = Some(changed);
@@ -143,6 +160,8 @@ impl Record {
             (Err(error), Ok(Outcome::Done(_))) => {
                 Ok(Outcome::Failed(format!("{error}; the command is done, and the file does not say so")))
             }
+            // What can't be recorded is not answered either.
+            (Err(error), Ok(_)) => Err(error),
             // The first failure is the one to mend.
             (_, ended) => ended,
         }
@@ -160,6 +179,7 @@ impl Record {
             session = self.session.as_deref(),
             address = self.address.as_deref(),
             addresses_shown = self.addresses_shown,
+            listed = self.listed.as_ref().map(tracing::field::debug),
             reason = self.reason.as_deref(),
             uid,
             user = user.as_deref(),
@@ -193,9 +213,18 @@ impl Who {
             user: User::from_uid(uid).ok().flatten().map(|user| user.name),
             // The largest number stands for no login, as in a service.
             login_uid: login_uid.filter(|uid| *uid != u32::MAX),
-            sudo_user: std::env::var("SUDO_USER").ok(),
+            sudo_user: std::env::var("SUDO_USER").ok().as_deref().map(in_one_line),
         }
     }
+}
+
+/// A text of the command line or the environment without what could break or turn a line: such characters are replaced.
+fn in_one_line(text: &str) -> String {
+    let breaks = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|letter| if breaks(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
 /// The target of the lines in the log, which are written at every level.

@@ -5,6 +5,7 @@ use otp_grant::time::{Clock as _, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
 use super::args::{ListArgs, ShowArgs, Users};
+use super::audit::Listed;
 use super::{Desk, Outcome, read_address, text_of};
 use crate::args::Args;
 use crate::calendar::Utc;
@@ -34,8 +35,14 @@ async fn list(desk: &mut Desk<'_>, table: &UsersTable, args: &ListArgs) -> Resul
     if args.show_addresses {
         desk.record.shows_addresses();
     }
-    desk.record.begin()?;
     let status = args.status.map_or("", |status| status.name());
+    desk.record.lists(Listed {
+        prefix: args.prefix.clone(),
+        after: args.after.clone(),
+        status: status.to_owned(),
+        limit: args.limit,
+    });
+    desk.record.begin()?;
     // One more user says whether there is another page.
     let page = Page { after: &args.after, prefix: &args.prefix, status, limit: args.limit + 1 };
     let mut users = table.page(&page).await?;
@@ -46,7 +53,10 @@ async fn list(desk: &mut Desk<'_>, table: &UsersTable, args: &ListArgs) -> Resul
     Ok(Outcome::Done(if desk.json {
         json!({ "users": shown.iter().map(Shown::as_json).collect::<Vec<_>>(), "next": next }).to_string()
     } else {
-        let more = next.map_or(String::new(), |next| format!("\nThere are more: --after '{}'", printable(&next)));
+        // The shell takes it as one word, whatever is in it.
+        let more = next.map_or(String::new(), |next| {
+            format!("\nThere are more: --after '{}'", printable(&next).replace('\'', r"'\''"))
+        });
         format!("{}{more}", table_of(&shown))
     }))
 }

@@ -164,7 +164,8 @@ async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<
     loop {
         attempts = attempts.saturating_add(1);
         // An attempt that waits for a connection may find the code expired when its turn comes.
-        let attempt = carrier.attempt(parcel).await;
+        // No code is sent after it has expired, however long a connection takes.
+        let attempt = timeout_at(parcel.expires(), carrier.attempt(parcel)).await.unwrap_or(Attempt::Unknown);
         let next = match attempt {
             Attempt::Again(not_before) => {
                 next_attempt(not_before.unwrap_or_default().max(with_jitter(pause, parcel)), parcel)

@@ -39,7 +39,7 @@ pub(crate) async fn serve(listener: TcpListener, process: Arc<Process>) {
                 async move { Ok::<_, Infallible>(response) }
             });
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
+            http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).keep_alive(false);
             // A reader that is too slow or went away is no error of the host.
             let _ = timeout(PATIENCE, http.serve_connection(TokioIo::new(stream), service)).await;
             drop(permit);
@@ -60,3 +60,5 @@ fn answer(request: &Request<Incoming>, process: &Process) -> Response<Body> {
 /// How many connections are served at once. Others wait.
 const SCRAPES: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that says nothing keeps a scrape waiting no longer than this.
+const HEADER_TIME: Duration = Duration::from_secs(1);

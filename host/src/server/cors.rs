@@ -20,9 +20,10 @@ use otp_grant::server::Endpoint;
 use reqwest::Url;
 
 use super::claims::Claims;
-use crate::config::{At as _, Config, ConfigError, PageOrigin};
+use crate::config::{At as _, Config, ConfigError, NetworkQuotas, PageOrigin};
 
-/// Which pages may use the endpoints. Without a client that allows an origin, requests and replies stay as they are.
+/// Which pages may use the endpoints. Without a client that allows an origin and without limits per network address,
+/// requests and replies stay as they are.
 #[derive(Debug)]
 pub(crate) struct Cors(Option<Rules>);
 
@@ -44,7 +45,8 @@ impl Cors {
             clients.insert(name.clone(), entry.page_origins(config, name)?);
         }
         let all: HashSet<_> = clients.values().flatten().cloned().collect();
-        if all.is_empty() {
+        // A page of another origin could use up the allowance of its visitor's address.
+        if all.is_empty() && NetworkQuotas::of(config)?.is_none() {
             return Ok(Self(None));
         }
         let own = PageOrigin::of(&Url::parse(&config.issuer).at("issuer")?);

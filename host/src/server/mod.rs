@@ -136,9 +136,11 @@ impl Server {
         tracing::info!("finishing the requests in flight");
         let until = Instant::now() + limits.shutdown_time.0;
         let idle_until = until.min(Instant::now() + IDLE);
-        while graceful.count() > 0 && Instant::now() < idle_until {
-            sleep(Duration::from_millis(20)).await;
+        // Requests that wait at the limit of connections are served as well, each on its connection.
+        while Instant::now() < until && (overflow.has_queue() || graceful.count() > 0 && Instant::now() < idle_until) {
+            sleep(TURN).await;
         }
+        sleep(TURN).await;
         overflow.close();
         if tokio::time::timeout_at(until, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests in flight were not finished in time");
@@ -149,9 +151,11 @@ impl Server {
 
 /// Serves a connection to its end: all of its requests, or the first.
 async fn serve_connection(running: Arc<Running>, peer: IpAddr, stream: TcpStream, all: bool, watcher: Watcher) {
-    let host = Arc::clone(&running.app().host);
-    let _open = Counted::new(&host.process.metrics.connections.open);
-    let limits = host.limits.clone();
+    // A connection outlives many reloads, and keeps no configuration.
+    let (limits, _open) = {
+        let app = running.app();
+        (app.host.limits.clone(), Counted::new(&app.host.process.metrics.connections.open))
+    };
     let mut http = http1::Builder::new();
     // The limit for headers also ends connections that stay idle.
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_time.0).max_buf_size(MOST_BUFFERED).keep_alive(all);
@@ -171,6 +175,9 @@ async fn serve_connection(running: Arc<Running>, peer: IpAddr, stream: TcpStream
 }
 
 const MOST_BUFFERED: usize = 64 * 1024;
+
+/// How long a connection takes from its place in the queue to its first request.
+const TURN: Duration = Duration::from_millis(20);
 
 /// How long a connection can take to begin.
 const HANDSHAKE: Duration = Duration::from_millis(100);

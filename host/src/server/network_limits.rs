@@ -1,8 +1,10 @@
 //! Limits per network address: messages that were sent, clients that did not prove their identity, and wrong codes.
 //!
-//! The outcome of a request is charged to its address, and an address whose allowance is used up is refused before the
-//! authorization server is asked. What succeeds is not charged. The allowances are in the memory of this process.
+//! A request reserves what it can use up of its address's allowances, before the authorization server is asked, and is
+//! refused if nothing is left. Its outcome decides whether the reservation is kept or given back. What succeeds is not
+//! charged. The allowances are in the memory of this process.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +15,9 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
-use otp_grant::Request;
 use otp_grant::observer::Event;
 use otp_grant::server::Endpoint;
+use otp_grant::{ClientId, Request};
 use prometheus_client::metrics::counter::Counter;
 
 use super::claims::Claims;
@@ -58,67 +60,115 @@ impl NetworkLimits {
         }))))
     }
 
-    /// Tells how long an address must wait, if an allowance that the request needs is used up.
+    /// Reserves what a request can use up. If an allowance that it needs is used up, returns how long its address must
+    /// wait.
     ///
-    /// Requests that can't use it up pass. Users behind the address of an attacker stay signed in, and can sign in while
-    /// the attacker guesses the secrets of clients.
-    pub(crate) fn refuses(&self, endpoint: Endpoint, address: IpAddr, request: &Request<'_>) -> Option<Duration> {
-        let limits = self.0.as_ref()?;
-        let network = limits.network(address)?;
-        let failed = || {
-            let used_up = limits.failed_authentications.used_up(network)?;
-            (!Claims::of(request).are_of_a_public_client(&limits.public_clients)).then_some(used_up)
-        };
-        let guessed = || {
-            let used_up = limits.wrong_codes.used_up(network)?;
-            (!Claims::of(request).is_refresh).then_some(used_up)
-        };
-        let (allowance, wait) = match endpoint {
-            Endpoint::OtpSend => limits.sends.used_up(network).or_else(failed),
-            Endpoint::Token => guessed().or_else(failed),
-            Endpoint::Revocation | Endpoint::Introspection => failed(),
-            _ => None,
-        }?;
-        allowance.refusals.inc();
-        Some(wait)
+    /// Requests that can't use an allowance up pass. Users behind the address of an attacker stay signed in, and can sign
+    /// in while the attacker guesses the secrets of clients. A client with a secret or a key is a server. Its address is
+    /// that of all its users, so only its own failed authentications count.
+    pub(crate) fn reserve(
+        &self,
+        endpoint: Endpoint,
+        address: IpAddr,
+        request: &Request<'_>,
+    ) -> Result<Reservations, Duration> {
+        let mut reserved = Reservations::default();
+        let Some(limits) = &self.0 else { return Ok(reserved) };
+        let Some(network) = limits.network(address) else { return Ok(reserved) };
+        if !matches!(endpoint, Endpoint::OtpSend | Endpoint::Token | Endpoint::Revocation | Endpoint::Introspection) {
+            return Ok(reserved);
+        }
+        let claims = Claims::of(request);
+        let names_a_public_client = claims.clients.iter().any(|client| limits.public_clients.contains(client));
+        if names_a_public_client && endpoint == Endpoint::OtpSend {
+            reserved.sends = Some(limits.sends.reserve(network)?);
+        }
+        if names_a_public_client && endpoint == Endpoint::Token && !claims.is_refresh {
+            reserved.wrong_codes = Some(limits.wrong_codes.reserve(network)?);
+        }
+        if !claims.are_of_a_public_client(&limits.public_clients) {
+            reserved.failed_authentications = Some(limits.failed_authentications.reserve(network)?);
+        }
+        reserved.charged = Some((Arc::clone(limits), network));
+        Ok(reserved)
     }
+}
 
-    /// Answers a request. What becomes of it is charged to its address.
-    pub(crate) async fn charging<T>(&self, address: IpAddr, answering: impl Future<Output = T>) -> T {
-        let charged = self.0.as_ref().and_then(|limits| {
-            let network = limits.network(address)?;
-            Some(Charged { limits: Arc::clone(limits), network })
-        });
-        match charged {
-            Some(charged) => CHARGED.scope(charged, answering).await,
+/// What a request can use up of the allowances of its address. What it did not use up is given back at its end.
+///
+/// Without reservations, all requests that arrive at the same time would pass while one event is left.
+#[derive(Debug, Default)]
+pub(crate) struct Reservations {
+    sends: Option<Reservation>,
+    failed_authentications: Option<Reservation>,
+    wrong_codes: Option<Reservation>,
+    charged: Option<(Arc<Limits>, Network)>,
+}
+
+impl Reservations {
+    /// Answers the request. What becomes of it is charged to its address.
+    pub(crate) async fn charging<T>(self, answering: impl Future<Output = T>) -> T {
+        match self.charged {
+            Some(_) => CHARGED.scope(self, answering).await,
             None => answering.await,
         }
     }
 }
 
 /// Charges an event to the address of the request that is being answered.
-///
-/// A client with a secret or a key is a server. Its address is that of all its users, so what they do is not charged to
-/// it.
 pub(crate) fn charge(event: &Event<'_>) {
-    let _ = CHARGED.try_with(|Charged { limits, network }| {
-        let allowance = match event {
-            Event::Sent { client, .. } if limits.public_clients.contains(client.as_str()) => &limits.sends,
-            Event::WrongCode { client, .. } if limits.public_clients.contains(client.as_str()) => &limits.wrong_codes,
-            Event::ClientRefused { .. } => &limits.failed_authentications,
+    let _ = CHARGED.try_with(|reserved| {
+        let Some((limits, network)) = &reserved.charged else { return };
+        let is_public = |client: &ClientId| limits.public_clients.contains(client.as_str());
+        let (allowance, reservation) = match event {
+            Event::Sent { client, .. } if is_public(client) => (&limits.sends, &reserved.sends),
+            Event::WrongCode { client, .. } if is_public(client) => (&limits.wrong_codes, &reserved.wrong_codes),
+            Event::ClientRefused { .. } => (&limits.failed_authentications, &reserved.failed_authentications),
+            // The message was not sent. An outage must not use up an allowance.
+            Event::DeliveryFailed { .. } => return reserved.sends.iter().for_each(Reservation::release),
             _ => return,
         };
-        allowance.charge(*network);
+        match reservation {
+            Some(reservation) => reservation.keep(),
+            // The authorization server has read the request otherwise than it was read here.
+            None => drop(allowance.reserve(*network).map(|reservation| reservation.keep())),
+        }
     });
 }
 
 tokio::task_local! {
-    static CHARGED: Charged;
+    static CHARGED: Reservations;
 }
 
-struct Charged {
-    limits: Arc<Limits>,
+/// One event of an allowance, until it is known whether it happens.
+#[derive(Debug)]
+struct Reservation {
+    allowance: Arc<Allowance>,
     network: Network,
+    is_kept: Cell<bool>,
+}
+
+impl Reservation {
+    /// The event has happened.
+    fn keep(&self) {
+        self.is_kept.set(true);
+        if self.allowance.is_used_up(self.network) {
+            tracing::warn!(limit = self.allowance.name, "the allowance of a network address is used up");
+        }
+    }
+
+    /// The event has not happened after all.
+    fn release(&self) {
+        self.is_kept.set(false);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.is_kept.get() {
+            self.allowance.networks.give_back(self.network);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -150,10 +200,14 @@ impl Network {
     fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => {
-                let [first, second, third, fourth, ..] = address.segments().map(u64::from);
-                Self::V6(first << 48 | second << 32 | third << 16 | fourth)
-            }
+            IpAddr::V6(address) => match address.segments() {
+                // An IPv4 address behind a translator (RFC 6052 section 2.1).
+                [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Self::V4(u32::from(high) << 16 | u32::from(low)),
+                [first, second, third, fourth, ..] => {
+                    let [first, second, third, fourth] = [first, second, third, fourth].map(u64::from);
+                    Self::V6(first << 48 | second << 32 | third << 16 | fourth)
+                }
+            },
         }
     }
 }
@@ -166,28 +220,30 @@ struct Allowance {
     addresses: usize,
     limiter:
         RateLimiter<Ask, Networks, MonotonicClock, NoOpMiddleware<<MonotonicClock as governor::clock::Clock>::Instant>>,
+    networks: Networks,
     refusals: Counter,
 }
 
 impl Allowance {
     fn new(name: &'static str, quota: Quota, addresses: usize, refusals: Counter, untracked: Counter) -> Self {
         let networks = Networks::new(quota, addresses, untracked);
-        let limiter = RateLimiter::new(quota, networks, MonotonicClock);
-        Self { name, quota, addresses, limiter, refusals }
+        let limiter = RateLimiter::new(quota, networks.clone(), MonotonicClock);
+        Self { name, quota, addresses, limiter, networks, refusals }
     }
 
-    /// The allowance, and how long an address must wait for its next event, if the allowance of this address is used up.
-    fn used_up(&self, network: Network) -> Option<(&Self, Duration)> {
-        let not_until = self.limiter.check_key(&Ask { network, charges: false }).err()?;
-        Some((self, not_until.wait_time_from(self.limiter.clock().now())))
-    }
-
-    fn charge(&self, network: Network) {
-        // Requests that were answered at the same time can have used it up.
-        let _ = self.limiter.check_key(&Ask { network, charges: true });
-        if self.used_up(network).is_some() {
-            tracing::warn!(limit = self.name, "the allowance of a network address is used up");
+    /// Takes one event of an address. If there is none, returns how long the address must wait for the next.
+    fn reserve(self: &Arc<Self>, network: Network) -> Result<Reservation, Duration> {
+        match self.limiter.check_key(&Ask { network, charges: true }) {
+            Ok(()) => Ok(Reservation { allowance: Arc::clone(self), network, is_kept: Cell::new(false) }),
+            Err(not_until) => {
+                self.refusals.inc();
+                Err(not_until.wait_time_from(self.limiter.clock().now()))
+            }
         }
+    }
+
+    fn is_used_up(&self, network: Network) -> bool {
+        self.limiter.check_key(&Ask { network, charges: false }).is_err()
     }
 }
 
@@ -199,9 +255,12 @@ struct Ask {
 }
 
 /// The addresses whose allowance is not whole, each with the instant at which it is (the "theoretical arrival time" of
-/// GCRA). There are at most so many.
+/// GCRA). There are at most so many. Copies share them.
+#[derive(Clone, Debug)]
+struct Networks(Arc<Known>);
+
 #[derive(Debug)]
-struct Networks {
+struct Known {
     table: Mutex<Table>,
     interval: u64,
     most: usize,
@@ -221,11 +280,18 @@ impl Networks {
     fn new(quota: Quota, most: usize, untracked: Counter) -> Self {
         let interval = Nanos::from(quota.replenish_interval()).as_u64();
         let table = Table { whole_at: HashMap::new(), swept_at: SWEPT_FROM.min(most), not_before: 0 };
-        Self { table: Mutex::new(table), interval, most, untracked }
+        Self(Arc::new(Known { table: Mutex::new(table), interval, most, untracked }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an event back that did not happen.
+    fn give_back(&self, network: Network) {
+        if let Some(whole_at) = self.lock().whole_at.get_mut(&network) {
+            *whole_at = Nanos::from(whole_at.as_u64().saturating_sub(self.0.interval));
+        }
     }
 }
 
@@ -244,10 +310,10 @@ impl StateStore for Networks {
         }
         if known.is_none() {
             // One event of a whole allowance is an interval from now.
-            let now = whole_at.as_u64().saturating_sub(self.interval);
-            table.make_room(now, self.most);
-            if table.whole_at.len() >= self.most {
-                self.untracked.inc();
+            let now = whole_at.as_u64().saturating_sub(self.0.interval);
+            table.make_room(now, self.0.most);
+            if table.whole_at.len() >= self.0.most {
+                self.0.untracked.inc();
                 return Ok(outcome);
             }
         }

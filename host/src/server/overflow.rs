@@ -70,6 +70,11 @@ impl Overflow {
         }
     }
 
+    /// Tells whether requests wait for a connection.
+    pub(super) fn has_queue(&self) -> bool {
+        self.queue.available_permits() < QUEUE
+    }
+
     /// Ends the connections that have sent no request.
     pub(super) fn close(&self) {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 
 use super::caller::Callers;
 use super::cors::Sender;
-use super::network_limits::NetworkLimits;
+use super::network_limits::{NetworkLimits, Reservations};
 use super::{Cors, LoginPage, Process, health};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
@@ -168,11 +168,13 @@ async fn endpoint(
     if let Some(refusal) = sender.refuse_other_client(&request) {
         return refusal;
     }
-    if let Some(wait) = at.and_then(|endpoint| host.network_limits.refuses(endpoint, address, &request)) {
-        return write(Reply::too_many_requests(wait));
-    }
+    let reserved = match at.map(|endpoint| host.network_limits.reserve(endpoint, address, &request)) {
+        Some(Err(wait)) => return write(Reply::too_many_requests(wait)),
+        Some(Ok(reserved)) => reserved,
+        None => Reservations::default(),
+    };
     let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
-    let answering = host.network_limits.charging(address, answering);
+    let answering = reserved.charging(answering);
     let reply = match tokio::time::timeout(limits.request_time.0, answering).await {
         Ok(reply) => reply.unwrap_or_else(Reply::not_found),
         Err(_) => {

@@ -1,8 +1,8 @@
 """Restarts and reloads under load, behind a real nginx: operations.py HOST_BINARY [STORE]
 
 Two hosts on one database (postgres, redis or sqlite) are behind nginx with the configuration of host/operations. 16
-clients log in, refresh and introspect over TLS. Meanwhile the hosts are restarted one after the other, and reload changed
-files: a client's secret, and the steps of a rotation of the signing key. No request may fail.
+clients log in, refresh and introspect over TLS. Meanwhile the hosts are restarted one after the other, and reload
+changed files: a client's secret, and the steps of a rotation of the signing key. No request may fail.
 
 Before that, the script checks what the example passes on, hides and limits, and that a host reads what it reports.
 
@@ -30,8 +30,8 @@ import threading
 import time
 import urllib.parse
 
-from servers import (CLIENT, DATABASES, FORM, SOURCE, USERS, Process, configuration, free_port, grant, key_file, refresh,
-                     until)
+from servers import (CLIENT, DATABASES, FORM, SOURCE, USERS, Process, configuration, free_port, grant, key_file,
+                     refresh, until)
 
 SECONDS = float(os.environ.get("SECONDS", 45))
 CLIENTS = 16
@@ -100,7 +100,7 @@ class Host(Process):
 
 
 class Nginx(Process):
-    """nginx with the example, whose names, ports, certificate and rate are those of the test. It logs the id of a request."""
+    """nginx with the example, whose names, ports, certificate and rate are those of the test. It logs ids of requests."""
 
     def __init__(self, folder, hosts, more="", rate="100000r/m"):
         port, plain = free_port(), free_port()
@@ -136,7 +136,8 @@ http {{
     scgi_temp_path {folder}/scgi;
     include {folder}/otp-grant.conf;
 }}""")
-        self.plain, self.errors, self.ids = plain, pathlib.Path(folder, "nginx-errors.log"), pathlib.Path(folder, "ids.log")
+        self.plain, self.ids = plain, pathlib.Path(folder, "ids.log")
+        self.errors = pathlib.Path(folder, "nginx-errors.log")
         command = ["nginx", "-p", folder, "-c", f"{folder}/nginx.conf", "-g", f"daemon off; error_log {self.errors};"]
         super().__init__(command, port, f"{folder}/nginx.log")
         self.tls = ssl.create_default_context(cafile=f"{folder}/tls.pem")
@@ -144,7 +145,8 @@ http {{
     def connect(self):
         connection = http.client.HTTPSConnection(NAME, self.port, timeout=60, context=self.tls)
         # The name is that of the certificate, and the address is here.
-        connection._create_connection = lambda address, *rest: socket.create_connection(("127.0.0.1", address[1]), *rest)
+        connection._create_connection = lambda address, *rest: socket.create_connection(
+            ("127.0.0.1", address[1]), *rest)
         return connection
 
 
@@ -209,7 +211,8 @@ class Load:
 class Files:
     """The file of both hosts, in the steps of a rotation: publish the next key, then sign with it.
 
-    The two keys before stay published: on a busy machine, a client introspects a token only some reloads after it got it.
+    The two keys before stay published: on a busy machine, a client introspects a token only some reloads after it got
+    the token.
     """
 
     def __init__(self, folder):
@@ -358,8 +361,9 @@ def check_host(binary, database, folder, files, outbox):
     nginx = Nginx(folder, [host, host])
     try:
         connection, address = nginx.connect(), "2001:db8:1::1:2:3"
+        forged = {"X-Request-Id": "forged", "X-Forwarded-For": "192.0.2.1"}
         connection.request("POST", "/oauth2/introspect", form({**CLIENT, "token": "x"}),
-                           {"Content-Type": FORM, "X-Request-Id": "forged", "X-Forwarded-For": "192.0.2.1", ADDRESS: address})
+                           {**forged, "Content-Type": FORM, ADDRESS: address})
         reply = connection.getresponse()
         name = reply.headers["X-Request-Id"]
         assert reply.status == 200 and len(name) == 32, (reply.status, name)

@@ -24,9 +24,11 @@ stores:
     cargo test --locked -p otp-grant-redis -p otp-grant-sql --all-features
 
 # The reference host, its page in Chromium, clients of other libraries, its messages over mail and HTTP, its replies
-# against docs/openapi.yaml, and several processes on one database.
+# against docs/openapi.yaml, several processes on one database, its alerts, restarts behind nginx, and failovers.
 host:
     cargo test --locked -p otp-grant-host
+    promtool check rules host/operations/alerts.yml
+    promtool test rules host/operations/alerts_test.yml
     host/tests/page.sh
     host/tests/clients.sh
     python3 host/tests/proofs.py target/debug/otp-grant-host
@@ -34,6 +36,8 @@ host:
     python3 host/tests/delivery.py target/debug/otp-grant-host
     python3 host/tests/openapi.py target/debug/otp-grant-host
     python3 host/tests/processes.py target/debug/otp-grant-host
+    python3 host/tests/failover.py target/debug/otp-grant-host
+    python3 host/tests/operations.py target/debug/otp-grant-host
 
 # The bindings for C, Python and Node, with their hosts, stores and attacks.
 bindings:

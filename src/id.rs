@@ -208,7 +208,7 @@ macro_rules! random_bytes {
             }
 
             /// How much room [`base64url`](Self::base64url) needs.
-            pub(crate) const TEXT_LEN: usize = $len * 4usize.div_ceil(3);
+            pub(crate) const TEXT_LEN: usize = ($len * 4usize).div_ceil(3);
 
             /// Writes the bytes as base64url into `text`.
             pub(crate) fn base64url<'t>(&self, text: &'t mut [u8; Self::TEXT_LEN]) -> &'t str {

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", global = true)]
     pub(crate) issuer: Option<String>,
 
-    /// Where records are kept: memory, redis://…, postgres://… or sqlite:…
+    /// Where records are kept: memory, redis://…, redis+sentinel://…, redis+cluster://…, postgres://… or sqlite:…
     #[arg(long, value_name = "URL", env = "OTP_GRANT_STORE", hide_env_values = true, global = true)]
     pub(crate) store: Option<String>,
 
@@ -111,11 +111,12 @@ impl Args {
 pub(crate) enum Command {
     /// What support staff can ask, and do for users. The hosts can be running.
     ///
-    /// Needs the keys and databases of the hosts: --config as for the host, or --demo with --store, --secret and --issuer. The store
-    /// can't be memory, and the users must be in a table. Each command is recorded in the log, and in the file of [audit].
+    /// Needs the keys and databases of the hosts: --config as for the host, or --demo with --store, --secret and
+    /// --issuer. `users` needs the table of users; `sessions` and `addresses` need a store that is not memory. Each
+    /// command is recorded in the log, and in the file of [audit].
     ///
-    /// Exits with 0 when it is done, with 1 when a database failed, with 2 when the arguments or the settings are wrong, and with 3
-    /// when the command can't be done, for instance because there is no such user.
+    /// Exits with 0 when it is done, with 1 when a database failed, with 2 when the arguments or the settings are wrong,
+    /// and with 3 when the command can't be done, for instance because there is no such user.
     #[command(verbatim_doc_comment)]
     Admin(Admin),
 }

@@ -63,7 +63,7 @@ impl Stop {
         self.signals(1).await;
     }
 
-    /// Waits for the second signal: whoever sends it does not want to wait.
+    /// Waits for the second signal. Its sender does not want to wait.
     pub(crate) async fn requested_again(&mut self) {
         self.signals(2).await;
     }

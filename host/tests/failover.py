@@ -1,11 +1,15 @@
 """A failover of each replicated store while clients log in: failover.py HOST_BINARY [STORE ...]
 
-STORE is sentinel, cluster, postgres, or sentinel+wait, where each write waits for a replica; all without one. Starts the servers, two hosts on them, and stops all of them again. What it needs, replicated.py says.
+STORE is sentinel, cluster, postgres, or sentinel+wait, where each write waits for a replica. Without an argument the
+script tries all four. It starts the servers and two hosts on them, and stops all of them again. replicated.py says what
+it needs.
 
-The primary is killed, and another one takes over. That of Sentinel first loses its replicas for half a second. Then that one is frozen, a third takes over, and the frozen one goes
-on. All the time 16 clients log in, guess, refresh and sign out at both hosts. Then nothing that a host has answered may
-have been forgotten: each code logs in once, each guess is counted, each session that was signed out stays so. Redis
-without waiting may forget what it answered in the second before its primary failed. How much that was is printed.
+The primary is killed, and another one takes over. That of Sentinel first loses its replicas for half a second. Then the
+new primary is frozen, a third takes over, and the frozen one goes on. All the time 16 clients log in, guess, refresh
+and sign out at both hosts. Requests that begin between 5 and 5.5 seconds after a promotion must be answered. At the end
+nothing that a host has answered may have been forgotten: each code logs in once, each guess is counted, each session
+that was signed out stays so. Redis without waiting may forget what it answered in the second before its primary failed.
+How much that was is printed.
 """
 
 import concurrent.futures
@@ -24,13 +28,13 @@ HOST, *STORES = sys.argv[1:]
 STORES = STORES or ["sentinel", "sentinel+wait", "cluster", "postgres"]
 CLIENTS = 16
 GUESSES = 5
-# After a promotion.
+# After a promotion. The requests of the next half second are checked.
 BACK_WITHIN = 5
 # For how long a client tries again.
 PATIENCE = 20
 # How much an asynchronous primary may lose.
 LAG = 1
-STRANGERS = (f"+8613{number:09}" for number in range(10_000_000))
+UNKNOWN_USERS = (f"+8613{number:09}" for number in range(10_000_000))
 TAKING = threading.Lock()
 
 
@@ -39,9 +43,9 @@ def check(fine, what):
         sys.exit(what)
 
 
-def stranger():
+def unknown_user():
     with TAKING:
-        return next(STRANGERS)
+        return next(UNKNOWN_USERS)
 
 
 class Client:
@@ -104,7 +108,7 @@ class Client:
             self.signed_out.append((time.monotonic(), tokens))
 
     def guess(self):
-        phone = stranger()
+        phone = unknown_user()
         otp_token, code = self.send(phone)
         left = []
         for number in range(3):
@@ -154,8 +158,8 @@ def fail_over(name, database, clients, how):
     check(any(good and ended > promoted + BACK_WITHIN for _, ended, good in requests), f"{name}: nothing is answered")
     last = max((ended for _, ended, good in requests if not good and ended > failed), default=promoted)
     unanswered = sum(not good and ended > failed for _, ended, good in requests)
-    print(f"{name}: {how}: promoted after {promoted - failed:.1f} s, the last failed request {last - promoted:.1f} s after "
-          f"that, {unanswered} failed", flush=True)
+    print(f"{name}: {how}: promoted after {promoted - failed:.1f} s, the last failed request {last - promoted:.1f} s "
+          f"after that, {unanswered} failed", flush=True)
     return failed, promoted
 
 
@@ -188,8 +192,8 @@ def try_store(name, folder, stack):
     answered = sum(good for client in clients for _, _, good in client.requests)
     logins = sum(len(client.spent) for client in clients)
     what = {kind: sum(other == kind for _, other in forgotten) for _, kind in forgotten}
-    print(f"{name}: {answered} answers, {logins} codes spent, forgotten: {what or 'nothing'}, accepted twice at once: {twice}",
-          flush=True)
+    print(f"{name}: {answered} answers, {logins} codes spent, forgotten: {what or 'nothing'}, "
+          f"accepted twice at once: {twice}", flush=True)
     if database.is_synchronous:
         check(not forgotten and not twice, f"{name}: something that was answered is forgotten")
     # Half a second is missing at the replicas of Sentinel.
@@ -198,12 +202,12 @@ def try_store(name, folder, stack):
     for at, kind in forgotten:
         # What was answered after a failover stands, whatever the former primary says.
         check(any(failed - LAG < at < promoted for failed, promoted in failovers),
-              f"{name}: {kind} is forgotten that was answered {[round(at - failed, 1) for failed, _ in failovers]} s after "
-              "the failures")
+              f"{name}: {kind} is forgotten that was answered {[round(at - failed, 1) for failed, _ in failovers]} s "
+              "after the failures")
 
 
 def main():
-    # A time-out of whoever started this leaves no server behind.
+    # A time-out of the caller leaves no server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     for name in STORES:
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:

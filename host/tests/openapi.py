@@ -557,6 +557,18 @@ def network_limits(host):
     host.query("introspect", "x", expect=used_up)
 
 
+def other_origins(host):
+    """A page of an origin that no client allows."""
+    page, refused = {"Origin": "https://new.example.com"}, (403, "OriginNotAllowed")
+    host.send({**BY_SMS, **PHONE}, expect=refused, headers=page)
+    host.token({"grant_type": "refresh_token", **WEB, "refresh_token": "x"}, refused, FORM, headers=page)
+    for what in ["revoke", "introspect"]:
+        host.call("POST", f"/oauth2/{what}", {**WEB, "token": "x"}, FORM, page, refused)
+    for method in ["GET", "POST"]:
+        host.call(method, USERINFO, headers=page, expect=refused)
+    host.call("HEAD", USERINFO, headers=page, expect=(403, None))
+
+
 def deliveries(host, provider):
     phone, mailbox = {**BY_SMS, "phone_number": "13600000005"}, {**BY_EMAIL, "email": "a@example.com"}
     for status, to, expect in [
@@ -730,6 +742,8 @@ def main():
         slow_bodies(own)
         few = 'network_limits = { enabled = true, failed_authentications = { count = 1, per = "24h" } }'
         network_limits(start("few", *configured(folder, provider, "few", few)))
+        page = '[clients.PAGE_CLIENT_ID]\npublic = true\nallowed_origins = ["https://app.example.com"]'
+        other_origins(start("pages", *configured(folder, provider, "pages", page)))
     check_coverage()
     print(f"docs/openapi.yaml: {replies} replies are as described, and each of {len(seen)} kinds was seen")
 

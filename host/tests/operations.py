@@ -1,8 +1,10 @@
 """Restarts and reloads under load, behind a real nginx: operations.py HOST_BINARY [STORE]
 
-Two hosts on one database (postgres, redis or sqlite) are behind nginx with the configuration of host/operations. 16 clients
-log in, refresh and introspect over TLS. Meanwhile the hosts are restarted one after the other, and reload changed files: a client's
-secret, and the steps of a rotation of the signing key. No request may fail.
+Two hosts on one database (postgres, redis or sqlite) are behind nginx with the configuration of host/operations. 16
+clients log in, refresh and introspect over TLS. Meanwhile the hosts are restarted one after the other, and reload
+changed files: a client's secret, and the steps of a rotation of the signing key. No request may fail.
+
+Before that, the script checks what the example passes on, hides and limits, and that a host reads what it reports.
 
     defaults  nginx as configured. It leaves out a host that refused a connection for 10 seconds (fail_timeout), so the
               hosts are restarted at a longer interval.
@@ -28,7 +30,8 @@ import threading
 import time
 import urllib.parse
 
-from servers import CLIENT, DATABASES, FORM, SOURCE, USERS, Process, configuration, free_port, grant, key_file, refresh, until
+from servers import (CLIENT, DATABASES, FORM, SOURCE, USERS, Process, configuration, free_port, grant, key_file,
+                     refresh, until)
 
 SECONDS = float(os.environ.get("SECONDS", 45))
 CLIENTS = 16
@@ -36,6 +39,19 @@ CLIENTS = 16
 MODES = {"defaults": (0.55, 11), "quick": (0.25, 0), "passed": (0.2, 0)}
 NAME = "login.example.com"
 EXAMPLE = pathlib.Path(__file__).parent.parent / "operations" / "nginx.conf"
+# What the example needs of a host. The requests of all clients and of this script come from one address.
+PROXY = """
+[proxy]
+trusted = ["127.0.0.1"]
+client_address = "X-Forwarded-For"
+request_id = "X-Request-Id"
+[logs]
+client_address = "full"
+[network_limits]
+exempt = ["127.0.0.1"]
+"""
+# In the test, nginx takes the address of a client from this header.
+ADDRESS = "X-Test-Address"
 
 
 class Outbox:
@@ -56,11 +72,11 @@ class Outbox:
 class Host(Process):
     """A host, whose socket this process may hold."""
 
-    def __init__(self, binary, folder, name, store, config, outbox, is_passed):
+    def __init__(self, binary, folder, name, store, config, outbox, is_passed=False, level="warn"):
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024) if is_passed else None
         port = self.socket.getsockname()[1] if is_passed else free_port()
-        command = [binary, "--config", config, "--listen", f"127.0.0.1:{port}", "--store", store, "--outbox", str(outbox),
-                   "--log-level", "warn"]
+        command = [binary, "--config", config, "--listen", f"127.0.0.1:{port}", "--store", store,
+                   "--outbox", str(outbox), "--log-level", level]
         how = {}
         if is_passed:
             script = f'exec 3<&{self.socket.fileno()} && LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"'
@@ -84,19 +100,22 @@ class Host(Process):
 
 
 class Nginx(Process):
-    """nginx with the example, whose names, ports, certificate and rate are those of the test."""
+    """nginx with the example, whose names, ports, certificate and rate are those of the test. It logs ids of requests."""
 
-    def __init__(self, folder, hosts, more, rate="100000r/m"):
+    def __init__(self, folder, hosts, more="", rate="100000r/m"):
         port, plain = free_port(), free_port()
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                        "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", f"{folder}/tls.key",
-                        "-out", f"{folder}/tls.pem"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}",
+                        "-keyout", f"{folder}/tls.key", "-out", f"{folder}/tls.pem"],
+                       check=True, stderr=subprocess.DEVNULL)
         text = EXAMPLE.read_text()
         for old, new in [(f"/etc/letsencrypt/live/{NAME}/fullchain.pem", f"{folder}/tls.pem"),
                          (f"/etc/letsencrypt/live/{NAME}/privkey.pem", f"{folder}/tls.key"),
-                         ("127.0.0.1:8080;", f"127.0.0.1:{hosts[0].port}{more};"), ("127.0.0.1:8081;", f"127.0.0.1:{hosts[1].port}{more};"),
-                         ("listen [::]:443 ssl http2;", ""), ("listen [::]:80;", ""), ("listen 443", f"listen 127.0.0.1:{port}"),
-                         ("listen 80;", f"listen 127.0.0.1:{plain};"), ("rate=12r/m", f"rate={rate}")]:
+                         ("127.0.0.1:8080;", f"127.0.0.1:{hosts[0].port}{more};"),
+                         ("127.0.0.1:8081;", f"127.0.0.1:{hosts[1].port}{more};"),
+                         ("listen [::]:443 ssl http2;", ""), ("listen [::]:80;", ""),
+                         ("listen 443", f"listen 127.0.0.1:{port}"), ("listen 80;", f"listen 127.0.0.1:{plain};"),
+                         ("rate=12r/m", f"rate={rate}")]:
             if old not in text:
                 sys.exit(f"{EXAMPLE} has no {old}")
             text = text.replace(old, new)
@@ -106,7 +125,10 @@ worker_processes 2;
 pid {folder}/nginx.pid;
 events {{ worker_connections 1024; }}
 http {{
-    access_log off;
+    log_format ids $request_id;
+    access_log {folder}/ids.log ids;
+    set_real_ip_from 127.0.0.1;
+    real_ip_header {ADDRESS};
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -114,7 +136,8 @@ http {{
     scgi_temp_path {folder}/scgi;
     include {folder}/otp-grant.conf;
 }}""")
-        self.plain, self.errors = plain, pathlib.Path(folder, "nginx-errors.log")
+        self.plain, self.ids = plain, pathlib.Path(folder, "ids.log")
+        self.errors = pathlib.Path(folder, "nginx-errors.log")
         command = ["nginx", "-p", folder, "-c", f"{folder}/nginx.conf", "-g", f"daemon off; error_log {self.errors};"]
         super().__init__(command, port, f"{folder}/nginx.log")
         self.tls = ssl.create_default_context(cafile=f"{folder}/tls.pem")
@@ -122,7 +145,8 @@ http {{
     def connect(self):
         connection = http.client.HTTPSConnection(NAME, self.port, timeout=60, context=self.tls)
         # The name is that of the certificate, and the address is here.
-        connection._create_connection = lambda address, *rest: socket.create_connection(("127.0.0.1", address[1]), *rest)
+        connection._create_connection = lambda address, *rest: socket.create_connection(
+            ("127.0.0.1", address[1]), *rest)
         return connection
 
 
@@ -187,7 +211,8 @@ class Load:
 class Files:
     """The file of both hosts, in the steps of a rotation: publish the next key, then sign with it.
 
-    The two keys before stay published: on a busy machine, a client introspects a token only some reloads after it got it.
+    The two keys before stay published: on a busy machine, a client introspects a token only some reloads after it got
+    the token.
     """
 
     def __init__(self, folder):
@@ -196,7 +221,7 @@ class Files:
             os.mkdir(f"{folder}/{number}")
             self.keys.append(key_file(f"{folder}/{number}"))
         self.path, self.step = pathlib.Path(configuration(folder, self.keys[0])), 0
-        self.base = self.path.read_text()
+        self.base = self.path.read_text() + PROXY
         self.write()
 
     def write(self):
@@ -206,7 +231,8 @@ class Files:
         self.secret = f"the secret of step {self.step}"
         text = self.base.replace(f'{{ active = {{ file = "{self.keys[0]}" }} }}',
                                  f'{{ active = {{ file = "{keys[0]}" }}, published = [{published}] }}')
-        self.path.write_text(text.replace("[[users.list]]", f'[clients.changing]\nsecret = "{self.secret}"\n[[users.list]]', 1))
+        changing = f'[clients.changing]\nsecret = "{self.secret}"\n[[users.list]]'
+        self.path.write_text(text.replace("[[users.list]]", changing, 1))
 
     def advance(self):
         self.step += 1
@@ -230,7 +256,8 @@ def reload(hosts, files):
 def run(mode, binary, database, folder, files, outbox):
     share, interval = MODES[mode]
     os.mkdir(folder)
-    hosts = [Host(binary, folder, name, database.url, str(files.path), outbox.path, mode == "passed") for name in ["a", "b"]]
+    is_passed = mode == "passed"
+    hosts = [Host(binary, folder, name, database.url, str(files.path), outbox.path, is_passed) for name in ["a", "b"]]
     nginx = Nginx(folder, hosts, " max_fails=0" if mode == "quick" else "")
     load = Load(nginx, outbox)
     restarts, reloads, began, last = 0, 0, time.monotonic(), 0
@@ -251,7 +278,8 @@ def run(mode, binary, database, folder, files, outbox):
         for process in [nginx, *hosts]:
             process.child.send_signal(signal.SIGTERM)
             process.child.wait()
-    print(f"{mode}: {load.requests} requests, {restarts} restarts, {reloads} reloads, {len(load.failures)} failed", flush=True)
+    print(f"{mode}: {load.requests} requests, {restarts} restarts, {reloads} reloads, {len(load.failures)} failed",
+          flush=True)
     logs = "".join(open(host.log).read() for host in hosts)
     if "ERROR" in logs or "was not published" in logs:
         sys.exit(logs)
@@ -274,7 +302,8 @@ class Echo:
             request = b""
             while b"\r\n\r\n" not in request:
                 request += connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(request), request))
+            head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(request)
+            connection.sendall(head + request)
             connection.close()
 
 
@@ -282,7 +311,7 @@ def check_example(folder):
     """What the example passes on, hides and limits."""
     os.mkdir(folder)
     echo = Echo()
-    nginx = Nginx(folder, [echo, echo], "", rate="12r/m")
+    nginx = Nginx(folder, [echo, echo], rate="12r/m")
     try:
         def get(path, headers={}):
             connection = nginx.connect()
@@ -290,19 +319,31 @@ def check_example(folder):
             reply = connection.getresponse()
             return reply.status, reply.headers, reply.read().decode()
 
-        forged = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X-Real-IP": "192.0.2.1", "X-Request-Id": "forged",
-                  "X-Send-Verdict": "allow", "X-Forwarded-Proto": "http"}
+        def sends(*addresses):
+            """The statuses of 20 requests, from these addresses in turn."""
+            return [get("/otp/send", {ADDRESS: addresses[number % len(addresses)]})[0] for number in range(20)]
+
+        forged = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X-Real-IP": "192.0.2.1",
+                  "X-Request-Id": "forged", "X-Send-Verdict": "allow", "X-Forwarded-Proto": "http"}
         status, headers, passed = get("/a/%2e%2F?b=%20", forged)
         head = dict(line.lower().split(": ", 1) for line in passed.strip().split("\r\n")[1:])
         assert status == 200 and passed.startswith("GET /a/%2e%2F?b=%20 HTTP/1.1"), passed
         assert headers["Strict-Transport-Security"], headers
-        assert head["host"] == NAME and head["x-forwarded-for"] == "127.0.0.1" and head["x-forwarded-proto"] == "https", head
+        assert head["host"] == NAME and head["x-forwarded-proto"] == "https", head
+        assert head["x-forwarded-for"] == "127.0.0.1", head
         assert len(head["x-request-id"]) == 32, head
         assert not {"forwarded", "x-real-ip", "x-send-verdict", "connection"} & head.keys(), head
         for hidden in ["/livez", "/readyz", "/healthz"]:
             assert get(hidden)[0] == 404, hidden
-        statuses = [get("/otp/send")[0] for _ in range(20)]
-        assert statuses[:11] == [200] * 11 and statuses[-1] == 429, statuses
+        # Each line has addresses of one network, in every form in which nginx writes its first half.
+        for network in [["192.0.2.1"], ["192.0.2.2"],
+                        ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::1"],
+                        ["2001:db8:1:3:3:4:5:6"],
+                        ["2001:db8:1:0:5:6:7:8", "2001:db8:1::1:2:3", "2001:db8:1:0:5::1", "2001:db8:1::9:9:9"],
+                        ["2001:db8:0:0:5:6:7:8", "2001:db8::1", "2001:db8:0:0:1::", "2001:db8:0:0:0:1:2:3"],
+                        ["2001:db8:0:1:5:6:7:8", "2001:db8:0:1::1"]]:
+            statuses = sends(*network)
+            assert statuses[:11] == [200] * 11 and statuses[-1] == 429, (network, statuses)
         assert get("/oauth2/jwks")[0] == 200
         plain = http.client.HTTPConnection("127.0.0.1", nginx.plain)
         plain.request("POST", "/a?b", headers={"Host": NAME})
@@ -311,6 +352,28 @@ def check_example(folder):
     finally:
         nginx.child.send_signal(signal.SIGTERM)
         nginx.child.wait()
+
+
+def check_host(binary, database, folder, files, outbox):
+    """A host takes the id of a request and the address of the client from the example, and has both in its log."""
+    os.mkdir(folder)
+    host = Host(binary, folder, "host", database.url, str(files.path), outbox.path, level="info")
+    nginx = Nginx(folder, [host, host])
+    try:
+        connection, address = nginx.connect(), "2001:db8:1::1:2:3"
+        forged = {"X-Request-Id": "forged", "X-Forwarded-For": "192.0.2.1"}
+        connection.request("POST", "/oauth2/introspect", form({**CLIENT, "token": "x"}),
+                           {**forged, "Content-Type": FORM, ADDRESS: address})
+        reply = connection.getresponse()
+        name = reply.headers["X-Request-Id"]
+        assert reply.status == 200 and len(name) == 32, (reply.status, name)
+        until(lambda: name in nginx.ids.read_text())
+        until(lambda: f'request_id="{name}" client_address={address} ' in open(host.log).read())
+        assert "192.0.2.1" not in open(host.log).read()
+    finally:
+        for process in [nginx, host]:
+            process.child.send_signal(signal.SIGTERM)
+            process.child.wait()
 
 
 def main():
@@ -322,6 +385,7 @@ def main():
         database = DATABASES[store](folder)
         try:
             files, outbox = Files(folder), Outbox(pathlib.Path(folder, "outbox"))
+            check_host(binary, database, f"{folder}/host", files, outbox)
             failed = sum(run(mode, binary, database, f"{folder}/{mode}", files, outbox) for mode in modes)
         finally:
             database.stop()

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// Writes the members of one JSON object, in the order of the calls. Names need no escape.
 ///
-/// Writing into memory can't fail. If it did, the object would be no JSON, and nobody would read it as a success.
+/// Writing into memory can't fail. If it did, the object would be no JSON, and no client would read it as a success.
 pub(crate) struct ObjectWriter<'j> {
     json: &'j mut Vec<u8>,
 }

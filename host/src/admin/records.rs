@@ -1,4 +1,4 @@
-//! The records of the hosts: a server on their store, which serves nobody.
+//! The records of the hosts: a server on their store, which serves no client.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

@@ -9,7 +9,7 @@ use crate::config::ConfigError;
 
 pub(super) async fn run(desk: Desk<'_>, command: &Sessions) -> Result<Outcome, ConfigError> {
     let Sessions::End { session_id } = command;
-    let what = "not the `sid` of a session, which has 43 letters and digits";
+    let what = "not the `sid` of a session, which has 43 characters";
     let session = SessionId::try_from(session_id.clone()).map_err(|_| ConfigError::new("SESSION_ID", what))?;
     desk.record.is_about_session(session);
     if let Some(failed) = desk.open_store().await? {

@@ -200,7 +200,7 @@ pub(super) fn add_warnings(config: &Config) {
         config.warnings.add("guard.verdict_header", "the guard is off, and so no verdict is read");
     }
     if guard.verdict_header.is_some() && !config.listen.ip().is_loopback() {
-        let what = "whoever reaches this address can send the header; only the proxy may reach it";
+        let what = "any client that reaches this address can send the header; only the proxy may reach it";
         config.warnings.add("guard.verdict_header", what);
     }
     if guard.mode == GuardModeName::Enforce && guard.has_challenge != Some(false) && guard.verdict_header.is_none() {

@@ -15,7 +15,7 @@ pub(super) fn stand_in_the_file(config: &Config) -> bool {
     let delivery = of_delivery(&config.delivery);
     let mut databases = std::iter::once(&config.store).chain(&config.users.table);
     let (mut urls, mut texts) =
-        (delivery_urls(&config.delivery), https(&config.delivery).filter_map(|http| http.json.as_ref()));
+        (delivery_urls(&config.delivery), providers(&config.delivery).filter_map(|http| http.json.as_ref()));
     master.chain(signing).chain(clients).chain(fixed_codes).chain(delivery).any(|source| here(source).is_some())
         || databases.any(|source| here(source).is_some_and(|url| url.contains('@')))
         || urls.any(|source| here(source).is_some_and(url_shows_a_secret))
@@ -33,7 +33,7 @@ fn here(source: &Source) -> Option<&str> {
 fn of_delivery(delivery: &Delivery) -> impl Iterator<Item = &Source> {
     let smtp = delivery.routes().filter_map(|route| route.smtp.as_ref()).filter_map(|smtp| smtp.password.as_ref());
     let webhooks = webhooks(delivery).flat_map(|webhook| webhook.token.iter().chain(&webhook.sign));
-    webhooks.chain(smtp).chain(https(delivery).flat_map(of_http))
+    webhooks.chain(smtp).chain(providers(delivery).flat_map(of_http))
 }
 
 fn of_http(http: &Http) -> impl Iterator<Item = &Source> {
@@ -45,14 +45,14 @@ fn of_http(http: &Http) -> impl Iterator<Item = &Source> {
 }
 
 fn delivery_urls(delivery: &Delivery) -> impl Iterator<Item = &Source> {
-    webhooks(delivery).map(|webhook| &webhook.url).chain(https(delivery).map(|http| &http.url))
+    webhooks(delivery).map(|webhook| &webhook.url).chain(providers(delivery).map(|http| &http.url))
 }
 
 fn webhooks(delivery: &Delivery) -> impl Iterator<Item = &super::Webhook> {
     delivery.webhook.iter().chain(delivery.routes().filter_map(|route| route.webhook.as_ref()))
 }
 
-fn https(delivery: &Delivery) -> impl Iterator<Item = &Http> {
+fn providers(delivery: &Delivery) -> impl Iterator<Item = &Http> {
     delivery.routes().filter_map(|route| route.http.as_ref())
 }
 

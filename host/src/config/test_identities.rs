@@ -72,7 +72,7 @@ impl TestIdentityEntry {
             config.warnings.add(&at_end, "the test identity has ended, and its code is good for nothing");
         }
         if config.users.table.is_none() && !has_test_user(config, policy, &address) {
-            config.warnings.add(place, "users.list has no user with test = true and this address, so nobody logs in");
+            config.warnings.add(place, "users.list has no user with test = true and this address, so a login fails");
         }
         Ok(TestIdentity::new(address, code.expose(), clients, self.ends.0))
     }

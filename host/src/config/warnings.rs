@@ -56,7 +56,7 @@ pub(crate) fn add_warnings(config: &Config) {
         }
     }
     if config.danger.without_send_quotas && is_public {
-        config.warnings.add("danger.without_send_quotas", "anybody can have any number of messages sent");
+        config.warnings.add("danger.without_send_quotas", "any caller can have any number of messages sent");
     }
     guard::add_warnings(config);
     network_limits::add_warnings(config);

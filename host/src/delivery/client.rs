@@ -18,7 +18,7 @@ pub(super) fn client(is_encrypted: bool, connections: usize) -> ClientBuilder {
     if is_encrypted { client } else { client.no_proxy() }
 }
 
-/// Reads the body of an answer that nobody needs. Its connection can then be used again. A connection whose answer is slow
+/// Reads the body of an answer, and drops it. Its connection can then be used again. A connection whose answer is slow
 /// to end is given up.
 pub(super) async fn drop_body(response: &mut Response) {
     let _ = timeout(READ_WITHIN, body(response)).await;

@@ -48,7 +48,7 @@ impl Parcel {
         })
     }
 
-    /// Random, and the same in every attempt. Whoever sees it learns nothing.
+    /// Random, and the same in every attempt. It reveals nothing to a reader.
     pub(super) fn id(&self) -> &str {
         &self.id
     }

@@ -1,6 +1,6 @@
 //! The network address of a client, as trusted proxies report it: `Forwarded` (RFC 7239) or `X-Forwarded-For`.
 //!
-//! Each proxy adds the address of whoever it talks to at the right end. The header is therefore read from the right, as
+//! Each proxy adds the address that it talks to at the right end. The header is therefore read from the right, as
 //! long as the address that reported an entry is that of a trusted proxy. What a client has sent stands on the left, and
 //! is never reached. It also can't change how the right end is read: texts are split from the right, so an open
 //! quotation mark of the client does not swallow what a proxy has added. The parsers of the `Forwarded` header on

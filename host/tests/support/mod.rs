@@ -9,6 +9,8 @@
     reason = "test support"
 )]
 
+pub mod admin;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};

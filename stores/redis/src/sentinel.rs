@@ -110,7 +110,7 @@ impl Sentinels {
         let begun = Instant::now();
         let mut last = self.last.lock().await;
         if let Some((at, claim)) = &*last {
-            // Somebody else has asked in the meantime.
+            // Another caller has asked in the meantime.
             if *at + most_age >= begun {
                 return Ok(claim.clone());
             }

@@ -35,10 +35,10 @@ impl RedisStore {
     ///
     /// With the feature `tls` there are also `rediss://`, `rediss+sentinel://` and `rediss+cluster://`.
     ///
-    /// One connection carries all commands. It is given up when it is lost, when a command gets no answer in time, or
-    /// when the server says that it is no primary. The next command then makes a new connection, and resolves the host
-    /// name again. Sentinels are asked before each connection, and the server that they name must say of itself that it is
-    /// a primary.
+    /// One connection carries all commands, except swaps that wait for replicas. It is given up when it is lost, when a
+    /// command gets no answer in time, or when the server says that it is no primary. The next command then makes a new
+    /// connection, and resolves the host name again. Sentinels are asked before each connection, and the server that they
+    /// name must say of itself that it is a primary.
     ///
     /// # Errors
     /// [`RedisStoreError`]:

@@ -56,7 +56,7 @@ where
     fn connect(&self, _: &Config) -> BoxFuture<'_, Result<Connected, Error>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
-            // Whoever wants a connection has a time limit.
+            // The caller has a time limit.
             loop {
                 if let Some(outcome) = shared.connect().await {
                     return outcome;

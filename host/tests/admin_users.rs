@@ -1,229 +1,40 @@
-//! What support staff see and do with `otp-grant-host admin`, beside a host that runs on the same store.
+//! What support staff see of users and sessions and do for them with `otp-grant-host admin`, beside hosts that run on the
+//! same store, and how it is recorded.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod support;
 
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use otp_grant_stores_support::postgres::Postgres;
 use serde_json::{Value, json};
-use support::{FORM, Folder, Host, JSON, command};
-
-const EMAIL: &str = "ada@example.com";
-
-/// A host on a store in a file. An address has 3 guesses.
-fn config(store: &str) -> String {
-    let (key, signing) = (
-        "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=",
-        "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-    );
-    format!(
-        r#"
-issuer = "http://127.0.0.1:8080"
-store = "{store}"
-keys = {{ index = "{key}", sealing = "{key}" }}
-signing = {{ active = "{signing}" }}
-auth_sources.mail = {{ channel = "email" }}
-delivery = {{ outbox = "outbox" }}
-quotas = {{ sends = [{{ count = 50, per = "24h" }}], guesses_per_address = {{ count = 3, per = "24h" }} }}
-clients.app = {{ public = true, may_send = true, auth_sources = ["mail"] }}
-users.list = [{{ subject = "ada", email = "{EMAIL}" }}]
-"#
-    )
-}
-
-/// The exit code of a command, its answer and its error.
-fn admin(file: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let arguments = [&["admin"], arguments, &["--config", file.to_str().unwrap()]].concat();
-    let output = command(&arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-fn explain(file: &Path) -> Value {
-    let (code, answer, error) = admin(file, &["addresses", "explain", EMAIL, "--json"]);
-    assert_eq!(code, 0, "{error}");
-    serde_json::from_str(&answer).unwrap()
-}
-
-fn send(host: &Host) -> support::Reply {
-    let body = format!(r#"{{"client_id":"app","auth_source_id":"mail","email":"{EMAIL}"}}"#);
-    host.post("/otp/send", JSON, &body)
-}
-
-fn redeem(host: &Host, sent: &support::Reply, code: &str) -> support::Reply {
-    let (uri, token) = ("http://tencentciam.com/oauth2/grant-type/otp/email", sent.json()["otp_token"].clone());
-    let body = format!(
-        r#"{{"grant_type":"{uri}","client_id":"app","auth_source_id":"mail","email":"{EMAIL}","otp_token":{token},"otp":"{code}","remember_device":true}}"#
-    );
-    host.post("/oauth2/token", JSON, &body)
-}
+use support::admin::{EMAIL, admin, config, done, log_in, logged_in, recorded, refresh, userinfo, with_table};
+use support::{Folder, Host, command};
 
 #[test]
-fn a_locked_address_is_explained_and_unlocked() {
-    let records = Folder::new("admin-records");
-    let text = config(&format!("sqlite:{}", records.file("records.db").display()));
-    let host = Host::configured("admin", &text);
-    let file = host.folder.file("host.toml");
-    assert_eq!(explain(&file)["guesses"]["left"], 3, "an address without a record has used up nothing");
-
-    let sent = send(&host);
-    let code = host.last_code();
-    let wrong = format!("{}{}", &code[..5], if code.ends_with('0') { '1' } else { '0' });
-    for _ in 0..3 {
-        assert_eq!(redeem(&host, &sent, &wrong).status, 400);
-    }
-    let refused = send(&host);
-    assert_eq!((refused.status, &refused.json()["error"]), (400, &"email_rate_limit_exceeded".into()));
-    assert_eq!(redeem(&host, &sent, &code).status, 400, "not even the right code");
-
-    let state = explain(&file);
-    assert_eq!((&state["is_locked"], &state["guesses"]["left"]), (&true.into(), &0.into()));
-    assert!(state["guesses"]["available_at"].is_u64(), "{state}");
-    assert_eq!(
-        (state["challenges"].as_array().unwrap().len(), &state["challenges"][0]["guesses_left"]),
-        (1, &2.into())
-    );
-    let (exit, answer, _) = admin(&file, &["addresses", "explain", EMAIL]);
-    assert!(exit == 0 && answer.contains("\nThe address is LOCKED until "), "{answer}");
-    assert!(answer.contains("UTC (in 23 h 59 min)") && answer.contains("messages left: 49"), "{answer}");
-    assert!(!answer.contains(&code) && !answer.contains("ada"), "{answer}");
-
-    let (exit, answer, log) = admin(&file, &["addresses", "unlock", EMAIL]);
-    assert!(exit == 0 && answer.starts_with("The address has all its guesses"), "{answer}");
-    assert!(log.contains("address unlocked") && !log.contains("ada@"), "{log}");
-    assert_eq!(explain(&file)["is_locked"], false);
-    assert_eq!(explain(&file)["challenges"][0]["guesses_left"], 2, "the guesses of each code still count");
-    let tokens = redeem(&host, &send(&host), &host.last_code());
-    assert_eq!(tokens.status, 200, "{}", tokens.body);
-    assert!(tokens.json()["device_token"].is_string());
-    assert!(host.logged("device remembered"));
-
-    let state = explain(&file);
-    assert_eq!((state["devices"].as_array().unwrap().len(), &state["devices"][0]["guesses"]["left"]), (1, &10.into()));
-    let (_, answer, _) = admin(&file, &["addresses", "explain", EMAIL]);
-    assert!(answer.contains("The address is not locked.\n") && answer.contains("Devices: 1\n"), "{answer}");
-    assert_eq!(admin(&file, &["addresses", "forget-devices", EMAIL, "--json"]).1, "{\"devices_forgotten\":true}\n");
-    assert_eq!(explain(&file)["devices"], Value::Array(Vec::new()));
-}
-
-#[test]
-fn what_cannot_be_asked_is_said_with_an_exit_code() {
-    let folder = Folder::new("admin-errors");
-    let check = |text: &str, arguments: &[&str], code: i32, error: &str| {
-        let file = folder.write("host.toml", text);
-        let (exit, answer, said) = admin(&file, arguments);
-        assert!(said.lines().last().unwrap_or_default().starts_with(error), "{error} {said}");
-        assert_eq!((exit, &*answer), (code, ""), "{error}");
-        assert!(!said.contains("ada@"), "{said}");
+fn support_works_on_sqlite_beside_two_hosts() {
+    let folder = Folder::new("admin-sqlite");
+    let (records, users) = (folder.file("records.db"), folder.file("users.db"));
+    let sql = |statement: &str| {
+        let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute(sys.argv[2]); db.commit()";
+        let output = Command::new("python3").args(["-c", script, users.to_str().unwrap(), statement]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    let records = folder.file("records.db");
-    let good = config(&format!("sqlite:{}", records.display()));
-    let explain = ["addresses", "explain", EMAIL];
-    check(&config("memory"), &explain, 2, "store: records in memory belong to the process of the host");
-    check(&config("sqlite:nowhere/records.db"), &explain, 1, "store: ");
-    check(&config("redis://127.0.0.1:1"), &explain, 1, "store: ");
-    // No host has made the table yet, and this command makes none.
-    check(&good, &explain, 1, "store: ");
-    drop(Host::configured("admin-errors-host", &good));
-    check(&good, &["addresses", "explain", "ada@"], 2, "ADDRESS: ");
-    check(&good, &["addresses", "unlock", "12"], 2, "ADDRESS: ");
-    check(&good, &["addresses", "explain", EMAIL, "--demo"], 2, "admin: either --config FILE or --demo");
-    let other = "b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldCBvdGhlciBzZWM=";
-    let keys =
-        good.replace("index = \"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=\"", &format!("index = \"{other}\""));
-    check(&keys, &explain, 2, "keys.index: the other processes on this store have another key");
-    let said = |arguments: &[&str]| command(arguments).output().unwrap();
-    assert_eq!(said(&["admin", "addresses", "explain", EMAIL]).status.code(), Some(2));
-    assert_eq!(said(&["admin", "addresses", "explain"]).status.code(), Some(2));
-    assert_eq!(said(&["admin", "addresses", "explain", EMAIL, "--demo"]).status.code(), Some(2));
-    let without_issuer =
-        said(&["admin", "addresses", "explain", EMAIL, "--demo", "--secret", other, "--store", "sqlite:records.db"]);
-    let error = String::from_utf8(without_issuer.stderr).unwrap();
-    assert!(without_issuer.status.code() == Some(2) && error.contains("--issuer: "), "{error}");
-    for ignored in ["--check", "--new-keys"] {
-        assert_eq!(
-            said(&[ignored, "admin", "addresses", "explain", EMAIL, "--demo"]).status.code(),
-            Some(2),
-            "{ignored}"
-        );
-    }
-    let help = |arguments: &[&str]| String::from_utf8(said(arguments).stdout).unwrap();
-    for (noun, words) in [
-        (&["admin", "--help"][..], &["users", "sessions", "addresses", "--config", "--reason", "Exits with 0"][..]),
-        (&["admin", "addresses", "--help"], &["explain", "unlock", "forget-devices"]),
-        (&["admin", "users", "--help"], &["list", "show", "lock", "unlock", "sign-out"]),
-        (&["admin", "sessions", "--help"], &["end"]),
-    ] {
-        let text = help(noun);
-        assert!(words.iter().all(|word| text.contains(word)), "{text}");
-    }
-    assert!(String::from_utf8(said(&["--help"]).stdout).unwrap().contains("admin"));
+    let [store, table] = [&records, &users].map(|file| format!("sqlite:{}", file.display()));
+    serves_support("admin-sqlite-host", &store, &table, sql);
 }
 
-/// A host whose users are in a table, and whose commands of support are recorded in a file.
-fn with_table(store: &str, users: &str, audit: &Path) -> String {
-    let listed = format!("users.list = [{{ subject = \"ada\", email = \"{EMAIL}\" }}]");
-    config(store).replace(&listed, &format!("users.table = \"{users}\"\naudit.file = \"{}\"", audit.display()))
-}
-
-/// Signs a user up, or in. Gives the tokens.
-fn log_in(host: &Host, email: &str) -> support::Reply {
-    let common = format!(r#""client_id":"app","auth_source_id":"mail","email":"{email}""#);
-    let sent = host.post("/otp/send", JSON, &format!("{{{common}}}"));
-    let (uri, token) = ("http://tencentciam.com/oauth2/grant-type/otp/email", sent.json()["otp_token"].clone());
-    let code = host.last_code();
-    let body = format!(
-        r#"{{{common},"grant_type":"{uri}","otp_token":{token},"otp":"{code}","auto_signup":true,"scope":"openid"}}"#
-    );
-    host.post("/oauth2/token", JSON, &body)
-}
-
-fn logged_in(host: &Host, email: &str) -> Value {
-    let tokens = log_in(host, email);
-    assert_eq!(tokens.status, 200, "{}", tokens.body);
-    tokens.json()
-}
-
-/// Refreshes, and keeps the new refresh token.
-fn refresh(host: &Host, tokens: &mut Value) -> u16 {
-    let token = tokens["refresh_token"].as_str().unwrap();
-    let body = format!("grant_type=refresh_token&client_id=app&refresh_token={token}");
-    let reply = host.post("/oauth2/token", FORM, &body);
-    if reply.status == 200 {
-        *tokens = reply.json();
-    }
-    reply.status
-}
-
-/// The user of an access token, unless it is refused.
-fn userinfo(host: &Host, tokens: &Value) -> Option<String> {
-    let token = tokens["access_token"].as_str().unwrap();
-    let reply = host.ask(&format!(
-        "GET /userinfo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
-    ));
-    (reply.status == 200).then(|| reply.json()["sub"].as_str().unwrap().to_owned())
-}
-
-/// What a good command answers with `--json`.
-fn done(file: &Path, arguments: &[&str]) -> Value {
-    let (code, answer, error) = admin(file, &[arguments, &["--json"]].concat());
-    assert_eq!(code, 0, "{arguments:?} {error}");
-    serde_json::from_str(&answer).unwrap()
-}
-
-/// The last line of the record.
-fn recorded(audit: &Path) -> Value {
-    let text = std::fs::read_to_string(audit).unwrap();
-    serde_json::from_str(text.lines().last().unwrap()).unwrap()
-}
-
-fn now() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+#[test]
+fn support_works_on_postgres_beside_two_hosts() {
+    let postgres = Postgres::start();
+    let url = postgres.url();
+    let sql = |statement: &str| {
+        let output = Command::new("psql").args([&url, "-c", statement]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    serves_support("admin-postgres-host", &url, &url, sql);
 }
 
 /// Two hosts on one store and one table, and what support does beside them.
@@ -326,28 +137,8 @@ fn serves_support(name: &str, store: &str, users: &str, mut sql: impl FnMut(&str
     assert_eq!(get(&["show", "user-1"])["is_test"], false);
 }
 
-#[test]
-fn support_works_on_sqlite_beside_two_hosts() {
-    let folder = Folder::new("admin-sqlite");
-    let (records, users) = (folder.file("records.db"), folder.file("users.db"));
-    let sql = |statement: &str| {
-        let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute(sys.argv[2]); db.commit()";
-        let output = Command::new("python3").args(["-c", script, users.to_str().unwrap(), statement]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    let [store, table] = [&records, &users].map(|file| format!("sqlite:{}", file.display()));
-    serves_support("admin-sqlite-host", &store, &table, sql);
-}
-
-#[test]
-fn support_works_on_postgres_beside_two_hosts() {
-    let postgres = Postgres::start();
-    let url = postgres.url();
-    let sql = |statement: &str| {
-        let output = Command::new("psql").args([&url, "-c", statement]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    serves_support("admin-postgres-host", &url, &url, sql);
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
 #[test]
@@ -461,30 +252,4 @@ fn what_can_not_be_recorded_is_not_done() {
     assert_eq!(recorded(&audit)["address"].as_str().unwrap().len(), 43);
     assert_eq!(done(&file, &["users", "unlock", &subject])["changed"], true);
     assert!(!std::fs::read_to_string(&audit).unwrap().contains('@'));
-}
-
-#[test]
-fn an_address_comes_from_standard_input_also() {
-    let folder = Folder::new("admin-input");
-    let [records, users] = ["records.db", "users.db"].map(|name| format!("sqlite:{}", folder.file(name).display()));
-    let host = Host::configured("admin-input-host", &with_table(&records, &users, &folder.file("audit.jsonl")));
-    logged_in(&host, EMAIL);
-    let file = host.folder.file("host.toml");
-    for (arguments, input, expected) in [
-        (["addresses", "explain", "-"], "Ada@Example.com\n", "\"is_locked\":false"),
-        (["addresses", "unlock", "-"], EMAIL, "\"unlocked\":true"),
-        (["users", "show", "-"], EMAIL, "\"email\":\"a***@example.com\""),
-    ] {
-        let arguments = [&["admin"], &arguments[..], &["--json", "--config", file.to_str().unwrap()]].concat();
-        let mut child = command(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(String::from_utf8(output.stdout).unwrap().contains(expected), "{arguments:?}");
-    }
-    // The key of the record is the one of the log, by which support finds what happened.
-    let key = recorded(&folder.file("audit.jsonl"));
-    assert_eq!(key["command"], "users show");
-    admin(&file, &["addresses", "explain", EMAIL]);
-    let key = recorded(&folder.file("audit.jsonl"))["address"].as_str().unwrap().to_owned();
-    assert!(host.log().contains(&format!("address={key}")), "{key}");
 }

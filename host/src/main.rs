@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Not through the log: this is for the operator who typed the command, in whatever format logs are.
             eprintln!("{error}");
-            ExitCode::from(2)
+            ExitCode::from(if error.can_pass() { 1 } else { 2 })
         }
     }
 }
@@ -95,7 +95,7 @@ async fn run(args: &Arc<Args>, metrics: Arc<Metrics>) -> Result<(), ConfigError>
     let listener = Listener::open(config.listen).await?;
     let address = listener.address()?;
     let scraped = match config.metrics.listen {
-        Some(listen) => Some(TcpListener::bind(listen).await.at("metrics.listen")?),
+        Some(listen) => Some(TcpListener::bind(listen).await.at("metrics.listen").map_err(ConfigError::that_can_pass)?),
         None => None,
     };
     if args.demo && args.issuer.is_none() {

@@ -9,7 +9,7 @@ use otp_grant::{AuthorizationServer, Directory, Keyring, Settings, Store};
 
 use crate::config::{self, At as _, Config, ConfigError, Proxy, VerdictHeader};
 use crate::delivery::{Courier, Queues};
-use crate::directory::{self, HostDirectory, UserBase, UsersTable};
+use crate::directory::{self, HostDirectory, TableError, UserBase, UsersTable};
 use crate::metrics::{HostObserver, Measured, Metrics};
 use crate::phone_numbers::NumberingPlan;
 use crate::server::{Callers, Cors, Host, LoginPage, NetworkLimits, Process, Running};
@@ -87,7 +87,8 @@ async fn connect(config: &Config, metrics: &Arc<Metrics>) -> Result<Process, Con
     let url = config.store.read("store", config)?;
     config::check_database_url("store", &url)?;
     let redis = config::redis_options(config, AnyStore::kind_of(url.expose()).at("store")? == "redis")?;
-    let store = Arc::new(AnyStore::open(&url, redis, config.migrate).await.at("store")?);
+    let store = AnyStore::open(&url, redis, config.migrate).await.at("store").map_err(ConfigError::that_can_pass)?;
+    let store = Arc::new(store);
     AnyStore::keep_purging(Arc::clone(&store), PURGED_EVERY);
     let queues = Queues::new(config.delivery.queue, &metrics.deliveries);
     Ok(Process::new(store, users, queues, Arc::clone(metrics)))
@@ -176,12 +177,16 @@ async fn users_table(config: &Config, source: &config::Source) -> Result<UsersTa
     let place = "users.table";
     let url = source.read(place, config)?;
     config::check_database_url(place, &url)?;
-    let mut table = UsersTable::connect(&url).await.at(place)?;
-    if config.migrate {
-        table.migrate().await.at(place)?;
-    }
-    table.check().await.at(place)?;
-    table.find_test_users().await.at(place)?;
+    let opened = async {
+        let mut table = UsersTable::connect(&url).await?;
+        if config.migrate {
+            table.migrate().await?;
+        }
+        table.check().await?;
+        table.find_test_users().await?;
+        Ok::<_, TableError>(table)
+    };
+    let table = opened.await.at(place).map_err(ConfigError::that_can_pass)?;
     table.add_durability_risks(place, &config.warnings).await;
     Ok(table)
 }

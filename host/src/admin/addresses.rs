@@ -79,6 +79,7 @@ impl Explained<'_> {
         match (budget.left, budget.available_at) {
             (None, _) => "not limited".to_owned(),
             (Some(0), Some(again)) => format!("none, again at {}", self.at(again)),
+            (Some(left), Some(next)) if !self.now.has_reached(next) => format!("{left}, the next at {}", self.at(next)),
             (Some(left), _) => left.to_string(),
         }
     }

@@ -2,17 +2,28 @@
 
 use std::fmt::{self, Display};
 
-/// The configuration can't be used.
+/// The host can't start, or a command can't be done, with this configuration.
 #[derive(Debug)]
 pub(crate) struct ConfigError {
     place: String,
     what: String,
+    can_pass: bool,
 }
 
 impl ConfigError {
     /// Something is wrong at a place.
     pub(crate) fn new(place: impl Into<String>, what: impl Display) -> Self {
-        Self { place: place.into(), what: what.to_string() }
+        Self { place: place.into(), what: what.to_string(), can_pass: false }
+    }
+
+    /// Says that the cause is outside of the configuration, and that a later start can succeed.
+    pub(crate) fn that_can_pass(self) -> Self {
+        Self { can_pass: true, ..self }
+    }
+
+    /// Tells whether a later start can succeed with the same configuration.
+    pub(crate) fn can_pass(&self) -> bool {
+        self.can_pass
     }
 
     /// The parser's reason. Its full message would show the line, and with it values.
@@ -26,7 +37,7 @@ impl ConfigError {
             }
             None => name.to_owned(),
         };
-        Self { place, what: without_values(error.message()) }
+        Self { place, what: without_values(error.message()), can_pass: false }
     }
 }
 

@@ -24,7 +24,10 @@ impl Listener {
                 socket.set_nonblocking(true).at(place)?;
                 Ok(Self { socket: TcpListener::from_std(socket).at(place)?, is_inherited: true })
             }
-            None => Ok(Self { socket: TcpListener::bind(listen).await.at(place)?, is_inherited: false }),
+            None => {
+                let socket = TcpListener::bind(listen).await.at(place).map_err(ConfigError::that_can_pass)?;
+                Ok(Self { socket, is_inherited: false })
+            }
         }
     }
 

@@ -11,8 +11,12 @@ use otp_grant_stores_support::postgres::Postgres;
 use support::{Folder, Host, JSON, command, root};
 
 fn fails(arguments: &[&str]) -> String {
+    fails_with(2, arguments)
+}
+
+fn fails_with(code: i32, arguments: &[&str]) -> String {
     let output = command(arguments).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
@@ -31,8 +35,18 @@ fn what_is_wrong_with_a_start_is_said_in_one_line() {
     assert!(fails(&["--demo", "--alg", "ES256", "--issuer", "http://a.example"]).starts_with("issuer: "));
     let error = fails(&["--demo", "--alg", "ES256", "--store", "mysql://user:hunter2@host"]);
     assert!(error.starts_with("store: ") && !error.contains("hunter2"), "{error}");
-    let error = fails(&["--demo", "--alg", "ES256", "--store", "redis://:hunter2@127.0.0.1:1"]);
+    // What a later start can mend has another code: the service manager tries again.
+    let error = fails_with(1, &["--demo", "--alg", "ES256", "--store", "redis://:hunter2@127.0.0.1:1"]);
     assert!(error.starts_with("store: ") && !error.contains("hunter2"), "{error}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert!(fails_with(1, &["--demo", "--alg", "ES256", "--listen", &address]).starts_with("listen: "));
+    // A rule for one file must not let an account choose another.
+    for twice in [["--config", "a", "--config=b"], ["--store", "memory", "--store=b"]] {
+        let [name, value, other] = twice;
+        let error = fails(&[name, value, "admin", "users", "list", other]);
+        assert!(error.contains(&format!("{name} is given twice")), "{error}");
+    }
     for wrong in
         [&[][..], &["--demo", "--config", "a"], &["--config", "a", "--alg", "ES256"], &["--demo", "--alg", "none"]]
     {

@@ -88,6 +88,31 @@ fn a_request_on_an_idle_connection_is_answered_after_the_listener_is_closed() {
 }
 
 #[test]
+fn requests_that_wait_at_the_limit_of_connections_are_answered() {
+    let mut host = Host::configured("drain-queue", &config("limits = { connections = 1 }"));
+    // This one keeps the only connection until its body is whole.
+    let mut slow = host.connect();
+    slow.write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let waiting = [(); 3].map(|()| {
+        let mut stream = host.connect();
+        stream.write_all(ASK).unwrap();
+        stream
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    host.terminate();
+    assert!(host.logged("finishing the requests in flight"));
+    // Longer than idle connections stay.
+    std::thread::sleep(Duration::from_millis(1500));
+    slow.write_all(b"}").unwrap();
+    assert_eq!(Reply::read(slow).status, 400);
+    for stream in waiting {
+        assert_eq!(Reply::read(stream).status, 200);
+    }
+    assert_eq!(host.wait(), Some(0));
+}
+
+#[test]
 fn a_host_without_connections_stops_at_once() {
     let mut host = Host::configured("drain-none", &config(""));
     host.terminate();

@@ -230,3 +230,17 @@ fn in_one_line(text: &str) -> String {
 /// The target of the lines in the log, which are written at every level.
 pub(crate) const TARGET: &str = "otp_grant_host::audit";
 const PLACE: &str = "audit.file";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_stays_in_its_line() {
+        let replaced = "a\u{fffd}b";
+        for breaking in ['\n', '\r', '\u{1b}', '\u{85}', '\u{9b}', '\u{2028}', '\u{2029}', '\u{202e}', '\u{2066}'] {
+            assert_eq!(in_one_line(&format!("a{breaking}b")), replaced, "{breaking:?}");
+        }
+        assert_eq!(in_one_line("ticket 4711: Müller, 山田"), "ticket 4711: Müller, 山田");
+    }
+}

@@ -81,10 +81,15 @@ where
         if let Some(host) = recent {
             // Other connections can be made at the same time.
             drop(found);
-            if let Ok(Ok((connected, _))) = timeout(self.limit, connect(&self.tls, &host)).await {
+            let connected = timeout(self.limit, connect(&self.tls, &host)).await;
+            found = self.found.lock().await;
+            // Another connection can have found a later primary in the meantime.
+            let latest = found.as_ref().map_or(0, |found| found.timeline);
+            if let Ok(Ok((connected, timeline))) = connected
+                && timeline >= latest
+            {
                 return Some(Ok(connected));
             }
-            found = self.found.lock().await;
         }
         let known = found.as_ref().map(|found| found.timeline);
         let (host, connected, timeline) = match self.survey().await? {

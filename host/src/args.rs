@@ -113,7 +113,7 @@ pub(crate) enum Command {
     ///
     /// Needs the keys and databases of the hosts: --config as for the host, or --demo with --store, --secret and
     /// --issuer. `users` needs the table of users; `sessions` and `addresses` need a store that is not memory. Each
-    /// command is recorded in the log, and in the file of [audit].
+    /// command is recorded in the log, and in the file that `audit.file` names.
     ///
     /// Exits with 0 when it is done, with 1 when a database failed, with 2 when the arguments or the settings are wrong,
     /// and with 3 when the command can't be done, for instance because there is no such user.

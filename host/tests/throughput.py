@@ -1,24 +1,58 @@
 """How many logins the host makes of a second of processor time, with each store: throughput.py HOST_BINARY [STORE ...]
 
-A login is a code that is sent and redeemed: two requests over HTTP on loopback, by 8 clients at once that keep their
-connections. What is counted is the processor time of the host and of its database together, so that neither the clients
+A login is a code that is sent and redeemed: two requests over HTTP on loopback, by 8 clients at once (or CLIENTS in the
+environment) that keep their connections. OPERATED=1 gives the host metrics that are read each second, a trusted proxy,
+limits per network address, and a client with an allowed origin. What is counted is the processor time of the host and of its database together, so that neither the clients
 nor a busy machine are in the figures; they compare with one another, on one machine. Prints a table in Markdown.
 """
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.request
 
-from servers import DATABASES, USERS, Host, configuration, grant, key_file
+from servers import DATABASES, USERS, Host, configuration, free_port, grant, key_file
 
-CLIENTS = 8
+CLIENTS = int(os.environ.get("CLIENTS", 8))
 LOGINS = int(os.environ.get("LOGINS", 4000))
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+OPERATED = """
+[clients.page]
+public = true
+may_send = true
+auth_sources = ["sms"]
+allowed_origins = ["https://app.example.com"]
+[proxy]
+trusted = ["127.0.0.1"]
+client_address = "X-Forwarded-For"
+request_id = "X-Request-Id"
+[metrics]
+listen = "127.0.0.1:{port}"
+"""
+
+
+def operated(file):
+    """Adds what an operator switches on, and reads the metrics as Prometheus does, as long as this program runs."""
+    port = free_port()
+    with open(file, "a") as text:
+        text.write(OPERATED.replace("{port}", str(port)))
+
+    def scrape():
+        while True:
+            time.sleep(1)
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read()
+
+    threading.Thread(target=scrape, daemon=True).start()
 
 
 class Memory:
@@ -98,7 +132,10 @@ def main():
         for algorithm in ["ES256", "RS256"]:
             with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
                 database = makers[store](folder)
-                host = Host(binary, folder, "host", database.url, configuration(folder, key_file(folder, algorithm)))
+                config = configuration(folder, key_file(folder, algorithm))
+                if os.environ.get("OPERATED"):
+                    operated(config)
+                host = Host(binary, folder, "host", database.url, config)
                 try:
                     rate(pool, host, database, log_in, CLIENTS * 20)
                     calls = round_trips(store, database, host)

@@ -430,13 +430,21 @@ impl Connection {
         Ok(key)
     }
 
+    /// Writes what is due once more, over what has replaced it. Where nothing has within a second, nothing would show.
     fn write_again(&self) {
-        let due = |(at, _, _): &(Instant, Vec<u8>, Record)| at.elapsed() > Duration::from_millis(300);
         let mut again = self.database.again.lock().unwrap();
-        while again.first().is_some_and(due) {
-            let (_, key, record) = again.remove(0);
-            self.database.write(&key, &record);
+        let mut waiting = Vec::new();
+        for (at, key, record) in std::mem::take(&mut *again) {
+            let is_replaced = |row: &Row| row.record.tag != record.tag;
+            if at.elapsed() <= Duration::from_millis(300) {
+                waiting.push((at, key, record));
+            } else if self.database.rows.lock().unwrap().get(&key).is_none_or(is_replaced) {
+                self.database.write(&key, &record);
+            } else if at.elapsed() < Duration::from_secs(1) {
+                waiting.push((at, key, record));
+            }
         }
+        *again = waiting;
     }
 }
 

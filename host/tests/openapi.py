@@ -72,8 +72,8 @@ NOT_REACHABLE = {
     (USERINFO, "post", "503", "TookTooLong"): SLOW,
 }
 
-# Headers of HTTP, and those that the reference host adds to every reply.
-OF_THE_HOST = {"content-length", "date", "connection", "x-content-type-options", "x-request-id"}
+# Headers of HTTP, and those that the reference host adds to every reply. It adds Vary where it looks at origins.
+OF_THE_HOST = {"content-length", "date", "connection", "vary", "x-content-type-options", "x-request-id"}
 WITHOUT_BODY = {"head"}
 
 description = yaml.safe_load(DESCRIPTION.read_text())

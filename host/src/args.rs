@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -88,22 +89,36 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Reads the command line. A file or a store that is named twice, before and behind `admin`, is an error: a rule that
-    /// lets an account run `admin` on one file must not let it choose another.
+    /// Reads the command line.
     pub(crate) fn read() -> Self {
-        for name in ["--config", "--store"] {
-            let is_it = |argument: &std::ffi::OsString| {
-                argument
-                    .to_str()
-                    .and_then(|text| text.strip_prefix(name))
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-            };
-            if std::env::args_os().filter(is_it).count() > 1 {
-                Self::command().error(ErrorKind::ArgumentConflict, format!("{name} is given twice")).exit();
-            }
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if let Some(wrong) = chooses_twice(&arguments) {
+            Self::command().error(ErrorKind::ArgumentConflict, wrong).exit();
         }
         Self::parse()
     }
+}
+
+/// Says which setting is chosen twice: before `admin` and behind it.
+///
+/// A rule of `sudo` can end with `--config FILE admin *`. Who may run it must not reach another store behind `admin`, nor
+/// leave the record of this file.
+fn chooses_twice(arguments: &[OsString]) -> Option<String> {
+    let count = |arguments: &[OsString], name: &str| {
+        let is_it = |argument: &OsString| {
+            let rest = argument.to_str().and_then(|text| text.strip_prefix(name));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        };
+        arguments.iter().filter(|argument| is_it(argument)).count()
+    };
+    let (before, behind) = arguments.split_at(arguments.iter().position(|argument| argument == "admin")?);
+    let names = ["--config", "--store", "--issuer", "--secret", "--demo"];
+    let is_fixed = count(before, "--config") > 0;
+    let twice = names.into_iter().find(|name| count(arguments, name) > 1);
+    let other = names.into_iter().find(|name| is_fixed && count(behind, name) > 0);
+    twice
+        .map(|name| format!("{name} is given twice"))
+        .or_else(|| other.map(|name| format!("{name} can't stand behind admin, because --config stands before it")))
 }
 
 /// What the host does besides serving.

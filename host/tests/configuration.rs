@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use otp_grant_stores_support::postgres::Postgres;
-use support::{Folder, Host, JSON, command, root};
+use support::{Folder, Host, JSON, command, root, today};
 
 fn fails(arguments: &[&str]) -> String {
     fails_with(2, arguments)
@@ -46,6 +46,10 @@ fn what_is_wrong_with_a_start_is_said_in_one_line() {
         let [name, value, other] = twice;
         let error = fails(&[name, value, "admin", "users", "list", other]);
         assert!(error.contains(&format!("{name} is given twice")), "{error}");
+    }
+    for other in ["--store=memory", "--issuer=https://a.example", "--demo", "--secret=x"] {
+        let error = fails(&["--config", "a", "admin", "users", "list", other]);
+        assert!(error.contains("can't stand behind admin"), "{error}");
     }
     for wrong in
         [&[][..], &["--demo", "--config", "a"], &["--config", "a", "--alg", "ES256"], &["--demo", "--alg", "none"]]
@@ -393,12 +397,6 @@ scopes = "openid email profile"
 const TEST_IDENTITY: &str =
     "[[test_identities]]\nemail = \"review@example.com\"\ncode = \"24681012\"\nclients = [\"app\"]\nends = TODAY\n";
 const TEST_USER: &str = "[[users.list]]\nsubject = \"review\"\ntest = true\nemail = \"review@example.com\"\n";
-
-/// The present day, as a file writes it.
-fn today() -> String {
-    let date = Command::new("date").args(["-u", "+%F"]).output().unwrap().stdout;
-    String::from_utf8(date).unwrap().trim().to_owned()
-}
 
 /// The keys of that host, and keys that differ.
 const SAME_KEYS: &str = r#"keys = { index = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=", sealing = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCE=" }"#;

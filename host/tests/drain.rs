@@ -113,6 +113,22 @@ fn requests_that_wait_at_the_limit_of_connections_are_answered() {
 }
 
 #[test]
+fn idle_connections_make_room_for_requests_that_wait() {
+    let mut host = Host::configured("drain-room", &config("limits = { connections = 1 }"));
+    let unused = idle(&host);
+    let mut waiting = host.connect();
+    waiting.write_all(ASK).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    host.terminate();
+    let began = Instant::now();
+    assert_eq!(Reply::read(waiting).status, 200);
+    assert_eq!(host.wait(), Some(0));
+    // Sooner than limits.header_time would end the idle connection.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    drop(unused);
+}
+
+#[test]
 fn a_host_without_connections_stops_at_once() {
     let mut host = Host::configured("drain-none", &config(""));
     host.terminate();

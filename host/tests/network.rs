@@ -181,6 +181,24 @@ fn a_flood_of_sends_from_one_address_is_refused_and_another_address_is_served() 
     assert_eq!(send(&host, "203.0.113.9", APP).status, 200);
 }
 
+/// Otherwise an allowance that stays whole would tell a test identity from other addresses.
+#[test]
+fn a_test_identity_uses_up_messages_like_every_address() {
+    let identity = format!(
+        "[[test_identities]]\nphone_number = \"+8613612345678\"\ncode = \"246810\"\nclients = [\"app\"]\nends = {}\n\
+         [[users.list]]\nsubject = \"reviewer\"\ntest = true\nphone_number = \"+8613612345678\"\n",
+        support::today()
+    );
+    let host = behind_proxy("identity", &format!("{FEW}{identity}"));
+    let otp_token = text(&send(&host, "203.0.113.5", APP), "otp_token");
+    // A login uses nothing up.
+    assert_eq!(grant(&host, "203.0.113.5", APP, &otp_token, "246810").status, 200);
+    for _ in 0..2 {
+        assert_eq!(send(&host, "203.0.113.5", APP).status, 200);
+    }
+    assert!(is_limited(&send(&host, "203.0.113.5", APP)));
+}
+
 #[test]
 fn wrong_codes_use_up_guesses_and_not_sessions() {
     let host = behind_proxy("guesses", FEW);

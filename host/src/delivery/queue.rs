@@ -163,8 +163,7 @@ async fn keep_trying(carrier: &Carrier, parcel: &Parcel, first: oneshot::Sender<
     let (carried_by, channel) = (carrier.name(), parcel.channel());
     loop {
         attempts = attempts.saturating_add(1);
-        // An attempt that waits for a connection may find the code expired when its turn comes.
-        // No code is sent after it has expired, however long a connection takes.
+        // No code is sent after it has expired, however long the attempt waits for a connection.
         let attempt = timeout_at(parcel.expires(), carrier.attempt(parcel)).await.unwrap_or(Attempt::Unknown);
         let next = match attempt {
             Attempt::Again(not_before) => {

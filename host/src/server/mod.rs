@@ -52,7 +52,8 @@ pub(crate) async fn serve(listener: Listener, running: Arc<Running>, stop: &mut 
     let counts = running.app().host.process.metrics.connections.clone();
     counts.set_limit(most);
     let overflow = Arc::new(Overflow::new(Arc::clone(&connections), counts));
-    let server = Server { listener, running, most, connections, overflow, graceful: GracefulShutdown::new() };
+    let (graceful, queued) = (GracefulShutdown::new(), GracefulShutdown::new());
+    let server = Server { listener, running, most, connections, overflow, graceful, queued };
     server.accept_until(stop.requested()).await;
     tokio::select! {
         until = server.drain() => until,
@@ -70,7 +71,10 @@ struct Server {
     most: usize,
     connections: Arc<Semaphore>,
     overflow: Arc<Overflow>,
+    /// The connections that are served at once.
     graceful: GracefulShutdown,
+    /// Those that have waited at the limit of connections.
+    queued: GracefulShutdown,
 }
 
 impl Server {
@@ -96,13 +100,17 @@ impl Server {
     async fn take(&self, mut stream: TcpStream, peer: IpAddr) {
         // Replies are small. Without this option the end of a reply can wait for the acknowledgement of its beginning.
         let _ = stream.set_nodelay(true);
-        let (running, watcher) = (Arc::clone(&self.running), self.graceful.watcher());
+        let running = Arc::clone(&self.running);
         match Arc::clone(&self.connections).try_acquire_owned() {
-            Ok(permit) => tokio::spawn(async move {
-                serve_connection(running, peer, stream, true, watcher).await;
-                drop(permit);
-            }),
+            Ok(permit) => {
+                let watcher = self.graceful.watcher();
+                tokio::spawn(async move {
+                    serve_connection(running, peer, stream, true, watcher).await;
+                    drop(permit);
+                })
+            }
             Err(_) => {
+                let watcher = self.queued.watcher();
                 self.overflow.warn(self.most);
                 let (entered, overflow) = (self.overflow.enter().await, Arc::clone(&self.overflow));
                 tokio::spawn(async move {
@@ -131,18 +139,25 @@ impl Server {
         self.accept_until(sleep(limits.drain_time.0)).await;
         self.listener.refuse();
         self.accept_until(sleep(HANDSHAKE)).await;
-        let Self { listener, overflow, graceful, .. } = self;
+        let Self { listener, overflow, graceful, queued, .. } = self;
         drop(listener);
         tracing::info!("finishing the requests in flight");
         let until = Instant::now() + limits.shutdown_time.0;
         let idle_until = until.min(Instant::now() + IDLE);
-        // Requests that wait at the limit of connections are served as well, each on its connection.
-        while Instant::now() < until && (overflow.has_queue() || graceful.count() > 0 && Instant::now() < idle_until) {
+        while graceful.count() + queued.count() > 0 && Instant::now() < idle_until {
             sleep(TURN).await;
         }
-        sleep(TURN).await;
-        overflow.close();
-        if tokio::time::timeout_at(until, graceful.shutdown()).await.is_err() {
+        let finish_queue = async {
+            // The end of idle connections makes room for the requests that wait, and these are served first.
+            while overflow.has_queue() {
+                sleep(TURN).await;
+            }
+            sleep(TURN).await;
+            overflow.close();
+            queued.shutdown().await;
+        };
+        let finish = async { tokio::join!(graceful.shutdown(), finish_queue) };
+        if tokio::time::timeout_at(until, finish).await.is_err() {
             tracing::warn!("some requests in flight were not finished in time");
         }
         until

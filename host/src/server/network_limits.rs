@@ -123,6 +123,10 @@ pub(crate) fn charge(event: &Event<'_>) {
         let (allowance, reservation) = match event {
             Event::Sent { client, .. } if is_public(client) => (&limits.sends, &reserved.sends),
             Event::WrongCode { client, .. } if is_public(client) => (&limits.wrong_codes, &reserved.wrong_codes),
+            // A test identity must not be told by an allowance that stays whole.
+            Event::TestIdentityUsed { client, .. } if is_public(client) && reserved.sends.is_some() => {
+                (&limits.sends, &reserved.sends)
+            }
             Event::ClientRefused { .. } => (&limits.failed_authentications, &reserved.failed_authentications),
             // The message was not sent. An outage must not use up an allowance.
             Event::DeliveryFailed { .. } => return reserved.sends.iter().for_each(Reservation::release),
@@ -131,7 +135,7 @@ pub(crate) fn charge(event: &Event<'_>) {
         match reservation {
             Some(reservation) => reservation.keep(),
             // The authorization server has read the request otherwise than it was read here.
-            None => drop(allowance.reserve(*network).map(|reservation| reservation.keep())),
+            None => drop(allowance.take(*network).map(|reservation| reservation.keep())),
         }
     });
 }
@@ -231,14 +235,18 @@ impl Allowance {
         Self { name, quota, addresses, limiter, networks, refusals }
     }
 
-    /// Takes one event of an address. If there is none, returns how long the address must wait for the next.
+    /// Takes one event for a request, which is refused if there is none.
     fn reserve(self: &Arc<Self>, network: Network) -> Result<Reservation, Duration> {
+        self.take(network).inspect_err(|_| {
+            self.refusals.inc();
+        })
+    }
+
+    /// Takes one event of an address. If there is none, returns how long the address must wait for the next.
+    fn take(self: &Arc<Self>, network: Network) -> Result<Reservation, Duration> {
         match self.limiter.check_key(&Ask { network, charges: true }) {
             Ok(()) => Ok(Reservation { allowance: Arc::clone(self), network, is_kept: Cell::new(false) }),
-            Err(not_until) => {
-                self.refusals.inc();
-                Err(not_until.wait_time_from(self.limiter.clock().now()))
-            }
+            Err(not_until) => Err(not_until.wait_time_from(self.limiter.clock().now())),
         }
     }
 

@@ -238,6 +238,12 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// The present day, as a file writes it.
+pub fn today() -> String {
+    let date = Command::new("date").args(["-u", "+%F"]).output().unwrap().stdout;
+    String::from_utf8(date).unwrap().trim().to_owned()
+}
+
 /// The root of the repository.
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

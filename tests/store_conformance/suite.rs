@@ -500,8 +500,11 @@ impl Store for Connection {
             }
             Fault::AppliesTwice => {
                 let swapped = database.compare_and_write(&row, expected, next);
-                if swapped == Swap::Stored {
-                    database.again.lock().unwrap().push((Instant::now(), row, next.clone()));
+                let mut again = database.again.lock().unwrap();
+                // One at a time for a key: the last of several would put the latest record back, as if the load before
+                // it had been stale.
+                if swapped == Swap::Stored && !again.iter().any(|(_, key, _)| *key == row) {
+                    again.push((Instant::now(), row, next.clone()));
                 }
                 Ok(swapped)
             }

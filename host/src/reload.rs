@@ -30,7 +30,10 @@ impl Reload {
             return tracing::warn!("SIGHUP is ignored: the demo has no file to read again");
         }
         lifecycle::tell_reloading();
-        match self.host().await {
+        let reloaded = self.host().await;
+        let metrics = Arc::clone(&self.running.app().host.process.metrics);
+        metrics.last_reload_successful.set(i64::from(reloaded.is_ok()));
+        match reloaded {
             Ok(host) => {
                 start::warn_of_signing_keys(&self.running.app().host, &host);
                 self.running.replace(App::new(Arc::new(host)));

@@ -252,6 +252,23 @@ fn check_metrics(text: &str) {
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+#[test]
+fn a_reload_that_was_refused_shows_until_one_is_done() {
+    let host = host("reload", OUTBOX);
+    let file = host.folder.file("host.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let series = "otp_grant_config_last_reload_successful";
+    assert_eq!(scrape(&host)[series], 1.0, "before any reload");
+    for bad in [format!("{good}nonsense = 1\n"), good.replace("127.0.0.1:8080", "127.0.0.1:8081")] {
+        host.folder.write("host.toml", &bad);
+        host.signal("HUP");
+        assert!(eventually(&host, series, 0.0), "{}", host.log());
+        host.folder.write("host.toml", &good);
+        host.signal("HUP");
+        assert!(eventually(&host, series, 1.0), "{}", host.log());
+    }
+}
+
 /// A host with everything that is measured: PostgreSQL, and a queue whose provider is not there.
 #[test]
 fn the_document_has_every_metric_and_the_alerts_have_no_other() {

@@ -37,6 +37,8 @@ pub(crate) struct Metrics {
     pub(crate) deliveries: Deliveries,
     pub(crate) connections: ConnectionCounts,
     pub(crate) limits: LimitCounts,
+    /// 1, or 0 after a reload that was refused.
+    pub(crate) last_reload_successful: Gauge,
     resources: Resources,
 }
 
@@ -66,7 +68,11 @@ impl Metrics {
         let (store, deliveries) = (StoreOperations::new(own), Deliveries::new(own));
         let (connections, limits) = (ConnectionCounts::new(own), LimitCounts::new(own));
         let resources = Resources::new(own);
-        Self { registry, requests, events, store, deliveries, connections, limits, resources }
+        let last_reload_successful = Gauge::default();
+        last_reload_successful.set(1);
+        let help = "Whether the last reload was done. After one that was refused, the old configuration stays";
+        own.register("config_last_reload_successful", help, last_reload_successful.clone());
+        Self { registry, requests, events, store, deliveries, connections, limits, last_reload_successful, resources }
     }
 
     /// Writes the metrics in the text format of Prometheus. What is no count is read now.

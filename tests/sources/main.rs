@@ -11,3 +11,4 @@
 mod layers;
 mod messages;
 mod requirements;
+mod width;

@@ -321,7 +321,8 @@ random_id! {
 }
 
 random_id! {
-    /// Names a public key: its SHA-256 thumbprint (RFC 7638). It is the `jkt` of the `cnf` claim (RFC 9449 section 6.1).
+    /// Names a public key: its SHA-256 thumbprint (RFC 7638). It is the `jkt` of the `cnf` claim (RFC 9449 section
+    /// 6.1).
     pub KeyThumbprint, 32
 }
 

@@ -5,13 +5,15 @@
 //! grants (RFC 6749 section 4.5).
 //!
 //! The crate does no I/O. The service that embeds it, the *host*, keeps its HTTP framework, its database, its user
-//! directory and its message provider. With an atomic store, parallel requests can't exceed the guess budget, and a
-//! code logs in once. Every step that changes state is one compare-and-swap of one record.
+//! directory and its message provider. With an atomic store, parallel requests get no more guesses at a code than the
+//! limit allows, and a code logs in once. A request changes state in one or more steps, and each step is one
+//! compare-and-swap of one record.
 //!
 //! # Where to start
 //!
-//! 1. Begin with [`MemoryStore`] and [`MemoryDirectory`]. Later, implement the two required ports over your own
-//!    database: [`Store`] for records, and [`Directory`] for clients and users.
+//! 1. Begin with [`MemoryStore`] and [`MemoryDirectory`]. Later, put ports over your own database in their place:
+//!    implement [`Store`] for records, and [`directory::ClientRegistry`] and [`directory::UserStore`], which together
+//!    are a [`Directory`].
 //! 2. Make the keys: a [`SigningKey`] signs tokens. A [`Keyring`] has two [`MasterKey`]s: the first derives the keys of
 //!    records, the second seals tokens and derives codes.
 //! 3. Put an [`AuthorizationServer`] together with [`AuthorizationServer::builder`].
@@ -70,9 +72,10 @@
 //!
 //! An error says whose fault it is: the client's, the configuration's or the host's. No error echoes what was sent.
 //!
-//! A request that was answered with 503 can be repeated. It took back its guess, its send and the code that it spent,
-//! as far as the store allowed. It did not take back a refresh. The client can repeat a refresh within the retry window
-//! of its [`session::RefreshPolicy`]. A client that authenticates by an assertion makes a new one for each repetition.
+//! A request that is answered with 503 can be repeated. It gets its guess and its send back, and a code that it spent
+//! is usable again, as far as the store allows. A refresh is not undone: the client can repeat it within the retry
+//! window, or with [`session::RefreshPolicy::Stable`] until the session ends. Each repetition needs a new assertion and
+//! a new proof, if the client uses them.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 

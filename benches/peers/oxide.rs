@@ -1,4 +1,5 @@
-//! A refresh through the token flow of `oxide-auth`, with its own parts in memory: the form is read, the answer written.
+//! A refresh through the token flow of `oxide-auth`, with its own parts in memory: the form is read, the answer
+//! written.
 //!
 //! Its tokens are not JWTs but random strings of 16 bytes each: it signs nothing.
 
@@ -23,7 +24,8 @@ use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use url::Url;
 
-/// A token endpoint, and the forms that refresh its sessions, of which the next is always the one left alone for longest.
+/// A token endpoint, and the forms that refresh its sessions, of which the next is always the one left alone for
+/// longest.
 pub(crate) struct Oxide {
     clients: ClientMap,
     tokens: TokenMap<RandomGenerator>,
@@ -95,8 +97,8 @@ impl Oxide {
     }
 }
 
-/// Keeps a digest of each secret, as this crate does. By default `oxide-auth` spends an Argon2 on each request of a client,
-/// next to which all the rest is nothing.
+/// Keeps a digest of each secret, as this crate does. By default `oxide-auth` spends an Argon2 on each request of a
+/// client, next to which all the rest is nothing.
 struct Digest;
 
 impl PasswordPolicy for Digest {

@@ -1,8 +1,8 @@
 //! This crate beside libraries that do a part of its work.
 //!
-//! Signing: one ID token, the same claims under the same header with the same key, and what an OTP grant gains where AWS-LC
-//! signs. Refreshing: from request bytes to reply bytes. After the groups, `beside` measures all of a kind in turns and
-//! prints their ratios, as tables in Markdown.
+//! Signing: one ID token, the same claims under the same header with the same key, and what an OTP grant gains where
+//! AWS-LC signs. Refreshing: from request bytes to reply bytes. After the groups, `beside` measures all of a kind in
+//! turns and prints their ratios, as tables in Markdown.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
 mod aws_lc;

@@ -1,9 +1,9 @@
 //! Fuzzes the assertions by which clients authenticate. An assertion that is accepted keeps each rule of RFC 7523, as
 //! `serde_json` and `ring` read it, and authenticates once. An assertion that keeps them is accepted.
 //!
-//! The first byte chooses the key, the `client_id` of the body, and what the rest is: a text, edits of a good assertion,
-//! changes of the members of a good assertion that is then signed, or a header and a payload that are then signed. In
-//! the last, `<alg>`, `<client>`, `<issuer>`, `<now>` and `<exp>` stand for what a good assertion has.
+//! The first byte chooses the key, the `client_id` of the body, and what the rest is: a text, edits of a good
+//! assertion, changes of the members of a good assertion that is then signed, or a header and a payload that are then
+//! signed. In the last, `<alg>`, `<client>`, `<issuer>`, `<now>` and `<exp>` stand for what a good assertion has.
 #![no_main]
 
 use std::sync::LazyLock;

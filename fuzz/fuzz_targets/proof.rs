@@ -1,5 +1,5 @@
-//! Fuzzes DPoP proofs at the token endpoint and with an access token. A proof that is accepted passes each of the twelve
-//! checks of RFC 9449 section 4.3, as `serde_json` and `ring` read it. A proof that passes them is accepted.
+//! Fuzzes DPoP proofs at the token endpoint and with an access token. A proof that is accepted passes each of the
+//! twelve checks of RFC 9449 section 4.3, as `serde_json` and `ring` read it. A proof that passes them is accepted.
 //!
 //! The first byte chooses the key and what the rest is: a text, edits of a good proof, changes of the members of a good
 //! proof that is then signed, or a header and a payload that are then signed. In the last, `<jwk>`, `<url>`, `<now>`,

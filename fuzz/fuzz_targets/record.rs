@@ -19,7 +19,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(again, record);
     assert_eq!(serde_json::to_string(&again).unwrap(), written);
     assert_eq!(RecordBody::from_bytes(&record.body.to_bytes().unwrap()).as_ref(), Ok(&record.body));
-    // Also through a value, as a document store would keep the record. Such a store sorts the members of a later version.
+    // Also through a value, as a document store would keep the record. Such a store sorts the members of a later
+    // version.
     let value = serde_json::to_value(&record).unwrap();
     let from_value: Record = serde_json::from_value(value.clone()).unwrap();
     assert_eq!(serde_json::to_value(&from_value).unwrap(), value);

@@ -101,8 +101,8 @@ impl Args {
 
 /// Says which setting is chosen twice: before `admin` and behind it.
 ///
-/// A rule of `sudo` can end with `--config FILE admin *`. Who may run it must not reach another store behind `admin`, nor
-/// leave the record of this file.
+/// A rule of `sudo` can end with `--config FILE admin *`. Who may run it must not reach another store behind `admin`,
+/// nor leave the record of this file.
 fn chooses_twice(arguments: &[OsString]) -> Option<String> {
     let count = |arguments: &[OsString], name: &str| {
         let is_it = |argument: &OsString| {
@@ -130,8 +130,8 @@ pub(crate) enum Command {
     /// --issuer. `users` needs the table of users; `sessions` and `addresses` need a store that is not memory. Each
     /// command is recorded in the log, and in the file that `audit.file` names.
     ///
-    /// Exits with 0 when it is done, with 1 when a database failed, with 2 when the arguments or the settings are wrong,
-    /// and with 3 when the command can't be done, for instance because there is no such user.
+    /// Exits with 0 when it is done, with 1 when a database failed, with 2 when the arguments or the settings are
+    /// wrong, and with 3 when the command can't be done, for instance because there is no such user.
     #[command(verbatim_doc_comment)]
     Admin(Admin),
 }

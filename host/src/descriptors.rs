@@ -9,8 +9,8 @@ use crate::config::Config;
 
 /// Raises the limit of descriptors as far as possible, and fits the number of connections to it.
 ///
-/// A client's connection takes one descriptor. The descriptors that the store, the users' table, the delivery of messages, logs
-/// and health checks need stay free.
+/// A client's connection takes one descriptor. The descriptors that the store, the users' table, the delivery of
+/// messages, logs and health checks need stay free.
 pub(crate) fn provide(config: &mut Config) {
     let own = own(config);
     let wanted = config.limits.connections;

@@ -46,8 +46,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // The delivery of messages and the databases speak TLS with this provider. The call can fail only if there is a provider
-    // already.
+    // The delivery of messages and the databases speak TLS with this provider. The call can fail only if there is a
+    // provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = runtime().and_then(|runtime| {
         let ended = runtime.block_on(async {

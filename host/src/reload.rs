@@ -23,8 +23,8 @@ impl Reload {
         Self { args, start_only: Arc::new(start_only), running }
     }
 
-    /// Reads the configuration, and serves by it from now on. If anything is wrong with it, says so in one line, and goes on
-    /// with the old one.
+    /// Reads the configuration, and serves by it from now on. If anything is wrong with it, says so in one line, and
+    /// goes on with the old one.
     pub(crate) async fn run(&self) {
         if self.args.demo {
             return tracing::warn!("SIGHUP is ignored: the demo has no file to read again");

@@ -1,5 +1,5 @@
-//! What support staff see of users and sessions and do for them with `otp-grant-host admin`, beside hosts that run on the
-//! same store, and how it is recorded.
+//! What support staff see of users and sessions and do for them with `otp-grant-host admin`, beside hosts that run on
+//! the same store, and how it is recorded.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod support;

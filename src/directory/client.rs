@@ -170,8 +170,8 @@ impl Client {
     /// Replaces what the client proves with DPoP (RFC 9449). Defaults to [`DpopPolicy::Off`].
     ///
     /// The refresh tokens of a public client are bound to the key of its first proof. A confidential client
-    /// authenticates when it refreshes, and can change its key. A client that requires proofs also needs one at the send
-    /// endpoint. [`Settings::dpop`](crate::Settings::dpop) must be on; otherwise a client that requires proofs is
+    /// authenticates when it refreshes, and can change its key. A client that requires proofs also needs one at the
+    /// send endpoint. [`Settings::dpop`](crate::Settings::dpop) must be on; otherwise a client that requires proofs is
     /// refused.
     #[must_use]
     pub fn with_dpop(mut self, policy: DpopPolicy) -> Self {
@@ -319,6 +319,9 @@ impl VerifiedClient {
     }
 
     /// Verifies an assertion with the keys of the client that the directory knows (RFC 7523 section 3).
+    ///
+    /// An unknown client takes less time than a wrong signature. The name of a client is no secret (RFC 6749 section
+    /// 2.2), and there is no stand-in for a key of every algorithm.
     pub(crate) fn by_assertion(
         known: Option<Arc<Client>>,
         presented: &PresentedAssertion<'_>,

@@ -25,8 +25,8 @@ pub struct User {
     /// Sessions that began before this instant are over, with all their tokens. To sign a user out everywhere, set it
     /// to the current time.
     pub tokens_valid_after: Option<Timestamp>,
-    /// Whether the user exists for tests. Such a user logs in only by a [test identity](crate::otp::TestIdentity), and a
-    /// test identity logs in only such a user.
+    /// Whether the user exists for tests. Such a user logs in only by a [test identity](crate::otp::TestIdentity), and
+    /// a test identity logs in only such a user.
     pub is_test: bool,
 }
 

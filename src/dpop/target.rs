@@ -8,8 +8,8 @@ use core::fmt::Write as _;
 pub(crate) struct Target(String);
 
 impl Target {
-    /// Normalises an absolute `http` or `https` URL: the case of scheme and host, the default port, percent-encoding and
-    /// dot segments (RFC 3986 sections 6.2.2 and 6.2.3). Returns `None` for any other text, and for a URL with user
+    /// Normalises an absolute `http` or `https` URL: the case of scheme and host, the default port, percent-encoding
+    /// and dot segments (RFC 3986 sections 6.2.2 and 6.2.3). Returns `None` for any other text, and for a URL with user
     /// information.
     pub(crate) fn new(url: &str) -> Option<Self> {
         if !url.bytes().all(|byte| byte.is_ascii_graphic()) {

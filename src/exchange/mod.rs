@@ -112,8 +112,8 @@ impl Engine {
         Self { parts: Arc::clone(parts), routes: Arc::clone(routes) }
     }
 
-    /// Begins to answer a request to any endpoint, as [`AuthorizationServer::handle`] does. Returns `None` when the path
-    /// is not the path of an endpoint.
+    /// Begins to answer a request to any endpoint, as [`AuthorizationServer::handle`] does. Returns `None` when the
+    /// path is not the path of an endpoint.
     ///
     /// The exchange has a copy of the request, which is wiped when the exchange ends.
     pub fn begin(&self, request: &Request<'_>) -> Option<Step> {

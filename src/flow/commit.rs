@@ -179,7 +179,6 @@ impl<T: Clone> Change for Insert<'_, T> {
 
 /// The most conflicts of one change. Each conflict is the progress of another request. The budget of an address bounds
 /// its guesses and sends, and no client refreshes one session so often at once. A destination of the send guard has as
-/// many writers as it has sends at once. With more than this number at one shard, some are answered with 503, and the host
-/// needs more shards. The limit ends the loop where a store
-/// answers with nothing but conflicts.
+/// many writers as it has sends at once. With more than this number at one shard, some are answered with 503, and the
+/// host needs more shards. The limit ends the loop where a store answers with nothing but conflicts.
 const MAX_CONFLICTS: usize = 128;

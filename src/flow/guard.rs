@@ -1,4 +1,5 @@
-//! The send guard in a send and in a login: destinations are judged, charged for a message, and credited with a success.
+//! The send guard in a send and in a login: destinations are judged, charged for a message, and credited with a
+//! success.
 
 use crate::address::{Address, Channel};
 use crate::change::{Attempt, Change};
@@ -19,8 +20,8 @@ use crate::otp::resend::{NotOpened, OpenChallenge};
 use crate::store::Store;
 use crate::wire::error::{SendError, Unavailable};
 
-/// Refuses what the list of countries and the host's verdict refuse. This needs no store. Returns `None` where the guard
-/// is off.
+/// Refuses what the list of countries and the host's verdict refuse. This needs no store. Returns `None` where the
+/// guard is off.
 pub(crate) fn screen<S: Store, D: Directory>(
     core: &Core<S, D>,
     client: &AuthenticatedClient,

@@ -1,9 +1,9 @@
 //! The flows: one endpoint per file. Each file reads from top to bottom.
 //!
 //! The endpoints are [`send_otp`], [`otp_grant`], [`refresh_grant`], [`verify_otp`], [`revoke`], [`introspect`] and
-//! [`userinfo`]. The host's staff use [`support`]. They share [`delivery`], [`tokens`], [`guess`], [`guard`], [`caller`],
-//! [`device`], [`check_access_token`], [`narrow`], [`used_once`], [`commit`], [`record`]
-//! and [`core`](self::core). In this list, each file uses only files that stand behind it.
+//! [`userinfo`]. The host's staff use [`support`]. They share [`delivery`], [`tokens`], [`guess`], [`guard`],
+//! [`caller`], [`device`], [`check_access_token`], [`narrow`], [`used_once`], [`commit`], [`record`] and
+//! [`core`](self::core). In this list, each file uses only files that stand behind it.
 
 mod caller;
 pub(crate) mod check_access_token;

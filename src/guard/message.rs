@@ -48,8 +48,8 @@ impl From<CountedMessage> for (Timestamp, u64, MessageMark) {
     }
 }
 
-/// The messages of one address that its destinations count and that no success has settled. An address without any takes
-/// no memory on the heap.
+/// The messages of one address that its destinations count and that no success has settled. An address without any
+/// takes no memory on the heap.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<CountedMessage>", into = "Vec<CountedMessage>")]
 pub(crate) struct CountedMessages(Option<Box<List>>);

@@ -50,20 +50,22 @@ pub use crate::guard::countries::{Countries, InvalidCallingCode};
 /// # Cost
 ///
 /// While the guard is on, a send loads and swaps one record for each of its destinations: 4 calls of the store more for
-/// a phone number, and 2 more where the client has a [`MessageBudget`]. A login or a verification makes 4 calls more, for
-/// block and country, after its answer is decided and before it is given. Their errors change nothing of the answer, but a
-/// slow store delays it. What is refused by the list or by the host's verdict costs no call.
+/// a phone number, and 2 more where the client has a [`MessageBudget`]. A login or a verification makes 4 calls more,
+/// for block and country, after its answer is decided and before it is given. Their errors change nothing of the
+/// answer, but a slow store delays it. What is refused by the list or by the host's verdict costs no call.
 ///
 /// # Limits
 ///
-/// A message that could not be delivered stays counted. While a provider is down, its countries look as if they were pumped.
+/// A message that could not be delivered stays counted. While a provider is down, its countries look as if they were
+/// pumped.
 ///
-/// A destination knows its latest 16 messages by name. On a busy shard, a login then drops fewer of the other messages of
-/// its address, and an undo can leave a message counted. Both err on the side of counting too much.
+/// A destination knows its latest 16 messages by name. On a busy shard, a login then drops fewer of the other messages
+/// of its address, and an undo can leave a message counted. Both err on the side of counting too much.
 ///
-/// A login takes up to two other messages of its address out of the counts: those whose otp_token is still good, and that
-/// came without a device, where the login did. An attacker who has brought a block to its threshold can see by the block
-/// that somebody in it has logged in. An attacker with numbers of their own has two more messages with each login.
+/// A login takes up to two other messages of its address out of the counts: those whose otp_token is still good, and
+/// that came without a device, where the login did. An attacker who has brought a block to its threshold can see by the
+/// block that somebody in it has logged in. An attacker with numbers of their own has two more messages with each
+/// login.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SendGuard {
@@ -72,9 +74,9 @@ pub struct SendGuard {
 
     /// The countries that messages are sent to. Defaults to `None`, which is every country.
     ///
-    /// A number in another country is answered as a number that the provider refuses: `invalid_phone_number`. This needs
-    /// no store. A number without `+` has no known country, and is refused where there is a list. Set a country code or
-    /// a numbering plan in [`AddressPolicy`](crate::AddressPolicy).
+    /// A number in another country is answered as a number that the provider refuses: `invalid_phone_number`. This
+    /// needs no store. A number without `+` has no known country, and is refused where there is a list. Set a country
+    /// code or a numbering plan in [`AddressPolicy`](crate::AddressPolicy).
     pub countries: Option<Countries>,
 
     /// What a block must earn. Defaults to 5 messages in 24 hours and 3 in an hour.
@@ -82,21 +84,21 @@ pub struct SendGuard {
     /// A block has 10,000 numbers, which mostly belong to one operator. Attackers rent whole blocks. A household or an
     /// office seldom needs more than 5 messages a day that lead to no login. In a burst, 3 more pass.
     ///
-    /// A number with its country code and the same number without it are in two blocks and two countries, where the host
-    /// names no country. Set a country code or a numbering plan in [`AddressPolicy`](crate::AddressPolicy) before the guard
-    /// enforces.
+    /// A number with its country code and the same number without it are in two blocks and two countries, where the
+    /// host names no country. Set a country code or a numbering plan in [`AddressPolicy`](crate::AddressPolicy) before
+    /// the guard enforces.
     pub block: Threshold,
 
     /// What a country must earn. Defaults to 20 messages in 24 hours and 3 in an hour.
     ///
-    /// The counts are divided by [`shards`](Self::shards), and each shard has at least 3. With the default of 16 shards,
-    /// counts of 1 to 63 mean the same: 48 for the country, and in bursts up to as many again, since young messages are let
-    /// off. A service without users in a country loses at most these messages a day to it. Where there are users, their
-    /// logins earn more.
+    /// The counts are divided by [`shards`](Self::shards), and each shard has at least 3. With the default of 16
+    /// shards, counts of 1 to 63 mean the same: 48 for the country, and in bursts up to as many again, since young
+    /// messages are let off. A service without users in a country loses at most these messages a day to it. Where there
+    /// are users, their logins earn more.
     pub country: Threshold,
 
-    /// What an e-mail domain must earn. Defaults to `None`: e-mail costs little, and the domains of large providers have
-    /// one record each, which all their users would then share.
+    /// What an e-mail domain must earn. Defaults to `None`: e-mail costs little, and the domains of large providers
+    /// have one record each, which all their users would then share.
     pub email_domain: Option<Threshold>,
 
     /// Over how many records a country and a client are spread, by a MAC of the address. Defaults to 16. At most 1,024.
@@ -108,8 +110,8 @@ pub struct SendGuard {
     /// Whether clients can pass a challenge, after which the host gives the verdict [`Verdict::Allow`]. Defaults to
     /// `true`.
     ///
-    /// With `true`, a send that needs a reason to be trusted is answered with 400 `challenge_required`. With `false`, it
-    /// is answered as if no quota were left: 400 `insufficient_sms_quota` or `insufficient_email_quota`.
+    /// With `true`, a send that needs a reason to be trusted is answered with 400 `challenge_required`. With `false`,
+    /// it is answered as if no quota were left: 400 `insufficient_sms_quota` or `insufficient_email_quota`.
     pub has_challenge: bool,
 }
 
@@ -170,8 +172,8 @@ pub enum Verdict {
     None,
     /// The request comes from a person, as far as the host can tell. It is a reason to trust the send.
     Allow,
-    /// The client must pass a challenge. The send is answered with `challenge_required`, whatever the counts say, or as if
-    /// no quota were left where the host has no challenge ([`SendGuard::has_challenge`]).
+    /// The client must pass a challenge. The send is answered with `challenge_required`, whatever the counts say, or as
+    /// if no quota were left where the host has no challenge ([`SendGuard::has_challenge`]).
     Challenge,
     /// The send is refused as if no quota were left.
     Refuse,
@@ -184,9 +186,9 @@ pub enum Verdict {
 /// of the verified ones. *Verified* counts the best day (the best hour) of the last 14 days, or the last 24 hours (the
 /// present hour) if these had more.
 ///
-/// Messages that are younger than their code's time are let off, since nobody could redeem them yet: as many as the best
-/// verified hour of 14 days had, and at least `per_hour`. A burst can therefore exceed a count by as much. A code's time
-/// counts as 10 minutes at most, and ends with its minute.
+/// Messages that are younger than their code's time are let off, since nobody could redeem them yet: as many as the
+/// best verified hour of 14 days had, and at least `per_hour`. A burst can therefore exceed a count by as much. A
+/// code's time counts as 10 minutes at most, and ends with its minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Threshold {
@@ -197,8 +199,8 @@ pub struct Threshold {
     /// How many unverified messages 100 verified ones earn. Defaults to 50. At most 1,000.
     ///
     /// With 50, a destination where 2 of 3 messages are verified is never past its threshold. Honest users verify about
-    /// 80 of 100. An attacker who verifies numbers of their own earns more messages on each of the next 14 days: half as
-    /// many as they have verified on one day, and in a burst as many more as they have verified in one hour.
+    /// 80 of 100. An attacker who verifies numbers of their own earns more messages on each of the next 14 days: half
+    /// as many as they have verified on one day, and in a burst as many more as they have verified in one hour.
     pub verified_percent: u32,
 }
 
@@ -215,15 +217,17 @@ impl Threshold {
 
 /// How many messages a client can send, whether they are verified or not.
 ///
-/// The budget is a part of the client's configuration ([`Client::with_message_budget`](crate::Client::with_message_budget)),
-/// because clients differ, and because each send reads the client anyway. A client without a budget costs no call.
+/// The budget is a part of the client's configuration
+/// ([`Client::with_message_budget`](crate::Client::with_message_budget)), because clients differ, and because each send
+/// reads the client anyway. A client without a budget costs no call.
 ///
 /// Past half of the budget, a send needs a reason to be trusted. Past all of it, only a valid device token passes, and
-/// other sends are answered as if no quota were left. An attacker who uses up the budget of a client therefore keeps its
-/// newcomers out until the next hour or day: give a budget only to clients that attackers can use, such as public ones.
+/// other sends are answered as if no quota were left. An attacker who uses up the budget of a client therefore keeps
+/// its newcomers out until the next hour or day: give a budget only to clients that attackers can use, such as public
+/// ones.
 ///
-/// The budget is divided by [`SendGuard::shards`], and each shard has at least 3. With the default of 16 shards, a budget
-/// of less than 48 lets 48 messages through.
+/// The budget is divided by [`SendGuard::shards`], and each shard has at least 3. With the default of 16 shards, a
+/// budget of less than 48 lets 48 messages through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageBudget {
     pub(crate) per_hour: NonZeroU32,

@@ -38,8 +38,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`KeyError::NoPublicKey`] when the set is empty, and [`KeyError::RsaTooLarge`] when an RSA key has more than 4096
-    /// bits.
+    /// [`KeyError::NoPublicKey`] when the set is empty, and [`KeyError::RsaTooLarge`] when an RSA key has more than
+    /// 4096 bits.
     ///
     /// RFC 7523 section 2.2.
     pub fn private_key_jwt(id: ClientId, keys: PublicKeySet) -> Result<Self, KeyError> {

@@ -57,7 +57,8 @@ impl DpopProof {
         if !target.is_named_by(&htu) {
             return Err(DpopError::WrongUrl);
         }
-        // The window is also checked where the proof has a nonce. Used proofs are then forgotten after it at the latest.
+        // The window is also checked where the proof has a nonce. Used proofs are then forgotten after it at the
+        // latest.
         let is_early = issued_at > now.after(CLOCK_TOLERANCE);
         if is_early || now > issued_at.after(OLDEST_PROOF) {
             return Err(DpopError::OutsideTheWindow);
@@ -117,7 +118,8 @@ fn key_of(mut header: Map<String, Value>) -> Result<PublicKey, DpopError> {
     let algorithm = header.get("alg").and_then(Value::as_str).ok_or(DpopError::Malformed)?;
     let algorithm: Algorithm = algorithm.parse().map_err(|_| DpopError::Unsupported)?;
     let Some(Value::Object(mut jwk)) = header.remove("jwk") else { return Err(DpopError::InvalidKey) };
-    // A name can have characters that this crate does not accept in its own key sets. The thumbprint names the key here.
+    // A name can have characters that this crate does not accept in its own key sets. The thumbprint names the key
+    // here.
     jwk.remove("kid");
     let key = PublicKey::from_members(&jwk).map_err(|_| DpopError::InvalidKey)?;
     if jwk.contains_key("alg") && !key.algorithm().has_name(algorithm.as_str())

@@ -11,8 +11,8 @@ use crate::wire::strict;
 /// Checks the signature of a compact JWS and returns what was signed.
 ///
 /// The key alone decides the algorithm, and the `alg` of the header must agree with it. Neither a token with `none` nor
-/// a MAC with the public key as its secret can therefore pass, and an RSA key verifies either RS256 or PS256. An Ed25519
-/// key verifies tokens with the names `EdDSA` and `Ed25519` (RFC 9864), because both name the same signature.
+/// a MAC with the public key as its secret can therefore pass, and an RSA key verifies either RS256 or PS256. An
+/// Ed25519 key verifies tokens with the names `EdDSA` and `Ed25519` (RFC 9864), because both name the same signature.
 ///
 /// `kid` names the key. Without a `kid`, the set must have exactly one key. Keys that the token contains or points at
 /// (`jwk`, `jku`, `x5u`, `x5c`, `x5t`) are never used.

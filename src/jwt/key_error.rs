@@ -16,8 +16,9 @@ pub enum KeyError {
     /// not compute the public key. `openssl ec -in key.pem -out whole.pem` adds it. `openssl pkey` and `openssl pkcs8`
     /// do not.
     PublicKeyMissing,
-    /// An RSA modulus has fewer than 2048 bits, which RFC 7518 forbids (sections 3.3 and 3.5), or an RSA public exponent
-    /// is below 65537. Make another key: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem`.
+    /// An RSA modulus has fewer than 2048 bits, which RFC 7518 forbids (sections 3.3 and 3.5), or an RSA public
+    /// exponent is below 65537. Make another key: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out
+    /// key.pem`.
     RsaTooSmall,
     /// An RSA modulus has more than 4096 bits to sign with or in the key of a client, or more than 8192 bits to verify
     /// with, or a public exponent has more than 33 bits. Make another key, as for [`KeyError::RsaTooSmall`].

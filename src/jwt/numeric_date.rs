@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::time::Timestamp;
 
-/// Reads an instant, which can have a fraction of a second. Returns `None` for any value but a number from the epoch on.
+/// Reads an instant, which can have a fraction of a second. Returns `None` for any value but a number from the epoch
+/// on.
 pub(crate) fn instant(date: &Value) -> Option<Timestamp> {
     match date.as_u64() {
         Some(secs) => Some(Timestamp::from_unix_secs(secs)),

@@ -148,8 +148,8 @@ impl KitBuilder {
         self
     }
 
-    /// Sets what `{purpose}` becomes in a language, in built-in texts and in templates. A usage of the host's own without
-    /// such a phrase confirms a request.
+    /// Sets what `{purpose}` becomes in a language, in built-in texts and in templates. A usage of the host's own
+    /// without such a phrase confirms a request.
     ///
     /// `docs/messages.md` shows the grammatical form that the phrases of each built-in language have.
     pub fn purpose(mut self, language: Language, usage: Usage, purpose: Purpose) -> Self {

@@ -58,10 +58,10 @@
 //!
 //! Providers charge for each segment: 160 characters of the 7-bit alphabet, or 70 where one character is outside this
 //! alphabet. [`KitBuilder::build`] measures each text of each language with the longest code, the longest time, the
-//! name of each application and the last lines. Built-in texts have shorter versions, and the kit takes the longest that
-//! fits one segment. A shorter version leaves out the name of the application, and then the time. It always says what the
-//! code is for, and not to give it to anyone. By default, each language has a version that fits with a host of up to 20
-//! characters. If none fits, `build` fails, or the kit accepts two segments
+//! name of each application and the last lines. Built-in texts have shorter versions, and the kit takes the longest
+//! that fits one segment. A shorter version leaves out the name of the application, and then the time. It always says
+//! what the code is for, and not to give it to anyone. By default, each language has a version that fits with a host of
+//! up to 20 characters. If none fits, `build` fails, or the kit accepts two segments
 //! ([`KitBuilder::allow_two_segments`]) and says so ([`MessageKit::warnings`]).
 //!
 //! # Secrets

@@ -19,8 +19,8 @@ impl Application {
     /// Takes a name.
     ///
     /// # Errors
-    /// [`InvalidText`] when the name has no letter or digit or is too long, begins or ends with white space, or has a line
-    /// break, a control character or a character that changes the direction of writing.
+    /// [`InvalidText`] when the name has no letter or digit or is too long, begins or ends with white space, or has a
+    /// line break, a control character or a character that changes the direction of writing.
     pub fn new(name: &str) -> Result<Self, InvalidText> {
         let has_letter = name.chars().any(char::is_alphanumeric);
         if !is_one_line(name) || !has_letter || name.chars().count() > LONGEST_NAME {
@@ -63,7 +63,8 @@ impl Purpose {
     }
 }
 
-/// The host that a browser may enter a code for, as in `@login.example.com #123456` (WICG, origin-bound one-time codes).
+/// The host that a browser may enter a code for, as in `@login.example.com #123456` (WICG, origin-bound one-time
+/// codes).
 ///
 /// ```
 /// use otp_grant::message::OriginHost;

@@ -185,8 +185,8 @@ pub struct EmailTemplate {
 }
 
 impl EmailTemplate {
-    /// Takes a subject and a text. The HTML part is made from the text: an empty line begins a paragraph, and a code in a
-    /// paragraph of its own is large.
+    /// Takes a subject and a text. The HTML part is made from the text: an empty line begins a paragraph, and a code in
+    /// a paragraph of its own is large.
     ///
     /// # Errors
     /// [`InvalidTemplate`] when the subject has a line break or a link.

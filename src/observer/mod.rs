@@ -62,8 +62,8 @@ pub enum Event<'a> {
         /// How long the address must wait.
         retry_after: Duration,
     },
-    /// The send guard observes, and would have refused a send or asked for a challenge. One send can have several causes,
-    /// and its quotas can still refuse it.
+    /// The send guard observes, and would have refused a send or asked for a challenge. One send can have several
+    /// causes, and its quotas can still refuse it.
     SendWouldBeRefused {
         /// The client that asked for it.
         client: &'a ClientId,

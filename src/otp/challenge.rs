@@ -77,7 +77,8 @@ impl Challenge {
     }
 
     /// Tells whether a new challenge can share the code of this one. Both must have the same binding, the same device
-    /// and the same shape of code, this host must know the key, and at least half of the code's validity must be left.
+    /// and the same shape of code, this host must know the key, and at least half of the validity of a new code
+    /// must be left.
     pub(crate) fn can_share_code(&self, new: &NewChallenge<'_>, device: Option<DeviceId>, now: Timestamp) -> bool {
         self.binding == new.binding
             && self.device() == device
@@ -163,8 +164,8 @@ impl Challenge {
         charged_at.map(|at| ChargedTo { device, at })
     }
 
-    /// Forgives the guesses for the address. They still count for the code. Calls `take_back` with what each was charged
-    /// to.
+    /// Forgives the guesses for the address. They still count for the code. Calls `take_back` with what each was
+    /// charged to.
     pub(crate) fn forgive(&mut self, mut take_back: impl FnMut(ChargedTo)) {
         for charged in &mut self.guesses {
             if let Some(at) = charged.at.take() {

@@ -1,4 +1,6 @@
 //! Derives one-time codes from a key, a record, a binding and a nonce. The code itself is never stored.
+//!
+//! A presented code is compared in `Reserved::compare`, by `secret::Code`.
 
 use zeroize::Zeroizing;
 

@@ -14,13 +14,13 @@ use crate::unknown_members::{Unknown, keep_unknown_members};
 /// The budgets of devices that users log in with.
 ///
 /// An attacker who may send can use up the guesses and the sends of an address, and so keep its user out. A client that
-/// asks for it (`remember_device`) gets a *device token* with a login. A later request with this token uses the budgets of
-/// its device, which an attacker without the token can't reach. An address has at most 3 devices. A fourth device takes
-/// the place, and the counted guesses and sends, of the device whose latest login is oldest.
+/// asks for it (`remember_device`) gets a *device token* with a login. A later request with this token uses the budgets
+/// of its device, which an attacker without the token can't reach. An address has at most 3 devices. A fourth device
+/// takes the place, and the counted guesses and sends, of the device whose latest login is oldest.
 ///
 /// A stolen device token gives its holder these budgets of the one address. No code is skipped. Where the
-/// [send guard](crate::guard) is on, the sends of the device also pass its thresholds: at most 10 a day for each device by
-/// default.
+/// [send guard](crate::guard) is on, the sends of the device also pass its thresholds: at most 10 a day for each device
+/// by default.
 ///
 /// # What it costs
 ///
@@ -32,8 +32,8 @@ pub struct DevicePolicy {
     /// How many guesses each device has. Defaults to 10 in 24 hours.
     pub guesses: Quota,
 
-    /// How often each device may be sent to. All quotas apply, unless [`Settings::send_quotas`](crate::Settings) is empty.
-    /// Defaults to once in 30 seconds and 10 times in 24 hours.
+    /// How often each device may be sent to. All quotas apply, unless [`Settings::send_quotas`](crate::Settings) is
+    /// empty. Defaults to once in 30 seconds and 10 times in 24 hours.
     pub sends: Vec<Quota>,
 
     /// For how long a device is known after its latest login. From an hour to 3,660 days. Defaults to 90 days.

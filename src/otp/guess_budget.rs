@@ -245,8 +245,8 @@ impl Reserved {
         self.repeats
     }
 
-    /// Compares the presented text with each code that is right, in constant time. A fixed code takes the place of each. A code that has expired counts as
-    /// wrong, and so does a code that can no longer be derived.
+    /// Compares the presented text with each code that is right, in constant time. A fixed code takes the place of
+    /// each. A code that has expired counts as wrong, and so does a code that can no longer be derived.
     pub(crate) fn compare(
         self,
         derive: impl Fn(&CodeInFlight) -> Option<Code>,

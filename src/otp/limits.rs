@@ -1,4 +1,4 @@
-//! How often an address may be sent to and guessed at.
+//! How often an address may be sent to and guessed at. `meter` counts, and `resend` and `guess_budget` refuse.
 
 use core::num::NonZeroU8;
 use core::time::Duration;
@@ -65,8 +65,8 @@ impl Limits {
     }
 }
 
-/// The most challenges in the record of one address, besides those of devices. Settings that could need more are refused. Where a code policy
-/// from the directory needs more, the send is refused.
+/// The most challenges in the record of one address, besides those of devices. Settings that could need more are
+/// refused. Where a code policy from the directory needs more, the send is refused.
 const MOST_CHALLENGES: usize = 100;
 
 /// The most challenges of one device in the record of its address.

@@ -13,9 +13,9 @@ use crate::time::Timestamp;
 
 /// Opens a challenge, unless the address was sent to too often or has no guess left.
 ///
-/// The new challenge shares the latest code of the same binding while at least half of the validity of that code is
-/// left. It then also shares the expiry and the guesses of the code. A resend therefore does not kill the code in
-/// flight.
+/// The new challenge shares the latest code of the same binding while at least half of the validity of a code is left
+/// ([`Challenge::can_share_code`] has all conditions), and while the code has a guess left. It then also shares the
+/// expiry and the guesses of the code. A resend therefore does not kill the code in flight.
 pub(crate) struct OpenChallenge<'a> {
     pub(crate) new: NewChallenge<'a>,
     /// The device whose token came with the request.

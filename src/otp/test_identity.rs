@@ -23,8 +23,8 @@ use crate::time::Timestamp;
 /// - Every limit on guesses and sends holds. The replies, the calls of the store and the timing are those of any other
 ///   address. There is one exception: its messages are not sent and so not counted by the
 ///   [send guard](crate::guard), and after some sends another address could be asked for a challenge.
-/// - The code has the length and the characters of the codes of the auth sources that it is used with. Another text can't
-///   be a code, and is never right.
+/// - The code has the length and the characters of the codes of the auth sources that it is used with. Another text
+///   can't be a code, and is never right.
 ///
 /// At another client, for another usage and after its end, the address is like any other: a code of its own is sent to
 /// it. A test subject logs in with no such code.
@@ -81,8 +81,8 @@ impl core::fmt::Debug for TestIdentity {
     }
 }
 
-/// The test identities of a server. Addresses and codes are kept as keyed digests. The code that a host has put into its
-/// own settings is the host's to forget.
+/// The test identities of a server. Addresses and codes are kept as keyed digests. The code that a host has put into
+/// its own settings is the host's to forget.
 pub(crate) struct TestIdentities(Vec<KeptIdentity>);
 
 impl TestIdentities {

@@ -151,8 +151,8 @@ impl Keyring {
         RecordKey::from_bytes(mac(&self.records, [b"used once", kind.as_bytes()].into_iter().chain(parts)))
     }
 
-    /// Returns the key of the record of a destination of messages. `kind` names what the destination is, and `parts` are
-    /// the destination.
+    /// Returns the key of the record of a destination of messages. `kind` names what the destination is, and `parts`
+    /// are the destination.
     pub(crate) fn destination_key<'p>(&self, kind: &'p str, parts: impl IntoIterator<Item = &'p [u8]>) -> RecordKey {
         RecordKey::from_bytes(mac(&self.records, [b"destination", kind.as_bytes()].into_iter().chain(parts)))
     }
@@ -193,8 +193,8 @@ impl Keyring {
         Binding::from_bytes(first(&mac(&self.bindings, parts)))
     }
 
-    /// Returns the nonce that a DPoP proof can contain from `now` on (RFC 9449 section 8). It follows from the time, and
-    /// so nothing is stored.
+    /// Returns the nonce that a DPoP proof can contain from `now` on (RFC 9449 section 8). It follows from the time,
+    /// and so nothing is stored.
     pub(crate) fn dpop_nonce(&self, now: Timestamp) -> String {
         BASE64URL.encode(nonce_of(&self.active, minute(now)))
     }
@@ -237,8 +237,8 @@ impl Keyring {
         })
     }
 
-    /// Returns the device that a login makes known. It follows from the session, and so a repeated answer names the same
-    /// device.
+    /// Returns the device that a login makes known. It follows from the session, and so a repeated answer names the
+    /// same device.
     pub(crate) fn device_of(&self, session: &SessionId) -> DeviceId {
         DeviceId::from_bytes(first(&mac(&self.bindings, [b"device of session".as_slice(), session.as_bytes()])))
     }

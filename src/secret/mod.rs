@@ -188,8 +188,8 @@ fn sha256(bytes: &[u8]) -> [u8; digest::SHA256_OUTPUT_LEN] {
     out
 }
 
-/// Overwrites the part of the stack on which a hash has just had its last block. A value that is moved to the heap later
-/// can carry such bytes along, where it has room that is not in use.
+/// Overwrites the part of the stack on which a hash has just had its last block. A value that is moved to the heap
+/// later can carry such bytes along, where it has room that is not in use.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
     core::hint::black_box(&mut [0_u8; 1024]);

@@ -1,5 +1,5 @@
-//! Seals and unseals otp_tokens, device tokens and refresh tokens. A token that this server did not seal, that was altered or that has
-//! expired is refused before any store is asked.
+//! Seals and unseals otp_tokens, device tokens and refresh tokens. A token that this server did not seal, that was
+//! altered or that has expired is refused before any store is asked.
 
 use core::time::Duration;
 

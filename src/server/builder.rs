@@ -191,8 +191,8 @@ pub enum ConfigError {
     /// The path of an endpoint does not begin with a slash, has a character that is not allowed in a path, lies below
     /// `/.well-known/`, or occurs twice.
     Endpoint,
-    /// A test identity has a code that is shorter than other codes or has unprintable characters, an end that is more than
-    /// 90 days away, or no client, or an address has two.
+    /// A test identity has a code that is shorter than other codes or has unprintable characters, an end that is more
+    /// than 90 days away, or no client, or an address has two.
     TestIdentity,
     /// The signing key is [external](crate::SigningKey::external). Only an exchange can ask for its signatures.
     ExternalKey,

@@ -184,8 +184,8 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// Tells a confidential client whether a token is active (`POST /oauth2/introspect`).
     ///
     /// A client learns about its own tokens only.
-    /// [`Client::with_introspection_of_every_token`](crate::Client::with_introspection_of_every_token) also lets it learn
-    /// about the access tokens of other clients.
+    /// [`Client::with_introspection_of_every_token`](crate::Client::with_introspection_of_every_token) also lets it
+    /// learn about the access tokens of other clients.
     ///
     /// # Errors
     /// [`IntrospectionError`]. [`IntrospectionError::TemporarilyUnavailable`] is safe to retry.
@@ -214,8 +214,8 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         verify_otp::verify_otp(&self.core, request).await
     }
 
-    /// Tells what an address has left, for the host's support staff: guesses and sends, live challenges and devices. The
-    /// answer has no code and no identifier.
+    /// Tells what an address has left, for the host's support staff: guesses and sends, live challenges and devices.
+    /// The answer has no code and no identifier.
     ///
     /// It costs a load. A record from the future is clamped, which costs a swap.
     ///
@@ -225,8 +225,8 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
         support::explain(&self.core, address).await
     }
 
-    /// Clears the counted guesses and sends of an address and of its devices, on behalf of the host's support staff. The
-    /// guesses of each code still count. An address without a record is a success.
+    /// Clears the counted guesses and sends of an address and of its devices, on behalf of the host's support staff.
+    /// The guesses of each code still count. An address without a record is a success.
     ///
     /// Whoever locked the address can lock it again. A known device is not affected by that: see
     /// [`DevicePolicy`](crate::otp::DevicePolicy). It costs a load and a swap.

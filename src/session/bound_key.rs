@@ -10,8 +10,8 @@ use crate::unknown_members::{Unknown, keep_unknown_members};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct ProvenKey {
-    /// The key that refresh tokens need. A confidential client authenticates with each refresh, and so its refresh tokens
-    /// need no key.
+    /// The key that refresh tokens need. A confidential client authenticates with each refresh, and so its refresh
+    /// tokens need no key.
     #[serde(rename = "b", skip_serializing_if = "Option::is_none", default)]
     bound: Option<BoundKey>,
     #[serde(rename = "p", skip_serializing_if = "UsedProofs::is_empty", default)]
@@ -61,7 +61,7 @@ impl ProvenKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PresentedKey {
     pub(crate) proof: ProofUse,
-    /// Whether the refresh tokens of the client are bound to the key. Those of a public client are, unless its tokens are
-    /// not bound to keys any more.
+    /// Whether the refresh tokens of the client are bound to the key. Those of a public client are, unless its tokens
+    /// are not bound to keys any more.
     pub(crate) binds_refresh_tokens: bool,
 }

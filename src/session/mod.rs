@@ -163,8 +163,8 @@ impl Session {
         self.generation == 0 && self.issue == 0 && self.marks.is_empty()
     }
 
-    /// Returns the lowest format that may decide on this session. A version that knows format 1 would ignore the key, and
-    /// one that knows format 2 would not say that the tokens are of a test identity.
+    /// Returns the lowest format that may decide on this session. A version that knows format 1 would ignore the key,
+    /// and one that knows format 2 would not say that the tokens are of a test identity.
     pub(crate) fn format(&self) -> SessionFormat {
         match (self.test_ends_at, &self.proven_key) {
             (Some(_), _) => SessionFormat::OfTestIdentity,

@@ -73,8 +73,8 @@ pub struct Settings {
     pub guesses_per_address: Quota,
 
     /// The budgets of devices that users log in with. Without them, an attacker who may send can use up the guesses and
-    /// the sends of an address, and so keep its user out for a day. Defaults to [`DevicePolicy::default`]. `None` remembers no
-    /// device: a request for a device token gets none, and device tokens count as none.
+    /// the sends of an address, and so keep its user out for a day. Defaults to [`DevicePolicy::default`]. `None`
+    /// remembers no device: a request for a device token gets none, and device tokens count as none.
     ///
     /// `build` refuses budgets that allow more than 100 guesses in 24 hours, over the address and its 3 devices. By
     /// default, they allow 25 + 3 × 10 = 55. (The limit of NIST SP 800-63B section 3.2.2 is 100 failures in a row.)

@@ -16,9 +16,9 @@ use crate::time::Timestamp;
 /// Returns one record of each kind, with its key, as a server stores them at this instant.
 ///
 /// The records are the record of an address, the record of the session of its user, the record of the secrets in use,
-/// and the record of a client's assertion that was used. They serve the first tests of a store adapter: whether a record comes back as it was stored, and what a
-/// database shows of it. The suite of the feature `conformance` tests whether the adapter keeps the promises of
-/// [`Store`](crate::Store). It has the largest records and every member.
+/// and the record of a client's assertion that was used. They serve the first tests of a store adapter: whether a
+/// record comes back as it was stored, and what a database shows of it. The suite of the feature `conformance` tests
+/// whether the adapter keeps the promises of [`Store`](crate::Store). It has the largest records and every member.
 ///
 /// ```
 /// # pollster::block_on(async {

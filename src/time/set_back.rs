@@ -13,8 +13,8 @@
 //! - An authenticator loses its challenges, since their age is unknown. Its counted sends and guesses move to the
 //!   reading. The shortened record is stored before anything else is decided. Otherwise the same challenges would be
 //!   alive again once the clock has caught up.
-//! - Its devices are forgotten earlier by as much as the clock was set back. A destination of the send guard counts what
-//!   lies in the future as of the reading, and lets no message off.
+//! - Its devices are forgotten earlier by as much as the clock was set back. A destination of the send guard counts
+//!   what lies in the future as of the reading, and lets no message off.
 //! - A session ends earlier by as much as the clock was set back, and its latest rotation is not repeated. The
 //!   shortened session is not stored. Every decision sees it. The original ends hold again once the clock has caught
 //!   up.

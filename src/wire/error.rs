@@ -180,8 +180,8 @@ impl From<InvalidRequest> for SendError {
 pub enum RevocationError {
     /// The client's fault: the request is malformed.
     InvalidRequest(InvalidRequest),
-    /// The client is unknown, its secret or assertion is wrong, missing or not expected, or the token belongs to another
-    /// client.
+    /// The client is unknown, its secret or assertion is wrong, missing or not expected, or the token belongs to
+    /// another client.
     InvalidClient(InvalidClient),
     /// The host's fault: the store, the directory or the random bytes failed. The request is safe to repeat.
     TemporarilyUnavailable,

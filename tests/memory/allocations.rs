@@ -1,5 +1,5 @@
-//! How often each request allocates: numbers that may only go down. They are those of the crate with `MemoryStore`; what a
-//! host's HTTP and database allocate comes on top.
+//! How often each request allocates: numbers that may only go down. They are those of the crate with `MemoryStore`;
+//! what a host's HTTP and database allocate comes on top.
 
 use allocation_counter::measure;
 use otp_grant::id::RecordKey;
@@ -69,8 +69,8 @@ fn a_store_that_is_chosen_at_run_time_allocates_once_more_per_call() {
     assert_eq!((least(&bare), least(&boxed)), (Some(0), Some(1)));
 }
 
-/// The allocations of a request that `prepare` makes ready. Some requests find a table of the store full and make it grow, so
-/// it is done several times, and the least counts.
+/// The allocations of a request that `prepare` makes ready. Some requests find a table of the store full and make it
+/// grow, so it is done several times, and the least counts.
 fn least<R: Fn(&Server) -> Reply>(status: u16, prepare: impl Fn(&Server) -> R) -> u64 {
     let key = SigningKey::generate(Algorithm::ES256).unwrap();
     let settings = danger::without_send_quotas(Settings::default());

@@ -1,5 +1,5 @@
-//! Tokens that are bound to a key of the client (RFC 9449): what a proof must say, what is bound, and what a thief can do
-//! without the key.
+//! Tokens that are bound to a key of the client (RFC 9449): what a proof must say, what is bound, and what a thief can
+//! do without the key.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;

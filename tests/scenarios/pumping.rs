@@ -95,8 +95,8 @@ impl Country {
         text(&answer, "device_token").to_owned()
     }
 
-    /// A user comes again with a device that is known, and the host says nothing of them. Whatever happens to the country,
-    /// they are sent a code. Only the quotas of their own device can refuse them.
+    /// A user comes again with a device that is known, and the host says nothing of them. Whatever happens to the
+    /// country, they are sent a code. Only the quotas of their own device can refuse them.
     fn known_device(&mut self) {
         let number = usize::try_from(self.below(self.devices.len() as u64)).unwrap();
         let (phone, token) = self.devices[number].clone();
@@ -128,8 +128,8 @@ impl Country {
         self.log_in(&phone, &sent.unwrap(), None);
     }
 
-    /// An honest user asks for a code. Four of five redeem it. Two of three are known to the host, which says "allow". A
-    /// newcomer passes the challenge where there is one.
+    /// An honest user asks for a code. Four of five redeem it. Two of three are known to the host, which says "allow".
+    /// A newcomer passes the challenge where there is one.
     fn honest(&mut self) {
         if !self.devices.is_empty() && self.below(4) == 0 {
             return self.known_device();
@@ -173,8 +173,8 @@ impl Country {
         self.pumped - before
     }
 
-    /// The most messages of a pumper in a day: the floor of each shard, half of what was verified on the best day, and what
-    /// the best hour of each shard lets off beyond its floor, which is counted generously as one message each.
+    /// The most messages of a pumper in a day: the floor of each shard, half of what was verified on the best day, and
+    /// what the best hour of each shard lets off beyond its floor, which is counted generously as one message each.
     fn most(&self) -> u64 {
         SHARDS * OF_A_SHARD + self.verified.1 / 2 + SHARDS
     }

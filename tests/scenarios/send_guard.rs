@@ -781,7 +781,8 @@ impl Stepped {
         block_on(self.server.post_token(json_request(&grant, None))).status()
     }
 
-    /// Runs one request with one mishap. Returns its answer, unless it was dropped, and whether the mishap came to pass.
+    /// Runs one request with one mishap. Returns its answer, unless it was dropped, and whether the mishap came to
+    /// pass.
     fn run<T>(
         &self,
         records: &HashMap<RecordKey, Record>,
@@ -888,7 +889,8 @@ fn a_crash_at_any_step_of_a_login_credits_once_or_not_at_all() {
                     assert!(verified <= 1, "{case}: credited twice");
                     assert!(sent >= 1, "{case}");
                     if verified == 1 {
-                        // Of three messages in the block (two in another shard), the other one of the address is dropped.
+                        // Of three messages in the block (two in another shard), the other one of the address is
+                        // dropped.
                         assert!(sent <= 2, "{case}");
                     }
                     assert!(is_over || sent - verified <= 3, "{case}");

@@ -100,6 +100,20 @@ async fn a_session_ends_at_the_last_whole_second_of_thirty_days_however_often_it
 }
 
 #[tokio::test]
+async fn introspection_tells_the_idle_end_of_a_session_until_the_absolute_end_is_nearer() {
+    let host = Host::with(lasting(secs(1000), secs(2500)));
+    let (mut token, _) = log_in(&host).await;
+    for (pause, end) in [(0, 1000), (900, 1900), (599, 2499), (2, 2500), (900, 2500)] {
+        host.advance(secs(pause));
+        if pause > 0 {
+            (token, _) = refresh(&host, &token).await;
+        }
+        let (_, said) = read(&host.introspect(&token, &[]).await);
+        assert_eq!(said["exp"].as_u64().unwrap() - START, end, "after {pause} more seconds");
+    }
+}
+
+#[tokio::test]
 async fn an_access_token_never_outlives_the_absolute_end_of_its_session() {
     for fraction in [0, 500] {
         let host = Host::with(lasting(secs(1000), secs(1000)));

@@ -139,7 +139,8 @@ impl<'r> Actors<'r> {
         }
     }
 
-    /// The locker requests another code for the target. Now and then, a device token comes along that is not good for it.
+    /// The locker requests another code for the target. Now and then, a device token comes along that is not good for
+    /// it.
     pub fn lock(&mut self) -> Vec<Move> {
         let random = self.random;
         let devices: Vec<&Arc<Device>> = self.users.iter().filter_map(|user| user.device.as_ref()).collect();

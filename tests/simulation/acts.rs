@@ -135,8 +135,8 @@ impl Act {
         }
     }
 
-    /// Returns the device whose token came with the request and was good for it. How long a token is good depends on the
-    /// clock of a host, so a token near its end is good for this purpose.
+    /// Returns the device whose token came with the request and was good for it. How long a token is good depends on
+    /// the clock of a host, so a token near its end is good for this purpose.
     pub fn device(&self) -> Option<&str> {
         let device = self.ask.device().filter(|device| self.began.at < device.issued_at + DEVICE_VALIDITY + HOUR)?;
         Some(&device.id)

@@ -239,8 +239,8 @@ impl View {
 }
 
 impl AddressView {
-    /// Returns the sends and the guesses that count for a device which is known and has a guess left at a time, or those
-    /// of everybody else. `true` where it is a device.
+    /// Returns the sends and the guesses that count for a device which is known and has a guess left at a time, or
+    /// those of everybody else. `true` where it is a device.
     pub fn budget_of(&self, device: Option<&str>, at: u64) -> (bool, Vec<u64>, Vec<u64>) {
         let known = self.devices.iter().find(|known| Some(known.id.as_str()) == device && at < known.expires_at);
         let of_device = known.map(|known| (true, instants(&known.sends), instants(&known.failures)));

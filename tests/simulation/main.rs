@@ -151,7 +151,8 @@ fn requests_near_an_end_at_two_hosts() {
     tally.judge("near an end, at two hosts");
 }
 
-/// One or two requests on an address and on a session, at two hosts whose clocks differ, with and without a retry window.
+/// One or two requests on an address and on a session, at two hosts whose clocks differ, with and without a retry
+/// window.
 #[test]
 fn requests_at_two_hosts() {
     let mut tally = Tally::default();
@@ -279,8 +280,8 @@ fn requests_on_an_address_that_a_stranger_locks_at_two_hosts() {
     tally.judge("a locker, at two hosts");
 }
 
-/// A pumper who has all but one of the messages that a block gives without a reason to be trusted, in every order of two
-/// sends, and one request with everything that can go wrong.
+/// A pumper who has all but one of the messages that a block gives without a reason to be trusted, in every order of
+/// two sends, and one request with everything that can go wrong.
 #[test]
 fn requests_to_a_block_that_is_pumped() {
     let (world, mut tally) =

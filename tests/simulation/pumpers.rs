@@ -1,5 +1,5 @@
-//! Random histories of numbers that are pumped while the send guard is enforced: pumpers with numbers that nobody reads and
-//! with numbers of their own, newcomers who pass a challenge, and an owner with a known device.
+//! Random histories of numbers that are pumped while the send guard is enforced: pumpers with numbers that nobody reads
+//! and with numbers of their own, newcomers who pass a challenge, and an owner with a known device.
 
 use std::sync::Arc;
 use std::time::Duration;

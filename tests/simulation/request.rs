@@ -45,7 +45,8 @@ pub enum Ask {
     RevokeSession(Arc<RefreshToken>),
     /// The host ends the session that a token belongs to.
     EndSession(Arc<RefreshToken>),
-    /// The host ends all sessions of a user by `tokens_valid_after`, which is now, by a directory that may keep whole seconds.
+    /// The host ends all sessions of a user by `tokens_valid_after`, which is now, by a directory that may keep whole
+    /// seconds.
     SignOutEverywhere {
         phone: &'static str,
         in_whole_seconds: bool,

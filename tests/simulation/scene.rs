@@ -303,8 +303,8 @@ impl Scene {
         }
     }
 
-    /// An address that a stranger has locked but for one guess, and whose owner has a known device. The device has a code
-    /// of its own, and one guess left.
+    /// An address that a stranger has locked but for one guess, and whose owner has a known device. The device has a
+    /// code of its own, and one guess left.
     pub fn of_a_locker(world: &World) -> Self {
         let mut before = Before::begin(world);
         let (device, foreign) = (before.remember(KNOWN), before.remember(OTHER));
@@ -461,8 +461,8 @@ impl Scene {
         Self { follows_up: true, aftermath, ..scene }
     }
 
-    /// A session that is bound to a key, and was refreshed nine times in nine seconds. A thief has its tokens and proofs,
-    /// and not the key.
+    /// A session that is bound to a key, and was refreshed nine times in nine seconds. A thief has its tokens and
+    /// proofs, and not the key.
     pub fn of_proofs_at_a_session(world: &World) -> Self {
         let mut before = Before::begin(world);
         let challenge = before.send(KNOWN, Purpose::Login, DPOP_CLIENT);

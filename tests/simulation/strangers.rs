@@ -11,8 +11,8 @@ use crate::world::{KNOWN, Random, World};
 /// has just logged in (README, guarantee 10). Plays a stranger who sends and guesses at random: once with an owner who
 /// redeems the codes, and once with an owner who does not. The owner requests codes in both cases.
 ///
-/// With a known device, the owner has budgets apart from those of everybody (rustdoc of `DevicePolicy`). Then the stranger
-/// sees the same even where the owner requests no code.
+/// With a known device, the owner has budgets apart from those of everybody (rustdoc of `DevicePolicy`). Then the
+/// stranger sees the same even where the owner requests no code.
 pub fn compare(seed: u64, has_device: bool) -> Result<usize, String> {
     let [with, without] = [true, false].map(|logs_in| watch(seed, logs_in, has_device));
     let differs = with.iter().zip(&without).position(|(one, other)| one != other);

@@ -1,6 +1,7 @@
 //! Keeps the replies of a run, to be compared with those of a run over the other face.
 //!
-//! `REPLIES` names a folder. Each test has a file there, which is named after the test's thread. Each line is one reply.
+//! `REPLIES` names a folder. Each test has a file there, which is named after the test's thread. Each line is one
+//! reply.
 
 use std::fmt::Write as _;
 use std::fs::File;

@@ -20,7 +20,8 @@ use crate::{Broken, ManualClock};
 pub enum Mishap {
     FailBefore,
     FailAfter,
-    /// The call fails, and a swap is applied later: when the next call arrives, or in a run when the run says so, or never.
+    /// The call fails, and a swap is applied later: when the next call arrives, or in a run when the run says so, or
+    /// never.
     Late,
     /// A swap is applied twice, as a driver that retries would: the answer is a conflict.
     Twice,
@@ -223,8 +224,8 @@ impl Default for SteppedStore {
 }
 
 impl SteppedStore {
-    /// A store that tells what its calls did: of which request, and on which record. `polled` is the request whose turn it
-    /// is.
+    /// A store that tells what its calls did: of which request, and on which record. `polled` is the request whose turn
+    /// it is.
     pub fn watched(
         polled: Arc<AtomicUsize>,
         watcher: impl Fn(usize, &RecordKey, Effect<'_>) + Send + Sync + 'static,
@@ -355,8 +356,8 @@ impl<R: Records> TestStore<R> {
         *self.parts_down.lock().unwrap() = parts.to_vec();
     }
 
-    /// Counts a call of the directory or the signer by the request whose turn it is. Tells how many such calls the request
-    /// had made before, and whether this one is answered.
+    /// Counts a call of the directory or the signer by the request whose turn it is. Tells how many such calls the
+    /// request had made before, and whether this one is answered.
     pub fn called(&self, part: Part) -> (usize, bool) {
         let request = self.polled.load(SeqCst);
         let is_down = {

@@ -1,5 +1,5 @@
-//! The host that is measured: its clock moves only when told, its random bytes are the same in each run, and nothing in it is
-//! hashed with a seed.
+//! The host that is measured: its clock moves only when told, its random bytes are the same in each run, and nothing in
+//! it is hashed with a seed.
 
 pub mod keyed;
 

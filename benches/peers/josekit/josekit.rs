@@ -1,5 +1,5 @@
-//! This crate beside `josekit`, in a package of its own: OpenSSL and BoringSSL have symbols of the same names, so that one
-//! program cannot have both.
+//! This crate beside `josekit`, in a package of its own: OpenSSL and BoringSSL have symbols of the same names, so that
+//! one program cannot have both.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that fails has to fail loudly")]
 
 use std::time::{Duration, UNIX_EPOCH};

@@ -291,8 +291,8 @@ typedef struct otp_grant_request {
   size_t header_count;
   // The body.
   struct otp_grant_bytes body;
-  // What the host knows about the request: one of `enum otp_grant_verdict`. 0 is nothing. The send endpoint reads it,
-  // where the send guard is on.
+  // What the host knows about the request: one of `enum otp_grant_verdict`. 0 is nothing. The send endpoint reads
+  // it, where the send guard is on.
   uint32_t verdict;
 } otp_grant_request;
 
@@ -340,8 +340,8 @@ typedef struct otp_grant_code {
   struct otp_grant_bytes code_verifier;
   // The request, with the proof of the key that the code was requested with. NULL if there was none.
   const struct otp_grant_api_request *proof;
-  // The device token of an earlier login to this address. `{NULL, 0}` if there is none. One that is not good counts as
-  // none.
+  // The device token of an earlier login to this address. `{NULL, 0}` if there is none. One that is not good counts
+  // as none.
   struct otp_grant_bytes device_token;
 } otp_grant_code;
 
@@ -352,8 +352,8 @@ extern "C" {
 // Returns `OTP_GRANT_ABI_VERSION` as it was when the library was compiled. Compare the two when the program starts.
 uint32_t otp_grant_abi_version(void);
 
-// Copies the text of the last call of this thread that did not return `OK`, and a zero byte. Returns how many bytes the
-// text has, without that byte. A text that does not fit is cut. `buffer` can be NULL if `capacity` is 0.
+// Copies the text of the last call of this thread that did not return `OK`, and a zero byte. Returns how many bytes
+// the text has, without that byte. A text that does not fit is cut. `buffer` can be NULL if `capacity` is 0.
 size_t otp_grant_last_error(char *buffer,
                             size_t capacity);
 
@@ -501,15 +501,15 @@ otp_grant_status otp_grant_verify(otp_grant_engine engine,
                                   const struct otp_grant_code *code,
                                   otp_grant_exchange *exchange);
 
-// Begins to tell what an address has left: guesses and sends, live challenges and devices. `channel` is `sms` or `email`,
-// and the address has any spelling. The exchange ends with `DOCUMENT` or `REFUSED`.
+// Begins to tell what an address has left: guesses and sends, live challenges and devices. `channel` is `sms` or
+// `email`, and the address has any spelling. The exchange ends with `DOCUMENT` or `REFUSED`.
 otp_grant_status otp_grant_explain(otp_grant_engine engine,
                                    struct otp_grant_bytes channel,
                                    struct otp_grant_bytes address,
                                    otp_grant_exchange *exchange);
 
-// Begins to clear the counted guesses and sends of an address and of its devices. The guesses of each code still count.
-// The exchange ends with `DOCUMENT` or `REFUSED`.
+// Begins to clear the counted guesses and sends of an address and of its devices. The guesses of each code still
+// count. The exchange ends with `DOCUMENT` or `REFUSED`.
 otp_grant_status otp_grant_unlock(otp_grant_engine engine,
                                   struct otp_grant_bytes channel,
                                   struct otp_grant_bytes address,

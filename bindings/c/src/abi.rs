@@ -25,8 +25,8 @@ pub extern "C" fn otp_grant_abi_version() -> u32 {
     ABI_VERSION
 }
 
-/// Copies the text of the last call of this thread that did not return `OK`, and a zero byte. Returns how many bytes the
-/// text has, without that byte. A text that does not fit is cut. `buffer` can be NULL if `capacity` is 0.
+/// Copies the text of the last call of this thread that did not return `OK`, and a zero byte. Returns how many bytes
+/// the text has, without that byte. A text that does not fit is cut. `buffer` can be NULL if `capacity` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otp_grant_last_error(buffer: *mut c_char, capacity: usize) -> usize {
     with_last_error(|text| {
@@ -467,8 +467,8 @@ impl Observer {
     fn tell(&self, event: &str) {
         let with_end = [event.as_bytes(), b"\0"].concat();
         let event = Bytes { data: with_end.as_ptr(), length: event.len() };
-        // SAFETY: the caller of `otp_grant_engine_new` guarantees that the function can be called with this context, and
-        // the bytes are there during the call.
+        // SAFETY: the caller of `otp_grant_engine_new` guarantees that the function can be called with this context,
+        // and the bytes are there during the call.
         unsafe { (self.function)(self.context, event) };
     }
 }

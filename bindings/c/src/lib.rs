@@ -1,8 +1,8 @@
 //! `otp-grant` for C.
 //!
-//! `abi`, `tokens` and `support` have the functions that C calls, `types` the types that C sees, and `pointers` reads what
-//! C points to. These modules but `types` have all code that is unsafe. The rest is safe: `handles` keeps engines and
-//! exchanges, `exchange` is one exchange, `fault` has the errors.
+//! `abi`, `tokens` and `support` have the functions that C calls, `types` the types that C sees, and `pointers` reads
+//! what C points to. These modules but `types` have all code that is unsafe. The rest is safe: `handles` keeps engines
+//! and exchanges, `exchange` is one exchange, `fault` has the errors.
 //!
 //! C holds numbers, not pointers. A number names an entry of a table together with how often that entry has changed. A
 //! number that was freed, or whose question was answered, is therefore found out.

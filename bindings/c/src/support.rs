@@ -13,8 +13,8 @@ use crate::fault::{Fault, Status, entry};
 use crate::pointers::{out_pointer, text};
 use crate::types::{Bytes, EngineHandle, ExchangeHandle};
 
-/// Begins to tell what an address has left: guesses and sends, live challenges and devices. `channel` is `sms` or `email`,
-/// and the address has any spelling. The exchange ends with `DOCUMENT` or `REFUSED`.
+/// Begins to tell what an address has left: guesses and sends, live challenges and devices. `channel` is `sms` or
+/// `email`, and the address has any spelling. The exchange ends with `DOCUMENT` or `REFUSED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otp_grant_explain(
     engine: EngineHandle,
@@ -26,8 +26,8 @@ pub unsafe extern "C" fn otp_grant_explain(
     entry(|| unsafe { begin(engine, channel, address, exchange, Engine::explain) })
 }
 
-/// Begins to clear the counted guesses and sends of an address and of its devices. The guesses of each code still count.
-/// The exchange ends with `DOCUMENT` or `REFUSED`.
+/// Begins to clear the counted guesses and sends of an address and of its devices. The guesses of each code still
+/// count. The exchange ends with `DOCUMENT` or `REFUSED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otp_grant_unlock(
     engine: EngineHandle,

@@ -59,8 +59,8 @@ pub struct Request {
     pub header_count: usize,
     /// The body.
     pub body: Bytes,
-    /// What the host knows about the request: one of `enum otp_grant_verdict`. 0 is nothing. The send endpoint reads it,
-    /// where the send guard is on.
+    /// What the host knows about the request: one of `enum otp_grant_verdict`. 0 is nothing. The send endpoint reads
+    /// it, where the send guard is on.
     pub verdict: u32,
 }
 
@@ -111,8 +111,8 @@ pub struct CodeToVerify {
     pub code_verifier: Bytes,
     /// The request, with the proof of the key that the code was requested with. NULL if there was none.
     pub proof: *const ApiRequest,
-    /// The device token of an earlier login to this address. `{NULL, 0}` if there is none. One that is not good counts as
-    /// none.
+    /// The device token of an earlier login to this address. `{NULL, 0}` if there is none. One that is not good counts
+    /// as none.
     pub device_token: Bytes,
 }
 

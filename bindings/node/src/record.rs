@@ -1,5 +1,5 @@
-//! The value under which a store keeps a record: JSON with the tag, the expiry and the body, as the stores in Rust write
-//! it. A host in Rust and a host in Node can share one database.
+//! The value under which a store keeps a record: JSON with the tag, the expiry and the body, as the stores in Rust
+//! write it. A host in Rust and a host in Node can share one database.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

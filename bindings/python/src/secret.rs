@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use zeroize::Zeroizing;
 
-/// The text of a Python string. The stable ABI of Python 3.9 lends no text, so that a `&str` would be a copy that is not
-/// wiped.
+/// The text of a Python string. The stable ABI of Python 3.9 lends no text, so that a `&str` would be a copy that is
+/// not wiped.
 pub(crate) struct Text(Zeroizing<String>);
 
 impl Text {

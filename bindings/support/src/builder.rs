@@ -50,8 +50,8 @@ impl EngineBuilder {
         })
     }
 
-    /// Adds a function that receives each event as a JSON object: `kind`, and members that depend on it. It is called in
-    /// the middle of a request, on the thread that answers it. It must return at once, and must not panic.
+    /// Adds a function that receives each event as a JSON object: `kind`, and members that depend on it. It is called
+    /// in the middle of a request, on the thread that answers it. It must return at once, and must not panic.
     pub fn observer(mut self, observer: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.builder = self.builder.observer(JsonObserver(observer));
         self
@@ -64,8 +64,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a function that gives the budget of an address, as `AddressPolicy::with_budgets` does. Its arguments are the
-    /// channel and the address.
+    /// Adds a function that gives the budget of an address, as `AddressPolicy::with_budgets` does. Its arguments are
+    /// the channel and the address.
     pub fn budgets(mut self, budget: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> Self {
         let budget = move |address: &Address| budget(ChannelName::of(address.channel()), address.as_str());
         self.settings.addresses = self.settings.addresses.with_budgets(budget);

@@ -53,8 +53,8 @@ impl Engine {
         EngineBuilder::from_json(config)
     }
 
-    /// Begins to answer a request about which the host knows nothing. Returns `None` when the path is not the path of an
-    /// endpoint.
+    /// Begins to answer a request about which the host knows nothing. Returns `None` when the path is not the path of
+    /// an endpoint.
     ///
     /// `path` has no query. Header names are in any case, and a header that is repeated is given repeatedly. Everything
     /// is copied.
@@ -91,8 +91,8 @@ impl Engine {
     /// The check knows neither whether a proof was used before nor whether its nonce is good.
     ///
     /// The document has `subject`, `client`, `scope`, `token_id`, `session`, `issued_at`, `expires_at`, `auth_time` if
-    /// the token has it, `key` if it is bound to one, `amr` and `custom`. Instants are milliseconds since 1970. A key is
-    /// named by its thumbprint (RFC 7638).
+    /// the token has it, `key` if it is bound to one, `amr` and `custom`. Instants are milliseconds since 1970. A key
+    /// is named by its thumbprint (RFC 7638).
     ///
     /// # Errors
     /// [`ArgumentError`] if `client` or `needed_scope` can't be one. The [`Refusal`] within is `no_token`,
@@ -129,8 +129,8 @@ impl Engine {
         }))
     }
 
-    /// Redeems a code of a usage other than login, as `AuthorizationServer::verify` does. The host has authenticated the
-    /// client.
+    /// Redeems a code of a usage other than login, as `AuthorizationServer::verify` does. The host has authenticated
+    /// the client.
     ///
     /// The document has `channel`, `address`, `usage` and `verified_at`.
     ///
@@ -186,10 +186,10 @@ impl Engine {
 
     /// Tells what an address has left, for the host's support staff, as `AuthorizationServer::explain` does.
     ///
-    /// The document has `is_locked`, `guesses`, `sends`, `challenges` and `devices`. A budget has `left`, which is `null`
-    /// where there is no limit, and `available_at`, which is `null` where one is possible now. A challenge has `code_expires_at`,
-    /// `expires_at` and `guesses_left`. A device has `known_until`, `guesses` and `sends`. Instants are milliseconds
-    /// since 1970. There is no code and no identifier in it.
+    /// The document has `is_locked`, `guesses`, `sends`, `challenges` and `devices`. A budget has `left`, which is
+    /// `null` where there is no limit, and `available_at`, which is `null` where one is possible now. A challenge has
+    /// `code_expires_at`, `expires_at` and `guesses_left`. A device has `known_until`, `guesses` and `sends`. Instants
+    /// are milliseconds since 1970. There is no code and no identifier in it.
     ///
     /// # Errors
     /// [`ArgumentError`] if there is no such address. The exchange can end with `temporarily_unavailable`.
@@ -198,8 +198,8 @@ impl Engine {
         Ok(self.perform(|server| async move { Ok(explanation(&server.explain(&address).await?)) }))
     }
 
-    /// Clears the counted guesses and sends of an address and of its devices, as `AuthorizationServer::unlock` does. The
-    /// document is empty.
+    /// Clears the counted guesses and sends of an address and of its devices, as `AuthorizationServer::unlock` does.
+    /// The document is empty.
     ///
     /// # Errors
     /// [`ArgumentError`] if there is no such address. The exchange can end with `temporarily_unavailable`.
@@ -260,8 +260,8 @@ impl Engine {
         self.engine.key_set().to_json()
     }
 
-    /// Reads an address. Returns `channel`, `address` and `budget` as a JSON object. The directory is asked for this form of
-    /// an address. Addresses that have one budget share guesses and sends.
+    /// Reads an address. Returns `channel`, `address` and `budget` as a JSON object. The directory is asked for this
+    /// form of an address. Addresses that have one budget share guesses and sends.
     ///
     /// # Errors
     /// [`ArgumentError`] if the channel is not `sms` or `email`, or the text is not an address of it.

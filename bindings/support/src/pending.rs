@@ -40,8 +40,8 @@ pub enum Done {
 
 /// A question, with the exchange that waits for its answer.
 ///
-/// Each answer takes the question and gives the next step. An answer of the wrong kind, or one that can't be read, gives
-/// the question back. To drop a question is to drop its request, as if the client had hung up.
+/// Each answer takes the question and gives the next step. An answer of the wrong kind, or one that can't be read,
+/// gives the question back. To drop a question is to drop its request, as if the client had hung up.
 #[must_use = "a question that is dropped is a request that is dropped"]
 pub struct Pending {
     exchange: Box<dyn Exchange>,
@@ -204,8 +204,8 @@ impl Pending {
         self.otp_message().map(|message| u64::try_from(message.validity().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Returns the number of the message among those with the same code, beginning with 1. A host can take another route
-    /// for a later one.
+    /// Returns the number of the message among those with the same code, beginning with 1. A host can take another
+    /// route for a later one.
     pub fn attempt(&self) -> Option<u32> {
         self.otp_message().map(|message| message.attempt().get())
     }

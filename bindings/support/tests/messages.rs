@@ -1,5 +1,5 @@
-//! What a host in another language does against messages that nobody reads and lockouts that an attacker causes, and how
-//! a reviewer without a telephone logs in.
+//! What a host in another language does against messages that nobody reads and lockouts that an attacker causes, and
+//! how a reviewer without a telephone logs in.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -1,6 +1,7 @@
 //! A complete host over HTTP, on axum: `cargo run -p otp-grant-example-axum -- --listen 127.0.0.1:8080`
 //!
-//! Options: `[--alg RS256|PS256|ES256|EdDSA|Ed25519] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off]`
+//! Options: `[--alg RS256|PS256|ES256|EdDSA|Ed25519] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota
+//! off]`
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! A complete host over HTTP without an async runtime, on tiny_http:
 //! `cargo run -p otp-grant-example-blocking -- --listen 127.0.0.1:8080`
 //!
-//! Options: `[--alg RS256|PS256|ES256|EdDSA|Ed25519] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota off]`
+//! Options: `[--alg RS256|PS256|ES256|EdDSA|Ed25519] [--key FILE.pem] [--outbox FILE] [--issuer URL] [--send-quota
+//! off]`
 //!
 //! tiny_http has no timeouts: a client that falls silent in the middle of a body keeps one of the workers. In
 //! production a proxy in front delivers only whole requests.

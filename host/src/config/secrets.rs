@@ -5,8 +5,8 @@ use super::{Config, Source};
 
 /// Tells whether a secret stands in the file.
 ///
-/// URLs and texts of JSON are secret if they seem to have a secret in them: a user, a name such as `api_key`, or a part that
-/// looks random.
+/// URLs and texts of JSON are secret if they seem to have a secret in them: a user, a name such as `api_key`, or a part
+/// that looks random.
 pub(super) fn stand_in_the_file(config: &Config) -> bool {
     let master = config.keys.iter().flat_map(|keys| [&keys.index, &keys.sealing].into_iter().chain(&keys.accepted));
     let signing = config.signing.iter().map(|signing| &signing.active);

@@ -63,8 +63,8 @@ impl UserBase {
 /// The users.
 #[derive(Debug)]
 pub(crate) enum HostUsers {
-    /// The users of the file, and those who signed up since the process started. An address that both have is that of the
-    /// listed user.
+    /// The users of the file, and those who signed up since the process started. An address that both have is that of
+    /// the listed user.
     Memory { listed: Box<MemoryDirectory>, signed_up: Arc<MemoryDirectory> },
     /// The users of a table.
     Table(Arc<UsersTable>),

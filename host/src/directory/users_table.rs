@@ -61,8 +61,8 @@ impl UsersTable {
         Ok(())
     }
 
-    /// Finds out whether the table flags test users. A table that was made before there were any does not, and its users
-    /// are none.
+    /// Finds out whether the table flags test users. A table that was made before there were any does not, and its
+    /// users are none.
     pub(crate) async fn find_test_users(&mut self) -> Result<(), TableError> {
         let has_column = match &self.database {
             Database::Postgres(database) => database.find(HAS_TESTS_IN_POSTGRES, &[]).await?.is_some(),

@@ -1,7 +1,7 @@
 //! Metrics: what the host counts, for Prometheus.
 //!
-//! Each counter and histogram is a handle that is made at the start. To count is to add to an atomic number, or to take a
-//! lock that nothing else holds for long. No text is looked up and nothing is allocated. Labels have values of fixed
+//! Each counter and histogram is a handle that is made at the start. To count is to add to an atomic number, or to take
+//! a lock that nothing else holds for long. No text is looked up and nothing is allocated. Labels have values of fixed
 //! lists alone, so a caller can't add a series.
 
 mod events;

@@ -1,5 +1,5 @@
-//! What a request claims about itself, before the authorization server has checked anything: which clients it names, and
-//! what it is. A request that passes here is checked by the authorization server.
+//! What a request claims about itself, before the authorization server has checked anything: which clients it names,
+//! and what it is. A request that passes here is checked by the authorization server.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,8 +13,8 @@ use serde::Deserialize;
 /// The claims of a request. Nothing is verified.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Every client that the request names: in the body, in the `Authorization` header, and in an assertion or an access
-    /// token. There can be two. The authorization server refuses the request then, unless both are the same.
+    /// Every client that the request names: in the body, in the `Authorization` header, and in an assertion or an
+    /// access token. There can be two. The authorization server refuses the request then, unless both are the same.
     pub(super) clients: Vec<String>,
     /// Whether the request has something that is to prove its client: a header, a secret or an assertion.
     pub(super) are_proved: bool,

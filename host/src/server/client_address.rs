@@ -1,8 +1,8 @@
 //! The network address of a client, as trusted proxies report it: `Forwarded` (RFC 7239) or `X-Forwarded-For`.
 //!
 //! Each proxy adds the address that it talks to at the right end. The header is therefore read from the right, as
-//! long as the address that reported an entry is that of a trusted proxy. What a client has sent stands on the left, and
-//! is never reached. It also can't change how the right end is read: texts are split from the right, so an open
+//! long as the address that reported an entry is that of a trusted proxy. What a client has sent stands on the left,
+//! and is never reached. It also can't change how the right end is read: texts are split from the right, so an open
 //! quotation mark of the client does not swallow what a proxy has added. The parsers of the `Forwarded` header on
 //! crates.io begin at the left, so the host has its own.
 
@@ -14,8 +14,8 @@ use crate::config::{AddressHeader, Proxy};
 
 /// The address of the client of a request that came over a connection from `peer`.
 ///
-/// Where a proxy does not know the client, or writes something that can't be read, the address of this proxy is the last
-/// one that is known.
+/// Where a proxy does not know the client, or writes something that can't be read, the address of this proxy is the
+/// last one that is known.
 pub(super) fn client_address(proxy: &Proxy, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
     let mut known = peer;
     let Some(header) = proxy.client_address.filter(|_| proxy.trusts(peer)) else { return known };
@@ -58,8 +58,8 @@ fn forwarded_for(element: &str) -> Option<&str> {
     }
 }
 
-/// An address with or without a port. IPv6 can stand in brackets, and must where it has a port. `None` for `unknown`, for
-/// obfuscated identifiers, and for everything else.
+/// An address with or without a port. IPv6 can stand in brackets, and must where it has a port. `None` for `unknown`,
+/// for obfuscated identifiers, and for everything else.
 fn node(text: &str) -> Option<IpAddr> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;

@@ -1,10 +1,11 @@
 //! Requests from pages of other origins (CORS, in the Fetch Standard).
 //!
-//! An origin is allowed for a client, and most requests name their client in the body. A layer such as that of `tower-http`
-//! decides by the origin alone. Pages of one client could then use every other client. So the rules are here.
+//! An origin is allowed for a client, and most requests name their client in the body. A layer such as that of
+//! `tower-http` decides by the origin alone. Pages of one client could then use every other client. So the rules are
+//! here.
 //!
-//! This host has no cookies. A page gains nothing from the browser of its visitor but the visitor's network address, and
-//! that is what a refusal protects: a foreign page must not send messages through its visitors.
+//! This host has no cookies. A page gains nothing from the browser of its visitor but the visitor's network address,
+//! and that is what a refusal protects: a foreign page must not send messages through its visitors.
 
 use std::collections::{HashMap, HashSet};
 

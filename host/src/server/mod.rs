@@ -197,6 +197,6 @@ const TURN: Duration = Duration::from_millis(20);
 /// How long a connection can take to begin.
 const HANDSHAKE: Duration = Duration::from_millis(100);
 
-/// How long an idle connection stays after the listener is closed. By then a proxy that is busy has used it, or has found
-/// that this host takes no connections.
+/// How long an idle connection stays after the listener is closed. By then a proxy that is busy has used it, or has
+/// found that this host takes no connections.
 const IDLE: Duration = Duration::from_secs(1);

@@ -29,8 +29,8 @@ use crate::metrics::LimitCounts;
 pub(crate) struct NetworkLimits(Option<Arc<Limits>>);
 
 impl NetworkLimits {
-    /// The limits that the file gives. An allowance whose settings stay the same goes on from `before`: a reload gives no
-    /// address more.
+    /// The limits that the file gives. An allowance whose settings stay the same goes on from `before`: a reload gives
+    /// no address more.
     pub(crate) fn new(config: &Config, counts: &LimitCounts, before: Option<&Self>) -> Result<Self, ConfigError> {
         let Some(quotas) = NetworkQuotas::of(config)? else { return Ok(Self(None)) };
         let public_clients = config.clients.iter().filter(|(_, client)| client.public);
@@ -63,9 +63,9 @@ impl NetworkLimits {
     /// Reserves what a request can use up. If an allowance that it needs is used up, returns how long its address must
     /// wait.
     ///
-    /// Requests that can't use an allowance up pass. Users behind the address of an attacker stay signed in, and can sign
-    /// in while the attacker guesses the secrets of clients. A client with a secret or a key is a server. Its address is
-    /// that of all its users, so only its own failed authentications count.
+    /// Requests that can't use an allowance up pass. Users behind the address of an attacker stay signed in, and can
+    /// sign in while the attacker guesses the secrets of clients. A client with a secret or a key is a server. Its
+    /// address is that of all its users, so only its own failed authentications count.
     pub(crate) fn reserve(
         &self,
         endpoint: Endpoint,

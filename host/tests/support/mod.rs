@@ -229,8 +229,8 @@ pub fn post(path: &str, kind: &str, body: &str) -> String {
     )
 }
 
-/// The host with arguments, in an environment without its variables, and with a proxy that does not exist: it is not for
-/// what stays on this machine.
+/// The host with arguments, in an environment without its variables, and with a proxy that does not exist: it is not
+/// for what stays on this machine.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otp-grant-host"));
     command.args(arguments).stdin(Stdio::null()).env_remove("OTP_GRANT_STORE").env_remove("OTP_GRANT_DEMO_SECRET");

@@ -1,5 +1,5 @@
-//! Keys from every kind of file: tokens verify with `ring` under the `kid` that the core would give, and bad files are refused
-//! as the core refuses them.
+//! Keys from every kind of file: tokens verify with `ring` under the `kid` that the core would give, and bad files are
+//! refused as the core refuses them.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};

@@ -1,9 +1,9 @@
-//! Arabic. A purpose is a noun that follows `رمز` (code). Minutes and seconds are in the genitive or accusative, and are
-//! never abbreviated: `د` and `ث` are not known to every reader.
+//! Arabic. A purpose is a noun that follows `رمز` (code). Minutes and seconds are in the genitive or accusative, and
+//! are never abbreviated: `د` and `ث` are not known to every reader.
 //!
-//! There are no marks of direction. The last line of an SMS is a paragraph of its own, and its first strong character is
-//! Latin, and so it is shown from left to right. A number must not follow the name of the application directly: after a
-//! Latin name, it would be shown on the wrong side of the name.
+//! There are no marks of direction. The last line of an SMS is a paragraph of its own, and its first strong character
+//! is Latin, and so it is shown from left to right. A number must not follow the name of the application directly:
+//! after a Latin name, it would be shown on the wrong side of the name.
 
 use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Plural, Shortest, Units};
 

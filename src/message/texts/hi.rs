@@ -1,5 +1,5 @@
-//! Hindi. A purpose is a noun that stands before `OTP` and `के लिए` (for). Banks and services in India call a code `OTP`,
-//! also in Hindi, and warn of sharing it. `मि.` and `से.` (which also means from) save little.
+//! Hindi. A purpose is a noun that stands before `OTP` and `के लिए` (for). Banks and services in India call a code
+//! `OTP`, also in Hindi, and warn of sharing it. `मि.` and `से.` (which also means from) save little.
 
 use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 

@@ -1,5 +1,5 @@
-//! Brazilian Portuguese. The 7-bit alphabet has é but not á, ã, ç, í, ó and õ. So an SMS says `token` where an e-mail says
-//! `código`: with an accent, the message would have 70 characters instead of 160.
+//! Brazilian Portuguese. The 7-bit alphabet has é but not á, ã, ç, í, ó and õ. So an SMS says `token` where an e-mail
+//! says `código`: with an accent, the message would have 70 characters instead of 160.
 
 use crate::message::texts::{BuiltIn, EmailTexts, Forms, PerUsage, Units, one_other};
 

@@ -70,9 +70,9 @@ impl<'a> SendRequest<'a> {
         self
     }
 
-    /// Presents the device token of an earlier login to this address. The request then uses the budgets of its device. A
-    /// token that is invalid or has expired, of another address or client, or of a device without a guess left, counts
-    /// as none.
+    /// Presents the device token of an earlier login to this address. The request then uses the budgets of its device.
+    /// A token that is invalid or has expired, of another address or client, or of a device without a guess left,
+    /// counts as none.
     #[must_use]
     pub fn with_device_token(mut self, token: PresentedSecret<'a>) -> Self {
         self.device_token = Some(token);
@@ -130,8 +130,8 @@ impl<'a> SendRequest<'a> {
     }
 }
 
-/// Reads a challenge and its method. Without a method, the method would be `plain` (RFC 7636 section 4.3), which protects
-/// nothing here.
+/// Reads a challenge and its method. Without a method, the method would be `plain` (RFC 7636 section 4.3), which
+/// protects nothing here.
 fn parse_challenge(members: &mut Members<'_>) -> Result<Option<CodeChallenge>, InvalidRequest> {
     let challenge = members.take_str(Member::CodeChallenge)?;
     let method = members.take_str(Member::CodeChallengeMethod)?;

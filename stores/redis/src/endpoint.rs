@@ -178,8 +178,8 @@ impl Drop for Lane<'_> {
     }
 }
 
-/// A write that replicas have to acknowledge. Dropped without an outcome, also because the caller has hung up, it counts
-/// as a failure.
+/// A write that replicas have to acknowledge. Dropped without an outcome, also because the caller has hung up, it
+/// counts as a failure.
 struct Confirmation<'a> {
     waiting: &'a Waiting,
     begun: u64,

@@ -145,7 +145,8 @@ impl Sentinels {
     }
 }
 
-/// Reads the answers of a Sentinel: host and port, or nothing; and what it knows of the primary, a list of names and values.
+/// Reads the answers of a Sentinel: host and port, or nothing; and what it knows of the primary, a list of names and
+/// values.
 fn parse(answers: Vec<Value>, said_by: &Address) -> RedisResult<Option<Claim>> {
     let mut answers = answers.into_iter();
     let address = answers.next().unwrap_or(Value::Nil).extract_error()?;

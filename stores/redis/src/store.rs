@@ -29,16 +29,16 @@ impl RedisStore {
     /// Connects to what a URL names:
     ///
     /// - `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`: a server;
-    /// - `redis+sentinel://[user:password@]host[:port],…/service[/database]`: the primary that Sentinels watch under the
-    ///   name of the service;
+    /// - `redis+sentinel://[user:password@]host[:port],…/service[/database]`: the primary that Sentinels watch under
+    ///   the name of the service;
     /// - `redis+cluster://[user:password@]host[:port],…`: a Redis Cluster, with the feature `cluster`.
     ///
     /// With the feature `tls` there are also `rediss://`, `rediss+sentinel://` and `rediss+cluster://`.
     ///
     /// One connection carries all commands, except swaps that wait for replicas. It is given up when it is lost, when a
     /// command gets no answer in time, or when the server says that it is no primary. The next command then makes a new
-    /// connection, and resolves the host name again. Sentinels are asked before each connection, and the server that they
-    /// name must say of itself that it is a primary.
+    /// connection, and resolves the host name again. Sentinels are asked before each connection, and the server that
+    /// they name must say of itself that it is a primary.
     ///
     /// # Errors
     /// [`RedisStoreError`]:
@@ -76,11 +76,11 @@ impl RedisStore {
         Ok(Self::with(Connection::to_cluster(urls, &options).await?, options))
     }
 
-    /// Asks each primary for settings that can make Redis forget a record. [The crate's front page](crate) says how Redis
-    /// must be configured.
+    /// Asks each primary for settings that can make Redis forget a record. [The crate's front page](crate) says how
+    /// Redis must be configured.
     ///
-    /// Call it when a host starts, and log what it returns. It needs the right to `INFO`, and to `CONFIG GET` for a part.
-    /// A server that refuses is itself [in the list](DurabilityRisk).
+    /// Call it when a host starts, and log what it returns. It needs the right to `INFO`, and to `CONFIG GET` for a
+    /// part. A server that refuses is itself [in the list](DurabilityRisk).
     ///
     /// ```no_run
     /// # async fn test(store: otp_grant_redis::RedisStore) -> Result<(), otp_grant_redis::RedisStoreError> {

@@ -129,8 +129,8 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
         assert!(matches!(error, RedisStoreError::NotARecord) && !error.is_retryable(), "{bad}: {error}");
         assert!(!said(&error).contains("secret"), "{error:?}");
     }
-    // A later version may have kinds of records that this one does not know. They are read, and the core does not decide on
-    // them.
+    // A later version may have kinds of records that this one does not know. They are read, and the core does not
+    // decide on them.
     redis::cmd("SET").arg(&name).arg(good.replace("authenticator", "other")).exec(&mut server.commands()).unwrap();
     assert_eq!(store.load(&key(1)).await.unwrap().unwrap().body.kind(), "other");
     // Swaps go on by the tag alone, so a record of a later version is not overwritten by accident.

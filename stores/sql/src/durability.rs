@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// A reason why a database can forget what it has acknowledged. A code is then accepted twice, or guesses are forgotten.
+/// A reason why a database can forget what it has acknowledged. A code is then accepted twice, or guesses are
+/// forgotten.
 ///
 /// Its text is one line for a log.
 #[derive(Clone, Debug, PartialEq, Eq)]

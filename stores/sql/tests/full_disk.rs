@@ -1,4 +1,5 @@
-//! SQLite on a disk that has no room, and beside somebody who reads for long, so that the write-ahead log can't be cleared.
+//! SQLite on a disk that has no room, and beside somebody who reads for long, so that the write-ahead log can't be
+//! cleared.
 #![cfg(feature = "sqlite")]
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Two servers of PostgreSQL, and an address that moves from one to the other: connections that were made before still lead
-//! to the old one, which hangs, or takes no writes any more.
+//! Two servers of PostgreSQL, and an address that moves from one to the other: connections that were made before still
+//! lead to the old one, which hangs, or takes no writes any more.
 #![cfg(feature = "postgres")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of a scenario that fails have to fail loudly")]
 
@@ -46,7 +46,8 @@ impl Address {
     }
 }
 
-/// A primary, a standby that has all that was acknowledged, an address, and a store on it with all its connections made.
+/// A primary, a standby that has all that was acknowledged, an address, and a store on it with all its connections
+/// made.
 struct Pair {
     primary: Postgres,
     standby: Postgres,

@@ -148,8 +148,8 @@ async fn what_is_not_a_record_is_an_error_that_says_nothing_of_it() {
     assert_eq!(store.swap(&key(1), None, &stored).await.unwrap(), Swap::Conflict);
     assert_eq!(store.swap(&key(1), Some(stored.tag), &stored).await.unwrap(), Swap::Conflict);
 
-    // A later version may have kinds of records that this one does not know. They are read, and the core does not decide on
-    // them.
+    // A later version may have kinds of records that this one does not know. They are read, and the core does not
+    // decide on them.
     let other = "DELETE FROM otp_grant_records; INSERT INTO otp_grant_records SELECT * FROM good;
         UPDATE otp_grant_records SET value = replace(value, 'authenticator', 'other')";
     statements.execute_batch(other).unwrap();

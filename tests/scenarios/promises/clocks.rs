@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// README 9: "The clocks of hosts can differ by 5 seconds." "The later of the record's time and the clock's
-/// time counts. A period can be off by as much."
+/// README 9: "The clocks of hosts can differ by 5 seconds." "The later of the record's time and the clock's time
+/// counts. A period can be up to 5 seconds too long or too short."
 #[tokio::test]
 async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {
     for (begins, asks) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (-2_000, 2_500), (2_500, -2_000)] {
@@ -72,7 +72,7 @@ async fn whatever_a_clock_is_set_back_by_gives_no_guess_and_no_send() {
     }
 }
 
-/// README 9: "An address that is used before the clock catches up loses its codes."
+/// README 9: "An address that is sent to or guessed at before the clock catches up loses its codes."
 #[tokio::test]
 async fn a_code_ends_when_its_address_is_used_by_anybody_while_the_clock_is_behind() {
     for (back, is_good) in [(5_000, true), (5_001, false), (3_600_000, false)] {
@@ -91,7 +91,8 @@ async fn a_code_ends_when_its_address_is_used_by_anybody_while_the_clock_is_behi
     }
 }
 
-/// README 9: "records that are not used": "They don't change"; "tokens that had expired": "They are valid again".
+/// README 9: "records that no request touches": "They stay as they are"; "tokens that had expired": "They are valid
+/// again".
 #[tokio::test]
 async fn what_is_not_used_while_the_clock_is_behind_goes_on() {
     let host = hosted(small(), 600);

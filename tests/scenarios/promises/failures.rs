@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// README 3: "A crash, a store that fails or a client that hangs up leaves a code usable or spent."
+/// README 3: "After a crash, a failure of the store or the end of a connection, a code is usable or spent, and nothing
+/// in between."
 #[tokio::test]
 async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usable_or_spent() {
     for (send, window) in
@@ -26,7 +27,8 @@ async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usab
     }
 }
 
-/// README 3: "A 503 takes back the request's guess, its send and the code that it spent."
+/// README 3: "A request that is answered with 503 gets its guess and its send back, and a code that it spent is usable
+/// again."
 #[tokio::test]
 async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
     let sends = [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::UpdateUserinfo), sms_send(PHONE)];
@@ -57,7 +59,7 @@ async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
     }
 }
 
-/// README 3: "A 503 takes back […] its send"
+/// README 3: "A request that is answered with 503 gets […] its send back"
 #[tokio::test]
 async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
     for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
@@ -141,7 +143,7 @@ fn elsewhere() -> (SigningKey, Elsewhere) {
     (pollster::block_on(SigningKey::of_signer(signer.clone(), public)).unwrap(), signer)
 }
 
-/// README 3: "A 503 takes back the request's guess", whichever part of the host failed.
+/// README 3: "A request that is answered with 503 gets its guess […] back", whichever part of the host failed.
 #[tokio::test]
 async fn a_signer_or_a_sign_up_that_fails_costs_nothing_however_often() {
     let (key, signer) = elsewhere();
@@ -181,7 +183,8 @@ async fn nothing_is_signed_before_a_code_was_right() {
     assert_eq!(signer.signed.load(SeqCst), 2);
 }
 
-/// README 3: "A 503 takes back the request's guess […] and the code that it spent", while two codes are in time
+/// README 3: "A request that is answered with 503 gets its guess […] back, and a code that it spent is usable again",
+/// while two codes are in time
 #[tokio::test]
 async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
     let send = by_spa(&email_send(EMAIL));
@@ -233,7 +236,7 @@ async fn repeat_with_failures(fault: Mishap, call: usize) -> (Outcome, Outcome) 
     (outcome, present(&host, &send, &sent, &sent.code).await)
 }
 
-/// README 3: "A 503 takes back the request's guess", where an answer is repeated
+/// README 3: "A request that is answered with 503 gets its guess […] back", where an answer is repeated
 #[tokio::test]
 async fn repetitions_that_are_answered_with_503_cost_nothing() {
     for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {

@@ -33,7 +33,7 @@ async fn the_messages_of_one_code_share_its_guesses() {
     }
 }
 
-/// README 1: "Each address has 25 guesses per 24 hours, over all resends, clients and usages."
+/// README 1: "Each address has 25 guesses per 24 hours, over all resends, clients and usages"
 #[tokio::test]
 async fn the_guesses_of_an_address_are_those_of_all_its_clients_and_purposes() {
     for (email, guesses_of_address) in [(false, 7), (true, 7), (false, 10)] {
@@ -83,8 +83,7 @@ async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has
     }
 }
 
-/// README 1: "A login gives back the guesses of the address that were made with the login's own otp_token, and no
-/// others."
+/// README 1: "A login gives the address back the guesses that were made with the login's own otp_token, and no others."
 #[tokio::test]
 async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     let send = email_send(EMAIL);
@@ -150,8 +149,8 @@ async fn a_text_of_another_alphabet_or_length_is_charged_to_nobody() {
     }
 }
 
-/// README 1: "An address that has used its 25 guesses receives no code until a guess is free again." SECURITY: "the
-/// host pays for no message that could not be used, and `LockedOut` tells the host"
+/// README 1: "An address that has used its 25 guesses receives no code until one of them no longer counts." SECURITY:
+/// "the host pays for no message that could not be used, and `LockedOut` tells the host"
 #[tokio::test]
 async fn an_address_without_guesses_is_sent_to_at_the_instant_it_has_one_again() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// README 10: "replies and calls of store and directory do not depend on whether the user exists. Other clients can't
-/// tell whether the user has just logged in."
+/// README 10: "replies, and calls to the store and the directory, do not depend on whether the user exists. Other
+/// clients can't tell whether the user has just logged in."
 #[tokio::test]
 async fn a_send_and_guesses_do_not_tell_whether_the_owner_has_just_logged_in() {
     // To another client than the owner's.

@@ -77,8 +77,8 @@ async fn a_superseded_token_is_reported_although_its_session_has_idled_away() {
     assert_eq!(reuses(&host), 1);
 }
 
-/// README 7: "a token that was good when the request arrived, and that other requests overtook while it ran": "The
-/// request is refused. The session goes on."
+/// README 7: "a token that was good when its request arrived, and that other requests superseded before this one could
+/// use it": "The request is refused. The session goes on."
 #[tokio::test]
 async fn a_refresh_that_two_others_overtake_is_refused_and_ends_nothing() {
     for overtaken_by in [2, 3, 5] {

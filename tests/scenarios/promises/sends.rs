@@ -59,8 +59,8 @@ async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expi
     host.send(&sends[0]).await;
 }
 
-/// README 6: "a resend to the same client" sends "the same code" "while the code has half of its validity and a guess
-/// left", and "later" "a new code".
+/// README 6: "a resend for the same client" sends "the same code" "while at least half of the code's validity and a
+/// guess are left", and "otherwise" "a new code".
 #[tokio::test]
 async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     for (validity, usage) in [(45, None), (600, None), (60, Some(Usage::Signup)), (60, Some(Usage::ResetPassword))] {
@@ -103,7 +103,7 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     }
 }
 
-/// README 6: "After a new code was sent, the old code also stays valid until it expires, is redeemed or runs out of
+/// README 6: "Once a new code has been sent, the old code also stays valid until it expires, is redeemed or runs out of
 /// guesses. Either otp_token can be presented with either code."
 #[tokio::test]
 async fn of_three_messages_with_two_codes_each_token_takes_each_code() {

@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// README 8: "After a sign-out was answered, every refresh and userinfo request of that session is refused at every
-/// host, and introspection calls its tokens inactive. A refresh token of any age signs its session out, until the
-/// session ends." README 9: "The clocks of hosts can differ by 5 seconds."
+/// README 8: "Once a sign-out has been answered, every refresh and userinfo request of that session is refused at every
+/// host, and introspection calls its tokens inactive. Until the session ends, a refresh token of any age signs it out."
+/// README 9: "The clocks of hosts can differ by 5 seconds."
 #[tokio::test]
 async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ() {
     let mut wrong = Vec::new();
@@ -39,8 +39,8 @@ async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ
     assert!(wrong.is_empty(), "{} of them: {:?}", wrong.len(), &wrong[..wrong.len().min(8)]);
 }
 
-/// README 8: "After a sign-out was answered, every […] request of that session is refused at every host", by the host's
-/// own word and for one access token
+/// README 8: "Once a sign-out has been answered, every […] request of that session is refused at every host", by the
+/// host's own word and for one access token
 #[tokio::test]
 async fn a_revocation_by_the_host_or_of_an_access_token_holds_at_hosts_whose_clocks_differ() {
     let mut wrong = Vec::new();

@@ -245,8 +245,8 @@ pub(super) fn challenges_end_for_a_reason(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// 7: one send in 30 seconds and 50 in 24 hours for an address, answered or not. Each device has one in 30 seconds and 10
-/// in 24 hours of its own.
+/// 7: one send in 30 seconds and 50 in 24 hours for an address, answered or not. Each device has one in 30 seconds and
+/// 10 in 24 hours of its own.
 pub(super) fn sends_stay_within_their_quotas(history: &History<'_>) -> Checked {
     let of_past = Times::of_past(history, history.past.sent.iter().copied());
     let mut of_budget: HashMap<_, _> = of_past.into_iter().map(|(key, times)| ((key, None), times)).collect();

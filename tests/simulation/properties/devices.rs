@@ -24,8 +24,8 @@ pub(super) fn a_client_that_asks_is_remembered(history: &History<'_>) -> Checked
     Ok(())
 }
 
-/// What support is told is true (rustdoc of `AuthorizationServer::explain`): the guesses that are left, and at most three
-/// devices.
+/// What support is told is true (rustdoc of `AuthorizationServer::explain`): the guesses that are left, and at most
+/// three devices.
 pub(super) fn what_is_explained_is_true(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -115,8 +115,8 @@ pub(super) fn may_have_been_unlocked(history: &History<'_>, act: &Act, ended: Mo
     history.acts.iter().any(clears)
 }
 
-/// Tells whether an address certainly knows the device of a request: nothing was forgotten, no secret was dropped, and there
-/// are no more than three devices.
+/// Tells whether an address certainly knows the device of a request: nothing was forgotten, no secret was dropped, and
+/// there are no more than three devices.
 fn is_known(history: &History<'_>, act: &Act) -> bool {
     let Some(device) = act.ask.device().filter(|_| act.device().is_some()) else { return false };
     let is_new =

@@ -10,8 +10,8 @@ use crate::acts::Act;
 use crate::facts::{Change, History, View};
 use crate::request::{Answer, Ask};
 
-/// A message counts as unverified for its destinations before it is delivered: for its block and its country. So no crash
-/// makes a count too small. The message of a send that is refused then is taken back.
+/// A message counts as unverified for its destinations before it is delivered: for its block and its country. So no
+/// crash makes a count too small. The message of a send that is refused then is taken back.
 pub(super) fn a_message_is_counted_before_it_is_delivered(history: &History<'_>) -> Checked {
     for (request, place, answer) in history.answers().filter(|_| history.rules.guards) {
         // What is refused after a charge is taken back.
@@ -94,8 +94,8 @@ pub(super) fn a_success_is_credited_once(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// A country is spread over shards by a MAC of the address (rustdoc of `SendGuard::shards`): an address always has the same
-/// destinations.
+/// A country is spread over shards by a MAC of the address (rustdoc of `SendGuard::shards`): an address always has the
+/// same destinations.
 pub(super) fn an_address_has_its_destinations(history: &History<'_>) -> Checked {
     let mut of_phone: HashMap<&str, BTreeSet<RecordKey>> = HashMap::new();
     for (request, _, answer) in history.answers().filter(|_| history.rules.guards) {
@@ -108,9 +108,9 @@ pub(super) fn an_address_has_its_destinations(history: &History<'_>) -> Checked 
     Ok(())
 }
 
-/// Past a threshold, a send needs a reason to be trusted. A block gives 3 messages in an hour and 5 in a day that nobody
-/// redeems, or half of what is verified. Messages that are younger than their code's time are let off: 3, or as many as the
-/// best hour had (rustdoc of `Threshold`).
+/// Past a threshold, a send needs a reason to be trusted. A block gives 3 messages in an hour and 5 in a day that
+/// nobody redeems, or half of what is verified. Messages that are younger than their code's time are let off: 3, or as
+/// many as the best hour had (rustdoc of `Threshold`).
 pub(super) fn no_more_is_delivered_than_a_threshold_lets_through(history: &History<'_>) -> Checked {
     if !history.rules.guards || history.clock_was_set_back {
         return Ok(());
@@ -156,8 +156,8 @@ pub(super) fn no_more_is_delivered_than_a_threshold_lets_through(history: &Histo
     Ok(())
 }
 
-/// A send is challenged only past a threshold, and never with a reason to be trusted: the host's verdict, or a device that is
-/// known (rustdoc of `guard`). The present hour and the 23 before it count.
+/// A send is challenged only past a threshold, and never with a reason to be trusted: the host's verdict, or a device
+/// that is known (rustdoc of `guard`). The present hour and the 23 before it count.
 pub(super) fn a_challenge_is_for_a_reason(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());

@@ -111,9 +111,9 @@ pub(super) fn no_code_tells_another(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// Only the verifier of its challenge redeems an otp_token and its code (SECURITY). Without the verifier, the otp_token is
-/// one that this server did not make, and the store is not asked (README, guarantee 5). That the user's own code stays
-/// good is checked above.
+/// Only the verifier of its challenge redeems an otp_token and its code (SECURITY). Without the verifier, the otp_token
+/// is one that this server did not make, and the store is not asked (README, guarantee 5). That the user's own code
+/// stays good is checked above.
 pub(super) fn a_stolen_code_is_worth_nothing_without_its_verifier(history: &History<'_>) -> Checked {
     for act in history.acts.iter().filter(|act| matches!(act.ask, Ask::Steal(_))) {
         // Where the client must prove a key, a proof is also missing.

@@ -22,8 +22,8 @@ pub(super) fn a_proof_pays_for_one_guess(history: &History<'_>) -> Checked {
     Ok(())
 }
 
-/// A proof is good once for each session (`DpopSupport::On`), and the proof of a login is also used. A repetition within
-/// the retry window advances nothing: it gets the successor that there is, whatever its proof.
+/// A proof is good once for each session (`DpopSupport::On`), and the proof of a login is also used. A repetition
+/// within the retry window advances nothing: it gets the successor that there is, whatever its proof.
 pub(super) fn a_proof_advances_a_session_once(history: &History<'_>) -> Checked {
     let mut advanced: HashMap<(&str, &str), u32> = HashMap::new();
     // Before the history, requests came one after the other.

@@ -7,8 +7,8 @@ use crate::facts::History;
 use crate::request::{Answer, Ask};
 
 /// A send is refused only because of too many sends to the address (by default one in 30 s and 50 in 24 h), or because
-/// no guess is left for it (`docs/wire.md`). A send with a 503 that can be taken back does not count. A device has sends
-/// of its own: one in 30 s and 10 in 24 h (rustdoc of `DevicePolicy`).
+/// no guess is left for it (`docs/wire.md`). A send with a 503 that can be taken back does not count. A device has
+/// sends of its own: one in 30 s and 10 in 24 h (rustdoc of `DevicePolicy`).
 pub(super) fn a_send_is_refused_for_a_reason(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());

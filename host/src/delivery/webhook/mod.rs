@@ -1,4 +1,5 @@
-//! Delivery by a service of the operator's: one POST of JSON per code. A signed request is repeated while the code is good.
+//! Delivery by a service of the operator's: one POST of JSON per code. A signed request is repeated while the code is
+//! good.
 
 mod signature;
 
@@ -141,7 +142,8 @@ fn authorization(entry: &config::Webhook, place: &str, config: &Config) -> Resul
     Ok(Some(value))
 }
 
-/// Adds the headers of Standard Webhooks. The identifier is the same in each attempt, and the time is that of this attempt.
+/// Adds the headers of Standard Webhooks. The identifier is the same in each attempt, and the time is that of this
+/// attempt.
 fn signed(request: RequestBuilder, secrets: &Secrets, id: &str, body: &str) -> Option<RequestBuilder> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
     let signatures = secrets.sign(id, seconds, body);

@@ -57,7 +57,8 @@ impl Route {
         self.endpoint
     }
 
-    /// Returns the path that a host routes. It begins with the path of the issuer.
+    /// Returns the path that a host routes. It begins with the path of the issuer. Only the path of the metadata of RFC
+    /// 8414 ends with it.
     pub fn path(&self) -> &str {
         &self.path
     }

@@ -124,6 +124,10 @@ def main():
         finally:
             host.stop()
             database.stop()
+        with open(host.log, encoding="utf-8") as log:
+            unusual = [line for line in log if " WARN " in line or " ERROR " in line]
+        # Why a request failed.
+        print("".join(unusual[-20:]), end="")
     failures = [client.failure for client in clients if client.failure]
     third = len(seen) // 3
     for name in seen[0]:

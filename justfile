@@ -17,7 +17,7 @@ test:
 
 # The scenarios whose names have this in them.
 scenario NAME:
-    cargo test --locked -p otp-grant-tests --test scenarios {{ NAME }}
+    cargo test --locked -p otp-grant-scenarios {{ NAME }}
 
 # The stores, on servers that the tests start: redis-server and PostgreSQL.
 stores:

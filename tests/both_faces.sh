@@ -17,13 +17,13 @@ declare -A left_out=(
 replies=$PWD/target/both_faces
 rm -rf "$replies" && mkdir -p "$replies/ports" "$replies/exchange"
 trap 'rm -rf "$replies"' EXIT
-cargo test --locked --quiet -p otp-grant-tests --test scenarios --no-run
+cargo test --locked --quiet -p otp-grant-scenarios --no-run
 
 declare -A passed
 for face in ports exchange; do
     # The same choices of proptest over both faces.
     FACE=$face REPLIES=$replies/$face PROPTEST_RNG_SEED=1 \
-        cargo test --locked --quiet -p otp-grant-tests --test scenarios >"$replies/$face.log" 2>&1 ||
+        cargo test --locked --quiet -p otp-grant-scenarios >"$replies/$face.log" 2>&1 ||
         { cat "$replies/$face.log" && echo "a scenario fails over FACE=$face" && exit 1; }
     passed[$face]=$(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' "$replies/$face.log")
 done

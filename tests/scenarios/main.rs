@@ -47,7 +47,6 @@ mod record_formats;
 mod record_size;
 mod record_versions;
 mod refresh_contract;
-mod refresh_interleavings;
 mod refresh_reuse;
 mod request_headers;
 mod resend;

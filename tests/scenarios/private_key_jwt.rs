@@ -868,7 +868,7 @@ async fn another_process_on_the_same_store_refuses_a_replay() {
 #[tokio::test]
 async fn a_use_that_another_version_has_stored_counts() {
     let read = |name: &str| -> Value {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("records").join(name);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../records").join(name);
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
     };
     let written = read("2026-11-28/used.json");

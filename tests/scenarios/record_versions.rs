@@ -90,7 +90,7 @@ impl Written {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("records")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../records")
 }
 
 /// Adds members to this structure and to the structures inside it.

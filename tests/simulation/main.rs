@@ -32,6 +32,7 @@ mod host;
 mod proof;
 mod properties;
 mod pumpers;
+mod refresh_interleavings;
 mod request;
 mod scene;
 mod season;

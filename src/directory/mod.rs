@@ -3,6 +3,7 @@
 pub(crate) mod assertion;
 pub(crate) mod auth_method;
 pub(crate) mod auth_source;
+pub(crate) mod authenticated_client;
 pub(crate) mod client;
 pub(crate) mod custom_claims;
 mod erased;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::address::Channel;
 use crate::directory::assertion::{PresentedAssertion, VerifiedAssertion};
-use crate::directory::client::{AuthenticatedClient, VerifiedClient};
+use crate::directory::authenticated_client::{AuthenticatedClient, VerifiedClient};
 use crate::directory::{AuthSource, Client, Directory};
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;

@@ -4,7 +4,7 @@
 use crate::address::{Address, Channel};
 use crate::change::{Attempt, Change};
 use crate::directory::Directory;
-use crate::directory::client::AuthenticatedClient;
+use crate::directory::authenticated_client::AuthenticatedClient;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::record::Loaded;

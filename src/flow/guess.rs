@@ -9,7 +9,7 @@ use crate::id::{ClientId, DeviceId, Mark, RecordKey, SessionId};
 use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::challenge::CodeInFlight;
-use crate::otp::code::{self, CodeSource};
+use crate::otp::code_derivation::{self, CodeSource};
 use crate::otp::guess_budget::{NotReserved, Proven, RedeemChallenge, Redeemed, ReleaseGuess, ReserveGuess, WrongCode};
 use crate::otp::policy::CodePolicy;
 use crate::otp::test_identity::TestIdentityMatch;
@@ -53,7 +53,7 @@ pub(crate) async fn prove<S: Store, D: Directory>(
     let binding = core.keyring.kept_binding(guess.token.binding, guess.token.asker.as_ref());
     let derive = |code: &CodeInFlight| {
         let source = CodeSource { record: &guess.key, binding: &binding, nonce: &code.nonce };
-        code::derive(&core.keyring, &code.key, source, &code.shape)
+        code_derivation::derive(&core.keyring, &code.key, source, &code.shape)
     };
     let fixed = guess.test.map(|found| found.compare(&core.keyring, guess.presented));
     match (reserved.compare(derive, guess.presented, fixed), repeats) {

@@ -1,7 +1,7 @@
 //! Introspection: an API asks whether a token is active.
 
 use crate::directory::Directory;
-use crate::directory::client::AuthenticatedClient;
+use crate::directory::authenticated_client::AuthenticatedClient;
 use crate::flow::caller;
 use crate::flow::check_access_token::{AccessTokenCheckError, active_user, check_unproven};
 use crate::flow::core::Core;

@@ -2,7 +2,7 @@
 //!
 //! The endpoints are [`send_otp`], [`otp_grant`], [`refresh_grant`], [`verify_otp`], [`revoke`], [`introspect`] and
 //! [`userinfo`]. The host's staff use [`support`]. They share [`delivery`], [`tokens`], [`guess`], [`guard`],
-//! [`caller`], [`device`], [`check_access_token`], [`narrow`], [`used_once`], [`commit`], [`record`] and
+//! [`caller`], [`device_token`], [`check_access_token`], [`narrow`], [`used_once`], [`commit`], [`record`] and
 //! [`core`](self::core). In this list, each file uses only files that stand behind it.
 
 mod caller;
@@ -11,7 +11,7 @@ pub(crate) mod check_keyring;
 mod commit;
 pub(crate) mod core;
 pub(crate) mod delivery;
-mod device;
+mod device_token;
 pub(crate) mod dpop;
 mod guard;
 mod guess;

@@ -2,14 +2,14 @@
 
 use crate::address::Address;
 use crate::directory::Directory;
-use crate::directory::client::AuthenticatedClient;
+use crate::directory::authenticated_client::AuthenticatedClient;
 use crate::directory::user::{SignUp, User, UserStatus};
 use crate::dpop::DpopError;
 use crate::flow::caller;
 use crate::flow::check_access_token::active_user;
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
-use crate::flow::device;
+use crate::flow::device_token;
 use crate::flow::dpop::{ClientKey, Examined};
 use crate::flow::guard;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
@@ -69,7 +69,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
 
     // The guess is charged first, and the code is compared after that.
     let key = core.keyring.authenticator_key(address, &core.settings.addresses);
-    let device = device::presented(core, request.device_token.as_ref(), &key, client.id());
+    let device = device_token::presented(core, request.device_token.as_ref(), &key, client.id());
     // Two writes of this request can have an unknown outcome. `mark` identifies the charge of the guess, and `spender`
     // the spending of the challenge. `spender` follows from the session, and needs no random bytes of its own. Where an
     // answer is repeated, an earlier request has spent the challenge. Its spender differs, and so giving back this
@@ -115,7 +115,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
             let known = loaded
                 .as_ref()
                 .and_then(|loaded| loaded.state()?.known_device(device, Some(of_login?), &core.limits, loaded.now()));
-            let device_token = known.map(|device| device::remembered(core, device, &key, client.id()));
+            let device_token = known.map(|device| device_token::remembered(core, device, &key, client.id()));
             let repeated = repeat_login(&mut turn, &client, &proven_key, session).await;
             repeated.map(|answer| TokenResponse { device_token, ..answer })
         }
@@ -214,7 +214,7 @@ async fn log_in<S: Store, D: Directory>(
         core.observer.event(&Event::DeviceRemembered { client: client.id(), address: key });
     }
     guard::credit(turn, address, key, redeemed.take_settlement(), is_test).await;
-    let device_token = device.map(|device| device::remembered(core, device, &key, client.id()));
+    let device_token = device.map(|device| device_token::remembered(core, device, &key, client.id()));
     Ok(TokenResponse { device_token, ..prepared.release(redeemed, refresh_token) })
 }
 

@@ -1,7 +1,7 @@
 //! Revocation: a client signs out, or the host ends a session.
 
 use crate::directory::Directory;
-use crate::directory::client::AuthenticatedClient;
+use crate::directory::authenticated_client::AuthenticatedClient;
 use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;

@@ -6,7 +6,7 @@ use crate::flow::caller;
 use crate::flow::commit::{Refused, Turn};
 use crate::flow::core::Core;
 use crate::flow::delivery::{Delivery, OtpMessage, SentChallenge};
-use crate::flow::device;
+use crate::flow::device_token;
 use crate::flow::dpop::Examined;
 use crate::flow::guard::{self, NotAdmitted, Screened};
 use crate::grant::Usage;
@@ -14,7 +14,7 @@ use crate::guard::Trust;
 use crate::id::{ChallengeId, ClientId, KeyThumbprint, Nonce, RecordKey};
 use crate::observer::Event;
 use crate::otp::challenge::NewChallenge;
-use crate::otp::code::{self, CodeSource};
+use crate::otp::code_derivation::{self, CodeSource};
 use crate::otp::resend::{AllowResend, NotOpened, OpenChallenge, TakeBackSend};
 use crate::secret::sealed::OtpTokenContent;
 use crate::store::Store;
@@ -58,7 +58,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     }
 
     let policy = source.as_ref().map_or(&core.settings.code, |source| source.code());
-    let device = device::presented(core, device_token.as_ref(), &key, client.id());
+    let device = device_token::presented(core, device_token.as_ref(), &key, client.id());
     let source_id = source.as_ref().map(|source| source.id());
     let binding = core.keyring.binding(client.id(), source_id, &address, usage);
     let asker =
@@ -111,7 +111,7 @@ pub(crate) async fn send_otp<S: Store, D: Directory>(
     };
 
     let source = CodeSource { record: &key, binding: &kept_binding, nonce: &opened.code.nonce };
-    let code = code::derive(&core.keyring, &opened.code.key, source, &opened.code.shape);
+    let code = code_derivation::derive(&core.keyring, &opened.code.key, source, &opened.code.shape);
     let code = code.ok_or_else(|| core.faulted(&UnknownKey))?;
     if let Some((admitted, message)) = admitted.zip(opened.message) {
         if let Err(refused) = admitted.charge(&mut turn, &message, is_test).await {

@@ -5,7 +5,7 @@ use crate::directory::Directory;
 use crate::dpop::{DpopError, DpopSupport};
 use crate::flow::commit::Turn;
 use crate::flow::core::Core;
-use crate::flow::device;
+use crate::flow::device_token;
 use crate::flow::guard;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::grant::Usage;
@@ -50,7 +50,7 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     let mark = Mark::from_bytes(turn.random()?);
     // As in a login, one mark identifies the guess and another one the spending.
     let spender = Mark::from_bytes(turn.random()?);
-    let device = device::presented(core, device_token.as_ref(), &key, client_id);
+    let device = device_token::presented(core, device_token.as_ref(), &key, client_id);
     let policy = &core.settings.code;
     let guess = Guess { key, token: &token, mark, presented: &otp, device, policy, test: None, proof: dpop };
     let (proof, loaded) = guess::prove(&mut turn, client_id, guess).await?;

@@ -3,7 +3,7 @@
 
 pub(crate) mod authenticator;
 pub(crate) mod challenge;
-pub(crate) mod code;
+pub(crate) mod code_derivation;
 pub(crate) mod device;
 pub(crate) mod guess_budget;
 pub(crate) mod limits;

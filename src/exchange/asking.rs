@@ -6,25 +6,41 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::directory::{AuthSource, Client, ClientRegistry, CustomClaims, SignUp, User, UserClaims, UserStore};
 use crate::erased::ErasedError;
-use crate::exchange::mailbox::{Mailbox, Unanswered};
-use crate::exchange::question::{ClaimsQuestion, Delivered, Question, ScopeQuestion, SigningQuestion, SwapQuestion};
+use crate::exchange::mailbox::{Mailbox, Misplaced, Unanswered};
+use crate::exchange::question::{
+    Answer, ClaimsQuestion, Delivered, Question, ScopeQuestion, SigningQuestion, SwapQuestion,
+};
 use crate::id::{AuthSourceId, ClientId, RecordKey, Subject, Tag};
 use crate::jwt::signer::Signer;
 use crate::scope::Scope;
 use crate::server::Delivery;
 use crate::store::{Record, Store, Swap};
 
+/// Asks a question, and waits for the answer of its name.
+///
+/// A mailbox gives no other answer to who asks. Another one would be a failure, and not a refusal, for which some
+/// questions have a default.
+macro_rules! ask {
+    ($asking:ident, $name:ident($question:expr)) => {
+        match $asking.0.ask(Question::$name($question)).await {
+            Ok(Answer::$name(answer)) => Ok(answer),
+            Ok(_) => Err(Unanswered::Failed(ErasedError::new(Misplaced))),
+            Err(unanswered) => Err(unanswered),
+        }
+    };
+}
+
 /// The store and the directory of one exchange. Each call is a [`Step`](crate::exchange::Step) of the exchange.
 #[derive(Clone)]
-pub struct Asking(Arc<Mailbox<Question>>);
+pub struct Asking(Arc<Mailbox>);
 
 impl Asking {
-    pub(crate) fn new(mailbox: Arc<Mailbox<Question>>) -> Self {
+    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Self {
         Self(mailbox)
     }
 
     pub(crate) async fn deliver(&self, delivery: Delivery) -> Result<Delivered, Unanswered> {
-        self.0.ask(|answer| Question::Deliver(Box::new(delivery), answer)).await
+        ask!(self, Deliver(Box::new(delivery)))
     }
 }
 
@@ -32,12 +48,12 @@ impl Store for Asking {
     type Error = ErasedError;
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, ErasedError> {
-        Ok(self.0.ask(|answer| Question::Load(*key, answer)).await?)
+        Ok(ask!(self, Load(*key))?.map(|record| *record))
     }
 
     async fn swap(&self, key: &RecordKey, expected: Option<Tag>, next: &Record) -> Result<Swap, ErasedError> {
         let swap = SwapQuestion { key: *key, expected, next: Box::new(next.clone()) };
-        Ok(self.0.ask(|answer| Question::Swap(swap, answer)).await?)
+        Ok(ask!(self, Swap(swap))?)
     }
 }
 
@@ -45,11 +61,11 @@ impl ClientRegistry for Asking {
     type Error = ErasedError;
 
     async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, ErasedError> {
-        Ok(self.0.ask(|answer| Question::Client(id.clone(), answer)).await?)
+        Ok(ask!(self, Client(id.clone()))?)
     }
 
     async fn auth_source(&self, id: &AuthSourceId) -> Result<Option<Arc<AuthSource>>, ErasedError> {
-        Ok(self.0.ask(|answer| Question::AuthSource(id.clone(), answer)).await?)
+        Ok(ask!(self, AuthSource(id.clone()))?)
     }
 }
 
@@ -57,11 +73,11 @@ impl UserStore for Asking {
     type Error = ErasedError;
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, ErasedError> {
-        Ok(self.0.ask(|answer| Question::UserByAddress(address.clone(), answer)).await?)
+        Ok(ask!(self, UserByAddress(address.clone()))?)
     }
 
     async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, ErasedError> {
-        Ok(self.0.ask(|answer| Question::UserBySubject(subject.clone(), answer)).await?)
+        Ok(ask!(self, UserBySubject(subject.clone()))?)
     }
 
     async fn user_claims(
@@ -71,11 +87,11 @@ impl UserStore for Asking {
         scope: &Scope,
     ) -> Result<UserClaims, ErasedError> {
         let question = claims_question(subject, client, scope);
-        Ok(self.0.ask(|answer| Question::UserClaims(question, answer)).await?)
+        Ok(ask!(self, UserClaims(question))?)
     }
 
     async fn sign_up(&self, address: &Address) -> Result<SignUp, ErasedError> {
-        match self.0.ask(|answer| Question::SignUp(address.clone(), answer)).await {
+        match ask!(self, SignUp(address.clone())) {
             Err(Unanswered::Refused) => Ok(SignUp::Refused),
             answered => Ok(answered?),
         }
@@ -88,7 +104,7 @@ impl UserStore for Asking {
         requested: Scope,
     ) -> Result<Option<Scope>, ErasedError> {
         let question = ScopeQuestion { user: user.clone(), client: client.clone(), requested: requested.clone() };
-        match self.0.ask(|answer| Question::GrantedScope(question, answer)).await {
+        match ask!(self, GrantedScope(question)) {
             Err(Unanswered::Refused) => Ok(Some(requested)),
             answered => Ok(answered?),
         }
@@ -101,7 +117,7 @@ impl UserStore for Asking {
         scope: &Scope,
     ) -> Result<CustomClaims, ErasedError> {
         let question = claims_question(subject, client, scope);
-        match self.0.ask(|answer| Question::AccessTokenClaims(question, answer)).await {
+        match ask!(self, AccessTokenClaims(question)) {
             Err(Unanswered::Refused) => Ok(CustomClaims::new()),
             answered => Ok(answered?),
         }
@@ -114,7 +130,7 @@ impl Signer for Asking {
 
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ErasedError> {
         let question = SigningQuestion { message: message.to_vec() };
-        Ok(self.0.ask(|answer| Question::Sign(question, answer)).await?)
+        Ok(ask!(self, Sign(question))?)
     }
 }
 

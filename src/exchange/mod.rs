@@ -1,9 +1,11 @@
 //! The server as a pure state machine, which asks its host one question at a time.
 //!
-//! An [`AuthorizationServer`] calls its store and its directory, and needs an async runtime where they do. An
-//! [`Engine`] calls no port. [`Engine::begin`] runs a request up to its first question, and each answer runs it up to
-//! the next, until the [`Reply`] is there. So a host without a runtime, and a host in another language, drives the same
-//! flows with a loop of its own:
+//! An [`AuthorizationServer`] calls its store and its directory, and needs an async runtime if they need one. An
+//! [`Engine`] has no store and no directory, and needs no runtime. It calls the clock, the source of random bytes, the
+//! observer and the signer itself, and these must answer at once. [`Engine::begin`] begins an *exchange*: one request
+//! under way. The exchange stops when it needs something from the host, and returns a *question*, such as to load a
+//! record. Each answer runs it up to the next question, until the [`Reply`] is there. A host without a runtime, or in
+//! another language, can therefore serve the same requests with a loop of its own:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -45,15 +47,21 @@
 //!
 //! # What holds
 //!
-//! - These are the flows of [`AuthorizationServer`]. Whatever it promises holds here as well, and its ports say what
-//!   each answer must be.
-//! - A question owns its exchange. It is answered once. No question outlives its exchange, and none is lost.
-//! - Exchanges share nothing but the keys and settings of their engine. Any number of them can go on at the same time
-//!   on any number of threads, and each can be moved between threads at every step.
-//! - To drop a step is to drop the request, at any step. What was stored stays stored, and nothing is left half done.
-//! - An exchange never waits for anything but an answer. Where a part of the host does, such as a
-//!   [`Signer`](crate::jwt::Signer) that does I/O, the [`Observer`](crate::observer::Observer) is told and the outcome
-//!   is that of a failed store, a 503.
+//! - An exchange runs the flows of [`AuthorizationServer`]. The promises of the server hold here as well. [`Store`] and
+//!   [`Directory`] say what each answer must be.
+//! - A question owns its exchange, and an answer takes the question. So each question is answered at most once, and
+//!   each answer reaches its own exchange. No question outlives its exchange, and the server loses none, also where it
+//!   asks several at once.
+//! - Exchanges share only what belongs to their engine: the keys, the settings, the clock, the source of random bytes
+//!   and the observer. Any number of them can go on at the same time on any number of threads, and each can be moved
+//!   between threads at every step.
+//! - To drop a step is to drop the request, at any step, as if the client had hung up. What was stored stays stored,
+//!   and a code is usable or spent. A guess or a send can stay counted, and a session without tokens can remain until
+//!   it expires.
+//! - An exchange waits for nothing but an answer. If a part of the host waits for something else, such as a
+//!   [`Signer`](crate::jwt::Signer) that does I/O, the exchange ends as after a failure of the store, with a 503, and
+//!   the [`Observer`](crate::observer::Observer) is told. With [`SigningKey::external`](crate::SigningKey::external),
+//!   each signature is a question.
 
 mod asking;
 mod drive;
@@ -144,7 +152,7 @@ impl Engine {
         T: Outcome,
         F: Future<Output = T> + Send + 'static,
     {
-        let mailbox = Arc::new(Mailbox::new());
+        let mailbox = Arc::new(Mailbox::default());
         let asking = Asking::new(Arc::clone(&mailbox));
         let external_signer: Option<Arc<dyn AnySigner>> = match self.parts.signing_keys.active().is_external() {
             true => Some(Arc::new(asking.clone())),

@@ -1,11 +1,10 @@
-//! The questions of an exchange that have more than one part, and the place where an answer arrives.
+//! The questions of an exchange, and their answers.
 
 use core::fmt;
 use std::sync::Arc;
 
 use crate::address::Address;
 use crate::directory::{AuthSource, Client, CustomClaims, SignUp, User, UserClaims};
-use crate::exchange::mailbox::Inlet;
 use crate::id::{AuthSourceId, ClientId, RecordKey, Subject, Tag};
 use crate::scope::Scope;
 use crate::server::Delivery;
@@ -67,20 +66,36 @@ impl fmt::Debug for SigningQuestion {
     }
 }
 
-/// A question that waits, and where its answer goes. It is moved at each step, so what is large is boxed.
+/// A question that waits for its answer. It is moved at each step, so what is large is boxed.
 pub(crate) enum Question {
-    Load(RecordKey, Inlet<Option<Record>>),
-    Swap(SwapQuestion, Inlet<Swap>),
-    Client(ClientId, Inlet<Option<Arc<Client>>>),
-    AuthSource(AuthSourceId, Inlet<Option<Arc<AuthSource>>>),
-    UserByAddress(Address, Inlet<Option<User>>),
-    UserBySubject(Subject, Inlet<Option<User>>),
-    UserClaims(ClaimsQuestion, Inlet<UserClaims>),
-    SignUp(Address, Inlet<SignUp>),
-    GrantedScope(ScopeQuestion, Inlet<Option<Scope>>),
-    AccessTokenClaims(ClaimsQuestion, Inlet<CustomClaims>),
-    Sign(SigningQuestion, Inlet<Vec<u8>>),
-    Deliver(Box<Delivery>, Inlet<Delivered>),
+    Load(RecordKey),
+    Swap(SwapQuestion),
+    Client(ClientId),
+    AuthSource(AuthSourceId),
+    UserByAddress(Address),
+    UserBySubject(Subject),
+    UserClaims(ClaimsQuestion),
+    SignUp(Address),
+    GrantedScope(ScopeQuestion),
+    AccessTokenClaims(ClaimsQuestion),
+    Sign(SigningQuestion),
+    Deliver(Box<Delivery>),
+}
+
+/// The answer to a question, under the same name. What is large is boxed here as well.
+pub(crate) enum Answer {
+    Load(Option<Box<Record>>),
+    Swap(Swap),
+    Client(Option<Arc<Client>>),
+    AuthSource(Option<Arc<AuthSource>>),
+    UserByAddress(Option<User>),
+    UserBySubject(Option<User>),
+    UserClaims(UserClaims),
+    SignUp(SignUp),
+    GrantedScope(Option<Scope>),
+    AccessTokenClaims(CustomClaims),
+    Sign(Vec<u8>),
+    Deliver(Delivered),
 }
 
 /// What became of a delivery.

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::directory::{AuthSource, Client, CustomClaims, SignUp, User, UserClaims};
 use crate::erased::ErasedError;
-use crate::exchange::mailbox::{Inlet, Mailbox, Unanswered};
+use crate::exchange::mailbox::{Mailbox, Taken, Unanswered};
 use crate::exchange::outcome::Outcome;
-use crate::exchange::question::{ClaimsQuestion, Delivered, Question, ScopeQuestion, SigningQuestion, SwapQuestion};
+use crate::exchange::question::{
+    Answer, ClaimsQuestion, Delivered, Question, ScopeQuestion, SigningQuestion, SwapQuestion,
+};
 use crate::flow::core::Parts;
 use crate::id::{AuthSourceId, ClientId, RecordKey, Subject};
 use crate::scope::Scope;
@@ -108,11 +110,12 @@ impl<T: Outcome> fmt::Debug for Step<T> {
 /// A question, with the exchange that waits for its answer.
 ///
 /// It is answered once, since each answer takes it. The answer leads to the next step. To drop a question is to drop
-/// its request, as if the client had hung up: what was stored stays stored, and nothing is left half done.
+/// its request, as if the client had hung up: what was stored stays stored, and a code is usable or spent.
 #[must_use = "a question that is dropped is a request that is dropped"]
 pub struct Ask<Q, A, T = Reply> {
     question: Q,
-    answer: Inlet<A>,
+    /// Names the answer for the mailbox.
+    named: fn(A) -> Answer,
     exchange: Exchange<T>,
 }
 
@@ -124,8 +127,7 @@ impl<Q, A, T: Outcome> Ask<Q, A, T> {
 
     /// Answers, and returns the next step.
     pub fn answer(self, answer: A) -> Step<T> {
-        self.answer.put(Ok(answer));
-        self.exchange.go_on()
+        self.exchange.go_on_with(Ok((self.named)(answer)))
     }
 
     /// Says that the part of the host that should answer has failed, and returns the next step.
@@ -133,7 +135,7 @@ impl<Q, A, T: Outcome> Ask<Q, A, T> {
     /// The observer receives the error. It never reaches a client. A failed swap may have been applied or may be
     /// applied later, and the exchange finds out which. The request mostly ends with a 503.
     pub fn failed(self, error: impl Error + Send + Sync + 'static) -> Step<T> {
-        self.unanswered(Unanswered::Failed(ErasedError::new(error)))
+        self.exchange.go_on_with(Err(Unanswered::Failed(ErasedError::new(error))))
     }
 
     /// Says that the host does not answer questions of this kind, and returns the next step.
@@ -141,12 +143,7 @@ impl<Q, A, T: Outcome> Ask<Q, A, T> {
     /// [`Step::SignUp`], [`Step::GrantedScope`] and [`Step::AccessTokenClaims`] have an answer for this case. Any other
     /// question fails, as if its port had.
     pub fn refuse(self) -> Step<T> {
-        self.unanswered(Unanswered::Refused)
-    }
-
-    fn unanswered(self, why: Unanswered) -> Step<T> {
-        self.answer.put(Err(why));
-        self.exchange.go_on()
+        self.exchange.go_on_with(Err(Unanswered::Refused))
     }
 }
 
@@ -161,7 +158,6 @@ impl<Q, A, T> fmt::Debug for Ask<Q, A, T> {
 #[must_use = "a delivery that is dropped is a request that is dropped"]
 pub struct Deliver<T = Reply> {
     delivery: Box<Delivery>,
-    answer: Inlet<Delivered>,
     exchange: Exchange<T>,
 }
 
@@ -181,9 +177,8 @@ impl<T: Outcome> Deliver<T> {
     /// [`AuthorizationServer::delivery_failed`](crate::AuthorizationServer::delivery_failed) does. After
     /// [`DeliveryFailure::Undeliverable`] the exchange also lets the address be sent to again at once.
     pub fn failed(self, failure: DeliveryFailure) -> Step<T> {
-        let Self { delivery, answer, exchange } = self;
-        answer.put(Ok(Delivered::Failed(delivery, failure)));
-        exchange.go_on()
+        let Self { delivery, exchange } = self;
+        exchange.go_on_with(Ok(Answer::Deliver(Delivered::Failed(delivery, failure))))
     }
 
     /// Says that the host delivers nothing. The request ends as after [`DeliveryFailure::Undeliverable`].
@@ -194,8 +189,8 @@ impl<T: Outcome> Deliver<T> {
     /// Hands the delivery out, for a host that makes the reply itself. Such a host can queue the message of
     /// [`Delivery::into_parts`], for example.
     pub fn hand_out(self) -> (Delivery, HandedOut<T>) {
-        let Self { delivery, answer, exchange } = self;
-        (*delivery, HandedOut { answer, exchange })
+        let Self { delivery, exchange } = self;
+        (*delivery, HandedOut { exchange })
     }
 }
 
@@ -208,15 +203,13 @@ impl<T> fmt::Debug for Deliver<T> {
 /// An exchange whose delivery was handed out.
 #[must_use = "an exchange that is dropped is a request that is dropped"]
 pub struct HandedOut<T = Reply> {
-    answer: Inlet<Delivered>,
     exchange: Exchange<T>,
 }
 
 impl<T: Outcome> HandedOut<T> {
     /// Goes on with the reply for the delivery.
     pub fn replied(self, reply: Reply) -> Step<T> {
-        self.answer.put(Ok(Delivered::Replied(reply)));
-        self.exchange.go_on()
+        self.exchange.go_on_with(Ok(Answer::Deliver(Delivered::Replied(reply))))
     }
 }
 
@@ -229,14 +222,14 @@ impl<T> fmt::Debug for HandedOut<T> {
 /// A request that waits for an answer.
 pub(crate) struct Exchange<T> {
     request: Pin<Box<dyn Future<Output = T> + Send>>,
-    mailbox: Arc<Mailbox<Question>>,
+    mailbox: Arc<Mailbox>,
     parts: Arc<Parts>,
 }
 
 impl<T: Outcome> Exchange<T> {
     pub(crate) fn new(
         request: Pin<Box<dyn Future<Output = T> + Send>>,
-        mailbox: Arc<Mailbox<Question>>,
+        mailbox: Arc<Mailbox>,
         parts: Arc<Parts>,
     ) -> Self {
         Self { request, mailbox, parts }
@@ -249,36 +242,41 @@ impl<T: Outcome> Exchange<T> {
             if let Poll::Ready(outcome) = self.request.as_mut().poll(&mut context) {
                 return Step::Done(outcome);
             }
-            if let Some(question) = self.mailbox.take() {
-                // The mailbox has moved for this question.
-                self.mailbox.has_moved();
-                return self.ask(question);
-            }
-            if !self.mailbox.has_moved() {
-                return Step::Done(T::unavailable(self.parts.faulted(&WaitsForNoAnswer)));
+            match self.mailbox.take() {
+                Taken::Question(question) => return self.ask(question),
+                Taken::HasMoved => {}
+                Taken::Nothing => return Step::Done(T::unavailable(self.parts.faulted(&WaitsForNoAnswer))),
             }
         }
+    }
+
+    /// Answers the question, and runs the request up to its next one.
+    fn go_on_with(self, answer: Result<Answer, Unanswered>) -> Step<T> {
+        self.mailbox.answer(answer);
+        self.go_on()
     }
 
     fn ask(self, question: Question) -> Step<T> {
         match question {
-            Question::Load(question, answer) => Step::Load(self.with(question, answer)),
-            Question::Swap(question, answer) => Step::Swap(self.with(question, answer)),
-            Question::Client(question, answer) => Step::Client(self.with(question, answer)),
-            Question::AuthSource(question, answer) => Step::AuthSource(self.with(question, answer)),
-            Question::UserByAddress(question, answer) => Step::UserByAddress(self.with(question, answer)),
-            Question::UserBySubject(question, answer) => Step::UserBySubject(self.with(question, answer)),
-            Question::UserClaims(question, answer) => Step::UserClaims(self.with(question, answer)),
-            Question::SignUp(question, answer) => Step::SignUp(self.with(question, answer)),
-            Question::GrantedScope(question, answer) => Step::GrantedScope(self.with(question, answer)),
-            Question::AccessTokenClaims(question, answer) => Step::AccessTokenClaims(self.with(question, answer)),
-            Question::Sign(question, answer) => Step::Sign(self.with(question, answer)),
-            Question::Deliver(delivery, answer) => Step::Deliver(Deliver { delivery, answer, exchange: self }),
+            Question::Load(question) => Step::Load(self.with(question, |found| Answer::Load(found.map(Box::new)))),
+            Question::Swap(question) => Step::Swap(self.with(question, Answer::Swap)),
+            Question::Client(question) => Step::Client(self.with(question, Answer::Client)),
+            Question::AuthSource(question) => Step::AuthSource(self.with(question, Answer::AuthSource)),
+            Question::UserByAddress(question) => Step::UserByAddress(self.with(question, Answer::UserByAddress)),
+            Question::UserBySubject(question) => Step::UserBySubject(self.with(question, Answer::UserBySubject)),
+            Question::UserClaims(question) => Step::UserClaims(self.with(question, Answer::UserClaims)),
+            Question::SignUp(question) => Step::SignUp(self.with(question, Answer::SignUp)),
+            Question::GrantedScope(question) => Step::GrantedScope(self.with(question, Answer::GrantedScope)),
+            Question::AccessTokenClaims(question) => {
+                Step::AccessTokenClaims(self.with(question, Answer::AccessTokenClaims))
+            }
+            Question::Sign(question) => Step::Sign(self.with(question, Answer::Sign)),
+            Question::Deliver(delivery) => Step::Deliver(Deliver { delivery, exchange: self }),
         }
     }
 
-    fn with<Q, A>(self, question: Q, answer: Inlet<A>) -> Ask<Q, A, T> {
-        Ask { question, answer, exchange: self }
+    fn with<Q, A>(self, question: Q, named: fn(A) -> Answer) -> Ask<Q, A, T> {
+        Ask { question, named, exchange: self }
     }
 }
 

@@ -326,7 +326,7 @@ fn with_one_step_gone_wrong(wrong: impl Fn(Step) -> Option<Step>) {
 }
 
 #[test]
-fn a_request_that_is_dropped_at_any_step_leaves_nothing_half_done() {
+fn a_request_that_is_dropped_at_any_step_leaves_a_code_usable_or_spent() {
     with_one_step_gone_wrong(|step| {
         drop(step);
         None

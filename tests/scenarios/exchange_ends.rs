@@ -48,7 +48,7 @@ fn nothing_of_an_exchange_goes_on_after_its_end() {
     }
 }
 
-/// "An exchange never waits for anything but an answer": also not for what would be there soon.
+/// "An exchange waits for nothing but an answer": also not for what would be there soon.
 #[test]
 fn an_exchange_does_not_try_again_what_is_not_ready() {
     let host = Host::new();

@@ -22,6 +22,7 @@ mod dpop;
 mod dpop_at_routes;
 mod dpop_keys;
 mod exchange;
+mod exchange_at_once;
 mod exchange_ends;
 mod forms_and_errors;
 mod guess_budget;

@@ -1,7 +1,7 @@
 """Whole logins by the reference host, the addon for Node, oidc-provider and better-auth, beside one another:
 compare.py HOST_BINARY [ALGORITHM ...], with - for HOST_BINARY to leave the reference host out.
 
-Each server is one process on one core, in memory, and each on a Redis of its own where it can; the clients are on another
+Each server is one process on one core, in memory, and then each on a Redis of its own; the clients are on another
 core, over HTTP on loopback, on connections that they keep for a turn. What is counted is the processor time of the server
 and of its Redis together, so that neither the clients nor a busy machine are in the figures. The servers take turns.
 Before anything is measured, each has to log users in with tokens that verify, and to refuse what it should.
@@ -174,8 +174,8 @@ class BetterAuth(Server):
     @classmethod
     def start(cls, folder, key, algorithm, redis):
         # It generates a key itself.
-        name = f"better-auth-{algorithm}"
-        return cls(NodeProcess("better_auth.mjs", folder, name, key, algorithm, None, cls.users), algorithm, None)
+        name = f"better-auth-{algorithm}-{bool(redis)}"
+        return cls(NodeProcess("better_auth.mjs", folder, name, key, algorithm, redis, cls.users), algorithm, redis)
 
     def send(self, number):
         email = f"user-{number % self.users}@example.com"
@@ -301,7 +301,7 @@ def main():
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
     for algorithm in sys.argv[2:] or ["RS256", "ES256", "EdDSA"]:
         for with_redis in [False, True]:
-            kinds = [InNode, OidcProvider] if with_redis else [InNode, OidcProvider, BetterAuth]
+            kinds = [InNode, OidcProvider, BetterAuth]
             if BINARY != "-":
                 kinds.insert(0, Ours)
             with tempfile.TemporaryDirectory() as folder:

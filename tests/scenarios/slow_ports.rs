@@ -1,8 +1,6 @@
 //! A slow or failing store or directory must not make a thief of an honest client, and must not lose the client's
 //! session.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,11 +14,6 @@ fn logged_in() -> (Host, String) {
     let host = Host::new();
     let token = text(&block_on(host.log_in(json!({}))), "refresh_token").to_owned();
     (host, token)
-}
-
-/// Runs a request up to the point where it waits.
-fn waits<T>(request: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
-    request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 fn generation(host: &Host) -> u64 {

@@ -1,10 +1,7 @@
 //! A store fails before or after it applied a call, applies it late or twice, or is slow, at each of its calls. Futures
 //! are dropped at each of their awaits.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
-use std::task::{Context, Poll, Waker};
 
 use otp_grant_tests::*;
 use serde_json::json;
@@ -161,18 +158,6 @@ async fn a_send_that_failed_does_not_count() {
         let sent = host.send(&sms_send(PHONE)).await;
         assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
     }
-}
-
-/// Polls a future this many times and drops it. Returns its answer if it finished.
-fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..polls {
-        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
-            return Some(done);
-        }
-    }
-    None
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
 
 mod call;
 mod face;
+mod polled;
 mod post;
 mod prover;
 mod replies;
@@ -36,6 +37,7 @@ use crate::store::Yield;
 pub use crate::store::{Mishap, TestStore};
 pub use call::{Calls, RouteProof};
 pub use face::{Asked, Driven, Face, Faces};
+pub use polled::{drop_after, waits};
 pub use post::{Post, Posts, form_request, json_request};
 pub use prover::Prover;
 

@@ -70,7 +70,11 @@ static void *compete(void *argument)
     while (status == OTP_GRANT_STATUS_BUSY);
     if (status != OTP_GRANT_STATUS_OK)
         return (void *)(status == OTP_GRANT_STATUS_BAD_HANDLE ? 0L : 100L);
-    return (void *)(otp_grant_exchange_free(next) == OTP_GRANT_STATUS_OK ? 1L : 100L);
+    // The other thread can still be looking whether its handle is good.
+    do
+        status = otp_grant_exchange_free(next);
+    while (status == OTP_GRANT_STATUS_BUSY);
+    return (void *)(status == OTP_GRANT_STATUS_OK ? 1L : 100L);
 }
 
 static long run(void *(*work)(void *), void *first, void *second)

@@ -10,5 +10,7 @@
 
 mod layers;
 mod messages;
+mod quotes;
 mod requirements;
+mod tables;
 mod width;

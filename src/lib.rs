@@ -5,18 +5,18 @@
 //! grants (RFC 6749 section 4.5).
 //!
 //! The crate does no I/O. The service that embeds it, the *host*, keeps its HTTP framework, its database, its user
-//! directory and its message provider. With an atomic store, parallel requests get no more guesses at a code than the
-//! limit allows, and a code logs in once. A request changes state in one or more steps, and each step is one
-//! compare-and-swap of one record.
+//! directory and its message provider. Parallel requests can't exceed the limit of guesses, and each code can be
+//! redeemed only once. Both need a store whose writes are atomic. Each change of state is one compare-and-swap of one
+//! record.
 //!
 //! # Where to start
 //!
-//! 1. Begin with [`MemoryStore`] and [`MemoryDirectory`]. Later, put ports over your own database in their place:
-//!    implement [`Store`] for records, and [`directory::ClientRegistry`] and [`directory::UserStore`], which together
-//!    are a [`Directory`].
-//! 2. Make the keys: a [`SigningKey`] signs tokens. A [`Keyring`] has two [`MasterKey`]s: the first derives the keys of
-//!    records, the second seals tokens and derives codes.
-//! 3. Put an [`AuthorizationServer`] together with [`AuthorizationServer::builder`].
+//! 1. Begin with [`MemoryStore`] and [`MemoryDirectory`]. Later, replace them with types of your own. Implement
+//!    [`Store`], which keeps records. Implement [`directory::ClientRegistry`] and [`directory::UserStore`], which
+//!    together are a [`Directory`].
+//! 2. Make the keys: a [`SigningKey`] signs tokens. A [`Keyring`] has two [`MasterKey`]s. The first derives the names
+//!    under which records are stored. The second seals tokens (it authenticates their content) and derives codes.
+//! 3. Build an [`AuthorizationServer`] with [`AuthorizationServer::builder`].
 //! 4. Pass requests to [`AuthorizationServer::handle`]. It returns `None` for a path that is not the path of an
 //!    endpoint. Send the code of each [`Delivery`], and write out each [`Reply`].
 //!
@@ -30,8 +30,8 @@
 //! |---|---|---|
 //! | [`Store`] | keeps records: a load and an atomic swap | none; [`MemoryStore`] for one process |
 //! | [`Directory`]: [`directory::ClientRegistry`] and [`directory::UserStore`] | knows clients and auth sources; knows users | none; [`MemoryDirectory`] for one process |
-//! | [`jwt::Signer`] | signs in an HSM, a key service or another library | [`SigningKey`], for keys that the crate reads or generates itself |
-//! | [`observer::Observer`] | receives an event for each send, login, refresh, sign-out, wrong code, refused client, reused refresh token, reused proof, refresh token without its key and failure of a port | [`observer::NoObserver`] |
+//! | [`jwt::Signer`] | signs in an HSM, a key service or another library | none needed: a [`SigningKey`] that the crate reads or generates signs by itself |
+//! | [`observer::Observer`] | receives an event for each send, login, refresh, sign-out and failure of a port. It also receives one for each wrong code, refused client, reused refresh token, reused DPoP proof, and refresh token that is bound to a key and comes without a proof of this key. | [`observer::NoObserver`] |
 //! | [`time::Clock`] | gives the time | [`time::SystemClock`] |
 //! | [`entropy::Entropy`] | gives random bytes | [`entropy::SystemEntropy`] |
 //!
@@ -45,14 +45,14 @@
 //! | [`exchange`] | the server as a pure state machine, for hosts without a runtime and for other languages |
 //! | [`settings`] | settings, the paths of endpoints, and the [`settings::danger`] functions that weaken a default |
 //! | [`wire`] | requests, replies and errors |
-//! | [`directory`] | clients, auth sources (each is one channel, with the form and the validity of its login codes) and users |
+//! | [`directory`] | clients, users and auth sources. An auth source is one channel, with the length, the alphabet and the validity of its login codes. |
 //! | [`store`] | records, the port to persistence, and the suite that any store must pass |
 //! | [`otp`] | codes, and the quotas of sends and guesses |
 //! | [`session`] | login sessions and refresh tokens |
 //! | [`jwt`] | signing keys, signatures and access tokens |
 //! | [`message`] | the texts of SMS and e-mails that carry a code, in ten languages |
-//! | [`dpop`] | proofs of a key, to which tokens are bound |
-//! | [`guard`] | the guard against messages that nobody reads: countries, thresholds, and the host's verdict on a request |
+//! | [`dpop`] | DPoP: tokens that are bound to a key, and proofs of this key |
+//! | [`guard`] | the send guard against messages that nobody reads: allowed countries, thresholds, and what the host knows of a request, such as a solved captcha |
 //! | [`secret`] | secrets, codes and tokens, which are wiped when dropped; the keyring that seals tokens |
 //! | [`address`], [`grant`], [`id`], [`scope`], [`time`] | types that the other modules use |
 //! | [`memory`], [`entropy`], [`observer`] | the in-memory store and directory; the port to random bytes; the port to logs and metrics |
@@ -72,10 +72,11 @@
 //!
 //! An error says whose fault it is: the client's, the configuration's or the host's. No error echoes what was sent.
 //!
-//! A request that is answered with 503 can be repeated. It gets its guess and its send back, and a code that it spent
-//! is usable again, as far as the store allows. A refresh is not undone: the client can repeat it within the retry
-//! window, or with [`session::RefreshPolicy::Stable`] until the session ends. Each repetition needs a new assertion and
-//! a new proof, if the client uses them.
+//! A request that is answered with 503 can be repeated. The server gives back the guess or the send, and a code that
+//! the request spent is usable again, as far as the store allows. Only a send whose message can't be delivered still
+//! counts. A refresh is not undone: the client can repeat it within the retry window, or with
+//! [`session::RefreshPolicy::Stable`] until the session ends. A client that authenticates by assertions or sends DPoP
+//! proofs makes new ones for each repetition.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 

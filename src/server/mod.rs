@@ -40,8 +40,9 @@ use crate::wire::request::{
 /// [`handle`](Self::handle) answers a raw request to any endpoint. The other methods take requests that the host has
 /// parsed itself. A server can be shared between threads. The store is its only state.
 ///
-/// The host may drop a future of the server at any time. An answer is given only after its state is stored, and so a
-/// dropped future leaves nothing half done.
+/// The host may drop a future of the server at any time. An answer is given only after its state is stored. A dropped
+/// future therefore leaves a code usable or spent, and releases no token. A guess or a send can stay counted, and a
+/// session without tokens can remain until it expires.
 pub struct AuthorizationServer<S, D> {
     core: Core<S, D>,
     routes: Arc<Routes>,

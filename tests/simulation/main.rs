@@ -15,6 +15,8 @@
 //! | `SIMULATION_SHOWN=n` | names this many of the plans that break a property |
 //! | `SIMULATION_SEED=n` | plays one history again |
 //! | `SIMULATION_RUNS=n` | plays this many histories |
+//!
+//! `refresh_interleavings` has assertions of its own, and always runs whole.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// README 9: "The clocks of hosts can differ by 5 seconds." "The later of the record's time and the clock's time
-/// counts. A period can be up to 5 seconds too long or too short."
+/// README 9: "The clocks of hosts can differ by 5 seconds." "The later of two times counts: the time of the clock, and
+/// the time of the last write of the record. A period can be up to 5 seconds too long or too short."
 #[tokio::test]
 async fn a_window_differs_by_as_much_as_the_clocks_of_two_hosts() {
     for (begins, asks) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 0), (0, -5_000), (-2_000, 2_500), (2_500, -2_000)] {
@@ -72,7 +72,8 @@ async fn whatever_a_clock_is_set_back_by_gives_no_guess_and_no_send() {
     }
 }
 
-/// README 9: "An address that is sent to or guessed at before the clock catches up loses its codes."
+/// README 9: "If a send or a guess for an address arrives before the clock catches up, the codes of this address become
+/// invalid."
 #[tokio::test]
 async fn a_code_ends_when_its_address_is_used_by_anybody_while_the_clock_is_behind() {
     for (back, is_good) in [(5_000, true), (5_001, false), (3_600_000, false)] {

@@ -67,8 +67,8 @@ async fn the_observer_hears_of_each_thing_that_happens() {
     assert_eq!(log.names(), ["Sent", "DirectoryFailed"]);
 }
 
-/// `Event`: "An address appears as the key of its record, which is the same for the same address"; "secrets do not
-/// appear at all"
+/// `Event`: "An address appears as the key of its record. The key is the same for the same address and reveals nothing
+/// more. Secrets do not appear at all."
 #[tokio::test]
 async fn events_name_an_address_by_one_key_and_hold_no_secret() {
     let (host, log) = listening(hosted(small(), 240), small(), es256());

@@ -27,7 +27,7 @@ async fn a_verification_or_a_repeated_login_that_is_dropped_leaves_the_code_usab
     }
 }
 
-/// README 3: "A request that is answered with 503 gets its guess and its send back, and a code that it spent is usable
+/// README 3: "the server answers 503 and gives back the guess or the send. A code that the request spent is usable
 /// again."
 #[tokio::test]
 async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
@@ -59,7 +59,7 @@ async fn a_503_of_two_failures_in_a_row_costs_no_guess_and_no_code() {
     }
 }
 
-/// README 3: "A request that is answered with 503 gets […] its send back"
+/// README 3: "the server answers 503 and gives back the guess or the send"
 #[tokio::test]
 async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
     for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {
@@ -86,7 +86,7 @@ async fn a_send_that_is_answered_with_503_uses_up_no_quota_and_kills_no_code() {
     }
 }
 
-/// README 3: "If the store fails again during that, one guess, one send or one code is lost."
+/// README 3: "If the store fails again while the server undoes a change, one guess, one send or one code is lost."
 #[tokio::test]
 async fn a_longer_outage_in_one_request_costs_one_guess_or_one_code() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(PHONE), Usage::Signup)] {
@@ -143,7 +143,8 @@ fn elsewhere() -> (SigningKey, Elsewhere) {
     (pollster::block_on(SigningKey::of_signer(signer.clone(), public)).unwrap(), signer)
 }
 
-/// README 3: "A request that is answered with 503 gets its guess […] back", whichever part of the host failed.
+/// README 3: "If the store, the directory, the signer or the source of random bytes fails, the server answers 503 and
+/// gives back the guess or the send."
 #[tokio::test]
 async fn a_signer_or_a_sign_up_that_fails_costs_nothing_however_often() {
     let (key, signer) = elsewhere();
@@ -183,8 +184,8 @@ async fn nothing_is_signed_before_a_code_was_right() {
     assert_eq!(signer.signed.load(SeqCst), 2);
 }
 
-/// README 3: "A request that is answered with 503 gets its guess […] back, and a code that it spent is usable again",
-/// while two codes are in time
+/// README 3: "the server answers 503 and gives back the guess or the send. A code that the request spent is usable
+/// again", while two codes are in time
 #[tokio::test]
 async fn a_503_takes_back_the_guess_and_the_code_where_two_codes_are_in_time() {
     let send = by_spa(&email_send(EMAIL));
@@ -236,7 +237,7 @@ async fn repeat_with_failures(fault: Mishap, call: usize) -> (Outcome, Outcome) 
     (outcome, present(&host, &send, &sent, &sent.code).await)
 }
 
-/// README 3: "A request that is answered with 503 gets its guess […] back", where an answer is repeated
+/// README 3: "the server answers 503 and gives back the guess", where an answer is repeated
 #[tokio::test]
 async fn repetitions_that_are_answered_with_503_cost_nothing() {
     for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late] {

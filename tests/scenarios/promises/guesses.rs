@@ -62,7 +62,7 @@ async fn the_guesses_of_an_address_are_those_of_all_its_clients_and_purposes() {
     }
 }
 
-/// README 1: "Parallel requests get no more comparisons than these budgets."
+/// README 1: "Parallel requests get no more comparisons than these budgets allow."
 #[tokio::test]
 async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has_guesses() {
     for yields in 1..4 {
@@ -83,7 +83,8 @@ async fn requests_at_once_on_all_codes_of_an_address_compare_no_more_than_it_has
     }
 }
 
-/// README 1: "A login gives the address back the guesses that were made with the login's own otp_token, and no others."
+/// README 1: "After a login, the guesses that were made with its otp_token no longer count against the address. All
+/// other guesses still count."
 #[tokio::test]
 async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     let send = email_send(EMAIL);
@@ -125,7 +126,7 @@ async fn a_login_gives_back_what_was_guessed_with_its_own_otp_token_alone() {
     assert_eq!(use_up(&host, &send, 10).await, 3);
 }
 
-/// README 1: "A text that can't be a code costs nothing."
+/// README 1: "An `otp` costs nothing if its length is wrong, or if it has a character that no code has."
 #[tokio::test]
 async fn a_text_of_another_alphabet_or_length_is_charged_to_nobody() {
     let code = CodePolicy::new(8, secs(90)).unwrap().with_alphabet("ABCDEFGHJKLMNPQRSTUVWXYZ23456789").unwrap();
@@ -149,8 +150,9 @@ async fn a_text_of_another_alphabet_or_length_is_charged_to_nobody() {
     }
 }
 
-/// README 1: "An address that has used its 25 guesses receives no code until one of them no longer counts." SECURITY:
-/// "the host pays for no message that could not be used, and `LockedOut` tells the host"
+/// README 1: "If an address has used its 25 guesses, requests without a device token can neither get nor redeem a code
+/// for it until one of these guesses no longer counts." SECURITY: "the host pays for no message that could not be used,
+/// and `LockedOut` tells the host"
 #[tokio::test]
 async fn an_address_without_guesses_is_sent_to_at_the_instant_it_has_one_again() {
     for send in [by_spa(&email_send(EMAIL)), purpose(&sms_send(NOBODY), Usage::Signup)] {

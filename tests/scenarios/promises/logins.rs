@@ -141,7 +141,7 @@ async fn repetitions_are_charged_like_guesses_and_given_back() {
 }
 
 /// README 2: "Of fifty parallel requests with the right code, one gets tokens and the others are refused. A host can
-/// allow the answer to be repeated […]. A repeated answer has tokens of the same session."
+/// allow the answer to be repeated […]. A repeated answer has new access and ID tokens, and the same refresh token."
 #[tokio::test]
 async fn fifty_requests_whose_answers_may_be_repeated_begin_one_session() {
     for yields in 0..4 {

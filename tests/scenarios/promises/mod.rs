@@ -16,10 +16,8 @@ mod tokens;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::num::{NonZeroU8, NonZeroU32};
-use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey as DalekKey};
@@ -241,22 +239,6 @@ async fn refresh(host: &Host, token: &str) -> (String, String) {
     let (status, said) = host.refresh(token).await;
     assert_eq!(status, 200, "{said}");
     tokens_of(&said)
-}
-
-fn waits<T>(request: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
-    request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
-}
-
-/// Polls a future this many times and drops it. Returns its answer if it finished.
-fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..polls {
-        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
-            return Some(done);
-        }
-    }
-    None
 }
 
 /// A send whose delivery the caller ends.

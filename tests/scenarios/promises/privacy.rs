@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// README 10: "replies, and calls to the store and the directory, do not depend on whether the user exists. Other
-/// clients can't tell whether the user has just logged in."
+/// README 10: "Until the right code is presented, neither the replies nor the calls to the store and the directory
+/// depend on whether the user exists. Other clients can't tell whether the user has just logged in."
 #[tokio::test]
 async fn a_send_and_guesses_do_not_tell_whether_the_owner_has_just_logged_in() {
     // To another client than the owner's.
@@ -33,7 +33,7 @@ async fn a_send_and_guesses_do_not_tell_whether_the_owner_has_just_logged_in() {
     }
 }
 
-/// README 10: "do not depend on whether the user exists", for every usage and channel
+/// README 10: "depend on whether the user exists", for every usage and channel
 #[tokio::test]
 async fn no_purpose_or_channel_tells_whether_there_is_a_user() {
     for usage in [None, Some(Usage::Signup), Some(Usage::UpdateUserinfo), Some(Usage::ResetPassword)] {
@@ -56,7 +56,7 @@ async fn no_purpose_or_channel_tells_whether_there_is_a_user() {
     }
 }
 
-/// README 10: "Errors never echo what was sent."
+/// README 10: "Errors never repeat what a request says."
 #[tokio::test]
 async fn no_member_of_any_request_comes_back_in_an_error() {
     let host = hosted(small(), 240);

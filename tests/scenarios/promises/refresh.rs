@@ -32,7 +32,7 @@ async fn refreshes_at_once_get_one_successor_at_two_hosts_and_one_answer_without
     }
 }
 
-/// README 7: "Until the session's absolute end": "any other superseded token, however old": "The session ends. The host
+/// README 7: "While the session lives": "any other superseded token, however old": "The session ends. The host
 /// is told".
 #[tokio::test]
 async fn a_superseded_token_of_any_age_ends_the_session_until_its_absolute_end() {
@@ -64,7 +64,7 @@ async fn a_superseded_token_of_any_age_ends_the_session_until_its_absolute_end()
     }
 }
 
-/// README 7: "Until the session's absolute end": "any other superseded token, however old": "The host is told".
+/// README 7: "While the session lives": "any other superseded token, however old": "The host is told".
 /// Settings: "14 days without a refresh, and 30 days in all"
 #[tokio::test]
 async fn a_superseded_token_is_reported_although_its_session_has_idled_away() {
@@ -77,8 +77,8 @@ async fn a_superseded_token_is_reported_although_its_session_has_idled_away() {
     assert_eq!(reuses(&host), 1);
 }
 
-/// README 7: "a token that was good when its request arrived, and that other requests superseded before this one could
-/// use it": "The request is refused. The session goes on."
+/// README 7: "a token that was current or within its retry window when its request arrived, and that parallel requests
+/// have made older since": "The request is refused. The session goes on."
 #[tokio::test]
 async fn a_refresh_that_two_others_overtake_is_refused_and_ends_nothing() {
     for overtaken_by in [2, 3, 5] {

@@ -59,8 +59,8 @@ async fn a_send_beyond_the_room_of_a_record_waits_until_the_first_challenge_expi
     host.send(&sends[0]).await;
 }
 
-/// README 6: "a resend for the same client" sends "the same code" "while at least half of the code's validity and a
-/// guess are left", and "otherwise" "a new code".
+/// README 6: "a matching resend" sends "the same code" "while the code has at least half of its validity and at least
+/// one guess left", and "otherwise" "a new code".
 #[tokio::test]
 async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     for (validity, usage) in [(45, None), (600, None), (60, Some(Usage::Signup)), (60, Some(Usage::ResetPassword))] {
@@ -103,8 +103,8 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     }
 }
 
-/// README 6: "Once a new code has been sent, the old code also stays valid until it expires, is redeemed or runs out of
-/// guesses. Either otp_token can be presented with either code."
+/// README 6: "After a new code is sent, the old code stays valid until it expires, is redeemed or has no guess left. If
+/// a matching resend sends a new code, each of the two otp_tokens can be presented with each of the two codes."
 #[tokio::test]
 async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
     for (token, code_of) in (0..3).flat_map(|token| [(token, 0), (token, 2)]) {
@@ -165,8 +165,8 @@ async fn a_delivery_that_failed_while_the_store_is_down_says_how_long_to_wait() 
     assert!(raw_send(&host, &sms_send(PHONE)).await.is_ok());
 }
 
-/// SECURITY, send-pumper: "one in 30 seconds, 50 in 24 hours, over clients, usages and the spellings of a number or a
-/// mailbox"; `delivery_failed`: "The send still counts for the longer quotas"
+/// SECURITY, send-pumper: "one in 30 seconds, 50 in 24 hours […], over clients, usages and the spellings of a number or
+/// a mailbox"; `delivery_failed`: "The send still counts for the longer quotas"
 #[tokio::test]
 async fn an_address_is_sent_to_as_often_as_its_quotas_say_and_once_more_where_deliveries_fail() {
     for fails in [0, 1, 2, 3] {

@@ -13,7 +13,7 @@ async fn a_body_of_the_limit_is_read_and_one_byte_more_is_not() {
     }
 }
 
-/// `CodePolicy::with_token_validity`: "It can be longer than the code's: a resend renews the token alone."
+/// `CodePolicy::with_token_validity`: "It can be longer than the validity of the code, because a resend renews […]."
 #[tokio::test]
 async fn a_resend_renews_the_token_and_not_the_code() {
     let code = CodePolicy::new(7, secs(100)).unwrap().with_token_validity(secs(900)).unwrap();
@@ -43,8 +43,8 @@ async fn a_client_without_the_refresh_grant_gets_no_refresh_token_and_a_silent_o
     }
 }
 
-/// `Keyring`: "changing it forgets every session and every spent budget." "A secret that has leaked is dropped at
-/// once: codes and refresh tokens that it sealed are then refused without asking the store."
+/// `Keyring`: "Changing it forgets every session and every spent budget." "If a secret has leaked, drop it at once. The
+/// otp_tokens and refresh tokens that it sealed are then refused without asking the store."
 #[tokio::test]
 async fn another_index_secret_forgets_and_a_dropped_sealing_secret_refuses() {
     let key = |byte| MasterKey::from_bytes(&[byte; 33]).unwrap();

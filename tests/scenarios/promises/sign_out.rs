@@ -3,8 +3,8 @@
 use super::*;
 
 /// README 8: "Once a sign-out has been answered, every refresh and userinfo request of that session is refused at every
-/// host, and introspection calls its tokens inactive. Until the session ends, a refresh token of any age signs it out."
-/// README 9: "The clocks of hosts can differ by 5 seconds."
+/// host, and introspection reports the session's tokens as inactive. The client can sign out with any refresh token of
+/// the session, however old." README 9: "The clocks of hosts can differ by 5 seconds."
 #[tokio::test]
 async fn a_sign_out_near_the_end_of_a_session_holds_at_hosts_whose_clocks_differ() {
     let mut wrong = Vec::new();

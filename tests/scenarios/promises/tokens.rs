@@ -37,7 +37,7 @@ async fn a_dump_tells_no_code_of_ten_letters_and_none_of_the_tokens() {
     }
 }
 
-/// README 5: "A token that this server did not make is refused before the store is asked for its record."
+/// README 5: "No record is loaded for a forged token."
 #[tokio::test]
 async fn tokens_of_a_server_with_other_secrets_and_another_key_cost_no_call_of_the_store() {
     let host = hosted(Settings::default(), 240);

@@ -316,7 +316,7 @@ class AsyncServer(_Base):
         )
 
     async def handle(self, request: Request, *, verdict: Verdict = Verdict.NONE) -> Optional[Reply]:
-        """Answers a request, as :meth:`Server.handle` does. A task that is cancelled leaves nothing half done."""
+        """Answers a request, as :meth:`Server.handle` does. A code of a task that is cancelled is usable or spent."""
         exchange = self._begin(request, verdict)
         if exchange is None:
             return None

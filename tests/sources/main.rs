@@ -8,6 +8,7 @@
     reason = "the helpers of a check that fails have to fail loudly"
 )]
 
+mod files;
 mod layers;
 mod messages;
 mod quotes;

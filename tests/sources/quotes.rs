@@ -1,22 +1,22 @@
 //! Each promise that a scenario quotes stands in a document, or in the documentation of the crate, word by word.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::files::{files, root};
 
 #[test]
 fn the_promises_that_scenarios_quote_are_written_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut written = String::new();
     for document in ["README.md", "SECURITY.md", "UPGRADING.md", "ARCHITECTURE.md", "host/README.md"] {
-        written += &plain(&fs::read_to_string(root.join(document)).unwrap());
+        written += &plain(&fs::read_to_string(root().join(document)).unwrap());
     }
-    for source in files(&root.join("src")) {
+    for source in files(&root().join("src"), "rs") {
         for paragraph in comments(&fs::read_to_string(source).unwrap()) {
             written += &plain(&paragraph);
         }
     }
     let (mut quotes, mut missing) = (0, Vec::new());
-    for scenario in files(&root.join("tests/scenarios/promises")) {
+    for scenario in files(&root().join("tests/scenarios/promises"), "rs") {
         for paragraph in comments(&fs::read_to_string(&scenario).unwrap()) {
             // Every second part is between quotation marks.
             for quote in paragraph.split('"').skip(1).step_by(2).flat_map(|quote| quote.split("[…]")) {
@@ -31,20 +31,6 @@ fn the_promises_that_scenarios_quote_are_written_somewhere() {
     }
     assert!(quotes > 100, "{quotes} quotes");
     assert!(missing.is_empty(), "no longer written anywhere:\n{}", missing.join("\n"));
-}
-
-/// The sources below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.append(&mut files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 /// Each block of comment lines, without what marks them.

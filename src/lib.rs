@@ -30,7 +30,7 @@
 //! |---|---|---|
 //! | [`Store`] | keeps records: a load and an atomic swap | none; [`MemoryStore`] for one process |
 //! | [`Directory`]: [`directory::ClientRegistry`] and [`directory::UserStore`] | knows clients and auth sources; knows users | none; [`MemoryDirectory`] for one process |
-//! | [`jwt::Signer`] | signs in an HSM, a key service or another library | none needed: a [`SigningKey`] that the crate reads or generates signs by itself |
+//! | [`jwt::Signer`] | signs in an HSM, a key service or another library | none; only a key outside the crate needs one |
 //! | [`observer::Observer`] | receives an event for each send, login, refresh, sign-out and failure of a port. It also receives one for each wrong code, refused client, reused refresh token, reused DPoP proof, and refresh token that is bound to a key and comes without a proof of this key. | [`observer::NoObserver`] |
 //! | [`time::Clock`] | gives the time | [`time::SystemClock`] |
 //! | [`entropy::Entropy`] | gives random bytes | [`entropy::SystemEntropy`] |

@@ -50,8 +50,8 @@
 //! - An exchange runs the flows of [`AuthorizationServer`]. The promises of the server hold here as well. [`Store`] and
 //!   [`Directory`] say what each answer must be.
 //! - A question owns its exchange, and an answer takes the question. So each question is answered at most once, and
-//!   each answer reaches its own exchange. No question outlives its exchange, and the server loses none, also where it
-//!   asks several at once.
+//!   each answer reaches its own exchange. No question outlives its exchange. The work of [`Engine::perform`] can ask
+//!   several things at once: the host still gets one question at a time, in order, and none is lost.
 //! - Exchanges share only what belongs to their engine: the keys, the settings, the clock, the source of random bytes
 //!   and the observer. Any number of them can go on at the same time on any number of threads, and each can be moved
 //!   between threads at every step.

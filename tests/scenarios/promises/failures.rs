@@ -143,8 +143,8 @@ fn elsewhere() -> (SigningKey, Elsewhere) {
     (pollster::block_on(SigningKey::of_signer(signer.clone(), public)).unwrap(), signer)
 }
 
-/// README 3: "If the store, the directory, the signer or the source of random bytes fails, the server answers 503 and
-/// gives back the guess or the send."
+/// README 3: "If the store, the directory, the signer or the source of random bytes fails, and the server can't go on,
+/// the server answers 503 and gives back the guess or the send."
 #[tokio::test]
 async fn a_signer_or_a_sign_up_that_fails_costs_nothing_however_often() {
     let (key, signer) = elsewhere();

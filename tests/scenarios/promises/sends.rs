@@ -103,8 +103,9 @@ async fn a_code_is_sent_again_to_its_client_until_half_of_its_time_is_over() {
     }
 }
 
-/// README 6: "After a new code is sent, the old code stays valid until it expires, is redeemed or has no guess left. If
-/// a matching resend sends a new code, each of the two otp_tokens can be presented with each of the two codes."
+/// README 6: "After a new code is sent, the old code stays valid until it expires, is redeemed, has no guess left, or
+/// the new code is redeemed with its otp_token. While both codes have guesses left, each of the two otp_tokens can be
+/// presented with each of the two codes."
 #[tokio::test]
 async fn of_three_messages_with_two_codes_each_token_takes_each_code() {
     for (token, code_of) in (0..3).flat_map(|token| [(token, 0), (token, 2)]) {

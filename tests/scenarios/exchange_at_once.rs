@@ -1,8 +1,8 @@
 //! Exchanges whose work asks several things at once, gives some of them up, or runs inside other work.
 //!
 //! "A question owns its exchange, and an answer takes the question. So each question is answered at most once, and each
-//! answer reaches its own exchange. No question outlives its exchange, and the server loses none, also where it asks
-//! several at once."
+//! answer reaches its own exchange. No question outlives its exchange. The work of `Engine::perform` can ask several
+//! things at once: the host still gets one question at a time, in order, and none is lost."
 
 use std::fmt;
 use std::future::poll_fn;

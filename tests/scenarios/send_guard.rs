@@ -957,6 +957,21 @@ fn a_login_that_fails_is_not_credited() {
     assert_eq!(failed, 4);
 }
 
+/// A code that a failed request has spent is usable again, and so is its message.
+#[tokio::test]
+async fn a_login_that_was_undone_is_credited_when_it_is_repeated() {
+    let host = Host::with(guarded(|_| {}));
+    let sent = try_send(&host, NUMBER).await.unwrap();
+    // The swap that spends the code takes effect, and what became of it can't be read.
+    host.store.fault(3, Mishap::FailAfter);
+    host.store.fault(4, Mishap::FailBefore);
+    assert_eq!(log_in(&host, NUMBER, &sent).await, 503);
+    host.store.heal();
+    assert!(destinations(&host).iter().all(|(sent, verified)| (*sent, *verified) == (1, 0)));
+    assert_eq!(log_in(&host, NUMBER, &sent).await, 200);
+    assert!(destinations(&host).iter().all(|(sent, verified)| (*sent, *verified) == (1, 1)));
+}
+
 /// An attacker who drops his connection before the charge has had nothing sent, and can't get anything dropped for it.
 #[test]
 fn sends_that_were_dropped_before_their_charge_settle_nothing() {

@@ -36,7 +36,8 @@ keys = {{ index = "{MASTER}", sealing = "{MASTER}" }}
 signing = {{ active = {{ file = "{self.signing}" }} }}
 auth_sources.sms = {{ channel = "sms", code = {{ validity = "{validity}", token_validity = "{validity}" }} }}
 auth_sources.email = {{ channel = "email", code = {{ validity = "{validity}", token_validity = "{validity}" }} }}
-clients.web = {{ secret = "a long random value", auth_sources = ["sms", "email"] }}
+auth_sources.brief = {{ channel = "email", code = {{ validity = "3s", token_validity = "3s" }} }}
+clients.web = {{ secret = "a long random value", auth_sources = ["sms", "email", "brief"] }}
 messages = {{ application = 'A "B" \\ & <C> é {{code}}', origin = "login.example.com", two_segments = true }}
 {more}
 {delivery}
@@ -74,16 +75,16 @@ timeout = "2s"
         return "".join(pathlib.Path(host.log).read_text() for host in self.hosts)
 
 
-def send(host, address=EMAIL):
+def send(host, address=EMAIL, source=None):
     """Asks for a code. Gives the status and the answer."""
     host.addresses.add(address)
-    name, source = ("email", "email") if "@" in address else ("phone_number", "sms")
-    return host.call("/otp/send", {"client_id": "web", "client_secret": "a long random value", "auth_source_id": source,
-                                   name: address})
+    name, usual = ("email", "email") if "@" in address else ("phone_number", "sms")
+    return host.call("/otp/send", {"client_id": "web", "client_secret": "a long random value",
+                                   "auth_source_id": source or usual, name: address})
 
 
-def sent(host, address=EMAIL):
-    status, answer = send(host, address)
+def sent(host, address=EMAIL, **how):
+    status, answer = send(host, address, **how)
     check(status == 200, (status, answer))
     return host.code(address)
 

@@ -3,6 +3,10 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use otp_grant::dpop::{DpopPolicy, DpopSupport};
+use otp_grant::session::RefreshPolicy;
+use otp_grant::settings::SMS_GRANT_TYPE;
+use otp_grant::*;
 use otp_grant_tests::*;
 use serde_json::json;
 
@@ -223,4 +227,44 @@ async fn a_store_that_answers_with_nothing_but_conflicts_is_given_up() {
     assert_eq!(reply.status(), 503);
     // A conflict means that another request made progress. One address does not have that many requests.
     assert!(store.0.load(SeqCst) <= 300, "{} calls", store.0.load(SeqCst));
+}
+
+/// A refresh is stored, though the store says that it failed, and then two others are: the session no longer tells that
+/// this request has written. The proof that it finds used is its own, so it does not tell the client of a replay.
+#[tokio::test]
+async fn a_refresh_that_can_not_know_its_outcome_does_not_call_its_own_proof_replayed() {
+    const STABLE: &str = "STABLE_DPOP_CLIENT_ID";
+    let client = Client::confidential(ClientId::new(STABLE).unwrap(), ClientSecret::digest("SECRET"))
+        .with_auth_source(AuthSourceId::new(SMS_SOURCE).unwrap())
+        .with_refresh_policy(RefreshPolicy::Stable)
+        .unwrap()
+        .with_dpop(DpopPolicy::Required);
+    let settings = settings(|settings| settings.dpop = DpopSupport::On);
+    let host = Host::with_directory(settings, signing_key(), sample_directory().with_client(client));
+    let key = Prover::new(1);
+    let proof = || key.proof(&host, "/oauth2/token", json!({}));
+    let send = but(&sms_send(PHONE), json!({ "client_id": STABLE, "client_secret": "SECRET" }));
+    let (code, sent) = host.send_with(&send, &key.proof(&host, "/otp/send", json!({}))).await;
+    let grant = json!({ "grant_type": SMS_GRANT_TYPE, "otp_token": sent["otp_token"], "otp": code });
+    let reply = host.post_with("/oauth2/token", &but(&send, grant), &[&proof()]).await;
+    let refresh = json!({
+        "grant_type": "refresh_token", "client_id": STABLE, "client_secret": "SECRET",
+        "refresh_token": read(&reply).1["refresh_token"],
+    });
+    let used = proof();
+    let proofs = [&*used];
+    let mut first = Box::pin(host.post_with("/oauth2/token", &refresh, &proofs));
+    host.store.yields.store(1, SeqCst);
+    host.store.fault(1, Mishap::FailAfter);
+    while host.store.stored_all_the_same().is_none() {
+        assert!(waits(&mut first), "it ended before it was stored");
+    }
+    host.store.yields.store(0, SeqCst);
+    for _ in 0..2 {
+        assert_eq!(host.post_with("/oauth2/token", &refresh, &[&proof()]).await.status(), 200);
+    }
+    assert_eq!(read(&first.await), unavailable());
+    assert_eq!(host.post_with("/oauth2/token", &refresh, &[&proof()]).await.status(), 200);
+    let replayed = error(400, "invalid_dpop_proof", "the DPoP proof was used before");
+    assert_eq!(read(&host.post_with("/oauth2/token", &refresh, &[&used]).await), replayed);
 }

@@ -368,7 +368,7 @@ def check_host(binary, database, folder, files, outbox):
         name = reply.headers["X-Request-Id"]
         assert reply.status == 200 and len(name) == 32, (reply.status, name)
         until(lambda: name in nginx.ids.read_text())
-        until(lambda: f'request_id="{name}" client_address={address} ' in open(host.log).read())
+        host.until_logged(f'request_id="{name}" client_address={address} ')
         assert "192.0.2.1" not in open(host.log).read()
     finally:
         for process in [nginx, host]:

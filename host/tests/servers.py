@@ -61,6 +61,10 @@ class Process:
             self.child = subprocess.Popen(self.command, stdout=log, stderr=log, **self.how)
         until(lambda: answers(self.port))
 
+    def until_logged(self, *texts):
+        """Waits for texts in the log, since a process may write what happened after it has answered."""
+        until(lambda: all(text in open(self.log).read() for text in texts))
+
     def kill(self):
         self.child.kill()
         self.child.wait()

@@ -44,7 +44,7 @@ def scenario_a_connection_that_can_be_read_gets_nothing(place):
                 settings += 'user = "mailer"\npassword = "p"\n'
             host = place.host(settings)
             sent(host)
-            until(lambda: said in pathlib.Path(host.log).read_text())
+            host.until_logged(said)
             check(not server.mailbox.logins and not server.mailbox.attempts, "something was sent")
 
 
@@ -68,7 +68,7 @@ def scenario_a_connection_that_is_lost_before_the_mail_is_made_again(place):
         settings, port = place.smtp(server), server.port
     host = place.host(settings)
     sent(host)
-    until(lambda: "can't be reached" in pathlib.Path(host.log).read_text())
+    host.until_logged("can't be reached")
     late = MailServer(place.files)
     late.port = port
     with late:
@@ -95,7 +95,7 @@ def scenario_a_mail_whose_answer_is_lost_is_not_repeated(place):
         server.mailbox.hangs_up = True
         host = place.host(place.smtp(server))
         sent(host)
-        until(lambda: "not known whether" in pathlib.Path(host.log).read_text())
+        host.until_logged("not known whether")
         stays(lambda: len(server.mailbox.mails) == 1 and server.mailbox.attempts == 1, 4)
     with MailServer(place.files) as server:
         server.mailbox.slow = 3.5
@@ -130,7 +130,7 @@ def scenario_a_code_that_has_expired_is_not_sent(place):
         # With their jitter, attempts begin after 0, 1 to 1.25 and 3 to 3.75 seconds, and the next would be after 7.
         host = place.host(place.smtp(server), validity="6s")
         sent(host)
-        until(lambda: "expires before" in pathlib.Path(host.log).read_text())
+        host.until_logged("expires before")
         server.mailbox.always = None
         attempts = server.mailbox.attempts
         check(2 <= attempts <= 3, attempts)
@@ -147,7 +147,7 @@ def scenario_a_mail_that_waits_for_a_connection_expires(place):
         sent(host, "bob@example.com", source="brief")
         stays(lambda: [mail[1] for mail in server.mailbox.mails] == [[EMAIL]], 8)
         check(server.mailbox.attempts == 1, server.mailbox.attempts)
-        check("expires before" in pathlib.Path(host.log).read_text(), "the log")
+        host.until_logged("expires before")
 
 
 def scenario_a_full_queue_answers_at_once(place):
@@ -175,7 +175,7 @@ def scenario_a_mail_server_that_is_down_leaves_text_messages_alone(place):
         sent(host)
         until(lambda: server.mailbox.attempts)
         check(send(host, "bob@example.com")[0] == 503, "the queue of mails is full")
-        check("is full channel=\"email\"" in pathlib.Path(host.log).read_text(), "the log")
+        host.until_logged('is full channel="email"')
         code = sent(host, SMS)
         until(lambda: provider.requests)
         check(provider.requests[0][3] == f"code={code}".encode(), provider.requests)

@@ -63,7 +63,8 @@ def scenario_a_text_message_is_bound_to_its_page(place):
         check(bound and bound.groups() == ("login.example.com", code) and text.endswith(bound.group().lstrip()), text)
         # The other channel has its own way.
         code = sent(host, EMAIL)
-        check(f"to {EMAIL}: {code} " in pathlib.Path(host.log).read_text() and not provider.requests, "the console")
+        host.until_logged(f"to {EMAIL}: {code} ")
+        check(not provider.requests, provider.requests)
 
 
 def scenario_a_text_is_in_the_language_of_its_client(place):
@@ -156,7 +157,7 @@ def scenario_a_provider_says_when(place):
         # A time after the end of the code is the end of the message.
         provider.answers = [(429, {"Retry-After": "600"}, "")]
         sent(host, "+447400123457")
-        until(lambda: "expires before" in pathlib.Path(host.log).read_text())
+        host.until_logged("expires before")
         # So is a time that no clock can show.
         for number, longest in enumerate([2**64 - 1, 10**30]):
             provider.answers = [(503, {"Retry-After": str(longest)}, "")]
@@ -168,7 +169,7 @@ def scenario_a_provider_says_when(place):
     host = place.host(f'[delivery.sms.http]\nurl = "http://127.0.0.1:{port}/"\nform = {{ code = "{{code}}" }}\n'
                       "[delivery.email]\nconsole = true\n")
     sent(host, SMS)
-    until(lambda: "can't be reached" in pathlib.Path(host.log).read_text())
+    host.until_logged("can't be reached")
     with Provider(port) as provider:
         until(lambda: provider.requests)
         stays(lambda: len(provider.requests) == 1, 2)

@@ -134,7 +134,7 @@ def scenario_an_expired_code_is_not_posted(place):
         provider.always = (500, {}, "")
         host = place.host(webhook(provider.url, NEW), validity="3s")
         sent(host)
-        until(lambda: "expires before" in pathlib.Path(host.log).read_text())
+        host.until_logged("expires before")
         check(len(provider.requests) == 2, provider.requests)
         provider.always = (200, {}, "")
         stays(lambda: len(provider.requests) == 2, 3)

@@ -140,6 +140,22 @@ async fn a_guess_is_charged_to_each_code_that_it_is_compared_with() {
 }
 
 #[tokio::test]
+async fn a_code_that_was_guessed_at_five_times_logs_in_with_no_other_token() {
+    let host = host();
+    let first = host.send(&sms_send(PHONE)).await;
+    let wrong_code = but(&sms_grant(PHONE, &first), json!({ "otp": wrong(&first.code) }));
+    for left in [4, 3, 2, 1, 0] {
+        assert_eq!(host.token(&wrong_code).await.1["attempts_remaining"], left);
+    }
+    host.advance(secs(VALIDITY / 2 + 1));
+    let second = host.send(&sms_send(PHONE)).await;
+    let used_up = Sent { code: first.code, ..second.clone() };
+    let (status, reply) = host.token(&sms_grant(PHONE, &used_up)).await;
+    assert_eq!((status, &reply["attempts_remaining"]), (400, &json!(4)));
+    assert_eq!(host.token(&sms_grant(PHONE, &second)).await.0, 200);
+}
+
+#[tokio::test]
 async fn a_code_of_another_client_is_not_accepted_beside_ones_own() {
     let host = host();
     let spa = |body| but(&body, json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null }));

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use futures::future::join_all;
 use otp_grant::otp::{CodePolicy, DevicePolicy};
 use otp_grant::server::ConfigError;
-use otp_grant::settings::{EMAIL_GRANT_TYPE, SMS_GRANT_TYPE};
+use otp_grant::settings::{EMAIL_GRANT_TYPE, SMS_GRANT_TYPE, Settings, danger};
 use otp_grant::time::Clock as _;
 use otp_grant::*;
 use otp_grant_tests::*;
@@ -280,6 +280,15 @@ async fn the_codes_of_a_device_are_its_own() {
     let again = host.send(&with_token(&sms_send(PHONE), &token)).await;
     assert_eq!(again.code, of_device.code);
     assert_eq!(host.token(&with_token(&sms_grant(PHONE, &of_device), &token)).await.0, 200);
+}
+
+#[tokio::test]
+async fn where_sends_are_not_limited_those_of_a_device_are_not() {
+    let host = Host::with(danger::without_send_quotas(Settings::default()));
+    let token = remembered(&host, json!({})).await;
+    for _ in 0..100 {
+        host.send(&with_token(&sms_send(PHONE), &token)).await;
+    }
 }
 
 #[tokio::test]

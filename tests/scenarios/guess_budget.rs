@@ -85,6 +85,16 @@ async fn a_live_code_ends_when_the_clock_is_set_back() {
     // The challenge stays dead when the clock has caught up.
     host.advance(secs(60));
     assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400);
+    // It also does if the store failed when that was to be written.
+    for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten] {
+        let host = Host::new();
+        let sent = host.send(&sms_send(PHONE)).await;
+        host.clock.set_back(secs(60));
+        host.store.fault(1, fault);
+        assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400, "{fault:?}");
+        host.advance(secs(60));
+        assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 400, "{fault:?}");
+    }
     // Clocks of hosts that share a store differ by a little. That difference ends no challenge.
     let host = Host::new();
     let sent = host.send(&sms_send(PHONE)).await;

@@ -446,10 +446,9 @@ async fn a_verification_is_credited_as_a_login_is() {
 #[tokio::test]
 async fn messages_whose_otp_token_is_over_are_not_dropped() {
     let host = Host::with(guarded(|_| {}));
-    for wait in [1, 3599] {
+    for wait in [31, 300] {
         try_send(&host, NUMBER).await.unwrap();
         host.advance(secs(wait));
-        host.advance(secs(30));
     }
     let sent = try_send(&host, NUMBER).await.unwrap();
     assert_eq!(destinations(&host), [(3, 0), (3, 0)]);

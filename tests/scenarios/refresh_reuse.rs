@@ -423,6 +423,37 @@ async fn what_is_taken_from_a_client_is_not_granted_any_more_and_can_be_given_ba
     assert_eq!(host.refresh(&token).await.0, 200);
 }
 
+/// A refresh is stored, though the store says that it failed. Before it can look, the client tries again at another host
+/// and goes on with the successor. The first answer then names this successor too, and not a later token.
+#[tokio::test]
+async fn a_refresh_that_finds_its_write_below_another_answers_with_its_own_successor() {
+    let master = |byte| MasterKey::from_bytes(&[byte; 32]).unwrap();
+    for [active, other] in [[2, 2], [2, 3], [3, 2]] {
+        let sample = Host::new();
+        let of = |active, accepted| Keyring::new(&master(1), &master(active)).accepting(&master(accepted));
+        let host = sample.beside(Settings::default(), signing_key(), of(active, other));
+        let beside = sample.beside(Settings::default(), signing_key(), of(other, active));
+        let login = host.log_in(json!({})).await;
+        let token = text(&login, "refresh_token");
+        let mut first = Box::pin(host.refresh(token));
+        host.store.yields.store(1, SeqCst);
+        host.store.fault(1, Mishap::FailAfter);
+        while host.store.stored_all_the_same().is_none() {
+            assert!(waits(&mut first), "it ended before it was stored");
+        }
+        host.store.yields.store(0, SeqCst);
+        let (status, retried) = beside.refresh(token).await;
+        assert_eq!(status, 200);
+        let successor = text(&retried, "refresh_token");
+        let (status, later) = beside.refresh(successor).await;
+        assert_eq!(status, 200);
+        let (status, answer) = first.await;
+        assert_eq!((status, text(&answer, "refresh_token")), (200, successor), "{active} {other}");
+        assert_eq!(host.refresh(text(&later, "refresh_token")).await.0, 200);
+        assert_eq!(host.counters.reuses.load(SeqCst), 0);
+    }
+}
+
 /// The fifty answers to one token are all usable. The session is one generation further.
 async fn assert_one_generation_further(mut login: Login, answers: Vec<(u16, Value)>) {
     let mut successors = BTreeSet::new();

@@ -546,3 +546,19 @@ async fn a_message_counts_how_often_its_code_was_sent() {
     // The codes of this auth source are good for 180 seconds, and are shared while half of the time is left.
     assert_eq!(attempts, [1, 2, 3, 1]);
 }
+
+#[tokio::test]
+async fn a_send_that_was_taken_back_is_no_message() {
+    let host = Host::new();
+    let attempt = async || {
+        let delivery = try_raw(&host, &sms_send(PHONE), None).await?;
+        Ok::<_, Reply>(delivery.message().unwrap().attempt().get())
+    };
+    assert_eq!(attempt().await.unwrap(), 1);
+    host.advance(secs(30));
+    // The swap takes effect, and what became of it can't be read.
+    host.store.fault(1, Mishap::FailAfter);
+    host.store.fault(2, Mishap::FailBefore);
+    assert_eq!(attempt().await.unwrap_err().status(), 503);
+    assert_eq!(attempt().await.unwrap(), 2);
+}

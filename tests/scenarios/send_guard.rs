@@ -971,6 +971,21 @@ async fn a_login_that_was_undone_is_credited_when_it_is_repeated() {
     assert!(destinations(&host).iter().all(|(sent, verified)| (*sent, *verified) == (1, 1)));
 }
 
+/// A send that failed leaves nothing that a login could settle, and takes no message away.
+#[tokio::test]
+async fn a_send_that_was_taken_back_leaves_the_message_before_it_to_be_credited() {
+    let host = Host::with(guarded(|_| {}));
+    let sent = try_send(&host, NUMBER).await.unwrap();
+    host.advance(secs(30));
+    // The swap that opens the challenge takes effect, and what became of it can't be read.
+    host.store.fault(3, Mishap::FailAfter);
+    host.store.fault(4, Mishap::FailBefore);
+    assert_eq!(try_send(&host, NUMBER).await.unwrap_err().0, 503);
+    assert_eq!(destinations(&host), [(1, 0), (1, 0)]);
+    assert_eq!(log_in(&host, NUMBER, &sent).await, 200);
+    assert_eq!(destinations(&host), [(1, 1), (1, 1)]);
+}
+
 /// An attacker who drops his connection before the charge has had nothing sent, and can't get anything dropped for it.
 #[test]
 fn sends_that_were_dropped_before_their_charge_settle_nothing() {

@@ -106,6 +106,16 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_left_of_a_list_that_was_cleared() {
+        let mut revoked = RevokedTokens::default();
+        for issue in 0..20 {
+            revoked.insert(&token(issue, 1));
+        }
+        revoked.clear();
+        assert_eq!(revoked, RevokedTokens::default());
+    }
+
+    #[test]
     fn a_token_alone_is_revoked_while_there_is_room() {
         let mut revoked = RevokedTokens::default();
         for issue in [3, 1, 7, 7, 2, 9, 4, 5] {

@@ -423,8 +423,8 @@ async fn what_is_taken_from_a_client_is_not_granted_any_more_and_can_be_given_ba
     assert_eq!(host.refresh(&token).await.0, 200);
 }
 
-/// A refresh is stored, though the store says that it failed. Before it can look, the client tries again at another host
-/// and goes on with the successor. The first answer then names this successor too, and not a later token.
+/// A refresh is stored, though the store says that it failed. Before it can look, the client tries again at another
+/// host and goes on with the successor. The first answer then names this successor too, and not a later token.
 #[tokio::test]
 async fn a_refresh_that_finds_its_write_below_another_answers_with_its_own_successor() {
     let master = |byte| MasterKey::from_bytes(&[byte; 32]).unwrap();

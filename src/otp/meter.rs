@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_is_moved_comes_after_those_before_it() {
+        let quotas = [quota(1, 30), quota(9, 600)];
+        let mut meter = Meter::from_iter([0, 40, 100].map(at));
+        assert!(meter.move_out_of_the_shortest(at(100), &quotas));
+        assert_eq!(meter.times, [0, 40, 70].map(at));
+        assert!(!meter.move_out_of_the_shortest(at(70), &quotas));
+        assert_eq!(meter.times, [0, 40, 70].map(at));
+    }
+
+    #[test]
     fn what_is_stored_is_what_was_recorded() {
         let quotas = [quota(9, 600)];
         let mut meter = Meter::default();

@@ -1,5 +1,7 @@
 //! A code that is sent again while it is good: the same code, until the same instant, with the same guesses.
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use otp_grant::otp::CodePolicy;
 use otp_grant::*;
 use otp_grant_tests::*;
@@ -153,6 +155,33 @@ async fn a_code_that_was_guessed_at_five_times_logs_in_with_no_other_token() {
     let (status, reply) = host.token(&sms_grant(PHONE, &used_up)).await;
     assert_eq!((status, &reply["attempts_remaining"]), (400, &json!(4)));
     assert_eq!(host.token(&sms_grant(PHONE, &second)).await.0, 200);
+}
+
+/// A resend that fails is taken back, though its code has been compared meanwhile. These guesses stay with the code.
+#[tokio::test]
+async fn a_resend_that_is_taken_back_leaves_the_guesses_at_its_code() {
+    let host = host();
+    let first = host.send(&sms_send(PHONE)).await;
+    host.advance(secs(VALIDITY / 2 + 1));
+    let second = host.send(&sms_send(PHONE)).await;
+    host.advance(secs(30));
+    let again = sms_send(PHONE);
+    let mut resend = Box::pin(host.try_send(&again));
+    host.store.yields.store(1, SeqCst);
+    host.store.fault(1, Mishap::FailAfter);
+    while host.store.stored_all_the_same().is_none() {
+        assert!(waits(&mut resend), "it ended before it was stored");
+    }
+    host.store.yields.store(0, SeqCst);
+    // The code of the latest challenge is compared as well.
+    let wrong_code = wrong(&second.code);
+    for _ in 0..4 {
+        assert_eq!(host.token(&but(&sms_grant(PHONE, &first), json!({ "otp": wrong_code }))).await.0, 400);
+    }
+    host.store.fault(0, Mishap::FailBefore);
+    assert_eq!(resend.await.unwrap_err().status(), 503);
+    let guess = but(&sms_grant(PHONE, &second), json!({ "otp": wrong_code }));
+    assert_eq!(host.token(&guess).await.1["attempts_remaining"], 0);
 }
 
 #[tokio::test]

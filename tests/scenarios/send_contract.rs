@@ -322,6 +322,19 @@ async fn a_second_failed_delivery_in_a_row_waits_whatever_the_quotas_are() {
 }
 
 #[tokio::test]
+async fn a_send_is_given_back_after_a_failed_delivery_also_where_the_store_fails_once() {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Twice, Mishap::Overwritten] {
+        let host = Host::new();
+        let delivery = try_raw(&host, &sms_send(PHONE), None).await.unwrap();
+        host.store.fault(1, fault);
+        let reply = host.server.call_delivery_failed(delivery, DeliveryFailure::Undeliverable).await;
+        assert_eq!(reply.status(), 503, "{fault:?}");
+        host.store.heal();
+        host.send(&sms_send(PHONE)).await;
+    }
+}
+
+#[tokio::test]
 async fn an_auth_source_that_does_not_fit_is_refused() {
     let sms = sms_send(PHONE);
     let email = email_send(EMAIL);

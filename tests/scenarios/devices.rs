@@ -283,6 +283,33 @@ async fn the_codes_of_a_device_are_its_own() {
 }
 
 #[tokio::test]
+async fn an_outage_costs_a_device_no_guess_and_a_guess_of_unknown_outcome_is_its_own() {
+    let host = Host::new();
+    let token = remembered(&host, json!({})).await;
+    use_up(&host, &attackers()).await;
+    let sent = host.send(&with_token(&sms_send(PHONE), &token)).await;
+    let grant = with_token(&sms_grant(PHONE, &sent), &token);
+    let left = async || {
+        let state = host.server.call_explain(&address(PHONE)).await.unwrap();
+        (state.guesses.left, state.devices[0].guesses.left)
+    };
+    assert_eq!(left().await, (Some(0), Some(10)));
+    host.directory.down.store(true, SeqCst);
+    for _ in 0..12 {
+        assert_eq!(host.token(&grant).await.0, 503);
+    }
+    host.directory.down.store(false, SeqCst);
+    assert_eq!(left().await, (Some(0), Some(10)));
+    for (fault, remaining) in [(Mishap::FailAfter, 4), (Mishap::Overwritten, 3), (Mishap::FailBefore, 2)] {
+        host.store.fault(1, fault);
+        let (_, answer) = host.token(&but(&grant, json!({ "otp": wrong(&sent.code) }))).await;
+        assert_eq!(answer["attempts_remaining"], remaining, "{fault:?}");
+    }
+    assert_eq!(left().await, (Some(0), Some(7)));
+    assert_eq!(host.token(&grant).await.0, 200);
+}
+
+#[tokio::test]
 async fn where_sends_are_not_limited_those_of_a_device_are_not() {
     let host = Host::with(danger::without_send_quotas(Settings::default()));
     let token = remembered(&host, json!({})).await;

@@ -185,15 +185,39 @@ async fn a_resend_that_is_taken_back_leaves_the_guesses_at_its_code() {
 }
 
 #[tokio::test]
+async fn of_two_codes_that_are_in_time_either_logs_in_though_the_store_fails_once() {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Twice, Mishap::Overwritten] {
+        // The swap that charges the guess, and the one that spends the code.
+        for call in [1, 3] {
+            for code_of_first in [true, false] {
+                let host = host();
+                let first = host.send(&sms_send(PHONE)).await;
+                host.advance(secs(VALIDITY / 2 + 1));
+                let second = host.send(&sms_send(PHONE)).await;
+                let (code, token) = if code_of_first { (first, second) } else { (second, first) };
+                let sent = Sent { code: code.code, ..token };
+                host.store.fault(call, fault);
+                let answer = host.token(&sms_grant(PHONE, &sent)).await;
+                assert_eq!(answer.0, 200, "{fault:?} at {call}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_code_of_another_client_is_not_accepted_beside_ones_own() {
-    let host = host();
     let spa = |body| but(&body, json!({ "client_id": "TENANT_SPA_CLIENT_ID", "client_secret": null }));
-    let own = host.send(&sms_send(PHONE)).await;
-    host.advance(secs(VALIDITY / 2 + 1));
-    let of_other = host.send(&spa(sms_send(PHONE))).await;
-    assert_ne!(own.code, of_other.code);
-    let mixed = Sent { code: own.code.clone(), ..of_other.clone() };
-    assert_eq!(host.token(&spa(sms_grant(PHONE, &mixed))).await.1["attempts_remaining"], 4);
-    assert_eq!(host.token(&sms_grant(PHONE, &own)).await.0, 200);
-    assert_eq!(host.token(&spa(sms_grant(PHONE, &of_other))).await.0, 200);
+    // Also where the guess was charged with an unknown outcome, and somebody else wrote since.
+    for fault in [Mishap::Slow, Mishap::FailAfter, Mishap::Overwritten] {
+        let host = host();
+        let own = host.send(&sms_send(PHONE)).await;
+        host.advance(secs(VALIDITY / 2 + 1));
+        let of_other = host.send(&spa(sms_send(PHONE))).await;
+        assert_ne!(own.code, of_other.code);
+        let mixed = Sent { code: own.code.clone(), ..of_other.clone() };
+        host.store.fault(1, fault);
+        assert_eq!(host.token(&spa(sms_grant(PHONE, &mixed))).await.1["attempts_remaining"], 4, "{fault:?}");
+        assert_eq!(host.token(&sms_grant(PHONE, &own)).await.0, 200);
+        assert_eq!(host.token(&spa(sms_grant(PHONE, &of_other))).await.0, 200);
+    }
 }

@@ -306,7 +306,33 @@ async fn an_outage_costs_a_device_no_guess_and_a_guess_of_unknown_outcome_is_its
         assert_eq!(answer["attempts_remaining"], remaining, "{fault:?}");
     }
     assert_eq!(left().await, (Some(0), Some(7)));
+    // A login forgives the wrong guesses, also after another outage.
+    host.directory.down.store(true, SeqCst);
+    assert_eq!(host.token(&grant).await.0, 503);
+    host.directory.down.store(false, SeqCst);
     assert_eq!(host.token(&grant).await.0, 200);
+    assert_eq!(left().await, (Some(0), Some(10)));
+}
+
+#[tokio::test]
+async fn a_login_forgives_each_guess_at_its_code_where_it_was_charged() {
+    let host = Host::new();
+    let token = remembered(&host, json!({})).await;
+    host.advance(secs(30));
+    let sent = host.send(&with_token(&sms_send(PHONE), &token)).await;
+    let left = async || {
+        let state = host.server.call_explain(&address(PHONE)).await.unwrap();
+        (state.guesses.left, state.devices[0].guesses.left)
+    };
+    let grant = sms_grant(PHONE, &sent);
+    let guess = but(&grant, json!({ "otp": wrong(&sent.code) }));
+    assert_eq!(host.token(&with_token(&guess, &token)).await.0, 400);
+    host.advance(secs(1));
+    assert_eq!(host.token(&guess).await.0, 400);
+    host.advance(secs(1));
+    assert_eq!(left().await, (Some(24), Some(9)));
+    assert_eq!(host.token(&with_token(&grant, &token)).await.0, 200);
+    assert_eq!(left().await, (Some(25), Some(10)));
 }
 
 #[tokio::test]

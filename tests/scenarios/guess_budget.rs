@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use otp_grant::settings::{Settings, danger};
+use otp_grant::{Address, AddressPolicy};
 use otp_grant_tests::*;
 use serde_json::json;
 
@@ -164,6 +165,28 @@ async fn a_success_forgives_the_guesses_of_its_own_code_and_no_others() {
     assert_eq!(host.token(&guess).await.1["attempts_remaining"], 0);
     assert_eq!(host.token(&guess).await.1["attempts_remaining"], serde_json::Value::Null);
     assert_eq!(host.counters.wrong_codes.load(SeqCst), 25);
+}
+
+/// The code that the request had spent is usable again, and what its success had forgiven is charged again.
+#[tokio::test]
+async fn a_login_that_was_undone_forgives_nothing() {
+    let host = Host::new();
+    let left = async || {
+        let phone = AddressPolicy::default().phone_number(PHONE).unwrap();
+        host.server.call_explain(&Address::Phone(phone)).await.unwrap().guesses.left
+    };
+    let sent = host.send(&sms_send(PHONE)).await;
+    for _ in 0..3 {
+        host.token(&but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) }))).await;
+    }
+    assert_eq!(left().await, Some(22));
+    // The swap that spends the code takes effect, and what became of it can't be read.
+    host.store.fault(3, Mishap::FailAfter);
+    host.store.fault(4, Mishap::FailBefore);
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 503);
+    assert_eq!(left().await, Some(22));
+    assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+    assert_eq!(left().await, Some(25));
 }
 
 #[tokio::test]

@@ -154,6 +154,22 @@ async fn a_login_that_was_undone_is_credited_when_it_is_repeated() {
     assert!(destinations(&host).iter().all(|(sent, verified)| (*sent, *verified) == (1, 1)));
 }
 
+/// The messages that the login had settled can be settled by another one.
+#[tokio::test]
+async fn a_login_that_was_undone_leaves_its_messages_to_another_login() {
+    let host = Host::with(guarded(|_| {}));
+    let first = try_send(&host, NUMBER).await.unwrap();
+    host.advance(secs(30));
+    let second = try_send(&host, NUMBER).await.unwrap();
+    assert_eq!(destinations(&host), [(2, 0), (2, 0)]);
+    host.store.fault(3, Mishap::FailAfter);
+    host.store.fault(4, Mishap::FailBefore);
+    assert_eq!(log_in(&host, NUMBER, &first).await, 503);
+    assert_eq!(destinations(&host), [(2, 0), (2, 0)]);
+    assert_eq!(log_in(&host, NUMBER, &second).await, 200);
+    assert_eq!(destinations(&host), [(1, 1), (1, 1)]);
+}
+
 /// A send that failed leaves nothing that a login could settle, and takes no message away.
 #[tokio::test]
 async fn a_send_that_was_taken_back_leaves_the_message_before_it_to_be_credited() {

@@ -189,6 +189,27 @@ async fn a_login_that_was_undone_forgives_nothing() {
     assert_eq!(left().await, Some(25));
 }
 
+/// A guess that comes between the spending of a code and its undoing is charged once.
+#[tokio::test]
+async fn a_guess_beside_a_login_that_is_undone_is_charged_once() {
+    let host = Host::with(with(Settings::default(), |settings| settings.repeat_answer_within = secs(20)));
+    let phone = Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap());
+    let sent = host.send(&sms_send(PHONE)).await;
+    let (grant, guess) = (sms_grant(PHONE, &sent), but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) })));
+    let mut login = Box::pin(host.token(&grant));
+    host.store.yields.store(1, SeqCst);
+    host.store.fault(3, Mishap::FailAfter);
+    while host.store.stored_all_the_same().is_none() {
+        assert!(waits(&mut login), "it ended before it was stored");
+    }
+    host.store.yields.store(0, SeqCst);
+    assert_eq!(host.token(&guess).await.1["attempts_remaining"], 3);
+    host.store.fault(0, Mishap::FailBefore);
+    assert_eq!(login.await.0, 503);
+    assert_eq!(host.server.call_explain(&phone).await.unwrap().guesses.left, Some(24));
+    assert_eq!(host.token(&grant).await.0, 200);
+}
+
 #[tokio::test]
 async fn a_success_does_not_forgive_the_guesses_of_another_otp_token_for_the_same_code() {
     let host = Host::new();

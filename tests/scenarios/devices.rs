@@ -336,6 +336,25 @@ async fn a_login_forgives_each_guess_at_its_code_where_it_was_charged() {
 }
 
 #[tokio::test]
+async fn a_device_has_sends_and_guesses_that_end() {
+    let host = Host::new();
+    let token = remembered(&host, json!({})).await;
+    let send = with_token(&sms_send(PHONE), &token);
+    // The ten guesses of the device, at three codes.
+    for remaining in [&[4, 3, 2, 1][..], &[4, 3, 2, 1], &[1, 0]] {
+        host.advance(secs(181));
+        let sent = host.send(&send).await;
+        assert_eq!(host.refused_send(&send).await.1["error"], "sms_rate_limit_exceeded");
+        let guess = with_token(&but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) })), &token);
+        for remaining in remaining {
+            assert_eq!(host.token(&guess).await.1["attempts_remaining"], *remaining);
+        }
+    }
+    let state = host.server.call_explain(&address(PHONE)).await.unwrap();
+    assert_eq!((state.guesses.left, state.devices[0].guesses.left), (Some(25), Some(0)));
+}
+
+#[tokio::test]
 async fn where_sends_are_not_limited_those_of_a_device_are_not() {
     let host = Host::with(danger::without_send_quotas(Settings::default()));
     let token = remembered(&host, json!({})).await;

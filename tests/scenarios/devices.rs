@@ -350,8 +350,34 @@ async fn a_device_has_sends_and_guesses_that_end() {
             assert_eq!(host.token(&guess).await.1["attempts_remaining"], *remaining);
         }
     }
+    let left = async || {
+        let state = host.server.call_explain(&address(PHONE)).await.unwrap();
+        (state.guesses.left, state.devices[0].guesses.left)
+    };
+    assert_eq!(left().await, (Some(25), Some(0)));
+    host.server.call_unlock(&address(PHONE)).await.unwrap();
+    assert_eq!(left().await, (Some(25), Some(10)));
+}
+
+#[tokio::test]
+async fn a_record_is_kept_for_as_long_as_a_device_is_known_or_what_it_used_up_counts() {
+    let host = Host::new();
+    let kept_until = || {
+        let records = host.store.inner.records().into_iter();
+        let mut of_address = records.filter(|(_, record)| record.body.kind() == "authenticator");
+        of_address.next().unwrap().1.delete_after
+    };
+    let token = remembered(&host, json!({})).await;
     let state = host.server.call_explain(&address(PHONE)).await.unwrap();
-    assert_eq!((state.guesses.left, state.devices[0].guesses.left), (Some(25), Some(0)));
+    assert_eq!(state.devices[0].known_until, host.clock.now().after(secs(90 * DAY)));
+    assert!(kept_until() >= state.devices[0].known_until);
+    host.advance(secs(DAY));
+    let sent = host.send(&with_token(&sms_send(PHONE), &token)).await;
+    host.advance(secs(10));
+    host.token(&with_token(&but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) })), &token)).await;
+    host.server.call_forget_devices(&address(PHONE)).await.unwrap();
+    assert!(kept_until() >= host.clock.now().after(secs(DAY)));
+    assert!(kept_until() < state.devices[0].known_until);
 }
 
 #[tokio::test]

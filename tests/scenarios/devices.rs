@@ -489,6 +489,23 @@ async fn support_unlocks_an_address_and_forgets_its_devices() {
 }
 
 #[tokio::test]
+async fn what_support_did_is_done_though_the_store_fails_once() {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Twice, Mishap::Overwritten] {
+        let host = Host::new();
+        remembered(&host, json!({})).await;
+        use_up(&host, &attackers()).await;
+        assert!(host.server.call_explain(&address(PHONE)).await.unwrap().is_locked());
+        host.store.fault(1, fault);
+        assert_eq!(host.server.call_unlock(&address(PHONE)).await, Ok(()));
+        let state = host.server.call_explain(&address(PHONE)).await.unwrap();
+        assert_eq!((state.guesses.left, state.is_locked(), state.devices.len()), (Some(25), false, 1), "{fault:?}");
+        host.store.fault(1, fault);
+        assert_eq!(host.server.call_forget_devices(&address(PHONE)).await, Ok(()));
+        assert_eq!(host.server.call_explain(&address(PHONE)).await.unwrap().devices, [], "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_device_is_not_known_for_longer_when_the_clock_is_set_back() {
     let host = Host::new();
     let token = remembered(&host, json!({})).await;

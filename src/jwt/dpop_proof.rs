@@ -303,7 +303,9 @@ mod tests {
         ] {
             assert_eq!(with(good), Ok(()), "{good}");
         }
-        let long = format!(r#"{{"jti":"{}","htm":"POST","htu":"URL","iat":1800000000}}"#, "a".repeat(257));
+        let named = |length| format!(r#"{{"jti":"{}","htm":"POST","htu":"URL","iat":1800000000}}"#, "a".repeat(length));
+        assert_eq!(with(&named(256)), Ok(()));
+        let long = named(257);
         for (bad, error) in [
             (r#"{"htm":"POST","htu":"URL","iat":1800000000}"#, DpopError::InvalidClaims),
             (r#"{"jti":"","htm":"POST","htu":"URL","iat":1800000000}"#, DpopError::InvalidClaims),
@@ -342,7 +344,17 @@ mod tests {
             assert_eq!(verified(broken), Err(DpopError::Malformed), "{broken}");
         }
         assert_eq!(verified(&format!("{signed_part}.")), Err(DpopError::BadSignature));
-        let long = claims().replace("}", &format!(r#","x":"{}"}}"#, "a".repeat(4096)));
-        assert_eq!(verified(&signed(&pair, &header, &long)), Err(DpopError::Malformed));
+        // The longest that is read, to the byte. Base64 has no text of some lengths, so the header is a little longer, too.
+        let mut lengths = Vec::new();
+        for (spaces, more) in (0..3).flat_map(|spaces| (2600..2800).map(move |more| (spaces, more))) {
+            let claims = claims().replace('}', &format!(r#","x":"{}"}}"#, "a".repeat(more)));
+            let jwt = signed(&pair, &format!("{header}{}", " ".repeat(spaces)), &claims);
+            if (4095..=4097).contains(&jwt.len()) {
+                let expected = if jwt.len() <= 4096 { Ok(()) } else { Err(DpopError::Malformed) };
+                assert_eq!(verified(&jwt), expected, "{}", jwt.len());
+                lengths.push(jwt.len());
+            }
+        }
+        assert!([4095, 4096, 4097].iter().all(|length| lengths.contains(length)), "{lengths:?}");
     }
 }

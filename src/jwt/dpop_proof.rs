@@ -344,7 +344,7 @@ mod tests {
             assert_eq!(verified(broken), Err(DpopError::Malformed), "{broken}");
         }
         assert_eq!(verified(&format!("{signed_part}.")), Err(DpopError::BadSignature));
-        // The longest that is read, to the byte. Base64 has no text of some lengths, so the header is a little longer, too.
+        // The longest that is read, to the byte. Base64 has no text of some lengths, so the header also grows a little.
         let mut lengths = Vec::new();
         for (spaces, more) in (0..3).flat_map(|spaces| (2600..2800).map(move |more| (spaces, more))) {
             let claims = claims().replace('}', &format!(r#","x":"{}"}}"#, "a".repeat(more)));

@@ -61,9 +61,9 @@ class Process:
             self.child = subprocess.Popen(self.command, stdout=log, stderr=log, **self.how)
         until(lambda: answers(self.port))
 
-    def until_logged(self, *texts):
-        """Waits for texts in the log, since a process may write what happened after it has answered."""
-        until(lambda: all(text in open(self.log).read() for text in texts))
+    def until_logged(self, text):
+        """Waits for a text in the log, since a process may write what happened after it has answered."""
+        until(lambda: text in open(self.log).read())
 
     def kill(self):
         self.child.kill()

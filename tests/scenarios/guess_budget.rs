@@ -197,12 +197,7 @@ async fn a_guess_beside_a_login_that_is_undone_is_charged_once() {
     let sent = host.send(&sms_send(PHONE)).await;
     let (grant, guess) = (sms_grant(PHONE, &sent), but(&sms_grant(PHONE, &sent), json!({ "otp": wrong(&sent.code) })));
     let mut login = Box::pin(host.token(&grant));
-    host.store.yields.store(1, SeqCst);
-    host.store.fault(3, Mishap::FailAfter);
-    while host.store.stored_all_the_same().is_none() {
-        assert!(waits(&mut login), "it ended before it was stored");
-    }
-    host.store.yields.store(0, SeqCst);
+    host.store.hold_when_stored(3, &mut login);
     assert_eq!(host.token(&guess).await.1["attempts_remaining"], 3);
     host.store.fault(0, Mishap::FailBefore);
     assert_eq!(login.await.0, 503);

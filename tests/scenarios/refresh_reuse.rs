@@ -436,12 +436,7 @@ async fn a_refresh_that_finds_its_write_below_another_answers_with_its_own_succe
         let login = host.log_in(json!({})).await;
         let token = text(&login, "refresh_token");
         let mut first = Box::pin(host.refresh(token));
-        host.store.yields.store(1, SeqCst);
-        host.store.fault(1, Mishap::FailAfter);
-        while host.store.stored_all_the_same().is_none() {
-            assert!(waits(&mut first), "it ended before it was stored");
-        }
-        host.store.yields.store(0, SeqCst);
+        host.store.hold_when_stored(1, &mut first);
         let (status, retried) = beside.refresh(token).await;
         assert_eq!(status, 200);
         let successor = text(&retried, "refresh_token");

@@ -1,7 +1,5 @@
 //! A code that is sent again while it is good: the same code, until the same instant, with the same guesses.
 
-use std::sync::atomic::Ordering::SeqCst;
-
 use otp_grant::otp::CodePolicy;
 use otp_grant::*;
 use otp_grant_tests::*;
@@ -167,12 +165,7 @@ async fn a_resend_that_is_taken_back_leaves_the_guesses_at_its_code() {
     host.advance(secs(30));
     let again = sms_send(PHONE);
     let mut resend = Box::pin(host.try_send(&again));
-    host.store.yields.store(1, SeqCst);
-    host.store.fault(1, Mishap::FailAfter);
-    while host.store.stored_all_the_same().is_none() {
-        assert!(waits(&mut resend), "it ended before it was stored");
-    }
-    host.store.yields.store(0, SeqCst);
+    host.store.hold_when_stored(1, &mut resend);
     // The code of the latest challenge is compared as well.
     let wrong_code = wrong(&second.code);
     for _ in 0..4 {

@@ -259,12 +259,7 @@ async fn a_refresh_that_can_not_know_its_outcome_does_not_call_its_own_proof_rep
     let used = proof();
     let proofs = [&*used];
     let mut first = Box::pin(host.post_with("/oauth2/token", &refresh, &proofs));
-    host.store.yields.store(1, SeqCst);
-    host.store.fault(1, Mishap::FailAfter);
-    while host.store.stored_all_the_same().is_none() {
-        assert!(waits(&mut first), "it ended before it was stored");
-    }
-    host.store.yields.store(0, SeqCst);
+    host.store.hold_when_stored(1, &mut first);
     for _ in 0..2 {
         assert_eq!(host.post_with("/oauth2/token", &refresh, &[&proof()]).await.status(), 200);
     }

@@ -13,7 +13,7 @@ use otp_grant::store::{Record, Swap};
 use otp_grant::time::Timestamp;
 use otp_grant::*;
 
-use crate::{Broken, ManualClock};
+use crate::{Broken, ManualClock, waits};
 
 /// What goes wrong at one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -282,6 +282,17 @@ impl<R: Records> TestStore<R> {
     /// What was stored although the answer was a failure.
     pub fn stored_all_the_same(&self) -> Option<Record> {
         self.state.lock().unwrap().stored_all_the_same.clone()
+    }
+
+    /// Lets a request go on until its n-th call from now, a swap, has taken effect. When it then goes on, the store
+    /// tells it that the call failed.
+    pub fn hold_when_stored<T>(&self, call: usize, request: &mut Pin<Box<impl Future<Output = T>>>) {
+        self.fault(call, Mishap::FailAfter);
+        self.yields.store(1, SeqCst);
+        while self.stored_all_the_same().is_none() {
+            assert!(waits(request), "it ended before it was stored");
+        }
+        self.yields.store(0, SeqCst);
     }
 
     /// Adds a request to a run; returns its number.

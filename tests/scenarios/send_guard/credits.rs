@@ -139,6 +139,23 @@ async fn a_code_that_lives_longer_than_an_hour_is_credited() {
     assert_eq!(destinations(&host), [(1, 1), (1, 1)]);
 }
 
+#[tokio::test]
+async fn a_message_of_an_hour_ago_is_not_dropped_though_its_otp_token_is_good() {
+    let signup =
+        json!({ "client_id": CLIENT, "client_secret": CLIENT_SECRET, "phone_number": NUMBER, "usage": "signup" });
+    for (wait, left) in [(3599, (1, 1)), (3600, (2, 1))] {
+        let host = Host::with(with(guarded(|_| {}), |settings| {
+            settings.code = otp_grant::otp::CodePolicy::new(6, secs(3 * 3600)).unwrap();
+            settings.send_quotas = vec![otp_grant::otp::Quota::new(count(20), secs(24 * 3600))];
+        }));
+        send_as(&host.server, Verdict::None, &signup).await.unwrap();
+        host.advance(secs(wait));
+        let sent = send_as(&host.server, Verdict::None, &signup).await.unwrap();
+        assert!(verify(&host, &sent).await);
+        assert_eq!(destinations(&host), [left, left], "{wait}");
+    }
+}
+
 /// A code that a failed request has spent is usable again, and so is its message.
 #[tokio::test]
 async fn a_login_that_was_undone_is_credited_when_it_is_repeated() {

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use napi::Env;
-use napi::bindgen_prelude::BufferSlice;
+use napi::{Env, JsString};
 use napi_derive::napi;
 use otp_grant_bindings::{ConformanceRun, StoreRequest, StoredRecord};
 
 use crate::error::{Thrown, operation};
-use crate::exchange::buffer;
+use crate::exchange::bytes;
 use crate::record::{as_number, decode, encode};
 
 /// One run of the suite.
@@ -27,15 +26,15 @@ pub struct Operation<'env> {
     /// `open`, `load` or `swap`.
     pub kind: String,
     /// Load and swap: the key.
-    pub key: Option<BufferSlice<'env>>,
+    pub key: Option<JsString<'env>>,
     /// Swap: the tag that the stored record must have.
-    pub expected: Option<BufferSlice<'env>>,
+    pub expected: Option<JsString<'env>>,
     /// Swap: the tag of the record.
-    pub tag: Option<BufferSlice<'env>>,
+    pub tag: Option<JsString<'env>>,
     /// Swap: the instant from which the record may be deleted.
     pub delete_after: Option<i64>,
     /// Swap: the value.
-    pub value: Option<BufferSlice<'env>>,
+    pub value: Option<JsString<'env>>,
 }
 
 #[napi]
@@ -109,15 +108,15 @@ fn in_javascript<'env>(env: &'env Env, operation: otp_grant_bindings::Operation)
         StoreRequest::Open => {}
         StoreRequest::Load { key } => {
             parts.kind = "load".to_owned();
-            parts.key = Some(buffer(env, Some(&key))?);
+            parts.key = Some(bytes(env, Some(&key))?);
         }
         StoreRequest::Swap { key, expected, tag, delete_after_ms, body } => {
             parts.kind = "swap".to_owned();
-            parts.key = Some(buffer(env, Some(&key))?);
-            parts.expected = expected.map(|expected| buffer(env, Some(&expected))).transpose()?;
-            parts.tag = Some(buffer(env, Some(&tag))?);
+            parts.key = Some(bytes(env, Some(&key))?);
+            parts.expected = expected.map(|expected| bytes(env, Some(&expected))).transpose()?;
+            parts.tag = Some(bytes(env, Some(&tag))?);
             parts.delete_after = Some(as_number(delete_after_ms));
-            parts.value = Some(buffer(env, Some(&encode(&tag, delete_after_ms, &body)?))?);
+            parts.value = Some(bytes(env, Some(&encode(&tag, delete_after_ms, &body)))?);
         }
     }
     Ok(parts)

@@ -2,7 +2,7 @@
 
 import { Conformance, type Operation } from './native.js';
 import { OtpGrantError } from './errors.js';
-import { readDocument } from './documents.js';
+import { bytesOf, readDocument } from './documents.js';
 import type { Store } from './store.js';
 import type { Awaitable } from './types.js';
 
@@ -55,14 +55,15 @@ export async function conformance(
         return run.answerOpened(id);
       }
       const store = stores[instance] as Store;
-      const key = operation.key as Buffer;
+      const key = bytesOf(operation.key as string);
       if (kind === 'load') return run.answerRecord(id, (await store.load(key)) ?? undefined);
       const next = {
-        tag: operation.tag as Buffer,
+        tag: bytesOf(operation.tag as string),
         deleteAfter: operation.deleteAfter as number,
-        value: operation.value as Buffer,
+        value: bytesOf(operation.value as string),
       };
-      return run.answerSwap(id, await store.swap(key, operation.expected ?? undefined, next));
+      const expected = operation.expected ? bytesOf(operation.expected) : undefined;
+      return run.answerSwap(id, await store.swap(key, expected, next));
     } catch (error) {
       run.fail(id, error instanceof Error ? error.message : String(error));
     }

@@ -23,6 +23,11 @@ export function readDocument<T>(text: string, instants: readonly string[] = []):
   return read as T;
 }
 
+/** Reads bytes of the addon, which passes each as one character. */
+export function bytesOf(characters: string): Buffer {
+  return Buffer.from(characters, 'latin1');
+}
+
 function converted(value: unknown, place: string): unknown {
   if (Array.isArray(value)) return value.map((element, at) => converted(element, `${place}[${at}]`));
   if (typeof value !== 'object' || value === null) return value;

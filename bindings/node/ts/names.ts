@@ -7,7 +7,7 @@ export function snakeCase(name: string): string {
 
 /** `guesses_per_code` as `guessesPerCode`. */
 export function camelCase(name: string): string {
-  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  return name.includes('_') ? name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()) : name;
 }
 
 /** `quotas.guesses_per_code` as `quotas.guessesPerCode`. URIs in a place stay as they are. */

@@ -2,7 +2,7 @@
 
 import { types } from 'node:util';
 import { Prepared, type Directory } from './directory.js';
-import { documentText, readDocument } from './documents.js';
+import { bytesOf, documentText, readDocument } from './documents.js';
 import { PreparedClient, type Exchange, type PreparedAuthSource } from './native.js';
 import type { Store } from './store.js';
 import type { Address, Algorithm, AuthSource, Client, Deliver, Delivery, Sign, User } from './types.js';
@@ -37,14 +37,16 @@ export const QUESTIONS: readonly (Question | undefined)[] = [
   undefined,
   {
     name: 'load',
-    ask: (exchange, { store }) => store.load(exchange.recordKey()),
+    ask: (exchange, { store }) => store.load(bytesOf(exchange.recordKey())),
     answer: (exchange, value) => exchange.answerRecord(value as Uint8Array | undefined),
   },
   {
     name: 'swap',
     ask: (exchange, { store }) => {
-      const next = { tag: exchange.tag(), deleteAfter: exchange.deleteAfter(), value: exchange.recordValue() };
-      return store.swap(exchange.recordKey(), exchange.expectedTag() ?? undefined, next);
+      const expected = exchange.expectedTag();
+      const [tag, value] = [bytesOf(exchange.tag()), bytesOf(exchange.recordValue())];
+      const next = { tag, deleteAfter: exchange.deleteAfter(), value };
+      return store.swap(bytesOf(exchange.recordKey()), expected === null ? undefined : bytesOf(expected), next);
     },
     answer: (exchange, stored) => exchange.answerSwap(stored as boolean),
   },
@@ -105,7 +107,7 @@ export const QUESTIONS: readonly (Question | undefined)[] = [
     name: 'sign',
     ask: (exchange, { sign }) => {
       if (sign === undefined) throw new TypeError('the signing key is external, and there is no function that signs');
-      return sign(exchange.message(), parts<{ algorithm: Algorithm; keyId: string }>(exchange));
+      return sign(bytesOf(exchange.message()), parts<{ algorithm: Algorithm; keyId: string }>(exchange));
     },
     answer: (exchange, signature) => exchange.answerSignature(signature as Uint8Array),
   },

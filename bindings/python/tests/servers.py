@@ -48,6 +48,11 @@ class Server:
             self.process.wait(30)
             self.process = None
 
+    def signal(self, signal: int) -> None:
+        """Sends a signal to the process, such as the one that halts it."""
+        assert self.process is not None
+        self.process.send_signal(signal)
+
     def __enter__(self) -> Any:
         return self
 
@@ -69,11 +74,13 @@ class Redis(Server):
         super().__init__("redis")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
+        self.socket = os.path.join(self.directory, "socket")
         self.restart()
 
     def restart(self) -> None:
         """Starts the server, also after it was stopped."""
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--appendonly", "yes"]
+        command += ["--unixsocket", self.socket]
         with open(os.path.join(self.directory, "log"), "ab") as log:
             self.start([*command, "--maxmemory-policy", "noeviction", "--save", ""], stdout=log, stderr=log)
         self.wait_until(lambda: answers(self.port))

@@ -84,6 +84,94 @@ def test_redis_forgets_scripts_and_connections(redis_server: Redis, client: Any)
     asyncio.run(run())
 
 
+def test_redis_is_reached_by_a_unix_socket(redis_server: Redis, client: Any) -> None:
+    url = f"unix://{redis_server.socket}"
+    store = RedisStore.from_url(url)
+    assert store.swap(key(1), None, record(1))
+
+    async def run() -> None:
+        store = AsyncRedisStore.from_url(url)
+        assert await store.load(key(1)) == record(1)
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_commands_of_one_turn_go_to_redis_together(redis_server: Redis, client: Any) -> None:
+    async def run() -> None:
+        store = AsyncRedisStore.from_url(redis_server.url)
+        inserted = await asyncio.gather(*(store.swap(key(number), None, record(number)) for number in range(50)))
+        assert all(inserted)
+        # Each gets its own answer.
+        loaded = await asyncio.gather(*(store.load(key(number)) for number in reversed(range(60))))
+        assert loaded == [record(number) if number < 50 else None for number in reversed(range(60))]
+        swaps = ((key(1), record(1), record(2)), (key(2), record(1), record(3)), (key(3), record(3), record(4)))
+        stored = await asyncio.gather(*(store.swap(name, expected.tag, next) for name, expected, next in swaps))
+        assert stored == [True, False, True]
+        assert len(client.client_list(_type="normal")) == 2  # The other one is the client of this test.
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_an_error_of_redis_reaches_only_its_sender(redis_server: Redis, client: Any) -> None:
+    client.lpush(b"otp-grant:" + base64url(key(1)), "a list")
+
+    async def run() -> None:
+        store = AsyncRedisStore.from_url(redis_server.url)
+        assert await store.swap(key(2), None, record(2))
+        loads = (store.load(key(number)) for number in (1, 2, 3))
+        refused, loaded, missing = await asyncio.gather(*loads, return_exceptions=True)
+        assert isinstance(refused, redis.exceptions.ResponseError) and "WRONGTYPE" in str(refused)
+        assert (loaded, missing) == (record(2), None)
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_whoever_is_cancelled_takes_nobody_along(redis_server: Redis, client: Any) -> None:
+    async def run() -> None:
+        store = AsyncRedisStore.from_url(redis_server.url)
+        assert await store.swap(key(1), None, record(1))
+        for turns in range(6):  # Before the commands are sent, and after.
+            loads = [asyncio.create_task(store.load(key(1))) for _ in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            loads[1].cancel()
+            first, cancelled, last = await asyncio.gather(*loads, return_exceptions=True)
+            assert first == last == record(1)
+            assert isinstance(cancelled, asyncio.CancelledError) or turns > 3
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_lost_connection_fails_each_command_once() -> None:
+    async def run() -> None:
+        with Redis() as server:
+            store = AsyncRedisStore.from_url(server.url, timeout=0.5)
+            assert await store.swap(key(1), None, record(1))
+            server.stop()
+            swaps = (store.swap(key(number), None, record(number)) for number in range(2, 5))
+            failures = await asyncio.gather(*swaps, return_exceptions=True)
+            assert all(isinstance(failure, redis.exceptions.ConnectionError) for failure in failures)
+            assert len({id(failure) for failure in failures}) == 3
+            server.restart()
+            loads = await asyncio.gather(*(store.load(key(number)) for number in range(1, 5)))
+            assert loads == [record(1), None, None, None]
+            # Redis reads commands, and says nothing.
+            server.signal(signal.SIGSTOP)
+            begun = time.monotonic()
+            late = await asyncio.gather(*(store.load(key(1)) for _ in range(3)), return_exceptions=True)
+            assert all(isinstance(failure, redis.exceptions.TimeoutError) for failure in late)
+            assert time.monotonic() - begun < 5
+            server.signal(signal.SIGCONT)
+            assert await store.load(key(1)) == record(1)
+            await store.close()
+
+    asyncio.run(run())
+
+
 def test_a_replica_answers_no_load(redis_server: Redis, client: Any) -> None:
     store = RedisStore.from_url(redis_server.url)
     assert store.swap(key(1), None, record(1))
@@ -97,6 +185,16 @@ def test_a_replica_answers_no_load(redis_server: Redis, client: Any) -> None:
             stale = RedisStore.from_url(replica.url)
             with pytest.raises(redis.exceptions.ReadOnlyError):
                 stale.load(key(1))
+
+            async def run() -> None:
+                stale = AsyncRedisStore.from_url(replica.url)
+                with pytest.raises(redis.exceptions.ReadOnlyError):
+                    await stale.load(key(1))
+                # The address may lead to another server by now, so no connection is kept but that of this test.
+                assert len(there.client_list(_type="normal")) == 1
+                await stale.close()
+
+            asyncio.run(run())
             there.replicaof("NO", "ONE")
             assert stale.load(key(1)) == record(1)
 

@@ -7,8 +7,10 @@ makes Redis forget a record can use a code twice, or guess without end.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from typing import Any, Optional, Union
+from copy import copy
+from typing import Any, List, Optional, Set, Tuple, Union
 from urllib.parse import urlsplit
 
 from redis import BlockingConnectionPool, Redis
@@ -16,7 +18,7 @@ from redis import asyncio as aio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
 from .._types import Record, base64url
@@ -61,7 +63,8 @@ class RedisStore:
 
     @classmethod
     def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> RedisStore:
-        """Connects, when the first command is sent, to ``redis://[user:password@]host[:port][/database]``.
+        """Connects, when the first command is sent, to ``redis://[user:password@]host[:port][/database]``,
+        ``rediss://…`` with TLS, or ``unix:///path/of/socket``.
 
         It has at most 32 connections (``max_connections``). A command waits for a free one.
 
@@ -70,7 +73,7 @@ class RedisStore:
         """
         _check_url(url)
         try:
-            pool = BlockingConnectionPool.from_url(url, **_options(timeout, Retry(NoBackoff(), 0), options))
+            pool = BlockingConnectionPool.from_url(url, **_options(url, timeout, Retry(NoBackoff(), 0), options))
             client = Redis(connection_pool=pool)
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"Redis: {error}") from error
@@ -116,21 +119,32 @@ class RedisStore:
             raise
 
 
+_Sent = Tuple[Tuple[Union[bytes, str, int], ...], "asyncio.Future[Any]"]
+"""A command, and what its sender waits for."""
+
+
 class AsyncRedisStore:
-    """Keeps records in Redis, for :class:`otp_grant.AsyncServer`. It belongs to one event loop."""
+    """Keeps records in Redis, for :class:`otp_grant.AsyncServer`. It belongs to one event loop.
+
+    Commands that requests send in one turn of the event loop go to Redis together, over one connection. If this
+    connection is lost, all of them have failed.
+    """
 
     def __init__(self, client: aio.Redis, *, prefix: str = PREFIX) -> None:
         """Uses a client that the host has made, as :class:`RedisStore` does."""
         _check(client)
         self._client: Any = client
         self._prefix = prefix.encode()
+        self._waiting: List[_Sent] = []
+        # An event loop keeps no task alive.
+        self._batches: Set[asyncio.Task[None]] = set()
 
     @classmethod
     def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> AsyncRedisStore:
         """Connects, when the first command is sent, as :meth:`RedisStore.from_url` does."""
         _check_url(url)
         try:
-            pool = aio.BlockingConnectionPool.from_url(url, **_options(timeout, AsyncRetry(NoBackoff(), 0), options))
+            pool = aio.BlockingConnectionPool.from_url(url, **_options(url, timeout, AsyncRetry(NoBackoff(), 0), options))
             client = aio.Redis(connection_pool=pool)
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"Redis: {error}") from error
@@ -165,12 +179,44 @@ class AsyncRedisStore:
         await self._client.aclose()
 
     async def _run(self, *command: Union[bytes, str, int]) -> Any:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append((command, answer))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._send)
+        return await answer
+
+    def _send(self) -> None:
+        batch, self._waiting = self._waiting, []
+        task = asyncio.get_running_loop().create_task(self._answer(batch))
+        self._batches.add(task)
+        task.add_done_callback(self._batches.discard)
+
+    async def _answer(self, batch: List[_Sent]) -> None:
+        """Sends commands together, and gives each sender its answer."""
+        pipeline = self._client.pipeline(transaction=False)
+        for command, _ in batch:
+            pipeline.execute_command(*command)
+        answers: List[Any]
         try:
-            return await self._client.execute_command(*command)
-        except ResponseError as error:
-            if _comes_from_no_primary(error):
+            try:
+                answers = await pipeline.execute(raise_on_error=False)
+            except RedisError as error:
+                # Each is raised elsewhere, and gets a traceback of its own.
+                answers = [copy(error) for _ in batch]
+            if any(isinstance(answer, ResponseError) and _comes_from_no_primary(answer) for answer in answers):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
-            raise
+            for (_, sender), answer in zip(batch, answers):
+                if sender.done():
+                    continue  # It was cancelled.
+                if isinstance(answer, Exception):
+                    sender.set_exception(answer)
+                else:
+                    sender.set_result(answer)
+        finally:
+            # Nobody waits for ever, whatever happened.
+            for _, sender in batch:
+                sender.cancel()
 
 
 def _check_url(url: str) -> None:
@@ -181,9 +227,10 @@ def _check_url(url: str) -> None:
         raise ConfigurationError("Redis: the URL is malformed; percent-encode its user and password") from None
 
 
-def _options(timeout: float, retry: Any, given: Any) -> Any:
+def _options(url: str, timeout: float, retry: Any, given: Any) -> Any:
     limits = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "timeout": timeout, "max_connections": 32}
-    return {**limits, "socket_keepalive": True, "retry": retry, **given}
+    network = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    return {**limits, **network, "retry": retry, **given}
 
 
 def _check(client: Any) -> None:

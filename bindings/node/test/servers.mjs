@@ -1,18 +1,52 @@
 // A redis-server and a PostgreSQL of the tests' own, on loopback, in a temporary folder.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export async function startRedis() {
+export async function startRedis(...more) {
   const folder = mkdtempSync(join(tmpdir(), 'otp-grant-redis-'));
   const port = await freePort();
   const arguments_ = ['--port', port, '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no'];
-  const command = ['redis-server', ...arguments_, '--maxmemory-policy', 'noeviction'].map(String);
+  const command = ['redis-server', ...arguments_, '--maxmemory-policy', 'noeviction', ...more].map(String);
   const server = new TestServer(command, {}, port, folder, `redis://127.0.0.1:${port}`);
+  await server.start();
+  return server;
+}
+
+/** A Redis that takes connections over TLS only. `ca` is the certificate that vouches for it. */
+export async function startRedisOverTls() {
+  const folder = mkdtempSync(join(tmpdir(), 'otp-grant-redis-'));
+  const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
+  const about = ['-subj', '/CN=redis', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '1'];
+  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-keyout', key, '-out', certificate];
+  execFileSync('openssl', ['req', '-x509', '-nodes', ...made, ...about], { stdio: 'ignore' });
+  const port = await freePort();
+  const tls = ['--tls-cert-file', certificate, '--tls-key-file', key, '--tls-auth-clients', 'no'];
+  const command = ['redis-server', '--port', '0', '--tls-port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...tls];
+  const server = new TestServer([...command, '--save', ''], {}, port, folder, `rediss://127.0.0.1:${port}`);
+  server.ca = readFileSync(certificate, 'utf8');
+  await server.start();
+  return server;
+}
+
+/** A Sentinel that watches a server, and makes a replica of it the primary as soon as the server is lost. */
+export async function startSentinel(primary) {
+  const folder = mkdtempSync(join(tmpdir(), 'otp-grant-sentinel-'));
+  const port = await freePort();
+  const configuration = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `sentinel monitor login 127.0.0.1 ${primary.port} 1`,
+    'sentinel down-after-milliseconds login 300',
+    'sentinel failover-timeout login 1000',
+  ];
+  writeFileSync(join(folder, 'sentinel.conf'), configuration.join('\n'));
+  const command = ['redis-server', join(folder, 'sentinel.conf'), '--sentinel'];
+  const server = new TestServer(command, { cwd: folder }, port, folder);
   await server.start();
   return server;
 }
@@ -63,6 +97,7 @@ class TestServer {
 
   /** Ends the server at once, with its children. */
   async kill() {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     // PostgreSQL ends its children itself.
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.kill(this.command.includes('redis-server') ? 'SIGKILL' : 'SIGQUIT');

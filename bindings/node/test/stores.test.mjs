@@ -10,7 +10,7 @@ import { PostgresStore } from 'otp-grant/stores/postgres';
 import { RedisStore } from 'otp-grant/stores/redis';
 import pg from 'pg';
 import { Host, wrong } from './support.mjs';
-import { startPostgres, startRedis } from './servers.mjs';
+import { startPostgres, startRedis, startRedisOverTls, startSentinel } from './servers.mjs';
 
 const TIMEOUT = 500;
 let redis, postgres;
@@ -143,6 +143,44 @@ describe('redis', () => {
     await store.close();
     await commands.quit();
     await replica.stop();
+  });
+
+  test('the primary that a Sentinel names is found, also after a failover', async () => {
+    const primary = await startRedis('--repl-diskless-sync-delay', '0');
+    const replica = await startRedis('--replicaof', '127.0.0.1', primary.port);
+    const sentinel = await startSentinel(primary);
+    const asked = new Redis(sentinel.port);
+    // Before a Sentinel knows the replica, it has nobody to promote.
+    await eventually(async () => assert.equal((await asked.call('SENTINEL', 'replicas', 'login')).length, 1));
+    const store = new RedisStore({ sentinels: [{ host: '127.0.0.1', port: sentinel.port }], name: 'login' }, { timeout: TIMEOUT });
+    const host = new Host({ store });
+    const { refresh_token } = await host.logIn();
+    const commands = new Redis(primary.port);
+    await eventually(async () => assert.equal(await commands.wait(1, 1000), 1));
+    commands.disconnect();
+
+    await primary.kill();
+    // What was acknowledged by the replica is there, and nothing else is.
+    await eventually(async () => assert.equal((await host.refresh(refresh_token)).status, 200));
+    assert.equal((await asked.call('SENTINEL', 'get-master-addr-by-name', 'login'))[1], String(replica.port));
+    asked.disconnect();
+    await store.close();
+    await Promise.all([sentinel.stop(), replica.stop(), primary.stop()]);
+  });
+
+  test('a connection over TLS, to the server that the certificate names', async () => {
+    const server = await startRedisOverTls();
+    const place = { host: '127.0.0.1', port: server.port };
+    const store = new RedisStore({ ...place, tls: { ca: server.ca } }, { timeout: TIMEOUT });
+    await new Host({ store }).logIn();
+    await store.close();
+    // No authority that Node knows has signed it, and it is not of another server.
+    for (const tls of [{}, { ca: server.ca, servername: 'other.example.com' }]) {
+      const refused = new RedisStore({ ...place, tls }, { timeout: TIMEOUT });
+      await assert.rejects(refused.load(randomBytes(32)), { code: 'connection' });
+      await refused.close();
+    }
+    await server.stop();
   });
 
   test('a URL can not take back that a swap is sent once, to a primary', () => {

@@ -86,6 +86,24 @@ class Redis(Server):
         self.wait_until(lambda: answers(self.port))
 
 
+class RedisOverTls(Server):
+    """A Redis that takes connections over TLS only. ``certificate`` is the file of the one that vouches for it."""
+
+    def __init__(self) -> None:
+        super().__init__("redis-tls")
+        key, self.certificate = (os.path.join(self.directory, name) for name in ("key.pem", "certificate.pem"))
+        about = ["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
+        made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", key, "-out", self.certificate]
+        subprocess.run(["openssl", "req", "-x509", "-nodes", *made, *about], check=True, stderr=subprocess.DEVNULL)
+        port = free_port()
+        self.url = f"rediss://127.0.0.1:{port}"
+        tls = ["--tls-port", str(port), "--tls-cert-file", self.certificate, "--tls-key-file", key]
+        command = ["redis-server", "--port", "0", "--bind", "127.0.0.1", *tls, "--tls-auth-clients", "no", "--save", ""]
+        with open(os.path.join(self.directory, "log"), "ab") as log:
+            self.start(command, stdout=log, stderr=log)
+        self.wait_until(lambda: answers(port))
+
+
 class Postgres(Server):
     """A PostgreSQL that does not wait for the disk."""
 

@@ -13,7 +13,7 @@ import pytest
 import redis
 from hosting import Host
 from redis import asyncio as aio
-from servers import Postgres, Redis
+from servers import Postgres, Redis, RedisOverTls
 from sqlalchemy import text
 
 from otp_grant import ConfigurationError, MemoryStore, Record, StoreError
@@ -95,6 +95,25 @@ def test_redis_is_reached_by_a_unix_socket(redis_server: Redis, client: Any) -> 
         await store.close()
 
     asyncio.run(run())
+
+
+def test_redis_is_reached_over_tls() -> None:
+    with RedisOverTls() as server:
+        trusted = RedisStore.from_url(server.url, ssl_ca_certs=server.certificate)
+        assert trusted.swap(key(1), None, record(1))
+        trusted.close()
+        # No authority that Python knows has signed the certificate.
+        with pytest.raises(redis.exceptions.ConnectionError, match="certificate"):
+            RedisStore.from_url(server.url).load(key(1))
+
+        async def run() -> None:
+            trusted = AsyncRedisStore.from_url(server.url, ssl_ca_certs=server.certificate)
+            assert await trusted.load(key(1)) == record(1)
+            await trusted.close()
+            with pytest.raises(redis.exceptions.ConnectionError, match="certificate"):
+                await AsyncRedisStore.from_url(server.url).load(key(1))
+
+        asyncio.run(run())
 
 
 def test_commands_of_one_turn_go_to_redis_together(redis_server: Redis, client: Any) -> None:

@@ -431,4 +431,25 @@ mod tests {
         assert!(read(1, 299) == Some(content));
         assert!(read(1, 300).is_none() && read(2, 0).is_none());
     }
+
+    #[test]
+    fn a_device_token_is_read_while_it_is_valid_and_by_a_clock_that_is_a_little_behind() {
+        let content = DeviceTokenContent {
+            device: DeviceId::from_bytes([3; 8]),
+            issued_at: Timestamp::from_unix_secs(1_000),
+            binding: Binding::from_bytes([2; 16]),
+        };
+        let token = content.seal(&keyring(1));
+        let read = |millis| {
+            let (token, validity) = (PresentedSecret::new(token.expose_secret()), Duration::from_secs(60));
+            DeviceTokenContent::unseal(&token, validity, &keyring(1), Timestamp::from_unix_millis(millis)).ok()
+        };
+        let tolerance = u64::try_from(CLOCK_TOLERANCE.as_millis()).unwrap();
+        for millis in [1_000_000 - tolerance, 1_000_000, 1_059_999] {
+            assert!(read(millis) == Some(content), "{millis}");
+        }
+        for millis in [0, 999_999 - tolerance, 1_060_000] {
+            assert!(read(millis).is_none(), "{millis}");
+        }
+    }
 }

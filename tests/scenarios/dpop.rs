@@ -873,15 +873,22 @@ async fn a_proof_that_is_needed_is_good_once_in_every_mode() {
     assert_eq!(refresh(&off, CHANGED, &next, &key.proof(&off, TOKEN, json!({}))).await.status(), 200);
 
     let used = key.proof(&off, TOKEN, json!({}));
-    let wrong = but(&grant, json!({ "otp": wrong(text(&grant, "otp")) }));
-    assert_eq!(read(&off.post_with(TOKEN, &wrong, &[&used]).await).1["attempts_remaining"], 4);
-    assert_invalid(&off.post_with(TOKEN, &wrong, &[&used]).await, "the DPoP proof was used before");
+    let guess = but(&grant, json!({ "otp": wrong(text(&grant, "otp")) }));
+    assert_eq!(read(&off.post_with(TOKEN, &guess, &[&used]).await).1["attempts_remaining"], 4);
+    assert_invalid(&off.post_with(TOKEN, &guess, &[&used]).await, "the DPoP proof was used before");
     let reply = off.post_with(TOKEN, &grant, &[&key.proof(&off, TOKEN, json!({}))]).await;
     assert_eq!((reply.status(), &read(&reply).1["token_type"]), (200, &json!("Bearer")));
 
-    // Nothing of this session needs a key, and so its proofs are ignored.
-    let mut token = text(&read(&reply).1, "refresh_token").to_owned();
+    // Where nothing needs a key, proofs are ignored: at a code that was asked for without one, and in this session.
+    off.advance(secs(60));
     let ignored = key.proof(&off, TOKEN, json!({}));
+    let unbound = ready(&off, CHANGED, &key).await;
+    for left in [4, 3] {
+        let guess = but(&unbound, json!({ "otp": wrong(text(&unbound, "otp")) }));
+        assert_eq!(read(&off.post_with(TOKEN, &guess, &[&ignored]).await).1["attempts_remaining"], left);
+    }
+    assert_eq!(off.post_with(TOKEN, &unbound, &[&ignored]).await.status(), 200);
+    let mut token = text(&read(&reply).1, "refresh_token").to_owned();
     for _ in 0..2 {
         let reply = refresh(&off, CHANGED, &token, &ignored).await;
         assert_eq!(reply.status(), 200);

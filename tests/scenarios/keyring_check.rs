@@ -232,6 +232,18 @@ async fn a_store_that_fails_is_no_verdict_on_the_secrets() {
 }
 
 #[tokio::test]
+async fn secrets_that_are_to_replace_others_are_stored_whatever_the_store_does() {
+    for fault in [Mishap::FailBefore, Mishap::FailAfter, Mishap::Late, Mishap::Twice, Mishap::Overwritten] {
+        let host = Host::new();
+        assert_eq!(start(&host, &[OLD]).await, Ok(Agrees));
+        host.store.fault(1, fault);
+        assert_eq!(with(&host, INDEX, &[NEW]).server.call_announce_new_keyring().await, Ok(()), "{fault:?}");
+        assert_eq!(start(&host, &[OLD]).await, Err(NoSharedSealingSecret), "{fault:?}");
+        assert_eq!(start(&host, &[NEW]).await, Ok(Agrees), "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_record_is_small_and_has_no_secret_in_it() {
     let host = Host::new();
     assert_eq!(start(&host, &[OLD, NEW]).await, Ok(Agrees));

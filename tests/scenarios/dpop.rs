@@ -830,10 +830,12 @@ async fn metadata_lists_the_algorithms_where_proofs_are_on() {
 
 #[tokio::test]
 async fn a_request_without_a_token_is_asked_for_either_kind() {
-    let request = Request::new("GET", "/orders");
-    let reply = Reply::from(request.access_token("https://api.example.com/orders").unwrap_err());
     let challenge = format!(r#"Bearer, DPoP algs="{ALGORITHMS}""#);
-    assert_eq!((reply.status(), reply.header("WWW-Authenticate")), (401, Some(&*challenge)));
+    for none in ["", "Basic YTpi", "DPoPs token", "DPo token", "Bearer", "Bearer ", "DPoP  ", "token"] {
+        let request = Request::new("GET", "/orders").header("Authorization", none).header("DPoP", "a proof");
+        let reply = Reply::from(request.access_token("https://api.example.com/orders").unwrap_err());
+        assert_eq!((reply.status(), reply.header("WWW-Authenticate")), (401, Some(&*challenge)), "{none}");
+    }
 }
 
 // ---- A client whose policy changes ----

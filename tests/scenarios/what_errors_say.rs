@@ -74,6 +74,9 @@ fn what_a_request_is_refused_for() {
         IntrospectionError::InvalidClient(InvalidClient::InBody),
         IntrospectionError::TemporarilyUnavailable,
     ]);
+    let nothing = Request::new("GET", "/orders");
+    each_says_something_else(&[nothing.bearer_token().unwrap_err()]);
+    each_says_something_else(&[nothing.access_token("https://api.example.com/orders").unwrap_err()]);
     each_says_something_else(&[
         UserinfoError::InvalidToken,
         UserinfoError::InsufficientScope,

@@ -7,7 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, RwLock};
 
 use otp_grant::exchange::{Engine, Step};
 use otp_grant::jwt::Algorithm;
@@ -19,8 +19,8 @@ const SECRET: &str = "the-secret-of-the-client";
 /// `app` with this secret.
 const BASIC: &str = "YXBwOnRoZS1zZWNyZXQtb2YtdGhlLWNsaWVudA==";
 
-/// What must not be left. Texts that are compared with are never freed.
-static SECRETS: OnceLock<Vec<&'static str>> = OnceLock::new();
+/// What must not be left. Texts that are compared with are never freed. It changes only while nothing is watched.
+static SECRETS: RwLock<Vec<&'static str>> = RwLock::new(Vec::new());
 
 struct Watching;
 
@@ -42,7 +42,7 @@ unsafe impl GlobalAlloc for Watching {
             let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
             let has = |secret: &str| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
             FREED.fetch_add(1, SeqCst);
-            if SECRETS.get().is_some_and(|secrets| secrets.iter().copied().any(has)) {
+            if SECRETS.read().is_ok_and(|secrets| secrets.iter().copied().any(has)) {
                 LEFT.fetch_add(1, SeqCst);
             }
         }
@@ -128,7 +128,7 @@ fn nothing_of_a_request_is_left_in_memory() {
     let sent = host.finish(engine.begin(&post("/otp/send", send)).unwrap());
     let sent: serde_json::Value = serde_json::from_slice(sent.body()).unwrap();
     let (otp_token, code) = (forever(sent["otp_token"].as_str().unwrap().to_owned()), forever(host.code.clone()));
-    SECRETS.set(vec![SECRET, BASIC, otp_token, code]).unwrap();
+    *SECRETS.write().unwrap() = vec![SECRET, BASIC, otp_token, code];
 
     // The test itself sees a secret that is not wiped.
     assert_eq!(left_by(|| drop(format!("a copy of {code} is dropped"))), 1);
@@ -162,6 +162,14 @@ fn nothing_of_a_request_is_left_in_memory() {
             }
         }
     }
+
+    // The tokens of a reply.
+    let reply = host.clone().finish(engine.begin(&requests[0]).unwrap());
+    let tokens: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
+    let tokens = ["access_token", "refresh_token"].map(|name| forever(tokens[name].as_str().unwrap().to_owned()));
+    SECRETS.write().unwrap().extend(tokens);
+    assert_eq!(left_by(|| drop(reply.body().to_vec())), 1);
+    assert_eq!(left_by(|| drop(reply)), 0);
 
     // What a request to an API presents, and the verifier of a code.
     let configuration = r#"{"issuer":"https://login.example.com","keys":{"generate":true},"dpop":"on",

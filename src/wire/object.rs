@@ -112,6 +112,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_text_with_any_two_characters_is_what_serde_writes() {
+        let characters = ['\0', '\u{1}', '\n', '\u{1f}', ' ', '!', '"', '#', '[', '\\', ']', 'a', '\u{7f}', 'é'];
+        for first in characters {
+            for second in characters {
+                let text = format!("{first}{second}");
+                let mut json = Vec::new();
+                let mut object = ObjectWriter::begin(&mut json);
+                object.text("text", &text);
+                object.end();
+                assert_eq!(json, json!({ "text": text }).to_string().into_bytes());
+            }
+        }
+    }
+
+    #[test]
     fn an_object_is_what_serde_writes() {
         let mut json = Vec::new();
         let custom = json!({"a \"name\"": {"b": [1]}, "ä": null});

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from copy import copy
-from typing import Any, List, Optional, Set, Tuple, Union
+from typing import Any, List, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 from redis import BlockingConnectionPool, Redis
@@ -18,7 +18,8 @@ from redis import asyncio as aio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from .._types import Record, base64url
@@ -126,8 +127,8 @@ _Sent = Tuple[Tuple[Union[bytes, str, int], ...], "asyncio.Future[Any]"]
 class AsyncRedisStore:
     """Keeps records in Redis, for :class:`otp_grant.AsyncServer`. It belongs to one event loop.
 
-    Commands that requests send in one turn of the event loop go to Redis together, over one connection. If this
-    connection is lost, all of them have failed.
+    It uses one connection. While Redis answers, commands wait, and then go to Redis together. If the connection is lost,
+    all that were sent have failed. If Redis does not answer in time, those that wait have failed as well.
     """
 
     def __init__(self, client: aio.Redis, *, prefix: str = PREFIX) -> None:
@@ -136,8 +137,7 @@ class AsyncRedisStore:
         self._client: Any = client
         self._prefix = prefix.encode()
         self._waiting: List[_Sent] = []
-        # An event loop keeps no task alive.
-        self._batches: Set[asyncio.Task[None]] = set()
+        self._sender: Optional[asyncio.Task[None]] = None
 
     @classmethod
     def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> AsyncRedisStore:
@@ -182,41 +182,47 @@ class AsyncRedisStore:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((command, answer))
-        if len(self._waiting) == 1:
-            loop.call_soon(self._send)
+        if self._sender is None or self._sender.done():
+            self._sender = loop.create_task(self._send())
         return await answer
 
-    def _send(self) -> None:
-        batch, self._waiting = self._waiting, []
-        task = asyncio.get_running_loop().create_task(self._answer(batch))
-        self._batches.add(task)
-        task.add_done_callback(self._batches.discard)
+    async def _send(self) -> None:
+        """Sends what waits, as long as something does."""
+        batch: List[_Sent] = []
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                answers = await self._answers(batch)
+                for (_, sender), answer in zip(batch, answers):
+                    if sender.done():
+                        continue  # It was cancelled.
+                    if isinstance(answer, Exception):
+                        sender.set_exception(answer)
+                    else:
+                        sender.set_result(answer)
+        finally:
+            # Nobody waits for ever, whatever happened.
+            for _, sender in batch + self._waiting:
+                sender.cancel()
+            self._waiting = []
 
-    async def _answer(self, batch: List[_Sent]) -> None:
-        """Sends commands together, and gives each sender its answer."""
+    async def _answers(self, batch: List[_Sent]) -> List[Any]:
+        """Sends commands together, and returns the answer or the error of each."""
         pipeline = self._client.pipeline(transaction=False)
         for command, _ in batch:
             pipeline.execute_command(*command)
-        answers: List[Any]
         try:
-            try:
-                answers = await pipeline.execute(raise_on_error=False)
-            except RedisError as error:
-                # Each is raised elsewhere, and gets a traceback of its own.
-                answers = [copy(error) for _ in batch]
-            if any(isinstance(answer, ResponseError) and _comes_from_no_primary(answer) for answer in answers):
-                await self._client.connection_pool.disconnect(inuse_connections=False)
-            for (_, sender), answer in zip(batch, answers):
-                if sender.done():
-                    continue  # It was cancelled.
-                if isinstance(answer, Exception):
-                    sender.set_exception(answer)
-                else:
-                    sender.set_result(answer)
-        finally:
-            # Nobody waits for ever, whatever happened.
-            for _, sender in batch:
-                sender.cancel()
+            answers: List[Any] = await pipeline.execute(raise_on_error=False)
+        except Exception as error:
+            if isinstance(error, RedisTimeoutError):
+                # What came meanwhile would wait as long once more. It is not sent.
+                batch += self._waiting
+                self._waiting = []
+            # Each is raised elsewhere, and gets a traceback of its own.
+            return [copy(error) for _ in batch]
+        if any(isinstance(answer, ResponseError) and _comes_from_no_primary(answer) for answer in answers):
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+        return answers
 
 
 def _check_url(url: str) -> None:

@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use otp_grant::directory::{ClientRegistry, CustomClaims, InvalidClaim, SignUp, UserClaims, UserStore};
+use otp_grant::directory::{
+    ClientRegistry, CustomClaims, ErasedDirectory, InvalidClaim, SignUp, UserClaims, UserStore,
+};
 use otp_grant::jwt::{AccessTokenProfile, Audience};
 use otp_grant::time::Clock;
 use otp_grant::*;
@@ -166,6 +168,26 @@ async fn a_registry_and_a_store_of_users_are_a_directory() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_chosen_at_run_time_decides_as_it_does_itself() {
+    let users = OwnHost::new(Settings::default()).users;
+    let directory = ErasedDirectory::new((Registry(sample_directory()), Arc::clone(&users)));
+    *users.claims.lock().unwrap() = CustomClaims::new().with("tenant", "acme").unwrap();
+    *users.granted.lock().unwrap() = Some(Some(Scope::parse("openid").unwrap()));
+    let (user, client) =
+        (User::new(Subject::new("MOCK_USER_ID").unwrap(), UserStatus::Active), ClientId::new(CLIENT).unwrap());
+    let requested = Scope::parse("openid profile").unwrap();
+    let granted = directory.granted_scope(&user, &client, requested.clone()).await.unwrap();
+    assert_eq!(granted, Some(Scope::parse("openid").unwrap()));
+    let claims = directory.access_token_claims(&user.subject, &client, &requested).await.unwrap();
+    assert_eq!((claims.get("tenant"), claims.get("other")), (Some(&json!("acme")), None));
+    assert!(!claims.is_empty() && CustomClaims::new().is_empty());
+    assert_eq!(format!("{claims:?}"), r#"{"tenant"}"#);
+    users.down.store(true, SeqCst);
+    assert!(directory.granted_scope(&user, &client, requested.clone()).await.is_err());
+    assert!(directory.access_token_claims(&user.subject, &client, &requested).await.is_err());
+}
+
+#[tokio::test]
 async fn a_sign_up_that_is_refused_is_answered_like_a_user_who_is_not_there() {
     let host = OwnHost::new(Settings::default());
     let sent = host.send(NOBODY).await;
@@ -277,7 +299,11 @@ async fn claims_of_the_host_are_at_most_a_kilobyte_and_every_one_of_them_can_be_
     assert_eq!(CustomClaims::new().with("a", "x".repeat(1024 - 7)), Err(InvalidClaim::TooLarge));
     assert_eq!(largest.clone().with("b", 1), Err(InvalidClaim::TooLarge));
     let nested = |levels: usize| (1..levels).fold(json!(1), |inner, _| json!([inner]));
-    assert_eq!(CustomClaims::new().with("a", nested(9)), Err(InvalidClaim::TooLarge));
+    let members = |levels: usize| (1..levels).fold(json!(1), |inner, _| json!({ "a": inner }));
+    assert!(CustomClaims::new().with("a", members(8)).is_ok());
+    for too_deep in [nested(9), members(9)] {
+        assert_eq!(CustomClaims::new().with("a", too_deep), Err(InvalidClaim::TooLarge));
+    }
     assert_eq!(CustomClaims::new().with("a", nested(1_000)), Err(InvalidClaim::TooLarge));
     let deepest = CustomClaims::new().with("a", nested(8)).unwrap().with("é\"", json!({ "b": null })).unwrap();
     let host = OwnHost::new(Settings::default());

@@ -556,7 +556,7 @@ fn a_method_must_fit_the_credentials() {
     let public_client = || Client::public(id());
     let keyed = || keyed("client", [public(ED25519)]);
     for method in [ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, NoMethod] {
-        assert_eq!(method.as_str().parse(), Ok(method));
+        assert_eq!((method.as_str().parse(), method.to_string().as_str()), (Ok(method), method.as_str()));
         let is_secret = matches!(method, ClientSecretBasic | ClientSecretPost);
         for (client, fits) in
             [(secret(), is_secret), (public_client(), method == NoMethod), (keyed(), method == PrivateKeyJwt)]

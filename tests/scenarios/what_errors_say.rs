@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use otp_grant::directory::{AuthMethodMismatch, ScopeNotAllowed, UnknownAuthMethod};
+use otp_grant::directory::{AuthMethodMismatch, InvalidClaim, ScopeNotAllowed, UnknownAuthMethod};
 use otp_grant::dpop::{DpopError, DpopNonce, DpopSupport};
 use otp_grant::entropy::EntropyUnavailable;
 use otp_grant::jwt::{AccessTokenError, Audience, JwsError, KeyError};
@@ -226,6 +226,7 @@ fn what_is_configured_wrongly() {
     each_says_something_else(&[ScopeNotAllowed]);
     each_says_something_else(&[AuthMethodMismatch]);
     each_says_something_else(&[UnknownAuthMethod]);
+    each_says_something_else(&[InvalidClaim::Reserved, InvalidClaim::Name, InvalidClaim::TooLarge]);
     each_says_something_else(&[InvalidRefreshPolicy]);
     each_says_something_else(&[InvalidCodePolicy]);
     each_says_something_else(&[InvalidMasterKey]);

@@ -6,8 +6,9 @@ import asyncio
 import signal
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, List, Optional
 from unittest import mock
 
 import pytest
@@ -163,6 +164,104 @@ def test_whoever_is_cancelled_takes_nobody_along(redis_server: Redis, client: An
             assert first == last == record(1)
             assert isinstance(cancelled, asyncio.CancelledError) or turns > 3
         await store.close()
+
+    asyncio.run(run())
+
+
+def test_whoever_is_cancelled_before_has_nothing_sent(redis_server: Redis, client: Any) -> None:
+    async def run() -> None:
+        store = AsyncRedisStore.from_url(redis_server.url)
+        assert await store.load(key(1)) is None
+        client.client_pause(200)
+        loads = [asyncio.create_task(store.load(key(1)))]
+        await asyncio.sleep(0.05)
+        swaps = [asyncio.create_task(store.swap(key(number), None, record(number))) for number in (1, 2)]
+        await asyncio.sleep(0)
+        swaps[0].cancel()
+        loaded, cancelled, stored = await asyncio.gather(*loads, *swaps, return_exceptions=True)
+        assert isinstance(cancelled, asyncio.CancelledError) and (loaded, stored) == (None, True)
+        assert (await store.load(key(1)), await store.load(key(2))) == (None, record(2))
+        await store.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("error", [ValueError("callback"), OSError(1, "callback"), KeyError("callback")])
+def test_an_error_in_the_middle_shifts_no_answer(redis_server: Redis, client: Any, error: Exception) -> None:
+    raised: List[Exception] = []
+
+    def answer(answer: Any, **_: Any) -> Any:
+        if raised:
+            return answer
+        raised.append(error)
+        raise error
+
+    async def run() -> None:
+        store = AsyncRedisStore.from_url(redis_server.url)
+        for number in (1, 2, 3):
+            assert await store.swap(key(number), None, record(number))
+        store._client.set_response_callback("GETEX", answer)
+        loads = (store.load(key(number)) for number in (1, 2, 3))
+        failures = await asyncio.gather(*loads, return_exceptions=True)
+        assert [type(failure) for failure in failures] == [type(error)] * 3
+        assert all(isinstance(failure, Exception) and failure.__cause__ is error for failure in failures)
+        assert [await store.load(key(number)) for number in (3, 2, 1)] == [record(3), record(2), record(1)]
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_can_not_be_closed_takes_no_answer_away(redis_server: Redis, client: Any) -> None:
+    async def run() -> None:
+        with Redis() as server:
+            with redis.Redis.from_url(server.url) as there:
+                there.replicaof("127.0.0.1", redis_server.port)
+            store = AsyncRedisStore.from_url(server.url)
+            closing = mock.AsyncMock(side_effect=RuntimeError("closing"))
+            with mock.patch.object(store._client.connection_pool, "disconnect", closing):
+                loads = (store.load(key(1)), store.swap(key(2), None, record(2)))
+                failures = await asyncio.gather(*loads, return_exceptions=True)
+            assert all(isinstance(failure, redis.exceptions.ReadOnlyError) for failure in failures)
+            await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_store_goes_on_in_another_event_loop(redis_server: Redis, client: Any) -> None:
+    store = AsyncRedisStore.from_url(redis_server.url)
+    # A loop that is closed in the middle leaves tasks behind.
+    loop = asyncio.new_event_loop()
+    loop.create_task(store.load(key(1)))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+    async def run() -> None:
+        with suppress(RuntimeError):  # The connection may be of the other loop.
+            await asyncio.wait_for(store.load(key(1)), 5)
+        assert await asyncio.wait_for(store.swap(key(1), None, record(1)), 5)
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_answers_that_come_one_by_one_have_one_time_limit() -> None:
+    async def run() -> None:
+        async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                while await reader.read(4096):
+                    for _ in range(20):
+                        writer.write(b"$-1\r\n")
+                        await asyncio.sleep(0.3)
+
+        server = await asyncio.start_server(drip, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        # Nothing that the server would have to understand.
+        options: Any = {"protocol": 2, "driver_info": None}
+        store = AsyncRedisStore.from_url(f"redis://127.0.0.1:{port}", timeout=0.5, **options)
+        loads = await asyncio.gather(*(store.load(key(1)) for _ in range(20)), return_exceptions=True)
+        assert all(isinstance(load, redis.exceptions.TimeoutError) for load in loads)
+        await store.close()
+        server.close()
 
     asyncio.run(run())
 

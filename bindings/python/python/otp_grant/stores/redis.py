@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
+from contextvars import Context
 from copy import copy
 from typing import Any, List, Optional, Tuple, Union
 from urllib.parse import urlsplit
@@ -17,8 +19,8 @@ from redis import BlockingConnectionPool, Redis
 from redis import asyncio as aio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -43,8 +45,10 @@ redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
 return 1
 """
 
-# What a server answers that is no primary, or that may have a successor without knowing it.
-_NO_PRIMARY = ("CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "NOREPLICAS", "READONLY", "UNBLOCKED")
+# What a server answers that is no primary, or that may have a successor without knowing it. redis-py strips the code of
+# the errors that it has a class for, and closes the connection itself to a server that is loading.
+_NO_PRIMARY = (AskError, ClusterDownError, MasterDownError, ReadOnlyError)
+_NO_PRIMARY_CODES = ("NOREPLICAS", "UNBLOCKED")
 
 
 class RedisStore:
@@ -127,8 +131,9 @@ _Sent = Tuple[Tuple[Union[bytes, str, int], ...], "asyncio.Future[Any]"]
 class AsyncRedisStore:
     """Keeps records in Redis, for :class:`otp_grant.AsyncServer`. It belongs to one event loop.
 
-    It uses one connection. While Redis answers, commands wait, and then go to Redis together. If the connection is lost,
-    all that were sent have failed. If Redis does not answer in time, those that wait have failed as well.
+    It uses one connection. While Redis answers, commands wait, and then go to Redis together. All that go together, with
+    the connection that they may need, have the time of connecting and of one answer. If the connection is lost, all that
+    were sent have failed. If Redis does not answer in time, those that wait have failed as well.
     """
 
     def __init__(self, client: aio.Redis, *, prefix: str = PREFIX) -> None:
@@ -138,6 +143,7 @@ class AsyncRedisStore:
         self._prefix = prefix.encode()
         self._waiting: List[_Sent] = []
         self._sender: Optional[asyncio.Task[None]] = None
+        self._limit = _limit(client)
 
     @classmethod
     def from_url(cls, url: str, *, prefix: str = PREFIX, timeout: float = TIMEOUT, **options: Any) -> AsyncRedisStore:
@@ -181,48 +187,70 @@ class AsyncRedisStore:
     async def _run(self, *command: Union[bytes, str, int]) -> Any:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
+        if self._sender is None or self._sender.done() or self._sender.get_loop() is not loop:
+            self._waiting = []
+            # It sends for all requests, and so has the context of none.
+            self._sender = Context().run(loop.create_task, self._send(self._waiting))
         self._waiting.append((command, answer))
-        if self._sender is None or self._sender.done():
-            self._sender = loop.create_task(self._send())
         return await answer
 
-    async def _send(self) -> None:
+    async def _send(self, waiting: List[_Sent]) -> None:
         """Sends what waits, as long as something does."""
         batch: List[_Sent] = []
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                answers = await self._answers(batch)
+            while waiting:
+                # Who was cancelled meanwhile has nothing sent.
+                batch = [(command, sender) for command, sender in waiting if not sender.done()]
+                waiting.clear()
+                answers = await self._answers(batch, waiting)
                 for (_, sender), answer in zip(batch, answers):
                     if sender.done():
-                        continue  # It was cancelled.
+                        continue
                     if isinstance(answer, Exception):
                         sender.set_exception(answer)
                     else:
                         sender.set_result(answer)
         finally:
             # Nobody waits for ever, whatever happened.
-            for _, sender in batch + self._waiting:
-                sender.cancel()
-            self._waiting = []
+            for _, sender in batch + waiting:
+                if not (sender.done() or sender.get_loop().is_closed()):
+                    sender.set_exception(StoreError("the connection to Redis was given up"))
+            waiting.clear()
 
-    async def _answers(self, batch: List[_Sent]) -> List[Any]:
+    async def _answers(self, batch: List[_Sent], waiting: List[_Sent]) -> List[Any]:
         """Sends commands together, and returns the answer or the error of each."""
         pipeline = self._client.pipeline(transaction=False)
         for command, _ in batch:
             pipeline.execute_command(*command)
         try:
-            answers: List[Any] = await pipeline.execute(raise_on_error=False)
+            answers: List[Any] = await asyncio.wait_for(pipeline.execute(raise_on_error=False), self._limit)
         except Exception as error:
-            if isinstance(error, RedisTimeoutError):
+            # Unread answers may be left on the connection. They are not those of the next commands.
+            await self._disconnect()
+            if isinstance(error, (asyncio.TimeoutError, RedisTimeoutError)):
                 # What came meanwhile would wait as long once more. It is not sent.
-                batch += self._waiting
-                self._waiting = []
-            # Each is raised elsewhere, and gets a traceback of its own.
-            return [copy(error) for _ in batch]
+                batch += waiting
+                waiting.clear()
+                error = RedisTimeoutError("Redis did not answer in time")
+            return [_again(error) for _ in batch]
         if any(isinstance(answer, ResponseError) and _comes_from_no_primary(answer) for answer in answers):
-            await self._client.connection_pool.disconnect(inuse_connections=False)
+            await self._disconnect()
         return answers
+
+    async def _disconnect(self) -> None:
+        """Closes the connections that are not in use."""
+        with suppress(Exception):
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+
+
+def _again(error: Exception) -> Exception:
+    """Returns an error that is raised elsewhere, and gets a traceback of its own there."""
+    try:
+        again = copy(error)
+    except Exception:
+        again = StoreError(f"Redis: {type(error).__name__}")
+    again.__cause__ = error
+    return again
 
 
 def _check_url(url: str) -> None:
@@ -251,14 +279,21 @@ def _check(client: Any) -> None:
         raise ConfigurationError("the Redis client decodes what it reads: leave decode_responses off")
 
 
+def _limit(client: Any) -> float:
+    """Returns how long it can take to connect and to get one answer, in seconds."""
+    options = client.get_connection_kwargs()
+    answering: float = options["socket_timeout"]
+    connecting: Optional[float] = options.get("socket_connect_timeout")
+    return answering + (answering if connecting is None else connecting)
+
+
 def _retries(retry: Any) -> int:
     retries: int = retry.get_retries()
     return retries
 
 
 def _comes_from_no_primary(error: ResponseError) -> bool:
-    # redis-py strips the code of the errors that it has a class for.
-    return isinstance(error, (ReadOnlyError, MasterDownError)) or str(error).startswith(_NO_PRIMARY)
+    return isinstance(error, _NO_PRIMARY) or str(error).startswith(_NO_PRIMARY_CODES)
 
 
 def _encode(record: Record) -> bytes:

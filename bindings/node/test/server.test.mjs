@@ -45,6 +45,13 @@ describe('a login', () => {
     assert.deepEqual(host.portErrors, []);
   });
 
+  test('gives replies whose memory has nothing of others in it', async () => {
+    const host = new Host();
+    await host.logIn();
+    const { body } = (await host.send()).reply;
+    assert.equal(body.buffer.byteLength, body.byteLength);
+  });
+
   test('goes on with a refresh, and ends with a sign-out', async () => {
     const host = new Host();
     const first = await host.logIn();

@@ -62,7 +62,7 @@ export async function conformance(
         deleteAfter: operation.deleteAfter as number,
         value: bytesOf(operation.value as string),
       };
-      const expected = operation.expected ? bytesOf(operation.expected) : undefined;
+      const expected = typeof operation.expected === 'string' ? bytesOf(operation.expected) : undefined;
       return run.answerSwap(id, await store.swap(key, expected, next));
     } catch (error) {
       run.fail(id, error instanceof Error ? error.message : String(error));

@@ -23,9 +23,16 @@ export function readDocument<T>(text: string, instants: readonly string[] = []):
   return read as T;
 }
 
-/** Reads bytes of the addon, which passes each as one character. */
+/** Reads bytes of the addon, which passes each as one character. They are a view of Node's pool, as most buffers are. */
 export function bytesOf(characters: string): Buffer {
   return Buffer.from(characters, 'latin1');
+}
+
+/** Reads bytes into memory of their own, for what a host can pass on as a whole: its `buffer` has nothing else in it. */
+export function ownBytesOf(characters: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(characters.length);
+  bytes.write(characters, 'latin1');
+  return bytes;
 }
 
 function converted(value: unknown, place: string): unknown {

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { prepareAuthSource, prepareClient, type Directory, type Prepared } from './directory.js';
+import { bytesOf } from './documents.js';
 import type { Store, StoredRecord } from './store.js';
 import type { TestClock } from './testing.js';
 import type { Address, AuthSource, Client, User } from './types.js';
 
 /** Keeps records in the memory of one process. They are lost with the process. Each insert deletes a few expired ones. */
 export class MemoryStore implements Store {
-  readonly #records = new Map<string, StoredRecord>();
+  readonly #records = new Map<string, Kept>();
   readonly #now: () => number;
-  #sweep: Iterator<[string, StoredRecord]> | undefined;
+  #sweep: Iterator<[string, Kept]> | undefined;
 
   /** Without a clock, the system's clock says which records may be deleted. */
   constructor(clock?: TestClock) {
@@ -21,15 +22,15 @@ export class MemoryStore implements Store {
   }
 
   load(key: Uint8Array): Uint8Array | undefined {
-    return this.#records.get(text(key))?.value;
+    const stored = this.#records.get(text(key));
+    return stored && bytesOf(stored.value);
   }
 
   swap(key: Uint8Array, expected: Uint8Array | undefined, next: StoredRecord): boolean {
     const name = text(key);
     const stored = this.#records.get(name);
-    const isExpected = stored && expected ? same(stored.tag, expected) : stored === expected;
-    if (!isExpected) return false;
-    this.#records.set(name, next);
+    if (stored?.tag !== (expected && text(expected))) return false;
+    this.#records.set(name, { tag: text(next.tag), deleteAfter: next.deleteAfter, value: text(next.value) });
     if (expected === undefined) this.#deleteExpired();
     return true;
   }
@@ -43,6 +44,13 @@ export class MemoryStore implements Store {
       else if (looked.value[1].deleteAfter <= now) this.#records.delete(looked.value[0]);
     }
   }
+}
+
+/** A record as text. Buffers that are kept would keep the whole pool of Node that they are views of. */
+interface Kept {
+  readonly tag: string;
+  readonly deleteAfter: number;
+  readonly value: string;
 }
 
 /** Knows clients, auth sources and users of one process. */
@@ -115,11 +123,7 @@ function addressKey({ channel, address }: Address): string {
   return `${channel}:${address}`;
 }
 
-/** A key of a `Map`: one character per byte. */
-function text(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
-}
-
-function same(one: Uint8Array, other: Uint8Array): boolean {
-  return Buffer.compare(one, other) === 0;
+/** Bytes as text: one character for each. */
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }

@@ -2,7 +2,7 @@
 
 import { types } from 'node:util';
 import { Prepared, type Directory } from './directory.js';
-import { bytesOf, documentText, readDocument } from './documents.js';
+import { bytesOf, documentText, ownBytesOf, readDocument } from './documents.js';
 import { PreparedClient, type Exchange, type PreparedAuthSource } from './native.js';
 import type { Store } from './store.js';
 import type { Address, Algorithm, AuthSource, Client, Deliver, Delivery, Sign, User } from './types.js';
@@ -107,7 +107,7 @@ export const QUESTIONS: readonly (Question | undefined)[] = [
     name: 'sign',
     ask: (exchange, { sign }) => {
       if (sign === undefined) throw new TypeError('the signing key is external, and there is no function that signs');
-      return sign(bytesOf(exchange.message()), parts<{ algorithm: Algorithm; keyId: string }>(exchange));
+      return sign(ownBytesOf(exchange.message()), parts<{ algorithm: Algorithm; keyId: string }>(exchange));
     },
     answer: (exchange, signature) => exchange.answerSignature(signature as Uint8Array),
   },

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { addressState } from './address_state.js';
 import { drive } from './drive.js';
 import type { Directory } from './directory.js';
-import { bytesOf, documentText, readDocument } from './documents.js';
+import { documentText, ownBytesOf, readDocument } from './documents.js';
 import { ArgumentError, ConfigurationError, OtpGrantError, refusalError, rethrown } from './errors.js';
 import { inTurns, type HeadersInput } from './headers.js';
 import { MOST_READ, readBody } from './incoming.js';
@@ -129,7 +129,7 @@ export class Server {
     const exchange = called(() => this.#engine.begin(method, own, inTurns(headers), bytes, verdict));
     if (exchange === null) return undefined;
     const ended = await drive(exchange, this.#ports, options.signal);
-    const reply = new Reply(ended.status(), ended.headers(), bytesOf(ended.body()));
+    const reply = new Reply(ended.status(), ended.headers(), ownBytesOf(ended.body()));
     // Frees what the exchange holds now, and not when it is collected.
     ended.drop();
     return reply;

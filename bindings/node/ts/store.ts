@@ -24,6 +24,8 @@ export interface StoredRecord {
  * - **`load` sees every swap that was answered before it began.** A replica that lags is not enough.
  * - **What was stored stays stored** until its `deleteAfter`. A cache that evicts records forgets guesses.
  *
+ * The bytes that a method gets are views of larger buffers. A store that keeps them in this process copies them.
+ *
  * A method that throws leads to 503. The swap may then have been applied, or may not, or may still be applied later.
  * `otp-grant/conformance` tests a store.
  */

@@ -284,6 +284,34 @@ mod tests {
         assert_eq!(key.der(), der);
     }
 
+    /// The beginning of a key in PKCS#1 whose modulus has so many bits.
+    fn rsa(bits: usize) -> Vec<u8> {
+        let element = |tag: u8, content: &[u8]| {
+            let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+            [&[tag, 0x82, high, low], content].concat()
+        };
+        // A leading zero keeps the number positive.
+        let mut modulus = vec![0xff; bits / 8 + 1];
+        modulus[0] = u8::try_from((1_u32 << (bits % 8)) - 1).unwrap();
+        element(SEQUENCE, &[element(INTEGER, &[0]), element(INTEGER, &modulus)].concat())
+    }
+
+    #[test]
+    fn an_rsa_key_that_is_refused_for_its_size_is_told_so() {
+        use KeyError::{Malformed, RsaOddSize, RsaTooLarge, RsaTooSmall};
+        let told = [(2047, RsaTooSmall), (2048, Malformed), (2049, RsaOddSize), (2056, RsaOddSize), (3072, Malformed)];
+        let above = [(4095, RsaOddSize), (4096, Malformed), (4097, RsaTooLarge), (8192, RsaTooLarge)];
+        for (bits, error) in told.into_iter().chain(above) {
+            assert_eq!((modulus_bits(&rsa(bits)), diagnosis(&rsa(bits))), (Some(bits), error));
+        }
+        // The same key for RSASSA-PSS (RFC 4055 section 3.1).
+        let file = KeyFile::from_pem(RSA_PEM).unwrap();
+        let place = file.der().windows(RSA.len()).position(|part| part == RSA).unwrap();
+        let mut for_pss = file.der().to_vec();
+        for_pss[place + 10] = 0x0a;
+        assert_eq!(modulus_bits(&for_pss), None);
+    }
+
     #[test]
     fn what_is_cut_off_is_nothing() {
         let der = KeyFile::from_pem(RSA_PEM).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use otp_grant::directory::{AuthMethodMismatch, InvalidClaim, ScopeNotAllowed, UnknownAuthMethod};
 use otp_grant::dpop::{DpopError, DpopNonce, DpopSupport};
 use otp_grant::entropy::EntropyUnavailable;
-use otp_grant::jwt::{AccessTokenError, Audience, JwsError, KeyError};
+use otp_grant::jwt::{AccessTokenError, Audience, JwsError, KeyError, SignerError};
 use otp_grant::otp::InvalidCodePolicy;
 use otp_grant::secret::{InvalidCodeChallenge, InvalidCodeVerifier, InvalidMasterKey};
 use otp_grant::server::{AccessTokenCheckError, ConfigError, VerifyError};
@@ -146,6 +146,14 @@ fn what_a_proof_is_refused_for() {
         says_its_cause(&of_token, &cause);
         says_its_cause(&AccessTokenCheckError::RefusedWithProof(of_token), &of_token);
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_signer() {
+    each_says_something_else(&[SignerError::<KeyError>::WrongSignature]);
+    let failed = SignerError::Failed(KeyError::Malformed);
+    assert_eq!(failed.to_string(), "the signer failed");
+    assert_eq!(failed.source().map(ToString::to_string), Some(KeyError::Malformed.to_string()));
 }
 
 /// A nonce of a server, as the check of an access token returns it.

@@ -168,20 +168,23 @@ def test_whoever_is_cancelled_takes_nobody_along(redis_server: Redis, client: An
     asyncio.run(run())
 
 
-def test_whoever_is_cancelled_before_has_nothing_sent(redis_server: Redis, client: Any) -> None:
+def test_whoever_is_cancelled_before_has_nothing_sent() -> None:
     async def run() -> None:
-        store = AsyncRedisStore.from_url(redis_server.url)
-        assert await store.load(key(1)) is None
-        client.client_pause(200)
-        loads = [asyncio.create_task(store.load(key(1)))]
-        await asyncio.sleep(0.05)
-        swaps = [asyncio.create_task(store.swap(key(number), None, record(number))) for number in (1, 2)]
-        await asyncio.sleep(0)
-        swaps[0].cancel()
-        loaded, cancelled, stored = await asyncio.gather(*loads, *swaps, return_exceptions=True)
-        assert isinstance(cancelled, asyncio.CancelledError) and (loaded, stored) == (None, True)
-        assert (await store.load(key(1)), await store.load(key(2))) == (None, record(2))
-        await store.close()
+        with Redis() as server:
+            store = AsyncRedisStore.from_url(server.url, timeout=20)
+            assert await store.load(key(1)) is None
+            server.signal(signal.SIGSTOP)
+            load = asyncio.create_task(store.load(key(1)))
+            await asyncio.sleep(0)  # It waits,
+            await asyncio.sleep(0)  # and is sent.
+            swaps = [asyncio.create_task(store.swap(key(number), None, record(number))) for number in (1, 2)]
+            await asyncio.sleep(0)
+            swaps[0].cancel()
+            server.signal(signal.SIGCONT)
+            loaded, cancelled, stored = await asyncio.gather(load, *swaps, return_exceptions=True)
+            assert isinstance(cancelled, asyncio.CancelledError) and (loaded, stored) == (None, True)
+            assert (await store.load(key(1)), await store.load(key(2))) == (None, record(2))
+            await store.close()
 
     asyncio.run(run())
 
@@ -283,7 +286,8 @@ def test_a_lost_connection_fails_each_command_once() -> None:
             server.signal(signal.SIGSTOP)
             with mock.patch.object(store._client, "pipeline", wraps=store._client.pipeline) as pipeline:
                 sent = asyncio.create_task(store.load(key(1)))
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0)  # It waits,
+                await asyncio.sleep(0)  # and is sent.
                 late = await asyncio.gather(sent, store.swap(key(9), None, record(9)), return_exceptions=True)
             assert pipeline.call_count == 1
             assert all(isinstance(failure, redis.exceptions.TimeoutError) for failure in late)

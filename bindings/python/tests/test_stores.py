@@ -298,6 +298,30 @@ def test_a_lost_connection_fails_each_command_once() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("code", ["CLUSTERDOWN", "MASTERDOWN", "MOVED", "NOREPLICAS", "READONLY", "UNBLOCKED", "ERR"])
+def test_a_connection_to_what_is_no_primary_is_not_kept(code: str) -> None:
+    connections: List[int] = []
+
+    async def run() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(1)
+            while await reader.read(4096):
+                writer.write(f"-{code} 1 a:1\r\n".encode())
+            writer.close()
+
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        options: Any = {"protocol": 2, "driver_info": None}
+        store = AsyncRedisStore.from_url(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", **options)
+        with pytest.raises(redis.exceptions.ResponseError):
+            await store.load(key(1))
+        await store.close()
+        server.close()
+
+    asyncio.run(run())
+    # A load is tried once more, over another connection.
+    assert len(connections) == (1 if code == "ERR" else 2)
+
+
 def test_a_replica_answers_no_load(redis_server: Redis, client: Any) -> None:
     store = RedisStore.from_url(redis_server.url)
     assert store.swap(key(1), None, record(1))

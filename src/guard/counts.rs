@@ -137,14 +137,15 @@ mod tests {
             assert_eq!(Counts::try_from(text).unwrap(), counts);
             assert!(counts.iter().eq(row));
         }
-        assert_eq!(String::from(Counts(vec![1, 128])), "AYAB");
+        assert_eq!(String::from(Counts(vec![1, 127, 128])), "AX-AAQ");
     }
 
     #[test]
     fn what_is_not_a_row_is_refused() {
-        for text in ["!", "gA", "_____38", "gICAgBA", "gICAgIAB", &"AQID".repeat(22)] {
+        for text in ["!", "gA", "_____38", "gICAgBA", "gICAgIAB", &format!("{}AQI", "AQID".repeat(21))] {
             assert_eq!(Counts::try_from(text.to_owned()), Err(InvalidCounts), "{text}");
         }
+        assert!(Counts::try_from(format!("{}AQ", "AQID".repeat(21))).is_ok_and(|counts| counts.iter().len() == 64));
         assert!(Counts::try_from("_____w8".to_owned()).is_ok_and(|counts| counts.get(0) == u32::MAX));
     }
 

@@ -180,6 +180,34 @@ fn idle_days_are_forgotten_one_after_the_other() {
 }
 
 #[test]
+fn a_record_lives_as_long_as_the_latest_message_that_it_counts() {
+    let one = message(1, START, MINUTE);
+    let sent_and_taken_back = |state: &Destination, now| {
+        let other = message(2, now, MINUTE);
+        let taken_back = TakeBackCharge { message: &other, is_test: false };
+        taken_back.decide(Some(charge(Some(state.clone()), &other, now)), attempt(now)).ok().unwrap().into_parts().0
+    };
+    let unverified = charge(None, &one, START);
+    assert_eq!(sent_and_taken_back(&unverified, START + 5 * HOUR).delete_after(), at(START + DAY));
+    let verified = credit(unverified, Some(one), &[], START);
+    assert_eq!(sent_and_taken_back(&verified, START + 3 * DAY).delete_after(), at(START + 14 * DAY));
+}
+
+#[test]
+fn no_more_messages_are_verified_than_were_sent() {
+    let one = message(1, START, MINUTE);
+    let mut state = credit(charge(None, &one, START), Some(one), &[], START);
+    // So many that the mark of the first is forgotten.
+    for number in 2..20 {
+        state = charge(Some(state), &message(number, START + HOUR, MINUTE), START + HOUR);
+    }
+    assert!(!state.was_credited(&one));
+    let state = credit(state, Some(one), &[], START + HOUR);
+    assert_eq!(said(&state, START + HOUR).1, Messages { sent: 19, verified: 1 });
+    assert_eq!((said(&state, START + HOUR).2, said(&state, START + HOUR).3), (1, 1));
+}
+
+#[test]
 fn a_clock_that_was_set_back_extends_and_forgets_nothing() {
     let now = START + 10 * DAY + 5 * HOUR;
     let mut state = Destination::default();

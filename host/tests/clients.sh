@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Clients that are not ours use the reference host: oauth4webapi and openid-client, with DPoP, private_key_jwt and code
-# challenges, and the example client in Rust. Once with the demo, and once with a host that requires its nonces in every proof and lets a proof be used
-# once everywhere.
+# challenges, and the example client in Rust. Once with the demo, and once with a host that requires its nonces in every
+# proof and lets a proof be used once everywhere. OTP_GRANT_HOST can name a host that is built already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cargo build --locked --quiet -p otp-grant-host -p otp-grant-example-client
 built=${CARGO_TARGET_DIR:-target}/debug
+[ -n "${OTP_GRANT_HOST-}" ] || cargo build --locked --quiet -p otp-grant-host
+cargo build --locked --quiet -p otp-grant-example-client
 dir=$(mktemp -d)
 host=
 stop() { if [ -n "$host" ]; then kill "$host" 2>/dev/null || true; wait "$host" 2>/dev/null || true; host=; fi; }
@@ -18,7 +19,7 @@ node "$dir/make_key.js" "$dir/private.jwk" "$dir/public.jwk"
 
 check() { # nonces-are-required or nothing, arguments of the host
     : >"$dir/outbox"
-    "$built/otp-grant-host" "${@:2}" --listen "$address" --issuer "http://$address" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
+    "${OTP_GRANT_HOST:-$built/otp-grant-host}" "${@:2}" --listen "$address" --issuer "http://$address" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
     host=$!
     for _ in $(seq 300); do
         grep -q 'listening on' "$dir/log" && break

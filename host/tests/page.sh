@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Signs in on the login page in headless Chromium, as people do: page.sh [FOLDER FOR SCREENSHOTS]
 #
-# Needs Node, npm and Debian's chromium. What it installs goes into a temporary directory.
+# Needs Node, npm and Debian's chromium. What it installs goes into a temporary directory. OTP_GRANT_HOST can name a host
+# that is built already.
 set -euo pipefail
 screenshots=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/../.."
-cargo build --locked --quiet --package otp-grant-host
+[ -n "${OTP_GRANT_HOST-}" ] || cargo build --locked --quiet --package otp-grant-host
+binary=$(realpath "${OTP_GRANT_HOST:-${CARGO_TARGET_DIR:-target}/debug/otp-grant-host}")
 dir=$(mktemp -d)
 hosts=()
 stop() {
@@ -27,7 +29,7 @@ start() {
     local at=$1
     shift
     touch "$at/outbox" "$at/out"
-    "${CARGO_TARGET_DIR:-target}/debug/otp-grant-host" --listen "$listen" --outbox "$at/outbox" "$@" >"$at/out" 2>"$at/log" &
+    "$binary" --listen "$listen" --outbox "$at/outbox" "$@" >"$at/out" 2>"$at/log" &
     local host=$!
     hosts+=("$host")
     for _ in $(seq 100); do

@@ -26,12 +26,7 @@ impl CountedMessage {
 
     /// Tells whether a login can still drop the message.
     pub(crate) fn can_be_dropped(&self, now: Timestamp) -> bool {
-        !now.has_reached(self.forgotten_at())
-    }
-
-    /// Returns the instant from which a login leaves the message as it is.
-    pub(crate) fn forgotten_at(&self) -> Timestamp {
-        self.sent_at.after(DROPPED_WITHIN)
+        !now.has_reached(self.sent_at.after(DROPPED_WITHIN))
     }
 }
 
@@ -60,10 +55,6 @@ struct List(Vec<CountedMessage>);
 impl CountedMessages {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &CountedMessage> {
-        self.0.iter().flat_map(|list| &list.0)
     }
 
     /// Takes all messages out.

@@ -51,8 +51,8 @@ impl Authenticator {
             self.failures.forgotten_at(limits.guesses_per_address.window()),
             self.devices.forgotten_at(limits.devices.as_ref()),
         ];
-        let messages = self.messages.iter().map(CountedMessage::forgotten_at);
-        challenges.chain(counted.into_iter().flatten()).chain(messages).max().unwrap_or(self.written_at)
+        // A message is settled together with a challenge, and never without one.
+        challenges.chain(counted.into_iter().flatten()).max().unwrap_or(self.written_at)
     }
 
     /// Tells whether the clock was set back since this record was written.
@@ -91,11 +91,11 @@ impl Authenticator {
         self.challenges.iter().find(|challenge| challenge.id == *id)
     }
 
-    /// Remembers a message that destinations count. Forgets the messages that no success will settle.
-    pub(super) fn count(&mut self, message: CountedMessage, now: Timestamp) {
+    /// Remembers a message that destinations count. Forgets the messages whose challenges have ended: no success will
+    /// settle them.
+    pub(super) fn count(&mut self, message: CountedMessage) {
         let Self { messages, challenges, .. } = self;
-        let has_challenge = |mark| challenges.iter().any(|challenge| MessageMark::of(&challenge.id) == mark);
-        messages.retain(|known| known.can_be_dropped(now) || has_challenge(known.mark));
+        messages.retain(|known| challenges.iter().any(|challenge| MessageMark::of(&challenge.id) == known.mark));
         messages.add([message]);
     }
 

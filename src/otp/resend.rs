@@ -82,7 +82,7 @@ impl Change for OpenChallenge<'_> {
             sends.record(now, memory_for_moves(limits.sends_of(device)));
         }
         if *is_counted {
-            next.count(self.message(&challenge), now);
+            next.count(self.message(&challenge));
         }
         let opened = self.opened(&challenge, &next, now);
         next.challenges.push(challenge);

@@ -5,14 +5,14 @@ use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 
 use crate::change::{Attempt, Change};
-use crate::id::{Binding, ChallengeId, KeyId, Mark, Nonce};
+use crate::id::{Binding, ChallengeId, KeyId, Mark, MessageMark, Nonce};
 use crate::otp::authenticator::Authenticator;
 use crate::otp::challenge::NewChallenge;
 use crate::otp::guess_budget::{Proven, RedeemChallenge, ReleaseGuess, ReserveGuess};
 use crate::otp::limits::Limits;
 use crate::otp::meter::Quota;
 use crate::otp::policy::CodePolicy;
-use crate::otp::resend::{NotOpened, OpenChallenge};
+use crate::otp::resend::{NotOpened, OpenChallenge, TakeBackSend};
 use crate::secret::PresentedSecret;
 use crate::time::{CLOCK_TOLERANCE, Timestamp};
 
@@ -24,6 +24,16 @@ fn limits(sends: Vec<Quota>) -> Limits {
 }
 
 fn open(from: Authenticator, number: u8, limits: &Limits) -> Result<Authenticator, NotOpened> {
+    open_at(NOW, from, number, limits, false)
+}
+
+fn open_at(
+    now: Timestamp,
+    from: Authenticator,
+    number: u8,
+    limits: &Limits,
+    is_counted: bool,
+) -> Result<Authenticator, NotOpened> {
     let policy = CodePolicy::default();
     let new = NewChallenge {
         id: ChallengeId::from_bytes([number; 32]),
@@ -33,8 +43,8 @@ fn open(from: Authenticator, number: u8, limits: &Limits) -> Result<Authenticato
         policy: &policy,
         knows_key: &|_| true,
     };
-    let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
-    OpenChallenge { new, device: None, limits, is_counted: false }
+    let attempt = Attempt { now, follows_unknown_outcome: false };
+    OpenChallenge { new, device: None, limits, is_counted }
         .decide(Some(from), attempt)
         .map(|decision| decision.into_parts().0)
 }
@@ -86,6 +96,44 @@ fn a_success_that_is_taken_back_has_forgiven_no_guess() {
     let state = release.decide(Some(spent), attempt).ok().unwrap().into_parts().0;
     assert_eq!((state.failures.len(), state.guesses_of(&nonce)), (1, 1));
     assert!(state.challenge(&id).unwrap().is_live(NOW));
+}
+
+/// How many messages an address has that no success has settled.
+fn unsettled(state: &Authenticator) -> usize {
+    state.messages.clone().take().len()
+}
+
+#[test]
+fn a_message_is_kept_as_long_as_its_challenge() {
+    let (limits, policy) = (limits(Vec::new()), CodePolicy::default());
+    let mut state = Authenticator::default();
+    for number in 1..=3 {
+        state = open_at(NOW, state, number, &limits, true).unwrap();
+    }
+    let ended = NOW.after(policy.token_validity());
+    assert_eq!((unsettled(&state), state.delete_after(&limits)), (3, ended));
+    let state = open_at(ended, state, 4, &limits, true).unwrap();
+    assert_eq!((unsettled(&state), state.delete_after(&limits)), (1, ended.after(policy.token_validity())));
+}
+
+#[test]
+fn a_send_that_is_taken_back_leaves_no_message_even_where_its_challenge_stays() {
+    let attempt = Attempt { now: NOW, follows_unknown_outcome: false };
+    let (limits, policy) = (limits(Vec::new()), &CodePolicy::default());
+    let mut state = Authenticator::default();
+    for number in [1, 2] {
+        state = open_at(NOW, state, number, &limits, true).unwrap();
+    }
+    let (id, mark, presented) =
+        (ChallengeId::from_bytes([1; 32]), Mark::from_bytes([3; 8]), &PresentedSecret::new("123456"));
+    let (device, repeat_window, proof) = (None, Duration::ZERO, None);
+    let reserve = ReserveGuess { id, mark, presented, device, policy, limits: &limits, repeat_window, proof };
+    let state = reserve.decide(Some(state), attempt).ok().unwrap().into_parts().0;
+    let take_back = TakeBackSend { id, token_validity: policy.token_validity() };
+    let mut state = take_back.decide(Some(state), attempt).ok().unwrap().into_parts().0;
+    assert!(state.challenge(&id).is_some());
+    let left: Vec<_> = state.messages.take().iter().map(|message| message.mark).collect();
+    assert_eq!(left, [MessageMark::of(&ChallengeId::from_bytes([2; 32]))]);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn with_later_members(value: &Value) -> usize {
     }
 }
 
-/// The names of the versions that wrote the records of the folder.
+/// The names of versions that wrote a record of each kind in the folder.
 const VERSIONS: [&str; 2] = ["2026-11-26", "2026-11-28"];
 
 fn each(kind: &str) -> impl Iterator<Item = Written> {
@@ -132,8 +132,10 @@ fn each(kind: &str) -> impl Iterator<Item = Written> {
 #[test]
 fn records_of_earlier_versions_are_written_as_they_were_read() {
     let mut read = 0;
-    for version in VERSIONS {
-        for file in fs::read_dir(folder().join(version)).unwrap() {
+    // All but the later ones, of which there is no version yet.
+    let versions = fs::read_dir(folder()).unwrap().map(|version| version.unwrap().path());
+    for version in versions.filter(|version| version.is_dir() && !version.ends_with("later")) {
+        for file in fs::read_dir(version).unwrap() {
             let written = Written::read(&file.unwrap().path());
             assert_eq!(serde_json::to_value(written.record()).unwrap(), written.record);
             let body = written.record().body;
@@ -141,7 +143,7 @@ fn records_of_earlier_versions_are_written_as_they_were_read() {
             read += 1;
         }
     }
-    assert_eq!(read, 13);
+    assert_eq!(read, 18);
 }
 
 #[tokio::test]

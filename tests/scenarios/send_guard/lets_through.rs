@@ -56,6 +56,14 @@ async fn the_calls_of_a_guard_that_is_on_are_counted() {
 }
 
 #[tokio::test]
+async fn a_login_whose_message_was_not_counted_loads_no_destination() {
+    let off = Host::new();
+    let sent = try_send(&off, NUMBER).await.unwrap();
+    let on = off.beside(guarded(|_| {}), signing_key(), keyring());
+    assert_eq!(on.store_calls(log_in(&on, NUMBER, &sent)).await, (4, 200));
+}
+
+#[tokio::test]
 async fn a_number_of_another_country_is_refused_as_one_that_the_provider_refuses() {
     let countries = Countries::only(["86", "1"]).unwrap().except(["1876"]).unwrap();
     let host = Host::with(guarded(|guard| guard.countries = Some(countries.clone())));

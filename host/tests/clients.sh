@@ -3,9 +3,10 @@
 # challenges, and the example client in Rust. Once with the demo, and once with a host that requires its nonces in every
 # proof and lets a proof be used once everywhere. OTP_GRANT_HOST can name a host that is built already.
 set -euo pipefail
+binary=${OTP_GRANT_HOST:+$(realpath "$OTP_GRANT_HOST")}
 cd "$(dirname "$0")/../.."
 built=${CARGO_TARGET_DIR:-target}/debug
-[ -n "${OTP_GRANT_HOST-}" ] || cargo build --locked --quiet -p otp-grant-host
+[ -n "$binary" ] || cargo build --locked --quiet -p otp-grant-host
 cargo build --locked --quiet -p otp-grant-example-client
 dir=$(mktemp -d)
 host=
@@ -19,7 +20,7 @@ node "$dir/make_key.js" "$dir/private.jwk" "$dir/public.jwk"
 
 check() { # nonces-are-required or nothing, arguments of the host
     : >"$dir/outbox"
-    "${OTP_GRANT_HOST:-$built/otp-grant-host}" "${@:2}" --listen "$address" --issuer "http://$address" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
+    "${binary:-$built/otp-grant-host}" "${@:2}" --listen "$address" --issuer "http://$address" --outbox "$dir/outbox" >"$dir/log" 2>&1 &
     host=$!
     for _ in $(seq 300); do
         grep -q 'listening on' "$dir/log" && break

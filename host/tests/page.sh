@@ -5,9 +5,10 @@
 # that is built already.
 set -euo pipefail
 screenshots=${1:+$(realpath "$1")}
+binary=${OTP_GRANT_HOST:+$(realpath "$OTP_GRANT_HOST")}
 cd "$(dirname "$0")/../.."
-[ -n "${OTP_GRANT_HOST-}" ] || cargo build --locked --quiet --package otp-grant-host
-binary=$(realpath "${OTP_GRANT_HOST:-${CARGO_TARGET_DIR:-target}/debug/otp-grant-host}")
+[ -n "$binary" ] || cargo build --locked --quiet --package otp-grant-host
+binary=${binary:-${CARGO_TARGET_DIR:-target}/debug/otp-grant-host}
 dir=$(mktemp -d)
 hosts=()
 stop() {

@@ -306,7 +306,7 @@ export interface Delivery extends Address {
   readonly client: string;
   /** The auth source of a login. */
   readonly authSource?: string;
-  /** How many seconds the code is valid. */
+  /** How many seconds the code is valid, rounded up. */
   readonly validFor: number;
   /** The number of this message among those with the same code, beginning with 1. A later one can take another route. */
   readonly attempt: number;

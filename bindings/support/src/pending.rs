@@ -66,7 +66,7 @@ impl Pending {
     /// | `user_claims`, `access_token_claims` | `subject`, `client`, `scope` |
     /// | `granted_scope` | `user`, `client`, `requested` |
     /// | `sign` | `algorithm`, `key_id` |
-    /// | `deliver` | `channel`, `address`, `code`, `usage`, `client`, `auth_source` for a login, `valid_for` in seconds, `attempt` |
+    /// | `deliver` | `channel`, `address`, `code`, `usage`, `client`, `auth_source` for a login, `valid_for` in seconds, rounded up, `attempt` |
     pub fn document(&self) -> String {
         let of_address =
             |address: &Address| json!({ "channel": ChannelName::of(address.channel()), "address": address.as_str() });
@@ -201,7 +201,7 @@ impl Pending {
 
     /// Returns how long the code is still valid, in milliseconds.
     pub fn valid_for_ms(&self) -> Option<u64> {
-        self.otp_message().map(|message| u64::try_from(message.validity().as_millis()).unwrap_or(u64::MAX))
+        self.otp_message().map(valid_for_ms)
     }
 
     /// Returns the number of the message among those with the same code, beginning with 1. A host can take another
@@ -469,6 +469,10 @@ fn of_user(user: &User) -> Value {
     members
 }
 
+fn valid_for_ms(message: &OtpMessage) -> u64 {
+    u64::try_from(message.validity().as_millis()).unwrap_or(u64::MAX)
+}
+
 fn of_message(message: &OtpMessage) -> Value {
     let mut members = json!({
         "channel": ChannelName::of(message.address().channel()),
@@ -476,7 +480,7 @@ fn of_message(message: &OtpMessage) -> Value {
         "code": message.code().expose_secret(),
         "usage": message.usage().as_str(),
         "client": message.client().as_str(),
-        "valid_for": message.validity().as_secs(),
+        "valid_for": valid_for_ms(message).div_ceil(1000),
         "attempt": message.attempt(),
     });
     if let (Some(source), Some(members)) = (message.auth_source(), members.as_object_mut()) {

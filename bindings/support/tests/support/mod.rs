@@ -112,7 +112,9 @@ impl Host {
                 question.answer_swap(is_expected)
             }
             QuestionKind::Deliver => {
-                self.outbox.push(serde_json::from_str(&question.document()).unwrap());
+                let delivery: Value = serde_json::from_str(&question.document()).unwrap();
+                assert_eq!(delivery["valid_for"].as_u64(), question.valid_for_ms().map(|ms| ms.div_ceil(1000)));
+                self.outbox.push(delivery);
                 question.accept_delivery()
             }
             QuestionKind::GrantedScope => Ok(question.refuse()),

@@ -34,6 +34,9 @@ pub struct DevicePolicy {
 
     /// How often each device may be sent to. All quotas apply, unless [`Settings::send_quotas`](crate::Settings) is
     /// empty. Defaults to once in 30 seconds and 10 times in 24 hours.
+    ///
+    /// The record of an address has room for 20 live challenges of each device. `build` refuses quotas that allow more
+    /// than 20 sends while an otp_token is valid.
     pub sends: Vec<Quota>,
 
     /// For how long a device is known after its latest login. From an hour to 3,660 days. Defaults to 90 days.

@@ -18,14 +18,16 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Tells whether the live challenges of an address always fit into its record, if each is live for `validity`.
+    /// Tells whether the live challenges of an address, besides those of its devices, always fit into its record, if
+    /// each is live for `validity`.
     pub(crate) fn leave_room_for(&self, validity: Duration) -> bool {
-        let fits = |sends: &[Quota], room| {
-            let most = sends.iter().map(|quota| quota.most_within(validity)).min();
-            most.is_none_or(|most| most <= room)
-        };
-        let of_devices = self.devices.as_ref().is_none_or(|policy| fits(&policy.sends, MOST_CHALLENGES_OF_DEVICE));
-        of_devices && fits(&self.sends, MOST_CHALLENGES)
+        fit(&self.sends, validity, MOST_CHALLENGES)
+    }
+
+    /// Tells whether the live challenges of a device always fit into the record of its address, if each is live for
+    /// `validity`.
+    pub(crate) fn leave_devices_room_for(&self, validity: Duration) -> bool {
+        self.devices.as_ref().is_none_or(|policy| fit(&policy.sends, validity, MOST_CHALLENGES_OF_DEVICE))
     }
 
     /// Returns the most guesses of one address in any 24 hours, over all budgets.
@@ -63,6 +65,12 @@ impl Limits {
     pub(super) fn of_challenge(&self) -> usize {
         usize::from(self.guesses_per_challenge.get())
     }
+}
+
+/// Tells whether quotas allow at most `room` sends within a time.
+fn fit(sends: &[Quota], within: Duration, room: usize) -> bool {
+    let most = sends.iter().map(|quota| quota.most_within(within)).min();
+    most.is_none_or(|most| most <= room)
 }
 
 /// The most challenges in the record of one address, besides those of devices. Settings that could need more are

@@ -106,6 +106,9 @@ impl ServerBuilder {
         if !settings.challenges_have_room() {
             return Err(ConfigError::TooManyChallenges);
         }
+        if !settings.challenges_of_devices_have_room() {
+            return Err(ConfigError::TooManyChallengesOfDevice);
+        }
         if !settings.devices_are_sound() {
             return Err(ConfigError::DeviceValidity);
         }
@@ -177,6 +180,9 @@ pub enum ConfigError {
     /// The send quotas allow an address more than 100 live challenges: their windows are too short for the validity of
     /// an otp_token. The record of an address would have to keep all live challenges.
     TooManyChallenges,
+    /// The send quotas of devices ([`DevicePolicy::sends`](crate::otp::DevicePolicy)) allow a device more than 20 live
+    /// challenges. The record of its address would have to keep all of them.
+    TooManyChallengesOfDevice,
     /// A device would be known for less than an hour, or for more than 3,660 days.
     DeviceValidity,
     /// An address and its devices would have more than 100 guesses in 24 hours.
@@ -209,6 +215,7 @@ impl core::fmt::Display for ConfigError {
                 "there has to be a send quota; a quota has a window of a millisecond or more, and at most 1000 events in it"
             },
             Self::TooManyChallenges => "the send quotas allow more than 100 live challenges of one address",
+            Self::TooManyChallengesOfDevice => "the send quotas of devices allow more than 20 live challenges of one device",
             Self::DeviceValidity => "a device can be known for an hour to 3660 days",
             Self::TooManyGuesses => "an address and its 3 devices would have more than 100 guesses in 24 hours",
             Self::SendGuard => {

@@ -173,9 +173,15 @@ impl Settings {
             && quotas.all(|quota| quota.window() >= SHORTEST_WINDOW && quota.count().get() <= MOST_COUNTED)
     }
 
-    /// Tells whether the record of an address has room for all challenges that can be live at once.
+    /// Tells whether the record of an address has room for all challenges that can be live at once, besides those of
+    /// devices.
     pub(crate) fn challenges_have_room(&self) -> bool {
         self.limits().leave_room_for(self.code.token_validity())
+    }
+
+    /// Tells whether the record of an address has room for all challenges of a device that can be live at once.
+    pub(crate) fn challenges_of_devices_have_room(&self) -> bool {
+        self.limits().leave_devices_room_for(self.code.token_validity())
     }
 
     /// Tells whether the guesses of an address and its devices stay within 100 in 24 hours.

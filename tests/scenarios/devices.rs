@@ -547,7 +547,9 @@ fn budgets_of_more_than_100_guesses_a_day_are_refused() {
     }
     assert_eq!(build(validity(secs(3600))), None);
     assert_eq!(build(sends(Vec::new())), Some(ConfigError::Quota));
-    assert_eq!(build(sends(vec![quota(100, 60)])), Some(ConfigError::TooManyChallenges));
+    assert_eq!(build(sends(vec![quota(20, DAY)])), None);
+    assert_eq!(build(sends(vec![quota(21, DAY)])), Some(ConfigError::TooManyChallengesOfDevice));
+    assert_eq!(build(sends(vec![quota(100, 60)])), Some(ConfigError::TooManyChallengesOfDevice));
 }
 
 #[tokio::test]

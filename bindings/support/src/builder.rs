@@ -110,7 +110,7 @@ fn place_of(error: otp_grant::server::ConfigError) -> &'static str {
         Error::ValidityTooShort | Error::SessionValidity => "validity",
         Error::RepeatWindow => "validity.repeat_answer_within",
         Error::Quota | Error::TooManyChallenges => "quotas",
-        Error::TooManyGuesses | Error::DeviceValidity => "devices",
+        Error::TooManyGuesses | Error::DeviceValidity | Error::TooManyChallengesOfDevice => "devices",
         Error::SendGuard => "send_guard",
         Error::TestIdentity => "test_identities",
         Error::GrantType => "grant_types",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::address::{Address, AddressPolicy, Channel};
 use crate::directory::{AuthSource, Client, User, UserStatus};
+use crate::guard::{GuardMode, SendGuard};
 use crate::id::{AuthSourceId, ClientId, Issuer, Subject};
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::signing_key::SigningKey;
@@ -39,7 +40,8 @@ pub fn server_with(settings: Settings) -> TestServer {
 pub(super) fn server_at(now: Timestamp, keyed: Client) -> TestServer {
     let clock = ManualClock::new();
     clock.set(now);
-    let settings = Settings { client_assertions: true, ..Settings::default() };
+    let send_guard = SendGuard { mode: GuardMode::Observe, ..SendGuard::default() };
+    let settings = Settings { client_assertions: true, send_guard, ..Settings::default() };
     assemble(settings, clock, directory().expect("valid names and addresses").with_client(keyed))
 }
 

@@ -125,7 +125,8 @@ pub enum DpopError {
     Malformed,
     /// The `typ` of the header is not `dpop+jwt`.
     WrongType,
-    /// The `alg` of the header is not an asymmetric algorithm of this crate, or the header has `crit`.
+    /// The `alg` of the header is not an asymmetric algorithm of this crate, or the header has `crit`, `b64`, `zip` or
+    /// `enc`.
     Unsupported,
     /// The `jwk` of the header is missing, is not a public key for the algorithm, or contains the private key.
     InvalidKey,

@@ -172,10 +172,11 @@ pub enum Verdict {
     None,
     /// The request comes from a person, as far as the host can tell. It is a reason to trust the send.
     Allow,
-    /// The client must pass a challenge. The send is answered with `challenge_required`, whatever the counts say, or as
-    /// if no quota were left where the host has no challenge ([`SendGuard::has_challenge`]).
+    /// The client must pass a challenge. Where the guard enforces, the send is answered with `challenge_required`,
+    /// whatever the counts say, or as if no quota were left where the host has no challenge
+    /// ([`SendGuard::has_challenge`]).
     Challenge,
-    /// The send is refused as if no quota were left.
+    /// Where the guard enforces, the send is refused as if no quota were left.
     Refuse,
 }
 

@@ -206,7 +206,8 @@ pub struct AccessTokenClaims {
     /// When the user logged in (`auth_time`). Tokens of RFC 9068 always say so (section 2.2.1). Other tokens say so
     /// where [the settings](crate::Settings::authentication_claims) ask for it.
     pub auth_time: Option<Timestamp>,
-    /// How the user logged in (`amr`, RFC 8176), in the same tokens as [`auth_time`](Self::auth_time).
+    /// How the user logged in (`amr`, RFC 8176), in the same tokens as [`auth_time`](Self::auth_time), and in each
+    /// token of a [test identity](crate::TestIdentity).
     pub amr: Vec<String>,
     /// The key that the token is bound to, if it is bound (`cnf`, RFC 9449 section 6.1).
     pub key: Option<KeyThumbprint>,

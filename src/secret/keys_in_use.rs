@@ -55,7 +55,7 @@ pub(crate) struct AnnounceKeys {
     pub(crate) sealing: KeyId,
     /// All secrets that this host accepts, including `sealing`.
     pub(crate) accepted: Vec<KeyId>,
-    /// For how long a token can be presented that was sealed under a secret.
+    /// For how long a secret is kept that no host announces any more.
     pub(crate) keep_for: Duration,
 }
 

@@ -292,8 +292,9 @@ impl<S: Store, D: Directory> AuthorizationServer<S, D> {
     /// secrets that other hosts of the same issuer announced there.
     ///
     /// A host calls this when it starts, before it serves, and then regularly, such as once a day. The record forgets a
-    /// secret that no host announces any more, after everything that the secret can have sealed has expired. This takes
-    /// as long as the longest session ([`SessionValidity::absolute`](crate::session::SessionValidity)).
+    /// secret once no host has announced it for as long as the longest session
+    /// ([`SessionValidity::absolute`](crate::session::SessionValidity)). The codes, otp_tokens and refresh tokens that
+    /// it sealed have then expired. A device token can live longer.
     ///
     /// The call costs a load, and a swap unless the same secrets were announced within the last minute. A host that is
     /// refused announces nothing. The record names secrets by truncated MACs, from which nothing can be computed.

@@ -104,9 +104,9 @@ pub struct Settings {
     /// Whether access tokens of [`AccessTokenProfile::Jwt`] say when and how the user logged in (`auth_time` and
     /// `amr`). Defaults to `false`. Access tokens of [`AccessTokenProfile::Rfc9068`] always say so.
     ///
-    /// Introspection says the same as the access token. With this setting, an ID token differs from an access token of
-    /// the default profile only by `azp`. A client that accepts ID tokens from other sources than this server must
-    /// require that claim.
+    /// Introspection says the same as the access token. With this setting, `azp` is the only claim of an ID token that
+    /// an access token of the default profile never has. A client that accepts ID tokens from other sources than this
+    /// server must require that claim.
     ///
     /// RFC 9068 section 2.2.1, OpenID Connect Core section 2.
     pub authentication_claims: bool,

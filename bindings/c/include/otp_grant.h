@@ -162,7 +162,7 @@ enum otp_grant_part
   OTP_GRANT_PART_CODE = 12,
   // What the code is for.
   OTP_GRANT_PART_USAGE = 13,
-  // The question or the end as a JSON object. Every kind but `REPLY` has it.
+  // The question or the end as a JSON object, or the array of `otp_grant_routes`. Every kind but `REPLY` has it.
   OTP_GRANT_PART_DOCUMENT = 14,
   // The body of the reply.
   OTP_GRANT_PART_REPLY_BODY = 15,
@@ -233,9 +233,9 @@ enum otp_grant_verdict
   OTP_GRANT_VERDICT_NONE = 0,
   // The request comes from a person, as far as the host can tell. It is a reason to trust the send.
   OTP_GRANT_VERDICT_ALLOW = 1,
-  // The client must pass a challenge. The send is answered with `challenge_required`.
+  // The client must pass a challenge. Where the guard enforces, the send is answered with `challenge_required`.
   OTP_GRANT_VERDICT_CHALLENGE = 2,
-  // The send is refused as if no quota were left.
+  // Where the guard enforces, the send is refused as if no quota were left.
   OTP_GRANT_VERDICT_REFUSE = 3,
 };
 #ifndef __cplusplus
@@ -450,7 +450,8 @@ otp_grant_status otp_grant_fail_delivery(otp_grant_exchange exchange,
                                          otp_grant_exchange *next);
 
 // Says that the part of the host that should answer has failed, whatever the question is. The client mostly gets 503.
-// The observer receives the message, which is UTF-8.
+// The observer receives the message, which is UTF-8. A delivery that fails in this way is undeliverable, and the
+// observer does not receive the message.
 otp_grant_status otp_grant_fail(otp_grant_exchange exchange,
                                 struct otp_grant_bytes message,
                                 otp_grant_exchange *next);

@@ -388,7 +388,8 @@ pub unsafe extern "C" fn otp_grant_fail_delivery(
 }
 
 /// Says that the part of the host that should answer has failed, whatever the question is. The client mostly gets 503.
-/// The observer receives the message, which is UTF-8.
+/// The observer receives the message, which is UTF-8. A delivery that fails in this way is undeliverable, and the
+/// observer does not receive the message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otp_grant_fail(exchange: ExchangeHandle, message: Bytes, next: *mut ExchangeHandle) -> Status {
     entry(|| {

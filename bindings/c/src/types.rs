@@ -222,7 +222,7 @@ pub enum Part {
     Code = 12,
     /// What the code is for.
     Usage = 13,
-    /// The question or the end as a JSON object. Every kind but `REPLY` has it.
+    /// The question or the end as a JSON object, or the array of `otp_grant_routes`. Every kind but `REPLY` has it.
     Document = 14,
     /// The body of the reply.
     ReplyBody = 15,
@@ -324,9 +324,9 @@ pub enum Verdict {
     None = 0,
     /// The request comes from a person, as far as the host can tell. It is a reason to trust the send.
     Allow = 1,
-    /// The client must pass a challenge. The send is answered with `challenge_required`.
+    /// The client must pass a challenge. Where the guard enforces, the send is answered with `challenge_required`.
     Challenge = 2,
-    /// The send is refused as if no quota were left.
+    /// Where the guard enforces, the send is refused as if no quota were left.
     Refuse = 3,
 }
 

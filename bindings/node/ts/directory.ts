@@ -60,7 +60,10 @@ export interface Directory {
   /** `SELECT … FROM auth_sources WHERE id = $1` */
   authSource(id: string): Awaitable<AuthSource | Prepared<AuthSource> | null | undefined>;
 
-  /** `SELECT subject, status FROM users WHERE phone_number = $1`. Called only after the caller proved the address. */
+  /**
+   * `SELECT subject, status FROM users WHERE phone_number = $1`. For a login, called only after the caller proved the
+   * address.
+   */
   userByAddress(address: Address): Awaitable<User | null | undefined>;
 
   /** `SELECT subject, status FROM users WHERE subject = $1`. Called at each refresh, introspection and userinfo. */

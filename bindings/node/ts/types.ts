@@ -320,7 +320,7 @@ export type DeliveryFailure = 'address_refused' | 'insufficient_quota' | 'undeli
 
 /**
  * Sends a code. Returns nothing when the message was accepted, or a {@link DeliveryFailure}. If it throws, the client
- * gets 503. In each case of failure the send is taken back.
+ * gets 503. After `undeliverable`, or if it throws, the client need not wait for the shortest quota of sends.
  *
  * Put the message into a queue and return at once: the client can measure how long this takes.
  */

@@ -22,9 +22,9 @@ class Verdict(enum.Enum):
     ALLOW = "allow"
     """The request comes from a person, as far as the host can tell. It is a reason to trust the send."""
     CHALLENGE = "challenge"
-    """The client must pass a challenge. The send is answered with ``challenge_required``."""
+    """The client must pass a challenge. Where the guard enforces, the send is answered with ``challenge_required``."""
     REFUSE = "refuse"
-    """The send is refused as if no quota were left."""
+    """Where the guard enforces, the send is refused as if no quota were left."""
 
 
 class GuardMode(enum.Enum):

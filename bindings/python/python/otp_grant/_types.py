@@ -408,7 +408,7 @@ class SigningKey:
         published: Sequence[Union[str, Mapping[str, Any]]] = (),
         algorithm: Optional[str] = None,
     ) -> SigningKey:
-        """Takes a private key in PEM: RSA of 2048 bits or more (RS256), P-256 (ES256) or Ed25519 (EdDSA).
+        """Takes a private key in PEM: RSA of 2048, 3072 or 4096 bits (RS256), P-256 (ES256) or Ed25519 (EdDSA).
 
         ``algorithm`` chooses ``PS256`` for an RSA key, or the name ``Ed25519`` in place of ``EdDSA``.
         """

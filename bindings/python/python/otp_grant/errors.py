@@ -18,7 +18,7 @@ class ConfigurationError(OtpGrantError, ValueError):
 
 
 class PortAnswerError(OtpGrantError, TypeError):
-    """A store, a directory, a signer or an observer is at fault: it gave an answer that is none.
+    """A store, a directory, a signer or ``deliver`` is at fault: it gave an answer that is none.
 
     A request that meets it is answered with 503, and the logger ``otp_grant`` has the traceback.
     """

@@ -17,7 +17,7 @@ use otp_grant::id::Tag;
 use otp_grant::store::Swap;
 use otp_grant::time::Timestamp;
 use otp_grant_sql::rusqlite::Connection;
-use otp_grant_sql::{SqlOptions, SqlStoreError, SqliteStore};
+use otp_grant_sql::{SqlOptions, SqlStoreError, SqliteDatabase, SqliteStore};
 use otp_grant_stores_support::{self as login, key, later, now, record};
 use support::*;
 
@@ -282,6 +282,41 @@ async fn a_lock_that_is_held_costs_the_timeout_and_no_more() {
 }
 
 /// A process that is killed in the middle of writing: the others go on, and what it was promised is there.
+/// Without write-ahead log, a reader such as a backup does not let statements be committed that have already run. Each
+/// statement begins later than the one before it, so their times end one after another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_a_reader_keeps_from_being_committed_are_not_acknowledged() {
+    let (_directory, url) = sqlite_file();
+    let options = SqlOptions::default().timeout(Duration::from_secs(1));
+    let database = SqliteDatabase::connect(&url, options).await.unwrap();
+    database.write(|connection| connection.execute_batch("CREATE TABLE names (name INTEGER)")).await.unwrap();
+    let reader = Connection::open(url.strip_prefix("sqlite:").unwrap()).unwrap();
+    let count =
+        |reader: &Connection| reader.query_row("SELECT count(*) FROM names", (), |row| row.get::<_, u32>(0)).unwrap();
+    for reads_for in [1_050, 1_150, 1_250, 1_350] {
+        reader.execute_batch("DELETE FROM names; BEGIN").unwrap();
+        assert_eq!(count(&reader), 0);
+        let began = tokio::time::Instant::now();
+        let mut writes = Vec::new();
+        for name in 0..4 {
+            let database = database.clone();
+            writes.push(tokio::spawn(async move {
+                let insert =
+                    move |connection: &Connection| connection.execute("INSERT INTO names VALUES (?1)", (name,));
+                database.write(insert).await.is_ok()
+            }));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep_until(began + Duration::from_millis(reads_for)).await;
+        reader.execute_batch("COMMIT").unwrap();
+        let mut acknowledged = 0;
+        for write in writes {
+            acknowledged += u32::from(write.await.unwrap());
+        }
+        assert!(acknowledged <= count(&reader), "{reads_for}: {acknowledged} were acknowledged");
+    }
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_crash() {
     use std::io::{BufRead, BufReader};

@@ -17,6 +17,8 @@ pub(super) trait Work: Send {
     fn deadline(&self) -> Instant;
     /// Tells whether the caller no longer waits.
     fn is_abandoned(&self) -> bool;
+    /// Tells whether the statement has run. It runs once, and can't run again if its transaction is undone.
+    fn has_run(&self) -> bool;
     /// Runs the statement. Returns the result code if it failed.
     fn run(&mut self, connection: &Connection) -> Option<i32>;
     /// Gives the caller the answer of the statement, after the commit.
@@ -48,10 +50,13 @@ impl<T: Send, F: FnOnce(&Connection) -> rusqlite::Result<T> + Send> Work for Wri
         self.reply.is_closed()
     }
 
+    fn has_run(&self) -> bool {
+        self.statement.is_none()
+    }
+
     fn run(&mut self, connection: &Connection) -> Option<i32> {
-        let statement = self.statement.take()?;
-        let result = self.result.insert(statement(connection));
-        result.as_ref().err().map(result_code)
+        self.result = self.statement.take().map(|statement| statement(connection));
+        self.result.as_ref()?.as_ref().err().map(result_code)
     }
 
     fn answer(self: Box<Self>) {
@@ -149,10 +154,13 @@ impl Writer {
                 self.waiting.drain(..).for_each(|work| work.answer());
                 Ok(())
             }
-            // Only the time of the first statement is certainly over. The others try again.
+            // Only the time of the first statement is certainly over. The others try again, unless they have run:
+            // without write-ahead log, readers can block the commit as well as the beginning.
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
                 if self.waiting.len() > 1 {
-                    self.waiting.remove(0).fail(SqlStoreError::Timeout);
+                    let first = self.waiting.remove(0);
+                    let have_run = self.waiting.extract_if(.., |work| work.has_run());
+                    std::iter::once(first).chain(have_run).for_each(|work| work.fail(SqlStoreError::Timeout));
                     return Ok(());
                 }
                 Err(result_code(&error))

@@ -13,6 +13,7 @@ mod logs;
 mod metrics;
 mod phone_numbers;
 mod reload;
+mod request_time;
 mod server;
 mod start;
 mod store;

@@ -3,9 +3,11 @@
 
 mod support;
 
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use otp_grant_stores_support::postgres::Postgres;
 use support::{Folder, Host, JSON, command, root, today};
@@ -516,6 +518,47 @@ fn users_in_a_sqlite_table() {
     let url = format!("sqlite:{}", file.display());
     lives_with_a_table("users", &url, |statement| sqlite(&file, statement));
     lives_with_an_old_table("users-old", &url, |statement| sqlite(&file, statement));
+}
+
+/// Somebody locks the table of users for longer than a request can take.
+#[test]
+fn an_outage_that_is_longer_than_a_request_costs_no_guess() {
+    let folder = Folder::new("locked-db");
+    let file = folder.file("users.db");
+    let limited = format!("{}[limits]\nrequest_time = \"300ms\"\n", config(&format!("sqlite:{}", file.display())));
+    let host = Host::configured("locked", &limited);
+    let signed_up = log_in(&host, "ada@example.com", r#","auto_signup":true"#);
+    assert_eq!(signed_up.status, 200, "{signed_up:?}");
+    let common = r#""client_id":"app","auth_source_id":"mail","email":"ada@example.com""#;
+    let sent = host.post("/tenant/otp/send", JSON, &format!("{{{common}}}")).json();
+    let (token, code) = (sent["otp_token"].as_str().unwrap(), host.last_code());
+    let uri = "http://tencentciam.com/oauth2/grant-type/otp/email";
+    let grant = format!(r#"{{{common},"grant_type":"{uri}","otp_token":"{token}","otp":"{code}"}}"#);
+
+    let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None); \
+                  db.execute('BEGIN EXCLUSIVE'); print(flush=True); sys.stdin.read()";
+    let mut locker = Command::new("python3")
+        .args(["-c", script, file.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    locker.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    // A code has five guesses.
+    for _ in 0..7 {
+        let reply = host.post("/tenant/oauth2/token", JSON, &grant);
+        assert_eq!(reply.status, 503, "{reply:?}");
+    }
+    drop(locker.stdin.take());
+    assert!(locker.wait().unwrap().success());
+    // It may take a moment until those who waited for the lock have left.
+    let begun = Instant::now();
+    while host.get("/readyz").status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", host.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let reply = host.post("/tenant/oauth2/token", JSON, &grant);
+    assert_eq!(reply.status, 200, "{reply:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use otp_grant::{Address, AddressPolicy, ClientId, MemoryDirectory, Scope, Subjec
 use otp_grant_sql::PoolUsage;
 
 use crate::config::{At, Config, ConfigError, UserEntry};
+use crate::request_time;
 pub(crate) use users_table::{ListedUser, Page, TableError, UsersTable};
 
 /// The clients and auth sources of the file, and the users.
@@ -151,7 +152,7 @@ impl UserStore for HostUsers {
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, UsersError> {
         Ok(match self {
-            Self::Table(table) => table.user_by_address(address).await?,
+            Self::Table(table) => in_time(table.user_by_address(address)).await?,
             Self::Memory { listed, signed_up } => match listed.user_by_address(address).await? {
                 Some(user) => Some(user),
                 None => signed_up.user_by_address(address).await?,
@@ -161,7 +162,7 @@ impl UserStore for HostUsers {
 
     async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, UsersError> {
         Ok(match self {
-            Self::Table(table) => table.user_by_subject(subject).await?,
+            Self::Table(table) => in_time(table.user_by_subject(subject)).await?,
             Self::Memory { listed, signed_up } => match listed.user_by_subject(subject).await? {
                 Some(user) => Some(user),
                 None => signed_up.user_by_subject(subject).await?,
@@ -171,7 +172,7 @@ impl UserStore for HostUsers {
 
     async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, UsersError> {
         Ok(match self {
-            Self::Table(table) => claims(table.claims(subject).await?),
+            Self::Table(table) => claims(in_time(table.claims(subject)).await?),
             Self::Memory { listed, signed_up } => match listed.user_by_subject(subject).await? {
                 Some(_) => listed.user_claims(subject, client, scope).await?,
                 None => signed_up.user_claims(subject, client, scope).await?,
@@ -181,13 +182,18 @@ impl UserStore for HostUsers {
 
     async fn sign_up(&self, address: &Address) -> Result<SignUp, UsersError> {
         match self {
-            Self::Table(table) => Ok(SignUp::Accepted(table.sign_up(address).await?)),
+            Self::Table(table) => Ok(SignUp::Accepted(in_time(table.sign_up(address)).await?)),
             Self::Memory { listed, signed_up } => match listed.user_by_address(address).await? {
                 Some(user) => Ok(SignUp::Accepted(user)),
                 None => sign_up_in_memory(signed_up, address).await,
             },
         }
     }
+}
+
+/// Asks the table, as long as the request allows.
+async fn in_time<T>(asked: impl Future<Output = Result<T, TableError>>) -> Result<T, TableError> {
+    request_time::in_time(asked).await.unwrap_or(Err(TableError::TooSlow))
 }
 
 /// The users could not be read.

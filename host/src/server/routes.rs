@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{EXPECT, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{self, HeaderMap, HeaderValue, Request, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use otp_grant::Reply;
 use otp_grant::guard::Verdict;
 use otp_grant::server::Endpoint;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::caller::Callers;
@@ -29,6 +31,7 @@ use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::HostUsers;
 use crate::metrics::EndpointRequests;
+use crate::request_time;
 use crate::start::Server;
 
 /// Everything that requests need. A reload makes another one, on the same [`Process`].
@@ -142,7 +145,7 @@ impl App {
 
 /// Any endpoint of the authorization server.
 async fn endpoint(
-    host: &Host,
+    host: &Arc<Host>,
     request: Request<Incoming>,
     at: Option<Endpoint>,
     address: IpAddr,
@@ -164,7 +167,7 @@ async fn endpoint(
         Some(Endpoint::OtpSend) => host.verdict_header.read(&head.headers),
         _ => Verdict::None,
     };
-    let request = otp_grant::Request::from_http(&head, &body).with_verdict(verdict);
+    let request = otp_grant::Request::from_http(&head, &body);
     if let Some(refusal) = sender.refuse_other_client(&request) {
         return refusal;
     }
@@ -173,16 +176,25 @@ async fn endpoint(
         Some(Ok(reserved)) => reserved,
         None => Reservations::default(),
     };
-    let answering = host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery));
-    let answering = reserved.charging(answering);
-    let reply = match tokio::time::timeout(limits.request_time.0, answering).await {
+    let deadline = Instant::now() + limits.request_time.0;
+    let answering = answer(Arc::clone(host), head, body, verdict);
+    let mut answering = Box::pin(request_time::until(deadline, reserved.charging(answering)));
+    let reply = match tokio::time::timeout_at(deadline, &mut answering).await {
         Ok(reply) => reply.unwrap_or_else(Reply::not_found),
         Err(_) => {
             tracing::error!("a request took too long");
+            // It goes on without its client, and gives its guess back.
+            tokio::spawn(answering.in_current_span());
             Reply::unavailable()
         }
     };
     write(reply)
+}
+
+/// Asks the authorization server.
+async fn answer(host: Arc<Host>, head: Parts, body: Vec<u8>, verdict: Verdict) -> Option<Reply> {
+    let request = otp_grant::Request::from_http(&head, &body).with_verdict(verdict);
+    host.server.handle(request, |delivery| host.courier.deliver(&host.server, delivery)).await
 }
 
 fn write(reply: Reply) -> Response {

@@ -106,13 +106,17 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
                 Refused::ByRule(NotRefreshed::ReplayedProof) => {
                     core.observer.event(&Event::ProofReplayed { client: client.id() });
                 }
+                // Whoever gets this answer may never ask again.
+                Refused::Unavailable if standing == Standing::Superseded => {
+                    reuse_detected(core, client.id(), &subject, token.session, false);
+                }
                 _ => {}
             }
             return Err(refused.into());
         }
     };
     let Refreshed::Continued(continued) = refreshed else {
-        core.observer.event(&Event::ReuseDetected { client: client.id(), subject: &subject, session: token.session });
+        reuse_detected(core, client.id(), &subject, token.session, true);
         return Err(TokenError::UnknownRefreshToken);
     };
     // Only a superseded token has no prepared tokens. A superseded token never becomes current again, and so a session
@@ -126,6 +130,16 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
 
 fn key_not_proven<S: Store, D: Directory>(core: &Core<S, D>, client: &ClientId, subject: &Subject, session: SessionId) {
     core.observer.event(&Event::KeyNotProven { client, subject, session });
+}
+
+fn reuse_detected<S: Store, D: Directory>(
+    core: &Core<S, D>,
+    client: &ClientId,
+    subject: &Subject,
+    session: SessionId,
+    has_ended: bool,
+) {
+    core.observer.event(&Event::ReuseDetected { client, subject, session, has_ended });
 }
 
 /// Returns the scope of a refresh. Checks that the user may still log in, and narrows the scope to what is still

@@ -194,14 +194,18 @@ pub enum Event<'a> {
         session: SessionId,
     },
     /// A superseded refresh token was used again. It was stolen, either by this caller or from this caller. The session
-    /// was revoked with all its tokens.
+    /// was revoked with all its tokens, if `has_ended` says so.
     ReuseDetected {
         /// The client that used it.
         client: &'a ClientId,
         /// The user.
         subject: &'a Subject,
-        /// The session that is over.
+        /// The session of the token.
         session: SessionId,
+        /// Whether the session is over. `false` where the store failed and the session may go on. The request was then
+        /// answered with 503. A host can end the session itself
+        /// ([`revoke_session`](crate::AuthorizationServer::revoke_session)). So does a repetition of the request.
+        has_ended: bool,
     },
     /// A DPoP proof was used again. The client has repeated a request, or the proof was stolen.
     ProofReplayed {

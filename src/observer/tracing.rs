@@ -98,9 +98,9 @@ impl Observer for TracingObserver {
                 let (client, subject) = (client.as_str(), subject.as_str());
                 tracing::info!(target: TARGET, client, subject, ?session, "refreshed");
             }
-            Event::ReuseDetected { client, subject, session } => {
+            Event::ReuseDetected { client, subject, session, has_ended } => {
                 let (client, subject) = (client.as_str(), subject.as_str());
-                tracing::error!(target: TARGET, client, subject, ?session, "refresh token reused");
+                tracing::error!(target: TARGET, client, subject, ?session, has_ended, "refresh token reused");
             }
             Event::ProofReplayed { client } => {
                 tracing::warn!(target: TARGET, client = client.as_str(), "DPoP proof used again");

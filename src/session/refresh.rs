@@ -51,16 +51,16 @@ impl Change for RefreshSession {
         match next.with_key(standing, self.generation, self.key.as_ref()) {
             Standing::Dead => return Err(NotRefreshed::Dead),
             Standing::WithoutKey => return Err(NotRefreshed::WithoutKey),
-            // This request may itself have superseded the token, and other requests may have gone on since.
-            Standing::Superseded if attempt.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
-            // The token was good when it was presented, and other requests were faster. This is no sign of a theft.
-            Standing::Superseded if self.stood != Standing::Superseded => return Err(NotRefreshed::Overtaken),
             // The token was stolen, and both its owner and the thief have used it. The server can't tell which of the
-            // two this is.
-            Standing::Superseded => {
+            // two this is. This request can have stored nothing but the end of the session.
+            Standing::Superseded if self.stood == Standing::Superseded => {
                 let next = next.ended(RevocationReason::Reuse).marked(self.mark);
                 return Ok(Decision::new(next, Refreshed::Replayed));
             }
+            // This request may itself have superseded the token, and other requests may have gone on since.
+            Standing::Superseded if attempt.follows_unknown_outcome => return Err(NotRefreshed::Unresolved),
+            // The token was good when it was presented, and other requests were faster. This is no sign of a theft.
+            Standing::Superseded => return Err(NotRefreshed::Overtaken),
             // Since the access token was prepared, so many tokens were revoked that its number is also revoked.
             _ if next.revoked_tokens.are_revoked_up_to(self.issue) => return Err(NotRefreshed::Unresolved),
             Standing::Retried => {

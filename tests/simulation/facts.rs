@@ -85,7 +85,10 @@ pub enum Told {
     WrongCode,
     Redeemed,
     Refreshed,
+    /// A reuse, after which the session is over.
     ReuseDetected,
+    /// A reuse, after which the session may go on because the store failed.
+    ReuseUnresolved,
     Revoked,
     /// The store, the directory or something else failed.
     Failed,
@@ -343,7 +346,8 @@ impl Observer for Log {
             Event::WrongCode { .. } => Told::WrongCode,
             Event::LoggedIn { .. } | Event::Verified { .. } => Told::Redeemed,
             Event::Refreshed { .. } => Told::Refreshed,
-            Event::ReuseDetected { .. } => Told::ReuseDetected,
+            Event::ReuseDetected { has_ended: true, .. } => Told::ReuseDetected,
+            Event::ReuseDetected { .. } => Told::ReuseUnresolved,
             Event::SessionRevoked { .. } | Event::AccessTokenRevoked { .. } => Told::Revoked,
             Event::StoreFailed { .. } | Event::DirectoryFailed { .. } | Event::Faulted { .. } => Told::Failed,
             _ => Told::Other,

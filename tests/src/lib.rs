@@ -190,7 +190,7 @@ impl Observer for Counters {
             Event::WrongCode { .. } => self.wrong_codes.fetch_add(1, SeqCst),
             Event::LoggedIn { .. } | Event::Verified { .. } => self.logins.fetch_add(1, SeqCst),
             Event::Refreshed { .. } => self.refreshes.fetch_add(1, SeqCst),
-            Event::ReuseDetected { .. } => self.reuses.fetch_add(1, SeqCst),
+            Event::ReuseDetected { has_ended: true, .. } => self.reuses.fetch_add(1, SeqCst),
             Event::SessionRevoked { .. } | Event::AccessTokenRevoked { .. } => self.revocations.fetch_add(1, SeqCst),
             Event::Faulted { .. } => self.faults.fetch_add(1, SeqCst),
             _ => 0,

@@ -81,8 +81,10 @@ fn document(event: &Event<'_>) -> Option<String> {
         Event::Refreshed { client, subject, session } => {
             ("refreshed", of_session(Some(client.as_str()), subject.as_str(), *session))
         }
-        Event::ReuseDetected { client, subject, session } => {
-            ("reuse_detected", of_session(Some(client.as_str()), subject.as_str(), *session))
+        Event::ReuseDetected { client, subject, session, has_ended } => {
+            let mut members = of_session(Some(client.as_str()), subject.as_str(), *session);
+            members.push(("has_ended", (*has_ended).into()));
+            ("reuse_detected", members)
         }
         Event::TestIdentityUsed { client, address } => {
             ("test_identity_used", vec![("client", client.as_str().into()), hashed(address)])

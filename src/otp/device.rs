@@ -94,6 +94,32 @@ impl Devices {
         }
     }
 
+    /// Returns what [`keep`](Self::keep) would change for a device, so that it can be taken back.
+    pub(super) fn before_keeping(&self, id: DeviceId) -> KeptDevice {
+        let oldest =
+            || self.iter().min_by_key(|device| device.expires_at).filter(|_| self.iter().count() >= MOST_DEVICES);
+        let replaced = self.get(&id).or_else(oldest);
+        KeptDevice { id, before: replaced.map(|device| (device.id, device.expires_at)) }
+    }
+
+    /// Takes back that a device was kept. A device that was forgotten since stays forgotten.
+    pub(super) fn take_back(&mut self, kept: &KeptDevice) {
+        match kept.before {
+            Some((id, expires_at)) => {
+                if let Some(device) = self.get_mut(&kept.id) {
+                    device.id = id;
+                    device.expires_at = device.expires_at.min(expires_at);
+                }
+            }
+            None => {
+                if let Some(list) = &mut self.0 {
+                    list.0.retain(|device| device.id != kept.id);
+                }
+                self.0.take_if(|list| list.0.is_empty());
+            }
+        }
+    }
+
     /// Forgets every device. What they have used up still counts.
     pub(super) fn forget(&mut self) {
         for device in self.iter_mut() {
@@ -161,6 +187,14 @@ impl Device {
     pub(super) fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
+}
+
+/// A device that a login keeps, and what was in its place before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeptDevice {
+    id: DeviceId,
+    /// The device of this place, and until when it was known. `None` if the place was free.
+    before: Option<(DeviceId, Timestamp)>,
 }
 
 /// The most devices of one address.

@@ -11,6 +11,7 @@ use crate::guard::message::Settlement;
 use crate::id::{ChallengeId, DeviceId, Mark, Nonce, SessionId};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, CodeInFlight};
+use crate::otp::device::KeptDevice;
 use crate::otp::limits::Limits;
 use crate::otp::policy::CodePolicy;
 use crate::otp::test_identity::FixedCode;
@@ -120,6 +121,8 @@ pub(crate) struct ReleaseGuess<'a> {
     pub(crate) mark: Mark,
     /// The mark by which the request spends challenges.
     pub(crate) spender: Mark,
+    /// The device that the request keeps where it spends a challenge. It is remembered for a success only.
+    pub(crate) kept: Option<KeptDevice>,
     pub(crate) limits: &'a Limits,
 }
 
@@ -135,6 +138,10 @@ impl Change for ReleaseGuess<'_> {
     ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
         let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
         let (mut found, mut unsettled) = (false, Vec::new());
+        let was_spent = next.challenges.iter().any(|challenge| challenge.spent_by == Some(self.spender));
+        if let Some(kept) = self.kept.as_ref().filter(|_| was_spent) {
+            next.take_back_device(kept);
+        }
         let (challenges, mut budgets) = next.split();
         for challenge in challenges {
             if challenge.spent_by == Some(self.spender) {

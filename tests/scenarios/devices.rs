@@ -410,6 +410,60 @@ async fn a_fourth_device_takes_the_place_of_the_one_that_logged_in_least_recentl
     }
 }
 
+/// The devices as the record of the address has them.
+fn recorded(host: &Host) -> Value {
+    let bodies = host.store.inner.records().into_iter().map(|(_, record)| record.body);
+    let addresses = bodies.filter(|body| body.kind() == "authenticator");
+    let [address]: [_; 1] = addresses.collect::<Vec<_>>().try_into().unwrap();
+    serde_json::from_slice::<Value>(&address.to_bytes().unwrap()).unwrap()["authenticator"]["d"].clone()
+}
+
+#[tokio::test]
+async fn a_login_that_came_to_nothing_keeps_no_device_and_takes_the_place_of_none() {
+    for known in 0..=3 {
+        for is_presented in [false, true] {
+            let host = Host::new();
+            let mut tokens = Vec::new();
+            for _ in 0..known {
+                tokens.push(remembered(&host, json!({})).await);
+                host.advance(secs(60));
+            }
+            let presented = tokens.first().filter(|_| is_presented);
+            let body = |body: Value| presented.map_or_else(|| body.clone(), |token| with_token(&body, token));
+            let sent = host.send(&body(sms_send(PHONE))).await;
+            let grant = but(&body(sms_grant(PHONE, &sent)), json!({ "remember_device": true }));
+            let before = (recorded(&host), host.server.call_explain(&address(PHONE)).await.unwrap());
+            // The code is spent in the store, which then fails twice.
+            host.store.fault(3, Mishap::FailAfter);
+            host.store.fault(4, Mishap::FailBefore);
+            assert_eq!(host.token(&grant).await.0, 503);
+            host.store.heal();
+            let after = (recorded(&host), host.server.call_explain(&address(PHONE)).await.unwrap());
+            assert_eq!(after, before, "{known} {is_presented}");
+            let (status, answer) = host.token(&grant).await;
+            assert_eq!(status, 200, "{answer}");
+            assert!(answer["device_token"].is_string(), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_was_forgotten_while_a_login_failed_stays_forgotten() {
+    let host = Host::new();
+    for _ in 0..3 {
+        remembered(&host, json!({})).await;
+        host.advance(secs(60));
+    }
+    let sent = host.send(&sms_send(PHONE)).await;
+    let grant = but(&sms_grant(PHONE, &sent), json!({ "remember_device": true }));
+    let mut login = Box::pin(host.token(&grant));
+    host.store.hold_when_stored(3, &mut login);
+    host.server.call_forget_devices(&address(PHONE)).await.unwrap();
+    host.store.fault(0, Mishap::FailBefore);
+    assert_eq!(login.await.0, 503);
+    assert_eq!(host.server.call_explain(&address(PHONE)).await.unwrap().devices, []);
+}
+
 #[tokio::test]
 async fn without_the_request_no_device_is_remembered() {
     let host = Host::new();

@@ -176,7 +176,7 @@ fn a_login_asks_for_what_it_needs_and_for_nothing_else() {
     let (reply, asked) = hand.finish(hand.begin(TOKEN, &sms_grant(PHONE, &sent)));
     assert_eq!(reply.status(), 200);
     let before = ["client", "auth_source", "load", "swap", "user_by_address", "granted_scope"];
-    assert_eq!(asked, [&before[..], &["swap", "access_token_claims", "swap"]].concat());
+    assert_eq!(asked, [&before[..], &["access_token_claims", "swap", "swap"]].concat());
     assert_eq!(hand.post(TOKEN, &sms_grant(PHONE, &sent)).0, 400, "a code logs in once");
 
     let refresh_token = text(&read(&reply).1, "refresh_token").to_owned();

@@ -111,6 +111,23 @@ fn a_signer_that_fails_costs_neither_the_code_nor_the_session() {
     });
 }
 
+/// The guess is given back each time, and so nothing else ends the repetitions.
+#[test]
+fn while_a_signer_fails_no_session_is_stored() {
+    block_on(async {
+        let (host, signer) = host();
+        let sent = host.send(&sms_send(PHONE)).await;
+        let before = host.store.inner.records().len();
+        signer.becomes(Mood::Fails);
+        for _ in 0..20 {
+            assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 503);
+        }
+        assert_eq!(host.store.inner.records().len(), before);
+        signer.becomes(Mood::Signs);
+        assert_eq!(host.token(&sms_grant(PHONE, &sent)).await.0, 200);
+    });
+}
+
 #[test]
 fn a_client_that_hangs_up_while_it_signs_can_come_back() {
     let (host, signer) = host();

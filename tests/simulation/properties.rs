@@ -46,13 +46,15 @@ enum Needs {
 
 use Needs::{Nothing, OneClock};
 
-const PROPERTIES: [Property; 50] = [
+const PROPERTIES: [Property; 52] = [
     ("no comparison without a stored reservation", Nothing, address::comparisons_are_reserved),
     ("comparisons within both budgets", OneClock, address::comparisons_stay_within_both_budgets),
     ("exactly-once redemption", Nothing, address::codes_are_redeemed_once),
     ("a code in flight lives on", OneClock, address::challenges_end_for_a_reason),
     ("sends within quota", OneClock, address::sends_stay_within_their_quotas),
     ("silence before proof", Nothing, address::nothing_is_asked_before_proof),
+    ("what is taken back keeps no device", Nothing, address::a_login_that_is_taken_back_keeps_no_device),
+    ("signed before it is stored", Nothing, session::a_session_is_stored_after_its_tokens_are_signed),
     ("one successor", OneClock, session::a_refresh_token_has_one_successor),
     ("theft is detected by the next use", OneClock, session::theft_is_detected_by_the_next_use),
     ("no false revocation", OneClock, session::nothing_is_revoked_without_cause),

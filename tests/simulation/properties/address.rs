@@ -287,6 +287,39 @@ fn is_taken_back(history: &History<'_>, place: usize, before: usize) -> bool {
     })
 }
 
+/// 3: a login that is taken back leaves the devices of its address as they were. They are remembered for a success.
+pub(super) fn a_login_that_is_taken_back_keeps_no_device(history: &History<'_>) -> Checked {
+    if history.clock_was_set_back {
+        return Ok(());
+    }
+    for undo in history.changes().filter(|change| change.unspent().next().is_some()) {
+        let mut own = history.stored_by(undo.request);
+        let Some(login) = own.find(|change| change.key == undo.key && change.spent().next().is_some()) else {
+            continue;
+        };
+        let is_between = |other: &Change<'_>| {
+            other.key == undo.key
+                && other.request != undo.request
+                && other.place > login.place
+                && other.place < undo.place
+        };
+        let mut others = history.changes().filter(is_between);
+        let left = devices(Some(undo.after));
+        if left != devices(login.before) && !others.any(|other| devices(other.before) != devices(Some(other.after))) {
+            return Err(format!("request {} was taken back, and left the devices {left:?}", undo.request));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the devices of an address, and until when each is known.
+fn devices(view: Option<&View>) -> Vec<(&str, u64)> {
+    let devices = view.and_then(View::address).map(|address| address.devices.as_slice()).unwrap_or_default();
+    let mut devices: Vec<_> = devices.iter().map(|device| (device.id.as_str(), device.expires_at)).collect();
+    devices.sort_unstable();
+    devices
+}
+
 /// 11: until an address is proved, the directory is asked only for the client and its auth source, and the answer does
 /// not depend on the user of the address.
 pub(super) fn nothing_is_asked_before_proof(history: &History<'_>) -> Checked {

@@ -46,7 +46,8 @@ pub(super) fn a_refresh_token_has_one_successor(history: &History<'_>) -> Checke
     Ok(())
 }
 
-/// 9: a superseded token whose retry window is over gets nothing and ends the session. The observer is told.
+/// 9: a superseded token whose retry window is over gets nothing and ends the session. The observer is told, also where
+/// the store fails and the request does not know what it has stored.
 pub(super) fn theft_is_detected_by_the_next_use(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -64,7 +65,16 @@ pub(super) fn theft_is_detected_by_the_next_use(history: &History<'_>) -> Checke
         let left = history.before(&key, answered).and_then(View::session);
         let has_ended =
             left.is_none_or(|left| left.revoked.is_some() || history.entries[answered].at >= left.expires_at);
+        let failures = history.of(request).filter(|(_, entry)| matches!(entry.what, What::Told(Told::Failed))).count();
+        // Otherwise the session could not be read at all.
+        let has_written = failures > 1 || history.loads(request).count() > 1;
         match answer {
+            Answer::Unavailable if has_written && history.mishaps_of(request) < 2 => {
+                return Err(format!("request {request} replayed a token, and one failure hid it"));
+            }
+            Answer::Unavailable if has_written && !is_reported(history, request) => {
+                return Err(format!("request {request} replayed a token, and nobody was told"));
+            }
             Answer::Unavailable => {}
             Answer::Refused if has_ended => {}
             other => return Err(format!("request {request} replayed a token, and got {}", other.name())),
@@ -72,9 +82,20 @@ pub(super) fn theft_is_detected_by_the_next_use(history: &History<'_>) -> Checke
     }
     for change in history.changes() {
         let ends = change.of_session().is_some_and(|(before, after)| is_newly(before, after, "reuse"));
-        let told = history.of(change.request).any(|(_, entry)| matches!(entry.what, What::Told(Told::ReuseDetected)));
-        if ends && !told && !history.is_struck(change.request) {
+        let is_answered = history.answer(change.request).is_some();
+        if ends && is_answered && !is_reported(history, change.request) {
             return Err(format!("request {} ended a session, and nobody was told", change.request));
+        }
+    }
+    Ok(())
+}
+
+/// 3: of a login, nothing is stored before its tokens are signed. A signer that fails leaves no session behind.
+pub(super) fn a_session_is_stored_after_its_tokens_are_signed(history: &History<'_>) -> Checked {
+    for change in history.changes().filter(|change| change.before.is_none() && change.after.session().is_some()) {
+        let mut later = history.of(change.request).filter(|(place, _)| *place > change.place);
+        if later.any(|(_, entry)| matches!(entry.what, What::Signed)) {
+            return Err(format!("request {} stored a session, and then asked the signer", change.request));
         }
     }
     Ok(())
@@ -196,6 +217,12 @@ fn is_too_late(history: &History<'_>, request: usize, presented: &RefreshToken) 
     let superseding = versions.find(|session| session.generation == presented.generation + 1);
     let over = superseding.and_then(|session| session.retry_until);
     !rotated && !stale && !history.clock_was_set_back && over.is_some_and(|over| history.entries[place].at >= over)
+}
+
+/// Tells whether the observer was told of a reuse.
+fn is_reported(history: &History<'_>, request: usize) -> bool {
+    let told = |what: &What| matches!(what, What::Told(Told::ReuseDetected | Told::ReuseUnresolved));
+    history.of(request).any(|(_, entry)| told(&entry.what))
 }
 
 fn refreshes<'h>(history: &'h History<'_>, request: usize) -> Option<&'h RefreshToken> {

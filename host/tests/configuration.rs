@@ -520,12 +520,12 @@ fn users_in_a_sqlite_table() {
     lives_with_an_old_table("users-old", &url, |statement| sqlite(&file, statement));
 }
 
-/// Somebody locks the table of users for longer than a request can take.
+/// The table of users is locked for longer than a request can take.
 #[test]
 fn an_outage_that_is_longer_than_a_request_costs_no_guess() {
     let folder = Folder::new("locked-db");
     let file = folder.file("users.db");
-    let limited = format!("{}[limits]\nrequest_time = \"300ms\"\n", config(&format!("sqlite:{}", file.display())));
+    let limited = format!("{}[limits]\nrequest_time = \"1s\"\n", config(&format!("sqlite:{}", file.display())));
     let host = Host::configured("locked", &limited);
     let signed_up = log_in(&host, "ada@example.com", r#","auto_signup":true"#);
     assert_eq!(signed_up.status, 200, "{signed_up:?}");

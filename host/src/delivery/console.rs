@@ -31,7 +31,7 @@ impl Console {
 
     pub(super) async fn print(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
         let (to, code) = (message.address().as_str(), message.code().expose_secret());
-        let (usage, seconds) = (message.usage(), message.validity().as_secs());
+        let (usage, seconds) = (message.usage(), message.validity().as_millis().div_ceil(1000));
         let (printed, done) = oneshot::channel();
         let line = format!("to {to}: {code} is your code for {usage}, valid for {seconds} seconds");
         let queued = self.0.try_send((line, printed)).is_ok();

@@ -22,6 +22,7 @@ use serde_json::json;
 
 use crate::config::{self, At as _, Config, ConfigError};
 use crate::metrics::{Deliveries, DeliveryOutcome};
+use crate::request_time;
 use console::Console;
 use http::Provider;
 use parcel::Parcel;
@@ -128,7 +129,9 @@ impl Courier {
         delivery: Delivery,
     ) -> Reply {
         let Some(message) = delivery.message() else { return delivery.accepted() };
-        match self.send(message).await {
+        // A code whose client has got 503 is of no use.
+        let sent = if request_time::is_over() { Err(DeliveryFailure::Undeliverable) } else { self.send(message).await };
+        match sent {
             Ok(()) => delivery.accepted(),
             Err(failure) => {
                 tracing::warn!(?failure, usage = message.usage().as_str(), "not delivered");

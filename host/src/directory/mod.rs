@@ -151,49 +151,61 @@ impl UserStore for HostUsers {
     type Error = UsersError;
 
     async fn user_by_address(&self, address: &Address) -> Result<Option<User>, UsersError> {
-        Ok(match self {
-            Self::Table(table) => in_time(table.user_by_address(address)).await?,
-            Self::Memory { listed, signed_up } => match listed.user_by_address(address).await? {
-                Some(user) => Some(user),
-                None => signed_up.user_by_address(address).await?,
-            },
+        in_time(async {
+            Ok(match self {
+                Self::Table(table) => table.user_by_address(address).await?,
+                Self::Memory { listed, signed_up } => match listed.user_by_address(address).await? {
+                    Some(user) => Some(user),
+                    None => signed_up.user_by_address(address).await?,
+                },
+            })
         })
+        .await
     }
 
     async fn user_by_subject(&self, subject: &Subject) -> Result<Option<User>, UsersError> {
-        Ok(match self {
-            Self::Table(table) => in_time(table.user_by_subject(subject)).await?,
-            Self::Memory { listed, signed_up } => match listed.user_by_subject(subject).await? {
-                Some(user) => Some(user),
-                None => signed_up.user_by_subject(subject).await?,
-            },
+        in_time(async {
+            Ok(match self {
+                Self::Table(table) => table.user_by_subject(subject).await?,
+                Self::Memory { listed, signed_up } => match listed.user_by_subject(subject).await? {
+                    Some(user) => Some(user),
+                    None => signed_up.user_by_subject(subject).await?,
+                },
+            })
         })
+        .await
     }
 
     async fn user_claims(&self, subject: &Subject, client: &ClientId, scope: &Scope) -> Result<UserClaims, UsersError> {
-        Ok(match self {
-            Self::Table(table) => claims(in_time(table.claims(subject)).await?),
-            Self::Memory { listed, signed_up } => match listed.user_by_subject(subject).await? {
-                Some(_) => listed.user_claims(subject, client, scope).await?,
-                None => signed_up.user_claims(subject, client, scope).await?,
-            },
+        in_time(async {
+            Ok(match self {
+                Self::Table(table) => claims(table.claims(subject).await?),
+                Self::Memory { listed, signed_up } => match listed.user_by_subject(subject).await? {
+                    Some(_) => listed.user_claims(subject, client, scope).await?,
+                    None => signed_up.user_claims(subject, client, scope).await?,
+                },
+            })
         })
+        .await
     }
 
     async fn sign_up(&self, address: &Address) -> Result<SignUp, UsersError> {
-        match self {
-            Self::Table(table) => Ok(SignUp::Accepted(in_time(table.sign_up(address)).await?)),
-            Self::Memory { listed, signed_up } => match listed.user_by_address(address).await? {
-                Some(user) => Ok(SignUp::Accepted(user)),
-                None => sign_up_in_memory(signed_up, address).await,
-            },
-        }
+        in_time(async {
+            match self {
+                Self::Table(table) => Ok(SignUp::Accepted(table.sign_up(address).await?)),
+                Self::Memory { listed, signed_up } => match listed.user_by_address(address).await? {
+                    Some(user) => Ok(SignUp::Accepted(user)),
+                    None => sign_up_in_memory(signed_up, address).await,
+                },
+            }
+        })
+        .await
     }
 }
 
-/// Asks the table, as long as the request allows.
-async fn in_time<T>(asked: impl Future<Output = Result<T, TableError>>) -> Result<T, TableError> {
-    request_time::in_time(asked).await.unwrap_or(Err(TableError::TooSlow))
+/// Asks for users, as long as the request allows.
+async fn in_time<T>(asked: impl Future<Output = Result<T, UsersError>>) -> Result<T, UsersError> {
+    request_time::in_time(asked).await.unwrap_or(Err(UsersError::TooLate))
 }
 
 /// The users could not be read.
@@ -201,6 +213,8 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, TableError>>) -> Resul
 pub(crate) enum UsersError {
     Memory(otp_grant::entropy::EntropyUnavailable),
     Table(TableError),
+    /// The request had to be answered first.
+    TooLate,
 }
 
 impl From<otp_grant::entropy::EntropyUnavailable> for UsersError {
@@ -220,6 +234,7 @@ impl std::fmt::Display for UsersError {
         match self {
             Self::Memory(error) => error.fmt(f),
             Self::Table(error) => error.fmt(f),
+            Self::TooLate => f.write_str("the request took longer than limits.request_time"),
         }
     }
 }

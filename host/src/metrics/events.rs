@@ -81,10 +81,7 @@ impl Events {
             devices_remembered: count("devices_remembered", "Devices that were remembered"),
             verifications: count("verifications", "Codes that proved an address without a login"),
             refreshes: count("refreshes", "Refresh tokens that were redeemed"),
-            refresh_token_reuses: count(
-                "refresh_token_reuses",
-                "Superseded refresh tokens that were used again, and whose session was ended",
-            ),
+            refresh_token_reuses: count("refresh_token_reuses", "Superseded refresh tokens that were used again"),
             dpop_replays: count("dpop_replays", "DPoP proofs that were used again"),
             keys_not_proven: count("keys_not_proven", "Refresh tokens that were presented without their key"),
             sends: Sends::new(registry),

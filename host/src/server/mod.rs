@@ -40,6 +40,7 @@ use overflow::{Overflow, Turn};
 pub(crate) use page::LoginPage;
 use patient::Patient;
 pub(crate) use routes::{App, Host};
+use running::LateRequest;
 pub(crate) use running::{Process, Running};
 
 /// Serves until the process is asked to stop, and then drains, for as long as the limits say. Returns when that time
@@ -139,7 +140,7 @@ impl Server {
         self.accept_until(sleep(limits.drain_time.0)).await;
         self.listener.refuse();
         self.accept_until(sleep(HANDSHAKE)).await;
-        let Self { listener, overflow, graceful, queued, .. } = self;
+        let Self { listener, overflow, graceful, queued, running, .. } = self;
         drop(listener);
         tracing::info!("finishing the requests in flight");
         let until = Instant::now() + limits.shutdown_time.0;
@@ -156,7 +157,12 @@ impl Server {
             overflow.close();
             queued.shutdown().await;
         };
-        let finish = async { tokio::join!(graceful.shutdown(), finish_queue) };
+        let finish = async {
+            tokio::join!(graceful.shutdown(), finish_queue);
+            while running.app().host.process.has_late_requests() {
+                sleep(TURN).await;
+            }
+        };
         if tokio::time::timeout_at(until, finish).await.is_err() {
             tracing::warn!("some requests in flight were not finished in time");
         }

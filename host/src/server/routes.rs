@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 use super::caller::Callers;
 use super::cors::Sender;
 use super::network_limits::{NetworkLimits, Reservations};
-use super::{Cors, LoginPage, Process, health};
+use super::{Cors, LateRequest, LoginPage, Process, health};
 use crate::config::{Limits, VerdictHeader};
 use crate::delivery::Courier;
 use crate::directory::HostUsers;
@@ -184,7 +184,12 @@ async fn endpoint(
         Err(_) => {
             tracing::error!("a request took too long");
             // It goes on without its client, and gives its guess back.
-            tokio::spawn(answering.in_current_span());
+            let late = LateRequest::new(&host.process);
+            let rest = async move {
+                answering.await;
+                drop(late);
+            };
+            tokio::spawn(rest.in_current_span());
             Reply::unavailable()
         }
     };

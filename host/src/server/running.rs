@@ -2,7 +2,7 @@
 //! replaces.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -19,11 +19,12 @@ pub(crate) struct Process {
     pub(crate) queues: Queues,
     pub(crate) metrics: Arc<Metrics>,
     is_draining: AtomicBool,
+    late: AtomicUsize,
 }
 
 impl Process {
     pub(crate) fn new(store: Arc<AnyStore>, users: UserBase, queues: Queues, metrics: Arc<Metrics>) -> Self {
-        Self { store, users, queues, metrics, is_draining: AtomicBool::new(false) }
+        Self { store, users, queues, metrics, is_draining: AtomicBool::new(false), late: AtomicUsize::new(0) }
     }
 
     /// Tells whether the host stops.
@@ -33,6 +34,27 @@ impl Process {
 
     pub(super) fn begin_drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether requests go on whose clients have got 503.
+    pub(super) fn has_late_requests(&self) -> bool {
+        self.late.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A request that goes on after its client has got 503. A stop waits for it.
+pub(super) struct LateRequest(Arc<Process>);
+
+impl LateRequest {
+    pub(super) fn new(process: &Arc<Process>) -> Self {
+        process.late.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(process))
+    }
+}
+
+impl Drop for LateRequest {
+    fn drop(&mut self) {
+        self.0.late.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

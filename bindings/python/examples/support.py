@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import socket
 import sys
@@ -160,7 +161,7 @@ class Outbox:
 
     def send(self, delivery: Delivery) -> None:
         """Stands for sending a code. A real host would queue the message. A client could otherwise time the delivery."""
-        valid = int(delivery.valid_for.total_seconds())
+        valid = math.ceil(delivery.valid_for.total_seconds())
         print(f"to {delivery.address}: {delivery.code} is your code for {delivery.usage}, valid for {valid} seconds")
         if self._file is not None:
             line = {"to": delivery.address.text, "code": delivery.code, "usage": delivery.usage}

@@ -129,7 +129,10 @@ impl Outbox {
     fn deliver(&self, message: &OtpMessage) -> Result<(), DeliveryFailure> {
         let (to, code) = (message.address().as_str(), message.code().expose_secret());
         let usage = message.usage();
-        println!("to {to}: {code} is your code for {usage}, valid for {} seconds", message.validity().as_secs());
+        println!(
+            "to {to}: {code} is your code for {usage}, valid for {} seconds",
+            message.validity().as_millis().div_ceil(1000)
+        );
         let Some(file) = &self.file else { return Ok(()) };
         // Writes in one call, without a buffer: the reader of the file sees whole lines, and sees them before the
         // reply.

@@ -281,7 +281,6 @@ async fn a_lock_that_is_held_costs_the_timeout_and_no_more() {
     assert_eq!(store.swap(&key(1), Some(stored.tag), &record(3, later())).await.unwrap(), Swap::Stored);
 }
 
-/// A process that is killed in the middle of writing: the others go on, and what it was promised is there.
 /// Without write-ahead log, a reader such as a backup does not let statements be committed that have already run. Each
 /// statement begins later than the one before it, so their times end one after another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -317,6 +316,7 @@ async fn statements_that_a_reader_keeps_from_being_committed_are_not_acknowledge
     }
 }
 
+/// A process that is killed in the middle of writing: the others go on, and what it was promised is there.
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_crash() {
     use std::io::{BufRead, BufReader};

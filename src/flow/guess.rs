@@ -10,7 +10,6 @@ use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
 use crate::otp::challenge::CodeInFlight;
 use crate::otp::code_derivation::{self, CodeSource};
-use crate::otp::device::KeptDevice;
 use crate::otp::guess_budget::{NotReserved, Proven, RedeemChallenge, Redeemed, ReleaseGuess, ReserveGuess, WrongCode};
 use crate::otp::policy::CodePolicy;
 use crate::otp::test_identity::TestIdentityMatch;
@@ -43,7 +42,7 @@ pub(crate) async fn prove<S: Store, D: Directory>(
             // The outcome is unknown, so the guess may be charged. No code was compared for it.
             if matches!(refused, Refused::Unavailable) {
                 // Nothing is spent yet, and so no challenge carries the mark that is passed as the spender.
-                release(turn, None, &guess, guess.mark, None).await;
+                release(turn, None, &guess, guess.mark).await;
             }
             return Err(exhausted(core, client, guess.key, refused));
         }
@@ -77,16 +76,14 @@ pub(crate) async fn spend<S: Store, D: Directory>(
     Ok(redeemed)
 }
 
-/// Gives back the guess of a right code, after a failure that is not the client's fault. The device that the request
-/// would have kept is not kept.
+/// Gives back the guess of a right code, after a failure that is not the client's fault.
 pub(crate) async fn release<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     loaded: Option<Loaded<Authenticator>>,
     guess: &Guess<'_>,
     spender: Mark,
-    kept: Option<KeptDevice>,
 ) {
-    let release = ReleaseGuess { mark: guess.mark, spender, kept, limits: &turn.core.limits };
+    let release = ReleaseGuess { mark: guess.mark, spender, limits: &turn.core.limits };
     let _ = turn.undo(guess.key, loaded, &release).await;
 }
 

@@ -89,8 +89,6 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
         proof: proven_key.used_proof(token.needs_key()),
     };
     let (proof, loaded) = guess::prove(&mut turn, client.id(), guess).await?;
-    let new_device = request.remember_device.then(|| core.keyring.device_of(&session_id));
-    let kept = loaded.state().and_then(|state| state.before_keeping(device, new_device, &core.limits, loaded.now()));
 
     let is_repeated = matches!(proof, Proof::Repeated(_));
     // `log_in` takes the record out when it spends the challenge. A record that is still here saves a load when the
@@ -98,7 +96,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     let mut loaded = Some(loaded);
     let granted = match proof {
         Proof::Spendable(proven) => {
-            let auto_signup = request.auto_signup;
+            let (auto_signup, remember_device) = (request.auto_signup, request.remember_device);
             let login = ProvenLogin {
                 client: &client,
                 proven_key: &proven_key,
@@ -106,7 +104,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
                 key,
                 test_ends_at: test.as_ref().and_then(TestIdentityMatch::ends_at),
                 device,
-                new_device,
+                remember_device,
                 auto_signup,
                 scope,
             };
@@ -129,7 +127,7 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
         granted => granted.is_ok() && is_repeated,
     };
     if is_given_back {
-        guess::release(&mut turn, loaded.take(), &guess, spender, kept).await;
+        guess::release(&mut turn, loaded.take(), &guess, spender).await;
     }
     granted
 }
@@ -144,7 +142,8 @@ async fn log_in<S: Store, D: Directory>(
     loaded: &mut Option<Loaded<Authenticator>>,
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
-    let ProvenLogin { client, proven_key, address, key, test_ends_at, device, new_device, auto_signup, scope } = login;
+    let ProvenLogin { client, proven_key, address, key, test_ends_at, device, remember_device, auto_signup, scope } =
+        login;
     let is_test = test_ends_at.is_some();
     let user = match core.looked_up(core.directory.user_by_address(address).await)? {
         Some(user) => user,
@@ -171,9 +170,9 @@ async fn log_in<S: Store, D: Directory>(
     let scope = granted_scope(core, &user, client, scope).await?.ok_or(TokenError::InvalidScope)?;
     let User { subject, tokens_valid_after, .. } = user;
 
-    // The tokens are signed first. Where that fails, nothing is stored: the guess is given back, and so the request can
-    // be repeated without an end. The session is stored next. The swap that spends the challenge comes last, and its
-    // proof releases the tokens.
+    // The tokens are signed first. Where that fails, nothing is stored: the guess is given back, and the client can
+    // repeat the request as often as it likes. The session is stored next. The swap that spends the challenge comes
+    // last, and its proof releases the tokens.
     let channel = address.channel();
     let sealed_under = core.keyring.names_its_key();
     let client_id = client.id().clone();
@@ -195,6 +194,7 @@ async fn log_in<S: Store, D: Directory>(
     let client_mark = core.keyring.client_mark(client.id());
     let refresh_token = tokens::refresh_token(core, client, client_mark, session_id, session.refresh_token());
     let repeatable = (!repeat_answer_within.is_zero()).then_some(session_id);
+    let new_device = remember_device.then(|| core.keyring.device_of(&session_id));
     let redeem = RedeemChallenge {
         proven,
         spender: Mark::of_session(&session_id),
@@ -210,7 +210,7 @@ async fn log_in<S: Store, D: Directory>(
     if is_test {
         core.observer.event(&Event::TestIdentityUsed { client: client.id(), address: key });
     }
-    let device = redeemed.device().filter(|_| new_device.is_some());
+    let device = redeemed.device().filter(|_| remember_device);
     if device.is_some() && device == new_device {
         core.observer.event(&Event::DeviceRemembered { client: client.id(), address: key });
     }
@@ -260,8 +260,7 @@ struct ProvenLogin<'a> {
     test_ends_at: Option<Timestamp>,
     /// The device whose token came with the code.
     device: Option<DeviceId>,
-    /// The device to remember, where none came with the code. `None` if the client does not ask for one.
-    new_device: Option<DeviceId>,
+    remember_device: bool,
     auto_signup: bool,
     scope: Scope,
 }

@@ -56,14 +56,13 @@ pub(crate) async fn verify_otp<S: Store, D: Directory>(
     let (proof, loaded) = guess::prove(&mut turn, client_id, guess).await?;
     // The answer to a verification is never repeated, so its challenge is always spendable.
     let Proof::Spendable(proven) = proof else { return Err(VerifyError::UnknownOtpToken) };
-    let kept = loaded.state().and_then(|state| state.before_keeping(device, None, &core.limits, loaded.now()));
     let redeem =
         RedeemChallenge { proven: &proven, spender, session: None, device, new_device: None, limits: &core.limits };
     let mut redeemed = match guess::spend(&mut turn, loaded, &redeem).await {
         Ok(redeemed) => redeemed,
         Err(refused) => {
             if matches!(refused, GuessRefused::Unavailable) {
-                guess::release(&mut turn, None, &guess, spender, kept).await;
+                guess::release(&mut turn, None, &guess, spender).await;
             }
             return Err(refused.into());
         }

@@ -11,7 +11,7 @@ use crate::change::{Attempt, Change, Decision};
 use crate::guard::message::{CountedMessage, CountedMessages};
 use crate::id::{ChallengeId, DeviceId, MessageMark, Nonce};
 use crate::otp::challenge::{Challenge, ChargedTo};
-use crate::otp::device::{Devices, KeptDevice};
+use crate::otp::device::{Devices, NewDevice};
 use crate::otp::limits::Limits;
 use crate::otp::meter::{Meter, memory_for_moves};
 use crate::time::Timestamp;
@@ -170,27 +170,9 @@ impl Authenticator {
         presented.filter(is_known).or(of_login.filter(is_known))
     }
 
-    /// Returns what a success changes for the device that it keeps: the device of its token, or else that of its login.
-    pub(crate) fn before_keeping(
-        &self,
-        presented: Option<DeviceId>,
-        of_login: Option<DeviceId>,
-        limits: &Limits,
-        now: Timestamp,
-    ) -> Option<KeptDevice> {
-        limits.devices.as_ref()?;
-        let kept = self.known_device(presented, None, limits, now).or(of_login)?;
-        Some(self.devices.before_keeping(kept))
-    }
-
-    /// Takes back that a device was kept.
-    pub(super) fn take_back_device(&mut self, kept: &KeptDevice) {
-        self.devices.take_back(kept);
-    }
-
-    /// Remembers a device until an instant.
-    pub(crate) fn keep_device(&mut self, id: DeviceId, expires_at: Timestamp) {
-        self.devices.keep(id, expires_at);
+    /// Remembers a device until an instant. Returns what a new device has changed.
+    pub(crate) fn keep_device(&mut self, id: DeviceId, expires_at: Timestamp) -> Option<NewDevice> {
+        self.devices.keep(id, expires_at)
     }
 
     /// Returns the sends of a device, or those of everybody else. They are `None` for a device that has left.

@@ -10,6 +10,7 @@ use crate::dpop::ProofUse;
 use crate::dpop::used_proofs::UsedProofs;
 use crate::guard::message::{CountedMessage, Settlement};
 use crate::id::{Binding, ChallengeId, DeviceId, KeyId, Mark, Nonce, SessionId};
+use crate::otp::device::NewDevice;
 use crate::otp::meter::Meter;
 use crate::otp::policy::{CodePolicy, CodeShape};
 use crate::secret::PresentedSecret;
@@ -204,6 +205,18 @@ impl Challenge {
         self.rare.as_mut().map(|rare| core::mem::take(&mut rare.settled)).unwrap_or_default()
     }
 
+    /// Keeps what the spending of the challenge has changed of the devices.
+    pub(crate) fn remember_device(&mut self, new: Option<NewDevice>) {
+        if new.is_some() {
+            self.rare.get_or_insert_default().new_device = new;
+        }
+    }
+
+    /// Takes out what the spending of the challenge has changed of the devices. It is taken back.
+    pub(crate) fn take_device(&mut self) -> Option<NewDevice> {
+        self.rare.as_mut()?.new_device.take()
+    }
+
     /// Takes the spending back. Charges the forgiven guesses again as of `now`, except for the guess with this mark.
     /// Calls `charge` with the device of each.
     pub(crate) fn unspend(&mut self, own: &Mark, now: Timestamp, mut charge: impl FnMut(Option<DeviceId>)) {
@@ -260,6 +273,8 @@ struct RareMembers {
     guesses_of_devices: Vec<(Mark, DeviceId)>,
     /// The messages of the address that the spending of the challenge has settled.
     settled: Vec<CountedMessage>,
+    /// The device that the spending of the challenge has made known.
+    new_device: Option<NewDevice>,
     unknown: Unknown,
 }
 
@@ -308,6 +323,8 @@ struct Stored {
     guesses_of_devices: Vec<(Mark, DeviceId)>,
     #[serde(rename = "m", skip_serializing_if = "Vec::is_empty", default)]
     settled: Vec<CountedMessage>,
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none", default)]
+    new_device: Option<NewDevice>,
     #[serde(skip)]
     unknown: Unknown,
 }
@@ -318,8 +335,17 @@ impl From<Challenge> for Stored {
     fn from(challenge: Challenge) -> Self {
         let Challenge { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, spent_by, .. } =
             challenge;
-        let RareMembers { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown } =
-            challenge.rare.map(|rare| *rare).unwrap_or_default();
+        let RareMembers {
+            code_alphabet,
+            other_guesses,
+            answer,
+            proofs,
+            device,
+            guesses_of_devices,
+            settled,
+            new_device,
+            unknown,
+        } = challenge.rare.map(|rare| *rare).unwrap_or_default();
         let guesses = challenge.guesses.iter().map(|charged| charged.mark).collect();
         let guessed_at = challenge.guesses.iter().filter_map(|charged| charged.at).collect();
         Self {
@@ -340,6 +366,7 @@ impl From<Challenge> for Stored {
             device,
             guesses_of_devices,
             settled,
+            new_device,
             unknown,
         }
     }
@@ -353,10 +380,28 @@ impl From<Stored> for Challenge {
         let charged = |(mark, at)| Charged { mark, at };
         let guesses = stored.guesses.into_iter().zip(instants).map(charged).collect();
         let Stored {
-            code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown, ..
+            code_alphabet,
+            other_guesses,
+            answer,
+            proofs,
+            device,
+            guesses_of_devices,
+            settled,
+            new_device,
+            unknown,
+            ..
         } = stored;
-        let rare =
-            RareMembers { code_alphabet, other_guesses, answer, proofs, device, guesses_of_devices, settled, unknown };
+        let rare = RareMembers {
+            code_alphabet,
+            other_guesses,
+            answer,
+            proofs,
+            device,
+            guesses_of_devices,
+            settled,
+            new_device,
+            unknown,
+        };
         let rare = rare.boxed();
         Self { id, binding, nonce, code_key, code_length, code_expires_at, expires_at, guesses, spent_by, rare }
     }

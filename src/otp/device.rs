@@ -81,43 +81,37 @@ impl Devices {
     }
 
     /// Keeps a device until `expires_at`. A device that is new takes over the counted guesses and sends of the device
-    /// that it replaces. Otherwise each new device would be a new budget.
-    pub(super) fn keep(&mut self, id: DeviceId, expires_at: Timestamp) {
+    /// that it replaces. Otherwise each new device would be a new budget. Returns what a new device has changed.
+    pub(super) fn keep(&mut self, id: DeviceId, expires_at: Timestamp) -> Option<NewDevice> {
         let devices = &mut self.0.get_or_insert_default().0;
         if let Some(known) = devices.iter_mut().find(|device| device.id == id) {
             known.expires_at = known.expires_at.max(expires_at);
-        } else if devices.len() < MOST_DEVICES {
-            devices.push(Device { id, expires_at, ..Device::default() });
-        } else if let Some(oldest) = devices.iter_mut().min_by_key(|device| device.expires_at) {
-            oldest.id = id;
-            oldest.expires_at = expires_at;
+            return None;
         }
+        if devices.len() < MOST_DEVICES {
+            devices.push(Device { id, expires_at, ..Device::default() });
+            return Some(NewDevice(id, None));
+        }
+        let oldest = devices.iter_mut().min_by_key(|device| device.expires_at)?;
+        let replaced = (oldest.id, oldest.expires_at);
+        oldest.id = id;
+        oldest.expires_at = expires_at;
+        Some(NewDevice(id, Some(replaced)))
     }
 
-    /// Returns what [`keep`](Self::keep) would change for a device, so that it can be taken back.
-    pub(super) fn before_keeping(&self, id: DeviceId) -> KeptDevice {
-        let oldest =
-            || self.iter().min_by_key(|device| device.expires_at).filter(|_| self.iter().count() >= MOST_DEVICES);
-        let replaced = self.get(&id).or_else(oldest);
-        KeptDevice { id, before: replaced.map(|device| (device.id, device.expires_at)) }
-    }
-
-    /// Takes back that a device was kept. A device that was forgotten since stays forgotten.
-    pub(super) fn take_back(&mut self, kept: &KeptDevice) {
-        match kept.before {
-            Some((id, expires_at)) => {
-                if let Some(device) = self.get_mut(&kept.id) {
-                    device.id = id;
+    /// Takes back that a new device was kept. A device that was forgotten since stays forgotten.
+    pub(super) fn take_back(&mut self, new: &NewDevice) {
+        let Some(list) = &mut self.0 else { return };
+        match new.1 {
+            Some((replaced, expires_at)) => {
+                if let Some(device) = list.0.iter_mut().find(|device| device.id == new.0) {
+                    device.id = replaced;
                     device.expires_at = device.expires_at.min(expires_at);
                 }
             }
-            None => {
-                if let Some(list) = &mut self.0 {
-                    list.0.retain(|device| device.id != kept.id);
-                }
-                self.0.take_if(|list| list.0.is_empty());
-            }
+            None => list.0.retain(|device| device.id != new.0),
         }
+        self.0.take_if(|list| list.0.is_empty());
     }
 
     /// Forgets every device. What they have used up still counts.
@@ -189,13 +183,10 @@ impl Device {
     }
 }
 
-/// A device that a login keeps, and what was in its place before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeptDevice {
-    id: DeviceId,
-    /// The device of this place, and until when it was known. `None` if the place was free.
-    before: Option<(DeviceId, Timestamp)>,
-}
+/// A device that a login has made known. Also the device whose place it took, if no place was free, and until when that
+/// device was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NewDevice(DeviceId, Option<(DeviceId, Timestamp)>);
 
 /// The most devices of one address.
 pub(crate) const MOST_DEVICES: usize = 3;

@@ -11,7 +11,6 @@ use crate::guard::message::Settlement;
 use crate::id::{ChallengeId, DeviceId, Mark, Nonce, SessionId};
 use crate::otp::authenticator::{Authenticator, NothingToDo};
 use crate::otp::challenge::{Challenge, CodeInFlight};
-use crate::otp::device::KeptDevice;
 use crate::otp::limits::Limits;
 use crate::otp::policy::CodePolicy;
 use crate::otp::test_identity::FixedCode;
@@ -121,8 +120,6 @@ pub(crate) struct ReleaseGuess<'a> {
     pub(crate) mark: Mark,
     /// The mark by which the request spends challenges.
     pub(crate) spender: Mark,
-    /// The device that the request keeps where it spends a challenge. It is remembered for a success only.
-    pub(crate) kept: Option<KeptDevice>,
     pub(crate) limits: &'a Limits,
 }
 
@@ -138,9 +135,11 @@ impl Change for ReleaseGuess<'_> {
     ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
         let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
         let (mut found, mut unsettled) = (false, Vec::new());
-        let was_spent = next.challenges.iter().any(|challenge| challenge.spent_by == Some(self.spender));
-        if let Some(kept) = self.kept.as_ref().filter(|_| was_spent) {
-            next.take_back_device(kept);
+        // A device is remembered for a success only. The device that it replaced must be back before its guesses are
+        // charged again.
+        let own = |challenge: &&mut Challenge| challenge.spent_by == Some(self.spender);
+        if let Some(new) = next.challenges.iter_mut().filter(own).find_map(Challenge::take_device) {
+            next.devices.take_back(&new);
         }
         let (challenges, mut budgets) = next.split();
         for challenge in challenges {
@@ -222,7 +221,10 @@ impl Change for RedeemChallenge<'_> {
         if let Some(policy) = &self.limits.devices {
             let known = next.known_device(self.device, None, self.limits, now);
             if let Some(device) = known.or(self.new_device) {
-                next.keep_device(device, now.after(policy.validity));
+                let new = next.keep_device(device, now.after(policy.validity));
+                if let Some(challenge) = next.challenges.iter_mut().find(|challenge| challenge.id == *id) {
+                    challenge.remember_device(new);
+                }
             }
         }
         let device = next.known_device(self.device, self.new_device, self.limits, now);

@@ -92,7 +92,7 @@ fn a_success_that_is_taken_back_has_forgiven_no_guess() {
     let spent = redeem.decide(Some(state), attempt).ok().unwrap().into_parts().0;
     assert_eq!((spent.failures.len(), spent.guesses_of(&nonce)), (0, 2));
 
-    let release = ReleaseGuess { mark: right, spender, kept: None, limits: &limits };
+    let release = ReleaseGuess { mark: right, spender, limits: &limits };
     let state = release.decide(Some(spent), attempt).ok().unwrap().into_parts().0;
     assert_eq!((state.failures.len(), state.guesses_of(&nonce)), (1, 1));
     assert!(state.challenge(&id).unwrap().is_live(NOW));

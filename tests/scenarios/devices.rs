@@ -432,14 +432,18 @@ async fn a_login_that_came_to_nothing_keeps_no_device_and_takes_the_place_of_non
             let body = |body: Value| presented.map_or_else(|| body.clone(), |token| with_token(&body, token));
             let sent = host.send(&body(sms_send(PHONE))).await;
             let grant = but(&body(sms_grant(PHONE, &sent)), json!({ "remember_device": true }));
-            let before = (recorded(&host), host.server.call_explain(&address(PHONE)).await.unwrap());
+            // A login with a device that is known makes none known, and can renew its own.
+            let seen = |devices: Value| match is_presented && known > 0 {
+                true => devices.as_array().unwrap().iter().map(|device| device["i"].clone()).collect(),
+                false => devices,
+            };
+            let before = seen(recorded(&host));
             // The code is spent in the store, which then fails twice.
             host.store.fault(3, Mishap::FailAfter);
             host.store.fault(4, Mishap::FailBefore);
             assert_eq!(host.token(&grant).await.0, 503);
             host.store.heal();
-            let after = (recorded(&host), host.server.call_explain(&address(PHONE)).await.unwrap());
-            assert_eq!(after, before, "{known} {is_presented}");
+            assert_eq!(seen(recorded(&host)), before, "{known} {is_presented}");
             let (status, answer) = host.token(&grant).await;
             assert_eq!(status, 200, "{answer}");
             assert!(answer["device_token"].is_string(), "{answer}");

@@ -143,7 +143,7 @@ fn records_of_earlier_versions_are_written_as_they_were_read() {
             read += 1;
         }
     }
-    assert_eq!(read, 18);
+    assert_eq!(read, 19);
 }
 
 #[tokio::test]

@@ -340,6 +340,16 @@ impl Scene {
         Self { follows_up: true, aftermath, ..scene }
     }
 
+    /// An address with three devices, and a login that asks to be remembered as another one.
+    pub fn of_a_fourth_device(world: &World) -> Self {
+        let mut before = Before::begin(world);
+        for _ in 0..3 {
+            before.remember(KNOWN);
+        }
+        let challenge = before.send_with(KNOWN, CLIENT, None);
+        before.end("fourth-device".to_owned(), vec![("right", guess(&challenge.remembering(), true))])
+    }
+
     /// A block to which all but one of the messages were sent that it gives without a reason to be trusted: three in an
     /// hour, and three that are younger than their code's time. A user of the block has a known device.
     pub fn of_a_pumper(world: &World) -> Self {

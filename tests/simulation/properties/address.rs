@@ -288,6 +288,7 @@ fn is_taken_back(history: &History<'_>, place: usize, before: usize) -> bool {
 }
 
 /// 3: a login that is taken back leaves the devices of its address as they were. They are remembered for a success.
+/// Only the device of its own token can be known for longer.
 pub(super) fn a_login_that_is_taken_back_keeps_no_device(history: &History<'_>) -> Checked {
     if history.clock_was_set_back {
         return Ok(());
@@ -297,6 +298,8 @@ pub(super) fn a_login_that_is_taken_back_keeps_no_device(history: &History<'_>) 
         let Some(login) = own.find(|change| change.key == undo.key && change.spent().next().is_some()) else {
             continue;
         };
+        let presented = history.asks.get(undo.request).and_then(Ask::device).map(|device| device.id.as_str());
+        let devices = |view| devices_but(presented, view);
         let is_between = |other: &Change<'_>| {
             other.key == undo.key
                 && other.request != undo.request
@@ -312,10 +315,11 @@ pub(super) fn a_login_that_is_taken_back_keeps_no_device(history: &History<'_>) 
     Ok(())
 }
 
-/// Returns the devices of an address, and until when each is known.
-fn devices(view: Option<&View>) -> Vec<(&str, u64)> {
+/// Returns the devices of an address, but for one, and until when each is known.
+fn devices_but<'v>(but: Option<&str>, view: Option<&'v View>) -> Vec<(&'v str, u64)> {
     let devices = view.and_then(View::address).map(|address| address.devices.as_slice()).unwrap_or_default();
-    let mut devices: Vec<_> = devices.iter().map(|device| (device.id.as_str(), device.expires_at)).collect();
+    let others = devices.iter().filter(|device| Some(device.id.as_str()) != but);
+    let mut devices: Vec<_> = others.map(|device| (device.id.as_str(), device.expires_at)).collect();
     devices.sort_unstable();
     devices
 }

@@ -106,7 +106,7 @@ pub(crate) async fn refresh_grant<S: Store, D: Directory>(
                 Refused::ByRule(NotRefreshed::ReplayedProof) => {
                     core.observer.event(&Event::ProofReplayed { client: client.id() });
                 }
-                // Whoever gets this answer may never ask again.
+                // This client may never repeat the request.
                 Refused::Unavailable if standing == Standing::Superseded => {
                     reuse_detected(core, client.id(), &subject, token.session, false);
                 }

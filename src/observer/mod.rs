@@ -204,7 +204,7 @@ pub enum Event<'a> {
         session: SessionId,
         /// Whether the session is over. `false` where the store failed and the session may go on. The request was then
         /// answered with 503. A host can end the session itself
-        /// ([`revoke_session`](crate::AuthorizationServer::revoke_session)). So does a repetition of the request.
+        /// ([`revoke_session`](crate::AuthorizationServer::revoke_session)). A repetition of the request also ends it.
         has_ended: bool,
     },
     /// A DPoP proof was used again. The client has repeated a request, or the proof was stolen.

@@ -452,6 +452,30 @@ async fn a_login_that_came_to_nothing_keeps_no_device_and_takes_the_place_of_non
 }
 
 #[tokio::test]
+async fn a_login_that_came_to_nothing_gives_the_place_back_that_it_took_and_no_other() {
+    let host = Host::new();
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        tokens.push(remembered(&host, json!({})).await);
+        host.advance(secs(60));
+    }
+    let of_first = host.send(&with_token(&sms_send(PHONE), &tokens[0])).await;
+    host.advance(secs(30));
+    let sent = host.send(&sms_send(PHONE)).await;
+    let grant = but(&sms_grant(PHONE, &sent), json!({ "remember_device": true }));
+    // The session is stored, and the device that logged in first is still the oldest one.
+    let mut login = Box::pin(host.token(&grant));
+    host.store.hold_when_stored(2, &mut login);
+    assert_eq!(host.token(&with_token(&sms_grant(PHONE, &of_first), &tokens[0])).await.0, 200);
+    let before = recorded(&host);
+    // The code is then spent in place of the second device.
+    host.store.fault(3, Mishap::FailAfter);
+    host.store.fault(4, Mishap::FailBefore);
+    assert_eq!(login.await.0, 503);
+    assert_eq!(recorded(&host), before);
+}
+
+#[tokio::test]
 async fn a_device_that_was_forgotten_while_a_login_failed_stays_forgotten() {
     let host = Host::new();
     for _ in 0..3 {

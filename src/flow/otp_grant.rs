@@ -15,12 +15,12 @@ use crate::flow::guard;
 use crate::flow::guess::{self, Guess, GuessRefused, Proof};
 use crate::flow::narrow::granted_scope;
 use crate::flow::record::Loaded;
-use crate::flow::tokens::{self, Committed, Issuance};
+use crate::flow::tokens::{self, Issuance};
 use crate::grant::{Grant, Usage};
 use crate::id::{DeviceId, KeyThumbprint, Mark, RecordKey, SessionId};
 use crate::observer::Event;
 use crate::otp::authenticator::Authenticator;
-use crate::otp::guess_budget::{Proven, RedeemChallenge};
+use crate::otp::guess_budget::{Proven, RedeemChallenge, RepeatAnswer};
 use crate::otp::test_identity::TestIdentityMatch;
 use crate::scope::Scope;
 use crate::secret::code_challenge::challenge_of;
@@ -90,7 +90,6 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
     };
     let (proof, loaded) = guess::prove(&mut turn, client.id(), guess).await?;
 
-    let is_repeated = matches!(proof, Proof::Repeated(_));
     // `log_in` takes the record out when it spends the challenge. A record that is still here saves a load when the
     // guess is given back.
     let mut loaded = Some(loaded);
@@ -116,17 +115,13 @@ pub(crate) async fn otp_grant<S: Store, D: Directory>(
                 .as_ref()
                 .and_then(|loaded| loaded.state()?.known_device(device, Some(of_login?), &core.limits, loaded.now()));
             let device_token = known.map(|device| device_token::remembered(core, device, &key, client.id()));
-            let repeated = repeat_login(&mut turn, &client, &proven_key, session).await;
+            let repeat = RepeatAnswer { id: token.challenge, session, mark };
+            let repeated = repeat_login(&mut turn, &client, &proven_key, &repeat, &mut loaded).await;
             repeated.map(|answer| TokenResponse { device_token, ..answer })
         }
     };
-    // Two guesses are given back: the guess of a request that fails for the host's fault, and the guess of a right code
-    // whose answer is repeated.
-    let is_given_back = match &granted {
-        Err(TokenError::TemporarilyUnavailable) => true,
-        granted => granted.is_ok() && is_repeated,
-    };
-    if is_given_back {
+    // The guess of a request that fails for the host's fault is given back.
+    if matches!(granted, Err(TokenError::TemporarilyUnavailable)) {
         guess::release(&mut turn, loaded.take(), &guess, spender).await;
     }
     granted
@@ -225,12 +220,14 @@ async fn repeat_login<S: Store, D: Directory>(
     turn: &mut Turn<'_, S, D>,
     client: &AuthenticatedClient,
     proven_key: &ClientKey,
-    session_id: SessionId,
+    repeat: &RepeatAnswer,
+    loaded: &mut Option<Loaded<Authenticator>>,
 ) -> Result<TokenResponse, TokenError> {
     let core = turn.core;
-    let loaded = turn.load::<Session>(core.keyring.session_key(&session_id)).await?;
+    let session_id = repeat.session;
+    let of_session = turn.load::<Session>(core.keyring.session_key(&session_id)).await?;
     // `seen_at` is the instant to decide at. It can be a little later than the clock reading.
-    let (session, seen_at) = loaded.state().ok_or(TokenError::UnknownOtpToken)?.seen_at(loaded.now());
+    let (session, seen_at) = of_session.state().ok_or(TokenError::UnknownOtpToken)?.seen_at(of_session.now());
     if !session.is_unused() || session.is_over(seen_at) {
         return Err(TokenError::UnknownOtpToken);
     }
@@ -245,9 +242,12 @@ async fn repeat_login<S: Store, D: Directory>(
         tokens::prepare(turn, Issuance { session: &session, session_id, scope, number: 0, proven_key, now }).await?;
     let client_mark = core.keyring.client_mark(client.id());
     let refresh_token = tokens::refresh_token(core, client, client_mark, session_id, session.refresh_token());
+    let loaded = loaded.take().ok_or(TokenError::TemporarilyUnavailable)?;
+    // Where the login was taken back in the meantime, the client can repeat the request and log in.
+    let (repeated, _) = turn.commit(loaded, repeat).await.map_err(|_| TokenError::TemporarilyUnavailable)?;
     let (client, subject) = (client.id(), session.subject());
     core.observer.event(&Event::LoginRepeated { client, subject, session: session_id });
-    Ok(prepared.release(Repeated(()), refresh_token))
+    Ok(prepared.release(repeated, refresh_token))
 }
 
 /// What a login needs once its code was right.
@@ -264,13 +264,6 @@ struct ProvenLogin<'a> {
     auto_signup: bool,
     scope: Scope,
 }
-
-/// Proof that a login may be answered again: the code is right, an earlier login has already spent its challenge, and
-/// the session of that login is still unused. It takes the place of [`Redeemed`](crate::otp::guess_budget::Redeemed),
-/// since this request spends nothing.
-struct Repeated(());
-
-impl Committed for Repeated {}
 
 impl From<GuessRefused> for TokenError {
     fn from(refused: GuessRefused) -> Self {

@@ -10,7 +10,7 @@ use crate::grant::Grant;
 use crate::id::{SessionId, TokenId};
 use crate::jwt::claims::{AccessClaims, AccessTokenProfile, Extras, IdClaims, TokenFacts};
 use crate::jwt::signing_key::JwtType;
-use crate::otp::guess_budget::Redeemed;
+use crate::otp::guess_budget::{Redeemed, Repeated};
 use crate::scope::Scope;
 use crate::secret::sealed::RefreshTokenContent;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
@@ -45,6 +45,8 @@ impl Prepared {
 pub(crate) trait Committed {}
 
 impl Committed for Redeemed {}
+
+impl Committed for Repeated {}
 
 impl Committed for Continued {}
 

@@ -115,7 +115,8 @@ impl Change for ReserveGuess<'_> {
 }
 
 /// Gives back the guess of a right code whose request then failed through no fault of the client. If the request had
-/// already spent the challenge, the spending is also taken back, since no token was released for it.
+/// already spent the challenge, the spending is also taken back, since no token was released for it. Where its answer was
+/// repeated ([`RepeatAnswer`]), the spending is no longer its own, and stays.
 pub(crate) struct ReleaseGuess<'a> {
     pub(crate) mark: Mark,
     /// The mark by which the request spends challenges.
@@ -133,14 +134,19 @@ impl Change for ReleaseGuess<'_> {
         state: Option<Authenticator>,
         attempt: Attempt,
     ) -> Result<Decision<Authenticator, ()>, NothingToDo> {
-        let (mut next, now) = state.ok_or(NothingToDo)?.at(attempt.now);
-        let (mut found, mut unsettled) = (false, Vec::new());
-        // A device is remembered for a success only. The device that it replaced must be back before its guesses are
-        // charged again.
-        let own = |challenge: &&mut Challenge| challenge.spent_by == Some(self.spender);
-        if let Some(new) = next.challenges.iter_mut().filter(own).find_map(Challenge::take_device) {
-            next.devices.take_back(&new);
+        let mut state = state.ok_or(NothingToDo)?;
+        if state.is_from_the_future(attempt.now) {
+            return Err(NothingToDo);
         }
+        // A device is remembered for a success only. It leaves also where the challenge has ended by now. The device
+        // that it replaced must be back before the guesses of this device are charged again.
+        let own = |challenge: &&mut Challenge| challenge.spent_by == Some(self.spender);
+        let new_device = state.challenges.iter_mut().filter(own).find_map(Challenge::take_device);
+        if let Some(device) = &new_device {
+            state.devices.take_back(device);
+        }
+        let (mut next, now) = state.at(attempt.now);
+        let (mut found, mut unsettled) = (new_device.is_some(), Vec::new());
         let (challenges, mut budgets) = next.split();
         for challenge in challenges {
             if challenge.spent_by == Some(self.spender) {
@@ -165,6 +171,55 @@ impl Change for ReleaseGuess<'_> {
         None
     }
 }
+
+/// Takes over the spending of a challenge whose answer is repeated, and gives the guess of the repetition back.
+///
+/// The request that has spent the challenge may not know that this is stored, and may still take it back. It then finds
+/// another spender. So either its tokens are repeated, or the code logs in again.
+pub(crate) struct RepeatAnswer {
+    pub(crate) id: ChallengeId,
+    /// The session that the challenge was spent for.
+    pub(crate) session: SessionId,
+    /// The mark of the guess. It is the new spender. No request takes back what carries the mark of a guess.
+    pub(crate) mark: Mark,
+}
+
+impl Change for RepeatAnswer {
+    type State = Authenticator;
+    type Verdict = Repeated;
+    type Refusal = NotReserved;
+
+    fn decide(
+        &self,
+        state: Option<Authenticator>,
+        attempt: Attempt,
+    ) -> Result<Decision<Authenticator, Repeated>, NotReserved> {
+        let mut next = state.ok_or(NotReserved::NoSuchChallenge)?;
+        // The time was checked when the guess was reserved.
+        let now = attempt.now.max(next.written_at);
+        let named = next.challenge(&self.id).ok_or(NotReserved::NoSuchChallenge)?;
+        let is_spent_for_it = named.answer().is_some_and(|(session, _)| session == self.session);
+        let spender = named.spent_by.filter(|_| is_spent_for_it).ok_or(NotReserved::NoSuchChallenge)?;
+        let (challenges, mut budgets) = next.split();
+        for challenge in challenges {
+            if challenge.spent_by == Some(spender) {
+                challenge.spent_by = Some(self.mark);
+            }
+            if let Some(charged) = challenge.release(&self.mark) {
+                budgets.take_back(charged);
+            }
+        }
+        Ok(Decision::new(next.written(now), Repeated(())))
+    }
+
+    fn found_in(&self, stored: &Authenticator) -> Option<Repeated> {
+        stored.challenge(&self.id).filter(|known| known.spent_by == Some(self.mark)).map(|_| Repeated(()))
+    }
+}
+
+/// Proof that the answer of a session may be given again: its challenge stays spent. The release of tokens takes it by
+/// value.
+pub(crate) struct Repeated(());
 
 /// Spends the code that was right: the challenge that the client named, and every challenge that shares the code.
 ///
@@ -233,7 +288,12 @@ impl Change for RedeemChallenge<'_> {
     }
 
     fn found_in(&self, stored: &Authenticator) -> Option<Redeemed> {
-        let challenge = stored.challenge(&self.proven.id).filter(|known| known.spent_by == Some(self.spender))?;
+        // A repetition of the answer may have taken the spending over.
+        let is_own = |known: &&Challenge| {
+            let session = known.answer().map(|(session, _)| session);
+            known.spent_by == Some(self.spender) || session.is_some() && session == self.session
+        };
+        let challenge = stored.challenge(&self.proven.id).filter(is_own)?;
         let device = stored.known_device(self.device, self.new_device, self.limits, stored.written_at);
         Some(Redeemed { device, settlement: challenge.settlement() })
     }

@@ -476,6 +476,24 @@ async fn a_login_that_came_to_nothing_gives_the_place_back_that_it_took_and_no_o
 }
 
 #[tokio::test]
+async fn a_login_that_is_taken_back_when_its_code_has_expired_keeps_no_device() {
+    let host = Host::new();
+    for _ in 0..3 {
+        remembered(&host, json!({})).await;
+        host.advance(secs(60));
+    }
+    let sent = host.send(&sms_send(PHONE)).await;
+    let grant = but(&sms_grant(PHONE, &sent), json!({ "remember_device": true }));
+    let before = recorded(&host);
+    let mut login = Box::pin(host.token(&grant));
+    host.store.hold_when_stored(3, &mut login);
+    host.advance(secs(300));
+    host.store.fault(0, Mishap::FailBefore);
+    assert_eq!(login.await.0, 503);
+    assert_eq!(recorded(&host), before);
+}
+
+#[tokio::test]
 async fn a_device_that_was_forgotten_while_a_login_failed_stays_forgotten() {
     let host = Host::new();
     for _ in 0..3 {

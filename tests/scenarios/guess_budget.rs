@@ -205,6 +205,61 @@ async fn a_guess_beside_a_login_that_is_undone_is_charged_once() {
     assert_eq!(host.token(&grant).await.0, 200);
 }
 
+/// A login does not know that its code is spent, and takes that back. Meanwhile its client repeats it.
+#[tokio::test]
+async fn a_login_whose_answer_was_repeated_is_not_taken_back() {
+    let session = |said: &serde_json::Value| text(&payload(text(said, "access_token")), "sid").to_owned();
+    for fails_again in [true, false] {
+        let host = Host::with(with(Settings::default(), |settings| settings.repeat_answer_within = secs(20)));
+        let sent = host.send(&sms_send(PHONE)).await;
+        let grant = but(&sms_grant(PHONE, &sent), json!({ "remember_device": true }));
+        let mut login = Box::pin(host.token(&grant));
+        host.store.hold_when_stored(3, &mut login);
+        let (status, repeated) = host.token(&grant).await;
+        assert_eq!(status, 200, "{repeated}");
+        if fails_again {
+            host.store.fault(0, Mishap::FailBefore);
+        }
+        let (status, said) = login.await;
+        assert_eq!(status, if fails_again { 503 } else { 200 }, "{said}");
+        assert!(fails_again || session(&said) == session(&repeated));
+        // The code logs in once: whoever has it gets the same session.
+        let (status, once_more) = host.token(&grant).await;
+        assert_eq!((status, session(&once_more)), (200, session(&repeated)));
+        let phone = Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap());
+        let state = host.server.call_explain(&phone).await.unwrap();
+        assert_eq!((state.guesses.left, state.devices.len()), (Some(25), 1));
+        assert_eq!(text(&once_more, "device_token"), text(&repeated, "device_token"));
+        assert_eq!(host.refresh(text(&repeated, "refresh_token")).await.0, 200);
+        assert_eq!(host.token(&grant).await.0, 400);
+    }
+}
+
+/// The same, but the login is taken back before its answer is repeated.
+#[tokio::test]
+async fn the_answer_of_a_login_that_was_taken_back_is_not_repeated() {
+    let host = Host::with(with(Settings::default(), |settings| settings.repeat_answer_within = secs(20)));
+    let sent = host.send(&sms_send(PHONE)).await;
+    let grant = sms_grant(PHONE, &sent);
+    let mut login = Box::pin(host.token(&grant));
+    host.store.hold_when_stored(3, &mut login);
+    // The repetition goes on until its guess is charged.
+    let phone = Address::Phone(AddressPolicy::default().phone_number(PHONE).unwrap());
+    let mut repetition = Box::pin(host.token(&grant));
+    host.store.yields.store(1, SeqCst);
+    while host.server.call_explain(&phone).await.unwrap().guesses.left == Some(25) {
+        assert!(futures::poll!(&mut repetition).is_pending());
+    }
+    host.store.yields.store(0, SeqCst);
+    host.store.fault(0, Mishap::FailBefore);
+    assert_eq!(login.await.0, 503);
+    assert_eq!(repetition.await.0, 503);
+    let (status, said) = host.token(&grant).await;
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(host.refresh(text(&said, "refresh_token")).await.0, 200);
+    assert_eq!(host.token(&grant).await.0, 400);
+}
+
 #[tokio::test]
 async fn a_success_does_not_forgive_the_guesses_of_another_otp_token_for_the_same_code() {
     let host = Host::new();

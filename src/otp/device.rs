@@ -39,7 +39,8 @@ pub struct DevicePolicy {
     /// than 20 sends while an otp_token is valid.
     pub sends: Vec<Quota>,
 
-    /// For how long a device is known after its latest login, or its latest right code where the host then failed. From an hour to 3,660 days. Defaults to 90 days.
+    /// For how long a device is known after its latest login, or its latest right code where the host then failed. From
+    /// an hour to 3,660 days. Defaults to 90 days.
     pub validity: Duration,
 }
 

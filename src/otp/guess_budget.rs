@@ -115,8 +115,8 @@ impl Change for ReserveGuess<'_> {
 }
 
 /// Gives back the guess of a right code whose request then failed through no fault of the client. If the request had
-/// already spent the challenge, the spending is also taken back, since no token was released for it. Where its answer was
-/// repeated ([`RepeatAnswer`]), the spending is no longer its own, and stays.
+/// already spent the challenge, the spending is also taken back, since no token was released for it. Where its answer
+/// was repeated ([`RepeatAnswer`]), the spending is no longer its own, and stays.
 pub(crate) struct ReleaseGuess<'a> {
     pub(crate) mark: Mark,
     /// The mark by which the request spends challenges.

@@ -302,6 +302,9 @@ fn spent_authenticator() -> Result<RecordBody, NoBody> {
         challenge.insert("r".to_owned(), vec![Value::from(session), START.as_unix_millis().into()].into());
         let message = CountedMessage::new(&ChallengeId::from_bytes(random()?), START, START.after(MINUTE));
         challenge.insert("m".to_owned(), vec![serde_json::to_value(message).map_err(NoBody::Json)?].into());
+        let device = || serde_json::to_value(DeviceId::from_bytes(random()?)).map_err(NoBody::Json);
+        let replaced = vec![device()?, START.as_unix_millis().into()];
+        challenge.insert("w".to_owned(), vec![device()?, replaced.into()].into());
     }
     serde_json::from_value(body).map_err(NoBody::Json)
 }

@@ -207,7 +207,7 @@ pub struct AccessTokenClaims {
     /// where [the settings](crate::Settings::authentication_claims) ask for it.
     pub auth_time: Option<Timestamp>,
     /// How the user logged in (`amr`, RFC 8176), in the same tokens as [`auth_time`](Self::auth_time), and in each
-    /// token of a [test identity](crate::TestIdentity).
+    /// token of a [test identity](crate::otp::TestIdentity).
     pub amr: Vec<String>,
     /// The key that the token is bound to, if it is bound (`cnf`, RFC 9449 section 6.1).
     pub key: Option<KeyThumbprint>,

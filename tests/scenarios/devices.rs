@@ -19,6 +19,16 @@ async fn remembered(host: &Host, changes: Value) -> String {
     text(&answer, "device_token").to_owned()
 }
 
+/// Logs in with three devices, a minute apart. Returns their tokens, the oldest first.
+async fn three_devices(host: &Host) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        tokens.push(remembered(host, json!({})).await);
+        host.advance(secs(60));
+    }
+    tokens
+}
+
 fn with_token(body: &Value, token: &str) -> Value {
     but(body, json!({ "device_token": token }))
 }
@@ -392,11 +402,7 @@ async fn where_sends_are_not_limited_those_of_a_device_are_not() {
 #[tokio::test]
 async fn a_fourth_device_takes_the_place_of_the_one_that_logged_in_least_recently() {
     let host = Host::new();
-    let mut tokens = Vec::new();
-    for _ in 0..3 {
-        tokens.push(remembered(&host, json!({})).await);
-        host.advance(secs(60));
-    }
+    let mut tokens = three_devices(&host).await;
     // The first device logs in again, without asking for a newer token.
     let send = with_token(&sms_send(PHONE), &tokens[0]);
     host.log_in_by(&send, json!({})).await;
@@ -454,11 +460,7 @@ async fn a_login_that_came_to_nothing_keeps_no_device_and_takes_the_place_of_non
 #[tokio::test]
 async fn a_login_that_came_to_nothing_gives_the_place_back_that_it_took_and_no_other() {
     let host = Host::new();
-    let mut tokens = Vec::new();
-    for _ in 0..3 {
-        tokens.push(remembered(&host, json!({})).await);
-        host.advance(secs(60));
-    }
+    let tokens = three_devices(&host).await;
     let of_first = host.send(&with_token(&sms_send(PHONE), &tokens[0])).await;
     host.advance(secs(30));
     let sent = host.send(&sms_send(PHONE)).await;
@@ -478,10 +480,7 @@ async fn a_login_that_came_to_nothing_gives_the_place_back_that_it_took_and_no_o
 #[tokio::test]
 async fn a_login_that_is_taken_back_when_its_code_has_expired_keeps_no_device() {
     let host = Host::new();
-    for _ in 0..3 {
-        remembered(&host, json!({})).await;
-        host.advance(secs(60));
-    }
+    three_devices(&host).await;
     let sent = host.send(&sms_send(PHONE)).await;
     let grant = but(&sms_grant(PHONE, &sent), json!({ "remember_device": true }));
     let before = recorded(&host);
@@ -496,10 +495,7 @@ async fn a_login_that_is_taken_back_when_its_code_has_expired_keeps_no_device() 
 #[tokio::test]
 async fn a_device_that_was_forgotten_while_a_login_failed_stays_forgotten() {
     let host = Host::new();
-    for _ in 0..3 {
-        remembered(&host, json!({})).await;
-        host.advance(secs(60));
-    }
+    three_devices(&host).await;
     let sent = host.send(&sms_send(PHONE)).await;
     let grant = but(&sms_grant(PHONE, &sent), json!({ "remember_device": true }));
     let mut login = Box::pin(host.token(&grant));
